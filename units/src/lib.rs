@@ -1,0 +1,2 @@
+//! Intent model and unit-file toolkit of nixos-nspawn.
+pub mod syntax;

@@ -1,0 +1,135 @@
+//! The content of a unit file: comments and settings, section by section, in order.
+//! Values are kept as they stand behind the `=`, already escaped for their place
+//! (see [`super::escape`]). `Display` renders the text; nothing here touches the disk.
+
+use std::fmt::{self, Write as _};
+
+/// A unit file, drop-in or `.nspawn` file (`systemd.syntax(7)`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitFile {
+    /// Comment lines above the first section, without the `#`.
+    pub header: Vec<String>,
+    /// The sections in file order; a name may come more than once.
+    pub sections: Vec<Section>,
+}
+
+/// One `[Name]` header and what follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// The name between the brackets.
+    pub name: String,
+    /// Settings and comments in file order.
+    pub items: Vec<Item>,
+}
+
+/// A line of a section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// `key=value`; an empty value resets a list (`systemd.syntax(7)`).
+    Setting {
+        /// The name before the first `=`.
+        key: String,
+        /// The value as written in the file, stripped.
+        value: String,
+    },
+    /// A comment, without the `#`.
+    Comment(String),
+}
+
+impl UnitFile {
+    /// Adds a comment line to the header.
+    pub fn comment(&mut self, text: impl Into<String>) -> &mut Self {
+        self.header.push(text.into());
+        self
+    }
+
+    /// Adds a section at the end and returns it.
+    pub fn section(&mut self, name: &str) -> &mut Section {
+        let at = self.sections.len();
+        self.sections.push(Section { name: name.to_owned(), items: Vec::new() });
+        &mut self.sections[at]
+    }
+
+    /// Every assignment of `key` in sections called `section`, in order.
+    pub fn values<'a>(&'a self, section: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> + 'a {
+        self.settings().filter(move |(s, k, _)| *s == section && *k == key).map(|(_, _, value)| value)
+    }
+
+    /// All assignments as (section, key, value), in order.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.sections.iter().flat_map(|section| {
+            section.items.iter().filter_map(|item| match item {
+                Item::Setting { key, value } => Some((section.name.as_str(), key.as_str(), value.as_str())),
+                Item::Comment(_) => None,
+            })
+        })
+    }
+
+    /// The same file as systemd sees it: no comments.
+    pub fn without_comments(&self) -> UnitFile {
+        UnitFile {
+            header: Vec::new(),
+            sections: self
+                .sections
+                .iter()
+                .map(|section| Section {
+                    name: section.name.clone(),
+                    items: section
+                        .items
+                        .iter()
+                        .filter(|item| matches!(item, Item::Setting { .. }))
+                        .cloned()
+                        .collect(),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Section {
+    /// Adds `key=value`; the value is already escaped for its place.
+    pub fn set(&mut self, key: &str, value: impl Into<String>) -> &mut Self {
+        self.items.push(Item::Setting { key: key.to_owned(), value: value.into() });
+        self
+    }
+
+    /// Adds a comment line.
+    pub fn comment(&mut self, text: impl Into<String>) -> &mut Self {
+        self.items.push(Item::Comment(text.into()));
+        self
+    }
+}
+
+impl fmt::Display for UnitFile {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.header {
+            write_comment(out, line)?;
+        }
+        for (at, section) in self.sections.iter().enumerate() {
+            if at > 0 || !self.header.is_empty() {
+                out.write_str("\n")?;
+            }
+            writeln!(out, "[{}]", section.name)?;
+            for item in &section.items {
+                match item {
+                    Item::Setting { key, value } => writeln!(out, "{key}={value}")?,
+                    Item::Comment(text) => write_comment(out, text)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A comment must stay one line whatever was interpolated into it: LF, CR and
+/// NUL all end a line for systemd (`read_line()`).
+fn write_comment(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    out.write_str("#")?;
+    if !text.is_empty() {
+        out.write_str(" ")?;
+    }
+    for c in text.chars() {
+        out.write_char(if matches!(c, '\n' | '\r' | '\0') { ' ' } else { c })?;
+    }
+    out.write_str("\n")
+}
