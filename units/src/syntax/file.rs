@@ -93,6 +93,12 @@ impl Section {
         self
     }
 
+    /// Removes every assignment of `key`.
+    pub fn remove(&mut self, key: &str) -> &mut Self {
+        self.items.retain(|item| !matches!(item, Item::Setting { key: own, .. } if own == key));
+        self
+    }
+
     /// Adds a comment line.
     pub fn comment(&mut self, text: impl Into<String>) -> &mut Self {
         self.items.push(Item::Comment(text.into()));

@@ -1,0 +1,317 @@
+//! Writing a text into a setting so that systemd reads the same text back, and the inverse.
+//! There is one function per kind of place, because quotes, backslashes, `%` and `$` mean
+//! something else in each of them; the result stands behind the `=` or is one word of it.
+//! A text that its place cannot hold is refused, never changed.
+//!
+//! Nowhere accepted are control characters other than the tab, save in the two places with C
+//! escapes: a line feed, a carriage return and a NUL all end the line for `read_line()`. Nor are
+//! Unicode noncharacters, which make systemd refuse the whole line as broken UTF-8.
+
+use super::words::{self, WordError, is_noncharacter};
+use thiserror::Error;
+
+/// Why a text cannot be written, or a written one not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EscapeError {
+    /// A character the place cannot hold.
+    #[error("{value:?}: character {character:?} cannot be written here")]
+    Character {
+        /// The whole text.
+        value: String,
+        /// The first such character.
+        character: char,
+    },
+    /// A blank at the beginning or the end, which systemd would strip.
+    #[error("{value:?}: begins or ends in a blank, which would be lost")]
+    EdgeBlank {
+        /// The whole text.
+        value: String,
+    },
+    /// An odd number of backslashes at the end, which would join the next line.
+    #[error("{value:?}: ends in a backslash, which would join the next line")]
+    TrailingBackslash {
+        /// The whole text.
+        value: String,
+    },
+    /// No text at all, in a place where that means "forget the setting".
+    #[error("an empty value would reset the setting")]
+    Empty,
+    /// Not the path of an executable.
+    #[error("{value:?}: not the absolute path of an executable")]
+    Executable {
+        /// The whole text.
+        value: String,
+    },
+    /// `%` with a letter or digit behind it: what it stands for is systemd's to say.
+    #[error("{value:?}: holds the specifier %{specifier}")]
+    Specifier {
+        /// The whole text.
+        value: String,
+        /// The character behind the `%`.
+        specifier: char,
+    },
+    /// `$NAME` or `${NAME}`: what it stands for is known only when the command runs.
+    #[error("{value:?}: holds an environment variable")]
+    Variable {
+        /// The whole text.
+        value: String,
+    },
+    /// The value does not split into words.
+    #[error(transparent)]
+    Word(#[from] WordError),
+}
+
+/// One word of `Environment=` in a unit: a whole `NAME=value` assignment. Anything but NUL and
+/// noncharacters can be written; `$` is literal there (`systemd.exec(5)`).
+pub fn environment(assignment: &str) -> Result<String, EscapeError> {
+    unit_word(assignment, false)
+}
+
+/// One argument of an `Exec*=` command, not the executable. The argument reaches the program as
+/// it is, with no specifier, variable or `;` taken for one (`systemd.service(5)`).
+pub fn exec_argument(argument: &str) -> Result<String, EscapeError> {
+    unit_word(argument, true)
+}
+
+/// The executable of an `Exec*=` command, behind any prefix such as `-` or `+`. It is not
+/// subject to variables; quotes, backslashes and, from systemd 262 on, glob characters are
+/// refused there, so they are here.
+pub fn executable(path: &str) -> Result<String, EscapeError> {
+    let bad = |c: char| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\' | '*' | '?' | '[' | '$');
+    if let Some(character) = path.chars().find(|c| bad(*c) || is_noncharacter(*c)) {
+        return Err(EscapeError::Character { value: path.to_owned(), character });
+    }
+    if !path.starts_with('/') || path.ends_with('/') || path.ends_with("/.") {
+        return Err(EscapeError::Executable { value: path.to_owned() });
+    }
+    unit_word(path, false)
+}
+
+/// One path of `RequiresMountsFor=` (`systemd.unit(5)`).
+pub fn requires_mounts_for(path: &str) -> Result<String, EscapeError> {
+    if is_plain_word(path) {
+        return Ok(path.to_owned());
+    }
+    printable(path)?;
+    let mut word = String::with_capacity(path.len() + 8);
+    word.push('"');
+    for c in path.chars() {
+        match c {
+            '\\' | '"' => word.extend(['\\', c]),
+            '%' => word.push_str("%%"),
+            _ => word.push(c),
+        }
+    }
+    word.push('"');
+    Ok(word)
+}
+
+/// A whole unit setting without any quoting but with specifiers: `SourcePath=`, `Description=`,
+/// `WorkingDirectory=`, and the path of `LoadCredential=` behind its `ID:`.
+pub fn unit_raw(value: &str) -> Result<String, EscapeError> {
+    raw(value)?;
+    Ok(value.replace('%', "%%"))
+}
+
+/// One word of `Parameters=` or `Environment=` in a `.nspawn` file, where quotes group and
+/// nothing else is special. Quotes are quoted with each other: `'"'"'"` is `"'`.
+pub fn nspawn_word(word: &str) -> Result<String, EscapeError> {
+    if is_plain_word(word) {
+        return Ok(word.to_owned());
+    }
+    printable(word)?;
+    let mut quoted = String::with_capacity(word.len() + 8);
+    let mut rest = word;
+    loop {
+        // As far as one kind of quotes goes: up to the first quote of the kind around it.
+        let first = rest.chars().find(|c| matches!(c, '"' | '\''));
+        let quote = if first == Some('"') { '\'' } else { '"' };
+        let (segment, tail) = rest.split_at(rest.find(quote).unwrap_or(rest.len()));
+        quoted.push(quote);
+        quoted.push_str(segment);
+        quoted.push(quote);
+        if tail.is_empty() {
+            return Ok(quoted);
+        }
+        rest = tail;
+    }
+}
+
+/// One of the `:`-separated fields of `Bind=`, `BindReadOnly=`, `Overlay=` and the path of
+/// `TemporaryFileSystem=`; not the options, which are written as they are. A blank at either
+/// end of the *whole* value is lost: put `:` behind a bind's destination that ends in one.
+pub fn bind_field(path: &str) -> Result<String, EscapeError> {
+    printable(path)?;
+    let mut field = String::with_capacity(path.len() + 8);
+    for c in path.chars() {
+        if matches!(c, '\\' | ':') {
+            field.push('\\');
+        }
+        field.push(c);
+    }
+    Ok(field)
+}
+
+/// A whole `.nspawn` setting in which no character is special: `Inaccessible=`,
+/// `WorkingDirectory=`, `Hostname=`, the options of a bind mount.
+pub fn nspawn_raw(value: &str) -> Result<String, EscapeError> {
+    raw(value)?;
+    Ok(value.to_owned())
+}
+
+/// The assignments of an `Environment=` line in a unit; the inverse of [`environment`].
+pub fn environment_values(value: &str) -> Result<Vec<String>, EscapeError> {
+    words::unit_words(value)?.into_iter().map(without_specifiers).collect()
+}
+
+/// The words of an `Exec*=` line, the executable with its prefixes first; the inverse of
+/// [`executable`] and [`exec_argument`]. What variables stand for cannot be told, so they are
+/// errors.
+pub fn exec_values(value: &str) -> Result<Vec<String>, EscapeError> {
+    let mut words = words::command_words(value)?.into_iter();
+    let mut values = Vec::with_capacity(words.len());
+    if let Some(executable) = words.next() {
+        values.push(without_specifiers(executable)?);
+    }
+    for argument in words {
+        values.push(without_variables(without_specifiers(argument)?)?);
+    }
+    Ok(values)
+}
+
+/// The paths of a `RequiresMountsFor=` line; the inverse of [`requires_mounts_for`].
+pub fn requires_mounts_for_values(value: &str) -> Result<Vec<String>, EscapeError> {
+    words::path_words(value)?.into_iter().map(without_specifiers).collect()
+}
+
+/// The text of a raw unit setting; the inverse of [`unit_raw`].
+pub fn unit_raw_value(value: &str) -> Result<String, EscapeError> {
+    without_specifiers(value.to_owned())
+}
+
+/// The words of a `Parameters=` or `Environment=` line in a `.nspawn` file; the inverse of
+/// [`nspawn_word`].
+pub fn nspawn_values(value: &str) -> Result<Vec<String>, EscapeError> {
+    Ok(words::nspawn_words(value)?)
+}
+
+/// The text of one field; the inverse of [`bind_field`]. For whole values see
+/// [`words::bind_fields`].
+pub fn bind_field_value(field: &str) -> Result<String, EscapeError> {
+    Ok(words::first_field(field)?.0)
+}
+
+/// A word for `EXTRACT_UNQUOTE | EXTRACT_CUNESCAPE`.
+fn unit_word(text: &str, variables: bool) -> Result<String, EscapeError> {
+    if is_plain_word(text) {
+        return Ok(text.to_owned());
+    }
+    let mut word = String::with_capacity(text.len() + 8);
+    word.push('"');
+    for c in text.chars() {
+        match c {
+            '\\' | '"' => word.extend(['\\', c]),
+            '%' => word.push_str("%%"),
+            '$' if variables => word.push_str("$$"),
+            '\n' => word.push_str("\\n"),
+            '\r' => word.push_str("\\r"),
+            '\t' => word.push_str("\\t"),
+            '\0' => return Err(character(text, c)),
+            '\x01'..='\x1f' | '\x7f' => word.push_str(&format!("\\x{:02x}", u32::from(c))),
+            // systemd would take the escape, but the value not be UTF-8 to it afterwards.
+            _ if is_noncharacter(c) => return Err(character(text, c)),
+            _ => word.push(c),
+        }
+    }
+    word.push('"');
+    Ok(word)
+}
+
+/// Whether the text is the same quoted and bare in every place that has words. Most texts are,
+/// and files are the better to read for it.
+fn is_plain_word(text: &str) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/.-_=:,+@".contains(byte);
+    !text.is_empty() && text.as_bytes().iter().all(plain)
+}
+
+fn character(value: &str, character: char) -> EscapeError {
+    EscapeError::Character { value: value.to_owned(), character }
+}
+
+/// Whether a line with this end continues on the next: an odd number of backslashes.
+pub(super) fn joins_next_line(value: &str) -> bool {
+    (value.len() - value.trim_end_matches('\\').len()) % 2 == 1
+}
+
+/// Refuses what no place without C escapes can hold.
+fn printable(text: &str) -> Result<(), EscapeError> {
+    let bad = |c: &char| (c.is_ascii_control() && *c != '\t') || is_noncharacter(*c);
+    match text.chars().find(bad) {
+        Some(c) => Err(character(text, c)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what a setting without any quoting cannot hold.
+fn raw(value: &str) -> Result<(), EscapeError> {
+    printable(value)?;
+    if value.is_empty() {
+        return Err(EscapeError::Empty);
+    }
+    if value.starts_with([' ', '\t']) || value.ends_with([' ', '\t']) {
+        return Err(EscapeError::EdgeBlank { value: value.to_owned() });
+    }
+    if joins_next_line(value) {
+        return Err(EscapeError::TrailingBackslash { value: value.to_owned() });
+    }
+    Ok(())
+}
+
+/// Undoes `%%` as `specifier_printf()` does: in front of anything but letters and digits a `%`
+/// stands for itself.
+fn without_specifiers(text: String) -> Result<String, EscapeError> {
+    undoubled(text, '%', |text, rest| match rest.chars().next() {
+        Some(specifier) if specifier.is_ascii_alphanumeric() => {
+            Err(EscapeError::Specifier { value: text.to_owned(), specifier })
+        }
+        _ => Ok(()),
+    })
+}
+
+/// Undoes `$$` as `replace_env_argv()` does: a variable is `${` anywhere, or `$` in front of
+/// a word.
+fn without_variables(word: String) -> Result<String, EscapeError> {
+    undoubled(word, '$', |word, rest| {
+        if rest.starts_with('{') || rest.len() + 1 == word.len() {
+            return Err(EscapeError::Variable { value: word.to_owned() });
+        }
+        Ok(())
+    })
+}
+
+/// Replaces each pair of `sign` by one; a single one stays if `check` lets it, which is given
+/// the text and what follows.
+fn undoubled(
+    text: String,
+    sign: char,
+    check: impl Fn(&str, &str) -> Result<(), EscapeError>,
+) -> Result<String, EscapeError> {
+    let mut result = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once(sign) {
+        result.push_str(before);
+        result.push(sign);
+        rest = match after.strip_prefix(sign) {
+            Some(rest) => rest,
+            None => {
+                check(&text, after)?;
+                after
+            }
+        };
+    }
+    result.push_str(rest);
+    Ok(result)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,401 @@
+//! Splitting of a setting's value into words, as `src/basic/extract-word.c` does it.
+//! In goes the text behind the `=`, out come the words with quotes and escapes undone;
+//! which of them have a meaning depends on the setting, so there is one function per kind
+//! of place. Specifiers (`%i`) and variables (`$HOME`) are not touched here, see [`super::escape`].
+
+use thiserror::Error;
+
+/// What separates words and gets stripped around keys and values (`WHITESPACE`).
+pub(super) const BLANKS: &[u8] = b" \t\n\r";
+
+/// Why a value cannot be split.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WordError {
+    /// A quote was opened and never closed.
+    #[error("{value:?}: a quote is not closed")]
+    UnbalancedQuote {
+        /// The whole value.
+        value: String,
+    },
+    /// A backslash with nothing behind it.
+    #[error("{value:?}: ends in a backslash that escapes nothing")]
+    TrailingBackslash {
+        /// The whole value.
+        value: String,
+    },
+    /// A backslash sequence systemd does not know, or one that stands for NUL.
+    #[error("{value:?}: unknown escape sequence \\{sequence}")]
+    UnknownEscape {
+        /// The whole value.
+        value: String,
+        /// The character behind the backslash.
+        sequence: char,
+    },
+    /// A `;` of its own, neither quoted nor escaped, which begins another command.
+    #[error("{value:?}: a bare ';' begins another command")]
+    SecondCommand {
+        /// The whole value.
+        value: String,
+    },
+    /// `\xHH` or `\NNN` escapes that do not add up to UTF-8.
+    #[error("{value:?}: a word is not UTF-8 once its escapes are undone")]
+    NotUtf8 {
+        /// The whole value.
+        value: String,
+    },
+}
+
+/// What a backslash means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backslash {
+    /// An ordinary character (`EXTRACT_RETAIN_ESCAPE`).
+    Literal,
+    /// Dropped; the next character is taken as it is (no flag).
+    Dropped,
+    /// The beginning of a C escape (`EXTRACT_CUNESCAPE`).
+    CEscape,
+}
+
+/// One combination of `ExtractFlags`.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    /// The bytes between words.
+    separators: &'static [u8],
+    /// Two separators in a row enclose an empty word (`EXTRACT_DONT_COALESCE_SEPARATORS`).
+    empty_words: bool,
+    /// Quotes group and are removed (`EXTRACT_UNQUOTE`).
+    unquote: bool,
+    backslash: Backslash,
+}
+
+const WORDS: Rules =
+    Rules { separators: BLANKS, empty_words: false, unquote: true, backslash: Backslash::Literal };
+const FIELDS: Rules =
+    Rules { separators: b":", empty_words: true, unquote: false, backslash: Backslash::Dropped };
+
+const UNIT_WORDS: Rules = Rules { backslash: Backslash::CEscape, ..WORDS };
+
+/// Words of `Environment=` in a unit: quotes group, C escapes are undone (`systemd.syntax(7)`).
+pub fn unit_words(value: &str) -> Result<Vec<String>, WordError> {
+    all(value, UNIT_WORDS)
+}
+
+/// Words of `Exec*=` in a unit, split like [`unit_words`]; but a bare `;` begins another command,
+/// which is an error here, and `\;` is the argument `;` (`systemd.service(5)`, "Command lines").
+/// Escapes systemd does not know are errors too, where it warns and keeps them as they are.
+pub fn command_words(value: &str) -> Result<Vec<String>, WordError> {
+    let mut splitter = Splitter::new(value, UNIT_WORDS);
+    let mut words = Vec::new();
+    loop {
+        let at = splitter.skip_separators(splitter.at.unwrap_or(value.len()));
+        let alone = |at| splitter.peek(at).is_none_or(|byte| splitter.is_separator(byte));
+        let rest = value.get(at..).unwrap_or_default();
+        if rest.starts_with(';') && alone(at + 1) {
+            return Err(WordError::SecondCommand { value: value.to_owned() });
+        } else if rest.starts_with("\\;") && alone(at + 2) {
+            splitter.at = Some(at + 2);
+            words.push(";".to_owned());
+        } else if let Some(word) = splitter.next_word()? {
+            words.push(word);
+        } else {
+            return Ok(words);
+        }
+    }
+}
+
+/// Words of `Parameters=` and `Environment=` in a `.nspawn` file: quotes group, a backslash
+/// is a character like any other.
+pub fn nspawn_words(value: &str) -> Result<Vec<String>, WordError> {
+    all(value, WORDS)
+}
+
+/// Words of `RequiresMountsFor=`: quotes group, a backslash makes the next character literal.
+pub fn path_words(value: &str) -> Result<Vec<String>, WordError> {
+    all(value, Rules { backslash: Backslash::Dropped, ..WORDS })
+}
+
+/// Words of unit lists (`After=`, `Wants=`): separated by blanks, nothing else is special.
+pub fn unit_names(value: &str) -> Result<Vec<String>, WordError> {
+    all(value, Rules { unquote: false, ..WORDS })
+}
+
+/// Words of the plain lists in a `.nspawn` file (`Capability=`, `SystemCallFilter=`,
+/// `Interface=`, `BindUser=`): no quotes, a backslash makes the next character literal.
+pub fn plain_words(value: &str) -> Result<Vec<String>, WordError> {
+    all(value, Rules { unquote: false, backslash: Backslash::Dropped, ..WORDS })
+}
+
+/// All `:`-separated fields, as in `Overlay=`; two colons in a row enclose an empty field.
+pub fn fields(value: &str) -> Result<Vec<String>, WordError> {
+    all(value, FIELDS)
+}
+
+/// The fields of `Bind=` and `BindReadOnly=`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindFields {
+    /// Path on the host; empty stands for a temporary directory.
+    pub source: String,
+    /// Path in the container; `None` stands for the source's (without its leading `+`).
+    pub destination: Option<String>,
+    /// The rest of the value as it is written, not unescaped.
+    pub options: Option<String>,
+}
+
+/// Splits the value of `Bind=` (`systemd.nspawn(5)`). Only the first two fields are unescaped.
+pub fn bind_fields(value: &str) -> Result<BindFields, WordError> {
+    let mut splitter = Splitter::new(value, FIELDS);
+    let source = splitter.next_word()?.unwrap_or_default();
+    let destination = splitter.next_word()?;
+    let options = splitter.rest().filter(|rest| !rest.is_empty()).map(str::to_owned);
+    Ok(BindFields { source, destination, options })
+}
+
+/// Splits off the first `:`-field, unescaped, and returns the raw remainder behind its colon,
+/// as `LoadCredential=` and `TemporaryFileSystem=` are read.
+pub fn first_field(value: &str) -> Result<(String, Option<&str>), WordError> {
+    let mut splitter = Splitter::new(value, FIELDS);
+    let first = splitter.next_word()?.unwrap_or_default();
+    Ok((first, splitter.rest()))
+}
+
+fn all(value: &str, rules: Rules) -> Result<Vec<String>, WordError> {
+    let mut splitter = Splitter::new(value, rules);
+    let mut words = Vec::new();
+    while let Some(word) = splitter.next_word()? {
+        words.push(word);
+    }
+    Ok(words)
+}
+
+struct Splitter<'a> {
+    value: &'a str,
+    /// Where the next word starts; `None` once the end was seen.
+    at: Option<usize>,
+    rules: Rules,
+}
+
+impl<'a> Splitter<'a> {
+    fn new(value: &'a str, rules: Rules) -> Self {
+        Splitter { value, at: Some(0), rules }
+    }
+
+    /// What is left, unless the last word ended with the value.
+    fn rest(&self) -> Option<&'a str> {
+        self.at.and_then(|at| self.value.get(at..))
+    }
+
+    fn peek(&self, at: usize) -> Option<u8> {
+        self.value.as_bytes().get(at).copied()
+    }
+
+    fn is_separator(&self, byte: u8) -> bool {
+        self.rules.separators.contains(&byte)
+    }
+
+    fn skip_separators(&self, mut at: usize) -> usize {
+        while self.peek(at).is_some_and(|byte| self.is_separator(byte)) {
+            at += 1;
+        }
+        at
+    }
+
+    fn next_word(&mut self) -> Result<Option<String>, WordError> {
+        let Some(mut at) = self.at else { return Ok(None) };
+        if !self.rules.empty_words {
+            at = self.skip_separators(at);
+            if at >= self.value.len() {
+                self.at = None;
+                return Ok(None);
+            }
+        }
+        let mut word = Vec::new();
+        let mut quote = None;
+        let next = loop {
+            let Some(byte) = self.peek(at) else { break None };
+            at += 1;
+            match byte {
+                b'\\' if self.rules.backslash != Backslash::Literal => at = self.escape(at, &mut word)?,
+                _ if quote == Some(byte) => quote = None,
+                _ if quote.is_some() => word.push(byte),
+                b'"' | b'\'' if self.rules.unquote => quote = Some(byte),
+                _ if self.is_separator(byte) => {
+                    break if self.rules.empty_words {
+                        Some(at)
+                    } else {
+                        Some(self.skip_separators(at)).filter(|at| *at < self.value.len())
+                    };
+                }
+                _ => word.push(byte),
+            }
+        };
+        if quote.is_some() {
+            return Err(WordError::UnbalancedQuote { value: self.value.to_owned() });
+        }
+        self.at = next;
+        String::from_utf8(word).map(Some).map_err(|_| WordError::NotUtf8 { value: self.value.to_owned() })
+    }
+
+    /// Undoes the escape whose first character behind the backslash is at `at`; returns where
+    /// it ends.
+    fn escape(&self, at: usize, word: &mut Vec<u8>) -> Result<usize, WordError> {
+        let rest = self.value.get(at..).unwrap_or_default();
+        let Some(sequence) = rest.chars().next() else {
+            return Err(WordError::TrailingBackslash { value: self.value.to_owned() });
+        };
+        if self.rules.backslash == Backslash::Dropped {
+            word.extend(sequence.encode_utf8(&mut [0; 4]).bytes());
+            return Ok(at + sequence.len_utf8());
+        }
+        let length = c_escape(rest, word)
+            .ok_or_else(|| WordError::UnknownEscape { value: self.value.to_owned(), sequence })?;
+        Ok(at + length)
+    }
+}
+
+/// Undoes one C escape (`cunescape_one()`), given without its backslash: pushes what it stands
+/// for and returns how many bytes it takes. `None` if systemd does not know it. `\u` with half
+/// of a surrogate pair is refused as by the newer versions; the older ones made broken UTF-8
+/// of it.
+fn c_escape(text: &str, word: &mut Vec<u8>) -> Option<usize> {
+    let first = *text.as_bytes().first()?;
+    let simple = match first {
+        b'a' => 0x07,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'v' => 0x0b,
+        b's' => b' ',
+        b'\\' | b'"' | b'\'' => first,
+        b'x' => {
+            word.push(u8::try_from(digits(text, 1, 2, 16)?).ok()?);
+            return Some(3);
+        }
+        b'0'..=b'7' => {
+            word.push(u8::try_from(digits(text, 0, 3, 8)?).ok()?);
+            return Some(3);
+        }
+        b'u' | b'U' => {
+            let length = if first == b'u' { 4 } else { 8 };
+            let character = char::from_u32(digits(text, 1, length, 16)?)?;
+            if first == b'U' && is_noncharacter(character) {
+                return None;
+            }
+            word.extend(character.encode_utf8(&mut [0; 4]).bytes());
+            return Some(1 + length);
+        }
+        _ => return None,
+    };
+    word.push(simple);
+    Some(1)
+}
+
+/// The number written with exactly `length` digits from `from` on; `None` for zero too, since
+/// no escape may stand for NUL.
+fn digits(text: &str, from: usize, length: usize, radix: u32) -> Option<u32> {
+    let digits = text.get(from..from + length)?;
+    // from_str_radix() takes a sign, systemd does not.
+    if digits.starts_with('+') {
+        return None;
+    }
+    u32::from_str_radix(digits, radix).ok().filter(|number| *number != 0)
+}
+
+/// Whether systemd takes the character for broken UTF-8 (`unichar_is_valid()`): the code points
+/// Unicode reserves as noncharacters.
+pub(super) fn is_noncharacter(character: char) -> bool {
+    let code = u32::from(character);
+    (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pretty_assertions::assert_eq;
+
+    fn fault_of(value: &str) -> WordError {
+        unit_words(value).unwrap_err()
+    }
+
+    #[test]
+    fn blanks_separate_words() {
+        for split in [unit_words, nspawn_words, path_words, unit_names, plain_words] {
+            assert_eq!(split(" \ta  b\tc\r\n").unwrap(), ["a", "b", "c"]);
+            assert_eq!(split("").unwrap(), [""; 0]);
+            assert_eq!(split(" \t ").unwrap(), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn quotes_group_also_in_the_middle_of_a_word() {
+        for split in [unit_words, nspawn_words, path_words] {
+            assert_eq!(split(r#"a"b c"d 'e "f' """#).unwrap(), ["ab cd", "e \"f", ""]);
+            assert!(matches!(split("a 'b c").unwrap_err(), WordError::UnbalancedQuote { .. }));
+        }
+        for split in [unit_names, plain_words] {
+            assert_eq!(split("a'b c'd").unwrap(), ["a'b", "c'd"]);
+        }
+    }
+
+    #[test]
+    fn a_backslash_means_something_else_in_each_place() {
+        assert_eq!(unit_words(r"a\tb '\x41\102\u00e9\U0001f600\s'").unwrap(), ["a\tb", "AB\u{e9}\u{1f600} "]);
+        assert_eq!(nspawn_words(r"a\tb '\' \").unwrap(), [r"a\tb", r"\", r"\"]);
+        assert_eq!(path_words(r#"a\tb\ c '\'' "\é""#).unwrap(), ["atb c", "'", "é"]);
+        assert_eq!(unit_names(r"a\x2db.service \").unwrap(), [r"a\x2db.service", r"\"]);
+        assert_eq!(plain_words(r"a\ b \\").unwrap(), ["a b", r"\"]);
+    }
+
+    #[test]
+    fn escapes_systemd_does_not_know_are_errors() {
+        for value in
+            [r"\q", r"\x4", r"\x+4", r"\8", r"\400", r"\u12", r"\ud800", r"\Ufffffffe", r"\U0000ffff"]
+        {
+            assert!(matches!(fault_of(value), WordError::UnknownEscape { .. }), "{value}");
+        }
+        for value in [r"\x00", r"\000", r"\u0000", r"\U00000000"] {
+            assert!(matches!(fault_of(value), WordError::UnknownEscape { .. }), "{value}");
+        }
+        assert!(matches!(fault_of(r"a\"), WordError::TrailingBackslash { .. }));
+        assert!(matches!(fault_of(r"'a\'"), WordError::UnbalancedQuote { .. }));
+        assert!(matches!(fault_of(r"\xff"), WordError::NotUtf8 { .. }));
+    }
+
+    #[test]
+    fn a_bare_semicolon_ends_a_command() {
+        assert_eq!(
+            command_words(r#" /bin/x ";" \; a; ;b '\x3b' \; "#).unwrap(),
+            ["/bin/x", ";", ";", "a;", ";b", ";", ";"]
+        );
+        for value in ["/bin/x ; /bin/y", ";", "/bin/x ;", "/bin/x a\t;\tb"] {
+            assert!(matches!(command_words(value).unwrap_err(), WordError::SecondCommand { .. }), "{value}");
+        }
+        assert!(matches!(command_words(r"x \;y").unwrap_err(), WordError::UnknownEscape { .. }));
+    }
+
+    #[test]
+    fn fields_keep_the_empty_ones() {
+        assert_eq!(fields("").unwrap(), [""]);
+        assert_eq!(fields("a").unwrap(), ["a"]);
+        assert_eq!(fields(":a::b:").unwrap(), ["", "a", "", "b", ""]);
+        assert_eq!(fields(r#"a\:b:c\\:"d e":é"#).unwrap(), ["a:b", r"c\", "\"d e\"", "é"]);
+        assert!(matches!(fields(r"a:b\").unwrap_err(), WordError::TrailingBackslash { .. }));
+    }
+
+    #[test]
+    fn only_two_fields_of_a_bind_are_unescaped() {
+        let bind = |source: &str, destination: Option<&str>, options: Option<&str>| BindFields {
+            source: source.to_owned(),
+            destination: destination.map(str::to_owned),
+            options: options.map(str::to_owned),
+        };
+        assert_eq!(bind_fields("/a").unwrap(), bind("/a", None, None));
+        assert_eq!(bind_fields("/a:").unwrap(), bind("/a", Some(""), None));
+        assert_eq!(bind_fields("/a:/b:").unwrap(), bind("/a", Some("/b"), None));
+        assert_eq!(bind_fields(":/b").unwrap(), bind("", Some("/b"), None));
+        assert_eq!(bind_fields(r"/\:a:/b\\:x\y:z").unwrap(), bind("/:a", Some(r"/b\"), Some(r"x\y:z")));
+        assert_eq!(first_field(r"a\:b:/c\d:e").unwrap(), ("a:b".to_owned(), Some(r"/c\d:e")));
+        assert_eq!(first_field("a").unwrap(), ("a".to_owned(), None));
+    }
+}
