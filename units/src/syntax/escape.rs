@@ -239,8 +239,8 @@ fn character(value: &str, character: char) -> EscapeError {
 }
 
 /// Whether a line with this end continues on the next: an odd number of backslashes.
-pub(super) fn joins_next_line(value: &str) -> bool {
-    (value.len() - value.trim_end_matches('\\').len()) % 2 == 1
+pub(super) fn joins_next_line(text: &[u8]) -> bool {
+    text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// Refuses what no place without C escapes can hold.
@@ -261,7 +261,7 @@ fn raw(value: &str) -> Result<(), EscapeError> {
     if value.starts_with([' ', '\t']) || value.ends_with([' ', '\t']) {
         return Err(EscapeError::EdgeBlank { value: value.to_owned() });
     }
-    if joins_next_line(value) {
+    if joins_next_line(value.as_bytes()) {
         return Err(EscapeError::TrailingBackslash { value: value.to_owned() });
     }
     Ok(())

@@ -65,6 +65,17 @@ impl UnitFile {
         })
     }
 
+    /// The same file without what systemd leaves to other programs: sections and keys whose
+    /// name begins with `X-` (`systemd.syntax(7)`).
+    pub fn without_extensions(&self) -> UnitFile {
+        let mut file = self.clone();
+        file.sections.retain(|section| !section.is_extension());
+        for section in &mut file.sections {
+            section.items.retain(|item| !item.is_extension());
+        }
+        file
+    }
+
     /// The same file as systemd sees it: no comments.
     pub fn without_comments(&self) -> UnitFile {
         UnitFile {
@@ -86,7 +97,19 @@ impl UnitFile {
     }
 }
 
+impl Item {
+    /// Whether systemd skips this key in silence.
+    pub fn is_extension(&self) -> bool {
+        matches!(self, Item::Setting { key, .. } if key.starts_with("X-"))
+    }
+}
+
 impl Section {
+    /// Whether systemd skips this section in silence.
+    pub fn is_extension(&self) -> bool {
+        self.name.starts_with("X-")
+    }
+
     /// Adds `key=value`; the value is already escaped for its place.
     pub fn set(&mut self, key: &str, value: impl Into<String>) -> &mut Self {
         self.items.push(Item::Setting { key: key.to_owned(), value: value.into() });

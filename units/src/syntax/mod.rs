@@ -2,11 +2,15 @@
 //! content, its parser, how texts are written into settings and read out of them, and the
 //! settings of `.nspawn` files. Pure: nothing here touches the disk, the environment or a log.
 
+mod check;
 mod effective;
 pub mod escape;
 mod file;
+mod parse;
 pub mod settings;
 pub mod words;
 
+pub use check::{RenderError, ValueFault};
 pub use effective::{InForce, effective};
 pub use file::{Item, Section, UnitFile};
+pub use parse::{Fault, Ignored, Located, Parsed, SyntaxError, Warning, parse};

@@ -1,0 +1,244 @@
+//! Reading a unit file, drop-in or `.nspawn` file as `config_parse()` in
+//! `src/shared/conf-parser.c` does: bytes go in, a [`UnitFile`] comes out, with the lines systemd
+//! ignores as warnings and those it stops at as an error. Sections and keys are not looked up:
+//! unknown ones stay in, and so do those systemd leaves to others (`X-…`).
+//!
+//! Where versions differ the stricter one is taken, so that what is accepted here holds on
+//! all of them: systemd 262 refuses empty section names and those with `*`, `?` or `[`.
+
+use super::escape::joins_next_line;
+use super::words::{BLANKS, is_noncharacter};
+use super::{Item, Section, UnitFile};
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A line must be shorter than this, and continued lines together not longer (`LONG_LINE_MAX`).
+pub(super) const LONG_LINE_MAX: usize = 1024 * 1024;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What a file holds, as far as systemd takes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// All sections, settings and comments.
+    pub file: UnitFile,
+    /// The lines systemd ignores.
+    pub warnings: Vec<Warning>,
+}
+
+/// A line that systemd ignores with a warning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("line {line}: {reason}")]
+pub struct Warning {
+    /// The line's number, from 1; of continued lines the last one's, as in systemd's messages.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: Ignored,
+}
+
+/// Why a line is ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Ignored {
+    /// There is no section header above it.
+    #[error("stands before the first section, ignored")]
+    OutsideSection,
+    /// It is neither a comment nor a header nor an assignment.
+    #[error("has no '=', ignored")]
+    NoEquals,
+    /// It begins with the `=`.
+    #[error("has no key before the '=', ignored")]
+    NoKey,
+}
+
+/// A line at which systemd stops reading the file.
+///
+/// What follows from that depends on the file: a unit is not loaded, `systemd-nspawn` does not
+/// start, but of a drop-in everything before the line stays in force and the unit is loaded
+/// as if nothing were wrong (`unit_load_dropin()`).
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line}: {reason}")]
+pub struct SyntaxError {
+    /// The line's number, from 1; of continued lines the last one's.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: Fault,
+    /// What came before, which is in force if the file is a drop-in.
+    pub before: UnitFile,
+    /// The lines before that systemd ignores.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a file cannot be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Fault {
+    /// One line, or several continued ones together, reach the limit.
+    #[error("is longer than 1 MiB")]
+    TooLong,
+    /// Broken UTF-8, or a Unicode noncharacter, which systemd takes for it.
+    #[error("is not UTF-8")]
+    NotUtf8,
+    /// A `[` without a `]` at the end of the line.
+    #[error("section header does not end in ']'")]
+    UnclosedHeader,
+    /// A header without a name, or with quotes, backslashes, glob or control characters.
+    #[error("section header has no name, or a character that is not allowed in one")]
+    SectionName,
+}
+
+/// A warning or an error with the file it is about: `path:line: reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{path}:{line}: {reason}", path = path.display())]
+pub struct Located {
+    path: PathBuf,
+    line: usize,
+    reason: String,
+}
+
+impl Warning {
+    /// The warning with the path of its file.
+    pub fn at(&self, path: impl AsRef<Path>) -> Located {
+        Located { path: path.as_ref().to_owned(), line: self.line, reason: self.reason.to_string() }
+    }
+}
+
+impl SyntaxError {
+    /// The error with the path of its file.
+    pub fn at(&self, path: impl AsRef<Path>) -> Located {
+        Located { path: path.as_ref().to_owned(), line: self.line, reason: self.reason.to_string() }
+    }
+}
+
+/// Reads a file (`systemd.syntax(7)`). The error holds what came before it.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, SyntaxError> {
+    let mut parsed = Parsed::default();
+    let mut line = 0;
+    match parsed.read(bytes, &mut line) {
+        Ok(()) => Ok(parsed),
+        Err(reason) => Err(SyntaxError { line, reason, before: parsed.file, warnings: parsed.warnings }),
+    }
+}
+
+/// Whether systemd takes this for the name of a section (`string_is_safe()`).
+pub(super) fn is_section_name(name: &str) -> bool {
+    let bad = |c: char| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\' | '*' | '?' | '[');
+    !name.is_empty() && !name.contains(|c| bad(c) || is_noncharacter(c))
+}
+
+impl Parsed {
+    /// Reads all lines; `line` counts them, so that the caller knows where it ended.
+    fn read(&mut self, mut bytes: &[u8], line: &mut usize) -> Result<(), Fault> {
+        let mut continued: Option<Vec<u8>> = None;
+        let mut mark_seen = false;
+        while !bytes.is_empty() {
+            let mut text = split_line(&mut bytes);
+            *line += 1;
+            if text.len() >= LONG_LINE_MAX {
+                return Err(Fault::TooLong);
+            }
+            // Before anything else, so that a comment may stand between continued lines, and may
+            // be in any encoding.
+            if let [b'#' | b';', comment @ ..] = strip_start(text) {
+                self.comment(comment);
+                continue;
+            }
+            if let Some(rest) = text.strip_prefix(BYTE_ORDER_MARK).filter(|_| !mark_seen) {
+                mark_seen = true;
+                text = rest;
+            }
+            let mut whole = match continued.take() {
+                Some(before) if before.len() + text.len() > LONG_LINE_MAX => return Err(Fault::TooLong),
+                Some(mut before) => {
+                    before.extend_from_slice(text);
+                    Cow::Owned(before)
+                }
+                None => Cow::Borrowed(text),
+            };
+            if joins_next_line(&whole) {
+                let whole = whole.to_mut();
+                whole.pop();
+                whole.push(b' ');
+                continued = Some(std::mem::take(whole));
+            } else {
+                self.logical_line(&whole, *line)?;
+            }
+        }
+        match continued {
+            Some(whole) => self.logical_line(&whole, *line),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a line that is not a comment, with its continuations.
+    fn logical_line(&mut self, text: &[u8], line: usize) -> Result<(), Fault> {
+        let text = strip(text);
+        if text.is_empty() {
+            return Ok(());
+        }
+        let text = std::str::from_utf8(text).map_err(|_| Fault::NotUtf8)?;
+        if text.contains(is_noncharacter) {
+            return Err(Fault::NotUtf8);
+        }
+        if let Some(header) = text.strip_prefix('[') {
+            let name = header.strip_suffix(']').ok_or(Fault::UnclosedHeader)?;
+            if !is_section_name(name) {
+                return Err(Fault::SectionName);
+            }
+            self.file.section(name);
+            return Ok(());
+        }
+        let ignored = match (self.file.sections.last_mut(), text.split_once('=')) {
+            (None, _) => Ignored::OutsideSection,
+            (_, None) => Ignored::NoEquals,
+            (_, Some(("", _))) => Ignored::NoKey,
+            (Some(section), Some((key, value))) => {
+                section.set(strip_text(key), strip_text(value));
+                return Ok(());
+            }
+        };
+        self.warnings.push(Warning { line, reason: ignored });
+        Ok(())
+    }
+
+    /// Keeps a comment where it stands. One blank behind the `#` is not part of it.
+    fn comment(&mut self, text: &[u8]) {
+        let text = String::from_utf8_lossy(text.strip_prefix(b" ").unwrap_or(text)).into_owned();
+        match self.file.sections.last_mut() {
+            Some(Section { items, .. }) => items.push(Item::Comment(text)),
+            None => self.file.header.push(text),
+        }
+    }
+}
+
+/// Takes the next line off, without what ends it (`read_line()`): LF, CR or NUL, or several
+/// of them as long as none comes twice and nothing follows a NUL.
+fn split_line<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
+    let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\0');
+    let end = bytes.iter().position(is_end).unwrap_or(bytes.len());
+    let (line, rest) = bytes.split_at(end);
+    let length = match rest {
+        [b'\n', b'\r', b'\0', ..] | [b'\r', b'\n', b'\0', ..] => 3,
+        [b'\n', b'\r' | b'\0', ..] | [b'\r', b'\n' | b'\0', ..] => 2,
+        [] => 0,
+        _ => 1,
+    };
+    *bytes = rest.get(length..).unwrap_or_default();
+    line
+}
+
+fn strip_start(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|byte| !BLANKS.contains(byte)).unwrap_or(text.len());
+    text.get(start..).unwrap_or_default()
+}
+
+fn strip(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| !BLANKS.contains(byte)).map_or(0, |last| last + 1);
+    strip_start(text.get(..end).unwrap_or_default())
+}
+
+fn strip_text(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\n', '\r'])
+}
+
+#[cfg(test)]
+mod tests;
