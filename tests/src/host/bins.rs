@@ -1,0 +1,47 @@
+//! The programs under test.
+//!
+//! In: the workspace. Out: paths of the statically linked release binaries, built by cargo unless they are up to date.
+
+use super::command::{Timeout, run};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Where the programs are.
+pub struct Bins {
+    /// `nixos-nspawn-generator`.
+    pub generator: PathBuf,
+    /// `nixos-nspawn-ctl`.
+    pub ctl: PathBuf,
+}
+
+/// The release binaries, as `make build` makes them: linked statically for this machine's target.
+pub fn bins() -> &'static Bins {
+    static BINS: OnceLock<Bins> = OnceLock::new();
+    BINS.get_or_init(build)
+}
+
+fn build() -> Bins {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let triple = host_triple();
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(&workspace)
+        .args(["build", "--quiet", "--release", "--target", &triple])
+        .args(["-p", "nixos-nspawn-generator", "-p", "nixos-nspawn-ctl"])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    let output = run(&mut cargo, None, Timeout::after(Duration::from_secs(1200)));
+    assert!(output.success(), "the programs under test do not build: {output}");
+
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let dir = target.join(triple).join("release");
+    Bins { generator: dir.join("nixos-nspawn-generator"), ctl: dir.join("nixos-nspawn-ctl") }
+}
+
+fn host_triple() -> String {
+    let mut rustc = Command::new("rustc");
+    let output = run(rustc.arg("-vV"), None, Timeout::after(Duration::from_secs(60)));
+    let triple = output.stdout.lines().find_map(|line| line.strip_prefix("host: "));
+    triple.unwrap_or_else(|| panic!("rustc does not name its host: {output}")).to_owned()
+}

@@ -1,0 +1,157 @@
+//! Running a program to its end, within a bound of time.
+//!
+//! In: a command, what it reads, and how long it may take. Out: its exit status and everything it printed. A program
+//! that takes too long is killed with all its children, and the caller is told by a panic: a bound is never a result.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How a program ended and what it printed.
+pub struct Output {
+    /// The command line, for messages.
+    pub command: String,
+    /// As wait(2) gave it.
+    pub status: ExitStatus,
+    /// Standard output; bytes that are no UTF-8 are replaced.
+    pub stdout: String,
+    /// Standard error, likewise.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Exit status 0.
+    pub fn success(&self) -> bool {
+        self.status.success()
+    }
+
+    /// The exit status as a shell shows it: 128 and the signal's number for one that was killed.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
+    }
+
+    /// Standard output and standard error, one after the other.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "`{}`: exit status {}", self.command, self.code())?;
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !text.is_empty() {
+                writeln!(f, "--- {name}\n{}", text.trim_end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A bound of time, as a point in it.
+#[derive(Clone, Copy)]
+pub struct Timeout {
+    end: Instant,
+    bound: Duration,
+}
+
+impl Timeout {
+    /// `bound` from now.
+    pub fn after(bound: Duration) -> Self {
+        Self { end: Instant::now() + bound, bound }
+    }
+
+    /// Whether it has passed.
+    pub fn over(self) -> bool {
+        Instant::now() >= self.end
+    }
+}
+
+/// Polls `condition` until it holds; panics with `what` when `timeout` passes first.
+pub fn wait_until(what: &str, timeout: Timeout, mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        assert!(!timeout.over(), "after {} s still not so: {what}", timeout.bound.as_secs());
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Runs `command` in a process group of its own with `input` on standard input.
+pub fn run(command: &mut Command, input: Option<&[u8]>, timeout: Timeout) -> Output {
+    let line = line(command);
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("`{line}` cannot be run: {e}"));
+    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+        let input = input.to_vec();
+        // In a thread, since the program may print before it reads; a program that does not read it all says so itself.
+        thread::spawn(move || stdin.write_all(&input));
+    }
+    let stdout = Reader::new(child.stdout.take().expect("piped"));
+    let stderr = Reader::new(child.stderr.take().expect("piped"));
+
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("wait") {
+            break status;
+        }
+        if timeout.over() {
+            kill_group(&child);
+            let _ = child.wait();
+            panic!(
+                "`{line}` took more than {} s\n--- stdout\n{}\n--- stderr\n{}",
+                timeout.bound.as_secs(),
+                stdout.text(),
+                stderr.text()
+            );
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    Output { command: line, status, stdout: stdout.text(), stderr: stderr.text() }
+}
+
+/// Kills the process group that `child` leads, in whatever state it is: SIGKILL also ends stopped processes.
+pub(super) fn kill_group(child: &Child) {
+    if let Some(pid) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+    }
+}
+
+fn line(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Collects what comes out of a pipe.
+struct Reader {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Reader {
+    fn new(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&bytes);
+        let thread = thread::spawn(move || {
+            let mut buffer = [0; 8192];
+            while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+                sink.lock().expect("no panic while held").extend_from_slice(&buffer[..count]);
+            }
+        });
+        Self { bytes, thread }
+    }
+
+    /// All of it. A process left in the background may hold the pipe open: it is not waited for for long.
+    fn text(&self) -> String {
+        let grace = Timeout::after(Duration::from_secs(2));
+        while !self.thread.is_finished() && !grace.over() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        String::from_utf8_lossy(&self.bytes.lock().expect("no panic while held")).into_owned()
+    }
+}

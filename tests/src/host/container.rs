@@ -1,0 +1,118 @@
+//! What the host tests do again and again with the programs under test and with containers.
+//!
+//! In: a booted host. Out: the programs and flakes installed on it, and answers about its containers.
+
+use super::{Bins, Host, Output, PATIENCE};
+use std::path::Path;
+use std::time::Duration;
+
+/// Where the flakes are on a host.
+pub const FLAKE: &str = "/root/flake";
+
+/// What may build and start a container: a Nix build and a boot.
+const LONG: Duration = Duration::from_secs(180);
+
+impl Host {
+    /// Installs the programs below /usr/local and the flakes of examples/ and tests/host/ below /root.
+    pub fn install(&self, bins: &Bins) {
+        self.copy_in(&bins.ctl, "/usr/local/bin/nixos-nspawn-ctl", 0o755);
+        self.ok(&["ln", "-sf", "nixos-nspawn-ctl", "/usr/local/bin/nixos-nspawn"]);
+        self.copy_in(
+            &bins.generator,
+            "/usr/local/lib/systemd/system-generators/nixos-nspawn-generator",
+            0o755,
+        );
+        self.copy_in(&bins.generator, "/usr/local/libexec/nixos-nspawn/unit-helper", 0o755);
+        self.install_flakes();
+    }
+
+    /// Copies the flakes only: `/root/example` and [`FLAKE`], whose containers are made by the same file.
+    pub fn install_flakes(&self) {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let example = workspace.join("examples/debian");
+        self.copy_in(&example.join("flake.nix"), "/root/example/flake.nix", 0o644);
+        self.copy_in(&example.join("container.nix"), "/root/example/container.nix", 0o644);
+        self.copy_in(&example.join("container.nix"), &format!("{FLAKE}/container.nix"), 0o644);
+        self.copy_in(&workspace.join("tests/host/flake/flake.nix"), &format!("{FLAKE}/flake.nix"), 0o644);
+    }
+
+    /// Runs `nixos-nspawn` with these arguments.
+    pub fn ctl(&self, arguments: &[&str]) -> Output {
+        self.run_with(&[&["nixos-nspawn"], arguments].concat(), None, LONG)
+    }
+
+    /// The same, and it must succeed.
+    pub fn ctl_ok(&self, arguments: &[&str]) -> Output {
+        let output = self.ctl(arguments);
+        assert!(output.success(), "{output}{}", self.journal(40));
+        output
+    }
+
+    /// Creates a container of the test flake under the name of its attribute and starts it.
+    pub fn create(&self, name: &str) {
+        self.ctl_ok(&["create", name, "--flake", FLAKE]);
+    }
+
+    /// Runs a command inside a container, in all of its namespaces, and gives its standard output.
+    pub fn inside(&self, name: &str, command: &[&str]) -> String {
+        let output = self.run_inside(name, command);
+        assert!(output.success(), "in container {name}: {output}{}", self.journal(40));
+        output.stdout
+    }
+
+    /// The same, and it may fail.
+    pub fn run_inside(&self, name: &str, command: &[&str]) -> Output {
+        let script = r#"leader=$(machinectl show "$0" -P Leader) && exec nsenter -t "$leader" -a -- "$@""#;
+        self.run_with(&[&["sh", "-euc", script, name], command].concat(), None, PATIENCE)
+    }
+
+    /// One property of a container's unit.
+    pub fn property(&self, name: &str, property: &str) -> String {
+        self.ok(&["systemctl", "show", "--value", "-p", property, &unit(name)]).trim().to_owned()
+    }
+
+    /// The state of a container's unit in systemd's word: active, inactive, failed …
+    pub fn state(&self, name: &str) -> String {
+        self.property(name, "ActiveState")
+    }
+
+    /// Waits until the unit of a container is in `state`.
+    pub fn wait_state(&self, name: &str, state: &str) {
+        self.wait_until(&format!("{} is {state}", unit(name)), || self.state(name) == state);
+    }
+
+    /// `systemctl status` of a container's unit, with a journal that has caught up.
+    pub fn status(&self, name: &str) -> String {
+        self.run(&["journalctl", "--sync"]);
+        self.run(&["systemctl", "status", "--full", "--no-pager", "--lines=50", &unit(name)]).stdout
+    }
+
+    /// The page that a URL gives on the host; tried again until there is one.
+    pub fn page(&self, url: &str) -> String {
+        let mut page = String::new();
+        self.wait_until(&format!("{url} answers"), || {
+            let output = self.run(&["curl", "--silent", "--fail", "--max-time", "5", url]);
+            page = output.stdout;
+            output.status.success()
+        });
+        page
+    }
+
+    /// The URL of a container's own web server, by the address that DHCP gave it; waits for the address.
+    pub fn address(&self, name: &str) -> String {
+        let mut address = String::new();
+        self.wait_until(&format!("{name} has an IPv4 address"), || {
+            let addresses =
+                self.run_inside(name, &["ip", "-4", "-o", "addr", "show", "dev", "host0", "scope", "global"]);
+            let word = addresses.stdout.split_whitespace().skip_while(|word| *word != "inet").nth(1);
+            address = word.and_then(|word| word.split('/').next()).unwrap_or_default().to_owned();
+            !address.is_empty()
+        });
+        address
+    }
+}
+
+/// The unit of a container.
+pub fn unit(name: &str) -> String {
+    format!("systemd-nspawn@{name}.service")
+}

@@ -1,0 +1,357 @@
+//! Throwaway hosts: a real Debian with a real systemd, nspawn, networkd and Nix, booted in namespaces.
+//!
+//! In: a suite. Out: a running host into which commands are sent, which can be rebooted with all it holds, and of which
+//! nothing is left when it is dropped. Several run side by side, each with its own network, /etc, /var and /nix; /usr
+//! is the suite's tree itself, mounted read-only. Nothing here ever writes to the machine outside `target/hosts` and
+//! the control groups.
+
+mod bins;
+mod cgroup;
+mod command;
+mod container;
+mod stale;
+mod tree;
+
+pub use bins::{Bins, bins};
+pub use command::{Output, Timeout};
+pub use container::{FLAKE, unit};
+pub use tree::{Suite, tree};
+
+use cgroup::Cgroup;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Makes two tests of each function named: one on a host of each suite, which the function gets as its argument.
+#[macro_export]
+macro_rules! on_both_hosts {
+    ($($name:ident),* $(,)?) => { $(
+        mod $name {
+            use $crate::host::{Host, Suite};
+
+            #[test]
+            fn trixie() {
+                super::$name(&Host::boot(Suite::Trixie));
+            }
+
+            #[test]
+            fn forky() {
+                super::$name(&Host::boot(Suite::Forky));
+            }
+        }
+    )* };
+}
+
+/// How long a command may take unless its caller says otherwise.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// nspawn's exit status when what runs in it asks for a reboot (systemd-nspawn(1), --keep-unit).
+const REBOOT: i32 = 133;
+
+/// A booted host.
+pub struct Host {
+    suite: Suite,
+    name: String,
+    dir: PathBuf,
+    tree: PathBuf,
+    cgroup: Cgroup,
+    machine: Mutex<Machine>,
+    systemd: u32,
+    /// Kills the host when this process is gone, however it went.
+    watchdog: Child,
+    /// Held while the host is in use.
+    _lock: File,
+}
+
+/// One boot of a host.
+struct Machine {
+    nspawn: Child,
+    /// Process id of the host's first process.
+    leader: u32,
+}
+
+impl Host {
+    /// Makes and boots a host of `suite`. Panics with the reason when it cannot be had.
+    pub fn boot(suite: Suite) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let tree = tree(suite);
+        stale::clean();
+        let name = format!("{suite}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let dir = stale::runs_dir().join(&name);
+        let lock = stale::claim(&dir);
+        copy_tree(&tree, &dir.join("root"));
+
+        let cgroup = Cgroup::named(&name);
+        cgroup.make();
+        let watchdog = watchdog(&cgroup);
+        let machine = Mutex::new(start(&name, &dir, &tree, &cgroup));
+        let mut host = Self { suite, name, dir, tree, cgroup, machine, systemd: 0, watchdog, _lock: lock };
+
+        let state = host.wait_booted();
+        assert_eq!(
+            state,
+            "running",
+            "{}: not all is well: {}",
+            host.name,
+            host.run(&["systemctl", "--failed"])
+        );
+        let version = host.ok(&["systemctl", "--version"]);
+        let version = version.lines().next().unwrap_or_default();
+        host.systemd = version.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+        eprintln!("host {}: {version}, {}", host.name, host.ok(&["nix", "--version"]).trim());
+        assert!(suite.has_systemd(host.systemd), "{suite} is not expected to have {version}");
+        host
+    }
+
+    /// The suite it is made of.
+    pub fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The version of its systemd: expectations that differ between versions go by it.
+    pub fn systemd(&self) -> u32 {
+        self.systemd
+    }
+
+    /// Runs a command on the host as root and gives its exit status and what it printed. Panics when it takes too long.
+    pub fn run(&self, command: &[&str]) -> Output {
+        self.run_with(command, None, PATIENCE)
+    }
+
+    /// The same with something to read and another bound.
+    pub fn run_with(&self, command: &[&str], input: Option<&[u8]>, patience: Duration) -> Output {
+        let mut enter = self.enter();
+        command::run(enter.args(command), input, Timeout::after(patience))
+    }
+
+    /// Runs a command that must succeed and gives its standard output; panics with all output and the end of the journal.
+    pub fn ok(&self, command: &[&str]) -> String {
+        let output = self.run(command);
+        assert!(output.success(), "{}: failed: {output}{}", self.name, self.journal(40));
+        output.stdout
+    }
+
+    /// Runs a shell script that must succeed and gives its standard output. It stops at the first command that fails.
+    pub fn sh(&self, script: &str) -> String {
+        self.ok(&["sh", "-euc", script])
+    }
+
+    /// The text of a file on the host.
+    pub fn file(&self, path: &str) -> String {
+        self.ok(&["cat", "--", path])
+    }
+
+    /// Whether a path is there, also as a link that leads nowhere.
+    pub fn exists(&self, path: &str) -> bool {
+        self.run(&["sh", "-c", r#"[ -e "$0" ] || [ -L "$0" ]"#, path]).success()
+    }
+
+    /// Writes a file on the host, with the folders above it.
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) {
+        let script = r#"mkdir -p "$(dirname "$0")" && cat > "$0" && chmod "$1" "$0""#;
+        let output = self.run_with(
+            &["sh", "-euc", script, path, &format!("{mode:o}")],
+            Some(text.as_ref()),
+            Duration::from_secs(60),
+        );
+        assert!(output.success(), "{}: {path} cannot be written: {output}", self.name);
+    }
+
+    /// Copies a file of the machine to the host.
+    pub fn copy_in(&self, from: &Path, to: &str, mode: u32) {
+        self.write(to, fs::read(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())), mode);
+    }
+
+    /// Waits until a condition holds; panics with `what` and the end of the journal when it does not come to hold.
+    pub fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {
+        command::wait_until(what, Timeout::after(PATIENCE), condition);
+    }
+
+    /// Reboots the host as `systemctl reboot` does and waits until it is up again. Gives systemd's word on its state:
+    /// `running`, or `degraded` when a unit failed.
+    pub fn reboot(&self) -> String {
+        self.cgroup.kill_entered();
+        {
+            let mut machine = self.machine.lock().expect("no panic while held");
+            // SIGRTMIN+5 to a system's first process starts reboot.target (systemd(1)).
+            let pid = machine.leader.to_string();
+            let mut kill = Command::new("kill");
+            let killed = command::run(kill.args(["-s", "RTMIN+5", &pid]), None, Timeout::after(PATIENCE));
+            assert!(killed.success(), "{}: {killed}", self.name);
+            let timeout = Timeout::after(Duration::from_secs(150));
+            let mut status = None;
+            command::wait_until("the host has gone down for a reboot", timeout, || {
+                status = machine.nspawn.try_wait().expect("wait");
+                status.is_some()
+            });
+            let status = status.and_then(|status| status.code());
+            assert_eq!(
+                status,
+                Some(REBOOT),
+                "{}: ended, but not for a reboot: {}",
+                self.name,
+                self.console()
+            );
+            *machine = start(&self.name, &self.dir, &self.tree, &self.cgroup);
+        }
+        self.wait_booted()
+    }
+
+    /// Takes the power from the host in the middle of whatever it does, and boots it again.
+    pub fn power_cut(&self) -> String {
+        {
+            let mut machine = self.machine.lock().expect("no panic while held");
+            self.cgroup.remove();
+            let _ = machine.nspawn.wait();
+            self.cgroup.make();
+            *machine = start(&self.name, &self.dir, &self.tree, &self.cgroup);
+        }
+        self.wait_booted()
+    }
+
+    /// The last lines of the journal of this boot, or the console when there is no journal to be had.
+    pub fn journal(&self, lines: u32) -> String {
+        let output = self.run(&["journalctl", "--boot", "--no-pager", "--lines", &lines.to_string()]);
+        if output.success() { format!("--- journal\n{}", output.stdout) } else { self.console() }
+    }
+
+    fn console(&self) -> String {
+        let text = fs::read(self.dir.join("console")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        format!("--- console\n{}\n", lines[lines.len().saturating_sub(40)..].join("\n"))
+    }
+
+    /// A command that runs its arguments on the host.
+    fn enter(&self) -> Command {
+        let leader = self.machine.lock().expect("no panic while held").leader.to_string();
+        let mut command = in_cgroup(&self.cgroup.entered_procs());
+        command.args([
+            "nsenter",
+            "-t",
+            &leader,
+            "-a",
+            "--",
+            "env",
+            "-i",
+            "HOME=/root",
+            "LANG=C.UTF-8",
+            "TERM=dumb",
+        ]);
+        command.arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin");
+        command
+    }
+
+    fn wait_booted(&self) -> String {
+        let mut state = String::new();
+        command::wait_until("the host is up", Timeout::after(Duration::from_secs(180)), || {
+            let mut enter = self.enter();
+            let patience = Timeout::after(Duration::from_secs(150));
+            let output =
+                command::run(enter.args(["systemctl", "is-system-running", "--wait"]), None, patience);
+            state = output.stdout.trim().to_owned();
+            let gone =
+                self.machine.lock().expect("no panic while held").nspawn.try_wait().expect("wait").is_some();
+            assert!(!gone, "{}: the host ended while it booted: {}", self.name, self.console());
+            ["running", "degraded"].contains(&state.as_str())
+        });
+        state
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Best effort: a second panic here would end the test program and leave the host behind.
+            let journal = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.journal(60)));
+            eprintln!("host {}:\n{}", self.name, journal.unwrap_or_default());
+        }
+        self.cgroup.remove();
+        if let Ok(machine) = self.machine.get_mut() {
+            let _ = machine.nspawn.wait();
+        }
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
+        stale::remove_dir(&self.dir);
+    }
+}
+
+/// Copies everything of the tree that is not /usr, and /usr/local.
+fn copy_tree(tree: &Path, root: &Path) {
+    let mut cp = Command::new("cp");
+    cp.args(["-a", "--reflink=auto", "-t"]).arg(root);
+    fs::create_dir_all(root.join("usr/lib")).expect("root of the host");
+    for entry in fs::read_dir(tree).expect("tree").flatten() {
+        if !["usr", "dev", "proc", "run", "sys", "tmp", "recipe"]
+            .map(OsStr::new)
+            .contains(&entry.file_name().as_os_str())
+        {
+            cp.arg(entry.path());
+        }
+    }
+    let output = command::run(&mut cp, None, Timeout::after(PATIENCE));
+    assert!(output.success(), "the host's files cannot be copied: {output}");
+    let mut cp = Command::new("cp");
+    cp.arg("-a").arg(tree.join("usr/local")).arg(root.join("usr"));
+    assert!(command::run(&mut cp, None, Timeout::after(PATIENCE)).success(), "/usr/local cannot be copied");
+    // nspawn looks for it before it mounts /usr.
+    fs::copy(tree.join("usr/lib/os-release"), root.join("usr/lib/os-release")).expect("os-release");
+    let id = fs::read_to_string("/proc/sys/kernel/random/uuid").expect("uuid").replace('-', "");
+    fs::write(root.join("etc/machine-id"), id).expect("machine-id");
+    fs::write(root.join("etc/hostname"), "host\n").expect("hostname");
+}
+
+/// Boots what is in `dir`/root and finds its first process.
+fn start(name: &str, dir: &Path, tree: &Path, cgroup: &Cgroup) -> Machine {
+    let root = dir.join("root");
+    let console = File::options().create(true).append(true).open(dir.join("console")).expect("console");
+    let mut nspawn = in_cgroup(&cgroup.procs());
+    nspawn
+        .arg("systemd-nspawn")
+        .args(["--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe", "--private-network"])
+        .args(["--capability=all", "--system-call-filter=@mount bpf keyctl"])
+        .arg(format!("--machine={name}"))
+        .arg(format!("--directory={}", root.display()))
+        .arg(format!("--bind-ro={}:/usr", tree.join("usr").display()))
+        .arg(format!("--bind={}:/usr/local", root.join("usr/local").display()))
+        .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
+        .stdin(Stdio::null())
+        .stdout(console.try_clone().expect("dup"))
+        .stderr(console)
+        .process_group(0);
+    let mut nspawn = nspawn.spawn().expect("nspawn");
+    let pid = nspawn.id();
+    let mut leader = None;
+    command::wait_until("nspawn has started the host", Timeout::after(PATIENCE), || {
+        if let Some(status) = nspawn.try_wait().expect("wait") {
+            let text = fs::read_to_string(dir.join("console")).unwrap_or_default();
+            panic!("{name}: nspawn ended at once, {status}:\n{text}");
+        }
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        leader = children.split_whitespace().filter_map(|child| child.parse().ok()).find(|child: &u32| {
+            fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|comm| comm.trim() == "systemd")
+        });
+        leader.is_some()
+    });
+    Machine { nspawn, leader: leader.expect("just seen") }
+}
+
+/// A command that runs its arguments as a member of the cgroup that `procs` stands for.
+fn in_cgroup(procs: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"echo $$ > "$0" && exec "$@""#]).arg(procs);
+    command
+}
+
+/// A process that kills the host as soon as the other end of its standard input is closed.
+fn watchdog(cgroup: &Cgroup) -> Child {
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"read -r _; echo 1 > "$0""#]).arg(cgroup.kill_file());
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command.spawn().expect("sh")
+}

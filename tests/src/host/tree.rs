@@ -1,0 +1,146 @@
+//! The Debian trees that throwaway hosts are made from.
+//!
+//! In: a suite. Out: the path of an unpacked Debian of that suite below `target/hosts`, built with `mmdebstrap` when it
+//! is missing or when this file's recipe for it has changed. A tree is built under another name and renamed when it is
+//! whole, and is never written to afterwards: hosts get copies.
+
+use super::command::{Timeout, run};
+use std::fmt;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A Debian suite a host can be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    /// Debian 13, systemd 257.
+    Trixie,
+    /// Debian's next release, systemd 262 or newer.
+    Forky,
+}
+
+impl Suite {
+    /// Both of them, in the order of their systemd.
+    pub const ALL: [Self; 2] = [Self::Trixie, Self::Forky];
+
+    /// The suite's name in the archive.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trixie => "trixie",
+            Self::Forky => "forky",
+        }
+    }
+
+    /// Whether `version` is a systemd this suite is expected to have; forky still moves.
+    pub fn has_systemd(self, version: u32) -> bool {
+        match self {
+            Self::Trixie => version == 257,
+            Self::Forky => version >= 262,
+        }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is installed beside the essential packages.
+const PACKAGES: &str = "busybox-static,curl,dbus,iproute2,iputils-ping,jq,libnss-mymachines,nftables,nix-bin,procps,\
+    systemd,systemd-container,systemd-resolved,systemd-sysv";
+
+/// There is no network to wait for, no archive to ask and no kernel to set up.
+const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dev-hugepages.mount dpkg-db-backup.timer fstrim.timer \
+    ldconfig.service sys-kernel-debug.mount sys-kernel-tracing.mount systemd-modules-load.service \
+    systemd-networkd-wait-online.service";
+
+/// One user builds, without a sandbox (it cannot be had in a container), and nothing is to be had from elsewhere.
+const NIX_CONF: &str =
+    "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\nsubstituters =\n";
+
+/// Programs of the machine the hosts run on, and the Debian package of each.
+const NEEDED: &[(&str, &str)] = &[
+    ("mmdebstrap", "mmdebstrap"),
+    ("systemd-nspawn", "systemd-container"),
+    ("nsenter", "util-linux"),
+    ("chattr", "e2fsprogs"),
+];
+
+/// Folder for everything about hosts, below the workspace's `target`.
+pub(super) fn hosts_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/hosts")
+}
+
+/// The tree of `suite`, built now if it has to be. Panics with the reason when it cannot be had.
+pub fn tree(suite: Suite) -> PathBuf {
+    check_machine();
+    let dir = hosts_dir();
+    fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{}: cannot be made: {e}", dir.display()));
+    let dir = dir.canonicalize().expect("just made");
+    // Test programs run side by side; one of them builds.
+    let lock = File::create(dir.join(format!("{suite}.lock"))).expect("lock file");
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("flock");
+
+    let tree = dir.join(format!("{suite}-tree"));
+    let stamp = tree.join("recipe");
+    let arguments = arguments(suite);
+    let recipe = arguments.join("\n");
+    if fs::read_to_string(&stamp).is_ok_and(|text| text == recipe) {
+        return tree;
+    }
+
+    eprintln!("building a Debian {suite} in {} …", tree.display());
+    let unfinished = dir.join(format!("{suite}-tree.unfinished"));
+    for old in [&tree, &unfinished] {
+        if old.exists() {
+            fs::remove_dir_all(old).unwrap_or_else(|e| panic!("{}: cannot be removed: {e}", old.display()));
+        }
+    }
+    let mut command = Command::new("mmdebstrap");
+    command.args(&arguments).arg(suite.name()).arg(&unfinished);
+    let output = run(&mut command, None, Timeout::after(Duration::from_secs(600)));
+    assert!(output.success(), "no Debian {suite} could be made for the host tests: {output}");
+    fs::write(unfinished.join("recipe"), &recipe).expect("stamp");
+    fs::rename(&unfinished, &tree).expect("rename of the tree");
+    tree
+}
+
+fn arguments(suite: Suite) -> Vec<String> {
+    let mut arguments = vec![
+        "--quiet".into(),
+        "--variant=apt".into(),
+        format!("--include={PACKAGES}"),
+        "--dpkgopt=path-exclude=/usr/share/doc/*".into(),
+        "--dpkgopt=path-exclude=/usr/share/man/*".into(),
+        "--dpkgopt=path-exclude=/usr/share/locale/*".into(),
+        r#"--customize-hook=chroot "$1" systemctl enable systemd-networkd.service systemd-resolved.service"#
+            .into(),
+        format!(r#"--customize-hook=chroot "$1" systemctl mask {MASKED}"#),
+        r#"--customize-hook=mkdir -p "$1/nix" "$1/etc/nix" "$1/var/log/journal""#.into(),
+        format!(r#"--customize-hook=printf '{}' > "$1/etc/nix/nix.conf""#, NIX_CONF.replace('\n', "\\n")),
+        // systemd-update-done.service and what it guards would otherwise run at the first boot of every copy.
+        r#"--customize-hook=touch "$1/etc/.updated" "$1/var/.updated""#.into(),
+    ];
+    if suite == Suite::Forky {
+        // A suite in preparation is not published again every week.
+        arguments.push(r#"--aptopt=Acquire::Check-Valid-Until "false""#.into());
+    }
+    arguments
+}
+
+fn check_machine() {
+    assert!(rustix::process::geteuid().is_root(), "the host tests boot containers: run them as root");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let missing: Vec<_> = NEEDED
+        .iter()
+        .filter(|(program, _)| !std::env::split_paths(&path).any(|dir| dir.join(program).exists()))
+        .map(|(_, package)| *package)
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "the host tests need the Debian packages {}: apt-get install them",
+        missing.join(" ")
+    );
+}
