@@ -1,2 +1,29 @@
-//! Intent model and unit-file toolkit of nixos-nspawn.
+//! The library of nixos-nspawn: the intent model, and a toolkit that reads and writes systemd's file format.
+//!
+//! Imports go one way: store, write, plan → nspawn, service → intent → name, value, syntax. Invariants:
+//! 1. Only [`store`], [`write`] and [`copies`] touch the disk; nothing here logs, reads the environment, the clock or the network.
+//! 2. [`plan`] is pure: the same intents in any order give the same bytes, and writing the same plan twice changes
+//!    nothing on disk.
+//! 3. A bad intent affects no other; a conflict affects its claimants only and names both.
+//! 4. Whatever validates renders to text that systemd's own parsers take without a complaint.
+//! 5. `parse(render(x)) == x`, and parse accepts and rejects what systemd's conf-parser does.
+
+pub mod conflict;
+pub mod copies;
+pub mod intent;
+pub mod name;
+pub mod nspawn;
+pub mod plan;
+pub mod reach;
+pub mod service;
+pub mod store;
+mod string_type;
 pub mod syntax;
+pub mod value;
+pub mod write;
+
+/// The JSON Schema of an intent file, made from the types.
+#[cfg(feature = "schema")]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(intent::Intent).to_value()
+}

@@ -114,9 +114,8 @@ pub fn run(command: &mut Command, input: Option<&[u8]>, timeout: Timeout) -> Out
 
 /// Kills the process group that `child` leads, in whatever state it is: SIGKILL also ends stopped processes.
 pub(super) fn kill_group(child: &Child) {
-    if let Some(pid) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
-        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-    }
+    let group = rustix::process::Pid::from_child(child);
+    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
 }
 
 fn line(command: &Command) -> String {

@@ -189,12 +189,14 @@ impl Parsed {
         }
         let ignored = match (self.file.sections.last_mut(), text.split_once('=')) {
             (None, _) => Ignored::OutsideSection,
-            (_, None) => Ignored::NoEquals,
-            (_, Some(("", _))) => Ignored::NoKey,
-            (Some(section), Some((key, value))) => {
+            (Some(section), Some((key, value))) if !key.is_empty() => {
                 section.set(strip_text(key), strip_text(value));
                 return Ok(());
             }
+            // There systemd looks at headers only.
+            (Some(section), _) if section.is_extension() => return Ok(()),
+            (_, None) => Ignored::NoEquals,
+            (_, Some(_)) => Ignored::NoKey,
         };
         self.warnings.push(Warning { line, reason: ignored });
         Ok(())

@@ -105,6 +105,7 @@ fn lines_that_are_nothing_are_ignored() {
         ],
     );
     assert_eq!(settings("k=v\n[A]\nb\n=v\nk=w"), ["[A] k=w"]);
+    assert_eq!(warnings("[X-A]\na\n=b\n[A]\nc"), [(5, Ignored::NoEquals)]);
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! Exit codes, documented in nixos-nspawn-ctl(8) and stable. An error that is none of these is a plain failure, 1.
+
+/// An error with an exit code of its own.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    /// Wrong arguments, or no such container.
+    #[error("{0}")]
+    Usage(String),
+    /// Not done, and nothing changed: a name is taken, rights are missing, a check says no.
+    #[error("{0}")]
+    Refused(String),
+    /// A program that was called failed.
+    #[error("{0}")]
+    Program(String),
+    /// Everything was said already.
+    #[error("")]
+    Silent,
+}
+
+/// The exit code for an error: that of the outermost one that has one.
+pub(crate) fn code(error: &anyhow::Error) -> u8 {
+    error.chain().find_map(|cause| cause.downcast_ref::<Failed>()).map_or(1, |failed| match failed {
+        Failed::Usage(_) => 2,
+        Failed::Refused(_) => 10,
+        Failed::Program(_) => 11,
+        Failed::Silent => 1,
+    })
+}
+
+/// `Err` with [`Failed::Refused`].
+pub(crate) fn refuse<T>(message: impl Into<String>) -> anyhow::Result<T> {
+    Err(Failed::Refused(message.into()).into())
+}

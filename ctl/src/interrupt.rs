@@ -1,0 +1,48 @@
+//! SIGINT and SIGTERM: they end the program that is being waited for, and then the command, which cleans up. During
+//! the clean-up they are ignored; SIGKILL is answered by the next command (see [`crate::record`]).
+
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static CLEANING: AtomicBool = AtomicBool::new(false);
+static CHILD: AtomicI32 = AtomicI32::new(0);
+
+/// Starts listening. Before it, the signals just end the program.
+pub(crate) fn listen() -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if CLEANING.load(Ordering::SeqCst) {
+                continue;
+            }
+            INTERRUPTED.store(true, Ordering::SeqCst);
+            if let Some(child) = Pid::from_raw(CHILD.load(Ordering::SeqCst)) {
+                // It may have had the terminal's SIGINT already; a second signal does no harm.
+                let _ = kill_process(child, Signal::TERM);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Fails once a signal has come.
+pub(crate) fn check() -> anyhow::Result<()> {
+    if INTERRUPTED.load(Ordering::SeqCst) && !CLEANING.load(Ordering::SeqCst) {
+        anyhow::bail!("interrupted");
+    }
+    Ok(())
+}
+
+/// From here on signals are ignored: what was begun is taken back.
+pub(crate) fn clean_up_begins() {
+    CLEANING.store(true, Ordering::SeqCst);
+}
+
+/// The program that is being waited for; 0 for none.
+pub(crate) fn waiting_for(child: i32) {
+    CHILD.store(child, Ordering::SeqCst);
+}

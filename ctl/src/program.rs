@@ -1,0 +1,117 @@
+//! Calling other programs: systemctl, nix and the like. Words go in, a whole answer comes out; the exit status is
+//! checked, signals included, and a failure says which program failed and what it said.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::exit::Failed;
+use crate::interrupt;
+
+/// A program to call.
+pub(crate) struct Program {
+    command: Command,
+    words: Vec<String>,
+    verbose: bool,
+}
+
+impl Program {
+    /// The program `path`, found in PATH if it is a plain name.
+    pub(crate) fn new(path: impl AsRef<OsStr>, verbose: bool) -> Self {
+        let mut command = Command::new(&path);
+        command.stdin(Stdio::null());
+        Self { command, words: vec![path.as_ref().to_string_lossy().into_owned()], verbose }
+    }
+
+    /// Adds a word.
+    pub(crate) fn arg(mut self, word: impl AsRef<OsStr>) -> Self {
+        self.words.push(word.as_ref().to_string_lossy().into_owned());
+        self.command.arg(word);
+        self
+    }
+
+    /// Adds words.
+    pub(crate) fn args(self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        words.into_iter().fold(self, Program::arg)
+    }
+
+    /// Its standard output; standard error goes into the message of a failure.
+    pub(crate) fn output(self) -> Result<String> {
+        let (status, stdout, stderr, words) = self.finish(Stdio::piped())?;
+        checked(status, &words, &stderr)?;
+        Ok(stdout)
+    }
+
+    /// Its standard output, while standard error is the user's.
+    pub(crate) fn output_with_messages(self) -> Result<String> {
+        let (status, stdout, _, words) = self.finish(Stdio::inherit())?;
+        checked(status, &words, "")?;
+        Ok(stdout)
+    }
+
+    /// Its standard output if it ended well, whatever it said otherwise.
+    pub(crate) fn output_if_any(self) -> Option<String> {
+        let (status, stdout, _, _) = self.finish(Stdio::piped()).ok()?;
+        status.success().then_some(stdout)
+    }
+
+    fn finish(mut self, stderr: Stdio) -> Result<(ExitStatus, String, String, Vec<String>)> {
+        interrupt::check()?;
+        if self.verbose {
+            eprintln!("+ {}", shell_words(&self.words));
+        }
+        let child = self.command.stdout(Stdio::piped()).stderr(stderr).spawn();
+        let child = child.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Failed::Program(format!("{}: not found", self.words[0])),
+            _ => Failed::Program(format!("{}: cannot be run: {error}", self.words[0])),
+        })?;
+        let output = wait(child).with_context(|| self.words[0].clone())?;
+        interrupt::check()?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok((output.status, text(output.stdout), text(output.stderr), self.words))
+    }
+}
+
+fn wait(child: Child) -> std::io::Result<std::process::Output> {
+    interrupt::waiting_for(i32::try_from(child.id()).unwrap_or(0));
+    let output = child.wait_with_output();
+    interrupt::waiting_for(0);
+    output
+}
+
+fn checked(status: ExitStatus, words: &[String], stderr: &str) -> Result<()> {
+    if status.success() {
+        return Ok(());
+    }
+    let how = match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "failed".to_owned(),
+    };
+    let said: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let said = if said.is_empty() { String::new() } else { format!(": {}", said.join(" | ")) };
+    // The words up to the first option tell which call it was; -v shows all of them.
+    let call: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .take(1)
+        .chain(words.iter().skip(1).map(String::as_str).filter(|w| !w.starts_with('-')).take(2))
+        .collect();
+    Err(Failed::Program(format!("{}: {how}{said}", call.join(" "))).into())
+}
+
+/// The words as a shell would take them.
+fn shell_words(words: &[String]) -> String {
+    let quoted = words.iter().map(|word| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,#".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}

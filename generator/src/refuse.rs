@@ -1,0 +1,21 @@
+//! The refusal of a start: the reason that was written at generation time is printed, with exit status 78
+//! (EX_CONFIG), which systemd shows as `78/CONFIG`. Nothing is made or changed.
+
+use std::path::Path;
+
+use nixos_nspawn_units::copies::generated;
+use nixos_nspawn_units::name::MachineName;
+
+use crate::Failure;
+
+/// EX_CONFIG of sysexits.h; systemd.exec(5) names it CONFIG.
+pub(crate) const CONFIG: u8 = 78;
+
+/// Why the container is refused.
+pub(crate) fn refuse(root: &Path, name: &MachineName) -> Failure {
+    let path = generated(root, &format!("{name}.refused"));
+    let message = std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        format!("{}: cannot be read: {error}; see 'nixos-nspawn show {name}'", path.display())
+    });
+    Failure { status: CONFIG, message: message.trim_end().to_owned() }
+}

@@ -1,0 +1,25 @@
+//! After a container has stopped: its settings in /run and the GC root of what it ran are taken away. Only what
+//! is provably ours goes; what is not there is no error, since this also runs after a start that failed half way.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use nixos_nspawn_units::copies;
+use nixos_nspawn_units::name::MachineName;
+
+use crate::Failure;
+use crate::log::Log;
+use crate::prepare::running_root;
+
+/// Takes away what [`crate::prepare`] put in place, except for directories that may hold data.
+pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
+    match std::fs::remove_file(running_root(root, name)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            log.warning(&format!("{}: cannot be removed: {error}", running_root(root, name).display()));
+        }
+        _ => {}
+    }
+    copies::remove(root, name).map(|_| ()).map_err(|error| {
+        Failure::new(format!("{}: cannot be removed: {error}", copies::copy_path(root, name).display()))
+    })
+}

@@ -1,0 +1,104 @@
+//! The copies of generated files that stand in /run while a container is active. A root directory and a name go
+//! in; what is provably ours, by its first line, is replaced or removed, and nothing else ever is.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use crate::name::MachineName;
+use crate::plan::{MARKER, OWN_DIRECTORY};
+use crate::write::write_at_once;
+
+/// Where nspawn looks for settings that last until the reboot (`systemd.nspawn(5)`).
+pub const NSPAWN_DIRECTORY: &str = "run/systemd/nspawn";
+
+/// Where PID 1 has generators put their units (`systemd.generator(7)`).
+pub const GENERATOR_DIRECTORY: &str = "run/systemd/generator";
+
+/// A path as the generator left it, below `root`.
+pub fn generated(root: &Path, file: &str) -> PathBuf {
+    root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY).join(file)
+}
+
+/// Where the copy of the container's settings stands.
+pub fn copy_path(root: &Path, name: &MachineName) -> PathBuf {
+    root.join(NSPAWN_DIRECTORY).join(format!("{name}.nspawn"))
+}
+
+/// The plan hash in the marker line of a file of ours; `None` if it is not ours.
+pub fn marked(path: &Path) -> io::Result<Option<String>> {
+    let mut start = [0; 128];
+    let mut file = File::from(openat(
+        CWD,
+        path,
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK,
+        Mode::empty(),
+    )?);
+    let mut length = 0;
+    while length < start.len() {
+        match file.read(&mut start[length..])? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    let line = start[..length].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let hash = std::str::from_utf8(line).ok().and_then(|line| line.strip_prefix("# ")?.strip_prefix(MARKER));
+    Ok(hash.map(str::to_owned))
+}
+
+/// Puts the text into place, at once. Fails on a file of that name that is not ours.
+pub fn put(root: &Path, name: &MachineName, text: &[u8]) -> io::Result<()> {
+    let path = copy_path(root, name);
+    match marked(&path) {
+        Ok(None) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "exists and was not made by nixos-nspawn",
+            ));
+        }
+        Ok(Some(_)) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let directory = root.join(NSPAWN_DIRECTORY);
+    fs::create_dir_all(&directory)?;
+    let directory = openat(CWD, &directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    write_at_once(&directory, &format!("{name}.nspawn"), text, Mode::from_raw_mode(0o644))
+}
+
+/// Removes the copy; false if there was none of ours.
+pub fn remove(root: &Path, name: &MachineName) -> io::Result<bool> {
+    let path = copy_path(root, name);
+    match marked(&path) {
+        Ok(Some(_)) => fs::remove_file(&path).map(|()| true),
+        Ok(None) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes the copies of containers that no longer have an intent and do not run: their drop-in, whose
+/// `ExecStopPost=` takes copies away, is forgotten when the intent is deleted or the generator masked.
+/// Returns the names.
+pub fn sweep(root: &Path) -> Vec<MachineName> {
+    let Ok(entries) = fs::read_dir(root.join(NSPAWN_DIRECTORY)) else { return Vec::new() };
+    let stale = |name: &MachineName| {
+        !generated(root, &format!("{name}.nspawn")).exists()
+            && !runs(root, name)
+            && remove(root, name).unwrap_or(false)
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".nspawn")?.parse().ok())
+        .filter(stale)
+        .collect()
+}
+
+/// Whether the container's unit is anything but stopped, as far as files tell: its machine is registered, or the
+/// control group of its unit exists.
+pub fn runs(root: &Path, name: &MachineName) -> bool {
+    root.join(format!("run/systemd/machines/{name}")).exists()
+        || root.join(format!("sys/fs/cgroup/machine.slice/systemd-nspawn@{name}.service")).exists()
+}

@@ -1,0 +1,57 @@
+//! Rules that concern several fields of one intent: what nspawn would refuse at the start is refused here, with
+//! the field's name. An intent goes in, the first broken rule comes out; other containers are not looked at
+//! (see [`crate::conflict`]).
+
+use super::{Intent, free};
+use crate::syntax::settings::parse_boolean;
+
+/// The field of the first broken rule and the reason.
+pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
+    let container = &intent.container;
+    let rule = |field: &str, reason: &str| Some((format!("container.{field}"), reason.to_owned()));
+    if container.host_network_config.is_some() {
+        return rule("hostNetworkConfig", "configuring the host's interface is not supported yet");
+    }
+    if !container.shared_nix {
+        return rule("sharedNix", "only true is supported: the closure of a container is not known at boot");
+    }
+    if container.bridge.is_some() && container.zone.is_some() {
+        return rule("zone", "nspawn takes either a zone or a bridge, not both");
+    }
+    if let Some(credential) = duplicate(container.credentials.iter().map(|credential| &credential.id)) {
+        return rule("credentials", &format!("credential '{credential}' is given twice"));
+    }
+    let ports = container.forward_ports.iter().map(|port| (port.protocol, port.host_port.get()));
+    if let Some((protocol, port)) = duplicate(ports) {
+        return rule("forwardPorts", &format!("host port {protocol}/{port} is forwarded twice"));
+    }
+    let private = container.nspawn_config.network.get("Private").and_then(|values| values.last());
+    if private.and_then(|value| parse_boolean(value)) == Some(false) && !container.forward_ports.is_empty() {
+        return rule(
+            "forwardPorts",
+            "ports can be forwarded only with private networking, which Private=no turns off",
+        );
+    }
+    if let Some(source) = &intent.source {
+        let given = [source.flake.is_some(), source.config.is_some(), source.profile.is_some()];
+        if given.iter().filter(|is| **is).count() != 1 {
+            return Some((
+                "source".to_owned(),
+                "needs exactly one of 'flake', 'config' and 'profile'".to_owned(),
+            ));
+        }
+    }
+    free::fault(container)
+}
+
+fn duplicate<T: Ord>(items: impl Iterator<Item = T>) -> Option<T> {
+    let mut seen = std::collections::BTreeSet::new();
+    items.into_iter().find_map(|item| {
+        if seen.contains(&item) {
+            Some(item)
+        } else {
+            seen.insert(item);
+            None
+        }
+    })
+}

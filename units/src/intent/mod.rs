@@ -1,0 +1,130 @@
+//! Intent, version 1: what an administrator wants of one container (`nixos-nspawn.json(5)`). JSON goes in,
+//! a checked [`Intent`] or a [`Fault`] with its line and field comes out. Types refuse bad values at the
+//! door, so that planning cannot fail; nothing here reads the disk.
+
+mod bind;
+mod check;
+mod container;
+mod free;
+mod parse;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::MachineName;
+use crate::value::{AbsolutePath, StorePath, Text};
+
+pub use bind::{BindMount, BindSource};
+pub use container::{
+    Activation, Container, Credential, CredentialSource, ForwardPort, Json, Protocol, Strategy,
+    SystemCallFilter,
+};
+pub use free::{FreeSettings, NspawnConfig};
+pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
+
+/// One container, as recorded in /etc/nixos-nspawn/NAME.json.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Intent {
+    /// The version of the format, 1.
+    pub version: Version,
+    /// The name of the container; must equal the file name without `.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<MachineName>,
+    /// The NixOS system to run: the store path that holds `init`.
+    pub toplevel: StorePath,
+    /// Where the system comes from, for updates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// The Nix profile that keeps the generations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<AbsolutePath>,
+    /// The generation of the profile that `toplevel` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The administrator's override of `container.activation.autoStart`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autostart: Option<bool>,
+    /// The container's own options, as its data.json has them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub container: Container,
+}
+
+impl Intent {
+    /// A new intent for `toplevel` with default options.
+    pub fn new(name: MachineName, toplevel: StorePath) -> Self {
+        Self {
+            version: Version,
+            name: Some(name),
+            toplevel,
+            source: None,
+            profile: None,
+            generation: None,
+            autostart: None,
+            container: Container::default(),
+        }
+    }
+
+    /// Whether the container starts with the host: the administrator's word, else the container's.
+    pub fn starts_at_boot(&self) -> bool {
+        self.autostart.unwrap_or(self.container.activation.auto_start)
+    }
+
+    /// The text of the intent file: fields at their default are left out, so that an older generator can
+    /// read what a newer ctl wrote.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+}
+
+/// The number 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "u64", into = "u64")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
+pub struct Version;
+
+impl TryFrom<u64> for Version {
+    type Error = String;
+    fn try_from(number: u64) -> Result<Self, String> {
+        match number {
+            1 => Ok(Self),
+            other => Err(format!("version {other} is not known, this nixos-nspawn knows version 1")),
+        }
+    }
+}
+
+impl From<Version> for u64 {
+    fn from(_: Version) -> u64 {
+        1
+    }
+}
+
+/// Where a container's system comes from: one of `flake`, `config` or `profile`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Source {
+    /// A flake reference with the attribute, `github:me/infra#web`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flake: Option<Text>,
+    /// A NixOS configuration file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<AbsolutePath>,
+    /// A profile that was built elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<AbsolutePath>,
+    /// The Nix system the container was built for, `x86_64-linux`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<Text>,
+    /// The nixpkgs used for `config`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nixpkgs: Option<Text>,
+    /// Further arguments for Nix, one word each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nix_args: Vec<Text>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,174 @@
+//! Names that systemd and the kernel restrict: machines, network interfaces, zones, credentials.
+//! Text goes in, a checked name or [`Invalid`] comes out; host-side interface names are computed as
+//! nspawn computes them. Nothing here asks the host.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+
+use crate::string_type::string_type;
+use crate::value::Invalid;
+
+string_type! {
+    /// The name of a container: what systemd accepts as a machine name (`hostname_is_valid()`), less the
+    /// names that clash with nspawn's own files. Unit names need no escaping for it.
+    MachineName, check_machine_name, r"^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?$"
+}
+
+fn check_machine_name(text: &str) -> Result<(), Invalid> {
+    let refuse = |reason: &str| Err(Invalid::new(text, format!("is not a machine name: {reason}")));
+    if text.is_empty() {
+        return refuse("it is empty");
+    }
+    if text == ".host" {
+        return refuse("systemd means the host by it");
+    }
+    if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-' && *c != '.') {
+        return refuse(&format!(
+            "only letters, digits, '-' and '.' may be in it, not '{}'",
+            bad.escape_debug()
+        ));
+    }
+    if text.len() > 64 {
+        return refuse("it is longer than 64 characters");
+    }
+    if text.split('.').any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-')) {
+        return refuse("'.' and '-' may not be at an end, next to '.' or doubled");
+    }
+    // nspawn takes directories of these names for images, version directories, layer stacks, or its settings file.
+    if let Some(ending) = [".raw", ".v", ".mstack", ".nspawn"].iter().find(|ending| text.ends_with(**ending))
+    {
+        return refuse(&format!("systemd gives '{ending}' a meaning of its own"));
+    }
+    if text == "host" {
+        return refuse("host.json holds what the generator must know of the host");
+    }
+    Ok(())
+}
+
+string_type! {
+    /// A network interface name the kernel takes: 1–15 bytes, no blank, `/`, `:` or `%`, not only digits.
+    InterfaceName, check_interface_name, r"^[^\s/:%]{1,15}$"
+}
+
+fn check_interface_name(text: &str) -> Result<(), Invalid> {
+    let refuse = |reason: &str| Err(Invalid::new(text, format!("is not an interface name: {reason}")));
+    if text.is_empty() || text.len() > 15 {
+        return refuse("it must have 1 to 15 characters");
+    }
+    if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains(['/', ':', '%']) {
+        return refuse("blanks, '/', ':' and '%' may not be in it");
+    }
+    if matches!(text, "." | ".." | "all" | "default") || text.bytes().all(|b| b.is_ascii_digit()) {
+        return refuse("it is reserved");
+    }
+    Ok(())
+}
+
+string_type! {
+    /// A zone (`Zone=` of `systemd.nspawn(5)`): `vz-` plus it is the bridge's name, so 12 bytes at most.
+    ZoneName, check_zone_name, r"^[^\s/:%]{1,12}$"
+}
+
+fn check_zone_name(text: &str) -> Result<(), Invalid> {
+    if text.is_empty() || text.len() > 12 {
+        return Err(Invalid::new(text, "is not a zone name: it must have 1 to 12 characters"));
+    }
+    check_interface_name(&format!("vz-{text}"))
+        .map_err(|_| Invalid::new(text, "is not a zone name: blanks, '/', ':' and '%' may not be in it"))
+}
+
+string_type! {
+    /// The id of a credential (`LoadCredential=` of `systemd.exec(5)`): a file name without `:`.
+    CredentialId, check_credential_id, r"^[^\x00-\x20\x7f/:%]{1,255}$"
+}
+
+fn check_credential_id(text: &str) -> Result<(), Invalid> {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"/:\\\"'$".contains(&b));
+    if text.is_empty() || text.len() > 255 || matches!(text, "." | "..") || !plain {
+        return Err(Invalid::new(
+            text,
+            "is not a credential id (printable ASCII without blanks, quotes and / : \\ $)",
+        ));
+    }
+    Ok(())
+}
+
+/// The host-side interface nspawn makes for a machine: `prefix` is `ve-`, `vb-`, `mv-` or `iv-`. Longer than 15
+/// bytes it becomes the first 11 and four characters of a hash (`net_shorten_ifname()`, src/shared/netif-util.c).
+pub fn host_interface(prefix: &str, machine: &MachineName) -> String {
+    const KEY: [u8; 16] =
+        [0xe1, 0x90, 0xa4, 0x04, 0xa8, 0xef, 0x4b, 0x51, 0x8c, 0xcc, 0xc3, 0x3a, 0x9f, 0x11, 0xfc, 0xa2];
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let full = format!("{prefix}{machine}");
+    if full.len() <= 15 {
+        return full;
+    }
+    let mut hasher = SipHasher24::new_with_key(&KEY);
+    hasher.write(full.as_bytes());
+    let hash = hasher.finish();
+    // Machine names and prefixes are ASCII, so any byte is a character boundary.
+    let mut short: String = full.chars().take(11).collect();
+    for shift in [18, 12, 6, 0] {
+        short.push(char::from(ALPHABET[(hash >> shift) as usize & 63]));
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machine_names() {
+        for good in ["a", "web", "db.internal", "A-1", &"a".repeat(64), "raw", "my.v2"] {
+            assert!(good.parse::<MachineName>().is_ok(), "{good:?}");
+        }
+        for bad in [
+            "",
+            "a_b",
+            "a/b",
+            "..",
+            ".host",
+            "a..b",
+            "-a",
+            "a-",
+            "a.-b",
+            "x.raw",
+            "x.v",
+            "x.mstack",
+            "x.nspawn",
+            "host",
+            "é",
+            "a b",
+            "a\n",
+            &"a".repeat(65),
+        ] {
+            assert!(bad.parse::<MachineName>().is_err(), "{bad:?}");
+        }
+    }
+
+    // Vectors seen live on systemd 252 and 257.
+    #[test]
+    fn shortened_interface_names() {
+        let short = |prefix, name: &str| host_interface(prefix, &name.parse().unwrap());
+        assert_eq!(short("ve-", "web"), "ve-web");
+        assert_eq!(short("ve-", "twelve-chars"), "ve-twelve-chars");
+        assert_eq!(short("ve-", "thirteen-char"), "ve-thirteenvixq");
+        assert_eq!(short("vb-", "thirteen-char"), "vb-thirteenCu_B");
+        assert_eq!(short("ve-", "averylongcontainername"), "ve-averylonWI9H");
+        assert_eq!(short("vb-", "database-primary.example"), "vb-databaseTOBy");
+        assert_eq!(short("ve-", &"a".repeat(64)), "ve-aaaaaaaaVDBR");
+    }
+
+    #[test]
+    fn interface_and_zone_names() {
+        for bad in ["", "sixteen-letters-", "a/b", "a:b", "a%b", "a b", "12", "all", "default", "."] {
+            assert!(bad.parse::<InterfaceName>().is_err(), "{bad:?}");
+        }
+        assert!("br0".parse::<InterfaceName>().is_ok());
+        assert!("twelve-chars".parse::<ZoneName>().is_ok());
+        assert!("thirteen-char".parse::<ZoneName>().is_err());
+        assert!("1".parse::<ZoneName>().is_ok());
+    }
+}

@@ -1,0 +1,203 @@
+//! The pure middle: everything loaded goes in, every file below the generator's directory comes out, as text and
+//! link targets by relative path. Same input in any order, same bytes; nothing here does I/O or can fail as a
+//! whole: what cannot be planned becomes a refusal of that one container.
+
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::conflict::conflicts;
+use crate::intent::Intent;
+use crate::name::MachineName;
+use crate::nspawn::nspawn_file;
+use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
+use crate::store::{Kind, Loaded, Stored};
+use crate::syntax::UnitFile;
+use crate::syntax::escape::EscapeError;
+
+/// The folder below the generator's directory for what is no unit; PID 1 ignores it.
+pub const OWN_DIRECTORY: &str = "nixos-nspawn";
+
+/// How the first line of a generated .nspawn file goes on behind `# `; by it our copies in /run are told from
+/// others' files.
+pub const MARKER: &str = "nixos-nspawn plan ";
+
+/// The name of our drop-in: files of this name are merged over all drop-in folders (`systemd.unit(5)`), so it is
+/// one that nobody else uses, and an administrator's `override.conf` comes after it.
+pub const DROP_IN: &str = "50-nixos-nspawn.conf";
+
+/// Everything that is to stand below the generator's directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The files by path relative to the directory.
+    pub files: BTreeMap<String, Entry>,
+    /// The containers, ordered by name.
+    pub containers: Vec<Planned>,
+    /// Faults of files that name no container.
+    pub faults: Vec<String>,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A regular file with this text.
+    File(String),
+    /// A symbolic link to this target.
+    Link(&'static str),
+}
+
+/// What was decided for one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Its name.
+    pub name: MachineName,
+    /// Who manages it.
+    pub kind: Kind,
+    /// The hash of its settings, 32 hexadecimal digits; links and comments do not count. None if refused.
+    pub hash: Option<String>,
+    /// Whether it starts with the host.
+    pub autostart: bool,
+    /// Things that do not hinder it: conflicts with others.
+    pub warnings: Vec<String>,
+    /// Why its start is refused, with path, line and field; one line.
+    pub refusal: Option<String>,
+}
+
+/// The plan for all that was loaded.
+pub fn plan(loaded: &Loaded) -> Plan {
+    let conflicts = conflicts(loaded.intents.iter().map(|stored| (&stored.name, &stored.intent)));
+    let mut plan = Plan::default();
+    for stored in &loaded.intents {
+        let warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
+        let planned = match accepted(&mut plan.files, stored, &warnings) {
+            Ok(hash) => Planned {
+                name: stored.name.clone(),
+                kind: stored.kind,
+                hash: Some(hash),
+                autostart: stored.intent.starts_at_boot(),
+                warnings,
+                refusal: None,
+            },
+            // The types of an intent let nothing through that has no escaped form; should they, this one is refused.
+            Err(error) => {
+                let reason = format!("{}: {error}", stored.path);
+                refused(
+                    &mut plan.files,
+                    &stored.name,
+                    stored.kind,
+                    &stored.path,
+                    &reason,
+                    stored.intent.starts_at_boot(),
+                )
+            }
+        };
+        plan.containers.push(planned);
+    }
+    for error in &loaded.errors {
+        match &error.name {
+            Some(name) if !error.shadowed => {
+                let reason = error.to_string();
+                plan.containers.push(refused(
+                    &mut plan.files,
+                    name,
+                    error.kind,
+                    &error.path,
+                    &reason,
+                    error.autostart,
+                ));
+            }
+            _ => plan.faults.push(error.to_string()),
+        }
+    }
+    plan.containers.sort_by(|a, b| a.name.cmp(&b.name));
+    plan.faults.sort();
+    plan
+}
+
+/// The files of a good intent; its hash.
+fn accepted(
+    files: &mut BTreeMap<String, Entry>,
+    stored: &Stored,
+    warnings: &[String],
+) -> Result<String, EscapeError> {
+    let Stored { name, intent, kind: _, path } = stored;
+    let mut nspawn = nspawn_file(intent)?;
+    let mut unit = drop_in(name, intent, path)?;
+    let hash = plan_hash(&nspawn, &unit);
+    nspawn.comment(format!("{MARKER}{hash}"));
+    header(&mut nspawn, path);
+    header(&mut unit, path);
+    for warning in warnings {
+        unit.comment(format!("warning: {warning}"));
+    }
+    if let Some(service) = unit.sections.iter_mut().find(|section| section.name == "Service") {
+        service.set("Environment", format!("{PLAN_VARIABLE}={hash}"));
+    }
+    files.insert(format!("{OWN_DIRECTORY}/{name}.nspawn"), Entry::File(nspawn.to_string()));
+    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), Entry::File(unit.to_string()));
+    if intent.starts_at_boot() {
+        wants(files, name);
+    }
+    Ok(hash)
+}
+
+/// The files of an intent that cannot be used: it stays visible and starts nothing.
+fn refused(
+    files: &mut BTreeMap<String, Entry>,
+    name: &MachineName,
+    kind: Kind,
+    path: &str,
+    reason: &str,
+    autostart: bool,
+) -> Planned {
+    let mut unit = refusing_drop_in(name, path).unwrap_or_default();
+    header(&mut unit, path);
+    unit.comment(format!("refused: {reason}"));
+    let refusal = format!(
+        "{reason}, container '{name}' is not started; correct the file, then run 'systemctl daemon-reload'\n"
+    );
+    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), Entry::File(unit.to_string()));
+    files.insert(format!("{OWN_DIRECTORY}/{name}.refused"), Entry::File(refusal));
+    if autostart {
+        wants(files, name);
+    }
+    Planned {
+        name: name.clone(),
+        kind,
+        hash: None,
+        autostart,
+        warnings: Vec::new(),
+        refusal: Some(reason.to_owned()),
+    }
+}
+
+fn header(file: &mut UnitFile, path: &str) {
+    file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
+}
+
+/// Links that start the container with the host. machines.target may be off, and a link that pulls it in would also
+/// start foreign containers, so multi-user.target wants the container as well. The target serves as a name only.
+fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
+    for target in ["machines.target", "multi-user.target"] {
+        files
+            .insert(format!("{target}.wants/{}", unit_name(name)), Entry::Link("../systemd-nspawn@.service"));
+    }
+}
+
+/// The hash over the settings of both files. Two plans of the same hash make systemd and nspawn do the same.
+fn plan_hash(nspawn: &UnitFile, unit: &UnitFile) -> String {
+    let mut hasher = SipHasher24::new();
+    for file in [nspawn, unit] {
+        hasher.write(file.without_comments().to_string().as_bytes());
+        hasher.write_u8(0);
+    }
+    let hash = hasher.finish128();
+    format!("{:016x}{:016x}", hash.h1, hash.h2)
+}
+
+/// The .nspawn text and the drop-in text of one intent by itself, as the generator would write them.
+pub fn plan_one(name: &MachineName, kind: Kind, path: &str, intent: &Intent) -> Plan {
+    let stored = Stored { name: name.clone(), kind, path: path.to_owned(), intent: intent.clone() };
+    plan(&Loaded { intents: vec![stored], ..Loaded::default() })
+}

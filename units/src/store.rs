@@ -1,0 +1,440 @@
+//! Reading /etc/nixos-nspawn: a root directory goes in, all good intents *and* all faults come out. Nothing outside
+//! that directory is read, but for links below declarative.d that lead into /nix/store. Nothing blocks: only regular
+//! files of bounded size are read, and they decide what of the host a container may see, so they must be root's.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::intent::{Fault, Intent, MAX_SIZE, parse, reads_as_autostart};
+use crate::name::MachineName;
+use crate::value::shown;
+
+/// Where intent is recorded.
+pub const DIRECTORY: &str = "/etc/nixos-nspawn";
+
+/// Where the host's NixOS configuration records it.
+pub const DECLARATIVE_DIRECTORY: &str = "/etc/nixos-nspawn/declarative.d";
+
+/// What the generator must know of the host, written by ctl or the NixOS module.
+pub const HOST_FILE: &str = "/etc/nixos-nspawn/host.json";
+
+const STORE: &str = "/nix/store/";
+
+/// Everything found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// The intents that can be used, ordered by name, each name once.
+    pub intents: Vec<Stored>,
+    /// What cannot be used.
+    pub errors: Vec<LoadError>,
+    /// The host.
+    pub host: Host,
+}
+
+/// An intent and the file it is from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// The name of the container.
+    pub name: MachineName,
+    /// Who manages it.
+    pub kind: Kind,
+    /// The file, as a path of the system (without the `--root` it was read below).
+    pub path: String,
+    /// What it says.
+    pub intent: Intent,
+}
+
+/// Who manages a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// `nixos-nspawn-ctl`, or an administrator by hand.
+    Imperative,
+    /// The host's NixOS configuration.
+    Declarative,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Imperative => "imperative",
+            Self::Declarative => "declarative",
+        })
+    }
+}
+
+/// A file or directory that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError {
+    /// Its path on the system.
+    pub path: String,
+    /// The container it would be, if its file name is a machine name.
+    pub name: Option<MachineName>,
+    /// Who would manage it.
+    pub kind: Kind,
+    /// What is wrong.
+    pub fault: Fault,
+    /// Whether it reads as one that starts with the host, or cannot be read at all.
+    pub autostart: bool,
+    /// Whether another file of the same name is used in its place.
+    pub shadowed: bool,
+}
+
+/// `path:line: field 'x': reason`.
+impl fmt::Display for LoadError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&shown(&self.path))?;
+        if let Some(line) = self.fault.line {
+            write!(out, ":{line}")?;
+        }
+        write!(out, ": {}", self.fault)
+    }
+}
+
+/// What must be known of the host, from host.json.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Host {
+    /// The version of the format, 1.
+    pub version: crate::intent::Version,
+    /// The host's systemd; the oldest supported one where nothing is recorded.
+    pub systemd: u32,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { version: crate::intent::Version, systemd: 257 }
+    }
+}
+
+/// Whose files are believed: root's, and below another root also those of the caller, who made that tree.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trust {
+    /// A further owner.
+    pub also: Option<u32>,
+}
+
+impl Trust {
+    fn owner(self, uid: u32) -> bool {
+        uid == 0 || self.also == Some(uid)
+    }
+}
+
+/// Loads everything below `root`, which is `/` on a running system.
+pub fn load(root: &Path, trust: Trust) -> Loaded {
+    let mut loaded = Loaded::default();
+    let reader = Reader { root, trust };
+    let directory = match reader.directory(DIRECTORY) {
+        Ok(Some(directory)) => directory,
+        Ok(None) => return loaded,
+        // The names in it stay visible even where their contents cannot be believed.
+        Err((fault, directory)) => {
+            refuse_all(&mut loaded, DIRECTORY, Kind::Imperative, fault, directory);
+            return loaded;
+        }
+    };
+    match reader.file(directory.as_fd(), "host.json", HOST_FILE).map(|bytes| serde_json::from_slice(&bytes)) {
+        Ok(Ok(host)) => loaded.host = host,
+        Ok(Err(error)) => {
+            loaded.errors.push(host_fault(Fault::whole(format!("{error}, taking systemd 257"))))
+        }
+        Err(Unreadable::Missing) => {}
+        Err(Unreadable::Fault(fault)) => loaded.errors.push(host_fault(fault)),
+    }
+    let mut intents = reader.intents(directory, DIRECTORY, Kind::Imperative, &mut loaded.errors);
+    match reader.declarative_directory() {
+        Ok(Some(directory)) => {
+            let declarative =
+                reader.intents(directory, DECLARATIVE_DIRECTORY, Kind::Declarative, &mut loaded.errors);
+            settle_names(&mut intents, declarative, &mut loaded.errors);
+        }
+        Ok(None) => {}
+        Err((fault, directory)) => {
+            refuse_all(&mut loaded, DECLARATIVE_DIRECTORY, Kind::Declarative, fault, directory);
+            settle_names(&mut intents, Vec::new(), &mut loaded.errors);
+        }
+    }
+    intents.sort_by(|a, b| a.name.cmp(&b.name));
+    loaded.intents = intents;
+    loaded
+}
+
+/// A name stands for one container: the declarative one wins, and the other stays visible as a fault.
+fn settle_names(intents: &mut Vec<Stored>, declarative: Vec<Stored>, errors: &mut Vec<LoadError>) {
+    let mut claimed: std::collections::BTreeSet<MachineName> =
+        declarative.iter().map(|stored| stored.name.clone()).collect();
+    claimed.extend(errors.iter().filter(|e| e.kind == Kind::Declarative).filter_map(|e| e.name.clone()));
+    for error in errors.iter_mut().filter(|e| e.kind == Kind::Imperative) {
+        error.shadowed = error.name.as_ref().is_some_and(|name| claimed.contains(name));
+    }
+    for stored in std::mem::take(intents) {
+        if claimed.contains(&stored.name) {
+            let reason =
+                format!("'{}' is a declarative container as well, which is used in its place", stored.name);
+            errors.push(LoadError {
+                autostart: false,
+                name: Some(stored.name),
+                path: stored.path,
+                kind: Kind::Imperative,
+                fault: Fault::whole(reason),
+                shadowed: true,
+            });
+        } else {
+            intents.push(stored);
+        }
+    }
+    intents.extend(declarative);
+}
+
+fn host_fault(fault: Fault) -> LoadError {
+    LoadError {
+        path: HOST_FILE.to_owned(),
+        name: None,
+        kind: Kind::Imperative,
+        fault,
+        autostart: false,
+        shadowed: false,
+    }
+}
+
+/// The names in a directory that cannot be believed, each refused; and the directory itself.
+fn refuse_all(loaded: &mut Loaded, path: &str, kind: Kind, fault: Fault, directory: Option<OwnedFd>) {
+    for name in directory.iter().flat_map(|directory| intent_names(directory).unwrap_or_default()) {
+        loaded.errors.push(LoadError {
+            path: format!("{path}/{}.json", name.text),
+            name: name.machine.ok(),
+            kind,
+            fault: Fault::whole(format!("is in {path}, which {}", fault.reason)),
+            autostart: true,
+            shadowed: false,
+        });
+    }
+    loaded.errors.push(LoadError {
+        path: path.to_owned(),
+        name: None,
+        kind,
+        fault,
+        autostart: false,
+        shadowed: false,
+    });
+}
+
+struct Reader<'a> {
+    root: &'a Path,
+    trust: Trust,
+}
+
+enum Unreadable {
+    Missing,
+    Fault(Fault),
+}
+
+type Opened = Result<Option<OwnedFd>, (Fault, Option<OwnedFd>)>;
+
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+impl Reader<'_> {
+    /// A directory that must be real and root's.
+    fn directory(&self, path: &str) -> Opened {
+        let below = self.root.join(path.trim_start_matches('/'));
+        let flags = READ | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        match openat(CWD, &below, flags, Mode::empty()) {
+            Ok(directory) => self.believed(directory),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => Err((Fault::whole("is not a directory"), None)),
+            Err(error) => Err((Fault::whole(format!("cannot be read: {}", io::Error::from(error))), None)),
+        }
+    }
+
+    fn believed(&self, directory: OwnedFd) -> Opened {
+        match self.trusted(&directory) {
+            Ok(()) => Ok(Some(directory)),
+            Err(reason) => Err((Fault::whole(reason), Some(directory))),
+        }
+    }
+
+    /// declarative.d, which NixOS may make a link into the store.
+    fn declarative_directory(&self) -> Opened {
+        match self.directory(DECLARATIVE_DIRECTORY) {
+            Err((_, None)) => match self.in_store(DECLARATIVE_DIRECTORY, OFlags::DIRECTORY) {
+                Ok(directory) => self.believed(directory),
+                Err(fault) => Err((fault, None)),
+            },
+            opened => opened,
+        }
+    }
+
+    /// Opens a link whose final target lies in /nix/store, as NixOS fills /etc.
+    fn in_store(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Fault> {
+        let fault = |reason: String| Fault::whole(reason);
+        let unresolved = |error: Errno| {
+            fault(format!(
+                "is a link that cannot be followed ({}); is /nix/store mounted?",
+                io::Error::from(error)
+            ))
+        };
+        let root =
+            openat(CWD, self.root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(unresolved)?;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let path = path.trim_start_matches('/');
+        let file = openat2(&root, path, READ | flags, Mode::empty(), resolve).map_err(unresolved)?;
+        let at = |fd: &OwnedFd| link_of(fd).map_err(unresolved);
+        let (below, target) = (at(&root)?, at(&file)?);
+        let target = target.strip_prefix(below.trim_end_matches('/')).unwrap_or(&target).to_owned();
+        if !target.starts_with(STORE) {
+            return Err(fault(format!("is a link to '{}', which is not in /nix/store", shown(&target))));
+        }
+        Ok(file)
+    }
+
+    /// Root's, and not writable by others.
+    fn trusted(&self, fd: &OwnedFd) -> Result<(), String> {
+        let stat = fstat(fd).map_err(|error| format!("cannot be looked at: {}", io::Error::from(error)))?;
+        if !self.trust.owner(stat.st_uid) {
+            return Err(format!("belongs to user {}, not to root", stat.st_uid));
+        }
+        if stat.st_mode & 0o022 != 0 {
+            return Err(format!(
+                "is writable by others (mode {:04o}), must be 0644 or 0755",
+                stat.st_mode & 0o7777
+            ));
+        }
+        Ok(())
+    }
+
+    /// The bytes of a regular file in `directory`.
+    fn file(&self, directory: impl AsFd, name: &str, path: &str) -> Result<Vec<u8>, Unreadable> {
+        let fault = |reason: String| Unreadable::Fault(Fault::whole(reason));
+        let fd = match openat(&directory, name, READ | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Err(Unreadable::Missing),
+            Err(Errno::LOOP) if path.starts_with(DECLARATIVE_DIRECTORY) => {
+                self.in_store(path, OFlags::empty()).map_err(Unreadable::Fault)?
+            }
+            Err(Errno::LOOP) => return Err(fault("is a symbolic link, must be a regular file".to_owned())),
+            // A socket, or a device without a driver.
+            Err(Errno::NXIO | Errno::NODEV) => return Err(fault("is not a regular file".to_owned())),
+            Err(error) => return Err(fault(format!("cannot be read: {}", io::Error::from(error)))),
+        };
+        let stat =
+            fstat(&fd).map_err(|error| fault(format!("cannot be looked at: {}", io::Error::from(error))))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(fault("is not a regular file".to_owned()));
+        }
+        self.trusted(&fd).map_err(fault)?;
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        if size > MAX_SIZE {
+            return Err(fault(format!("is larger than {} KiB", MAX_SIZE / 1024)));
+        }
+        let mut bytes = Vec::with_capacity(size + 1);
+        File::from(fd)
+            .take(MAX_SIZE as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| fault(format!("cannot be read: {error}")))?;
+        Ok(bytes)
+    }
+
+    fn intents(
+        &self,
+        directory: OwnedFd,
+        path: &str,
+        kind: Kind,
+        errors: &mut Vec<LoadError>,
+    ) -> Vec<Stored> {
+        let mut intents = Vec::new();
+        let names = match intent_names(&directory) {
+            Ok(names) => names,
+            Err(error) => {
+                let fault = Fault::whole(format!("cannot be listed: {}", io::Error::from(error)));
+                errors.push(LoadError {
+                    path: path.to_owned(),
+                    name: None,
+                    kind,
+                    fault,
+                    autostart: false,
+                    shadowed: false,
+                });
+                return intents;
+            }
+        };
+        for name in names {
+            let file = format!("{}.json", name.text);
+            if kind == Kind::Imperative && file == "host.json" {
+                continue;
+            }
+            let path = format!("{path}/{file}");
+            let fault = |name, fault, autostart| LoadError {
+                path: path.clone(),
+                name,
+                kind,
+                fault,
+                autostart,
+                shadowed: false,
+            };
+            let machine = match name.machine {
+                Ok(machine) => machine,
+                Err(reason) => {
+                    errors.push(fault(None, Fault::whole(reason), false));
+                    continue;
+                }
+            };
+            match self.file(&directory, &file, &path) {
+                // Removed since it was listed.
+                Err(Unreadable::Missing) => {}
+                Err(Unreadable::Fault(why)) => errors.push(fault(Some(machine), why, true)),
+                Ok(bytes) => match parse(&bytes, &machine) {
+                    Ok(intent) => intents.push(Stored { name: machine, kind, path, intent }),
+                    Err(why) => {
+                        let autostart = reads_as_autostart(&bytes).unwrap_or(true);
+                        errors.push(fault(Some(machine), why, autostart));
+                    }
+                },
+            }
+        }
+        intents
+    }
+}
+
+/// Where an open file is now, as the kernel tells.
+fn link_of(fd: &OwnedFd) -> Result<String, Errno> {
+    use std::os::fd::AsRawFd;
+    let link = readlinkat(CWD, format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
+    Ok(link.to_string_lossy().into_owned())
+}
+
+struct IntentName {
+    text: String,
+    machine: Result<MachineName, String>,
+}
+
+/// The `NAME.json` in a directory, sorted; temporaries start with a dot.
+fn intent_names(directory: &OwnedFd) -> Result<Vec<IntentName>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let Some(base) = entry.file_name().to_bytes().strip_suffix(b".json") else { continue };
+        if base.starts_with(b".") {
+            continue;
+        }
+        let (text, machine) = match std::str::from_utf8(base) {
+            Ok(text) => {
+                (text.to_owned(), text.parse().map_err(|error: crate::value::Invalid| error.to_string()))
+            }
+            Err(_) => {
+                let text = String::from_utf8_lossy(base).into_owned();
+                let reason = format!("'{}' is not a machine name: it is not UTF-8", shown(&text));
+                (text, Err(reason))
+            }
+        };
+        names.push(IntentName { text, machine });
+    }
+    names.sort_by(|a, b| a.text.cmp(&b.text));
+    Ok(names)
+}

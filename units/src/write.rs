@@ -1,0 +1,137 @@
+//! Writing files so that no reader ever sees half of one: a temporary beside the target, then a rename. Plans and
+//! single files go in; a file that already holds the same bytes is left alone. One failure does not keep the rest
+//! of a plan from being written.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+
+use crate::plan::{Entry, Plan};
+
+/// A file that could not be written.
+#[derive(Debug)]
+pub struct WriteError {
+    /// The path relative to the directory.
+    pub path: String,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: cannot be written: {}", self.path, self.error)
+    }
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Writes the plan below `directory`, which exists. What already stands there as planned stays untouched; what is not
+/// in the plan is not looked at (systemd empties the directory before each run).
+pub fn write_plan(directory: &Path, plan: &Plan) -> Vec<WriteError> {
+    let mut errors = Vec::new();
+    let out = match openat(CWD, directory, DIRECTORY, Mode::empty()) {
+        Ok(out) => out,
+        Err(error) => {
+            return vec![WriteError { path: directory.display().to_string(), error: error.into() }];
+        }
+    };
+    // Files of one directory follow each other in the map, so each directory is made and opened once.
+    let mut current: Option<(&str, OwnedFd, bool)> = None;
+    for (path, entry) in &plan.files {
+        let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
+        let written = (|| {
+            if current.as_ref().is_none_or(|(open, _, _)| *open != folder) {
+                let made = match mkdirat(&out, folder, Mode::from_raw_mode(0o755)) {
+                    Ok(()) => true,
+                    Err(Errno::EXIST) => false,
+                    Err(error) => return Err(error.into()),
+                };
+                current =
+                    Some((folder, openat(&out, folder, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?, made));
+            }
+            let Some((_, open, made)) = &current else { return Ok(()) };
+            match entry {
+                Entry::File(text) if !*made && holds(open, name, text.as_bytes()) => Ok(()),
+                Entry::File(text) => replace(open, name, text.as_bytes(), Mode::from_raw_mode(0o644), false),
+                Entry::Link(target) => link(open, name, target),
+            }
+        })();
+        if let Err(error) = written {
+            errors.push(WriteError { path: path.clone(), error });
+        }
+    }
+    errors
+}
+
+/// Replaces the file `name` in `directory` by one with these bytes, at once and for good: file and directory
+/// are on disk when this returns. A reader sees the old file or the new one.
+pub fn write_durably(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
+    replace(&directory, name, bytes, mode, true)?;
+    fsync(&directory)?;
+    Ok(())
+}
+
+/// Replaces the file `name` in `directory` at once; it may be gone after a power failure.
+pub fn write_at_once(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
+    replace(&directory, name, bytes, mode, false)
+}
+
+fn replace(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode, durably: bool) -> io::Result<()> {
+    // A fixed name: what a killed run left is taken away by the next. It starts with a dot and ends in neither
+    // .json nor .nspawn, so nobody reads it.
+    let temporary = format!(".{name}.new");
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let fd = match openat(&directory, &temporary, flags, mode) {
+        Err(Errno::EXIST) => {
+            unlinkat(&directory, &temporary, AtFlags::empty())?;
+            openat(&directory, &temporary, flags, mode)?
+        }
+        opened => opened?,
+    };
+    let mut file = File::from(fd);
+    let written = (|| {
+        file.write_all(bytes)?;
+        if durably {
+            file.sync_all()?;
+        }
+        Ok(renameat(&directory, &temporary, &directory, name)?)
+    })();
+    if written.is_err() {
+        // The disk may be full: give back what was taken. The first error is the one that matters.
+        let _ = unlinkat(&directory, &temporary, AtFlags::empty());
+    }
+    written
+}
+
+fn holds(directory: &OwnedFd, name: &str, bytes: &[u8]) -> bool {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let Ok(fd) = openat(directory, name, flags, Mode::empty()) else { return false };
+    let mut present = Vec::with_capacity(bytes.len() + 1);
+    File::from(fd).take(bytes.len() as u64 + 1).read_to_end(&mut present).is_ok() && present == bytes
+}
+
+/// Makes a symbolic link in the place of whatever stands there.
+pub fn link(directory: impl AsFd, name: &str, target: &str) -> io::Result<()> {
+    match symlinkat(target, &directory, name) {
+        Err(Errno::EXIST) => {}
+        made => return Ok(made?),
+    }
+    if readlinkat(&directory, name, Vec::new()).is_ok_and(|present| present.to_bytes() == target.as_bytes()) {
+        return Ok(());
+    }
+    let temporary = format!(".{name}.new");
+    match statat(&directory, &temporary, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => unlinkat(&directory, &temporary, AtFlags::empty())?,
+        Err(Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    symlinkat(target, &directory, &temporary)?;
+    Ok(renameat(&directory, &temporary, &directory, name)?)
+}
