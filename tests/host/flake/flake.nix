@@ -24,8 +24,14 @@
           # First processes that are no good: one ends at once, one never says that it is ready, one says so and then
           # listens to nobody, not even to the signal that asks it to stop.
           broken.boot = "echo the first process of this container gives up; exit 1";
-          never-ready.boot = "trap 'exit 0' 37; while :; do sleep 1; done";
-          deaf.boot = "exec /usr/bin/systemd-notify --ready --no-block --exec \\; /bin/sleep 2147483647";
+          never-ready = {
+            boot = "echo 'the first process of this container dawdles'; trap 'exit 0' 37; while :; do sleep 1; done";
+            container.timeoutStartSec = "3s";
+          };
+          deaf = {
+            boot = "exec /usr/bin/systemd-notify --ready --no-block --exec \\; /bin/sleep 2147483647";
+            container.serviceConfig.TimeoutStopSec = "3s";
+          };
 
           binds.container.bindMounts = [
             "/srv/shared:/srv/seen"
@@ -50,6 +56,7 @@
             bindMounts = [ "/srv/shared:/srv/seen:rootidmap" ];
           };
           zone.container.zone = "lab";
+          stopped = { };
           off.container.activation = {
             strategy = "restart";
             autoStart = false;

@@ -1,6 +1,6 @@
 //! The programs under test.
 //!
-//! In: the workspace. Out: paths of the statically linked release binaries, built by cargo unless they are up to date.
+//! In: the workspace. Out: paths of the statically linked release binaries, built by `make build` unless they are up to date.
 
 use super::command::{Timeout, run};
 use std::path::{Path, PathBuf};
@@ -24,18 +24,13 @@ pub fn bins() -> &'static Bins {
 
 fn build() -> Bins {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let triple = host_triple();
-    let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(&workspace)
-        .args(["build", "--quiet", "--release", "--target", &triple])
-        .args(["-p", "nixos-nspawn-generator", "-p", "nixos-nspawn-ctl"])
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
-    let output = run(&mut cargo, None, Timeout::after(Duration::from_secs(1200)));
+    let mut make = Command::new("make");
+    make.current_dir(&workspace).args(["--silent", "--no-print-directory", "build"]);
+    let output = run(&mut make, None, Timeout::after(Duration::from_secs(1200)));
     assert!(output.success(), "the programs under test do not build: {output}");
 
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let dir = target.join(triple).join("release");
+    let dir = target.join(host_triple()).join("release");
     Bins { generator: dir.join("nixos-nspawn-generator"), ctl: dir.join("nixos-nspawn-ctl") }
 }
 

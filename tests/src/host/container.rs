@@ -87,6 +87,14 @@ impl Host {
         self.run(&["systemctl", "status", "--full", "--no-pager", "--lines=50", &unit(name)]).stdout
     }
 
+    /// What `nixos-nspawn list --json` says of one container.
+    pub fn listed(&self, name: &str) -> Option<serde_json::Value> {
+        let output = self.ctl_ok(&["list", "--json"]);
+        let list: serde_json::Value =
+            serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output}"));
+        list.as_array()?.iter().find(|entry| entry["name"] == name).cloned()
+    }
+
     /// The page that a URL gives on the host; tried again until there is one.
     pub fn page(&self, url: &str) -> String {
         let mut page = String::new();

@@ -10,7 +10,9 @@ mod cgroup;
 mod command;
 mod container;
 mod stale;
+mod traces;
 mod tree;
+mod watch;
 
 pub use bins::{Bins, bins};
 pub use command::{Output, Timeout};

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Installs the Debian packages that the throwaway hosts and the build need and this machine lacks.
+# In: nothing. Out: exit status 0 when all programs are there; it never upgrades or replaces what is installed.
+set -eu
+missing=
+need() { # PROGRAM PACKAGE
+    command -v "$1" > /dev/null || missing="$missing $2"
+}
+need mmdebstrap mmdebstrap
+need systemd-nspawn systemd-container
+need nsenter util-linux
+need chattr e2fsprogs
+need make make
+need cc gcc
+need cargo cargo
+[ -n "$missing" ] || exit 0
+echo "installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086 # one word per package
+apt-get install -qq -y --no-install-recommends $missing > /dev/null

@@ -1,0 +1,55 @@
+//! `make demo`: a container's life in front of somebody who watches.
+//!
+//! In: nothing. Out: a throwaway Debian is booted, and on it a container is created from `examples/debian` with a real
+//! Nix build, seen running, seen back after a reboot, and removed; each command is shown with its output. Nothing is
+//! left on the machine but `target/`.
+
+use nixos_nspawn_tests::host::{Host, Suite, bins};
+use std::path::Path;
+use std::time::Instant;
+
+fn say(text: &str) {
+    println!("\n\x1b[1;33m── {text}\x1b[0m");
+}
+
+fn main() {
+    let bins = bins();
+    let start = Instant::now();
+    say("A throwaway Debian 13 is booted in namespaces; nothing of this machine is touched");
+    let host = Host::boot(Suite::Trixie);
+    host.copy_in(&bins.ctl, "/usr/local/bin/nixos-nspawn", 0o755);
+    host.copy_in(&bins.generator, "/usr/local/bin/nixos-nspawn-generator", 0o755);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/debian");
+    for file in ["flake.nix", "container.nix"] {
+        host.copy_in(&example.join(file), &format!("/root/example/{file}"), 0o644);
+    }
+    host.watch("systemctl --version | head -1; nix --version");
+
+    say("Once per host: the generator that turns recorded containers into units");
+    host.watch("nixos-nspawn setup");
+
+    say("A container is built by Nix from a flake, recorded and started");
+    host.watch("cat /root/example/flake.nix");
+    host.watch("nixos-nspawn create web --flake /root/example");
+
+    say("It runs, under systemd's own template unit");
+    host.watch("nixos-nspawn list");
+    host.watch("machinectl list");
+    host.watch("systemctl status --no-pager --lines=3 systemd-nspawn@web");
+    host.watch("curl --silent --retry 20 --retry-delay 1 --retry-all-errors http://web/");
+
+    say("The host reboots");
+    println!("\n\x1b[1mhost#\x1b[0m \x1b[36msystemctl reboot\x1b[0m");
+    println!("up again: {}", host.reboot());
+
+    say("The container is back");
+    host.watch("uptime --pretty; nixos-nspawn list; machinectl list");
+    host.watch("curl --silent --retry 20 --retry-delay 1 --retry-all-errors http://web/");
+
+    say("It is removed, with its state");
+    host.watch("nixos-nspawn remove web --delete-state");
+    host.watch("nixos-nspawn list; machinectl list; ls -A /etc/nixos-nspawn /var/lib/machines");
+
+    drop(host);
+    say(&format!("Done, in {} s; the host is gone", start.elapsed().as_secs()));
+}

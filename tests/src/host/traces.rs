@@ -1,0 +1,72 @@
+//! What containers leave on a host.
+//!
+//! In: a booted host. Out: the paths below every folder that our programs, systemd and nspawn keep things of containers
+//! in. Two such sets, taken before and after, tell whether nothing is left.
+
+use super::Host;
+use std::collections::BTreeSet;
+
+/// Where to look.
+const PLACES: &[&str] = &[
+    "/etc/nixos-nspawn",
+    "/etc/systemd",
+    "/nix/var/nix/gcroots",
+    "/nix/var/nix/profiles",
+    "/run/systemd/generator",
+    "/run/systemd/generator.early",
+    "/run/systemd/generator.late",
+    "/run/systemd/network",
+    "/run/systemd/nspawn",
+    "/run/systemd/system",
+    "/run/systemd/transient",
+    "/var/lib/machines",
+    "/var/log/journal",
+];
+
+/// Folders that hold what all containers share; they are made once and stay.
+const SHARED: &[&str] = &[
+    "/etc/nixos-nspawn",
+    "/etc/nixos-nspawn/declarative.d",
+    "/nix/var/nix/gcroots/nixos-nspawn",
+    "/nix/var/nix/gcroots/auto",
+    "/nix/var/nix/profiles/per-nspawn",
+    "/run/systemd/generator/machines.target.wants",
+    "/run/systemd/generator/multi-user.target.wants",
+    "/run/systemd/generator/nixos-nspawn",
+];
+
+impl Host {
+    /// The paths of everything that may have to do with containers. Left out are the shared folders, what says which
+    /// systemd the host has, the host's own journal, and nspawn's own folders in /run, which nspawn itself never removes.
+    pub fn traces(&self) -> BTreeSet<String> {
+        let mut find = vec!["find"];
+        find.extend(PLACES);
+        find.extend(["-printf", "%y%p\\n"]);
+        // Exit status 1 is for places that do not exist.
+        let found = self.run(&find).stdout;
+        let journal = format!("/var/log/journal/{}", self.file("/etc/machine-id").trim());
+        found
+            .lines()
+            .map(|line| line.split_at(1))
+            .filter(|(kind, path)| {
+                let folder = *kind == "d";
+                let shared = folder && (PLACES.contains(path) || SHARED.contains(path));
+                let of_nspawn = path.starts_with("/run/systemd/nspawn/")
+                    && (folder
+                        || path.contains("/unix-export")
+                        || path.contains("/locks/")
+                        || path.contains("/propagate"));
+                !(shared || of_nspawn || path.starts_with(&journal) || *path == "/etc/nixos-nspawn/host.json")
+            })
+            .map(|(_, path)| path.to_owned())
+            .collect()
+    }
+
+    /// Panics if there is a trace that was not there `before`, or one of then is gone.
+    pub fn assert_no_traces_since(&self, before: &BTreeSet<String>) {
+        let now = self.traces();
+        let new: Vec<_> = now.difference(before).collect();
+        let gone: Vec<_> = before.difference(&now).collect();
+        assert!(new.is_empty() && gone.is_empty(), "left behind: {new:#?}\ntaken along: {gone:#?}");
+    }
+}

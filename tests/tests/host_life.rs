@@ -1,0 +1,270 @@
+//! A container's whole life on a real systemd: create, start, stop, reboot, enable, disable, remove.
+
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::on_both_hosts;
+use serde_json::Value;
+
+on_both_hosts!(
+    create_and_remove,
+    reboot_restores,
+    enable_and_disable,
+    failed_create_leaves_nothing,
+    other_ways_to_create,
+    setup_installs_and_removes,
+    state_is_deleted_when_asked,
+);
+
+/// Where the path of a container's system is recorded.
+fn intent(host: &Host, name: &str) -> Value {
+    serde_json::from_str(&host.file(&format!("/etc/nixos-nspawn/{name}.json"))).expect("JSON")
+}
+
+fn create_and_remove(host: &Host) {
+    host.install(bins());
+    // Of the folders that all containers share some appear with the first one.
+    host.create("off");
+    let before = host.traces();
+
+    let created = host.ctl_ok(&["create", "web", "--flake", FLAKE]);
+    assert_eq!(host.state("web"), "active", "{created}");
+    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+
+    // What is recorded is what runs, and the profile leads to it.
+    let intent = intent(host, "web");
+    let toplevel = intent["toplevel"].as_str().expect("toplevel").to_owned();
+    assert!(toplevel.starts_with("/nix/store/"), "{toplevel}");
+    assert_eq!(host.inside("web", &["readlink", "/run/current-system"]).trim(), toplevel);
+    let profile = "/nix/var/nix/profiles/per-nspawn/web/system";
+    assert_eq!(host.ok(&["readlink", "-f", &format!("{profile}/init")]).trim(), format!("{toplevel}/init"));
+    host.ok(&["test", "-e", "/run/systemd/nspawn/web.nspawn"]);
+
+    let listed = host.listed("web").expect("web is listed");
+    assert_eq!(listed["is_imperative"], true, "{listed}");
+    assert!(listed["unit_file"].is_string(), "{listed}");
+    assert!(host.ctl_ok(&["show", "web"]).stdout.contains(&toplevel));
+    assert!(host.ok(&["machinectl", "list"]).contains("web"));
+
+    // The name is taken, and asking again changes nothing.
+    let again = host.ctl(&["create", "web", "--flake", FLAKE]);
+    assert!(!again.success() && again.stderr.contains("web"), "{again}");
+    assert_eq!(host.state("web"), "active");
+
+    // systemd does the life cycle.
+    let leader = host.property("web", "MainPID");
+    host.ok(&["systemctl", "restart", &unit("web")]);
+    assert_ne!(host.property("web", "MainPID"), leader);
+    host.ok(&["systemctl", "stop", &unit("web")]);
+    assert_eq!(
+        (host.state("web").as_str(), host.property("web", "Result").as_str()),
+        ("inactive", "success")
+    );
+    assert!(
+        !host.exists("/run/systemd/nspawn/web.nspawn"),
+        "the copy is taken away when the container stops"
+    );
+    host.ok(&["systemctl", "start", &unit("web")]);
+    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    // From inside too: nspawn's exit status 133 makes systemd start it again.
+    host.inside("web", &["touch", "/run/before"]);
+    host.run_inside("web", &["systemctl", "reboot", "--no-block"]);
+    host.wait_until("web is back after its own reboot", || {
+        host.state("web") == "active" && host.run_inside("web", &["test", "!", "-e", "/run/before"]).success()
+    });
+
+    host.ctl_ok(&["remove", "web"]);
+    assert!(host.exists("/var/lib/machines/web"), "the state stays unless asked");
+    host.ok(&["rm", "-rf", "/var/lib/machines/web"]);
+    // nspawn leaves its lock file beside the root, and links to the journal below it.
+    host.sh("rm -f /var/lib/machines/.#web.lck; find /var/log/journal -maxdepth 1 -xtype l -delete");
+    host.assert_no_traces_since(&before);
+    assert_eq!(host.property("web", "LoadState"), "loaded", "the bare template of systemd is still there");
+    assert!(host.listed("web").is_none());
+    // Nothing holds the system in the store any more.
+    host.ok(&["nix-store", "--gc"]);
+    assert!(!host.exists(&toplevel), "{toplevel} is garbage now");
+
+    // So that scripts can repeat it.
+    let again = host.ctl_ok(&["remove", "web"]);
+    assert!(again.text().contains("web"), "{again}");
+}
+
+fn reboot_restores(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    host.create("off");
+    host.inside("web", &["sh", "-c", "echo kept > /var/kept"]);
+    host.ok(&["systemctl", "stop", &unit("off")]);
+    let toplevel = intent(host, "web")["toplevel"].clone();
+
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.state("web"), "active");
+    assert_eq!(host.state("off"), "inactive");
+    assert_eq!(host.inside("web", &["cat", "/var/kept"]), "kept\n");
+    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    assert_eq!(host.inside("web", &["readlink", "/run/current-system"]).trim(), toplevel);
+
+    // The same after a power cut: nothing the start needs is lost or in the way.
+    assert_eq!(host.power_cut(), "running");
+    assert_eq!(host.state("web"), "active");
+    assert_eq!(host.inside("web", &["cat", "/var/kept"]), "kept\n");
+}
+
+fn enable_and_disable(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    host.create("off");
+    host.ctl_ok(&["disable", "web"]);
+    host.ctl_ok(&["enable", "off"]);
+    // Neither starts or stops anything now.
+    assert_eq!(host.state("web"), "active");
+    // `systemctl disable` cannot undo a generated link.
+    host.run(&["systemctl", "disable", &unit("off")]);
+
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.state("web"), "inactive");
+    assert_eq!(host.state("off"), "active");
+
+    host.ctl_ok(&["enable", "web"]);
+    host.ctl_ok(&["disable", "off"]);
+    host.ok(&["systemctl", "stop", &unit("off")]);
+    let planned = host.ctl_ok(&["autostart", "--dry-run", "--json"]).stdout;
+    assert!(planned.contains("web") && !planned.contains("off"), "{planned}");
+    assert_eq!(host.state("web"), "inactive", "a dry run starts nothing");
+    host.ctl_ok(&["autostart"]);
+    assert_eq!(host.state("web"), "active");
+    assert_eq!(host.state("off"), "inactive");
+}
+
+fn failed_create_leaves_nothing(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    let before = host.traces();
+
+    // The container does not come up: the reason is shown, from its own journal.
+    for (name, word) in [("broken", "gives up"), ("never-ready", "dawdles")] {
+        let failed = host.ctl(&["create", name, "--flake", FLAKE]);
+        assert!(!failed.success(), "{failed}");
+        assert!(failed.stderr.contains(word), "the journal of {name} is not shown: {failed}");
+        host.assert_no_traces_since(&before);
+        assert_ne!(host.state(name), "active");
+        assert!(host.listed(name).is_none());
+    }
+    assert!(!host.ok(&["systemctl", "list-units", "--failed", "--no-legend"]).contains("broken"));
+
+    // There is no such container: the ones there are are named.
+    let failed = host.ctl(&["create", "nothing", "--flake", FLAKE]);
+    assert!(!failed.success() && failed.stderr.contains("never-ready"), "{failed}");
+    host.assert_no_traces_since(&before);
+
+    // The build fails: Nix says why.
+    host.write(&format!("{FLAKE}/own.json"), r#"{"unbuildable": {"page": 1}}"#, 0o644);
+    let failed = host.ctl(&["create", "unbuildable", "--flake", FLAKE]);
+    assert!(!failed.success() && failed.stderr.contains("error:"), "{failed}");
+    host.assert_no_traces_since(&before);
+
+    // Options that cannot be: nothing is started.
+    let own = r#"{"refused": {"container": {"bindMounts": ["relative"]}}}"#;
+    host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+    let failed = host.ctl(&["create", "refused", "--flake", FLAKE]);
+    assert!(!failed.success() && failed.stderr.contains("relative"), "{failed}");
+    host.assert_no_traces_since(&before);
+
+    // Names that cannot be, and names that are taken by somebody else.
+    host.write("/etc/systemd/nspawn/foreign.nspawn", "[Exec]\nBoot=yes\n", 0o644);
+    host.ok(&["mkdir", "-p", "/var/lib/machines/foreign/usr"]);
+    let before = host.traces();
+    let long = "a".repeat(65);
+    for name in ["with_underscore", "a/b", "..", ".host", "x.raw", &long, "foreign"] {
+        let failed = host.ctl(&["create", name, "--flake", &format!("{FLAKE}#web")]);
+        assert!(!failed.success(), "{failed}");
+        assert!(failed.stderr.contains(name), "{failed}");
+        host.assert_no_traces_since(&before);
+    }
+}
+
+fn other_ways_to_create(host: &Host) {
+    host.install(bins());
+    // The layout with a system in between; also by another name, and by the whole attribute.
+    host.ctl_ok(&["create", "web", "--flake", "/root/example", "--no-start"]);
+    assert_eq!(host.state("web"), "inactive");
+    host.ctl_ok(&["create", "other", "--flake", &format!("{FLAKE}#web")]);
+    assert_eq!(host.page(&format!("http://{}/", host.address("other"))), "Hello from web.\n");
+    host.ctl_ok(&["create", "third", "--flake", &format!("{FLAKE}#nixosContainers.web")]);
+    assert_eq!(host.state("third"), "active");
+
+    // What was built before, by its path in the store.
+    let built =
+        host.ok(&["nix", "build", "--no-link", "--print-out-paths", &format!("{FLAKE}#nixosContainers.web")]);
+    host.ctl_ok(&["create", "built", "--profile", built.trim()]);
+    assert_eq!(host.state("built"), "active");
+    // Any system made for containers will do, options or none: here it is the toplevel alone.
+    let init = host.ok(&["readlink", "-f", &format!("{}/init", built.trim())]);
+    host.ctl_ok(&["create", "bare", "--profile", init.trim().trim_end_matches("/init")]);
+    assert_eq!(host.state("bare"), "active");
+    let failed = host.ctl(&["create", "nowhere", "--profile", "/nix/store/nothing-here"]);
+    assert!(!failed.success() && failed.stderr.contains("/nix/store/nothing-here"), "{failed}");
+
+    // A dry run changes nothing.
+    let before = host.traces();
+    host.ctl_ok(&["create", "dry", "--flake", &format!("{FLAKE}#web"), "--dry-run"]);
+    host.assert_no_traces_since(&before);
+
+    // Arguments for Nix reach it.
+    let failed = host.ctl(&["create", "args", "--flake", &format!("{FLAKE}#web"), "--", "--no-such-option"]);
+    assert!(!failed.success() && failed.stderr.contains("no-such-option"), "{failed}");
+}
+
+fn setup_installs_and_removes(host: &Host) {
+    // As from `nix run`: the programs lie together somewhere, nothing is installed.
+    host.install_flakes();
+    host.copy_in(&bins().ctl, "/opt/bin/nixos-nspawn", 0o755);
+    host.copy_in(&bins().generator, "/opt/bin/nixos-nspawn-generator", 0o755);
+    let ctl = |arguments: &[&str]| host.run(&[&["/opt/bin/nixos-nspawn"], arguments].concat());
+
+    let before = host.traces();
+    let refused = ctl(&["create", "web", "--flake", FLAKE]);
+    assert!(!refused.success() && refused.stderr.contains("setup"), "{refused}");
+    host.assert_no_traces_since(&before);
+
+    let setup = ctl(&["setup"]);
+    assert!(setup.success(), "{setup}");
+    let generator = "/etc/systemd/system-generators/nixos-nspawn-generator";
+    assert!(host.ok(&["stat", "-c", "%F %a", generator]).starts_with("regular file 755"));
+    let created = ctl(&["create", "web", "--flake", FLAKE]);
+    assert!(created.success(), "{created}{}", host.journal(40));
+    // The copies stand by themselves.
+    host.ok(&["mv", "/opt/bin", "/opt/elsewhere"]);
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.state("web"), "active");
+
+    host.ok(&["mv", "/opt/elsewhere", "/opt/bin"]);
+    let removed = ctl(&["setup", "--remove"]);
+    assert!(removed.success(), "{removed}");
+    assert!(!host.exists(generator));
+    assert_eq!(host.state("web"), "inactive");
+    assert!(host.exists("/etc/nixos-nspawn/web.json"), "records stay");
+    assert!(!host.exists("/run/systemd/nspawn/web.nspawn"));
+    assert!(!host.exists("/run/systemd/generator/machines.target.wants"));
+}
+
+fn state_is_deleted_when_asked(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    let before = host.traces();
+    host.create("off");
+    // As NixOS has it, and what nspawn, journald and an administrator leave.
+    host.inside("off", &["sh", "-c", "mkdir -p /var/empty && chattr +i /var/empty"]);
+    host.sh("mkdir -p /srv/precious /var/lib/machines/off/mounted && touch /srv/precious/file");
+    host.sh("mount --bind /srv/precious /var/lib/machines/off/mounted");
+    host.run(&["systemctl", "enable", &unit("off")]);
+    host.sh("ln -s /srv/precious /var/lib/machines/off/link");
+
+    let refused = host.ctl(&["remove", "off", "--delete-state"]);
+    assert!(!refused.success() && refused.stderr.contains("mount"), "a mount is never crossed: {refused}");
+    assert!(host.exists("/srv/precious/file"));
+    host.ok(&["umount", "/var/lib/machines/off/mounted"]);
+
+    host.ctl_ok(&["remove", "off", "--delete-state"]);
+    host.assert_no_traces_since(&before);
+    assert!(host.exists("/srv/precious/file"), "a link in the container's root is not followed");
+}

@@ -1,0 +1,224 @@
+//! Containers beside others: broken ones, foreign ones, many at once, and other generators that fail.
+
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::on_both_hosts;
+
+on_both_hosts!(
+    broken_intents_are_visible_and_harm_nobody,
+    running_container_with_broken_intent,
+    masked_generator,
+    failing_generators_of_others,
+    twenty_at_boot,
+    foreign_containers_are_left_alone,
+);
+
+fn broken_intents_are_visible_and_harm_nobody(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    let good = host.file("/etc/nixos-nspawn/web.json");
+
+    // Each with the file, the place in it and the reason that its status must name.
+    let unknown =
+        good.replace(r#""version""#, "\"bindMount\": [],\n  \"version\"").replace("\"web\"", "\"unknown\"");
+    host.write("/etc/nixos-nspawn/unknown.json", &unknown, 0o644);
+    host.write("/etc/nixos-nspawn/cut.json", &good[..good.len() / 2], 0o644);
+    host.write("/etc/nixos-nspawn/open.json", good.replace("\"web\"", "\"open\""), 0o666);
+    host.ok(&["ln", "-s", "/root/elsewhere.json", "/etc/nixos-nspawn/link.json"]);
+    host.write("/root/elsewhere.json", good.replace("\"web\"", "\"link\""), 0o644);
+    host.ok(&["mkfifo", "/etc/nixos-nspawn/fifo.json"]);
+    host.write("/etc/nixos-nspawn/under_score.json", &good, 0o644);
+
+    let check = || {
+        assert_eq!(host.state("web"), "active");
+        assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+        for (name, words) in [
+            ("unknown", vec!["unknown.json", "bindMount", ":2"]),
+            ("cut", vec!["cut.json", "line"]),
+            ("open", vec!["open.json", "writable"]),
+            ("link", vec!["link.json", "link"]),
+            ("fifo", vec!["fifo.json", "regular file"]),
+        ] {
+            host.run(&["systemctl", "start", &unit(name)]);
+            assert_eq!(host.state(name), "failed", "{name}");
+            let status = host.status(name);
+            assert!(status.contains("78/CONFIG"), "{name}: {status}");
+            for word in words {
+                assert!(status.contains(word), "{word} is not in {status}");
+            }
+            assert!(
+                !host.exists(&format!("/run/systemd/nspawn/{name}.nspawn")),
+                "{name} is refused, but was prepared"
+            );
+            assert!(!host.exists(&format!("/var/lib/machines/{name}")), "{name} is refused, but has a root");
+        }
+        // No unit can have this name; it is listed all the same.
+        assert!(host.listed("under_score").is_some());
+    };
+    host.ok(&["systemctl", "daemon-reload"]);
+    check();
+    assert_eq!(host.reboot(), "degraded");
+    // It tried at boot and says so, without being asked.
+    assert_eq!(host.state("cut"), "failed");
+    check();
+
+    // Refusals do not run into a limit: repaired, it starts at once.
+    for _ in 0..7 {
+        host.run(&["systemctl", "start", &unit("open")]);
+    }
+    assert_eq!(host.property("open", "Result"), "exit-code");
+    host.ok(&["chmod", "644", "/etc/nixos-nspawn/open.json"]);
+    host.ok(&["systemctl", "daemon-reload"]);
+    host.ok(&["systemctl", "start", &unit("open")]);
+    assert_eq!(host.state("open"), "active");
+}
+
+fn running_container_with_broken_intent(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    host.write("/etc/nixos-nspawn/web.json", "{", 0o644);
+    host.ok(&["systemctl", "daemon-reload"]);
+    assert_eq!(host.state("web"), "active");
+    let shown = host.ctl(&["show", "web"]);
+    assert!(shown.text().contains("next start") && shown.text().contains("web.json"), "{shown}");
+    let listed = host.ctl_ok(&["list"]);
+    assert!(listed.stdout.contains("web"), "{listed}");
+    assert_eq!(host.state("web"), "active", "looking stops nothing");
+    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+
+    host.run(&["systemctl", "restart", &unit("web")]);
+    assert_eq!(host.state("web"), "failed");
+    assert!(host.status("web").contains("78/CONFIG"));
+    assert!(!host.exists("/run/systemd/nspawn/web.nspawn"), "the copy of the last run is gone");
+    // Even so it can be removed.
+    host.ctl_ok(&["remove", "web"]);
+    assert!(!host.exists("/etc/nixos-nspawn/web.json"));
+}
+
+fn masked_generator(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    host.create("stopped");
+    host.ok(&["systemctl", "stop", &unit("stopped")]);
+    let mask = "/etc/systemd/system-generators/nixos-nspawn-generator";
+    host.sh(&format!("mkdir -p /etc/systemd/system-generators && ln -s /dev/null {mask}"));
+    host.ok(&["systemctl", "daemon-reload"]);
+    assert_eq!(host.state("web"), "active", "a running container keeps what it was started with");
+    assert_eq!(host.property("web", "DropInPaths"), "");
+    assert!(!host.sh("ls -R /run/systemd/generator").contains("nspawn"));
+    host.ok(&["systemctl", "stop", &unit("web")]);
+
+    // Every later command clears away the copy that nobody took away when the container stopped.
+    host.ctl(&["list"]);
+    assert!(!host.sh("ls /run/systemd/nspawn").contains("web.nspawn"));
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.state("web"), "inactive");
+
+    host.ok(&["rm", mask]);
+    host.ok(&["systemctl", "daemon-reload"]);
+    host.ctl_ok(&["autostart"]);
+    assert_eq!(host.state("web"), "active");
+    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+}
+
+fn failing_generators_of_others(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    let before = host.traces();
+
+    // One that dies from a signal takes the output of all others with it (systemd.generator(7) does not say so): the
+    // bare template would start on our root, so create must notice, name the culprit and take everything back.
+    let culprit = "/etc/systemd/system-generators/00-dies";
+    host.write(culprit, "#!/bin/sh\nsleep 0.2\nkill -KILL $$\n", 0o755);
+    // Ours is fast enough to be done before it; let it lose.
+    let ours = "/usr/local/lib/systemd/system-generators/nixos-nspawn-generator";
+    host.sh(&format!("mv {ours} /usr/local/libexec/generator"));
+    host.write(
+        ours,
+        "#!/bin/sh\ncase $1 in --version) ;; *) sleep 1;; esac\nexec /usr/local/libexec/generator \"$@\"\n",
+        0o755,
+    );
+    let failed = host.ctl(&["create", "other", "--flake", &format!("{FLAKE}#web")]);
+    assert_eq!(failed.code(), 11, "{failed}");
+    assert!(failed.stderr.contains("00-dies"), "the generator that failed is not named: {failed}");
+    assert_eq!(host.state("other"), "inactive");
+    assert_eq!(host.state("web"), "active");
+
+    host.ok(&["rm", culprit]);
+    host.sh(&format!("mv /usr/local/libexec/generator {ours}"));
+    host.ok(&["systemctl", "daemon-reload"]);
+    let mut expected = before;
+    expected.extend(["/etc/systemd/system-generators".to_owned()]);
+    host.assert_no_traces_since(&expected);
+    host.create("stopped");
+    assert_eq!(host.state("stopped"), "active");
+}
+
+fn twenty_at_boot(host: &Host) {
+    host.install(bins());
+    let built =
+        host.ok(&["nix", "build", "--no-link", "--print-out-paths", &format!("{FLAKE}#nixosContainers.web")]);
+    let names: Vec<_> = (1..=20).map(|number| format!("box-{number}")).collect();
+    for name in &names {
+        host.ctl_ok(&["create", name, "--profile", built.trim(), "--no-start"]);
+    }
+    let started = host.ctl_ok(&["autostart"]);
+    for name in &names {
+        assert_eq!(host.state(name), "active", "{name}: {started}");
+    }
+    assert_eq!(host.reboot(), "running", "{}", host.ok(&["systemctl", "--failed"]));
+    for name in &names {
+        assert_eq!(host.state(name), "active", "{name}");
+        assert_eq!(host.page(&format!("http://{}/", host.address(name))), "Hello from web.\n", "{name}");
+    }
+    let list: serde_json::Value =
+        serde_json::from_str(&host.ctl_ok(&["list", "--json"]).stdout).expect("JSON");
+    assert_eq!(list.as_array().expect("array").len(), 20);
+    let arguments: Vec<_> = std::iter::once("remove").chain(names.iter().map(String::as_str)).collect();
+    host.ctl_ok(&arguments);
+    assert!(!host.ok(&["machinectl", "list", "--no-legend"]).contains("box-"));
+}
+
+fn foreign_containers_are_left_alone(host: &Host) {
+    host.install(bins());
+    // A container of nobody's that the administrator has switched off by switching off machines.target, which its link
+    // still hangs on.
+    let built =
+        host.ok(&["nix", "build", "--no-link", "--print-out-paths", &format!("{FLAKE}#nixosContainers.web")]);
+    let init = host.ok(&["readlink", "-f", &format!("{}/init", built.trim())]);
+    let text = format!(
+        "[Exec]\nBoot=no\nParameters={}\nKillSignal=SIGRTMIN+3\nNotifyReady=yes\n[Files]\nBindReadOnly=/nix/store\n",
+        init.trim()
+    );
+    host.write("/etc/systemd/nspawn/foreign.nspawn", text, 0o644);
+    host.ok(&["mkdir", "-p", "/var/lib/machines/foreign/usr"]);
+    host.ok(&["systemctl", "enable", &unit("foreign")]);
+    host.ok(&["systemctl", "disable", "machines.target"]);
+    host.create("web");
+    host.ok(&["systemctl", "stop", &unit("foreign")]);
+
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.state("web"), "active", "ours does not depend on machines.target being on");
+    assert_eq!(host.state("foreign"), "inactive", "ours does not pull in others");
+    host.ctl_ok(&["autostart"]);
+    assert_eq!(host.state("foreign"), "inactive");
+
+    // It is not ours to touch.
+    for arguments in [&["remove", "foreign"][..], &["disable", "foreign"], &["enable", "foreign"]] {
+        let refused = host.ctl(arguments);
+        assert!(refused.text().contains("foreign"), "{refused}");
+        assert!(host.exists("/etc/systemd/nspawn/foreign.nspawn"));
+    }
+    host.ok(&["systemctl", "start", &unit("foreign")]);
+    host.ctl_ok(&["remove", "web"]);
+    assert_eq!(host.state("foreign"), "active");
+
+    // A settings file of the administrator's that shadows ours is said to do so.
+    host.create("stopped");
+    host.write("/etc/systemd/nspawn/stopped.nspawn", "[Exec]\nBoot=yes\n", 0o644);
+    host.run(&["systemctl", "restart", &unit("stopped")]);
+    assert!(
+        host.status("stopped").contains("/etc/systemd/nspawn/stopped.nspawn"),
+        "{}",
+        host.status("stopped")
+    );
+}

@@ -1,0 +1,132 @@
+//! The options of a container, seen from inside it and from its host.
+
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::on_both_hosts;
+
+on_both_hosts!(bind_mounts, forwarded_port, ephemeral, user_namespacing, credentials, zone);
+
+fn bind_mounts(host: &Host) {
+    host.install(bins());
+    host.write("/srv/shared/from-host", "from the host\n", 0o644);
+    // The other source does not exist: its last component is made below the folder that does.
+    host.create("binds");
+    assert_eq!(host.inside("binds", &["cat", "/srv/seen/from-host"]), "from the host\n");
+    host.inside("binds", &["sh", "-c", "echo from inside > /srv/same/file"]);
+    assert_eq!(host.file("/srv/same/file"), "from inside\n");
+    // The store is there, and not for writing.
+    assert!(!host.run_inside("binds", &["touch", "/nix/store/mine"]).success());
+    host.ok(&["systemctl", "restart", &unit("binds")]);
+    assert_eq!(host.inside("binds", &["cat", "/srv/same/file"]), "from inside\n");
+}
+
+fn forwarded_port(host: &Host) {
+    host.install(bins());
+    host.create("ports");
+    host.address("ports");
+    // nspawn forwards to the container, not from the loopback interface: ask by another address of the host.
+    host.sh(
+        "ip link add outside type dummy && ip addr add 10.250.0.1/24 dev outside && ip link set outside up",
+    );
+    let page = || host.page("http://10.250.0.1:8080/");
+    assert_eq!(page(), "Hello from ports.\n");
+    host.ok(&["systemctl", "restart", &unit("ports")]);
+    assert_eq!(page(), "Hello from ports.\n");
+    host.ok(&["systemctl", "stop", &unit("ports")]);
+    assert!(!host.run(&["curl", "--silent", "--max-time", "3", "http://10.250.0.1:8080/"]).success());
+
+    // The same port a second time is refused by name.
+    let own = r#"{"rival": {"container": {"forwardPorts": [{"hostPort": 8080, "containerPort": 81, "protocol": "tcp"}]}}}"#;
+    host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+    let before = host.traces();
+    let refused = host.ctl(&["create", "rival", "--flake", FLAKE]);
+    assert!(
+        !refused.success() && refused.stderr.contains("8080") && refused.stderr.contains("ports"),
+        "{refused}"
+    );
+    host.assert_no_traces_since(&before);
+}
+
+fn ephemeral(host: &Host) {
+    host.install(bins());
+    host.create("ephemeral");
+    host.inside("ephemeral", &["touch", "/var/mark"]);
+    host.ok(&["systemctl", "restart", &unit("ephemeral")]);
+    assert!(
+        !host.run_inside("ephemeral", &["test", "-e", "/var/mark"]).success(),
+        "the state was to be forgotten"
+    );
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.page(&format!("http://{}/", host.address("ephemeral"))), "Hello from ephemeral.\n");
+    host.ctl_ok(&["remove", "ephemeral"]);
+    assert!(!host.sh("ls -A /var/lib/machines").contains(".#machine."), "no snapshot is left");
+}
+
+fn user_namespacing(host: &Host) {
+    host.install(bins());
+    host.write("/srv/shared/from-host", "from the host\n", 0o644);
+    host.create("userns");
+    host.create("web");
+    assert!(host.inside("web", &["cat", "/proc/self/uid_map"]).contains("4294967295"));
+    let map = host.inside("userns", &["cat", "/proc/self/uid_map"]);
+    let words: Vec<_> = map.split_whitespace().collect();
+    assert!(words[0] == "0" && words[1] != "0" && words[2] == "65536", "{map}");
+    // Root inside is root's equal in what is its own, and nobody in the store.
+    assert_eq!(host.inside("userns", &["cat", "/srv/seen/from-host"]), "from the host\n");
+    host.inside("userns", &["sh", "-c", "echo mine > /srv/seen/from-inside && echo mine > /var/mine"]);
+    assert_eq!(host.sh("stat -c %u /srv/shared/from-inside"), "0\n");
+    assert_eq!(host.inside("userns", &["stat", "-c", "%u", "/var/mine"]), "0\n");
+    assert_eq!(host.inside("userns", &["systemctl", "--failed", "--no-legend"]), "");
+    assert_eq!(host.page(&format!("http://{}/", host.address("userns"))), "Hello from userns.\n");
+
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.inside("userns", &["cat", "/var/mine"]), "mine\n");
+    assert_eq!(host.inside("userns", &["stat", "-c", "%u", "/var/mine"]), "0\n");
+}
+
+fn credentials(host: &Host) {
+    host.install(bins());
+    // Without its source the container cannot start, and nothing is left of it.
+    let before = host.traces();
+    let failed = host.ctl(&["create", "secrets", "--flake", FLAKE]);
+    assert!(!failed.success() && failed.stderr.contains("/etc/secrets/token"), "{failed}");
+    host.assert_no_traces_since(&before);
+
+    host.write("/etc/secrets/token", "s3cret", 0o600);
+    host.create("secrets");
+    assert_eq!(host.inside("secrets", &["cat", "/run/host/credentials/token"]), "s3cret");
+    // As a service inside gets it.
+    let service = host.ok(&[
+        "systemd-run",
+        "--machine=secrets",
+        "--wait",
+        "--pipe",
+        "--quiet",
+        "--property=LoadCredential=token",
+        "/bin/sh",
+        "-c",
+        "cat $CREDENTIALS_DIRECTORY/token",
+    ]);
+    assert_eq!(service, "s3cret");
+    // The text itself is nowhere but in the container.
+    assert!(!host.sh("systemctl cat systemd-nspawn@secrets.service").contains("s3cret"));
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.inside("secrets", &["cat", "/run/host/credentials/token"]), "s3cret");
+}
+
+fn zone(host: &Host) {
+    host.install(bins());
+    host.create("zone");
+    let own = r#"{"second": {"container": {"zone": "lab"}}}"#;
+    host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+    host.create("second");
+    assert!(host.ok(&["ip", "link", "show", "master", "vz-lab"]).contains("vb-second"));
+    let address = host.address("zone");
+    let mut page = String::new();
+    host.wait_until("the containers of a zone see each other", || {
+        let output =
+            host.run_inside("second", &["wget", "-q", "-T", "5", "-O", "-", &format!("http://{address}/")]);
+        page = output.stdout;
+        output.status.success()
+    });
+    assert_eq!(page, "Hello from zone.\n");
+}

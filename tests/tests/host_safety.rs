@@ -1,0 +1,169 @@
+//! What went wrong on a real systemd once: each test is one such accident.
+
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::on_both_hosts;
+
+on_both_hosts!(
+    killed_nspawn,
+    starts_during_reloads,
+    garbage_collection_under_a_running_container,
+    vanished_system,
+    links_in_the_container_root,
+    bind_source_on_a_missing_mount,
+    links_of_systemctl_enable,
+    power_cut_during_create,
+);
+
+/// A SIGKILLed nspawn leaves a mount behind, and on systemd 256 to 261 the next start stumbles over it (systemd#34776).
+fn killed_nspawn(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    host.ok(&["systemctl", "kill", "--signal=KILL", "--kill-whom=main", &unit("web")]);
+    host.wait_until("web is down", || ["failed", "inactive"].contains(&host.state("web").as_str()));
+    host.run(&["systemctl", "reset-failed", &unit("web")]);
+    host.ok(&["systemctl", "start", &unit("web")]);
+    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+
+    // The same for a container that must be killed because it listens to nobody.
+    host.create("deaf");
+    host.run(&["systemctl", "stop", &unit("deaf")]);
+    assert_eq!(host.property("deaf", "Result"), "timeout");
+    host.run(&["systemctl", "reset-failed", &unit("deaf")]);
+    host.ok(&["systemctl", "start", &unit("deaf")]);
+    assert_eq!(host.state("deaf"), "active");
+    host.ctl_ok(&["remove", "deaf"]);
+    assert!(host.listed("deaf").is_none());
+    assert_eq!(host.state("deaf"), "inactive");
+}
+
+/// While a reload refills the generator's folder, a starting container looks for its file in it.
+fn starts_during_reloads(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    let script = r#"
+        (while [ ! -e /run/enough ]; do systemctl daemon-reload; done) &
+        for round in $(seq 40); do
+            systemctl restart "$0" || { echo "round $round"; touch /run/enough; wait; exit 1; }
+            systemctl reset-failed "$0" || :
+        done
+        touch /run/enough; wait"#;
+    let output =
+        host.run_with(&["sh", "-euc", script, &unit("web")], None, std::time::Duration::from_secs(240));
+    assert!(output.success(), "{output}{}", host.journal(60));
+    assert_eq!(host.state("web"), "active");
+}
+
+/// What runs is protected from the garbage collector, recorded or not.
+fn garbage_collection_under_a_running_container(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    let toplevel = host.inside("web", &["readlink", "/run/current-system"]).trim().to_owned();
+    host.ok(&["nix-collect-garbage", "-d"]);
+    host.ok(&["systemctl", "restart", &unit("web")]);
+    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+
+    // The record and the profile vanish under the running container.
+    let roots = "rm -rf /nix/var/nix/profiles/per-nspawn/web /nix/var/nix/gcroots/nixos-nspawn/web";
+    host.sh(&format!("rm /etc/nixos-nspawn/web.json; {roots}"));
+    host.ok(&["nix-collect-garbage", "-d"]);
+    assert!(host.exists(&toplevel), "the running system was deleted");
+    assert_eq!(host.inside("web", &["cat", "/run/current-system/etc/page"]), "Hello from web.\n");
+    host.ok(&["systemctl", "stop", &unit("web")]);
+    host.ok(&["nix-collect-garbage", "-d"]);
+    assert!(!host.exists(&toplevel), "it stays although nothing runs it");
+}
+
+/// The system that an intent names is not in the store: the start says so, and which.
+fn vanished_system(host: &Host) {
+    host.install(bins());
+    let missing = "/nix/store/00000000000000000000000000000000-nixos-system-gone";
+    host.write("/etc/nixos-nspawn/gone.json", format!(r#"{{"version": 1, "toplevel": "{missing}"}}"#), 0o644);
+    host.ok(&["systemctl", "daemon-reload"]);
+    assert!(!host.run(&["systemctl", "start", &unit("gone")]).success());
+    let status = host.status("gone");
+    assert!(status.contains(missing), "{status}");
+}
+
+/// Everything below a container's root was written by the container.
+fn links_in_the_container_root(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    host.ok(&["systemctl", "stop", &unit("web")]);
+    host.sh("mkdir /srv/victim && cd /var/lib/machines/web && rm -rf etc usr && ln -s /srv/victim etc && ln -s /srv/victim usr");
+    assert!(
+        !host.run(&["systemctl", "start", &unit("web")]).success(),
+        "a link where a folder must be is an error"
+    );
+    assert_eq!(host.sh("ls -A /srv/victim"), "", "files were made on the host");
+    let status = host.status("web");
+    assert!(status.contains("link") && status.contains("/var/lib/machines/web"), "{status}");
+
+    // Deleting the state does not leave the root either.
+    host.write("/srv/victim/precious", "", 0o644);
+    host.ctl_ok(&["remove", "web", "--delete-state"]);
+    assert!(!host.exists("/var/lib/machines/web"));
+    assert!(host.exists("/srv/victim/precious"));
+}
+
+/// A bind source below a folder that is not there is a mount that has not come: starting would fill the wrong disk.
+fn bind_source_on_a_missing_mount(host: &Host) {
+    host.install(bins());
+    let own = r#"{"data": {"container": {"bindMounts": ["/srv/disk/database/files:/data"]}}}"#;
+    host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+    let before = host.traces();
+    let failed = host.ctl(&["create", "data", "--flake", FLAKE]);
+    assert!(!failed.success() && failed.stderr.contains("/srv/disk/database"), "{failed}");
+    host.assert_no_traces_since(&before);
+    assert!(!host.exists("/srv/disk"));
+
+    host.ok(&["mkdir", "-p", "/srv/disk/database"]);
+    host.create("data");
+    host.inside("data", &["touch", "/data/file"]);
+    assert!(host.exists("/srv/disk/database/files/file"));
+
+    // The container waits for the mount that its source is on, and for that of the store.
+    let requires = host.property("data", "RequiresMountsFor");
+    for path in ["/nix/store", "/srv/disk/database/files", "/var/lib/machines/data"] {
+        assert!(requires.contains(path), "{path} is not in {requires}");
+    }
+}
+
+/// `systemctl enable` makes links that outlive everything, `systemctl disable` removes only those.
+fn links_of_systemctl_enable(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    host.ok(&["systemctl", "enable", &unit("web")]);
+    let link = "/etc/systemd/system/machines.target.wants/systemd-nspawn@web.service";
+    assert!(host.exists(link));
+    host.ctl_ok(&["disable", "web"]);
+    let listed = host.ctl_ok(&["list", "--json"]).stdout;
+    let shown = host.ctl_ok(&["show", "web"]).text();
+    assert!(
+        listed.contains(link) || shown.contains(link),
+        "nothing says why web still starts:\n{listed}{shown}"
+    );
+    host.ctl_ok(&["remove", "web"]);
+    assert!(!host.exists(link), "the bare template would start at the next boot");
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.state("web"), "inactive");
+}
+
+/// Killed at any point, the next command finds the old or the new state, or repairs what is half done.
+fn power_cut_during_create(host: &Host) {
+    host.install(bins());
+    host.create("off");
+    for delay in ["0.02", "0.1", "0.3", "0.6", "1"] {
+        let script = format!("nixos-nspawn create web --flake {FLAKE} > /dev/null 2>&1 & sleep {delay}");
+        host.run(&["sh", "-c", &script]);
+        host.power_cut();
+        let known = host.listed("web").is_some();
+        if known {
+            host.wait_state("web", "active");
+            host.ctl_ok(&["remove", "web"]);
+        }
+        // Whatever is left does not stand in the way.
+        host.create("web");
+        assert_eq!(host.state("web"), "active", "after a power cut {delay} s into create (listed: {known})");
+        host.ctl_ok(&["remove", "web"]);
+    }
+}
