@@ -195,12 +195,12 @@ fn simple_path(path: &str) -> Option<String> {
 /// A bind mount with its destination spelled out.
 fn mount(value: &str) -> Option<String> {
     let fields = words::bind_fields(value).ok()?;
-    let inside = || fields.source.strip_prefix('+').unwrap_or(&fields.source).to_owned();
-    let destination = fields.destination.clone().unwrap_or_else(inside);
-    if !destination.starts_with('/') {
+    let inside = fields.source.strip_prefix('+');
+    let destination = fields.destination.as_deref().or(inside).unwrap_or(&fields.source);
+    if !destination.starts_with('/') || inside.is_some_and(|inside| !inside.starts_with('/')) {
         return None;
     }
-    let mut text = format!("{}:{}", bind_field(&fields.source).ok()?, bind_field(&destination).ok()?);
+    let mut text = format!("{}:{}", bind_field(&fields.source).ok()?, bind_field(destination).ok()?);
     if let Some(options) = &fields.options {
         text.push(':');
         text.push_str(options);

@@ -33,7 +33,10 @@ fn what_systemd_ignores_is_not_in_force() {
     assert_eq!(in_force("X-Exec", &[("Boot", "yes")]), [""; 0]);
     assert_eq!(in_force("Exec", &[("NotifyReady", "yes"), ("NotifyReady", "maybe")]), ["NotifyReady=yes"]);
     assert_eq!(in_force("Exec", &[("User", "a\"b"), ("Environment", "A='b")]), [""; 0]);
-    assert_eq!(in_force("Files", &[("Bind", "/a:"), ("Bind", "/a\\"), ("Inaccessible", "a")]), [""; 0]);
+    assert_eq!(
+        in_force("Files", &[("Bind", "/a:"), ("Bind", "/a\\"), ("Bind", "+a:/a"), ("Inaccessible", "a")]),
+        [""; 0]
+    );
 }
 
 #[test]
