@@ -115,6 +115,7 @@ let
     for dir in bin lib lib64 share; do ln -sfn ${userland}/\$dir /usr/\$dir; done
     ln -sfn bin /usr/sbin
     for dir in bin sbin lib lib64; do ln -sfn usr/\$dir /\$dir; done
+    ln -sfn ${userland}/lib/os-release /etc/os-release
     for file in passwd group nsswitch.conf; do
       [ -e /etc/\$file ] || cp ${userland}/etc/\$file /etc/\$file
     done

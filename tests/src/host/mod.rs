@@ -298,8 +298,9 @@ fn copy_tree(tree: &Path, root: &Path) {
     }
     let output = command::run(&mut cp, None, Timeout::after(PATIENCE));
     assert!(output.success(), "the host's files cannot be copied: {output}");
+    // Not below the root: nspawn mounts /usr there before it looks for this.
     let mut cp = Command::new("cp");
-    cp.arg("-a").arg(tree.join("usr/local")).arg(root.join("usr"));
+    cp.arg("-a").arg(tree.join("usr/local")).arg(root.with_file_name("local"));
     assert!(command::run(&mut cp, None, Timeout::after(PATIENCE)).success(), "/usr/local cannot be copied");
     // nspawn looks for it before it mounts /usr.
     fs::copy(tree.join("usr/lib/os-release"), root.join("usr/lib/os-release")).expect("os-release");
@@ -320,7 +321,7 @@ fn start(name: &str, dir: &Path, tree: &Path, cgroup: &Cgroup) -> Machine {
         .arg(format!("--machine={name}"))
         .arg(format!("--directory={}", root.display()))
         .arg(format!("--bind-ro={}:/usr", tree.join("usr").display()))
-        .arg(format!("--bind={}:/usr/local", root.join("usr/local").display()))
+        .arg(format!("--bind={}:/usr/local", dir.join("local").display()))
         .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
         .stdin(Stdio::null())
         .stdout(console.try_clone().expect("dup"))
