@@ -231,9 +231,11 @@ fn said_of_setting(line: &str) -> String {
     }
 }
 
-/// What stands behind "…, ignoring: ".
+/// The value a complaint repeats: `…, ignoring: VALUE`, or `Failed to parse KEY=VALUE, ignoring.`
 fn ignored_value(line: &str) -> String {
-    line.split_once("ignoring: ").map_or(line, |(_, value)| value).to_owned()
+    let new = || line.split_once('=').and_then(|(_, text)| text.strip_suffix(", ignoring."));
+    let old = line.split_once("ignoring: ").map(|(_, value)| value);
+    old.or_else(new).unwrap_or(line).to_owned()
 }
 
 fn said_of_line(reason: Ignored) -> &'static str {
