@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::context::Context;
-use crate::interrupt;
+use crate::{interrupt, output};
 
 const DIRECTORY: &str = "/run/nixos-nspawn";
 
@@ -60,7 +60,7 @@ impl Lock {
                 } else {
                     format!("process {holder}")
                 };
-                eprintln!("nixos-nspawn: {what} is being changed by {holder}, waiting");
+                output::tell(&format!("{what} is being changed by {holder}, waiting"));
                 said = true;
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -2,13 +2,33 @@
 //! /etc/nixos-nspawn, and asks systemd for the rest. Arguments go in, an exit code comes out; errors are printed once,
 //! here. It keeps no state anywhere else but in the Nix profile.
 
+mod autostart;
 mod cli;
 mod config;
 mod context;
+mod create;
+mod elf;
+mod enable;
 mod exit;
+mod flake;
+mod forget;
+mod host;
+mod inspect;
 mod interrupt;
+mod list;
 mod lock;
+mod nix;
+mod notes;
+mod output;
+mod peer;
+mod profile;
 mod program;
+mod record;
+mod remove;
+mod setup;
+mod show;
+mod show_text;
+mod state;
 mod systemd;
 
 use std::io::Write;
@@ -50,6 +70,13 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     interrupt::listen()?;
     match &cli.command {
         Command::Completions(_) => Ok(()),
-        _ => anyhow::bail!("not built yet"),
+        Command::Create(arguments) => create::run(&context, arguments),
+        Command::Remove(arguments) => remove::run(&context, arguments),
+        Command::List(arguments) => list::list(&context, arguments),
+        Command::Show(arguments) => show::show(&context, arguments),
+        Command::Enable(arguments) => enable::enable(&context, arguments),
+        Command::Disable(arguments) => enable::disable(&context, arguments),
+        Command::Autostart(arguments) => autostart::autostart(&context, arguments),
+        Command::Setup(arguments) => setup::run(&context, arguments),
     }
 }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use anyhow::{Context, Result};
 
 use crate::exit::Failed;
-use crate::interrupt;
+use crate::{interrupt, output};
 
 /// A program to call.
 pub(crate) struct Program {
@@ -61,7 +61,7 @@ impl Program {
     fn finish(mut self, stderr: Stdio) -> Result<(ExitStatus, String, String, Vec<String>)> {
         interrupt::check()?;
         if self.verbose {
-            eprintln!("+ {}", shell_words(&self.words));
+            output::tell(&format!("+ {}", shell_words(&self.words)));
         }
         let child = self.command.stdout(Stdio::piped()).stderr(stderr).spawn();
         let child = child.map_err(|error| match error.kind() {

@@ -150,6 +150,24 @@ pub(crate) fn reset_failed(context: &Context, name: &MachineName) {
     let _ = context.program("systemctl").arg("reset-failed").arg("--").arg(unit_name(name)).output();
 }
 
+/// The addresses of a running container, as machined asks the kernel for them; none if they cannot be had.
+pub(crate) fn addresses(context: &Context, name: &MachineName) -> Vec<String> {
+    let answer = context
+        .program("machinectl")
+        .args(["list", "--no-pager", "--max-addresses=all", "--output=json"])
+        .output_if_any()
+        .unwrap_or_default();
+    parse_addresses(&answer, name)
+}
+
+/// An array of machines; `addresses` is null or one text with line ends.
+fn parse_addresses(answer: &str, name: &MachineName) -> Vec<String> {
+    let machines: Vec<serde_json::Value> = serde_json::from_str(answer).unwrap_or_default();
+    let machine = machines.iter().find(|machine| machine["machine"] == name.as_str());
+    let addresses = machine.and_then(|machine| machine["addresses"].as_str()).unwrap_or_default();
+    addresses.lines().map(str::to_owned).filter(|address| !address.is_empty()).collect()
+}
+
 /// The last lines of the container's journal on the host.
 pub(crate) fn journal(context: &Context, name: &MachineName, since: &str, lines: usize) -> Vec<String> {
     let answer = context
@@ -188,5 +206,14 @@ mod tests {
         assert!(!states[&names[1]].stopped());
         assert_eq!(states[&names[0]].plan, None);
         assert!(states[&names[0]].stopped());
+    }
+
+    #[test]
+    fn addresses_of_one_machine() {
+        let answer = r#"[{"machine":"a","addresses":null},{"machine":"b","addresses":"10.0.0.2\nfe80::1"}]"#;
+        let addresses = |name: &str| parse_addresses(answer, &name.parse().unwrap());
+        assert_eq!(addresses("b"), ["10.0.0.2", "fe80::1"]);
+        assert!(addresses("a").is_empty() && addresses("c").is_empty());
+        assert!(parse_addresses("", &"a".parse().unwrap()).is_empty());
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
         }
     }
     for error in &errors {
-        log.error(&format!("{}/{error}", directory.display()));
+        log.error(&error.to_string());
     }
     let refused = plan.containers.iter().any(|container| container.refusal.is_some());
     u8::from(refused || !plan.faults.is_empty() || !errors.is_empty())

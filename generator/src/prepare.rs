@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,13 +24,10 @@ use crate::{Failure, refuse, root_directory, sources};
 /// How long a daemon-reload that empties and refills the generator's directory is waited for.
 const REFILL: Duration = Duration::from_secs(10);
 
-/// The GC root of the system that runs: the host's garbage collector must not take it from under the container.
-pub(crate) fn running_root(root: &Path, name: &MachineName) -> PathBuf {
-    root.join(format!("nix/var/nix/gcroots/nixos-nspawn/{name}-running"))
-}
-
 /// Puts everything in place for the container's start.
 pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
+    // The root comes first: nspawn's own clean-up after a failed start (systemd 262) fails without one.
+    root_directory::make(root, name)?;
     let text = settings(root, name)?;
     let file = parse(text.as_bytes())
         .map_err(|error| {
@@ -41,10 +38,9 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     let toplevel = toplevel(root, name, &file)?;
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
-    root_directory::make(root, name)?;
     sources::make(root, name, &file)?;
     for swept in copies::sweep(root) {
-        log.warning(&format!("settings of container '{swept}' were left in /run, removed"));
+        log.warning(&format!("what container '{swept}' had left in /run is removed"));
     }
     copies::put(root, name, text.as_bytes()).map_err(|error| {
         let path = copies::copy_path(root, name);
@@ -112,7 +108,7 @@ fn toplevel(root: &Path, name: &MachineName, file: &UnitFile) -> Result<String, 
 }
 
 fn keep(root: &Path, name: &MachineName, toplevel: &str, log: &Log) {
-    let path = running_root(root, name);
+    let path = copies::running_root(root, name);
     let linked = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
         let directory =
             openat(CWD, path.parent().unwrap_or(root), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;

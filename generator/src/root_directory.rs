@@ -25,7 +25,12 @@ pub(crate) fn make(root: &Path, name: &MachineName) -> Result<(), Failure> {
     let machines = root.join("var/lib/machines");
     let path = machines.join(name.as_str());
     let failed = |at: &str, error: io::Error| {
-        Failure::new(format!("{}{at}: {error}, container '{name}' is not started", path.display()))
+        // openat2() says ELOOP for any link, which nobody would understand.
+        let reason = match Errno::from_io_error(&error) {
+            Some(Errno::LOOP) => "is a symbolic link, must be a directory".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::new(format!("{}{at}: {reason}, container '{name}' is not started", path.display()))
     };
     // As systemd's own tmpfiles.d/systemd-nspawn.conf has it.
     builder(0o700).recursive(true).create(&machines).map_err(|error| failed("", error))?;

@@ -17,6 +17,14 @@ pub const NSPAWN_DIRECTORY: &str = "run/systemd/nspawn";
 /// Where PID 1 has generators put their units (`systemd.generator(7)`).
 pub const GENERATOR_DIRECTORY: &str = "run/systemd/generator";
 
+/// Where links hold systems in the store while they are recorded or run.
+pub const GC_ROOTS: &str = "nix/var/nix/gcroots/nixos-nspawn";
+
+/// The GC root of the system that runs: the host's garbage collector must not take it from under the container.
+pub fn running_root(root: &Path, name: &MachineName) -> PathBuf {
+    root.join(GC_ROOTS).join(format!("{name}-running"))
+}
+
 /// A path as the generator left it, below `root`.
 pub fn generated(root: &Path, file: &str) -> PathBuf {
     root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY).join(file)
@@ -79,21 +87,28 @@ pub fn remove(root: &Path, name: &MachineName) -> io::Result<bool> {
     }
 }
 
-/// Removes the copies of containers that no longer have an intent and do not run: their drop-in, whose
-/// `ExecStopPost=` takes copies away, is forgotten when the intent is deleted or the generator masked.
-/// Returns the names.
+/// Removes what was left of containers that no longer have an intent and do not run: their drop-in, whose
+/// `ExecStopPost=` takes it away, is forgotten when the intent is deleted or the generator masked. Returns the names.
 pub fn sweep(root: &Path) -> Vec<MachineName> {
-    let Ok(entries) = fs::read_dir(root.join(NSPAWN_DIRECTORY)) else { return Vec::new() };
-    let stale = |name: &MachineName| {
-        !generated(root, &format!("{name}.nspawn")).exists()
-            && !runs(root, name)
-            && remove(root, name).unwrap_or(false)
+    let listed = |directory: &str, ending: &str| -> Vec<MachineName> {
+        let entries = fs::read_dir(root.join(directory)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(ending)?.parse().ok()).collect()
     };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".nspawn")?.parse().ok())
-        .filter(stale)
-        .collect()
+    let stale =
+        |name: &MachineName| !generated(root, &format!("{name}.nspawn")).exists() && !runs(root, name);
+    let mut swept: Vec<MachineName> = listed(NSPAWN_DIRECTORY, ".nspawn");
+    swept.retain(|name| stale(name) && remove(root, name).unwrap_or(false));
+    for name in listed(GC_ROOTS, "-running").iter().filter(|name| stale(name)) {
+        let link = running_root(root, name);
+        if fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_symlink())
+            && fs::remove_file(&link).is_ok()
+        {
+            swept.push(name.clone());
+        }
+    }
+    swept.sort();
+    swept.dedup();
+    swept
 }
 
 /// Whether the container's unit is anything but stopped, as far as files tell: its machine is registered, or the

@@ -40,6 +40,11 @@ fn check_machine_name(text: &str) -> Result<(), Invalid> {
     {
         return refuse(&format!("systemd gives '{ending}' a meaning of its own"));
     }
+    // GC roots are called NAME, NAME-running and NAME-pin-N: no name may look like another's link.
+    let pinned = text.rsplit_once("-pin-").is_some_and(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+    if text.ends_with("-running") || pinned {
+        return refuse("'-running' and '-pin-NUMBER' at the end are what nixos-nspawn calls its GC roots");
+    }
     if text == "host" {
         return refuse("host.json holds what the generator must know of the host");
     }
@@ -139,6 +144,8 @@ mod tests {
             "x.mstack",
             "x.nspawn",
             "host",
+            "x-running",
+            "x-pin-2",
             "é",
             "a b",
             "a\n",

@@ -63,7 +63,7 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     let in_user_namespace = container.in_user_namespace();
     files.set("PrivateUsersOwnership", if in_user_namespace { "auto" } else { "off" });
     // Without the mapping, root's files in the store would be nobody's inside.
-    let mapped = if *user_namespacing { ":rootidmap" } else { "" };
+    let mapped = if in_user_namespace { ":rootidmap" } else { "" };
     files.set("BindReadOnly", format!("/nix/store:/nix/store{mapped}"));
     files.set("BindReadOnly", format!("/nix/var/nix/profiles:/nix/var/nix/profiles{mapped}"));
     if *mount_daemon_socket {

@@ -185,6 +185,15 @@ fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
     }
 }
 
+/// Whether a path of the plan is one of the container's.
+pub fn belongs_to(path: &str, name: &MachineName) -> bool {
+    let unit = unit_name(name);
+    path.starts_with(&format!("{unit}.d/"))
+        || path.ends_with(&format!(".wants/{unit}"))
+        || path == format!("{OWN_DIRECTORY}/{name}.nspawn")
+        || path == format!("{OWN_DIRECTORY}/{name}.refused")
+}
+
 /// The hash over the settings of both files. Two plans of the same hash make systemd and nspawn do the same.
 fn plan_hash(nspawn: &UnitFile, unit: &UnitFile) -> String {
     let mut hasher = SipHasher24::new();

@@ -6,6 +6,7 @@ use crate::intent::{Activation, BindSource, Container, Credential, Intent};
 use crate::name::MachineName;
 use crate::syntax::UnitFile;
 use crate::syntax::escape::{self, EscapeError};
+use crate::syntax::words::bind_fields;
 
 /// The second mode of the generator's binary, called by the drop-in. It is installed outside of system-generators,
 /// whose programs SELinux policies confine.
@@ -53,7 +54,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         user_namespacing: _,
         zone: _,
         timeout_start_sec,
-        nspawn_config: _,
+        nspawn_config,
         service_config,
         unit_config,
     } = container;
@@ -66,9 +67,17 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         BindSource::Host(path) => Some(path.as_str()),
         BindSource::Root(_) | BindSource::Temporary => None,
     });
+    let free_files = &nspawn_config.files;
+    let free_sources: Vec<String> = ["Bind", "BindReadOnly"]
+        .iter()
+        .flat_map(|key| free_files.get(key).unwrap_or_default())
+        .filter_map(|value| Some(bind_fields(value).ok()?.source))
+        .filter(|source| source.starts_with('/'))
+        .collect();
     let secrets = credentials.iter().filter_map(|credential| credential.path.path());
+    let free = free_sources.iter().map(String::as_str);
     let root = format!("/var/lib/machines/{name}");
-    for path in ["/nix/store", root.as_str()].into_iter().chain(sources).chain(secrets) {
+    for path in ["/nix/store", root.as_str()].into_iter().chain(sources).chain(free).chain(secrets) {
         unit.set("RequiresMountsFor", escape::requires_mounts_for(path)?);
     }
     for (key, values) in unit_config.iter() {
@@ -101,7 +110,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         service.set("ExecStart", line);
     }
     service.set("ExecReload", match reload_script {
-        Some(script) => escape::exec_argument(script.as_str())?,
+        Some(script) => escape::executable(script.as_str())?,
         None => format!(
             "systemd-run --quiet --machine=%i --collect --no-ask-password --pipe --service-type=exec {} test",
             escape::exec_argument(&format!("{}/bin/switch-to-configuration", toplevel.as_str()))?

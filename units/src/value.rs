@@ -32,9 +32,14 @@ pub fn shown(value: &str) -> String {
     text.replace("\\'", "'").replace("\\\"", "\"")
 }
 
-fn no_control_characters(text: &str) -> Result<(), Invalid> {
-    match text.chars().find(|c| c.is_control()) {
-        Some(c) => Err(Invalid::new(text, format!("holds a control character ({})", c.escape_debug()))),
+pub(crate) fn no_control_characters(text: &str) -> Result<(), Invalid> {
+    // Unicode's noncharacters are no UTF-8 to systemd (src/basic/utf8.c), and stop the whole file.
+    let noncharacter = |c: char| matches!(u32::from(c), 0xfdd0..=0xfdef) || u32::from(c) & 0xfffe == 0xfffe;
+    match text.chars().find(|c| c.is_control() || noncharacter(*c)) {
+        Some(c) if c.is_control() => {
+            Err(Invalid::new(text, format!("holds a control character ({})", c.escape_debug())))
+        }
+        Some(_) => Err(Invalid::new(text, "holds a Unicode noncharacter, which systemd refuses")),
         None => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use crate::plan::{Entry, Plan};
 /// A file that could not be written.
 #[derive(Debug)]
 pub struct WriteError {
-    /// The path relative to the directory.
+    /// Its path.
     pub path: String,
     /// Why.
     pub error: io::Error,
@@ -64,7 +64,7 @@ pub fn write_plan(directory: &Path, plan: &Plan) -> Vec<WriteError> {
             }
         })();
         if let Err(error) = written {
-            errors.push(WriteError { path: path.clone(), error });
+            errors.push(WriteError { path: format!("{}/{path}", directory.display()), error });
         }
     }
     errors

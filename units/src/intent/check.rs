@@ -3,6 +3,7 @@
 //! (see [`crate::conflict`]).
 
 use super::{Intent, free};
+use crate::syntax::escape::executable;
 use crate::syntax::settings::parse_boolean;
 
 /// The field of the first broken rule and the reason.
@@ -14,6 +15,11 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     }
     if !container.shared_nix {
         return rule("sharedNix", "only true is supported: the closure of a container is not known at boot");
+    }
+    if let Some(script) = &container.activation.reload_script {
+        if let Err(error) = executable(script.as_str()) {
+            return rule("activation.reloadScript", &error.to_string());
+        }
     }
     if container.bridge.is_some() && container.zone.is_some() {
         return rule("zone", "nspawn takes either a zone or a bridge, not both");

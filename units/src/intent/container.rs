@@ -218,14 +218,14 @@ impl fmt::Display for Protocol {
 }
 
 string_type! {
-    /// Words of `SystemCallFilter=` (`systemd.nspawn(5)`): names of system calls and `@groups`, `~` in front denies them.
-    SystemCallFilter, check_system_call_filter, r"^~?[@a-zA-Z0-9_-]+( +~?[@a-zA-Z0-9_-]+)*$"
+    /// Words of `SystemCallFilter=` (`systemd.nspawn(5)`): names of system calls and `@groups`, `~` in front denies them all.
+    SystemCallFilter, check_system_call_filter, r"^~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*$"
 }
 
 fn check_system_call_filter(text: &str) -> Result<(), Invalid> {
-    let well_formed = text.split(' ').all(|word| {
-        let name = word.strip_prefix('~').unwrap_or(word);
-        let name = name.strip_prefix('@').unwrap_or(name);
+    // `~` in front of the line denies all of it; in front of a later word nspawn takes it for part of the name.
+    let well_formed = text.strip_prefix('~').unwrap_or(text).split(' ').all(|word| {
+        let name = word.strip_prefix('@').unwrap_or(word);
         word.is_empty()
             || !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     });

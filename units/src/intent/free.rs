@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::syntax::settings::setting;
-use crate::value::{Invalid, shown};
+use crate::value::{Invalid, no_control_characters, shown};
 
 /// Settings of one section by name, each with its values in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -128,9 +128,7 @@ impl From<Values> for Vec<String> {
 
 /// What stays in its line and section, and is read back as it was given (`systemd.syntax(7)`).
 fn one_line(text: String) -> Result<String, Invalid> {
-    if text.chars().any(char::is_control) {
-        return Err(Invalid::new(&text, "holds a control character, which would end the line"));
-    }
+    no_control_characters(&text)?;
     if text.trim_matches([' ', '\t']) != text {
         return Err(Invalid::new(&text, "begins or ends with a blank, which systemd strips"));
     }
@@ -143,6 +141,7 @@ fn one_line(text: String) -> Result<String, Invalid> {
 /// Settings of [Service] that the life cycle of a container rests on, or that would take nspawn out of the host's
 /// mount namespace, which its mount tunnel and machinectl assume.
 const REFUSED_SERVICE: &[&str] = &[
+    "BindLogSockets",
     "BindPaths",
     "BindReadOnlyPaths",
     "DynamicUser",
@@ -153,6 +152,7 @@ const REFUSED_SERVICE: &[&str] = &[
     "Group",
     "InaccessiblePaths",
     "KillMode",
+    "LogNamespace",
     "MountAPIVFS",
     "MountFlags",
     "MountImages",
@@ -190,9 +190,16 @@ const REFUSED_SERVICE: &[&str] = &[
     "User",
 ];
 
+/// Settings of [Service] that we write ourselves, where an empty value would take our lines away.
+const NOT_EMPTY: &[&str] = &["Environment", "ExecStartPre", "ExecStopPost", "LoadCredential"];
+
 /// A fault in the free-form settings: which one, and what is wrong.
 pub(super) fn fault(container: &super::Container) -> Option<(String, String)> {
-    for (key, _) in container.service_config.iter() {
+    for (key, values) in container.service_config.iter() {
+        if NOT_EMPTY.contains(&key) && values.iter().any(String::is_empty) {
+            let reason = format!("an empty {key}= would take away what nixos-nspawn sets");
+            return Some((format!("container.serviceConfig.{key}"), reason));
+        }
         if REFUSED_SERVICE.contains(&key) {
             let reason = "would break the container's life cycle and cannot be set";
             return Some((format!("container.serviceConfig.{key}"), format!("{key}= {reason}")));

@@ -1,0 +1,111 @@
+//! Taking a container away: a create that failed, a remove, and the repair of either after it was killed. Each step may
+//! find its work done already, so the whole can be repeated until it succeeds. The state directory goes only where the
+//! record says so.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::copies::{self, GC_ROOTS};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::store::DIRECTORY;
+use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
+
+use crate::context::Context;
+use crate::lock::Lock;
+use crate::record::{Record, pending};
+use crate::{nix, output, state, systemd};
+
+/// The intent file of an imperative container.
+pub(crate) fn intent_path(context: &Context, name: &MachineName) -> PathBuf {
+    context.path(DIRECTORY).join(format!("{name}.json"))
+}
+
+/// Stops the container and takes away everything that the record's command made. What fails is tried by the next
+/// command again, since the record then stays.
+pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
+    let name = &record.name;
+    if context.live() && !systemd::state(context, name)?.stopped() {
+        systemd::stop(context, name)?;
+    }
+    {
+        let _global = Lock::global(context)?;
+        remove_file(&intent_path(context, name))?;
+        let directory =
+            openat(CWD, context.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        fsync(&directory)?;
+    }
+    for link in enabled_links(context, name) {
+        remove_file(&link)?;
+    }
+    if context.live() {
+        systemd::reload_to(context, name, None)?;
+        systemd::reset_failed(context, name);
+    }
+    copies::remove(&context.root, name).with_context(|| {
+        format!("{}: cannot be removed", copies::copy_path(&context.root, name).display())
+    })?;
+    for link in [name.to_string(), format!("{name}-running")] {
+        remove_file(&context.path(GC_ROOTS).join(link))?;
+    }
+    nix::remove_profile(context, &record.details.profile_directory)?;
+    if record.details.delete_state {
+        state::delete(context, name)?;
+    }
+    for source in &record.details.missing_sources {
+        // Only what is still empty: a container that ran has put its data there.
+        let _ = fs::remove_dir(context.path(source));
+    }
+    record.finish(context)
+}
+
+/// Finishes what killed commands left, unless another command is at it. Needs the rights to do so.
+pub(crate) fn repair(context: &Context) -> Result<()> {
+    for record in pending(context) {
+        let Some(_lock) = Lock::container_if_free(context, &record.name)? else { continue };
+        // Between the listing and the lock the other command may have ended.
+        let Some(record) = pending(context).into_iter().find(|other| other.name == record.name) else {
+            continue;
+        };
+        output::tell(&format!(
+            "container '{}' was left half {} by a killed command, taking it away",
+            record.name,
+            match record.step {
+                crate::record::Step::Creating => "created",
+                crate::record::Step::Removing => "removed",
+            }
+        ));
+        forget(context, &record)?;
+    }
+    Ok(())
+}
+
+/// Links that `systemctl enable` made: they outlive everything else and would start the bare template.
+pub(crate) fn enabled_links(context: &Context, name: &MachineName) -> Vec<PathBuf> {
+    let unit = unit_name(name);
+    let Ok(entries) = fs::read_dir(context.path("/etc/systemd/system")) else { return Vec::new() };
+    let folders = entries.flatten().map(|entry| entry.path()).filter(|path| {
+        path.extension().is_some_and(|extension| {
+            extension == "wants" || extension == "requires" || extension == "upholds"
+        })
+    });
+    let mut links: Vec<PathBuf> = folders
+        .map(|folder| folder.join(&unit))
+        .filter(|link| fs::symlink_metadata(link).is_ok_and(|metadata| metadata.is_symlink()))
+        // A link to /dev/null is the administrator's off switch, not an enablement.
+        .filter(|link| fs::read_link(link).is_ok_and(|target| target != Path::new("/dev/null")))
+        .collect();
+    links.sort();
+    links
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,181 @@
+//! Nix: finding it, building with it, and the profile that keeps what was built. References and attributes go to Nix
+//! as words of their own, never as parts of an expression. Nix's messages pass through to the user.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::StorePath;
+
+use crate::context::Context;
+use crate::exit::{Failed, refuse};
+use crate::program::Program;
+
+/// The nix program of this host.
+pub(crate) struct Nix<'a> {
+    context: &'a Context,
+    program: PathBuf,
+}
+
+/// Where nix is when PATH does not lead to it; sudo resets PATH.
+const PLACES: [&str; 2] = ["/nix/var/nix/profiles/default/bin", "/run/current-system/sw/bin"];
+
+impl<'a> Nix<'a> {
+    /// Finds nix: as configured, in PATH, or where multi-user installations and NixOS have it.
+    pub(crate) fn find(context: &'a Context) -> Result<Self> {
+        let name = context.config.nix_command.as_deref().unwrap_or("nix");
+        if name.contains('/') {
+            if !Path::new(name).is_file() {
+                return refuse(format!(
+                    "{name}: not found, nothing was changed; see Command= in nixos-nspawn.conf(5)"
+                ));
+            }
+            return Ok(Self { context, program: name.into() });
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = std::env::split_paths(&path)
+            .chain(PLACES.iter().map(PathBuf::from))
+            .map(|folder| folder.join(name))
+            .find(|program| program.is_file());
+        match program {
+            Some(program) => Ok(Self { context, program }),
+            None => refuse(format!(
+                "{name}: not found in PATH, {}, nothing was changed; install Nix (Debian: package nix-bin), or set \
+                 Command= in nixos-nspawn.conf(5)",
+                PLACES.join(" or ")
+            )),
+        }
+    }
+
+    fn call(&self) -> Program {
+        // Flakes may be off; these features do no harm where they are on.
+        self.context.program(&self.program).args(["--extra-experimental-features", "nix-command flakes"])
+    }
+
+    /// The names below an attribute set of a flake.
+    pub(crate) fn attribute_names(
+        &self,
+        reference: &str,
+        set: &str,
+        arguments: &[String],
+    ) -> Result<Vec<String>> {
+        let answer = self
+            .call()
+            .args(["eval", "--json", "--apply", "builtins.attrNames"])
+            .arg(format!("{reference}#{set}"))
+            .args(arguments)
+            .output_with_messages()?;
+        serde_json::from_str(&answer)
+            .with_context(|| format!("{}: unexpected answer of nix eval", self.program.display()))
+    }
+
+    /// Builds; the result is kept from the garbage collector by `link`, if one is given.
+    pub(crate) fn build(
+        &self,
+        installable: &str,
+        link: Option<&Path>,
+        arguments: &[String],
+    ) -> Result<StorePath> {
+        let keep: Vec<&OsStr> = match link {
+            Some(link) => vec![OsStr::new("--out-link"), link.as_os_str()],
+            None => vec![OsStr::new("--no-link")],
+        };
+        let answer = self
+            .call()
+            .args(["build", "--print-out-paths"])
+            .args(keep)
+            .arg(installable)
+            .args(arguments)
+            .output_with_messages()?;
+        let mut paths = answer.lines().map(str::trim).filter(|line| !line.is_empty());
+        match (paths.next(), paths.next()) {
+            (Some(path), None) => Ok(path.parse()?),
+            _ => Err(Failed::Program(format!(
+                "{installable}: nix built {} paths, expected one",
+                answer.lines().count()
+            ))
+            .into()),
+        }
+    }
+
+    /// Makes `path` the newest generation of a profile; the number of that generation.
+    pub(crate) fn set_profile(&self, profile: &Path, path: &StorePath) -> Result<u64> {
+        self.context
+            .program(self.program.with_file_name("nix-env"))
+            .arg("--profile")
+            .arg(profile)
+            .args(["--set", path.as_str()])
+            .output()?;
+        generation(profile)
+    }
+}
+
+/// The number of the generation a profile stands at: `system` links to `system-3-link`.
+pub(crate) fn generation(profile: &Path) -> Result<u64> {
+    let link = fs::read_link(profile).with_context(|| format!("{}: is no profile", profile.display()))?;
+    let base = profile.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let number = link.file_name().and_then(|name| {
+        name.to_str()?.strip_prefix(&base)?.strip_prefix('-')?.strip_suffix("-link")?.parse().ok()
+    });
+    number.with_context(|| {
+        format!("{}: leads to '{}', which is no generation", profile.display(), link.display())
+    })
+}
+
+/// Makes the first generation of a profile without Nix, in an offline tree.
+pub(crate) fn make_offline_profile(context: &Context, directory: &Path, path: &StorePath) -> Result<u64> {
+    let directory = context.path(directory);
+    std::os::unix::fs::symlink(path.as_str(), directory.join("system-1-link"))?;
+    std::os::unix::fs::symlink("system-1-link", directory.join("system"))?;
+    Ok(1)
+}
+
+/// The folder of a container's profile.
+pub(crate) fn profile_directory(context: &Context, name: &MachineName) -> PathBuf {
+    Path::new(context.config.profile_directory.as_str()).join(name.as_str())
+}
+
+/// Removes a container's profile with all generations; the collector may then take what they held. Only links go.
+pub(crate) fn remove_profile(context: &Context, directory: &Path) -> Result<()> {
+    if directory.as_os_str().is_empty() {
+        return Ok(());
+    }
+    let below = context.path(directory);
+    let entries = match fs::read_dir(&below) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| below.display().to_string()),
+    };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
+            drop_indirect_root(context, &directory.join(entry.file_name()));
+            fs::remove_file(entry.path())
+                .with_context(|| format!("{}: cannot be removed", entry.path().display()))?;
+        }
+    }
+    fs::remove_dir(&below).with_context(|| format!("{}: cannot be removed", below.display()))
+}
+
+/// `nix build --out-link` also leaves a link to the link in gcroots/auto; nix would collect it some day.
+pub(crate) fn drop_indirect_root(context: &Context, link: &Path) {
+    let Ok(entries) = fs::read_dir(context.path("/nix/var/nix/gcroots/auto")) else { return };
+    for entry in entries.flatten() {
+        if fs::read_link(entry.path()).is_ok_and(|target| target == link) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The Nix system of this machine, as Nix names it.
+pub(crate) fn native_system() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "x86" => "i686",
+        "arm" => "armv7l",
+        "powerpc64" => "powerpc64le",
+        other => other,
+    };
+    format!("{architecture}-linux")
+}

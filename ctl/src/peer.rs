@@ -1,0 +1,196 @@
+//! Profiles of python-nixos-nspawn: besides data.json they hold a .nspawn file and a drop-in. What those set beyond
+//! what follows from data.json goes into the free-form settings, so that it stays in force; what only its own
+//! machinery needs does not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::intent::{Container, FreeSettings, Intent};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::nspawn::nspawn_file;
+use nixos_nspawn_units::syntax::settings::{parse_boolean, setting};
+use nixos_nspawn_units::syntax::{UnitFile, parse};
+use nixos_nspawn_units::value::{AbsolutePath, StorePath};
+
+/// Adds what the files in `folder` set to the options.
+pub(crate) fn take_over(
+    folder: &Path,
+    name: &MachineName,
+    toplevel: &StorePath,
+    container: &mut Container,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    if let Some(path) = only(folder, ".nspawn")? {
+        let their_name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let theirs = read(&path, warnings)?;
+        let ours = nspawn_file(&Intent {
+            container: container.clone(),
+            ..Intent::new(name.clone(), toplevel.clone())
+        })?;
+        settings(&theirs, &ours, &their_name, name, container)?;
+    }
+    if let Some(path) = only(folder, "service-overrides.conf")? {
+        overrides(&read(&path, warnings)?, &path, container, warnings)?;
+    }
+    Ok(())
+}
+
+fn only(folder: &Path, ending: &str) -> Result<Option<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect();
+    found.sort();
+    Ok(found.into_iter().next())
+}
+
+fn read(path: &Path, warnings: &mut Vec<String>) -> Result<UnitFile> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let parsed =
+        parse(&bytes).map_err(|error| anyhow::anyhow!("{}", error.at(&path.display().to_string())))?;
+    warnings.extend(parsed.warnings.iter().map(|warning| format!("{}: {warning}", path.display())));
+    Ok(parsed.file)
+}
+
+fn settings(
+    theirs: &UnitFile,
+    ours: &UnitFile,
+    their_name: &str,
+    name: &MachineName,
+    container: &mut Container,
+) -> Result<()> {
+    let last =
+        |file: &UnitFile, section: &str, key: &str| file.values(section, key).last().map(str::to_owned);
+    let off = |value: Option<String>| value.is_none_or(|value| parse_boolean(&value) == Some(false));
+    let namespaced = !off(last(theirs, "Exec", "PrivateUsers"));
+    let their_root = format!("/var/lib/machines/{their_name}");
+    let mut done = Vec::new();
+    for (section, key, value) in theirs.settings() {
+        let Some(known) = setting(section, key) else { continue };
+        match (section, key) {
+            // The system, which the intent names itself; and how nspawn runs it, which is the same for all.
+            ("Exec", "Boot" | "Parameters") => continue,
+            // Without a user namespace ownership has no effect, and python-nixos-nspawn always writes it.
+            ("Files", "PrivateUsersOwnership") if !namespaced => continue,
+            _ => {}
+        }
+        let value = value.replace(&their_root, &format!("/var/lib/machines/{name}"));
+        if known.list {
+            let in_force = ours.values(section, key).any(|own| same_list_value(key, own, &value));
+            if !in_force {
+                free(container, section).add(key, &value)?;
+            }
+        } else if !done.contains(&(section, key)) {
+            done.push((section, key));
+            // For a scalar the last assignment counts.
+            let value = last(theirs, section, key).unwrap_or(value);
+            if !last(ours, section, key).is_some_and(|own| same_value(&own, &value)) {
+                free(container, section).add(key, &value)?;
+            }
+        }
+    }
+    network(theirs, container)
+}
+
+/// Any of these settings replaces the template's whole network setup (nspawn-settings.c); without `Private=` it then
+/// depends on the others whether the container has a network of its own.
+fn network(theirs: &UnitFile, container: &mut Container) -> Result<()> {
+    const DECIDING: [&str; 9] = [
+        "Private",
+        "VirtualEthernet",
+        "VirtualEthernetExtra",
+        "Bridge",
+        "Zone",
+        "Interface",
+        "MACVLAN",
+        "IPVLAN",
+        "NamespacePath",
+    ];
+    let given = |key: &'static str| theirs.values("Network", key).last().filter(|value| !value.is_empty());
+    if !DECIDING.iter().any(|key| given(key).is_some()) {
+        return Ok(());
+    }
+    let yes = |key: &'static str| given(key).is_some_and(|value| parse_boolean(value) == Some(true));
+    let ethernet = yes("VirtualEthernet") || given("Bridge").is_some() || given("Zone").is_some();
+    let others = DECIDING[2..].iter().any(|key| given(key).is_some());
+    let private = yes("Private") || ethernet || others;
+    let network = &mut container.nspawn_config.network;
+    if !private && network.get("Private").is_none() {
+        network.add("Private", "no")?;
+    }
+    if !ethernet && network.get("VirtualEthernet").is_none() {
+        network.add("VirtualEthernet", "no")?;
+    }
+    Ok(())
+}
+
+fn free<'a>(container: &'a mut Container, section: &str) -> &'a mut FreeSettings {
+    match section {
+        "Exec" => &mut container.nspawn_config.exec,
+        "Files" => &mut container.nspawn_config.files,
+        _ => &mut container.nspawn_config.network,
+    }
+}
+
+fn same_value(a: &str, b: &str) -> bool {
+    a == b || parse_boolean(a).is_some_and(|a| Some(a) == parse_boolean(b))
+}
+
+/// `Bind=/a` and `Bind=/a:/a` are the same, and so is one with options that cannot be in force.
+fn same_list_value(key: &str, own: &str, theirs: &str) -> bool {
+    if own == theirs {
+        return true;
+    }
+    if !matches!(key, "Bind" | "BindReadOnly") {
+        return false;
+    }
+    let parts = |text: &str| {
+        let fields = nixos_nspawn_units::syntax::words::bind_fields(text).ok()?;
+        Some((fields.source.clone(), fields.destination.unwrap_or(fields.source)))
+    };
+    parts(own).is_some_and(|own| Some(own) == parts(theirs))
+}
+
+/// Lines of the drop-in that its builder writes by itself, for its own machinery.
+const OWN_LINES: [&str; 4] = ["ExecStart", "ExecStartPre", "X-Restart-Triggers", "X-RestartIfChanged"];
+const OWN_ENVIRONMENT: [&str; 4] = ["PATH", "LOCALE_ARCHIVE", "TZDIR", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"];
+
+fn overrides(
+    file: &UnitFile,
+    path: &Path,
+    container: &mut Container,
+    warnings: &mut Vec<String>,
+) -> Result<()> {
+    for (section, key, value) in file.settings() {
+        match (section, key) {
+            _ if OWN_LINES.contains(&key) => {}
+            ("Service", "TimeoutStartSec") => {
+                if container.timeout_start_sec.is_none() {
+                    container.timeout_start_sec = Some(value.parse()?);
+                }
+            }
+            ("Service", "ExecReload") => {
+                // The default is ours as well, and data.json has the script.
+                let default = value.contains("/bin/systemd-run ")
+                    && value.contains("/bin/switch-to-configuration test");
+                let script = container.activation.reload_script.as_ref().map(AbsolutePath::as_str);
+                if !default && !value.is_empty() && script != Some(value) {
+                    container.service_config.add(key, value)?;
+                }
+            }
+            ("Service", "Environment") => {
+                let variable = value.trim_matches('"').split('=').next().unwrap_or_default();
+                if !OWN_ENVIRONMENT.contains(&variable) {
+                    container.service_config.add(key, value)?;
+                }
+            }
+            ("Service", _) => container.service_config.add(key, value)?,
+            ("Unit", _) => container.unit_config.add(key, value)?,
+            _ => warnings.push(format!("{}: [{section}] {key}= is left out", path.display())),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The record of a create or remove that is under way: a hidden file beside the intents. A command that is killed
+//! leaves it, and the next one that changes something finds it and takes back, or finishes, what was begun.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::store::DIRECTORY;
+use nixos_nspawn_units::write::write_durably;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+
+/// What was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Taken back by whoever finds it.
+    Creating,
+    /// Finished by whoever finds it.
+    Removing,
+}
+
+impl Step {
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Removing => "removing",
+        }
+    }
+}
+
+/// What is needed to take back or finish.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Details {
+    /// Where the profile's links are.
+    pub(crate) profile_directory: PathBuf,
+    /// Whether the state directory is to be deleted: it was not there before a create, or a remove was told so.
+    pub(crate) delete_state: bool,
+    /// Bind mount sources that were missing before a create; they go if they are empty.
+    pub(crate) missing_sources: Vec<PathBuf>,
+}
+
+/// A record on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    /// The container.
+    pub(crate) name: MachineName,
+    /// What was begun.
+    pub(crate) step: Step,
+    /// How to go on.
+    pub(crate) details: Details,
+}
+
+impl Record {
+    /// Writes the record. It is the first thing a command writes, so a read-only or full disk shows here.
+    pub(crate) fn begin(context: &Context, name: &MachineName, step: Step, details: Details) -> Result<Self> {
+        let record = Self { name: name.clone(), step, details };
+        record.save(context)?;
+        Ok(record)
+    }
+
+    /// Writes it again with new details.
+    pub(crate) fn save(&self, context: &Context) -> Result<()> {
+        let directory = context.path(DIRECTORY);
+        let text = serde_json::to_string(&self.details)?;
+        let fd = openat(CWD, &directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .with_context(|| directory.display().to_string())?;
+        write_durably(&fd, &self.file_name(), text.as_bytes(), Mode::from_raw_mode(0o600))
+            .with_context(|| format!("{}: cannot be written", self.path(context).display()))
+    }
+
+    /// All is done: the record goes.
+    pub(crate) fn finish(&self, context: &Context) -> Result<()> {
+        let path = self.path(context);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{}: cannot be removed", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn file_name(&self) -> String {
+        format!(".{}.{}", self.name, self.step.ending())
+    }
+
+    fn path(&self, context: &Context) -> PathBuf {
+        context.path(DIRECTORY).join(self.file_name())
+    }
+}
+
+/// The records of commands that were killed, or still run: their locks tell which.
+pub(crate) fn pending(context: &Context) -> Vec<Record> {
+    let Ok(entries) = fs::read_dir(context.path(DIRECTORY)) else { return Vec::new() };
+    let mut records: Vec<Record> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let file = entry.file_name();
+            let file = file.to_str()?.strip_prefix('.')?;
+            let (name, step) = [Step::Creating, Step::Removing].into_iter().find_map(|step| {
+                Some((
+                    file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?,
+                    step,
+                ))
+            })?;
+            // A record cut off by a full disk cannot be: it is renamed into place. An unreadable one has no details.
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            Some(Record { name, step, details: serde_json::from_str(&text).unwrap_or_default() })
+        })
+        .collect();
+    records.sort_by(|a, b| a.name.cmp(&b.name));
+    records
+}

@@ -1,0 +1,195 @@
+//! `setup`: puts the generator and its unit helper onto a system that has no package of them, as copies, since /nix may
+//! not be mounted when generators run. `setup --remove` takes them away. NixOS has a module for it.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::copies;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::store::DIRECTORY;
+use nixos_nspawn_units::write::write_durably;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use crate::cli::Setup;
+use crate::context::Context;
+use crate::elf::{Linking, linking};
+use crate::exit::{Failed, refuse};
+use crate::forget::repair;
+use crate::host::{self, GENERATOR, Installed};
+use crate::{output, systemd};
+
+/// Where administrators put generators (`systemd.generator(7)`).
+const TARGET: &str = "/etc/systemd/system-generators";
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, arguments: &Setup) -> Result<()> {
+    if !arguments.dry_run {
+        context.need_root("setup")?;
+    }
+    context.need_systemd()?;
+    if Path::new("/etc/NIXOS").exists() {
+        return refuse(
+            "this is NixOS, where /etc/systemd/system-generators is part of the configuration, nothing was changed; \
+             use systemd.packages or the NixOS module",
+        );
+    }
+    if arguments.remove { remove(context, arguments.dry_run) } else { install(context, arguments) }
+}
+
+fn install(context: &Context, arguments: &Setup) -> Result<()> {
+    let version = systemd::version(context)?;
+    if version < host::OLDEST_SYSTEMD {
+        return refuse(format!(
+            "systemd {version} is too old, nothing was changed; {} or newer is needed",
+            host::OLDEST_SYSTEMD
+        ));
+    }
+    let target = Path::new(TARGET).join(GENERATOR);
+    match host::generator_file() {
+        Some(present) if present != target && !present.starts_with("/run") => {
+            say(&format!("{}: the generator is installed by a package, nothing to do", present.display()))?;
+        }
+        _ => copy(context, &target, arguments.dry_run)?,
+    }
+    if arguments.networkd {
+        if arguments.dry_run {
+            say("would enable and start systemd-networkd.service")?;
+        } else {
+            context.program("systemctl").args(["enable", "--now", "systemd-networkd.service"]).output()?;
+            say("systemd-networkd is enabled and running")?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(context: &Context, target: &Path, dry_run: bool) -> Result<()> {
+    let source = beside_this_program()?;
+    let bytes = fs::read(&source.path).with_context(|| source.path.display().to_string())?;
+    let own = try_out(context, &source, &bytes)?;
+    if dry_run {
+        say(&format!(
+            "would copy {} to {} and {}",
+            source.path.display(),
+            own.helper.display(),
+            target.display()
+        ))?;
+        return say("would run systemctl daemon-reload");
+    }
+    // The helper first: a drop-in of the new generator must find it.
+    put(&own.helper, &bytes)?;
+    put(target, &bytes)?;
+    systemd::daemon_reload(context)?;
+    say(&format!("{} {} is installed, and {}", target.display(), own.version, own.helper.display()))
+}
+
+/// The generator that came with this program.
+struct Source {
+    path: PathBuf,
+}
+
+fn beside_this_program() -> Result<Source> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    let places = [
+        folder.join("../lib/systemd/system-generators").join(GENERATOR),
+        folder.join("../libexec/nixos-nspawn/unit-helper"),
+        folder.join(GENERATOR),
+    ];
+    let found = places.iter().find(|place| place.is_file());
+    match found {
+        Some(path) => Ok(Source { path: path.canonicalize()? }),
+        None => {
+            refuse(format!("{}: not found beside this program, nothing was changed", places[0].display()))
+        }
+    }
+}
+
+/// A copy must run without /nix, and must do so here.
+fn try_out(context: &Context, source: &Source, bytes: &[u8]) -> Result<Installed> {
+    let path = source.path.display();
+    match linking(bytes) {
+        Linking::Static => {}
+        Linking::Dynamic => {
+            return refuse(format!(
+                "{path}: is linked dynamically, so a copy would not run before its libraries are mounted, nothing was \
+                 changed; use a static build"
+            ));
+        }
+        Linking::Unknown => return refuse(format!("{path}: is no program, nothing was changed")),
+    }
+    let own = host::ask(context, &source.path)?;
+    if own.helper.starts_with("/nix") {
+        return refuse(format!(
+            "{path}: was built for a package, with its helper at {}, nothing was changed; use a build with \
+             PREFIX=/usr/local",
+            own.helper.display()
+        ));
+    }
+    let trial = tempfile::tempdir()?;
+    context.program(&source.path).arg("--root").arg(trial.path()).arg(trial.path()).output()?;
+    Ok(own)
+}
+
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = || format!("{}: cannot be written", path.display());
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return Err(Failed::Usage(format!("{}: is no file name", path.display())).into());
+    };
+    DirBuilder::new().recursive(true).mode(0o755).create(folder).with_context(failed)?;
+    let folder =
+        openat(CWD, folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(failed)?;
+    write_durably(&folder, name, bytes, Mode::from_raw_mode(0o755)).with_context(failed)
+}
+
+fn remove(context: &Context, dry_run: bool) -> Result<()> {
+    let target = Path::new(TARGET).join(GENERATOR);
+    if target.symlink_metadata().is_err() {
+        return say("setup has installed nothing here, nothing to do");
+    }
+    if !dry_run {
+        repair(context)?;
+    }
+    let helper =
+        host::ask(context, &target).ok().map(|own| own.helper).filter(|helper| !helper.starts_with("/nix"));
+    let loaded = context.load();
+    let names: Vec<MachineName> = loaded.intents.iter().map(|stored| stored.name.clone()).collect();
+    let states = systemd::states(context, &names)?;
+    let running: Vec<MachineName> =
+        names.into_iter().filter(|name| states.get(name).is_some_and(|state| !state.stopped())).collect();
+    // Without the generator nothing would take their files away, and the bare template would start on their roots.
+    for name in &running {
+        if dry_run {
+            say(&format!("would stop container '{name}'"))?;
+        } else {
+            systemd::stop(context, name)?;
+            say(&format!("container '{name}' is stopped"))?;
+        }
+    }
+    for path in [Some(&target), helper.as_ref()].into_iter().flatten() {
+        if dry_run {
+            say(&format!("would delete {}", path.display()))?;
+        } else if let Err(error) = fs::remove_file(path) {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                return Err(error).with_context(|| format!("{}: cannot be deleted", path.display()));
+            }
+        }
+    }
+    if dry_run {
+        return Ok(());
+    }
+    if let Some(folder) = helper.as_deref().and_then(Path::parent) {
+        // Only if it is empty.
+        let _ = fs::remove_dir(folder);
+    }
+    systemd::daemon_reload(context)?;
+    copies::sweep(&context.root);
+    let records = loaded.intents.len() + loaded.errors.len();
+    let kept = if records > 0 { format!("; {records} records stay in {DIRECTORY}") } else { String::new() };
+    say(&format!("the generator is removed{kept}"))
+}
+
+fn say(line: &str) -> Result<()> {
+    output::print(&format!("{line}\n"))
+}
