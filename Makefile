@@ -1,15 +1,58 @@
-# Builds, tests and installs nixos-nspawn. `make test` installs what is missing on Debian and runs everything.
+# Builds, tests and installs nixos-nspawn. On Debian `make test` and `make demo` install what is missing, as root.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
-# Static programs: what is copied to /etc must not need a loader below /nix (docs/decisions/static.md).
+
+# Static programs: what setup copies to /etc must not need a loader below /nix (docs/decisions/static-glibc.md).
+# The target is named even if it is the host's own, so that build scripts and macros are not built that way.
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
-TARGET_VARIABLE = CARGO_TARGET_$(shell echo $(TARGET) | tr 'a-z-' 'A-Z_')_RUSTFLAGS
-OUT = target/$(TARGET)/release
+TARGET_RUSTFLAGS = CARGO_TARGET_$(shell echo $(TARGET) | tr 'a-z-' 'A-Z_')_RUSTFLAGS
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+OUT = $(TARGET_DIR)/$(TARGET)/release
+# Where the generated drop-ins find the unit helper.
 HELPER = $(PREFIX)/libexec/nixos-nspawn/unit-helper
 
-.PHONY: build
+.PHONY: build check test demo bench install deps
+
 build:
-	$(TARGET_VARIABLE)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) \
+	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) \
 		$(CARGO) build --release --locked --target $(TARGET) -p nixos-nspawn-generator -p nixos-nspawn-ctl
+
+# What a test or the demo needs of a Debian machine.
+deps:
+	sh tests/host/install-missing.sh
+
+check: deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+test: deps check build
+	$(CARGO) test --workspace --all-features --locked
+
+demo: deps build
+	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin demo
+
+bench: deps build
+	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
+
+MAN8 = man/nixos-nspawn-ctl.8 man/nixos-nspawn-generator.8 man/nixos-nspawn.8
+MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5
+ROOT = $(DESTDIR)$(PREFIX)
+
+install: build
+	install -d $(ROOT)/bin $(ROOT)/lib/systemd/system-generators $(ROOT)/libexec/nixos-nspawn \
+		$(ROOT)/share/man/man5 $(ROOT)/share/man/man8 $(ROOT)/share/nixos-nspawn/examples \
+		$(ROOT)/share/bash-completion/completions $(ROOT)/share/zsh/site-functions \
+		$(ROOT)/share/fish/vendor_completions.d
+	install -m 0755 $(OUT)/nixos-nspawn-ctl $(ROOT)/bin/nixos-nspawn-ctl
+	ln -sf nixos-nspawn-ctl $(ROOT)/bin/nixos-nspawn
+	install -m 0755 $(OUT)/nixos-nspawn-generator $(ROOT)/lib/systemd/system-generators/nixos-nspawn-generator
+	install -m 0755 $(OUT)/nixos-nspawn-generator $(ROOT)/libexec/nixos-nspawn/unit-helper
+	install -m 0644 $(MAN8) $(ROOT)/share/man/man8
+	install -m 0644 $(MAN5) $(ROOT)/share/man/man5
+	install -m 0644 docs/nixos-nspawn.schema.json $(ROOT)/share/nixos-nspawn/nixos-nspawn.schema.json
+	cp -R examples/. $(ROOT)/share/nixos-nspawn/examples
+	$(OUT)/nixos-nspawn-ctl completions bash > $(ROOT)/share/bash-completion/completions/nixos-nspawn
+	$(OUT)/nixos-nspawn-ctl completions zsh > $(ROOT)/share/zsh/site-functions/_nixos-nspawn
+	$(OUT)/nixos-nspawn-ctl completions fish > $(ROOT)/share/fish/vendor_completions.d/nixos-nspawn.fish
