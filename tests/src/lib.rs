@@ -1,3 +1,6 @@
 //! Tests.
 
+pub mod golden;
 pub mod host;
+pub mod manifest;
+pub mod setup;

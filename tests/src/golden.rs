@@ -1,0 +1,249 @@
+//! Golden cases. A folder below tests/golden/cases is one case: what stands in it besides `setup` and `expected` is a
+//! miniature root, `setup` (see [`crate::setup`]) does to it what Git cannot hold. Out comes everything the built
+//! generator makes of it: exit status, standard error, and the whole tree of its three output folders. The cases are
+//! found by listing; a link in one leads to a documentation example and is followed.
+
+use std::any::Any;
+use std::fmt::Write;
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::host::bins;
+use crate::manifest::{indent, manifest};
+use crate::setup::set_up;
+
+/// One case.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The name of its folder.
+    pub name: String,
+    dir: PathBuf,
+}
+
+/// All cases, by name. There are some.
+pub fn cases() -> Vec<Case> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/cases");
+    let mut cases: Vec<Case> = fs::read_dir(&dir)
+        .unwrap_or_else(|e| panic!("{}: {e}", dir.display()))
+        .map(|entry| entry.expect("readable").path())
+        .map(|dir| Case { name: dir.file_name().expect("a name").to_str().expect("UTF-8").to_owned(), dir })
+        .collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(!cases.is_empty(), "{}: no cases", dir.display());
+    cases
+}
+
+/// Does `check` to every case and panics with all that failed, each with its name.
+pub fn for_each_case(check: impl Fn(&Case) -> Result<(), String>) {
+    let cases = cases();
+    let failed: Vec<String> = cases
+        .iter()
+        .filter_map(|case| {
+            let checked = catch_unwind(AssertUnwindSafe(|| check(case)));
+            let why = checked.unwrap_or_else(|panic| Err(message(&*panic)));
+            why.err().map(|why| format!("== case {} ==\n{why}", case.name))
+        })
+        .collect();
+    assert!(failed.is_empty(), "{} of {} cases fail\n{}", failed.len(), cases.len(), failed.join("\n"));
+}
+
+/// What a panic said, so that one broken case does not keep the others from being checked.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+impl Case {
+    /// The file that holds what is expected.
+    pub fn expected(&self) -> PathBuf {
+        self.dir.join("expected")
+    }
+
+    /// A fresh copy of the case's root.
+    pub fn root(&self) -> Root {
+        self.root_in_order(false)
+    }
+
+    /// The same, with the entries of each folder made in the opposite order.
+    pub fn root_backwards(&self) -> Root {
+        self.root_in_order(true)
+    }
+
+    fn root_in_order(&self, backwards: bool) -> Root {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "golden cases have owners and devices: run them as root"
+        );
+        // As PID 1 runs generators. Modes of the root itself are always given.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        let temporary = tempfile::tempdir().expect("temporary folder");
+        let root = Root { temporary };
+        copy(&self.dir, &root.path(), backwards);
+        for own in ["setup", "expected"] {
+            let _ = fs::remove_file(root.path().join(own));
+        }
+        if let Ok(script) = fs::read_to_string(self.dir.join("setup")) {
+            set_up(&root.path(), &script);
+        }
+        root
+    }
+}
+
+/// Copies a folder, following links, with plain modes.
+fn copy(from: &Path, to: &Path, backwards: bool) {
+    fs::DirBuilder::new().mode(0o755).create(to).unwrap_or_else(|e| panic!("{}: {e}", to.display()));
+    let mut names: Vec<_> =
+        fs::read_dir(from).expect("a folder").map(|entry| entry.expect("readable").file_name()).collect();
+    names.sort();
+    if backwards {
+        names.reverse();
+    }
+    for name in names {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if from.is_dir() {
+            copy(&from, &to, backwards);
+        } else {
+            let bytes = fs::read(&from).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
+            fs::write(&to, bytes).unwrap_or_else(|e| panic!("{}: {e}", to.display()));
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o644)).expect("chmod");
+        }
+    }
+}
+
+/// A miniature root, and beside it room for output. Removed when dropped.
+pub struct Root {
+    temporary: TempDir,
+}
+
+/// The output folders, as PID 1 names them.
+const OUTPUTS: [&str; 3] = ["generator", "generator.early", "generator.late"];
+
+impl Root {
+    /// A root that holds nothing.
+    pub fn empty() -> Self {
+        let root = Self { temporary: tempfile::tempdir().expect("temporary folder") };
+        fs::create_dir(root.path()).expect("new");
+        root
+    }
+
+    /// Its path.
+    pub fn path(&self) -> PathBuf {
+        self.temporary.path().join("root")
+    }
+
+    /// The folder of intents in it.
+    pub fn intents(&self) -> PathBuf {
+        self.path().join("etc/nixos-nspawn")
+    }
+
+    /// Makes the output folders and names them: the normal, the early and the late one.
+    pub fn outputs(&self) -> [PathBuf; 3] {
+        OUTPUTS.map(|name| {
+            let path = self.temporary.path().join("out").join(name);
+            fs::create_dir_all(&path).expect("output folder");
+            path
+        })
+    }
+
+    /// Runs the generator on it as PID 1 would, and gives what came of it.
+    pub fn generate(&self) -> Outcome {
+        self.run(&mut self.command())
+    }
+
+    /// The generator's command line.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&bins().generator);
+        command.arg("--root").arg(self.path()).args(self.outputs());
+        command.env_clear().current_dir("/");
+        command
+    }
+
+    /// Runs a command that ends with the generator's, bounded.
+    pub fn run(&self, command: &mut Command) -> Outcome {
+        let mut bounded = Command::new("/usr/bin/timeout");
+        bounded.args(["--signal=KILL", "30"]).arg(command.get_program()).args(command.get_args());
+        bounded.env_clear().current_dir("/").stdin(std::process::Stdio::null());
+        for (key, value) in command.get_envs() {
+            bounded.env(key, value.unwrap_or_default());
+        }
+        let output = bounded.output().expect("timeout of coreutils");
+        let stderr = String::from_utf8(output.stderr).expect("messages are UTF-8");
+        assert!(output.stdout.is_empty(), "a generator prints nothing to standard output");
+        Outcome {
+            status: output
+                .status
+                .code()
+                .unwrap_or_else(|| panic!("killed by a signal: {}; {stderr}", output.status)),
+            stderr: stderr.replace(&self.temporary.path().join("out").display().to_string(), "OUT"),
+            tree: manifest(&self.temporary.path().join("out")),
+        }
+    }
+
+    /// Where the normal units are.
+    pub fn units(&self) -> PathBuf {
+        self.temporary.path().join("out/generator")
+    }
+}
+
+/// What a run of the generator came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The exit status.
+    pub status: i32,
+    /// The messages, with `OUT` for the folder the output folders are in.
+    pub stderr: String,
+    /// The manifest of the output folders.
+    pub tree: String,
+}
+
+impl Outcome {
+    /// All of it as one text, which is what `expected` holds.
+    pub fn text(&self) -> String {
+        let mut text = format!("exit status {}\nstandard error\n", self.status);
+        indent(&mut text, &self.stderr);
+        write!(text, "{}", self.tree).expect("a String takes all");
+        text
+    }
+}
+
+/// Whether expectations are to be written instead of compared: NIXOS_NSPAWN_BLESS=1.
+pub fn blessing() -> bool {
+    std::env::var_os("NIXOS_NSPAWN_BLESS").is_some_and(|value| value == "1")
+}
+
+/// Compares `actual` with the text in the file at `path`, or writes it there when [`blessing`].
+pub fn compare(path: &Path, actual: &str) -> Result<(), String> {
+    if blessing() {
+        fs::write(path, actual).map_err(|e| format!("{}: {e}", path.display()))?;
+        return Ok(());
+    }
+    let expected = fs::read_to_string(path).map_err(|e| {
+        format!(
+            "{}: {e}; NIXOS_NSPAWN_BLESS=1 writes it, for you to read and commit\n{actual}",
+            path.display()
+        )
+    })?;
+    if expected == actual {
+        return Ok(());
+    }
+    Err(format!(
+        "{} differs (NIXOS_NSPAWN_BLESS=1 accepts it)\n{}",
+        path.display(),
+        difference(&expected, actual)
+    ))
+}
+
+/// The lines that are in one text only, with `-` and `+` in front, and three equal ones around them.
+pub fn difference(expected: &str, actual: &str) -> String {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (old, new) = (dir.path().join("expected"), dir.path().join("actual"));
+    fs::write(&old, expected).expect("written");
+    fs::write(&new, actual).expect("written");
+    let output = Command::new("diff").arg("-u").arg(old).arg(new).output().expect("diff of diffutils");
+    String::from_utf8_lossy(&output.stdout).lines().skip(2).map(|line| format!("{line}\n")).collect()
+}
