@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
 
-# Static programs: what setup copies to /etc must not need a loader below /nix (docs/decisions/static-glibc.md).
+# Static programs: what setup copies to /etc must not need a loader below /nix (docs/decisions/static.md).
 # The target is named even if it is the host's own, so that build scripts and macros are not built that way.
 TARGET ?= $(shell rustc -vV | sed -n 's/^host: //p')
 TARGET_RUSTFLAGS = CARGO_TARGET_$(shell echo $(TARGET) | tr 'a-z-' 'A-Z_')_RUSTFLAGS

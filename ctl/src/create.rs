@@ -61,7 +61,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     match made {
         Ok(container) => {
             record.finish(context)?;
-            report(context, arguments, &name, &container)
+            report(context, arguments, &record, &container)
         }
         Err(error) => {
             interrupt::clean_up_begins();
@@ -307,6 +307,7 @@ fn missing_sources(context: &Context, container: &Container) -> Vec<PathBuf> {
 
 /// Starts the container and looks whether it runs what was planned.
 fn start(context: &Context, name: &MachineName, plan: Option<&str>) -> Result<()> {
+    output::tell(&format!("starting container '{name}'"));
     let started = systemd::start(context, std::slice::from_ref(name));
     let state = systemd::state(context, name)?;
     started.with_context(|| format!("container '{name}' did not start"))?;
@@ -336,7 +337,8 @@ fn show_journal(context: &Context, name: &MachineName, since: &str) {
     }
 }
 
-fn report(context: &Context, arguments: &Create, name: &MachineName, container: &Container) -> Result<()> {
+fn report(context: &Context, arguments: &Create, record: &Record, container: &Container) -> Result<()> {
+    let name = &record.name;
     let mut lines = vec![match (context.live(), arguments.no_start) {
         (true, false) => format!("container '{name}' is created and running"),
         (true, true) => {
@@ -344,6 +346,12 @@ fn report(context: &Context, arguments: &Create, name: &MachineName, container: 
         }
         (false, _) => format!("container '{name}' is recorded in {}", context.root.display()),
     }];
+    if !record.details.delete_state {
+        lines.push(format!(
+            "note: the state in {} was there before and is used",
+            state::directory(context, name).display()
+        ));
+    }
     if !container.in_user_namespace() {
         lines.push("note: root in it is root on this host (userNamespacing is off)".to_owned());
     }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -21,8 +21,8 @@ pub(crate) fn listen() -> anyhow::Result<()> {
             }
             INTERRUPTED.store(true, Ordering::SeqCst);
             if let Some(child) = Pid::from_raw(CHILD.load(Ordering::SeqCst)) {
-                // It may have had the terminal's SIGINT already; a second signal does no harm.
-                let _ = kill_process(child, Signal::TERM);
+                // With what it has started itself.
+                let _ = kill_process_group(child, Signal::TERM);
             }
         }
     });

@@ -31,7 +31,8 @@ pub(crate) struct Summary<'a> {
     state: Option<&'a str>,
     sub_state: Option<&'a str>,
     result: Option<&'a str>,
-    autostart: bool,
+    /// Null where the caller may not read the intent, or there is none.
+    autostart: Option<bool>,
     masked: bool,
     enabled_links: &'a [String],
     toplevel: Option<&'a str>,
@@ -49,7 +50,7 @@ pub(crate) struct Summary<'a> {
 impl<'a> Summary<'a> {
     /// What scripts are told of the container.
     pub(crate) fn of(container: &'a Container) -> Self {
-        let Container { name, kind, intent_file, intent, hash, autostart, state, .. } = container;
+        let Container { name, kind, intent_file, intent, hash, state, .. } = container;
         let said = |value: &'a str| Some(value).filter(|value| !value.is_empty());
         Self {
             name: name.as_str(),
@@ -60,7 +61,7 @@ impl<'a> Summary<'a> {
             state: state.as_ref().and_then(|state| said(&state.active)),
             sub_state: state.as_ref().and_then(|state| said(&state.sub)),
             result: state.as_ref().and_then(|state| said(&state.result)),
-            autostart: *autostart,
+            autostart: known_autostart(container),
             masked: container.masked,
             enabled_links: &container.enabled_links,
             toplevel: intent.as_ref().map(|intent| intent.toplevel.as_str()),
@@ -79,6 +80,11 @@ impl<'a> Summary<'a> {
             restart_needed: container.restart_needed,
         }
     }
+}
+
+/// Whether it starts with the host, as far as the caller can know.
+pub(crate) fn known_autostart(container: &Container) -> Option<bool> {
+    (container.intent_file.is_some() && !container.unreadable).then_some(container.autostart)
 }
 
 /// The path of the generated .nspawn file.
@@ -151,7 +157,7 @@ fn text(containers: &[&Container], faults: &[&Fault], color: bool) -> String {
                 Cell::plain(container.name.as_str()),
                 Cell::plain(container.kind.to_string()),
                 Cell::new(state, tone),
-                Cell::plain(yes_no(container.autostart)),
+                Cell::plain(known_autostart(container).map_or("-", yes_no)),
                 Cell::new(brief(notes), notes.first().map_or(Tone::Plain, |note| note.tone)),
             ]
         })
@@ -168,15 +174,9 @@ fn text(containers: &[&Container], faults: &[&Fault], color: bool) -> String {
     table + gap + &lines.concat()
 }
 
-/// The first two words, which is what fits into 80 columns.
+/// The weightiest word: a line with more would not fit into 80 columns, and the sentences follow below.
 fn brief(notes: &[Note]) -> String {
-    let mut words: Vec<&str> = Vec::new();
-    for note in notes {
-        if !words.contains(&note.short) {
-            words.push(note.short);
-        }
-    }
-    let more = if words.len() > 2 { ", …" } else { "" };
-    words.truncate(2);
-    words.join(", ") + more
+    let Some(first) = notes.first() else { return String::new() };
+    let more = notes.iter().any(|note| note.short != first.short);
+    format!("{}{}", first.short, if more { ", …" } else { "" })
 }

@@ -50,7 +50,7 @@ fn only(folder: &Path, ending: &str) -> Result<Option<PathBuf>> {
 fn read(path: &Path, warnings: &mut Vec<String>) -> Result<UnitFile> {
     let bytes = fs::read(path).with_context(|| path.display().to_string())?;
     let parsed =
-        parse(&bytes).map_err(|error| anyhow::anyhow!("{}", error.at(&path.display().to_string())))?;
+        parse(&bytes).map_err(|error| anyhow::anyhow!("{}", error.at(path.display().to_string())))?;
     warnings.extend(parsed.warnings.iter().map(|warning| format!("{}: {warning}", path.display())));
     Ok(parsed.file)
 }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
@@ -22,7 +22,8 @@ impl Program {
     /// The program `path`, found in PATH if it is a plain name.
     pub(crate) fn new(path: impl AsRef<OsStr>, verbose: bool) -> Self {
         let mut command = Command::new(&path);
-        command.stdin(Stdio::null());
+        // A group of its own: the terminal's Ctrl-C is ours to pass on, and must not end the calls of a clean-up.
+        command.stdin(Stdio::null()).process_group(0);
         Self { command, words: vec![path.as_ref().to_string_lossy().into_owned()], verbose }
     }
 

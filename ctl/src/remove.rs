@@ -47,7 +47,7 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
     }
     let _lock = Lock::container(context, name)?;
     // A killed create or remove: whatever it was, now it goes.
-    for mut record in pending(context).into_iter().filter(|record| record.name == *name) {
+    if let Some(mut record) = pending(context).into_iter().find(|record| record.name == *name) {
         record.details.delete_state |= arguments.delete_state;
         forget(context, &record)?;
         return say(&format!("container '{name}' was left half done by a killed command and is removed"));

@@ -6,6 +6,7 @@ use nixos_nspawn_units::service::unit_name;
 use serde_json::Value;
 
 use crate::inspect::Container;
+use crate::list::known_autostart;
 use crate::notes::{Note, notes, state, yes_no};
 use crate::output::{Tone, painted};
 use crate::show::Details;
@@ -74,7 +75,7 @@ fn autostart_line(container: &Container, details: &Details) -> String {
         (Some(_), Some(_)) => " (set by the administrator)",
         (Some(_), None) => " (as the container says)",
     };
-    format!("{}{whose}", yes_no(container.autostart))
+    format!("{}{whose}", known_autostart(container).map_or("-", yes_no))
 }
 
 /// What to do about an intent that cannot be used.

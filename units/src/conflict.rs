@@ -3,9 +3,11 @@
 //! take down a container that works; `create` and `update` refuse the newcomer.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use crate::intent::Intent;
+use crate::intent::{Intent, Protocol};
 use crate::name::{MachineName, host_interface};
+use crate::value::Port;
 
 /// The host-side interface nspawn gives the container.
 pub fn interface(name: &MachineName, intent: &Intent) -> String {
@@ -13,18 +15,31 @@ pub fn interface(name: &MachineName, intent: &Intent) -> String {
     host_interface(if bridged { "vb-" } else { "ve-" }, name)
 }
 
+/// What only one container at a time can have.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    Interface(String),
+    Port(Protocol, Port),
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interface(name) => write!(out, "interface '{name}'"),
+            Self::Port(protocol, port) => write!(out, "host port {protocol}/{}", port.get()),
+        }
+    }
+}
+
 /// Each container's conflicts with others, as messages; none of a container that has none.
 pub fn conflicts<'a>(
     intents: impl Iterator<Item = (&'a MachineName, &'a Intent)>,
 ) -> BTreeMap<&'a MachineName, Vec<String>> {
-    let mut claims: BTreeMap<String, Vec<&MachineName>> = BTreeMap::new();
+    let mut claims: BTreeMap<Claim, Vec<&MachineName>> = BTreeMap::new();
     for (name, intent) in intents {
-        claims.entry(format!("interface '{}'", interface(name, intent))).or_default().push(name);
+        claims.entry(Claim::Interface(interface(name, intent))).or_default().push(name);
         for port in &intent.container.forward_ports {
-            claims
-                .entry(format!("host port {}/{}", port.protocol, port.host_port.get()))
-                .or_default()
-                .push(name);
+            claims.entry(Claim::Port(port.protocol, port.host_port)).or_default().push(name);
         }
     }
     let mut found: BTreeMap<&MachineName, Vec<String>> = BTreeMap::new();

@@ -41,7 +41,8 @@ fn check_machine_name(text: &str) -> Result<(), Invalid> {
         return refuse(&format!("systemd gives '{ending}' a meaning of its own"));
     }
     // GC roots are called NAME, NAME-running and NAME-pin-N: no name may look like another's link.
-    let pinned = text.rsplit_once("-pin-").is_some_and(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
+    let pinned =
+        text.rsplit_once("-pin-").is_some_and(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
     if text.ends_with("-running") || pinned {
         return refuse("'-running' and '-pin-NUMBER' at the end are what nixos-nspawn calls its GC roots");
     }
@@ -53,7 +54,7 @@ fn check_machine_name(text: &str) -> Result<(), Invalid> {
 
 string_type! {
     /// A network interface name the kernel takes: 1–15 bytes, no blank, `/`, `:` or `%`, not only digits.
-    InterfaceName, check_interface_name, r"^[^\s/:%]{1,15}$"
+    InterfaceName, check_interface_name, r#"^[^\s/:%\\"']{1,15}$"#
 }
 
 fn check_interface_name(text: &str) -> Result<(), Invalid> {
@@ -61,8 +62,9 @@ fn check_interface_name(text: &str) -> Result<(), Invalid> {
     if text.is_empty() || text.len() > 15 {
         return refuse("it must have 1 to 15 characters");
     }
-    if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains(['/', ':', '%']) {
-        return refuse("blanks, '/', ':' and '%' may not be in it");
+    // The kernel takes backslashes and quotes as well, but settings of systemd do not hold them safely.
+    if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains(['/', ':', '%', '\\', '"', '\'']) {
+        return refuse("blanks, quotes, '/', ':', '%' and '\\' may not be in it");
     }
     if matches!(text, "." | ".." | "all" | "default") || text.bytes().all(|b| b.is_ascii_digit()) {
         return refuse("it is reserved");
@@ -72,15 +74,16 @@ fn check_interface_name(text: &str) -> Result<(), Invalid> {
 
 string_type! {
     /// A zone (`Zone=` of `systemd.nspawn(5)`): `vz-` plus it is the bridge's name, so 12 bytes at most.
-    ZoneName, check_zone_name, r"^[^\s/:%]{1,12}$"
+    ZoneName, check_zone_name, r#"^[^\s/:%\\"']{1,12}$"#
 }
 
 fn check_zone_name(text: &str) -> Result<(), Invalid> {
     if text.is_empty() || text.len() > 12 {
         return Err(Invalid::new(text, "is not a zone name: it must have 1 to 12 characters"));
     }
-    check_interface_name(&format!("vz-{text}"))
-        .map_err(|_| Invalid::new(text, "is not a zone name: blanks, '/', ':' and '%' may not be in it"))
+    check_interface_name(&format!("vz-{text}")).map_err(|_| {
+        Invalid::new(text, "is not a zone name: blanks, quotes, '/', ':', '%' and '\\' may not be in it")
+    })
 }
 
 string_type! {

@@ -118,7 +118,8 @@ fn bind(mount: &BindMount, in_user_namespace: bool) -> Result<String, EscapeErro
 /// Adds free-form settings: a list goes on, any other setting takes the place of ours, since a second
 /// `Boot=` is not simply the last that wins (systemd-nspawn keeps the first of two in conflict).
 fn merge(section: &mut Section, free: &FreeSettings) {
-    for (key, values) in free.iter() {
+    // null and [] are how Nix writes "not set".
+    for (key, values) in free.iter().filter(|(_, values)| !values.is_empty()) {
         if !setting(&section.name, key).is_some_and(|known| known.list) {
             section.remove(key);
         }

@@ -198,7 +198,12 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
 fn plan_hash(nspawn: &UnitFile, unit: &UnitFile) -> String {
     let mut hasher = SipHasher24::new();
     for file in [nspawn, unit] {
-        hasher.write(file.without_comments().to_string().as_bytes());
+        for (section, key, value) in file.settings() {
+            // No name or value holds a line break, so no two lists of settings look the same.
+            for part in [section, "\n", key, "\n", value, "\n"] {
+                hasher.write(part.as_bytes());
+            }
+        }
         hasher.write_u8(0);
     }
     let hash = hasher.finish128();

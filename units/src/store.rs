@@ -8,11 +8,11 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, lstat, openat, openat2, readlinkat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::intent::{Fault, Intent, MAX_SIZE, parse, reads_as_autostart};
+use crate::intent::{Fault, Intent, MAX_SIZE, parse, reads_as_autostart, typed};
 use crate::name::MachineName;
 use crate::value::shown;
 
@@ -140,13 +140,10 @@ pub fn load(root: &Path, trust: Trust) -> Loaded {
             return loaded;
         }
     };
-    match reader.file(directory.as_fd(), "host.json", HOST_FILE).map(|bytes| serde_json::from_slice(&bytes)) {
+    match reader.file(directory.as_fd(), "host.json", HOST_FILE).map(|bytes| typed(&bytes)) {
         Ok(Ok(host)) => loaded.host = host,
-        Ok(Err(error)) => {
-            loaded.errors.push(host_fault(Fault::whole(format!("{error}, taking systemd 257"))))
-        }
+        Ok(Err(fault)) | Err(Unreadable::Fault(fault)) => loaded.errors.push(host_fault(fault)),
         Err(Unreadable::Missing) => {}
-        Err(Unreadable::Fault(fault)) => loaded.errors.push(host_fault(fault)),
     }
     let mut intents = reader.intents(directory, DIRECTORY, Kind::Imperative, &mut loaded.errors);
     match reader.declarative_directory() {
@@ -262,8 +259,11 @@ impl Reader<'_> {
 
     /// declarative.d, which NixOS may make a link into the store.
     fn declarative_directory(&self) -> Opened {
+        let path = self.root.join(DECLARATIVE_DIRECTORY.trim_start_matches('/'));
+        let is_link =
+            lstat(&path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
         match self.directory(DECLARATIVE_DIRECTORY) {
-            Err((_, None)) => match self.in_store(DECLARATIVE_DIRECTORY, OFlags::DIRECTORY) {
+            Err((_, None)) if is_link => match self.in_store(DECLARATIVE_DIRECTORY, OFlags::DIRECTORY) {
                 Ok(directory) => self.believed(directory),
                 Err(fault) => Err((fault, None)),
             },

@@ -17,6 +17,9 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
         return rule("sharedNix", "only true is supported: the closure of a container is not known at boot");
     }
     if let Some(script) = &container.activation.reload_script {
+        if script.as_str().ends_with('/') {
+            return rule("activation.reloadScript", "names a directory, must be a program");
+        }
         if let Err(error) = executable(script.as_str()) {
             return rule("activation.reloadScript", &error.to_string());
         }

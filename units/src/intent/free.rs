@@ -3,14 +3,16 @@
 //! whoever uses them writes systemd's syntax.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::syntax::settings::setting;
 use crate::value::{Invalid, no_control_characters, shown};
 
 /// Settings of one section by name, each with its values in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FreeSettings(BTreeMap<Key, Values>);
@@ -53,6 +55,37 @@ impl FreeSettings {
         let value = one_line(value.to_owned())?;
         self.0.entry(key).or_default().0.push(value);
         Ok(())
+    }
+}
+
+/// By hand, since a map would take the last of two equal names, and every other field is refused when it comes twice.
+impl<'de> Deserialize<'de> for FreeSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Settings;
+        impl<'de> Visitor<'de> for Settings {
+            type Value = FreeSettings;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object of settings")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<FreeSettings, E> {
+                Ok(FreeSettings::default())
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FreeSettings, M::Error> {
+                let mut settings = BTreeMap::new();
+                while let Some(key) = map.next_key::<Key>()? {
+                    let values = map.next_value::<Values>()?;
+                    let name = key.0.clone();
+                    if settings.insert(key, values).is_some() {
+                        return Err(de::Error::custom(format!("duplicate field '{name}'")));
+                    }
+                }
+                Ok(FreeSettings(settings))
+            }
+        }
+        deserializer.deserialize_any(Settings)
     }
 }
 

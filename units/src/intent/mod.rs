@@ -19,6 +19,7 @@ pub use container::{
     SystemCallFilter,
 };
 pub use free::{FreeSettings, NspawnConfig};
+pub(crate) use parse::typed;
 pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
 
 /// One container, as recorded in /etc/nixos-nspawn/NAME.json.

@@ -98,12 +98,12 @@ fn syntax_fault(error: &serde_json::Error) -> Fault {
     Fault {
         line: Some(error.line()).filter(|line| *line > 0),
         field: String::new(),
-        reason: format!("is not JSON: {}", bare(error)),
+        reason: format!("is not JSON: {}", translated(&bare(error))),
     }
 }
 
-/// Reads with the path of the field tracked.
-fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+/// Reads any value of ours, with the place of a fault.
+pub(crate) fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();
@@ -117,11 +117,37 @@ fn typed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     })
 }
 
-/// The message of serde_json without its position, which stands elsewhere.
+/// The message of serde_json without its position, which stands elsewhere, and on one line: it quotes the file.
 fn bare(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
+    let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
+}
+
+/// serde's words for types, and JSON's.
+const WORDS: [(&str, &str); 8] = [
+    (
+        "data did not match any variant of untagged enum Written",
+        "must be a string, a whole number, a boolean, or a list of these",
+    ),
+    ("expected u64", "expected a whole number, not negative"),
+    ("expected i64", "expected a whole number"),
+    ("expected a map", "expected an object"),
+    ("expected a sequence", "expected a list"),
+    ("invalid type: map", "invalid type: object"),
+    ("invalid type: sequence", "invalid type: list"),
+    ("floating point", "number"),
+];
+
+/// A message of serde for people.
+fn translated(message: &str) -> String {
+    let mut text = message.replace('`', "'");
+    for (theirs, ours) in WORDS {
+        text = text.replace(theirs, ours);
+    }
+    // "expected struct Container" names a type of this program.
+    match text.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected an object"),
         None => text,
     }
 }
@@ -129,14 +155,14 @@ fn bare(error: &serde_json::Error) -> String {
 /// "unknown field `zoen`, expected one of `zone`, …" in our words, with the nearest name.
 fn suggestion(message: &str) -> String {
     let Some(rest) = message.strip_prefix("unknown field `") else {
-        return message.replace('`', "'");
+        return translated(message);
     };
     let mut quoted = rest.split('`').step_by(2);
     let unknown = quoted.next().unwrap_or_default();
     let nearest = quoted
         .map(|known| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &known.to_lowercase()), known))
         .min()
-        .filter(|(distance, known)| *distance <= 3.min(known.len() / 2 + 1));
+        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1));
     match nearest {
         Some((_, known)) => format!("is not known (did you mean '{known}'?)"),
         None => "is not known".to_owned(),
