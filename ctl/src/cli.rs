@@ -45,12 +45,30 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Build a container, record it and start it
     Create(Create),
+    /// Build containers anew and switch to the result; what fails is taken back
+    Update(Update),
+    /// Show what an update would change and do
+    Plan(Plan),
+    /// Go back to an earlier generation
+    Rollback(Rollback),
     /// Stop containers and forget them; their state stays
     Remove(Remove),
     /// List containers
     List(List),
     /// Show all that is known of a container
     Show(Show),
+    /// Show how a container is, and whether a restart is due
+    Status(Status),
+    /// List the generations of a container
+    ListGenerations(Show),
+    /// Delete generations, but never the current, the running or a pinned one
+    DeleteGenerations(DeleteGenerations),
+    /// Keep a generation from being deleted
+    Pin(Pin),
+    /// Let a pinned generation be deleted again
+    Unpin(Pin),
+    /// Show what differs between generations: options, files and closure
+    Diff(Diff),
     /// Have a container start with the host
     Enable(Named),
     /// Keep a container from starting with the host
@@ -88,6 +106,172 @@ pub(crate) struct Create {
     /// Further arguments for nix build
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Update {
+    /// Names of the containers
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) names: Vec<String>,
+    /// Every imperative container
+    #[arg(long, conflicts_with_all = ["names", "flake", "profile"])]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) from: From,
+    #[command(flatten)]
+    pub(crate) activation: Activation,
+    /// Show what would be changed and done, as 'plan' does
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --dry-run: exit with 4 if anything would change
+    #[arg(long, requires = "dry_run")]
+    pub(crate) exit_code: bool,
+    /// Accept options that reach further into the host than before
+    #[arg(long)]
+    pub(crate) allow_host_changes: bool,
+    /// Further arguments for nix build, recorded from then on
+    #[arg(last = true, value_name = "NIX-ARGS")]
+    pub(crate) nix_args: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// Names of the containers
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) names: Vec<String>,
+    /// Every imperative container
+    #[arg(long, conflicts_with_all = ["names", "flake", "profile"])]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) from: From,
+    /// How the update would take effect
+    #[arg(long, value_name = "STRATEGY")]
+    pub(crate) strategy: Option<Strategy>,
+    /// Exit with 4 if anything would change
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Further arguments for nix build
+    #[arg(last = true, value_name = "NIX-ARGS")]
+    pub(crate) nix_args: Vec<String>,
+}
+
+/// Where the new system comes from; the recorded source if nothing is said.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct From {
+    /// Flake to build from, recorded from then on
+    #[arg(long, value_name = "REF[#ATTR]", conflicts_with = "profile")]
+    pub(crate) flake: Option<String>,
+    /// Use what was built before: a store path or a Nix profile
+    #[arg(long, value_name = "PATH")]
+    pub(crate) profile: Option<PathBuf>,
+    /// Nix system to build for
+    #[arg(long, value_name = "SYSTEM")]
+    pub(crate) system: Option<String>,
+}
+
+/// How a new generation takes effect, and what it must show.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Activation {
+    /// How it takes effect; the container's own strategy if nothing is said
+    #[arg(long, value_name = "STRATEGY")]
+    pub(crate) strategy: Option<Strategy>,
+    /// State the container must reach
+    #[arg(long, value_name = "STATE", default_value = "degraded")]
+    pub(crate) expect: Expect,
+    /// Command that must succeed inside, tried until the timeout
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) check: Option<String>,
+    /// How long it may take, such as 90s; the container's start timeout if nothing is said
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    /// Leave a failed generation running, for study
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// How a generation takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Strategy {
+    /// At the next start
+    None,
+    /// By switch-to-configuration inside, or the container's reload script
+    Reload,
+    /// By a restart
+    Restart,
+    /// By a reload where that is enough, else by a restart
+    Dynamic,
+}
+
+/// What a container must show after an activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Expect {
+    /// The system inside is running, no unit failed
+    Running,
+    /// The system inside has settled, and no unit failed that had not failed before
+    Degraded,
+    /// The container is active
+    Active,
+    /// Nothing
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// Name of the container
+    pub(crate) name: String,
+    /// Number of the generation; the one before the current if left out
+    #[arg(long, value_name = "N")]
+    pub(crate) to: Option<u64>,
+    #[command(flatten)]
+    pub(crate) activation: Activation,
+    /// Show what would be changed and done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Accept options that reach further into the host than before
+    #[arg(long)]
+    pub(crate) allow_host_changes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Name of the container
+    pub(crate) name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteGenerations {
+    /// Name of the container
+    pub(crate) name: String,
+    /// Numbers, '+K' for all but the newest K, '30d' for all older than that, or 'old'
+    #[arg(required = true, value_name = "GENERATIONS")]
+    pub(crate) generations: Vec<String>,
+    /// Show what would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pin {
+    /// Name of the container
+    pub(crate) name: String,
+    /// Number of the generation
+    #[arg(value_name = "N")]
+    pub(crate) generation: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// Name of the container
+    pub(crate) name: String,
+    /// Generation to compare; the one before the current if left out
+    #[arg(value_name = "N")]
+    pub(crate) from: Option<u64>,
+    /// Generation to compare it with; the current if left out
+    #[arg(value_name = "M")]
+    pub(crate) to: Option<u64>,
 }
 
 #[derive(Debug, Args)]

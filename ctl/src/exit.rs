@@ -6,6 +6,12 @@ pub(crate) enum Failed {
     /// Wrong arguments, or no such container.
     #[error("{0}")]
     Usage(String),
+    /// There is no generation to go back to.
+    #[error("{0}")]
+    NothingToRollBack(String),
+    /// With `--exit-code`: something would change. Everything was said already.
+    #[error("")]
+    WouldChange,
     /// Not done, and nothing changed: a name is taken, rights are missing, a check says no.
     #[error("{0}")]
     Refused(String),
@@ -21,6 +27,8 @@ pub(crate) enum Failed {
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(|cause| cause.downcast_ref::<Failed>()).map_or(1, |failed| match failed {
         Failed::Usage(_) => 2,
+        Failed::NothingToRollBack(_) => 3,
+        Failed::WouldChange => 4,
         Failed::Refused(_) => 10,
         Failed::Program(_) => 11,
         Failed::Silent => 1,

@@ -12,6 +12,7 @@ mod enable;
 mod exit;
 mod flake;
 mod forget;
+mod generations;
 mod host;
 mod inspect;
 mod interrupt;
@@ -78,5 +79,6 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Disable(arguments) => enable::disable(&context, arguments),
         Command::Autostart(arguments) => autostart::autostart(&context, arguments),
         Command::Setup(arguments) => setup::run(&context, arguments),
+        _ => anyhow::bail!("under way"),
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn read(context: &Context, path: &StorePath, name: &MachineName) -> R
 }
 
 /// The system: the store path that `init` leads to, or the profile itself where `init` is its own.
-fn toplevel(context: &Context, path: &StorePath) -> Result<StorePath> {
+pub(crate) fn toplevel(context: &Context, path: &StorePath) -> Result<StorePath> {
     let init = context.path(path.as_str()).join("init");
     let no_system = |why: String| {
         Failed::Refused(format!("{path}: is no NixOS system for a container: {why}, nothing was changed"))

@@ -88,7 +88,7 @@ fn remedy(container: &Container) -> Vec<String> {
 }
 
 fn source_lines(source: &Source) -> Vec<String> {
-    let Source { flake, config, profile, system, nixpkgs, nix_args } = source;
+    let Source { flake, locked, config, profile, system, nixpkgs, nix_args } = source;
     let mut lines = Vec::new();
     let mut line = |label: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -96,6 +96,7 @@ fn source_lines(source: &Source) -> Vec<String> {
         }
     };
     line("flake", flake.as_ref().map(ToString::to_string));
+    line("locked", locked.as_ref().map(ToString::to_string));
     line("config", config.as_ref().map(ToString::to_string));
     line("profile", profile.as_ref().map(ToString::to_string));
     line("for", system.as_ref().map(ToString::to_string));

@@ -8,6 +8,7 @@
 //! 4. Whatever validates renders to text that systemd's own parsers take without a complaint.
 //! 5. `parse(render(x)) == x`, and parse accepts and rejects what systemd's conf-parser does.
 
+pub mod change;
 pub mod conflict;
 pub mod copies;
 pub mod intent;

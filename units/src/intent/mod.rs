@@ -109,6 +109,9 @@ pub struct Source {
     /// A flake reference with the attribute, `github:me/infra#web`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flake: Option<Text>,
+    /// What the flake reference stood for when it was built: the same with its revision or hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<Text>,
     /// A NixOS configuration file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<AbsolutePath>,
