@@ -114,7 +114,7 @@ fn every_intent_is_visible() {
         let root = case.root();
         let outcome = root.generate();
         let mut known = BTreeSet::new();
-        for name in intent_names(&root.intents())? {
+        for name in intent_names(&root.path())? {
             match name.parse::<MachineName>() {
                 Ok(name) => {
                     known.insert(name);
@@ -140,22 +140,31 @@ fn every_intent_is_visible() {
     });
 }
 
-/// The names of what claims to be an intent below `directory`.
-fn intent_names(directory: &Path) -> Result<BTreeSet<String>, String> {
+/// The names of what claims to be an intent in a root.
+fn intent_names(root: &Path) -> Result<BTreeSet<String>, String> {
+    let own = root.join("etc/nixos-nspawn");
+    let declarative = own.join("declarative.d");
+    // NixOS may make the one folder a link into the store; no other link is followed.
+    let declarative = match fs::read_link(&declarative) {
+        Ok(target) if target.starts_with("/nix/store") => {
+            root.join(target.strip_prefix("/").expect("absolute"))
+        }
+        _ => declarative,
+    };
     let mut names = BTreeSet::new();
-    for (directory, declarative) in [(directory.to_owned(), false), (directory.join("declarative.d"), true)] {
-        // Of a link only NixOS' own kind is followed, and that is a matter of the snapshots.
-        let real = fs::symlink_metadata(&directory).is_ok_and(|meta| meta.is_dir());
-        for entry in real.then(|| fs::read_dir(&directory)).into_iter().flatten().flatten() {
+    for directory in [&own, &declarative] {
+        let real = |directory: &Path| fs::symlink_metadata(directory).is_ok_and(|meta| meta.is_dir());
+        if !real(&own) || !real(directory) {
+            continue;
+        }
+        for entry in fs::read_dir(directory).map_err(|e| e.to_string())? {
             let name = entry.map_err(|e| e.to_string())?.file_name();
             // A name that is not UTF-8 is no machine name either.
             let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
-            if !name.starts_with('.') && (declarative || name != "host") && !name.contains(char::is_control) {
+            let reserved = name.starts_with('.') || directory == &own && name == "host";
+            if !reserved && !name.contains(char::is_control) {
                 names.insert(name.to_owned());
             }
-        }
-        if !real {
-            break;
         }
     }
     Ok(names)
