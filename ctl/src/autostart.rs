@@ -176,8 +176,11 @@ fn start(context: &Context, overview: &Overview, reports: &mut [Report]) -> Resu
             let unit = unit_name(&report.name);
             let result = if state.result.is_empty() { "unknown" } else { &state.result };
             report.outcome = Outcome::Failed;
-            report.reason =
-                Some(format!("{}, result '{result}'; 'journalctl -u {unit}' tells why", state.active));
+            report.reason = Some(match state.active.as_str() {
+                "active" => format!("runs without its settings: stop it with 'systemctl stop {unit}'"),
+                "failed" => format!("result '{result}'; 'journalctl -u {unit}' tells why"),
+                other => format!("is {other}, result '{result}'; 'journalctl -u {unit}' tells why"),
+            });
         }
     }
     Ok(())

@@ -331,9 +331,7 @@ fn show_journal(context: &Context, name: &MachineName, since: &str) {
     let lines = systemd::journal(context, name, since, 20);
     if !lines.is_empty() {
         output::tell(&format!("the last lines of the journal of container '{name}':"));
-        for line in lines {
-            output::tell(&format!("  {line}"));
-        }
+        output::tell_more(&lines);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::cli::Named;
 use crate::context::{Context, imperative, machine_name};
 use crate::exit::Failed;
 use crate::forget::{enabled_links, intent_path, repair};
-use crate::inspect::{masked, system_path};
+use crate::inspect::{generator_fault, masked, system_path};
 use crate::list::tidy;
 use crate::lock::Lock;
 use crate::output::{print, tell};
@@ -86,7 +86,11 @@ fn change(context: &Context, name: &MachineName, wanted: bool) -> Result<String>
         if context.live() {
             let _ = systemd::daemon_reload(context);
         }
-        return Err(error.context(format!("the old setting of container '{name}' was put back")));
+        let why = generator_fault()
+            .filter(|_| context.live())
+            .map(|fault| format!("{fault}; "))
+            .unwrap_or_default();
+        return Err(error.context(format!("{why}the old setting of container '{name}' was put back")));
     }
     for (link, _) in &removed {
         tell(&format!("removed {}, which 'systemctl enable' made", system_path(context, link)));
@@ -111,7 +115,12 @@ fn write(context: &Context, name: &MachineName, bytes: &[u8]) -> Result<()> {
 fn take_effect(context: &Context, name: &MachineName, intent: &Intent, wanted: bool) -> Result<()> {
     let plan = plan_one(name, Kind::Imperative, &format!("{DIRECTORY}/{name}.json"), intent);
     let hash = plan.containers.first().and_then(|planned| planned.hash.as_deref());
-    systemd::reload_to(context, name, hash)?;
+    if masked(context, name) {
+        // Nothing is loaded of a masked unit, so PID 1 has no plan to show (systemd.unit(5)).
+        systemd::daemon_reload(context)?;
+    } else {
+        systemd::reload_to(context, name, hash)?;
+    }
     // The hash leaves autostart out: a change of it is no reason to restart.
     let link = Path::new("/").join(GENERATOR_DIRECTORY).join("machines.target.wants").join(unit_name(name));
     if link.symlink_metadata().is_ok() != wanted {

@@ -68,6 +68,8 @@ pub(crate) struct Container {
     pub(crate) unfinished: Option<Unfinished>,
     /// Whether PID 1 has something else loaded than is planned.
     pub(crate) reload_needed: bool,
+    /// Whether `systemctl daemon-reload` would change that: not without a generator.
+    pub(crate) reload_helps: bool,
     /// Whether it runs with other settings than are planned.
     pub(crate) restart_needed: bool,
     /// Links made by `systemctl enable`, on which ours have no influence.
@@ -101,6 +103,7 @@ impl Container {
             unreadable: false,
             unfinished: None,
             reload_needed: false,
+            reload_helps: true,
             restart_needed: false,
             enabled_links: Vec::new(),
             masked: false,
@@ -119,30 +122,44 @@ impl Overview {
     pub(crate) fn gather(context: &Context) -> Result<Self> {
         let loaded = context.load();
         let plan = plan(&loaded);
-        let mut containers = planned(&plan, &loaded);
-        for trace in traces(context) {
-            let (name, unfinished) = trace;
-            let container = containers
+        let faults = loaded.errors.iter().filter(|error| error.name.is_none()).map(|error| Fault {
+            kind: error.kind,
+            text: error.to_string(),
+            hides: [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&error.path.as_str()),
+        });
+        let mut overview = Self {
+            faults: faults.collect(),
+            containers: planned(&plan, &loaded),
+            plan,
+            unknown_states: None,
+            generator_fault: None,
+        };
+        overview.add_traces(context);
+        overview.add_what_lies_about(context, &loaded);
+        overview.add_states(context)?;
+        Ok(overview)
+    }
+
+    fn add_traces(&mut self, context: &Context) {
+        let all_seen = !self.faults.iter().any(|fault| fault.hides);
+        for (name, unfinished) in traces(context) {
+            let known = self.containers.contains_key(&name);
+            // What runs and is not in a folder that cannot be read may well be recorded there.
+            if unfinished.is_none() && (known || !all_seen) {
+                continue;
+            }
+            let container = self
+                .containers
                 .entry(name.clone())
                 .or_insert_with(|| Container::new(name.clone(), Kind::Imperative));
             container.unfinished = unfinished;
-            if container.intent_file.is_none() && unfinished.is_none() {
+            if unfinished.is_none() {
                 container.warnings.push(format!(
                     "still runs, but has no file in {DIRECTORY} any more; 'systemctl stop {}' ends it",
                     unit_name(&name)
                 ));
             }
         }
-        let faults = loaded.errors.iter().filter(|error| error.name.is_none()).map(|error| Fault {
-            kind: error.kind,
-            text: error.to_string(),
-            hides: [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&error.path.as_str()),
-        });
-        let mut overview =
-            Self { faults: faults.collect(), containers, plan, unknown_states: None, generator_fault: None };
-        overview.add_what_lies_about(context, &loaded);
-        overview.add_states(context)?;
-        Ok(overview)
     }
 
     fn add_what_lies_about(&mut self, context: &Context, loaded: &Loaded) {
@@ -190,8 +207,10 @@ impl Overview {
             let loaded = state.plan.as_deref();
             container.reload_needed = container.intent_file.is_some()
                 && (loaded != container.hash.as_deref() || state.need_reload)
-                && !container.unreadable;
-            unloaded |= container.hash.is_some() && loaded.is_none();
+                && !container.unreadable
+                // A masked unit has nothing loaded at all (systemd.unit(5)).
+                && !container.masked;
+            unloaded |= container.hash.is_some() && loaded.is_none() && !container.masked;
             if !state.stopped() && container.hash.is_some() {
                 let used = copies::marked(&copies::copy_path(&context.root, name)).ok().flatten();
                 container.restart_needed = used.is_some() && used != container.hash;
@@ -200,6 +219,8 @@ impl Overview {
         }
         if unloaded {
             self.generator_fault = generator_fault();
+            let helps = self.generator_fault.is_none();
+            self.containers.values_mut().for_each(|container| container.reload_helps = helps);
         }
         Ok(())
     }
@@ -277,7 +298,7 @@ fn exists(path: &Path) -> bool {
 }
 
 /// Why the generator does not run (`systemd.generator(7)`: a link to /dev/null or an empty file masks it).
-fn generator_fault() -> Option<String> {
+pub(crate) fn generator_fault() -> Option<String> {
     let Some(path) = generator_file() else {
         return Some(format!(
             "{GENERATOR} is not installed, so no container starts; run 'nixos-nspawn setup'"

@@ -50,9 +50,10 @@ impl<'a> Nix<'a> {
         }
     }
 
-    fn call(&self) -> Program {
+    fn call(&self, command: &str) -> Program {
         // Flakes may be off; these features do no harm where they are on.
-        self.context.program(&self.program).args(["--extra-experimental-features", "nix-command flakes"])
+        let features = ["--extra-experimental-features", "nix-command flakes"];
+        self.context.program(&self.program).arg(command).args(features)
     }
 
     /// The names below an attribute set of a flake.
@@ -63,8 +64,8 @@ impl<'a> Nix<'a> {
         arguments: &[String],
     ) -> Result<Vec<String>> {
         let answer = self
-            .call()
-            .args(["eval", "--json", "--apply", "builtins.attrNames"])
+            .call("eval")
+            .args(["--json", "--apply", "builtins.attrNames"])
             .arg(format!("{reference}#{set}"))
             .args(arguments)
             .output_with_messages()?;
@@ -84,8 +85,8 @@ impl<'a> Nix<'a> {
             None => vec![OsStr::new("--no-link")],
         };
         let answer = self
-            .call()
-            .args(["build", "--print-out-paths"])
+            .call("build")
+            .arg("--print-out-paths")
             .args(keep)
             .arg(installable)
             .args(arguments)

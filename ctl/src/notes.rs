@@ -57,7 +57,8 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
     if container.reload_needed {
         let loaded = container.state.as_ref().and_then(|state| state.plan.as_ref());
         let what = if loaded.is_some() { "an older plan" } else { "no plan" };
-        let long = format!("systemd has {what} of it loaded; run 'systemctl daemon-reload'");
+        let remedy = if container.reload_helps { "; run 'systemctl daemon-reload'" } else { "" };
+        let long = format!("systemd has {what} of it loaded{remedy}");
         note("not loaded", Tone::Doubtful, long);
     }
     if container.restart_needed {

@@ -25,6 +25,14 @@ pub(crate) fn tell(message: &str) {
     let _ = writeln!(io::stderr(), "nixos-nspawn: {message}");
 }
 
+/// Lines that belong to a message, indented.
+pub(crate) fn tell_more(lines: &[String]) {
+    let mut out = io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(out, "  {line}");
+    }
+}
+
 /// How a piece of text is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {

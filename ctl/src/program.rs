@@ -94,14 +94,11 @@ fn checked(status: ExitStatus, words: &[String], stderr: &str) -> Result<()> {
     };
     let said: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let said = if said.is_empty() { String::new() } else { format!(": {}", said.join(" | ")) };
-    // The words up to the first option tell which call it was; -v shows all of them.
-    let call: Vec<&str> = words
-        .iter()
-        .map(String::as_str)
-        .take(1)
-        .chain(words.iter().skip(1).map(String::as_str).filter(|w| !w.starts_with('-')).take(2))
-        .collect();
-    Err(Failed::Program(format!("{}: {how}{said}", call.join(" "))).into())
+    // Name and command tell which call it was; -v shows all of its words.
+    let name = words[0].rsplit('/').next().unwrap_or_default();
+    let command = words.get(1).filter(|word| !word.starts_with('-')).map(|word| format!(" {word}"));
+    let call = format!("{name}{}", command.unwrap_or_default());
+    Err(Failed::Program(format!("{call}: {how}{said}")).into())
 }
 
 /// The words as a shell would take them.

@@ -62,6 +62,7 @@ pub(crate) fn delete(context: &Context, name: &MachineName) -> Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         Err(error) => return Err(error).with_context(|| machines.display().to_string()),
     };
+    let journals = journal_ids(&parent, name);
     let failed = |what: String| move || format!("{what}: cannot be deleted");
     // What an earlier attempt left comes first, or the rename would fail.
     remove_tree(&parent, OsStr::new(&doomed))
@@ -77,7 +78,7 @@ pub(crate) fn delete(context: &Context, name: &MachineName) -> Result<()> {
         Err(error) => return Err(error).with_context(failed(path.display().to_string())),
     }
     remove_tree(&parent, OsStr::new(&doomed)).with_context(failed(path.display().to_string()))?;
-    remove_journal_links(context, &path);
+    remove_journal_links(context, &journals);
     let _ = unlinkat(&parent, format!(".#{name}.lck"), AtFlags::empty());
     Ok(())
 }
@@ -253,12 +254,23 @@ fn clear_own_flags(file: impl AsFd) {
     }
 }
 
-/// `LinkJournal=guest` leaves links in the host's journal directory that lead into the root.
-fn remove_journal_links(context: &Context, root: &Path) {
-    let Ok(entries) = fs::read_dir(context.path("/var/log/journal")) else { return };
-    for entry in entries.flatten() {
-        if fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(root)) {
-            let _ = fs::remove_file(entry.path());
+/// The ids under which a container keeps journals: the names of its journal directories.
+fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let journal = openat2(machines, format!("{name}/var/log/journal"), flags, Mode::empty(), resolve);
+    let Ok(entries) = journal.and_then(Dir::read_from) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+    names.filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).collect()
+}
+
+/// `LinkJournal=guest` leaves links of these names in the host's journal directory. They lead into the root, on systemd
+/// 262 by a path that is gone before the container runs (/tmp/nspawn-root-…), so the name decides.
+fn remove_journal_links(context: &Context, ids: &[String]) {
+    for id in ids {
+        let link = context.path("/var/log/journal").join(id);
+        if fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_symlink()) {
+            let _ = fs::remove_file(&link);
         }
     }
 }

@@ -157,10 +157,32 @@ impl Root {
 
     /// The generator's command line.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&bins().generator);
+        let mut command = self.generator();
         command.arg("--root").arg(self.path()).args(self.outputs());
-        command.env_clear().current_dir("/");
         command
+    }
+
+    /// The generator without arguments.
+    pub fn generator(&self) -> Command {
+        self.outputs();
+        Command::new(&bins().generator)
+    }
+
+    /// Runs the generator with this root as the root of the system.
+    pub fn generate_as_on_a_host(&self) -> Outcome {
+        let root = self.path();
+        for directory in ["proc", "run/systemd"] {
+            fs::create_dir_all(root.join(directory)).expect("new");
+        }
+        fs::copy(&bins().generator, root.join("program")).expect("the generator is copied");
+        // What is written there stands where the harness looks for it.
+        self.outputs();
+        // The kernel's word on where an open file is comes from /proc.
+        let script = "mount --bind /proc \"$0/proc\" && mount --bind \"$1\" \"$0/run/systemd\" && exec chroot \"$0\" \
+            /program /run/systemd/generator /run/systemd/generator.early /run/systemd/generator.late";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-ec", script]).arg(&root).arg(self.temporary.path().join("out"));
+        self.run(command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
     }
 
     /// Runs a command that ends with the generator's, bounded.

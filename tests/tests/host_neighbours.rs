@@ -33,7 +33,7 @@ fn broken_intents_are_visible_and_harm_nobody(host: &Host) {
         assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
         for (name, words) in [
             ("unknown", vec!["unknown.json", "bindMount", ":2"]),
-            ("cut", vec!["cut.json", "line"]),
+            ("cut", vec!["cut.json:", "JSON"]),
             ("open", vec!["open.json", "writable"]),
             ("link", vec!["link.json", "link"]),
             ("fifo", vec!["fifo.json", "regular file"]),
@@ -106,10 +106,6 @@ fn masked_generator(host: &Host) {
     assert_eq!(host.property("web", "DropInPaths"), "");
     assert!(!host.sh("ls -R /run/systemd/generator").contains("nspawn"));
     host.ok(&["systemctl", "stop", &unit("web")]);
-
-    // Every later command clears away the copy that nobody took away when the container stopped.
-    host.ctl(&["list"]);
-    assert!(!host.sh("ls /run/systemd/nspawn").contains("web.nspawn"));
     assert_eq!(host.reboot(), "running");
     assert_eq!(host.state("web"), "inactive");
 

@@ -3,7 +3,7 @@
 //! In: a suite. Out: a running host into which commands are sent, which can be rebooted with all it holds, and of which
 //! nothing is left when it is dropped. Several run side by side, each with its own network, /etc, /var and /nix; /usr
 //! is the suite's tree itself, mounted read-only. Nothing here ever writes to the machine outside `target/hosts` and
-//! the control groups.
+//! the control groups, but for one kernel limit that is raised where it is too low.
 
 mod bins;
 mod cgroup;

@@ -144,3 +144,15 @@ fn check_machine() {
         missing.join(" ")
     );
 }
+
+/// systemd, D-Bus and networkd hold a handful of inotify instances in each host and each container, all on the account of
+/// this machine's root, whose default of 128 ends at some twenty containers ("Too many open files").
+fn raise_inotify_limit() {
+    const ENOUGH: u32 = 1024;
+    let path = "/proc/sys/fs/inotify/max_user_instances";
+    let now: u32 = fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(ENOUGH);
+    if now < ENOUGH {
+        eprintln!("{path}: raised from {now} to {ENOUGH} until this machine restarts");
+        fs::write(path, ENOUGH.to_string()).unwrap_or_else(|e| panic!("{path}: cannot be raised: {e}"));
+    }
+}

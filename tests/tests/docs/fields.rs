@@ -1,0 +1,194 @@
+//! nixos-nspawn.json(5) against the types of an intent, nixos-nspawn.conf(5) against the settings that are read, and
+//! the examples in both through the code that reads them.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use nixos_nspawn_units::intent::parse;
+use nixos_nspawn_units::store::Host;
+use serde_json::Value;
+
+use crate::mdoc::Page;
+use crate::{ctl, page, said, text};
+
+/// The fields of a schema, as `container.forwardPorts.hostPort`. Free-form objects have none.
+fn schema_fields(root: &Value, schema: &Value, prefix: &str, fields: &mut BTreeSet<String>) {
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+        let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        schema_fields(root, target.unwrap_or_else(|| panic!("no {reference}")), prefix, fields);
+    }
+    for one in ["anyOf", "oneOf", "allOf"].iter().filter_map(|key| schema.get(*key)?.as_array()).flatten() {
+        schema_fields(root, one, prefix, fields);
+    }
+    if let Some(items) = schema.get("items") {
+        schema_fields(root, items, prefix, fields);
+    }
+    for (name, of) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let field = format!("{prefix}{name}");
+        schema_fields(root, of, &format!("{field}."), fields);
+        fields.insert(field);
+    }
+}
+
+/// The fields that the page explains.
+fn page_fields(page: &Page) -> BTreeSet<String> {
+    let mut fields = BTreeSet::new();
+    for item in page.items() {
+        let prefix = match item.section.as_str() {
+            "FIELDS" => "",
+            "FIELDS OF CONTAINER" => "container.",
+            _ => continue,
+        };
+        let names: Vec<&str> = item
+            .heads
+            .iter()
+            .map(|head| head.strip_prefix("Cm ").unwrap_or_else(|| panic!("no field: {head}")))
+            .collect();
+        assert!(fields.insert(format!("{prefix}{}", names.join("."))), "explained twice: {names:?}");
+    }
+    fields
+}
+
+#[test]
+fn json_page_has_the_fields() {
+    let schema = nixos_nspawn_units::schema();
+    let mut fields = BTreeSet::new();
+    schema_fields(&schema, &schema, "", &mut fields);
+    assert!(fields.len() > 30, "found only {fields:?}");
+    let explained = page_fields(&page("nixos-nspawn.json.5"));
+    let missing: Vec<_> = fields.difference(&explained).collect();
+    let unknown: Vec<_> = explained.difference(&fields).collect();
+    assert!(missing.is_empty() && unknown.is_empty(), "not in the page: {missing:?}; not known: {unknown:?}");
+}
+
+#[test]
+fn json_page_says_what_is_required() {
+    let page = page("nixos-nspawn.json.5");
+    let required = |field: &str| {
+        let heading = format!(".It Cm {field}");
+        let lines = page.section("FIELDS");
+        let mut lines = lines.iter().skip_while(|line| **line != heading);
+        lines.nth(1).is_some_and(|line| line.contains("required"))
+    };
+    let schema = nixos_nspawn_units::schema();
+    let properties = schema["properties"].as_object().expect("fields");
+    let needed: Vec<&str> =
+        schema["required"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    for field in properties.keys() {
+        assert_eq!(required(field), needed.contains(&field.as_str()), "{field}");
+    }
+}
+
+#[test]
+fn json_page_has_the_examples() {
+    let name = "web".parse().expect("a name");
+    let mut quoted = Vec::new();
+    for display in page("nixos-nspawn.json.5").displays() {
+        if display.comment == "host.json" {
+            serde_json::from_str::<Host>(&display.text).unwrap_or_else(|error| panic!("host.json: {error}"));
+            continue;
+        }
+        assert_eq!(display.text, text(&display.comment), "the page quotes {} otherwise", display.comment);
+        parse(display.text.as_bytes(), &name).unwrap_or_else(|fault| panic!("{}: {fault}", display.comment));
+        quoted.push(display.comment);
+    }
+    let mut files: Vec<String> = fs::read_dir(crate::path("examples/intent"))
+        .expect("examples")
+        .map(|entry| format!("examples/intent/{}", entry.expect("an entry").file_name().to_string_lossy()))
+        .collect();
+    files.sort();
+    quoted.sort();
+    assert_eq!(quoted, files, "examples that the page quotes, and those there are");
+}
+
+#[test]
+fn json_page_has_the_refused_settings() {
+    let page = page("nixos-nspawn.json.5");
+    let lines = page.section("FIELDS OF CONTAINER");
+    let lines = lines.iter().skip_while(|line| !line.contains("refused settings")).skip(1);
+    let lines = lines.map_while(|line| line.strip_prefix(".Ql "));
+    let told: Vec<&str> = lines.filter_map(|line| line.split('=').next()).collect();
+    let source = text("units/src/intent/free.rs");
+    let (_, list) = source.split_once("const REFUSED_SERVICE").expect("the list");
+    let list = list.split("];").next().expect("its end");
+    let refused: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert_eq!(told, refused);
+    for setting in told {
+        let json = format!(
+            r#"{{"version": 1, "toplevel": "/nix/store/{}-x", "container": {{"serviceConfig": {{"{setting}": "1"}}}}}}"#,
+            "0".repeat(32)
+        );
+        assert!(parse(json.as_bytes(), &"web".parse().expect("a name")).is_err(), "{setting}= is taken");
+    }
+}
+
+/// The keys that a list of the page's JSON section explains: `.It Cm state , sub_state`.
+fn json_keys(page: &Page) -> BTreeSet<String> {
+    let items = page.items();
+    let heads = items.iter().filter(|item| item.section == "JSON OUTPUT").map(|item| item.head());
+    let keys = heads.flat_map(|head| head.strip_prefix("Cm ").expect("keys").split(" , ").map(str::to_owned));
+    keys.collect()
+}
+
+#[test]
+fn ctl_page_has_the_json_keys() {
+    let root = tempfile::tempdir().expect("a directory");
+    let folder = root.path().join("etc/nixos-nspawn");
+    fs::create_dir_all(&folder).expect("a directory");
+    fs::copy(crate::path("examples/intent/web.json"), folder.join("web.json")).expect("copied");
+    let root = root.path().to_str().expect("UTF-8");
+    let keys = |words: &[&str]| -> BTreeSet<String> {
+        let output = ctl(&[&["--root", root], words].concat());
+        let json: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}\n{}", said(&output)));
+        let object = json.get(0).unwrap_or(&json).as_object().expect("an object");
+        object.keys().cloned().collect()
+    };
+    let (list, show) = (keys(&["list", "--json"]), keys(&["show", "web", "--json"]));
+    assert!(list.is_subset(&show), "list has what show has not");
+    assert_eq!(json_keys(&page("nixos-nspawn-ctl.8")), show);
+}
+
+/// `[Nix] Command` as the code matches it: `("Nix", "Command") =>`.
+fn config_settings() -> BTreeSet<String> {
+    let source = text("ctl/src/config.rs");
+    let mut settings = BTreeSet::new();
+    for line in source.lines().filter(|line| line.contains("=>")) {
+        let parts: Vec<&str> = line.trim_start().split('"').collect();
+        let ["(", section, ", ", setting, rest, ..] = parts[..] else { continue };
+        if rest.starts_with(')') {
+            settings.insert(format!("[{section}] {setting}="));
+        }
+    }
+    assert!(settings.len() > 3, "found only {settings:?} in ctl/src/config.rs");
+    settings
+}
+
+#[test]
+fn conf_page_has_the_settings() {
+    let items = page("nixos-nspawn.conf.5").items();
+    let told = items.iter().filter(|item| item.section == "SETTINGS");
+    let told: BTreeSet<String> = told
+        .map(|item| format!("{} {}", item.subsection, item.head().strip_prefix("Cm ").expect("a setting")))
+        .collect();
+    assert_eq!(told, config_settings());
+}
+
+#[test]
+fn conf_examples_are_read() {
+    let displays = page("nixos-nspawn.conf.5").displays();
+    assert!(!displays.is_empty(), "no example");
+    for display in displays {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir(root.path().join("etc")).expect("a directory");
+        let file = root.path().join("etc/nixos-nspawn.conf");
+        let list = ["--root", root.path().to_str().expect("UTF-8"), "list"];
+        fs::write(&file, &display.text).expect("written");
+        let output = ctl(&list);
+        assert!(output.status.success(), "{}\n{}", display.text, said(&output));
+        // The same file with one setting more is refused: so it was read.
+        fs::write(&file, display.text + "Nonsense=1\n").expect("written");
+        let output = ctl(&list);
+        assert!(!output.status.success() && said(&output).contains("Nonsense"), "{}", said(&output));
+    }
+}

@@ -1,0 +1,131 @@
+//! What the generator does besides giving the right output: every system call on every golden case, as strace sees
+//! them. It reads /etc/nixos-nspawn and nothing else, writes its output folder and nothing else, and neither runs nor
+//! talks to anybody. Links below declarative.d are the exception: the kernel follows them, into /nix/store.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nixos_nspawn_tests::golden::{Root, for_each_case};
+
+#[test]
+fn only_intent_is_read_and_only_units_are_written() {
+    for_each_case(|case| {
+        let root = case.root();
+        let calls = traced(&root)?;
+        if !calls.iter().any(|call| call.contains("etc/nixos-nspawn")) {
+            return Err(format!("the trace shows nothing of the intent: {calls:?}"));
+        }
+        let bad: Vec<&String> = calls.iter().filter(|call| !allowed(&root, call)).collect();
+        if bad.is_empty() { Ok(()) } else { Err(format!("{bad:#?}")) }
+    });
+}
+
+/// The system calls that name files, make processes or use the network, one a line.
+fn traced(root: &Root) -> Result<Vec<String>, String> {
+    let log = root.path().with_extension("trace");
+    let generator = root.command();
+    let mut strace = Command::new("strace");
+    // -yy shows what is behind a descriptor; what starts the program itself is of no interest.
+    strace.args(["-f", "-yy", "-s", "8192", "-e", "trace=%file,%network,%process,%desc"]);
+    strace
+        .arg("-e")
+        .arg("signal=all")
+        .arg("-o")
+        .arg(&log)
+        .arg(generator.get_program())
+        .args(generator.get_args());
+    root.run(strace.env("PATH", "/usr/bin:/bin"));
+    let text =
+        fs::read_to_string(&log).map_err(|e| format!("strace of the package strace wrote no log: {e}"))?;
+    Ok(text.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim().to_owned())).collect())
+}
+
+/// Whether a generator may make this call.
+fn allowed(root: &Root, call: &str) -> bool {
+    let Some((name, rest)) = call.split_once('(') else {
+        // The end of the process; a signal would be shown as `--- SIG… ---`.
+        return call.starts_with("+++ exited with ");
+    };
+    let [normal, ..] = root.outputs();
+    let out = |path: &Path| path.starts_with(&normal);
+    // Where declarative.d is a link, the open folder is one in the store.
+    let intent =
+        |path: &Path| path.starts_with(root.intents()) || path.starts_with(root.path().join("nix/store"));
+    // The C library and Rust's runtime ask for the bounds of the stack and for where the program is.
+    let own = |path: &Path| path.starts_with("/proc/self");
+    let paths = paths(rest);
+    match name {
+        "execve" => call.starts_with(&format!("execve({:?}", root.command().get_program())),
+        "exit_group" | "exit" | "close" | "getdents64" | "lseek" | "poll" | "fcntl" | "ioctl" | "mmap" => {
+            true
+        }
+        "open" | "openat" | "openat2"
+            if rest.contains("O_CREAT") || rest.contains("O_WRONLY") || rest.contains("O_RDWR") =>
+        {
+            paths.iter().all(|path| out(path))
+        }
+        "open" | "openat" | "openat2" => paths.iter().all(|path| {
+            let folder = rest.contains("O_DIRECTORY") || rest.contains("O_PATH");
+            let json = path.extension().is_some_and(|extension| extension == "json") && !hidden(path);
+            // A FIFO must not block, a terminal not become ours.
+            let guarded = rest.contains("O_NONBLOCK") && rest.contains("O_CLOEXEC");
+            own(path)
+                || out(path)
+                || path == &root.path() && rest.contains("O_PATH")
+                || intent(path) && guarded && (folder || json)
+        }),
+        "mkdirat" | "renameat" | "renameat2" | "symlinkat" | "unlinkat" | "fchmodat" => {
+            paths.iter().all(|path| out(path))
+        }
+        // What is read out of the link stands behind its path.
+        "readlink" | "readlinkat" => paths.first().is_some_and(|path| own(path) || out(path)),
+        "newfstatat" | "fstatat64" | "statx" | "stat" | "fstat" | "fstat64" => {
+            paths.iter().all(|path| own(path) || out(path) || intent(path) || of_descriptor(rest))
+        }
+        "read" | "pread64" | "readv" => !rest.contains("<socket"),
+        "write" | "writev" => {
+            rest.starts_with("2<")
+                || paths.iter().all(|path| out(path))
+                || descriptor(rest).is_some_and(|path| out(&path))
+        }
+        _ => false,
+    }
+}
+
+fn hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// A call on an open file as such: `fstat(3<…>, …)` or `newfstatat(3<…>, "", …, AT_EMPTY_PATH)`.
+fn of_descriptor(rest: &str) -> bool {
+    rest.starts_with(|c: char| c.is_ascii_digit()) && (!rest.contains('"') || rest.contains(">, \"\","))
+}
+
+/// The file behind the descriptor in front: `3</some/file>, …`.
+fn descriptor(rest: &str) -> Option<PathBuf> {
+    let (_, behind) =
+        rest.split_once('<').filter(|(number, _)| number.bytes().all(|b| b.is_ascii_digit()))?;
+    Some(PathBuf::from(behind.split('>').next()?))
+}
+
+/// The paths in the arguments, each with the folder that the descriptor before it stands for.
+fn paths(rest: &str) -> Vec<PathBuf> {
+    // The result may name a file as well.
+    let arguments = rest.rsplit_once(" = ").map_or(rest, |(arguments, _)| arguments);
+    let mut found = Vec::new();
+    let mut at = PathBuf::new();
+    for argument in arguments.split(", ") {
+        if let Some(path) = descriptor(argument) {
+            at = path;
+        } else if argument.starts_with("AT_FDCWD") {
+            at = PathBuf::from("/");
+        } else if let Some(text) = argument.strip_prefix('"').and_then(|text| text.split('"').next()) {
+            // What a link holds comes before where it is put, and is nothing that is looked at.
+            if text != "../systemd-nspawn@.service" {
+                found.push(at.join(text));
+            }
+        }
+    }
+    found
+}
