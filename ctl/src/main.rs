@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod context;
 mod create;
+mod diff;
 mod elf;
 mod enable;
 mod exit;
@@ -30,7 +31,9 @@ mod setup;
 mod show;
 mod show_text;
 mod state;
+mod status;
 mod systemd;
+mod time;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -79,6 +82,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Disable(arguments) => enable::disable(&context, arguments),
         Command::Autostart(arguments) => autostart::autostart(&context, arguments),
         Command::Setup(arguments) => setup::run(&context, arguments),
+        Command::Status(arguments) => status::run(&context, arguments),
         _ => anyhow::bail!("under way"),
     }
 }

@@ -114,6 +114,33 @@ impl<'a> Nix<'a> {
     }
 }
 
+impl Nix<'_> {
+    /// Deletes generations of a profile; Nix refuses the one that the profile stands at.
+    pub(crate) fn delete_generations(&self, profile: &Path, numbers: &[u64]) -> Result<()> {
+        self.context
+            .program(self.program.with_file_name("nix-env"))
+            .arg("--profile")
+            .arg(profile)
+            .arg("--delete-generations")
+            .args(numbers.iter().map(u64::to_string))
+            .output()
+            .map(|_| ())
+    }
+
+    /// What the packages below two store paths differ in, for people; `None` if it cannot be told.
+    pub(crate) fn diff_closures(&self, old: &StorePath, new: &StorePath) -> Option<String> {
+        let program = self.call("store").arg("diff-closures").args([old.as_str(), new.as_str()]);
+        Some(without_colour(&program.output_if_any()?))
+    }
+}
+
+/// The text without escape sequences: older versions of Nix colour sizes wherever they write to.
+fn without_colour(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
 /// The number of the generation a profile stands at: `system` links to `system-3-link`.
 pub(crate) fn generation(profile: &Path) -> Result<u64> {
     let link = fs::read_link(profile).with_context(|| format!("{}: is no profile", profile.display()))?;

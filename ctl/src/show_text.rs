@@ -118,7 +118,7 @@ fn system_lines(container: &Container, details: &Details) -> Vec<String> {
 }
 
 /// `name = value`, one line for each item of a list.
-fn option_lines(options: &Value) -> Vec<String> {
+pub(crate) fn option_lines(options: &Value) -> Vec<String> {
     fn add(lines: &mut Vec<String>, name: &str, value: &Value) {
         match value {
             Value::Object(fields) if !name.ends_with("NetworkConfig") => {

@@ -1,0 +1,47 @@
+//! Points in time as people and scripts read them. What the system counts goes in; local time without an offset comes
+//! out for people, UTC after RFC 3339 for scripts. The time zone is that of the caller: TZ, else /etc/localtime.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Local time, `2026-11-23 10:00:00`.
+pub(crate) fn local(time: SystemTime) -> String {
+    Timestamp::try_from(time).map(|time| in_zone(time, TimeZone::system())).unwrap_or_default()
+}
+
+/// Local time of a time after RFC 3339; the text itself where it is none.
+pub(crate) fn local_of(text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), |time| in_zone(time, TimeZone::system()))
+}
+
+/// UTC after RFC 3339, `2026-11-23T10:00:00Z`.
+pub(crate) fn utc(time: SystemTime) -> String {
+    Timestamp::try_from(time).map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+}
+
+/// UTC of seconds since 1970, as `systemctl --timestamp=unix` prints them: `@1795428000`.
+pub(crate) fn utc_of_unix(text: &str) -> Option<String> {
+    let seconds: u64 = text.trim().strip_prefix('@')?.parse().ok()?;
+    Some(utc(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)))
+}
+
+fn in_zone(time: Timestamp, zone: TimeZone) -> String {
+    time.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_a_time() {
+        let text = utc_of_unix("@1795428000\n").unwrap();
+        assert_eq!(text, "2026-11-23T10:00:00Z");
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        assert_eq!(in_zone(text.parse().unwrap(), zone), "2026-11-23 12:00:00");
+        assert_eq!(local_of("yesterday"), "yesterday");
+        assert_eq!((utc_of_unix("n/a"), utc_of_unix("")), (None, None));
+    }
+}
