@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use configparser::ini::{Ini, IniDefault};
+use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::value::{AbsolutePath, Text, Timespan};
 
 /// Defaults for what a command line does not say.
@@ -20,6 +21,8 @@ pub(crate) struct Config {
     pub(crate) profile_directory: AbsolutePath,
     /// `[Container] TimeoutStartSec=`: for containers that say nothing.
     pub(crate) timeout_start_sec: Option<Timespan>,
+    /// `[Container] AllowHostChanges=`: whether an update may reach further into the host than before.
+    pub(crate) allow_host_changes: bool,
 }
 
 /// Where profiles are, unless said otherwise; python-nixos-nspawn has them there, too.
@@ -33,6 +36,7 @@ impl Config {
             system: None,
             profile_directory: PROFILES.parse()?,
             timeout_start_sec: None,
+            allow_host_changes: false,
         })
     }
 
@@ -64,6 +68,10 @@ impl Config {
                         };
                     }
                     ("Container", "TimeoutStartSec") => self.timeout_start_sec = checked(&key, given)?,
+                    ("Container", "AllowHostChanges") => {
+                        self.allow_host_changes = parse_boolean(given.unwrap_or("no"))
+                            .ok_or_else(|| anyhow!("{key}: '{value}' is neither yes nor no"))?;
+                    }
                     ("Nix" | "Container", _) => return Err(anyhow!("[{section}] has no setting '{key}'")),
                     ("default", _) => return Err(anyhow!("setting '{key}' stands before any section")),
                     _ => return Err(anyhow!("there is no section [{section}]")),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 
-use crate::exit::Failed;
+use crate::exit::refuse;
 use crate::nix::Nix;
 
 const OUTPUT: &str = "nixosContainers";
@@ -80,7 +80,7 @@ impl Flake {
             "{}: there is neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute}, nothing was changed; {has}",
             self.reference
         );
-        Err(Failed::Program(message).into())
+        refuse(message)
     }
 
     /// Nix, through Git, refuses a repository of another user unless sudo tells whose session it is.

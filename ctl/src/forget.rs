@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 
 use crate::context::Context;
 use crate::lock::Lock;
-use crate::record::{Record, pending};
+use crate::record::{Record, Step, pending};
 use crate::{nix, output, state, systemd};
 
 /// The intent file of an imperative container.
@@ -61,6 +61,21 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
     record.finish(context)
 }
 
+/// Settles what a killed command left of one container: taken back, accepted or finished, as its record says.
+pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
+    match record.step {
+        Step::Updating => crate::switch::settle(context, record),
+        Step::Creating | Step::Removing => {
+            let half = if record.step == Step::Creating { "created" } else { "removed" };
+            output::tell(&format!(
+                "container '{}' was left half {half} by a killed command, taking it away",
+                record.name
+            ));
+            forget(context, record)
+        }
+    }
+}
+
 /// Finishes what killed commands left, unless another command is at it. Needs the rights to do so.
 pub(crate) fn repair(context: &Context) -> Result<()> {
     for record in pending(context) {
@@ -69,15 +84,7 @@ pub(crate) fn repair(context: &Context) -> Result<()> {
         let Some(record) = pending(context).into_iter().find(|other| other.name == record.name) else {
             continue;
         };
-        output::tell(&format!(
-            "container '{}' was left half {} by a killed command, taking it away",
-            record.name,
-            match record.step {
-                crate::record::Step::Creating => "created",
-                crate::record::Step::Removing => "removed",
-            }
-        ));
-        forget(context, &record)?;
+        settle(context, &record)?;
     }
     Ok(())
 }

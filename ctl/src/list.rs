@@ -69,6 +69,7 @@ impl<'a> Summary<'a> {
             intent_file: intent_file.as_deref(),
             unfinished: container.unfinished.map(|unfinished| match unfinished.step {
                 Step::Creating => "creating",
+                Step::Updating => "updating",
                 Step::Removing => "removing",
             }),
             error: container

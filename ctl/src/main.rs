@@ -2,6 +2,7 @@
 //! /etc/nixos-nspawn, and asks systemd for the rest. Arguments go in, an exit code comes out; errors are printed once,
 //! here. It keeps no state anywhere else but in the Nix profile.
 
+mod activate;
 mod autostart;
 mod cli;
 mod config;
@@ -13,9 +14,11 @@ mod enable;
 mod exit;
 mod flake;
 mod forget;
+mod gate;
 mod generations;
 mod host;
 mod inspect;
+mod intent_file;
 mod interrupt;
 mod list;
 mod lock;
@@ -27,13 +30,17 @@ mod profile;
 mod program;
 mod record;
 mod remove;
+mod rollback;
 mod setup;
 mod show;
 mod show_text;
+mod source;
 mod state;
 mod status;
+mod switch;
 mod systemd;
 mod time;
+mod update;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -82,6 +89,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Disable(arguments) => enable::disable(&context, arguments),
         Command::Autostart(arguments) => autostart::autostart(&context, arguments),
         Command::Setup(arguments) => setup::run(&context, arguments),
+        Command::Update(arguments) => update::run(&context, arguments),
+        Command::Plan(arguments) => update::show_plan(&context, arguments),
+        Command::Rollback(arguments) => rollback::run(&context, arguments),
         Command::Status(arguments) => status::run(&context, arguments),
         _ => anyhow::bail!("under way"),
     }

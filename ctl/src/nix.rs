@@ -53,7 +53,7 @@ impl<'a> Nix<'a> {
     fn call(&self, command: &str) -> Program {
         // Flakes may be off; these features do no harm where they are on.
         let features = ["--extra-experimental-features", "nix-command flakes"];
-        self.context.program(&self.program).arg(command).args(features)
+        self.context.program(&self.program).args(command.split(' ')).args(features)
     }
 
     /// The names below an attribute set of a flake.
@@ -102,10 +102,34 @@ impl<'a> Nix<'a> {
         }
     }
 
+    /// Another program of the same Nix.
+    pub(crate) fn tool(&self, name: &str) -> PathBuf {
+        self.program.with_file_name(name)
+    }
+
+    /// What a flake reference stands for now, with its revision or hash; `None` if that cannot be told.
+    pub(crate) fn locked(&self, reference: &str) -> Option<String> {
+        let answer = self.call("flake metadata").args(["--json", reference]).output_if_any()?;
+        let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
+        answer.get("url")?.as_str().map(str::to_owned)
+    }
+
+    /// Makes an existing generation the profile's current one.
+    pub(crate) fn switch_generation(&self, profile: &Path, number: u64) -> Result<()> {
+        let program = self.context.program(self.tool("nix-env"));
+        program
+            .arg("--profile")
+            .arg(profile)
+            .arg("--switch-generation")
+            .arg(number.to_string())
+            .output()
+            .map(|_| ())
+    }
+
     /// Makes `path` the newest generation of a profile; the number of that generation.
     pub(crate) fn set_profile(&self, profile: &Path, path: &StorePath) -> Result<u64> {
         self.context
-            .program(self.program.with_file_name("nix-env"))
+            .program(self.tool("nix-env"))
             .arg("--profile")
             .arg(profile)
             .args(["--set", path.as_str()])

@@ -76,6 +76,14 @@ fn unfinished_note(unfinished: Unfinished, name: &str) -> (&'static str, String)
         (Step::Removing, Some(process)) => {
             ("being removed", format!("is being removed by process {process}"))
         }
+        (Step::Updating, Some(process)) => {
+            ("being updated", format!("is being updated by process {process}"))
+        }
+        (Step::Updating, None) => {
+            let long =
+                "half updated by a killed command: the next 'nixos-nspawn update' or 'rollback' settles it";
+            ("half updated", long.to_owned())
+        }
         (Step::Creating, None) => {
             ("half created", format!("half created: 'nixos-nspawn remove {name}' cleans up"))
         }

@@ -5,8 +5,11 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::exit::Failed;
 use crate::{interrupt, output};
@@ -16,6 +19,7 @@ pub(crate) struct Program {
     command: Command,
     words: Vec<String>,
     verbose: bool,
+    limit: Option<Duration>,
 }
 
 impl Program {
@@ -24,7 +28,7 @@ impl Program {
         let mut command = Command::new(&path);
         // A group of its own: the terminal's Ctrl-C is ours to pass on, and must not end the calls of a clean-up.
         command.stdin(Stdio::null()).process_group(0);
-        Self { command, words: vec![path.as_ref().to_string_lossy().into_owned()], verbose }
+        Self { command, words: vec![path.as_ref().to_string_lossy().into_owned()], verbose, limit: None }
     }
 
     /// Adds a word.
@@ -59,6 +63,25 @@ impl Program {
         status.success().then_some(stdout)
     }
 
+    /// How it ended and its standard output, whatever its status.
+    pub(crate) fn answer(self) -> Result<(ExitStatus, String)> {
+        let (status, stdout, _, _) = self.finish(Stdio::piped())?;
+        Ok((status, stdout))
+    }
+
+    /// How it ended, while its output goes to the user's standard error.
+    pub(crate) fn status_with_messages(self) -> Result<ExitStatus> {
+        let (status, stdout, _, _) = self.finish(Stdio::inherit())?;
+        output::tell_more(&stdout.lines().map(str::to_owned).collect::<Vec<_>>());
+        Ok(status)
+    }
+
+    /// Ends it when it takes longer.
+    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     fn finish(mut self, stderr: Stdio) -> Result<(ExitStatus, String, String, Vec<String>)> {
         interrupt::check()?;
         if self.verbose {
@@ -69,18 +92,36 @@ impl Program {
             ErrorKind::NotFound => Failed::Program(format!("{}: not found", self.words[0])),
             _ => Failed::Program(format!("{}: cannot be run: {error}", self.words[0])),
         })?;
-        let output = wait(child).with_context(|| self.words[0].clone())?;
+        let (output, in_time) = wait(child, self.limit).with_context(|| self.words[0].clone())?;
         interrupt::check()?;
+        if !in_time {
+            let seconds = self.limit.unwrap_or_default().as_secs();
+            return Err(Failed::Program(format!("{}: took longer than {seconds} s", self.words[0])).into());
+        }
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok((output.status, text(output.stdout), text(output.stderr), self.words))
     }
 }
 
-fn wait(child: Child) -> std::io::Result<std::process::Output> {
-    interrupt::waiting_for(i32::try_from(child.id()).unwrap_or(0));
+/// Waits for the program's end; false if it had to be ended.
+fn wait(child: Child, limit: Option<Duration>) -> std::io::Result<(std::process::Output, bool)> {
+    let id = i32::try_from(child.id()).unwrap_or(0);
+    interrupt::waiting_for(id);
+    let (done, waited) = std::sync::mpsc::channel::<()>();
+    let timer = limit.map(|limit| {
+        std::thread::spawn(move || {
+            let late = waited.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+            if let Some(group) = Pid::from_raw(id).filter(|_| late) {
+                let _ = kill_process_group(group, Signal::TERM);
+            }
+            late
+        })
+    });
     let output = child.wait_with_output();
+    drop(done);
     interrupt::waiting_for(0);
-    output
+    let late = timer.is_some_and(|timer| timer.join().unwrap_or(false));
+    Ok((output?, !late))
 }
 
 fn checked(status: ExitStatus, words: &[String], stderr: &str) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The record of a create or remove that is under way: a hidden file beside the intents. A command that is killed
+//! The record of a create, update or remove that is under way: a hidden file beside the intents. A command that is killed
 //! leaves it, and the next one that changes something finds it and takes back, or finishes, what was begun.
 
 use std::fs;
@@ -18,6 +18,8 @@ use crate::context::Context;
 pub(crate) enum Step {
     /// Taken back by whoever finds it.
     Creating,
+    /// Taken back by whoever finds it, or accepted where the new system runs (see [`crate::switch`]).
+    Updating,
     /// Finished by whoever finds it.
     Removing,
 }
@@ -26,6 +28,7 @@ impl Step {
     fn ending(self) -> &'static str {
         match self {
             Self::Creating => "creating",
+            Self::Updating => "updating",
             Self::Removing => "removing",
         }
     }
@@ -39,8 +42,27 @@ pub(crate) struct Details {
     pub(crate) profile_directory: PathBuf,
     /// Whether the state directory is to be deleted: it was not there before a create, or a remove was told so.
     pub(crate) delete_state: bool,
+    /// How far an update has come.
+    pub(crate) phase: Phase,
+    /// The text of the intent before an update.
+    pub(crate) old_intent: String,
+    /// The newest generation before an update; what is newer was made by it.
+    pub(crate) newest_generation: u64,
     /// Bind mount sources that were missing before a create; they go if they are empty.
     pub(crate) missing_sources: Vec<PathBuf>,
+}
+
+/// How far an update has come; each step is recorded before it is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phase {
+    /// Nothing but links for the build is there.
+    #[default]
+    Building,
+    /// Profile and intent may be the new ones, the container was not touched.
+    Recording,
+    /// The container is being reloaded or restarted, or watched after it.
+    Activating,
 }
 
 /// A record on disk.
@@ -100,12 +122,13 @@ pub(crate) fn pending(context: &Context) -> Vec<Record> {
         .filter_map(|entry| {
             let file = entry.file_name();
             let file = file.to_str()?.strip_prefix('.')?;
-            let (name, step) = [Step::Creating, Step::Removing].into_iter().find_map(|step| {
-                Some((
-                    file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?,
-                    step,
-                ))
-            })?;
+            let (name, step) =
+                [Step::Creating, Step::Updating, Step::Removing].into_iter().find_map(|step| {
+                    Some((
+                        file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?,
+                        step,
+                    ))
+                })?;
             // A record cut off by a full disk cannot be: it is renamed into place. An unreadable one has no details.
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
             Some(Record { name, step, details: serde_json::from_str(&text).unwrap_or_default() })

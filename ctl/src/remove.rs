@@ -9,7 +9,7 @@ use nixos_nspawn_units::store::Kind;
 use crate::cli::Remove;
 use crate::context::{Context, Found, declarative, find, machine_name};
 use crate::exit::refuse;
-use crate::forget::{forget, intent_path, repair};
+use crate::forget::{forget, intent_path, repair, settle};
 use crate::lock::Lock;
 use crate::nix;
 use crate::record::{Details, Record, Step, pending};
@@ -48,9 +48,13 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
     let _lock = Lock::container(context, name)?;
     // A killed create or remove: whatever it was, now it goes.
     if let Some(mut record) = pending(context).into_iter().find(|record| record.name == *name) {
-        record.details.delete_state |= arguments.delete_state;
-        forget(context, &record)?;
-        return say(&format!("container '{name}' was left half done by a killed command and is removed"));
+        if record.step == Step::Updating {
+            settle(context, &record)?;
+        } else {
+            record.details.delete_state |= arguments.delete_state;
+            forget(context, &record)?;
+            return say(&format!("container '{name}' was left half done by a killed command and is removed"));
+        }
     }
     let loaded = context.load();
     let Some(found) = found(context, find(&loaded, name), name)? else {
@@ -68,7 +72,7 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
     let details = Details {
         profile_directory: profile_directory(context, &found, name),
         delete_state: arguments.delete_state,
-        missing_sources: Vec::new(),
+        ..Details::default()
     };
     let record = Record::begin(context, name, Step::Removing, details)?;
     forget(context, &record)?;

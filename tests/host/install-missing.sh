@@ -9,6 +9,9 @@ need() { # PROGRAM PACKAGE
 need mmdebstrap mmdebstrap
 need systemd-nspawn systemd-container
 need nsenter util-linux
+need mandoc mandoc
+need strace strace
+need diff diffutils
 need chattr e2fsprogs
 need make make
 need cc gcc

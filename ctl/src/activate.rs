@@ -1,0 +1,175 @@
+//! How a new generation takes effect: the decision, with its reason, and the act. Old and new intent and the state of the
+//! container go in, an [`Action`] comes out; what the action needs is systemctl and systemd-run.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use nixos_nspawn_units::change::{Change, change};
+use nixos_nspawn_units::intent::{Intent, Strategy};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
+
+use crate::context::Context;
+use crate::exit::Failed;
+use crate::program::Program;
+use crate::{status, systemd};
+
+/// What is done to the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// It does not run, or shall not be touched: at the next start.
+    AtNextStart,
+    /// Nothing inside is concerned.
+    Nothing,
+    /// The system inside switches.
+    Reload,
+    /// The container stops and starts.
+    Restart,
+}
+
+impl From<Action> for status::Action {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::AtNextStart | Action::Nothing => Self::None,
+            Action::Reload => Self::Reload,
+            Action::Restart => Self::Restart,
+        }
+    }
+}
+
+/// What to do, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// What to do.
+    pub(crate) action: Action,
+    /// Why; one line.
+    pub(crate) reason: String,
+}
+
+/// Decides. `runs` tells whether the container is active.
+pub(crate) fn decide(
+    name: &MachineName,
+    old: &Intent,
+    new: &Intent,
+    strategy: Strategy,
+    runs: bool,
+) -> Result<Decision> {
+    let change = change(name, old, new)?;
+    let to = |action, reason: &str| Ok(Decision { action, reason: reason.to_owned() });
+    match (&change, strategy) {
+        (Change::Nothing, _) => return to(Action::Nothing, "nothing that concerns the container differs"),
+        (Change::Outside(what), _) => {
+            return to(
+                Action::Nothing,
+                &format!("only {what} differs, which the running container does not see"),
+            );
+        }
+        _ if !runs => {
+            return to(Action::AtNextStart, "the container does not run, its next start takes it on");
+        }
+        (_, Strategy::None) => return to(Action::AtNextStart, "strategy 'none', the next start takes it on"),
+        (_, Strategy::Restart) => return to(Action::Restart, "strategy 'restart'"),
+        _ => {}
+    }
+    match (change, strategy) {
+        (Change::Settings(what), Strategy::Reload) => {
+            to(Action::Reload, &format!("strategy 'reload'; {what}, which only a restart takes on"))
+        }
+        (Change::Settings(what), _) => {
+            to(Action::Restart, &format!("{what}, which a running container cannot take on"))
+        }
+        (_, Strategy::Reload) => to(Action::Reload, "strategy 'reload'"),
+        _ => to(Action::Reload, "only the system differs"),
+    }
+}
+
+/// How a reload ended.
+pub(crate) enum Reloaded {
+    /// Well.
+    Yes,
+    /// `switch-to-configuration` says some units failed: the gate decides.
+    UnitsFailed,
+    /// The system cannot be switched to in place.
+    NeedsRestart(String),
+}
+
+/// The unit inside that switches, named so that it can be stopped.
+const SWITCH_UNIT: &str = "nixos-nspawn-switch.service";
+
+/// Has the container switch to the new system, within `limit`.
+pub(crate) fn reload(
+    context: &Context,
+    name: &MachineName,
+    new: &Intent,
+    limit: Duration,
+) -> Result<Reloaded> {
+    if let Some(script) = &new.container.activation.reload_script {
+        let status = context.program(script.as_str()).limit(limit).status_with_messages()?;
+        return match status.code() {
+            Some(0) => Ok(Reloaded::Yes),
+            _ => Err(Failed::Program(format!("{script}: {status}")).into()),
+        };
+    }
+    let switch = format!("{}/bin/switch-to-configuration", new.toplevel);
+    if !context.path(&switch).exists() {
+        return Ok(Reloaded::NeedsRestart("the new system has no bin/switch-to-configuration".to_owned()));
+    }
+    // ExecReload= would go on inside when its time is over (systemd.service(5)); this unit can be stopped.
+    let call =
+        |program: Program| program.args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"]);
+    let started = call(context.program("systemd-run").arg(format!("--machine={name}")))
+        .arg(format!("--unit={SWITCH_UNIT}"))
+        .arg(format!("--property=RuntimeMaxSec={}", limit.as_secs().max(1)))
+        .args([switch.as_str(), "test"])
+        .limit(limit + Duration::from_secs(5))
+        .status_with_messages();
+    let status = match started {
+        Ok(status) => status,
+        Err(error) => {
+            let machine = format!("--machine={name}");
+            let _ = context.program("systemctl").args([machine.as_str(), "stop", SWITCH_UNIT]).output();
+            return Err(error);
+        }
+    };
+    match status.code() {
+        Some(0) => Ok(Reloaded::Yes),
+        Some(4) => Ok(Reloaded::UnitsFailed),
+        Some(100) => Ok(Reloaded::NeedsRestart("the new system asks for a restart".to_owned())),
+        _ => Err(anyhow!(Failed::Program(format!(
+            "switch-to-configuration in container '{name}' failed: {status}"
+        )))),
+    }
+}
+
+/// Stops and starts the container, and looks whether it runs what was planned.
+pub(crate) fn restart(context: &Context, name: &MachineName, plan: Option<&str>) -> Result<()> {
+    systemd::reset_failed(context, name);
+    let restarted = context.program("systemctl").args(["restart", "--"]).arg(unit_name(name)).output();
+    came_up(context, name, plan, restarted.err())
+}
+
+/// Starts the container, and looks whether it runs what was planned.
+pub(crate) fn start(context: &Context, name: &MachineName, plan: Option<&str>) -> Result<()> {
+    let started = systemd::start(context, std::slice::from_ref(name));
+    came_up(context, name, plan, started.err())
+}
+
+/// A status of 0 proves nothing: the unit must be active with this plan.
+fn came_up(
+    context: &Context,
+    name: &MachineName,
+    plan: Option<&str>,
+    error: Option<anyhow::Error>,
+) -> Result<()> {
+    crate::interrupt::check()?;
+    let state = systemd::state(context, name)?;
+    if state.active == "active" && state.plan.as_deref() == plan && error.is_none() {
+        return Ok(());
+    }
+    let how = match state.active.as_str() {
+        "failed" => format!("it failed ({})", state.result),
+        "active" => "it runs with other settings than were planned".to_owned(),
+        other => format!("it is {other}"),
+    };
+    Err(Failed::Program(format!("container '{name}' did not start: {how}")).into())
+}

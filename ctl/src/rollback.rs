@@ -1,0 +1,127 @@
+//! `rollback`: goes back to an earlier generation. Intent, unit files and profile move together, by the same way as an
+//! update; a generation whose system is gone from the store is refused before anything changes.
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::{Intent, Source};
+use nixos_nspawn_units::name::MachineName;
+
+use crate::activate::{Action, decide};
+use crate::cli::Rollback;
+use crate::context::{Context, imperative, machine_name};
+use crate::exit::{Failed, refuse};
+use crate::forget::{intent_path, settle};
+use crate::generations::{Generation, generations, profile_link};
+use crate::lock::Lock;
+use crate::nix::Nix;
+use crate::record::{Details, Record, Step, pending};
+use crate::switch::{Switch, Target, align_profile};
+use crate::update::{check_reach, done_line, limit_or_start, newest, profile_folder, strategy};
+use crate::{create, diff, host, intent_file, output, profile, systemd};
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
+    let name = machine_name(&arguments.name)?;
+    context.need_systemd()?;
+    if arguments.dry_run {
+        let loaded = context.load();
+        let old = imperative(&loaded, &name)?;
+        let (generation, new) = target(context, &name, old, arguments.to)?;
+        let runs = !systemd::state(context, &name)?.stopped();
+        let decision = decide(&name, old, &new, strategy(arguments.activation.strategy, &new), runs)?;
+        let mut lines = diff::between(context, &name, old, &new)?;
+        lines.extend(diff::closure(context, &old.toplevel, &new.toplevel));
+        let action = match decision.action {
+            Action::Reload => "would reload it",
+            Action::Restart => "would restart it",
+            Action::AtNextStart | Action::Nothing => "would not touch it",
+        };
+        lines.push(format!(
+            "container '{name}': would go back to generation {}, {action}: {}",
+            generation.number, decision.reason
+        ));
+        return output::print(&(lines.join("\n") + "\n"));
+    }
+    context.need_root("rollback")?;
+    let limit = crate::update::limit(&arguments.activation)?;
+    host::check(context)?;
+    let nix = Nix::find(context)?;
+    let _lock = Lock::container(context, &name)?;
+    for record in pending(context).into_iter().filter(|record| record.name == name) {
+        settle(context, &record)?;
+    }
+    let loaded = context.load();
+    let old = imperative(&loaded, &name)?;
+    let (generation, new) = target(context, &name, old, arguments.to)?;
+    if old.generation == Some(generation.number) {
+        return output::print(&format!(
+            "container '{name}': generation {} is current already\n",
+            generation.number
+        ));
+    }
+    align_profile(context, &nix, old)?;
+    check_reach(context, &name, old, &new, arguments.allow_host_changes)?;
+    intent_file::check(&loaded, &name, &new)?;
+    let runs = !systemd::state(context, &name)?.stopped();
+    let decision = decide(&name, old, &new, strategy(arguments.activation.strategy, &new), runs)?;
+    let details = Details {
+        profile_directory: profile_folder(context, &name, old),
+        old_intent: std::fs::read_to_string(intent_path(context, &name))?,
+        newest_generation: newest(context, &name, old),
+        ..Details::default()
+    };
+    let mut record = Record::begin(context, &name, Step::Updating, details)?;
+    // A generation that only a pin still keeps gets a new number.
+    let present = generation.made.is_some();
+    let (before, action, reason) = (old.generation, decision.action, decision.reason.clone());
+    let switch = Switch {
+        context,
+        nix: &nix,
+        name: &name,
+        old,
+        target: if present { Target::Present(generation.number) } else { Target::New(generation.path) },
+        decision,
+        expect: arguments.activation.expect,
+        check: arguments.activation.check.as_deref(),
+        limit: limit_or_start(limit, &new),
+        keep: arguments.activation.keep,
+        new,
+    };
+    let number = switch.run(&mut record)?;
+    output::print(&format!("{}\n", done_line(&name, before, number, action, &reason)))
+}
+
+/// The generation to go to, and the intent for it.
+fn target(
+    context: &Context,
+    name: &MachineName,
+    old: &Intent,
+    to: Option<u64>,
+) -> Result<(Generation, Intent)> {
+    let all = generations(context, name, old);
+    let current = old.generation.unwrap_or(0);
+    let none = |message: String| Failed::NothingToRollBack(message);
+    let found = match to {
+        Some(number) => all.into_iter().find(|one| one.number == number).ok_or_else(|| {
+            none(format!("container '{name}' has no generation {number}, nothing was changed; 'nixos-nspawn list-generations {name}' shows all"))
+        })?,
+        None => all.into_iter().rev().find(|one| one.number < current).ok_or_else(|| {
+            none(format!("container '{name}' has no generation before {current}, nothing was changed"))
+        })?,
+    };
+    if found.toplevel.is_none() {
+        return refuse(format!(
+            "generation {} of container '{name}': {} is gone from the store, nothing was changed",
+            found.number, found.path
+        ));
+    }
+    let built = profile::read(context, &found.path, name)?;
+    // The source stays: the next update shall bring the newest again, from where it always comes.
+    let source = old.source.clone().unwrap_or_else(Source::default);
+    let mut new = create::intent(context, name, &built, source)?;
+    new.source = old.source.clone();
+    new.profile =
+        old.profile.clone().or_else(|| profile_link(context, name, old).to_string_lossy().parse().ok());
+    new.generation = Some(found.number);
+    new.autostart = old.autostart;
+    Ok((found, new))
+}

@@ -1,0 +1,244 @@
+//! The way from one generation to another, for updates and rollbacks: profile, intent, units, container, gate, in this
+//! order, and back in one go if anything fails. A killed switch is settled by the next command: [`settle`]. The table of
+//! states is in docs/decisions/interrupted.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::copies::{copy_path, marked};
+use nixos_nspawn_units::intent::{Intent, parse};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::store::Kind;
+use nixos_nspawn_units::value::StorePath;
+
+use crate::activate::{self, Action, Decision, Reloaded};
+use crate::cli::Expect;
+use crate::context::Context;
+use crate::create::{journal_time, show_journal};
+use crate::gate::{self, Gate};
+use crate::generations::generations;
+use crate::lock::Lock;
+use crate::nix::{self, Nix};
+use crate::record::{Phase, Record};
+use crate::status::{LastActivation, Outcome};
+use crate::{intent_file, interrupt, output, systemd};
+
+/// What the profile shall stand at.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// A new generation of this profile.
+    New(StorePath),
+    /// A generation that is there.
+    Present(u64),
+    /// The generation it stands at.
+    Same,
+}
+
+/// One switch.
+pub(crate) struct Switch<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) nix: &'a Nix<'a>,
+    pub(crate) name: &'a MachineName,
+    /// The intent that is recorded.
+    pub(crate) old: &'a Intent,
+    /// What shall be recorded; its generation is filled in.
+    pub(crate) new: Intent,
+    pub(crate) target: Target,
+    pub(crate) decision: Decision,
+    pub(crate) expect: Expect,
+    pub(crate) check: Option<&'a str>,
+    pub(crate) limit: Duration,
+    /// Leave what failed, for study.
+    pub(crate) keep: bool,
+}
+
+impl Switch<'_> {
+    /// Switches; on failure everything is as it was, unless it shall be kept. The generation that is current then.
+    pub(crate) fn run(mut self, record: &mut Record) -> Result<Option<u64>> {
+        let begun = journal_time();
+        let done = self.forward(record);
+        let folder = record.details.profile_directory.clone();
+        let note = |action: Action, result: Outcome, detail: String, generation: Option<u64>| {
+            let last = LastActivation::now(generation.unwrap_or(0), action.into(), result, detail);
+            if let Err(error) = last.write(self.context, &folder) {
+                output::tell(&format!("the result cannot be recorded: {error:#}"));
+            }
+        };
+        match done {
+            Ok(action) => {
+                note(action, Outcome::Done, self.decision.reason.clone(), self.new.generation);
+                record.finish(self.context)?;
+                Ok(self.new.generation)
+            }
+            Err(error) => {
+                interrupt::clean_up_begins();
+                let touched = record.details.phase == Phase::Activating;
+                if touched {
+                    show_journal(self.context, self.name, &begun);
+                }
+                note(self.decision.action, Outcome::Failed, format!("{error:#}"), self.new.generation);
+                if self.keep && touched {
+                    record.finish(self.context)?;
+                    return Err(error.context(format!(
+                        "container '{}' was updated and left as it is (--keep)",
+                        self.name
+                    )));
+                }
+                let back = take_back(self.context, self.nix, record, touched);
+                let name = self.name;
+                Err(match back {
+                    Ok(()) if touched => error.context(format!("container '{name}' was rolled back")),
+                    Ok(()) => error.context(format!("container '{name}' was not updated, nothing was changed")),
+                    Err(left) => error.context(format!(
+                        "container '{name}' was not updated, and could not be rolled back ({left:#}); the next command tries again"
+                    )),
+                })
+            }
+        }
+    }
+
+    fn forward(&mut self, record: &mut Record) -> Result<Action> {
+        let (context, name) = (self.context, self.name);
+        interrupt::check()?;
+        record.details.phase = Phase::Recording;
+        record.save(context)?;
+        let profile = PathBuf::from(self.new.profile.as_ref().map_or("", |profile| profile.as_str()));
+        match &self.target {
+            Target::New(path) => {
+                self.new.generation = Some(self.nix.set_profile(&profile, path)?);
+            }
+            Target::Present(number) => {
+                self.nix.switch_generation(&profile, *number)?;
+                self.new.generation = Some(*number);
+            }
+            Target::Same => {}
+        }
+        let planned = {
+            let _global = Lock::global(context)?;
+            let loaded = context.load();
+            let (_, planned) = intent_file::check(&loaded, name, &self.new)?;
+            crate::host::record(context, &loaded.host)?;
+            intent_file::write(context, name, &self.new)?;
+            planned
+        };
+        intent_file::keep(context, name, &self.new.toplevel)?;
+        let plan = planned.hash.as_deref();
+        systemd::reload_to(context, name, plan)?;
+        if matches!(self.decision.action, Action::AtNextStart | Action::Nothing) {
+            return Ok(self.decision.action);
+        }
+        let gate = Gate {
+            expect: self.expect,
+            check: self.check,
+            limit: self.limit,
+            failed_before: gate::failed_units(context, name),
+        };
+        record.details.phase = Phase::Activating;
+        record.save(context)?;
+        let mut action = self.decision.action;
+        if action == Action::Reload {
+            match activate::reload(context, name, &self.new, self.limit)? {
+                Reloaded::Yes => {}
+                Reloaded::UnitsFailed if self.expect == Expect::None => {}
+                Reloaded::UnitsFailed => output::tell("switch-to-configuration says that units failed"),
+                Reloaded::NeedsRestart(why) => {
+                    self.decision.reason = why;
+                    action = Action::Restart;
+                }
+            }
+        }
+        match action {
+            Action::Restart => activate::restart(context, name, plan)?,
+            _ => intent_file::keep_running(context, name, &self.new.toplevel)?,
+        }
+        gate::pass(context, name, plan, &gate)?;
+        Ok(action)
+    }
+}
+
+/// Back to the intent of the record: profile, intent, units, and the container itself if it was `touched`.
+fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Result<()> {
+    let name = &record.name;
+    let details = &record.details;
+    let old = parse(details.old_intent.as_bytes(), name)
+        .map_err(|fault| anyhow::anyhow!("the old intent: {fault}"))?;
+    let planned = {
+        let _global = Lock::global(context)?;
+        let loaded = context.load();
+        intent_file::write_text(context, name, &details.old_intent)?;
+        intent_file::check(&loaded, name, &old).ok().and_then(|(_, planned)| planned.hash)
+    };
+    intent_file::keep(context, name, &old.toplevel)?;
+    if let (Some(profile), Some(generation)) = (&old.profile, old.generation) {
+        let profile = Path::new(profile.as_str());
+        if nix::generation(&context.path(profile)).ok() != Some(generation) {
+            nix.switch_generation(profile, generation)?;
+        }
+        // What failed is not kept: a timer that fails each night would pile it up.
+        let numbers = generations(context, name, &old).into_iter().map(|made| made.number);
+        let made: Vec<String> = numbers
+            .filter(|number| *number > details.newest_generation && *number != generation)
+            .map(|number| number.to_string())
+            .collect();
+        if !made.is_empty() {
+            let program = context.program(nix.tool("nix-env")).arg("--profile").arg(profile);
+            program.arg("--delete-generations").args(made).output()?;
+        }
+    }
+    remove_pending(context, &details.profile_directory);
+    systemd::reload_to(context, name, planned.as_deref())?;
+    if touched {
+        activate::restart(context, name, planned.as_deref())?;
+    }
+    record.finish(context)
+}
+
+/// The link that held the build.
+pub(crate) fn remove_pending(context: &Context, folder: &Path) {
+    let pending = folder.join("pending");
+    let _ = fs::remove_file(context.path(&pending));
+    nix::drop_indirect_root(context, &pending);
+}
+
+/// Settles a switch that was killed. The generation that ran before is recorded again, unless the container was started
+/// with the new one and is up: then that is what is.
+pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
+    let name = &record.name;
+    if record.details.phase == Phase::Building {
+        remove_pending(context, &record.details.profile_directory);
+        return record.finish(context);
+    }
+    let nix = Nix::find(context)?;
+    let loaded = context.load();
+    let recorded =
+        loaded.intents.iter().find(|stored| stored.name == *name && stored.kind == Kind::Imperative);
+    let Some(recorded) = recorded else { return take_back(context, &nix, record, false) };
+    let is_new = recorded.intent.to_json()? != record.details.old_intent;
+    let state = systemd::state(context, name)?;
+    let planned =
+        intent_file::check(&loaded, name, &recorded.intent).ok().and_then(|(_, planned)| planned.hash);
+    let started_with = marked(&copy_path(&context.root, name)).ok().flatten();
+    if is_new && state.active == "active" && started_with.is_some() && started_with == planned {
+        output::tell(&format!("container '{name}': a killed update had been activated, it stays"));
+        remove_pending(context, &record.details.profile_directory);
+        return record.finish(context);
+    }
+    output::tell(&format!("container '{name}': a killed update is taken back"));
+    let touched = record.details.phase == Phase::Activating && is_new && !state.stopped()
+        || is_new && started_with.is_some() && started_with == planned;
+    take_back(context, &nix, record, touched)
+}
+
+/// The intent is the truth: where a profile stands elsewhere, by hand or after a power failure, it is set right.
+pub(crate) fn align_profile(context: &Context, nix: &Nix, intent: &Intent) -> Result<()> {
+    let (Some(profile), Some(generation)) = (&intent.profile, intent.generation) else { return Ok(()) };
+    let profile = Path::new(profile.as_str());
+    if nix::generation(&context.path(profile)).is_ok_and(|present| present != generation) {
+        nix.switch_generation(profile, generation).with_context(|| {
+            format!("{}: stands at another generation than is recorded", profile.display())
+        })?;
+    }
+    Ok(())
+}

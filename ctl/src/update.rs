@@ -1,0 +1,378 @@
+//! `update` and `plan`: has Nix build a container anew from its recorded source, or another one, and switches to the
+//! result. What cannot be checked beforehand is watched afterwards, and taken back if it fails; several containers are
+//! several pieces of work.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::intent::{Intent, Strategy};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::reach::host_reach;
+use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
+use nixos_nspawn_units::store::Kind;
+use nixos_nspawn_units::value::{StorePath, Timespan};
+
+use crate::activate::{Action, Decision, decide};
+use crate::cli::{self, Expect, From, Plan, Update};
+use crate::context::{Context, imperative, machine_name};
+use crate::exit::{Failed, code, refuse};
+use crate::forget::repair;
+use crate::generations::generations;
+use crate::lock::Lock;
+use crate::nix::{self, Nix};
+use crate::record::{Details, Record, Step, pending};
+use crate::source::{self, Said};
+use crate::switch::{Switch, Target, align_profile, remove_pending};
+use crate::{create, diff, host, intent_file, interrupt, output, profile, systemd};
+
+/// Runs `update`.
+pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
+    if arguments.dry_run {
+        let plan = Plan {
+            names: arguments.names.clone(),
+            all: arguments.all,
+            from: arguments.from.clone(),
+            strategy: arguments.activation.strategy,
+            exit_code: arguments.exit_code,
+            nix_args: arguments.nix_args.clone(),
+        };
+        return show_plan(context, &plan);
+    }
+    context.need_root("update")?;
+    context.need_systemd()?;
+    let limit = limit(&arguments.activation)?;
+    host::check(context)?;
+    let nix = Nix::find(context)?;
+    let names = names(context, &arguments.names, arguments.all, &arguments.from)?;
+    let mut results = Vec::new();
+    for name in &names {
+        let result = one(context, &nix, name, arguments, limit);
+        let stop = interrupt::check().is_err();
+        results.push((name, result));
+        if stop {
+            break;
+        }
+    }
+    if !arguments.all {
+        repair(context)?;
+    }
+    finish(results, names.len())
+}
+
+/// One result is the command's; several are told in a table.
+fn finish(results: Vec<(&MachineName, Result<String>)>, wanted: usize) -> Result<()> {
+    if wanted == 1 {
+        return match results.into_iter().next() {
+            Some((_, Ok(line))) => output::print(&format!("{line}\n")),
+            Some((_, Err(error))) => Err(error),
+            None => Ok(()),
+        };
+    }
+    let width = results.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or(0).max(4);
+    let mut text = format!("{:width$}  RESULT\n", "NAME");
+    let mut failed = false;
+    for (name, result) in &results {
+        failed |= result.is_err();
+        let result = match result {
+            Ok(line) => line.split_once(": ").map_or(line.as_str(), |(_, rest)| rest).to_owned(),
+            Err(error) => format!("failed: {error:#}"),
+        };
+        text.push_str(&format!("{name:width$}  {result}\n"));
+    }
+    output::print(&text)?;
+    if failed { Err(Failed::Silent.into()) } else { Ok(()) }
+}
+
+fn names(context: &Context, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
+    if all {
+        let loaded = context.load();
+        return Ok(loaded
+            .intents
+            .into_iter()
+            .filter(|stored| stored.kind == Kind::Imperative)
+            .map(|stored| stored.name)
+            .collect());
+    }
+    if given.len() > 1 && (from.flake.is_some() || from.profile.is_some()) {
+        return Err(Failed::Usage(
+            "--flake and --profile go with one container, nothing was changed".to_owned(),
+        )
+        .into());
+    }
+    given.iter().map(|name| machine_name(name)).collect()
+}
+
+pub(crate) fn limit(activation: &cli::Activation) -> Result<Option<Duration>> {
+    let Some(text) = &activation.timeout else { return Ok(None) };
+    let span: Timespan = text.parse().map_err(|error| Failed::Usage(format!("--timeout: {error}")))?;
+    Ok(Some(span.microseconds().map_or(Duration::from_secs(86_400), Duration::from_micros)))
+}
+
+/// How long an activation may take: as said, else as the container's start.
+pub(crate) fn limit_or_start(limit: Option<Duration>, intent: &Intent) -> Duration {
+    let start = || {
+        let text = intent.container.timeout_start_sec.as_ref().map_or(DEFAULT_TIMEOUT, |span| span.as_str());
+        let span = text.parse::<Timespan>().ok();
+        span.and_then(|span| span.microseconds()).map_or(Duration::from_secs(86_400), Duration::from_micros)
+    };
+    limit.unwrap_or_else(start)
+}
+
+/// The strategy as said, else the container's own.
+pub(crate) fn strategy(said: Option<cli::Strategy>, new: &Intent) -> Strategy {
+    match said {
+        Some(cli::Strategy::None) => Strategy::None,
+        Some(cli::Strategy::Reload) => Strategy::Reload,
+        Some(cli::Strategy::Restart) => Strategy::Restart,
+        Some(cli::Strategy::Dynamic) => Strategy::Dynamic,
+        None => new.container.activation.strategy,
+    }
+}
+
+/// Refuses options that let a container reach further into its host than before.
+pub(crate) fn check_reach(
+    context: &Context,
+    name: &MachineName,
+    old: &Intent,
+    new: &Intent,
+    allow: bool,
+) -> Result<()> {
+    let before = host_reach(&old.container);
+    let added: Vec<String> =
+        host_reach(&new.container).into_iter().filter(|line| !before.contains(line)).collect();
+    if added.is_empty() || allow || context.config.allow_host_changes {
+        return Ok(());
+    }
+    refuse(format!(
+        "container '{name}' would reach further into the host than before ({}), nothing was changed; \
+         --allow-host-changes accepts that",
+        added.join("; ")
+    ))
+}
+
+/// What an update would record.
+struct Next {
+    intent: Intent,
+    profile: StorePath,
+}
+
+fn next(
+    context: &Context,
+    nix: &Nix,
+    name: &MachineName,
+    old: &Intent,
+    said: &Said,
+    link: Option<&std::path::Path>,
+) -> Result<Next> {
+    let mut source = said.source(context, old.source.as_ref())?;
+    let path = source::build(context, Some(nix), name, &mut source, link)?;
+    let built = profile::read(context, &path, name)?;
+    for warning in &built.warnings {
+        output::tell(warning);
+    }
+    let mut intent = create::intent(context, name, &built, source)?;
+    intent.profile = old.profile.clone();
+    if intent.profile.is_none() {
+        let system = nix::profile_directory(context, name).join("system");
+        intent.profile = Some(system.to_string_lossy().parse()?);
+    }
+    intent.generation = old.generation;
+    intent.autostart = old.autostart;
+    Ok(Next { intent, profile: path })
+}
+
+/// Whether only what is recorded of the source differs.
+fn same_but_source(old: &Intent, new: &Intent) -> bool {
+    Intent { source: None, ..old.clone() } == Intent { source: None, ..new.clone() }
+}
+
+fn one(
+    context: &Context,
+    nix: &Nix,
+    name: &MachineName,
+    arguments: &Update,
+    limit: Option<Duration>,
+) -> Result<String> {
+    let _lock = Lock::container(context, name)?;
+    for record in pending(context).into_iter().filter(|record| record.name == *name) {
+        crate::forget::settle(context, &record)?;
+    }
+    let loaded = context.load();
+    let old = imperative(&loaded, name)?;
+    align_profile(context, nix, old)?;
+    let directory = profile_folder(context, name, old);
+    let details = Details {
+        profile_directory: directory.clone(),
+        old_intent: std::fs::read_to_string(crate::forget::intent_path(context, name))?,
+        newest_generation: newest(context, name, old),
+        ..Details::default()
+    };
+    let mut record = Record::begin(context, name, Step::Updating, details)?;
+    let prepared = prepare(context, nix, name, old, arguments, &directory);
+    let (next, decision) = match prepared {
+        Ok(Prepared::Switch(next, decision)) => (next, decision),
+        Ok(Prepared::Nothing(line)) => {
+            remove_pending(context, &directory);
+            record.finish(context)?;
+            return Ok(line);
+        }
+        Err(error) => {
+            interrupt::clean_up_begins();
+            remove_pending(context, &directory);
+            record.finish(context)?;
+            return Err(error.context(format!("container '{name}' was not updated, nothing was changed")));
+        }
+    };
+    let before = old.generation;
+    let reason = decision.reason.clone();
+    let action = decision.action;
+    let switch = Switch {
+        context,
+        nix,
+        name,
+        old,
+        target: Target::New(next.profile),
+        decision,
+        expect: arguments.activation.expect,
+        check: arguments.activation.check.as_deref(),
+        limit: limit_or_start(limit, &next.intent),
+        keep: arguments.activation.keep,
+        new: next.intent,
+    };
+    let generation = switch.run(&mut record)?;
+    remove_pending(context, &directory);
+    Ok(done_line(name, before, generation, action, &reason))
+}
+
+/// The number of the newest generation.
+pub(crate) fn newest(context: &Context, name: &MachineName, intent: &Intent) -> u64 {
+    generations(context, name, intent).last().map_or(0, |generation| generation.number)
+}
+
+/// The folder of the profile's links.
+pub(crate) fn profile_folder(context: &Context, name: &MachineName, intent: &Intent) -> std::path::PathBuf {
+    let recorded =
+        intent.profile.as_ref().and_then(|profile| std::path::Path::new(profile.as_str()).parent());
+    recorded.map_or_else(|| nix::profile_directory(context, name), std::path::Path::to_owned)
+}
+
+/// What was done, in one line.
+pub(crate) fn done_line(
+    name: &MachineName,
+    before: Option<u64>,
+    generation: Option<u64>,
+    action: Action,
+    reason: &str,
+) -> String {
+    let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
+    let how = match action {
+        Action::Reload => "reloaded",
+        Action::Restart => "restarted",
+        Action::AtNextStart | Action::Nothing => "not touched",
+    };
+    format!("container '{name}': generation {} -> {}, {how}: {reason}", number(before), number(generation))
+}
+
+enum Prepared {
+    Switch(Next, Decision),
+    Nothing(String),
+}
+
+/// Build and checks: nothing but the link for the build is made.
+fn prepare(
+    context: &Context,
+    nix: &Nix,
+    name: &MachineName,
+    old: &Intent,
+    arguments: &Update,
+    directory: &std::path::Path,
+) -> Result<Prepared> {
+    let below = context.path(directory);
+    std::fs::create_dir_all(&below).with_context(|| below.display().to_string())?;
+    let said = said(&arguments.from, &arguments.nix_args);
+    let next = next(context, nix, name, old, &said, Some(&directory.join("pending")))?;
+    if same_but_source(old, &next.intent) {
+        if old.source != next.intent.source {
+            let _global = Lock::global(context)?;
+            intent_file::write(context, name, &next.intent)?;
+            drop(_global);
+            // The drop-in names the file as its source, and systemctl would warn that it changed.
+            systemd::daemon_reload(context)?;
+        }
+        return Ok(Prepared::Nothing(format!("container '{name}': is up to date")));
+    }
+    check_reach(context, name, old, &next.intent, arguments.allow_host_changes)?;
+    intent_file::check(&context.load(), name, &next.intent)?;
+    let runs = !systemd::state(context, name)?.stopped();
+    let decision =
+        decide(name, old, &next.intent, strategy(arguments.activation.strategy, &next.intent), runs)?;
+    if arguments.activation.expect == Expect::None
+        && decision.action == Action::AtNextStart
+        && arguments.activation.check.is_some()
+    {
+        output::tell("the container is not activated now, so --check is not run");
+    }
+    Ok(Prepared::Switch(next, decision))
+}
+
+fn said<'a>(from: &'a From, nix_args: &'a [String]) -> Said<'a> {
+    Said {
+        flake: from.flake.as_deref(),
+        profile: from.profile.as_deref(),
+        system: from.system.as_deref(),
+        nix_args,
+    }
+}
+
+/// Runs `plan`, and `update --dry-run`.
+pub(crate) fn show_plan(context: &Context, arguments: &Plan) -> Result<()> {
+    context.need_systemd()?;
+    let nix = Nix::find(context)?;
+    let names = names(context, &arguments.names, arguments.all, &arguments.from)?;
+    let mut would_change = false;
+    let mut failure = None;
+    for name in &names {
+        match plan_one(context, &nix, name, arguments) {
+            Ok(changes) => would_change |= changes,
+            Err(error) if names.len() == 1 => return Err(error),
+            Err(error) => {
+                output::tell(&format!("{error:#}"));
+                failure = Some(code(&error));
+            }
+        }
+    }
+    match failure {
+        Some(_) => Err(Failed::Silent.into()),
+        None if would_change && arguments.exit_code => Err(Failed::WouldChange.into()),
+        None => Ok(()),
+    }
+}
+
+fn plan_one(context: &Context, nix: &Nix, name: &MachineName, arguments: &Plan) -> Result<bool> {
+    let loaded = context.load();
+    let old = imperative(&loaded, name)?;
+    let said = said(&arguments.from, &arguments.nix_args);
+    let next = next(context, nix, name, old, &said, None)?;
+    if same_but_source(old, &next.intent) {
+        output::print(&format!("container '{name}': is up to date\n"))?;
+        return Ok(false);
+    }
+    intent_file::check(&loaded, name, &next.intent)?;
+    let runs = !systemd::state(context, name)?.stopped();
+    let decision = decide(name, old, &next.intent, strategy(arguments.strategy, &next.intent), runs)?;
+    let mut lines = diff::between(context, name, old, &next.intent)?;
+    lines.extend(diff::closure(context, &old.toplevel, &next.intent.toplevel));
+    let before = host_reach(&old.container);
+    let added = host_reach(&next.intent.container).into_iter().filter(|line| !before.contains(line));
+    lines.extend(
+        added.map(|line| format!("would reach further into the host: {line} (needs --allow-host-changes)")),
+    );
+    let action = match decision.action {
+        Action::Reload => "would reload it",
+        Action::Restart => "would restart it",
+        Action::AtNextStart | Action::Nothing => "would not touch it",
+    };
+    lines.push(format!("container '{name}': {action}: {}", decision.reason));
+    output::print(&(lines.join("\n") + "\n"))?;
+    Ok(true)
+}
