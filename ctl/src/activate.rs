@@ -141,17 +141,34 @@ pub(crate) fn reload(
     }
 }
 
-/// Stops and starts the container, and looks whether it runs what was planned.
-pub(crate) fn restart(context: &Context, name: &MachineName, plan: Option<&str>) -> Result<()> {
-    systemd::reset_failed(context, name);
-    let restarted = context.program("systemctl").args(["restart", "--"]).arg(unit_name(name)).output();
-    came_up(context, name, plan, restarted.err())
+/// Stops and starts the container, and looks whether it runs what was planned. Only the start is bound by the limit: how
+/// long a stop may take is the unit's affair.
+pub(crate) fn restart(
+    context: &Context,
+    name: &MachineName,
+    plan: Option<&str>,
+    limit: Option<Duration>,
+) -> Result<()> {
+    context.program("systemctl").args(["stop", "--"]).arg(unit_name(name)).output()?;
+    start(context, name, plan, limit)
 }
 
 /// Starts the container, and looks whether it runs what was planned.
-pub(crate) fn start(context: &Context, name: &MachineName, plan: Option<&str>) -> Result<()> {
-    let started = systemd::start(context, std::slice::from_ref(name));
-    came_up(context, name, plan, started.err())
+pub(crate) fn start(
+    context: &Context,
+    name: &MachineName,
+    plan: Option<&str>,
+    limit: Option<Duration>,
+) -> Result<()> {
+    // A start limit reached by earlier failures must not refuse this one.
+    systemd::reset_failed(context, name);
+    let call = context.program("systemctl").args(["start", "--"]).arg(unit_name(name));
+    let call = match limit {
+        // systemd's own limit comes first where it is the shorter, and tells more.
+        Some(limit) => call.limit(limit + Duration::from_secs(1)),
+        None => call,
+    };
+    came_up(context, name, plan, call.output().err())
 }
 
 /// A status of 0 proves nothing: the unit must be active with this plan.
@@ -169,7 +186,7 @@ fn came_up(
     let how = match state.active.as_str() {
         "failed" => format!("it failed ({})", state.result),
         "active" => "it runs with other settings than were planned".to_owned(),
-        other => format!("it is {other}"),
+        other => format!("it is still {other}"),
     };
     Err(Failed::Program(format!("container '{name}' did not start: {how}")).into())
 }

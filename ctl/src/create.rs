@@ -25,6 +25,7 @@ use crate::nix::{self, Nix};
 use crate::profile::{self, Profile};
 use crate::record::{Details, Record, Step};
 use crate::source::{self, Said};
+use crate::stop_point::stop_point;
 use crate::{activate, host, inspect, intent_file, interrupt, output, state, systemd};
 
 /// Runs the command.
@@ -113,7 +114,9 @@ fn make(
         .create(&below)
         .with_context(|| below.display().to_string())?;
     let pending = directory.join("pending");
+    stop_point("create-begun");
     let path = source::build(context, nix, name, &mut source, Some(&pending))?;
+    stop_point("create-built");
     let profile = profile::read(context, &path, name)?;
     for warning in &profile.warnings {
         output::tell(&warning.to_string());
@@ -141,12 +144,14 @@ fn make(
         intent_file::write(context, name, &intent)?;
         planned
     };
+    stop_point("create-intent");
     intent_file::keep(context, name, &intent.toplevel)?;
     if context.live() {
         systemd::reload_to(context, name, planned.hash.as_deref())?;
         if !arguments.no_start {
             output::tell(&format!("starting container '{name}'"));
-            activate::start(context, name, planned.hash.as_deref())?;
+            activate::start(context, name, planned.hash.as_deref(), None)?;
+            stop_point("create-started");
         }
     }
     Ok(intent.container)

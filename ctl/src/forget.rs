@@ -16,6 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 use crate::context::Context;
 use crate::lock::Lock;
 use crate::record::{Record, Step, pending};
+use crate::stop_point::stop_point;
 use crate::{nix, output, state, systemd};
 
 /// The intent file of an imperative container.
@@ -30,6 +31,7 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
     if context.live() && !systemd::state(context, name)?.stopped() {
         systemd::stop(context, name)?;
     }
+    stop_point("remove-stopped");
     {
         let _global = Lock::global(context)?;
         remove_file(&intent_path(context, name))?;
@@ -50,6 +52,7 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
     for link in [name.to_string(), format!("{name}-running")] {
         remove_file(&context.path(GC_ROOTS).join(link))?;
     }
+    stop_point("remove-forgotten");
     nix::remove_profile(context, &record.details.profile_directory)?;
     if record.details.delete_state {
         state::delete(context, name)?;

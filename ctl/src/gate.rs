@@ -10,7 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::cli::Expect;
 use crate::context::Context;
-use crate::{interrupt, systemd};
+use crate::{interrupt, output, systemd};
 
 /// What is asked of the container.
 pub(crate) struct Gate<'a> {
@@ -81,6 +81,7 @@ fn settled(
                 if new.is_empty() {
                     return Ok(());
                 }
+                show_journals(context, name, &new);
                 bail!("in container '{name}' failed {}, which had not failed before", listed(&new));
             }
             _ => {}
@@ -145,6 +146,19 @@ pub(crate) fn failed_units(context: &Context, name: &MachineName) -> BTreeSet<St
         .unwrap_or_default();
     let units: Vec<serde_json::Value> = serde_json::from_str(&answer).unwrap_or_default();
     units.iter().filter_map(|unit| unit.get("unit")?.as_str().map(str::to_owned)).collect()
+}
+
+/// The last words of units inside.
+fn show_journals(context: &Context, name: &MachineName, units: &BTreeSet<String>) {
+    for unit in units {
+        let answer = context
+            .program("journalctl")
+            .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--lines=5"])
+            .args([format!("--machine={name}"), format!("--unit={unit}")])
+            .output_if_any()
+            .unwrap_or_default();
+        output::tell_more(&answer.lines().map(str::to_owned).collect::<Vec<_>>());
+    }
 }
 
 fn listed(units: &BTreeSet<String>) -> String {

@@ -37,6 +37,7 @@ mod show_text;
 mod source;
 mod state;
 mod status;
+mod stop_point;
 mod switch;
 mod systemd;
 mod time;

@@ -2,7 +2,7 @@
 //! update; a generation whose system is gone from the store is refused before anything changes.
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::{Intent, Source};
+use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::activate::{Action, decide};
@@ -77,7 +77,6 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
         context,
         nix: &nix,
         name: &name,
-        old,
         target: if present { Target::Present(generation.number) } else { Target::New(generation.path) },
         decision,
         expect: arguments.activation.expect,
@@ -116,7 +115,7 @@ fn target(
     }
     let built = profile::read(context, &found.path, name)?;
     // The source stays: the next update shall bring the newest again, from where it always comes.
-    let source = old.source.clone().unwrap_or_else(Source::default);
+    let source = old.source.clone().unwrap_or_default();
     let mut new = create::intent(context, name, &built, source)?;
     new.source = old.source.clone();
     new.profile =

@@ -92,11 +92,8 @@ struct Source {
 fn beside_this_program() -> Result<Source> {
     let program = std::env::current_exe()?;
     let folder = program.parent().unwrap_or(Path::new("/"));
-    let places = [
-        folder.join("../lib/systemd/system-generators").join(GENERATOR),
-        folder.join("../libexec/nixos-nspawn/unit-helper"),
-        folder.join(GENERATOR),
-    ];
+    // Not ../libexec: below /usr/local that is what an earlier setup has put there.
+    let places = [folder.join(GENERATOR), folder.join("../lib/systemd/system-generators").join(GENERATOR)];
     let found = places.iter().find(|place| place.is_file());
     match found {
         Some(path) => Ok(Source { path: path.canonicalize()? }),

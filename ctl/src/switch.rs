@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use nixos_nspawn_units::copies::{copy_path, marked};
 use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
@@ -23,6 +23,7 @@ use crate::lock::Lock;
 use crate::nix::{self, Nix};
 use crate::record::{Phase, Record};
 use crate::status::{LastActivation, Outcome};
+use crate::stop_point::stop_point;
 use crate::{intent_file, interrupt, output, systemd};
 
 /// What the profile shall stand at.
@@ -32,8 +33,6 @@ pub(crate) enum Target {
     New(StorePath),
     /// A generation that is there.
     Present(u64),
-    /// The generation it stands at.
-    Same,
 }
 
 /// One switch.
@@ -41,8 +40,6 @@ pub(crate) struct Switch<'a> {
     pub(crate) context: &'a Context,
     pub(crate) nix: &'a Nix<'a>,
     pub(crate) name: &'a MachineName,
-    /// The intent that is recorded.
-    pub(crate) old: &'a Intent,
     /// What shall be recorded; its generation is filled in.
     pub(crate) new: Intent,
     pub(crate) target: Target,
@@ -88,6 +85,8 @@ impl Switch<'_> {
                 }
                 let back = take_back(self.context, self.nix, record, touched);
                 let name = self.name;
+                // What the new generation does is its failure, 1, whichever program told us.
+                let error = if touched { anyhow!("{error:#}") } else { error };
                 Err(match back {
                     Ok(()) if touched => error.context(format!("container '{name}' was rolled back")),
                     Ok(()) => error.context(format!("container '{name}' was not updated, nothing was changed")),
@@ -104,6 +103,7 @@ impl Switch<'_> {
         interrupt::check()?;
         record.details.phase = Phase::Recording;
         record.save(context)?;
+        stop_point("recording");
         let profile = PathBuf::from(self.new.profile.as_ref().map_or("", |profile| profile.as_str()));
         match &self.target {
             Target::New(path) => {
@@ -113,8 +113,8 @@ impl Switch<'_> {
                 self.nix.switch_generation(&profile, *number)?;
                 self.new.generation = Some(*number);
             }
-            Target::Same => {}
         }
+        stop_point("profile");
         let planned = {
             let _global = Lock::global(context)?;
             let loaded = context.load();
@@ -123,9 +123,11 @@ impl Switch<'_> {
             intent_file::write(context, name, &self.new)?;
             planned
         };
+        stop_point("intent");
         intent_file::keep(context, name, &self.new.toplevel)?;
         let plan = planned.hash.as_deref();
         systemd::reload_to(context, name, plan)?;
+        stop_point("reload");
         if matches!(self.decision.action, Action::AtNextStart | Action::Nothing) {
             return Ok(self.decision.action);
         }
@@ -137,6 +139,7 @@ impl Switch<'_> {
         };
         record.details.phase = Phase::Activating;
         record.save(context)?;
+        stop_point("activating");
         let mut action = self.decision.action;
         if action == Action::Reload {
             match activate::reload(context, name, &self.new, self.limit)? {
@@ -150,10 +153,12 @@ impl Switch<'_> {
             }
         }
         match action {
-            Action::Restart => activate::restart(context, name, plan)?,
+            Action::Restart => activate::restart(context, name, plan, Some(self.limit))?,
             _ => intent_file::keep_running(context, name, &self.new.toplevel)?,
         }
+        stop_point("activated");
         gate::pass(context, name, plan, &gate)?;
+        stop_point("passed");
         Ok(action)
     }
 }
@@ -162,8 +167,8 @@ impl Switch<'_> {
 fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Result<()> {
     let name = &record.name;
     let details = &record.details;
-    let old = parse(details.old_intent.as_bytes(), name)
-        .map_err(|fault| anyhow::anyhow!("the old intent: {fault}"))?;
+    let old =
+        parse(details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("the old intent: {fault}"))?;
     let planned = {
         let _global = Lock::global(context)?;
         let loaded = context.load();
@@ -190,7 +195,7 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
     remove_pending(context, &details.profile_directory);
     systemd::reload_to(context, name, planned.as_deref())?;
     if touched {
-        activate::restart(context, name, planned.as_deref())?;
+        activate::restart(context, name, planned.as_deref(), None)?;
     }
     record.finish(context)
 }

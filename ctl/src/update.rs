@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::intent::{Intent, Strategy};
+use nixos_nspawn_units::intent::{Intent, Source, Strategy};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::reach::host_reach;
 use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
@@ -22,6 +22,7 @@ use crate::lock::Lock;
 use crate::nix::{self, Nix};
 use crate::record::{Details, Record, Step, pending};
 use crate::source::{self, Said};
+use crate::stop_point::stop_point;
 use crate::switch::{Switch, Target, align_profile, remove_pending};
 use crate::{create, diff, host, intent_file, interrupt, output, profile, systemd};
 
@@ -186,6 +187,11 @@ fn same_but_source(old: &Intent, new: &Intent) -> bool {
     Intent { source: None, ..old.clone() } == Intent { source: None, ..new.clone() }
 }
 
+/// The source without the revision, which changes with every commit, also one that builds the same.
+fn unlocked(intent: &Intent) -> Option<Source> {
+    intent.source.clone().map(|source| Source { locked: None, ..source })
+}
+
 fn one(
     context: &Context,
     nix: &Nix,
@@ -230,7 +236,6 @@ fn one(
         context,
         nix,
         name,
-        old,
         target: Target::New(next.profile),
         decision,
         expect: arguments.activation.expect,
@@ -291,8 +296,9 @@ fn prepare(
     std::fs::create_dir_all(&below).with_context(|| below.display().to_string())?;
     let said = said(&arguments.from, &arguments.nix_args);
     let next = next(context, nix, name, old, &said, Some(&directory.join("pending")))?;
+    stop_point("built");
     if same_but_source(old, &next.intent) {
-        if old.source != next.intent.source {
+        if unlocked(old) != unlocked(&next.intent) {
             let _global = Lock::global(context)?;
             intent_file::write(context, name, &next.intent)?;
             drop(_global);
