@@ -10,7 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 
 use crate::context::Context;
-use crate::exit::Failed;
+use crate::exit::{Failed, refuse};
 use crate::program::Program;
 use crate::{status, systemd};
 
@@ -81,6 +81,19 @@ pub(crate) fn decide(
         (_, Strategy::Reload) => to(Action::Reload, "strategy 'reload'"),
         _ => to(Action::Reload, "only the system differs"),
     }
+}
+
+/// Refuses to start what cannot: systemd itself does not name the file when a credential is missing.
+pub(crate) fn check_credentials(context: &Context, name: &MachineName, intent: &Intent) -> Result<()> {
+    for credential in &intent.container.credentials {
+        if let Some(path) = credential.path.path().filter(|path| !context.path(path).exists()) {
+            let id = &credential.id;
+            return refuse(format!(
+                "{path}: not found, but it is credential '{id}' of container '{name}', which could not start"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// How a reload ended.

@@ -132,6 +132,9 @@ fn make(
     let mut intent = intent(context, name, &profile, source)?;
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(generation);
+    if context.live() && !arguments.no_start {
+        activate::check_credentials(context, name, &intent)?;
+    }
     record.details.missing_sources = missing_sources(context, &intent);
     record.save(context)?;
     let planned = {

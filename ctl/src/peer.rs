@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::{Container, FreeSettings, Intent};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
+use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
 use nixos_nspawn_units::syntax::settings::{parse_boolean, setting};
 use nixos_nspawn_units::syntax::{UnitFile, parse};
 use nixos_nspawn_units::value::{AbsolutePath, StorePath};
@@ -168,7 +169,8 @@ fn overrides(
         match (section, key) {
             _ if OWN_LINES.contains(&key) => {}
             ("Service", "TimeoutStartSec") => {
-                if container.timeout_start_sec.is_none() {
+                // Its builder writes its default into every file: that is no word of the container's.
+                if container.timeout_start_sec.is_none() && value != DEFAULT_TIMEOUT {
                     container.timeout_start_sec = Some(value.parse()?);
                 }
             }

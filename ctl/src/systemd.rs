@@ -113,7 +113,8 @@ pub(crate) fn reload_to(context: &Context, name: &MachineName, plan: Option<&str
 fn failed_generators(context: &Context) -> String {
     let journal = context
         .program("journalctl")
-        .args(["--boot", "--quiet", "--output=cat", "--since=-2min", "--lines=200", "_PID=1"])
+        // The lines come from PID 1's child, which is gone: no field tells it but the text.
+        .args(["--boot", "--quiet", "--output=cat", "--since=-2min", "--lines=500"])
         .output_if_any()
         .unwrap_or_default();
     let mut lines: Vec<&str> = journal

@@ -24,7 +24,7 @@ use crate::record::{Details, Record, Step, pending};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
 use crate::switch::{Switch, Target, align_profile, remove_pending};
-use crate::{create, diff, host, intent_file, interrupt, output, profile, systemd};
+use crate::{activate, create, diff, host, intent_file, interrupt, output, profile, systemd};
 
 /// Runs `update`.
 pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
@@ -279,7 +279,7 @@ pub(crate) fn done_line(
 }
 
 enum Prepared {
-    Switch(Next, Decision),
+    Switch(Box<Next>, Decision),
     Nothing(String),
 }
 
@@ -312,13 +312,16 @@ fn prepare(
     let runs = !systemd::state(context, name)?.stopped();
     let decision =
         decide(name, old, &next.intent, strategy(arguments.activation.strategy, &next.intent), runs)?;
+    if decision.action == Action::Restart {
+        activate::check_credentials(context, name, &next.intent)?;
+    }
     if arguments.activation.expect == Expect::None
         && decision.action == Action::AtNextStart
         && arguments.activation.check.is_some()
     {
         output::tell("the container is not activated now, so --check is not run");
     }
-    Ok(Prepared::Switch(next, decision))
+    Ok(Prepared::Switch(Box::new(next), decision))
 }
 
 fn said<'a>(from: &'a From, nix_args: &'a [String]) -> Said<'a> {
