@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::lock::Lock;
 use crate::record::{Record, Step, pending};
 use crate::stop_point::stop_point;
-use crate::{nix, output, state, systemd};
+use crate::{nix, output, pin, state, systemd};
 
 /// The intent file of an imperative container.
 pub(crate) fn intent_path(context: &Context, name: &MachineName) -> PathBuf {
@@ -52,6 +52,7 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
     for link in [name.to_string(), format!("{name}-running")] {
         remove_file(&context.path(GC_ROOTS).join(link))?;
     }
+    pin::remove_all(context, name)?;
     stop_point("remove-forgotten");
     nix::remove_profile(context, &record.details.profile_directory)?;
     if record.details.delete_state {

@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod context;
 mod create;
+mod delete_generations;
 mod diff;
 mod elf;
 mod enable;
@@ -21,11 +22,13 @@ mod inspect;
 mod intent_file;
 mod interrupt;
 mod list;
+mod list_generations;
 mod lock;
 mod nix;
 mod notes;
 mod output;
 mod peer;
+mod pin;
 mod profile;
 mod program;
 mod record;
@@ -93,7 +96,11 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Update(arguments) => update::run(&context, arguments),
         Command::Plan(arguments) => update::show_plan(&context, arguments),
         Command::Rollback(arguments) => rollback::run(&context, arguments),
+        Command::ListGenerations(arguments) => list_generations::run(&context, arguments),
+        Command::DeleteGenerations(arguments) => delete_generations::run(&context, arguments),
+        Command::Pin(arguments) => pin::pin(&context, arguments),
+        Command::Unpin(arguments) => pin::unpin(&context, arguments),
+        Command::Diff(arguments) => diff::run(&context, arguments),
         Command::Status(arguments) => status::run(&context, arguments),
-        _ => anyhow::bail!("under way"),
     }
 }

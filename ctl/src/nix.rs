@@ -13,6 +13,7 @@ use nixos_nspawn_units::value::StorePath;
 use crate::context::Context;
 use crate::exit::{Failed, refuse};
 use crate::program::Program;
+use crate::status;
 
 /// The nix program of this host.
 pub(crate) struct Nix<'a> {
@@ -190,7 +191,8 @@ pub(crate) fn profile_directory(context: &Context, name: &MachineName) -> PathBu
     Path::new(context.config.profile_directory.as_str()).join(name.as_str())
 }
 
-/// Removes a container's profile with all generations; the collector may then take what they held. Only links go.
+/// Removes a container's profile with all generations; the collector may then take what they held. Only links go, and
+/// the record of the last activation beside them.
 pub(crate) fn remove_profile(context: &Context, directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() {
         return Ok(());
@@ -207,6 +209,10 @@ pub(crate) fn remove_profile(context: &Context, directory: &Path) -> Result<()> 
             fs::remove_file(entry.path())
                 .with_context(|| format!("{}: cannot be removed", entry.path().display()))?;
         }
+    }
+    for file in [status::LAST_ACTIVATION.to_owned(), format!(".{}.new", status::LAST_ACTIVATION)] {
+        // What cannot be removed shows when the folder is.
+        let _ = fs::remove_file(below.join(file));
     }
     fs::remove_dir(&below).with_context(|| format!("{}: cannot be removed", below.display()))
 }

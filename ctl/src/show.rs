@@ -79,7 +79,7 @@ pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
 }
 
 /// There is no such container, and perhaps why.
-fn unknown(context: &Context, overview: &Overview, name: &MachineName) -> anyhow::Error {
+pub(crate) fn unknown(context: &Context, overview: &Overview, name: &MachineName) -> anyhow::Error {
     let foreign = ["/etc/systemd/nspawn", "/run/systemd/nspawn"]
         .map(|folder| format!("{folder}/{name}.nspawn"))
         .into_iter()

@@ -6,12 +6,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Local time, `2026-11-23 10:00:00`.
-pub(crate) fn local(time: SystemTime) -> String {
-    Timestamp::try_from(time).map(|time| in_zone(time, TimeZone::system())).unwrap_or_default()
-}
-
-/// Local time of a time after RFC 3339; the text itself where it is none.
+/// Local time of a time after RFC 3339, `2026-11-23 10:00:00`; the text itself where it is none.
 pub(crate) fn local_of(text: &str) -> String {
     text.parse().map_or_else(|_| text.to_owned(), |time| in_zone(time, TimeZone::system()))
 }

@@ -1,0 +1,101 @@
+//! `pin` and `unpin`: a link from Nix's garbage collector roots to the profile of a generation. While it is there,
+//! neither `delete-generations` nor the host's own `nix-collect-garbage -d` takes the generation away. Doing either
+//! twice is no failure.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::copies::GC_ROOTS;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::write::link;
+use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
+
+use crate::cli::Pin;
+use crate::context::{Context, imperative, machine_name};
+use crate::delete_generations::only_live;
+use crate::exit::refuse;
+use crate::forget::repair;
+use crate::generations::{generations, pin_link};
+use crate::list_generations::numbered;
+use crate::lock::Lock;
+use crate::output::print;
+
+/// `pin`.
+pub(crate) fn pin(context: &Context, arguments: &Pin) -> Result<()> {
+    let name = machine_name(&arguments.name)?;
+    let number = arguments.generation;
+    let _lock = begin(context, "pin", &name)?;
+    let loaded = context.load();
+    let all = generations(context, &name, imperative(&loaded, &name)?);
+    let generation = numbered(&all, &name, number)?;
+    let (path, at) = (&generation.path, pin_link(context, &name, number));
+    let gone = || {
+        format!(
+            "generation {number} of container '{name}': {path} is gone from the store, nothing was pinned"
+        )
+    };
+    if generation.toplevel.is_none() {
+        return refuse(gone());
+    }
+    if generation.pinned && fs::read_link(&at).is_ok_and(|target| target == Path::new(path.as_str())) {
+        return print(&format!("generation {number} of container '{name}' is pinned already\n"));
+    }
+    let roots = context.path(Path::new("/").join(GC_ROOTS));
+    let cannot = || format!("{}: cannot be linked, nothing was pinned", at.display());
+    fs::create_dir_all(&roots).with_context(cannot)?;
+    let folder =
+        openat(CWD, &roots, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(cannot)?;
+    let file = at.file_name().unwrap_or_default().to_string_lossy();
+    link(&folder, &file, path.as_str()).with_context(cannot)?;
+    fsync(&folder).with_context(cannot)?;
+    // A collector that was at work may not have seen the link.
+    if fs::symlink_metadata(context.path(path.as_str())).is_err() {
+        remove(&at)?;
+        return refuse(gone());
+    }
+    print(&format!("generation {number} of container '{name}' is pinned\n"))
+}
+
+/// `unpin`.
+pub(crate) fn unpin(context: &Context, arguments: &Pin) -> Result<()> {
+    let name = machine_name(&arguments.name)?;
+    let number = arguments.generation;
+    let _lock = begin(context, "unpin", &name)?;
+    let loaded = context.load();
+    let all = generations(context, &name, imperative(&loaded, &name)?);
+    let generation = numbered(&all, &name, number)?;
+    if !generation.pinned {
+        return print(&format!("generation {number} of container '{name}' is not pinned\n"));
+    }
+    remove(&pin_link(context, &name, number))?;
+    let rest = if generation.made.is_none() { ", and nothing keeps it any more" } else { "" };
+    print(&format!("generation {number} of container '{name}' is not pinned any more{rest}\n"))
+}
+
+fn begin(context: &Context, command: &str, name: &MachineName) -> Result<Lock> {
+    only_live(context, command)?;
+    context.need_root(command)?;
+    repair(context)?;
+    Lock::container(context, name)
+}
+
+/// Takes away all pins of a container that is being removed.
+pub(crate) fn remove_all(context: &Context, name: &MachineName) -> Result<()> {
+    // No container has a name of this form (MachineName).
+    let prefix = format!("{name}-pin-");
+    let entries = fs::read_dir(context.path(Path::new("/").join(GC_ROOTS))).into_iter().flatten().flatten();
+    let numbered = |file: &str| file.strip_prefix(&prefix).is_some_and(|rest| rest.parse::<u64>().is_ok());
+    let pins = entries.filter(|entry| entry.file_name().to_str().is_some_and(numbered));
+    pins.map(|entry| entry.path()).try_for_each(|pin| remove(&pin))
+}
+
+fn remove(link: &Path) -> Result<()> {
+    match fs::remove_file(link) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", link.display()))
+        }
+        _ => Ok(()),
+    }
+}
