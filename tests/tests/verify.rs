@@ -60,11 +60,7 @@ fn systemd_does_complain_of_faults() {
 /// The programs that a case's units name: the unit helper, and reload scripts. The shipped programs they
 /// name are those of the systemd that is asked.
 fn programs(root: &Root) -> Vec<String> {
-    let output = root.generator().arg("--version").output().expect("the generator runs");
-    let version = String::from_utf8(output.stdout).expect("UTF-8");
-    let helper =
-        version.lines().find_map(|line| line.strip_prefix("unit-helper ")).expect("the helper's path");
-    let mut programs = vec![helper.to_owned()];
+    let mut programs = vec![root.helper()];
     for entry in fs::read_dir(root.intents()).into_iter().flatten().flatten() {
         // A refused intent names no programs.
         let name = entry.file_name().into_string().unwrap_or_default();
