@@ -114,6 +114,15 @@ fn masked_generator(host: &Host) {
     host.ctl_ok(&["autostart"]);
     assert_eq!(host.state("web"), "active");
     assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+
+    // An intent that is deleted while its container runs takes the unit's ExecStopPost= along: what it would have taken
+    // away stays, until any later command does it.
+    host.ok(&["rm", "/etc/nixos-nspawn/web.json"]);
+    host.ok(&["systemctl", "daemon-reload"]);
+    host.ok(&["systemctl", "stop", &unit("web")]);
+    host.ctl(&["list"]);
+    assert!(!host.exists("/run/systemd/nspawn/web.nspawn"));
+    assert!(!host.exists("/nix/var/nix/gcroots/nixos-nspawn/web-running"));
 }
 
 fn failing_generators_of_others(host: &Host) {

@@ -39,18 +39,27 @@ fn killed_nspawn(host: &Host) {
 /// While a reload refills the generator's folder, a starting container looks for its file in it.
 fn starts_during_reloads(host: &Host) {
     host.install(bins());
-    host.create("web");
+    let built =
+        host.ok(&["nix", "build", "--no-link", "--print-out-paths", &format!("{FLAKE}#nixosContainers.web")]);
+    let names: Vec<_> = (1..=6).map(|number| format!("box-{number}")).collect();
+    for name in &names {
+        host.ctl_ok(&["create", name, "--profile", built.trim(), "--no-start"]);
+    }
     let script = r#"
         (while [ ! -e /run/enough ]; do systemctl daemon-reload; done) &
-        for round in $(seq 40); do
-            systemctl restart "$0" || { echo "round $round"; touch /run/enough; wait; exit 1; }
-            systemctl reset-failed "$0" || :
+        for round in 1 2 3 4 5 6; do
+            systemctl restart "$@" || { echo "round $round"; touch /run/enough; wait; exit 1; }
+            systemctl reset-failed "$@" || :
         done
         touch /run/enough; wait"#;
-    let output =
-        host.run_with(&["sh", "-euc", script, &unit("web")], None, std::time::Duration::from_secs(240));
+    let units: Vec<_> = names.iter().map(|name| unit(name)).collect();
+    let mut command = vec!["sh", "-euc", script, "sh"];
+    command.extend(units.iter().map(String::as_str));
+    let output = host.run_with(&command, None, std::time::Duration::from_secs(240));
     assert!(output.success(), "{output}{}", host.journal(60));
-    assert_eq!(host.state("web"), "active");
+    for name in &names {
+        assert_eq!(host.state(name), "active", "{name}");
+    }
 }
 
 /// What runs is protected from the garbage collector, recorded or not.
@@ -82,6 +91,8 @@ fn vanished_system(host: &Host) {
     assert!(!host.run(&["systemctl", "start", &unit("gone")]).success());
     let status = host.status("gone");
     assert!(status.contains(missing), "{status}");
+    // The template of newer versions cleans up after nspawn, and fails where there is no root.
+    assert!(!status.contains("No image for machine"), "{status}");
 }
 
 /// Everything below a container's root was written by the container.

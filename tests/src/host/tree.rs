@@ -111,6 +111,7 @@ fn arguments(suite: Suite) -> Vec<String> {
     let mut arguments = vec![
         "--quiet".into(),
         "--variant=apt".into(),
+        r#"--aptopt=Acquire::Retries "5""#.into(),
         format!("--include={PACKAGES}"),
         "--dpkgopt=path-exclude=/usr/share/doc/*".into(),
         "--dpkgopt=path-exclude=/usr/share/man/*".into(),
