@@ -88,7 +88,7 @@ fn check_zone_name(text: &str) -> Result<(), Invalid> {
 
 string_type! {
     /// The id of a credential (`LoadCredential=` of `systemd.exec(5)`): a file name without `:`.
-    CredentialId, check_credential_id, r"^[^\x00-\x20\x7f/:%]{1,255}$"
+    CredentialId, check_credential_id, r"^[!#%&(-.0-9;-\[\]-~]{1,255}$"
 }
 
 fn check_credential_id(text: &str) -> Result<(), Invalid> {

@@ -187,7 +187,8 @@ fn microseconds(text: &str) -> Option<Option<u64>> {
 
 fn scaled(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+    // `1.` is no number to systemd, `.5` is.
+    if number.contains('.') && fraction.is_empty() || number.is_empty() || fraction.contains('.') {
         return None;
     }
     let mut length = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()?.checked_mul(unit)? };
@@ -229,7 +230,7 @@ mod tests {
         assert_eq!(span("2"), Ok(Some(2_000_000)));
         assert_eq!(span("infinity"), Ok(None));
         assert_eq!(span("0"), Ok(None));
-        for bad in ["", "lots", "5 parsecs", "-1s", "1..5s", ".", "99999999999999999999y"] {
+        for bad in ["", "lots", "5 parsecs", "-1s", "1..5s", ".", "1.", "1.s", "99999999999999999999y"] {
             assert!(span(bad).is_err(), "{bad:?} must be refused");
         }
     }

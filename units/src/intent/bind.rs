@@ -9,7 +9,7 @@ use crate::value::{AbsolutePath, Invalid};
 /// A bind mount.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String", extend("pattern" = r"^[^\x00-\x1f\x7f]+$")))]
 pub struct BindMount {
     text: String,
     /// What is mounted.

@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::bind::BindMount;
 use super::free::{FreeSettings, NspawnConfig};
 use super::is_default;
+use super::object::{null_as_default, null_as_true, object, objects};
 use crate::name::{CredentialId, InterfaceName, ZoneName};
 use crate::string_type::string_type;
 use crate::syntax::settings::parse_boolean;
@@ -19,10 +20,12 @@ use crate::value::{AbsolutePath, Invalid, Port, Timespan};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Container {
     /// What an update does to the running container, and whether it starts with the host.
-    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Activation>"))]
     pub activation: Activation,
     /// Host paths bound into the container, each `SOURCE[:DESTINATION[:OPTIONS]]` as for `Bind=` (`systemd.nspawn(5)`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<BindMount>>"))]
     pub bind_mounts: Vec<BindMount>,
     /// The host bridge that the container's interface is attached to (`Bridge=`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,31 +34,38 @@ pub struct Container {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_network_config: Option<Json>,
     /// Credentials handed to the container's service manager (`systemd.exec(5)`).
-    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "objects", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Credential>>"))]
     pub credentials: Vec<Credential>,
     /// Whether the container is part of the host's NixOS configuration. Informative: the folder of the file decides.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub declarative: bool,
     /// Whether the container forgets its state when it stops (`Ephemeral=`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub ephemeral: bool,
     /// Ports of the host that lead into the container (`Port=`).
-    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "objects", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<ForwardPort>>"))]
     pub forward_ports: Vec<ForwardPort>,
     /// Configuration of the host's end of the container's network. Not supported yet: refused if set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_network_config: Option<Json>,
     /// Whether the host's Nix daemon can be used inside.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub mount_daemon_socket: bool,
     /// Whether the whole /nix/store is visible inside. Only true is supported.
     #[serde(deserialize_with = "null_as_true", skip_serializing_if = "is_true")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub shared_nix: bool,
     /// System calls allowed or, behind `~`, denied in addition to nspawn's own list (`SystemCallFilter=`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_call_filter: Option<SystemCallFilter>,
     /// Whether users inside are other users outside (`PrivateUsers=pick`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub user_namespacing: bool,
     /// The zone whose bridge connects the container with others (`Zone=`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,13 +74,16 @@ pub struct Container {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_start_sec: Option<Timespan>,
     /// Further settings for the .nspawn file, by section: lists are added to ours, other settings replace ours.
-    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<NspawnConfig>"))]
     pub nspawn_config: NspawnConfig,
     /// Further settings for the [Service] section of the drop-in.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub service_config: FreeSettings,
     /// Further settings for the [Unit] section of the drop-in.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub unit_config: FreeSettings,
 }
 
@@ -117,9 +130,11 @@ impl Default for Container {
 pub struct Activation {
     /// What an update does to the running container.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Strategy>"))]
     pub strategy: Strategy,
     /// Whether the container starts with the host.
     #[serde(deserialize_with = "null_as_true", skip_serializing_if = "is_true")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub auto_start: bool,
     /// A program on the host that reloads the container, in place of `switch-to-configuration test` inside.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -161,7 +176,7 @@ pub struct Credential {
 
 string_type! {
     /// An absolute path, or the name of a credential that the host's service manager can find (`LoadCredential=`).
-    CredentialSource, check_credential_source, r"^(/[^\x00-\x1f\x7f]*|[^\x00-\x20\x7f/:%]{1,255})$"
+    CredentialSource, check_credential_source, r"^(/[^\x00-\x1f\x7f]*|[!#%&(-.0-9;-\[\]-~]{1,255})$"
 }
 
 fn check_credential_source(text: &str) -> Result<(), Invalid> {
@@ -193,6 +208,7 @@ pub struct ForwardPort {
     pub container_port: Option<Port>,
     /// The transport protocol.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Protocol>"))]
     pub protocol: Protocol,
 }
 
@@ -243,17 +259,6 @@ fn check_system_call_filter(text: &str) -> Result<(), Invalid> {
 #[serde(transparent)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Json(pub serde_json::Map<String, serde_json::Value>);
-
-/// Nix writes an unset option as null.
-fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-fn null_as_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Option::deserialize(deserializer).map(|value| value.unwrap_or(true))
-}
 
 fn is_true(value: &bool) -> bool {
     *value

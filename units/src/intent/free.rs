@@ -24,12 +24,15 @@ pub struct FreeSettings(BTreeMap<Key, Values>);
 pub struct NspawnConfig {
     /// The [Exec] section.
     #[serde(skip_serializing_if = "super::is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub exec: FreeSettings,
     /// The [Files] section.
     #[serde(skip_serializing_if = "super::is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub files: FreeSettings,
     /// The [Network] section.
     #[serde(skip_serializing_if = "super::is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub network: FreeSettings,
 }
 
@@ -92,7 +95,7 @@ impl<'de> Deserialize<'de> for FreeSettings {
 /// The name of a setting.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("pattern" = "^[a-zA-Z0-9-]+$")))]
 struct Key(String);
 
 impl TryFrom<String> for Key {

@@ -6,6 +6,7 @@ mod bind;
 mod check;
 mod container;
 mod free;
+mod object;
 mod parse;
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub struct Intent {
     /// The NixOS system to run: the store path that holds `init`.
     pub toplevel: StorePath,
     /// Where the system comes from, for updates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "object::optional", skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// The Nix profile that keeps the generations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,7 +48,8 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autostart: Option<bool>,
     /// The container's own options, as its data.json has them.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "object::object", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Container>"))]
     pub container: Container,
 }
 

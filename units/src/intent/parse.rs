@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::check::broken_rule;
+use super::object::Object;
 use super::{Container, Intent};
 use crate::name::MachineName;
 use crate::value::shown;
@@ -51,7 +52,7 @@ pub fn parse(bytes: &[u8], name: &MachineName) -> Result<Intent, Fault> {
         return Err(Fault::whole(format!("is larger than {} KiB", MAX_SIZE / 1024)));
     }
     // The way of nearly all files: one pass. Only a refused one is looked at again, to say why.
-    let mut intent: Intent = serde_json::from_slice(bytes).map_err(|_| why(bytes))?;
+    let Object(mut intent) = serde_json::from_slice::<Object<Intent>>(bytes).map_err(|_| why(bytes))?;
     let own = intent.name.get_or_insert_with(|| name.clone());
     if own != name {
         let reason = format!("'{own}' differs from the file name, which says '{name}'");
@@ -87,7 +88,7 @@ fn why(bytes: &[u8]) -> Fault {
         },
         Ok(_) => return Fault::whole("is not a JSON object"),
     }
-    match typed::<Intent>(bytes) {
+    match typed::<Object<Intent>>(bytes) {
         Err(fault) => fault,
         // The typed pass refused it before; only a disagreement of the two passes leads here.
         Ok(_) => Fault::whole("cannot be read"),
