@@ -168,6 +168,17 @@ impl Root {
         Command::new(&bins().generator)
     }
 
+    /// Where drop-ins expect the unit helper.
+    pub fn helper(&self) -> String {
+        let output = self.generator().arg("--version").output().expect("the generator runs");
+        let version = String::from_utf8(output.stdout).expect("UTF-8");
+        version
+            .lines()
+            .find_map(|line| line.strip_prefix("unit-helper "))
+            .expect("the helper's path")
+            .to_owned()
+    }
+
     /// Runs the generator with this root as the root of the system.
     pub fn generate_as_on_a_host(&self) -> Outcome {
         let root = self.path();

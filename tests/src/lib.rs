@@ -4,3 +4,4 @@ pub mod golden;
 pub mod host;
 pub mod manifest;
 pub mod setup;
+pub mod systemd;

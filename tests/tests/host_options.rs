@@ -23,16 +23,29 @@ fn forwarded_port(host: &Host) {
     host.install(bins());
     host.create("ports");
     host.address("ports");
-    // nspawn forwards to the container, not from the loopback interface: ask by another address of the host.
-    host.sh(
-        "ip link add outside type dummy && ip addr add 10.250.0.1/24 dev outside && ip link set outside up",
-    );
-    let page = || host.page("http://10.250.0.1:8080/");
+    // Asked from outside: a neighbour of the host, with a network of its own.
+    host.sh("ip netns add outside
+        ip link add out0 type veth peer name eth0 netns outside
+        ip addr add 10.250.0.1/24 dev out0
+        ip link set out0 up
+        ip -n outside addr add 10.250.0.2/24 dev eth0
+        ip -n outside link set eth0 up");
+    let ask =
+        ["ip", "netns", "exec", "outside", "curl", "--silent", "--max-time", "3", "http://10.250.0.1:8080/"];
+    let page = || {
+        let mut page = String::new();
+        host.wait_until("the forwarded port answers", || {
+            let output = host.run(&ask);
+            page = output.stdout;
+            output.status.success()
+        });
+        page
+    };
     assert_eq!(page(), "Hello from ports.\n");
     host.ok(&["systemctl", "restart", &unit("ports")]);
     assert_eq!(page(), "Hello from ports.\n");
     host.ok(&["systemctl", "stop", &unit("ports")]);
-    assert!(!host.run(&["curl", "--silent", "--max-time", "3", "http://10.250.0.1:8080/"]).success());
+    assert!(!host.run(&ask).success());
 
     // The same port a second time is refused by name.
     let own = r#"{"rival": {"container": {"forwardPorts": [{"hostPort": 8080, "containerPort": 81, "protocol": "tcp"}]}}}"#;

@@ -39,18 +39,27 @@ fn killed_nspawn(host: &Host) {
 /// While a reload refills the generator's folder, a starting container looks for its file in it.
 fn starts_during_reloads(host: &Host) {
     host.install(bins());
-    host.create("web");
+    let built =
+        host.ok(&["nix", "build", "--no-link", "--print-out-paths", &format!("{FLAKE}#nixosContainers.web")]);
+    let names: Vec<_> = (1..=6).map(|number| format!("box-{number}")).collect();
+    for name in &names {
+        host.ctl_ok(&["create", name, "--profile", built.trim(), "--no-start"]);
+    }
     let script = r#"
         (while [ ! -e /run/enough ]; do systemctl daemon-reload; done) &
-        for round in $(seq 40); do
-            systemctl restart "$0" || { echo "round $round"; touch /run/enough; wait; exit 1; }
-            systemctl reset-failed "$0" || :
+        for round in 1 2 3 4 5 6; do
+            systemctl restart "$@" || { echo "round $round"; touch /run/enough; wait; exit 1; }
+            systemctl reset-failed "$@" || :
         done
         touch /run/enough; wait"#;
-    let output =
-        host.run_with(&["sh", "-euc", script, &unit("web")], None, std::time::Duration::from_secs(240));
+    let units: Vec<_> = names.iter().map(|name| unit(name)).collect();
+    let mut command = vec!["sh", "-euc", script, "sh"];
+    command.extend(units.iter().map(String::as_str));
+    let output = host.run_with(&command, None, std::time::Duration::from_secs(240));
     assert!(output.success(), "{output}{}", host.journal(60));
-    assert_eq!(host.state("web"), "active");
+    for name in &names {
+        assert_eq!(host.state(name), "active", "{name}");
+    }
 }
 
 /// What runs is protected from the garbage collector, recorded or not.
@@ -82,6 +91,8 @@ fn vanished_system(host: &Host) {
     assert!(!host.run(&["systemctl", "start", &unit("gone")]).success());
     let status = host.status("gone");
     assert!(status.contains(missing), "{status}");
+    // The template of newer versions cleans up after nspawn, and fails where there is no root.
+    assert!(!status.contains("No image for machine"), "{status}");
 }
 
 /// Everything below a container's root was written by the container.
@@ -135,13 +146,14 @@ fn links_of_systemctl_enable(host: &Host) {
     host.ok(&["systemctl", "enable", &unit("web")]);
     let link = "/etc/systemd/system/machines.target.wants/systemd-nspawn@web.service";
     assert!(host.exists(link));
-    host.ctl_ok(&["disable", "web"]);
-    let listed = host.ctl_ok(&["list", "--json"]).stdout;
-    let shown = host.ctl_ok(&["show", "web"]).text();
-    assert!(
-        listed.contains(link) || shown.contains(link),
-        "nothing says why web still starts:\n{listed}{shown}"
-    );
+    // Disabled by our word, it would still start by that link: the link goes, and its going is said.
+    let disabled = host.ctl_ok(&["disable", "web"]);
+    assert!(disabled.text().contains(link), "{disabled}");
+    assert!(!host.exists(link));
+
+    host.ok(&["systemctl", "enable", &unit("web")]);
+    let listed = host.listed("web").expect("web is listed");
+    assert!(listed["enabled_links"].to_string().contains(link), "nothing says why web will start: {listed}");
     host.ctl_ok(&["remove", "web"]);
     assert!(!host.exists(link), "the bare template would start at the next boot");
     assert_eq!(host.reboot(), "running");
@@ -156,14 +168,14 @@ fn power_cut_during_create(host: &Host) {
         let script = format!("nixos-nspawn create web --flake {FLAKE} > /dev/null 2>&1 & sleep {delay}");
         host.run(&["sh", "-c", &script]);
         host.power_cut();
-        let known = host.listed("web").is_some();
-        if known {
+        let listed = host.listed("web");
+        if listed.as_ref().is_some_and(|entry| entry["unfinished"].is_null()) {
             host.wait_state("web", "active");
             host.ctl_ok(&["remove", "web"]);
         }
-        // Whatever is left does not stand in the way.
+        // What is left, if it says that it is unfinished, does not stand in the way.
         host.create("web");
-        assert_eq!(host.state("web"), "active", "after a power cut {delay} s into create (listed: {known})");
+        assert_eq!(host.state("web"), "active", "after a power cut {delay} s into create: {listed:?}");
         host.ctl_ok(&["remove", "web"]);
     }
 }

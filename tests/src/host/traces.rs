@@ -23,12 +23,17 @@ const PLACES: &[&str] = &[
     "/var/log/journal",
 ];
 
-/// Folders that hold what all containers share; they are made once and stay.
+/// What all containers share, and what Nix makes for itself at its first use: they are made once and stay.
 const SHARED: &[&str] = &[
     "/etc/nixos-nspawn",
     "/etc/nixos-nspawn/declarative.d",
+    "/etc/systemd/system/machines.target.wants",
     "/nix/var/nix/gcroots/nixos-nspawn",
     "/nix/var/nix/gcroots/auto",
+    "/nix/var/nix/gcroots/per-user",
+    "/nix/var/nix/gcroots/profiles",
+    "/nix/var/nix/profiles/per-user",
+    "/nix/var/nix/profiles/per-user/root",
     "/nix/var/nix/profiles/per-nspawn",
     "/run/systemd/generator/machines.target.wants",
     "/run/systemd/generator/multi-user.target.wants",
@@ -50,7 +55,7 @@ impl Host {
             .map(|line| line.split_at(1))
             .filter(|(kind, path)| {
                 let folder = *kind == "d";
-                let shared = folder && (PLACES.contains(path) || SHARED.contains(path));
+                let shared = (folder && PLACES.contains(path)) || SHARED.contains(path);
                 let of_nspawn = path.starts_with("/run/systemd/nspawn/")
                     && (folder
                         || path.contains("/unix-export")

@@ -48,8 +48,8 @@ impl fmt::Display for Suite {
 }
 
 /// What is installed beside the essential packages.
-const PACKAGES: &str = "busybox-static,curl,dbus,iproute2,iputils-ping,jq,libnss-mymachines,nftables,nix-bin,procps,\
-    systemd,systemd-container,systemd-resolved,systemd-sysv";
+const PACKAGES: &str = "busybox-static,curl,dbus,e2fsprogs,iproute2,iputils-ping,jq,libnss-mymachines,mount,nftables,\
+    nix-bin,procps,systemd,systemd-container,systemd-resolved,systemd-sysv";
 
 /// There is no network to wait for, no archive to ask and no kernel to set up.
 const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dev-hugepages.mount dpkg-db-backup.timer fstrim.timer \
@@ -111,6 +111,7 @@ fn arguments(suite: Suite) -> Vec<String> {
     let mut arguments = vec![
         "--quiet".into(),
         "--variant=apt".into(),
+        r#"--aptopt=Acquire::Retries "5""#.into(),
         format!("--include={PACKAGES}"),
         "--dpkgopt=path-exclude=/usr/share/doc/*".into(),
         "--dpkgopt=path-exclude=/usr/share/man/*".into(),
@@ -138,6 +139,7 @@ fn check_machine() {
         .filter(|(program, _)| !std::env::split_paths(&path).any(|dir| dir.join(program).exists()))
         .map(|(_, package)| *package)
         .collect();
+    raise_inotify_limit();
     assert!(
         missing.is_empty(),
         "the host tests need the Debian packages {}: apt-get install them",

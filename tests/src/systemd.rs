@@ -1,0 +1,193 @@
+//! The real parsers of systemd 252, 257 and 262. Output folders of the generator go in; every word that
+//! `systemd-analyze verify` and `systemd-nspawn` say about them comes out. Each version runs in a root of its own that
+//! has the /usr of a Debian and is otherwise made for the purpose, in namespaces, so that nothing is written anywhere.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::host::{Suite, tree};
+
+/// One version of systemd.
+pub struct Systemd {
+    /// Its version.
+    pub version: u32,
+    /// A root directory whose /usr holds it.
+    tree: PathBuf,
+}
+
+/// What is to be looked at.
+pub struct Input {
+    /// What to call it in messages, a file name.
+    pub name: String,
+    /// An output folder of the generator.
+    pub units: PathBuf,
+    /// The programs that are to exist there, as absolute paths.
+    pub programs: Vec<String>,
+}
+
+/// What systemd says of one input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// The name of the input.
+    pub input: String,
+    /// The lines.
+    pub text: String,
+}
+
+impl Systemd {
+    /// All versions that are checked, oldest first. Panics with the reason when one cannot be had.
+    pub fn all() -> Vec<Self> {
+        let oldest = Self::at(oldest());
+        assert_eq!(oldest.version, 252);
+        let mut all = vec![oldest];
+        for suite in Suite::ALL {
+            let systemd = Self::at(tree(suite));
+            assert!(
+                suite.has_systemd(systemd.version),
+                "{suite} is not expected to have {}",
+                systemd.version
+            );
+            all.push(systemd);
+        }
+        all
+    }
+
+    fn at(tree: PathBuf) -> Self {
+        Self { version: version(&tree).unwrap_or_else(|| panic!("{}: no systemd", tree.display())), tree }
+    }
+
+    /// Everything this systemd says of the inputs, but for what it says of any container.
+    pub fn complaints(&self, inputs: &[Input]) -> Vec<Complaint> {
+        let work = tempfile::tempdir().expect("temporary folder");
+        for input in inputs {
+            let dir = work.path().join(&input.name);
+            fs::create_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
+            copy(&input.units, &dir.join("units"));
+            let programs: String = input.programs.iter().map(|program| format!("{program}\n")).collect();
+            fs::write(dir.join("programs"), programs).expect("written");
+        }
+        // Its own process and mount namespace: all mounts and processes of it end with it.
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", SCRIPT]);
+        command.arg(&self.tree).arg(work.path()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let output = command.stdin(Stdio::null()).output().expect("unshare of util-linux");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.is_empty(),
+            "systemd {} could not be asked: {said}",
+            self.version
+        );
+        inputs.iter().filter_map(|input| self.complaint(input, &work.path().join(&input.name))).collect()
+    }
+
+    fn complaint(&self, input: &Input, dir: &Path) -> Option<Complaint> {
+        let read = |name: &str| {
+            let path = dir.join(name);
+            fs::read(&path)
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .unwrap_or_else(|e| panic!("{}: systemd {} was not asked: {e}", path.display(), self.version))
+        };
+        let mut text = read("verify");
+        for file in fs::read_dir(input.units.join("nixos-nspawn")).into_iter().flatten().flatten() {
+            let file = file.file_name().into_string().expect("machine names are ASCII");
+            let Some(name) = file.strip_suffix(".nspawn") else { continue };
+            let said = read(&format!("nspawn-{name}"));
+            // A root that does not exist is where the parser and nspawn's own checks are over.
+            let end = format!("Failed to resolve path /none/{name}: No such file or directory");
+            let unexpected = said.lines().filter(|line| *line != end && !line.starts_with(FAMILIES));
+            text.extend(unexpected.map(|line| format!("{line}\n")));
+            if !said.lines().any(|line| line == end) {
+                text.push_str(&format!("{file}: nspawn did not come to the end of its checks\n"));
+            }
+        }
+        (!text.is_empty()).then(|| Complaint { input: input.name.clone(), text })
+    }
+}
+
+/// 262 says it of every container without RestrictAddressFamilies=, which 261 brought.
+const FAMILIES: &str =
+    "Note: in a future version of systemd-nspawn the default set of permitted socket address families";
+
+/// `$0` is the tree, `$1` the folder of inputs. nspawn is called as the stock template does it, with settings where
+/// `--prepare` puts them; see systemd-nspawn@.service(8).
+const SCRIPT: &str = r#"
+root=$1/.root
+mkdir "$root"
+mount -t tmpfs tmpfs "$root"
+cd "$root"
+mkdir -p usr proc sys dev tmp etc run/systemd/nspawn var/lib/machines none inputs
+mount --bind "$0/usr" usr
+for link in bin sbin lib lib32 lib64 libx32; do
+    [ ! -L "$0/$link" ] || cp -a "$0/$link" .
+done
+mount -t proc proc proc
+# Read-only, as where no udev runs: else nspawn waits for udev to know the interfaces that settings name.
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount --rbind /dev dev
+mount -t tmpfs tmpfs usr/local
+: > etc/machine-id
+# So that results leave the root; programs named by units go into it.
+mount --bind "$1" inputs
+for input in "$1"/*/; do
+    input=$(basename "$input")
+    while IFS= read -r program; do
+        mkdir -p ".${program%/*}"
+        printf '#!/bin/sh\n' > ".$program"
+        chmod 0755 ".$program"
+    done < "inputs/$input/programs"
+    units=
+    for unit in "inputs/$input/units/"systemd-nspawn@*.service.d; do
+        [ ! -e "$unit" ] || units="$units $(basename "$unit" .d)"
+    done
+    : > "inputs/$input/verify"
+    # shellcheck disable=SC2086 # unit names of containers hold neither blanks nor patterns
+    if [ -n "$units" ]; then
+        SYSTEMD_UNIT_PATH=/inputs/$input/units: chroot . systemd-analyze verify --man=no --recursive-errors=no \
+            $units > "inputs/$input/verify" 2>&1 || echo "exit status $?" >> "inputs/$input/verify"
+    fi
+    for file in "inputs/$input/units/nixos-nspawn/"*.nspawn; do
+        [ -e "$file" ] || continue
+        name=$(basename "$file" .nspawn)
+        cp "$file" run/systemd/nspawn/
+        chroot . systemd-nspawn --quiet --keep-unit --boot --link-journal=try-guest --network-veth -U \
+            --settings=override --machine="$name" --register=no --directory="/none/$name" \
+            > "inputs/$input/nspawn-$name" 2>&1 < /dev/null && echo "started" >> "inputs/$input/nspawn-$name"
+        rm "run/systemd/nspawn/$name.nspawn"
+    done
+done
+"#;
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp of coreutils");
+    assert!(status.success(), "{}: cannot be copied", from.display());
+}
+
+fn version(tree: &Path) -> Option<u32> {
+    let output =
+        Command::new("chroot").arg(tree).args(["/usr/bin/systemd-nspawn", "--version"]).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// A root with systemd 252: this machine's if it is a Debian 12, otherwise one that is unpacked for the purpose.
+fn oldest() -> PathBuf {
+    let machine = PathBuf::from("/");
+    if version(&machine) == Some(252) {
+        return machine;
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/hosts");
+    let tree = target.join("bookworm-tree");
+    if version(&tree) != Some(252) {
+        fs::create_dir_all(&target).unwrap_or_else(|e| panic!("{}: {e}", target.display()));
+        let _ = fs::remove_dir_all(&tree);
+        let mut command = Command::new("mmdebstrap");
+        command
+            .args(["--quiet", "--variant=apt", "--include=systemd,systemd-container", "bookworm"])
+            .arg(&tree);
+        let output = command.output().expect("mmdebstrap of the package mmdebstrap");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "no Debian 12 could be made for systemd 252: {said}");
+    }
+    tree.canonicalize().expect("just made")
+}

@@ -1,0 +1,96 @@
+//! Bad input of the golden cases, from the side of its neighbours: with the refused files gone, everybody else gets
+//! what they got beside them; and a good container added to a case gets what it gets alone, unless the folder itself
+//! cannot be believed.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use nixos_nspawn_tests::golden::{Root, difference, for_each_case};
+use nixos_nspawn_tests::manifest::{manifest, paths};
+
+const NEIGHBOUR: &str = "neighbour-of-the-case";
+
+/// The texts of each container, by name, without what is said of others.
+fn by_container(root: &Root) -> BTreeMap<String, String> {
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    let units = root.units();
+    for path in paths(&units) {
+        let shown = path.to_str().expect("UTF-8");
+        let name = shown.split_once("systemd-nspawn@").and_then(|(_, rest)| rest.split_once(".service"));
+        let own = || shown.strip_prefix("nixos-nspawn/")?.rsplit_once('.');
+        let Some((name, _)) = name.or_else(own) else { continue };
+        let full = units.join(&path);
+        let text = if full.is_symlink() {
+            fs::read_link(&full).expect("just seen").display().to_string()
+        } else if full.is_dir() {
+            continue;
+        } else {
+            let text = fs::read_to_string(&full).expect("readable");
+            text.lines()
+                .filter(|line| !line.starts_with("# warning: "))
+                .map(|line| format!("{line}\n"))
+                .collect()
+        };
+        *texts.entry(name.to_owned()).or_default() += &format!("{shown}\n{text}");
+    }
+    texts
+}
+
+#[test]
+fn refused_files_change_nothing_for_others() {
+    for_each_case(|case| {
+        let root = case.root();
+        root.generate();
+        let all = by_container(&root);
+        let refused = |text: &String| text.contains("/unit-helper --refuse ");
+        let without = case.root();
+        let declarative = without.intents().join("declarative.d");
+        for (name, _) in all.iter().filter(|(_, text)| refused(text)) {
+            // One of two files of a name stands for it; with that one gone the other would.
+            for folder in [&without.intents(), &declarative] {
+                let path = folder.join(format!("{name}.json"));
+                let removed =
+                    if path.is_dir() && !path.is_symlink() { fs::remove_dir_all } else { fs::remove_file };
+                match removed(&path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(error.to_string());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        without.generate();
+        let others: BTreeMap<_, _> = all.into_iter().filter(|(_, text)| !refused(text)).collect();
+        let now = by_container(&without);
+        if others == now { Ok(()) } else { Err(difference(&format!("{others:#?}"), &format!("{now:#?}"))) }
+    });
+}
+
+#[test]
+fn a_good_neighbour_is_unharmed() {
+    let intent = include_str!("../../examples/intent/minimal.json");
+    let add = |root: &Root| {
+        let path = root.intents().join(format!("{NEIGHBOUR}.json"));
+        fs::write(&path, intent).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    let alone = Root::empty();
+    fs::create_dir_all(alone.intents()).expect("new");
+    add(&alone).expect("written");
+    assert_eq!(alone.generate().status, 0);
+    let expected = by_container(&alone).remove(NEIGHBOUR).expect("it has units");
+    for_each_case(|case| {
+        let root = case.root();
+        // Where there is no folder, there are no neighbours.
+        if !root.intents().is_dir() || root.intents().is_symlink() {
+            return Ok(());
+        }
+        add(&root)?;
+        let outcome = root.generate();
+        let folder = format!("/etc/nixos-nspawn/{NEIGHBOUR}.json: is in /etc/nixos-nspawn, which ");
+        if outcome.stderr.contains(&folder) {
+            return Ok(());
+        }
+        let now = by_container(&root).remove(NEIGHBOUR).ok_or(manifest(&root.units()))?;
+        if expected == now { Ok(()) } else { Err(difference(&expected, &now)) }
+    });
+}

@@ -1,0 +1,160 @@
+//! The built generator on what nobody would write by hand: arbitrary bytes, arbitrary changes of good intents, and
+//! arbitrary good intents through the parsers of systemd. It never ends by a signal, and never lets one file's fault
+//! reach another's units.
+
+#[path = "../../units/tests/arbitrary/mod.rs"]
+mod arbitrary;
+
+use std::fs;
+
+use nixos_nspawn_tests::golden::Root;
+use nixos_nspawn_tests::systemd::{Input, Systemd};
+use nixos_nspawn_units::intent::parse;
+use nixos_nspawn_units::name::MachineName;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use serde_json::Value;
+
+fn root_with(files: &[(String, Vec<u8>)]) -> Root {
+    let root = Root::empty();
+    fs::create_dir_all(root.intents()).expect("new");
+    for (name, bytes) in files {
+        fs::write(root.intents().join(name), bytes).expect("written");
+    }
+    root
+}
+
+fn good() -> (String, Vec<u8>) {
+    let text = format!("{{\"version\":1,\"toplevel\":\"{}\"}}", arbitrary::TOPLEVEL);
+    ("good.json".to_owned(), text.into_bytes())
+}
+
+/// The lines of the outcome's tree that are about the good neighbour.
+fn of_good(root: &Root) -> Vec<(String, Vec<u8>)> {
+    ["nixos-nspawn/good.nspawn", "systemd-nspawn@good.service.d/50-nixos-nspawn.conf"]
+        .map(|path| {
+            (path.to_owned(), fs::read(root.units().join(path)).expect("the neighbour has its units"))
+        })
+        .to_vec()
+}
+
+/// Names that claim no host port and no interface of the neighbour.
+fn numbered(contents: Vec<Vec<u8>>) -> Vec<(String, Vec<u8>)> {
+    contents.into_iter().enumerate().map(|(at, bytes)| (format!("bad{at}.json"), bytes)).collect()
+}
+
+fn neighbour_is_unharmed(bad: Vec<(String, Vec<u8>)>) -> Result<(), TestCaseError> {
+    let alone = root_with(&[good()]);
+    alone.generate();
+    let count = bad.len();
+    let root = root_with(&[bad, vec![good()]].concat());
+    // Panics at a signal.
+    let outcome = root.generate();
+    prop_assert!(outcome.status == 0 || outcome.status == 1, "{}", outcome.text());
+    prop_assert!(!outcome.stderr.contains("internal"), "{}", outcome.stderr);
+    prop_assert_eq!(of_good(&root), of_good(&alone));
+    // Each one is there, whatever it is.
+    let drop_ins = fs::read_dir(root.units()).expect("readable").flatten().filter(|entry| {
+        let name = entry.file_name();
+        name.to_string_lossy().starts_with("systemd-nspawn@")
+    });
+    prop_assert_eq!(drop_ins.count(), count + 1);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn arbitrary_bytes(contents in vec(vec(any::<u8>(), 0..400), 1..8)) {
+        neighbour_is_unharmed(numbered(contents))?;
+    }
+
+    #[test]
+    fn arbitrary_json(contents in vec(json(), 1..8)) {
+        neighbour_is_unharmed(numbered(contents.iter().map(|value| value.to_string().into_bytes()).collect()))?;
+    }
+
+    #[test]
+    fn damaged_intents(damaged in vec((arbitrary::intent(), any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let contents = damaged.into_iter().map(|(value, at, byte)| {
+            let mut bytes = value.to_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes
+        });
+        neighbour_is_unharmed(numbered(contents.collect()))?;
+    }
+
+    /// Names may be anything a file system holds.
+    #[test]
+    fn arbitrary_file_names(names in vec("[^/\\x00]{0,40}", 1..8)) {
+        let mut names: Vec<String> = names.into_iter().map(|name| format!("{name}.json")).collect();
+        names.sort();
+        names.dedup();
+        names.retain(|name| name.len() < 255 && name != "good.json");
+        let contents = good().1;
+        let files: Vec<_> = names.into_iter().map(|name| (name, contents.clone())).collect();
+        let alone = root_with(&[good()]);
+        alone.generate();
+        let root = root_with(&[files, vec![good()]].concat());
+        let outcome = root.generate();
+        prop_assert!(outcome.status == 0 || outcome.status == 1, "{}", outcome.text());
+        prop_assert_eq!(of_good(&root), of_good(&alone));
+        for line in outcome.stderr.lines() {
+            prop_assert!(!line.contains(char::is_control), "{line:?}");
+        }
+    }
+}
+
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        Just(Value::from(arbitrary::TOPLEVEL)),
+    ];
+    let key = prop_oneof![
+        Just("version".to_owned()),
+        Just("toplevel".to_owned()),
+        Just("container".to_owned()),
+        Just("activation".to_owned()),
+        Just("bindMounts".to_owned()),
+        any::<String>(),
+    ];
+    leaf.prop_recursive(4, 32, 6, move |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(Value::from),
+            vec((key.clone(), inner), 0..6).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// Whatever validates renders to what systemd's own parsers take without a complaint.
+#[test]
+fn systemd_takes_arbitrary_intents_without_a_word() {
+    let mut runner = TestRunner::deterministic();
+    let mut files = Vec::new();
+    let mut programs = vec![];
+    while files.len() < 300 {
+        let options = arbitrary::options().new_tree(&mut runner).expect("a value").current();
+        let value = serde_json::json!({"version": 1, "toplevel": arbitrary::TOPLEVEL, "container": options});
+        let name: MachineName = format!("c{}", files.len()).parse().expect("a machine name");
+        let Ok(intent) = parse(value.to_string().as_bytes(), &name) else { continue };
+        programs.extend(intent.container.activation.reload_script.map(String::from));
+        files.push((format!("{name}.json"), value.to_string().into_bytes()));
+    }
+    let root = root_with(&files);
+    let outcome = root.generate();
+    // Ports may be claimed twice; nothing may be refused.
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    programs.push(root.helper());
+    let inputs = [Input { name: "arbitrary".to_owned(), units: root.units(), programs }];
+    for systemd in Systemd::all() {
+        assert_eq!(systemd.complaints(&inputs), [], "systemd {}", systemd.version);
+    }
+}

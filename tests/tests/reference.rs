@@ -1,0 +1,321 @@
+//! Profiles that python-nixos-nspawn built, through `nixos-nspawn-ctl create` and the generator: what nspawn and systemd
+//! are told then is what its own files tell them. Where it is not, the difference is in one of the tables here, with
+//! the reason. The data is in tests/golden/reference; cases are found by listing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use nixos_nspawn_tests::golden::Root;
+use nixos_nspawn_tests::host::bins;
+use nixos_nspawn_units::syntax::settings::parse_boolean;
+use nixos_nspawn_units::syntax::words::bind_fields;
+use nixos_nspawn_units::syntax::{UnitFile, effective, parse};
+use serde_json::Value;
+
+const PROFILE: &str = "/nix/store/00000000000000000000000000000000-nixos-nspawn-profile";
+
+struct Case {
+    name: String,
+    dir: PathBuf,
+    /// What the container is called in it.
+    container: String,
+}
+
+fn cases() -> Vec<Case> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/reference");
+    let mut cases: Vec<Case> = fs::read_dir(&dir)
+        .expect("reference cases")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.is_dir())
+        .map(|dir| Case {
+            name: dir.file_name().expect("a name").to_string_lossy().into_owned(),
+            container: json(&dir.join("input.json"))["name"].as_str().expect("a name").to_owned(),
+            dir,
+        })
+        .collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(!cases.is_empty(), "no reference cases");
+    cases
+}
+
+fn json(path: &Path) -> Value {
+    let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn unit_file(path: &Path) -> UnitFile {
+    let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    parse(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display())).file
+}
+
+#[test]
+fn what_python_nixos_nspawn_set_is_in_force() {
+    let mut compared = 0;
+    for case in cases() {
+        if !case.dir.join("data.json").exists() || has_host_network(&case) {
+            continue;
+        }
+        // Under its own name, and under another one.
+        for name in [case.container.as_str(), "renamed"] {
+            let root = root_with_profile(&case);
+            let created = create(&root, name);
+            assert!(created.status.success(), "case {}: {}", case.name, text(&created));
+            assert_eq!(root.generate().status, 0, "case {}", case.name);
+            let units = root.units();
+            let ours = unit_file(&units.join(format!("nixos-nspawn/{name}.nspawn")));
+            let theirs = unit_file(&case.dir.join(format!("{}.nspawn", case.container)));
+            assert_eq!(in_force(&ours), in_force(&theirs), "case {}, container {name}", case.name);
+
+            let unit = format!("systemd-nspawn@{name}.service");
+            let drop_in = unit_file(&units.join(format!("{unit}.d/50-nixos-nspawn.conf")));
+            let overrides = unit_file(&case.dir.join("service-overrides.conf"));
+            assert_eq!(service(&drop_in), service(&overrides), "case {}, container {name}", case.name);
+
+            let autostart = json(&case.dir.join("data.json"))["activation"]["autoStart"] == Value::Bool(true);
+            assert_eq!(units.join(format!("machines.target.wants/{unit}")).is_symlink(), autostart);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 20, "only {compared} comparisons");
+}
+
+/// Configuring the host's interface is not there yet: no half of it is taken.
+#[test]
+fn host_network_configuration_is_refused() {
+    let cases: Vec<Case> = cases().into_iter().filter(has_host_network).collect();
+    assert_eq!(
+        cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(),
+        ["docs-example", "host-network"]
+    );
+    for case in cases {
+        let root = root_with_profile(&case);
+        let created = create(&root, &case.container);
+        assert_eq!(created.status.code(), Some(10), "case {}: {}", case.name, text(&created));
+        assert!(text(&created).contains("hostNetworkConfig"), "case {}: {}", case.name, text(&created));
+        assert_nothing_left(&root, &case.container);
+    }
+}
+
+/// What its module system refuses, a data.json made by hand cannot smuggle in.
+#[test]
+fn options_of_a_wrong_type_are_refused() {
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.dir.join("error.txt").exists()).collect();
+    assert_eq!(cases.len(), 1);
+    for case in cases {
+        let root = root_with_profile(&case);
+        let options = &json(&case.dir.join("input.json"))["module"]["nixosContainer"];
+        let data = root.path().join(PROFILE.trim_start_matches('/')).join("nixos-nspawn/data.json");
+        fs::write(data, options.to_string()).expect("written");
+        let created = create(&root, &case.container);
+        assert_eq!(created.status.code(), Some(10), "case {}: {}", case.name, text(&created));
+        assert!(text(&created).contains("bindMounts"), "case {}: {}", case.name, text(&created));
+        assert_nothing_left(&root, &case.container);
+    }
+}
+
+/// Lines that somebody adds to the files of a profile stay in force, as far as the tables here say.
+#[test]
+fn settings_added_by_hand_are_in_force() {
+    let case = cases().into_iter().find(|case| case.name == "bind-mounts").expect("the case");
+    let root = root_with_profile(&case);
+    let folder = root.path().join(PROFILE.trim_start_matches('/')).join("nixos-nspawn");
+    let path = folder.join("demo.nspawn");
+    let added = "[Exec]\nHostname=www\nCapability=CAP_NET_ADMIN\nLimitNOFILE=100\nLinkJournal=no\n\
+        [Files]\nTemporaryFileSystem=/var/cache\nBind=/var/lib/machines/demo/x:/y\nReadOnly=yes\n\
+        [Network]\nVirtualEthernetExtra=ve-more:more\n";
+    fs::write(&path, fs::read_to_string(&path).expect("readable") + added).expect("written");
+    let theirs = unit_file(&path);
+    let path = folder.join("service-overrides.conf");
+    let more = "[Service]\nMemoryMax=1G\nEnvironment=\"A=b c\"\n[Unit]\nAfter=postgresql.service\n";
+    fs::write(&path, fs::read_to_string(&path).expect("readable") + more).expect("written");
+    let created = create(&root, "demo");
+    assert!(created.status.success(), "{}", text(&created));
+    assert_eq!(root.generate().status, 0);
+    let ours = unit_file(&root.units().join("nixos-nspawn/demo.nspawn"));
+    assert_eq!(in_force(&ours), in_force(&theirs));
+    let drop_in = unit_file(&root.units().join("systemd-nspawn@demo.service.d/50-nixos-nspawn.conf"));
+    assert_eq!(service(&drop_in), service(&unit_file(&path)));
+}
+
+fn has_host_network(case: &Case) -> bool {
+    let data = case.dir.join("data.json");
+    data.exists() && !json(&data)["hostNetworkConfig"].is_null()
+}
+
+/// A root whose store holds the profile of a case, as Nix would have made it.
+fn root_with_profile(case: &Case) -> Root {
+    let root = Root::empty();
+    let below = |path: &str| root.path().join(path.trim_start_matches('/'));
+    let folder = below(PROFILE).join("nixos-nspawn");
+    fs::create_dir_all(&folder).expect("new");
+    for entry in fs::read_dir(&case.dir).expect("readable").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !["input.json", "error.txt"].contains(&name.as_str()) {
+            fs::copy(entry.path(), folder.join(name)).expect("copied");
+        }
+    }
+    let nspawn = case.dir.join(format!("{}.nspawn", case.container));
+    let init = if nspawn.exists() {
+        unit_file(&nspawn).values("Exec", "Parameters").next().expect("an init").to_owned()
+    } else {
+        "/nix/store/11111111111111111111111111111111-nixos-system-demo/init".to_owned()
+    };
+    fs::create_dir_all(below(&init).parent().expect("a folder")).expect("new");
+    fs::write(below(&init), "#!/bin/sh\n").expect("written");
+    symlink(&init, below(PROFILE).join("init")).expect("linked");
+    root
+}
+
+fn create(root: &Root, name: &str) -> Output {
+    let mut ctl = Command::new(&bins().ctl);
+    ctl.arg("--root").arg(root.path()).args(["create", name, "--profile", PROFILE]);
+    ctl.output().expect("ctl runs")
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat()
+}
+
+fn assert_nothing_left(root: &Root, name: &str) {
+    let intent = root.intents().join(format!("{name}.json"));
+    assert!(!intent.exists(), "{}", intent.display());
+    let profile = root.path().join("nix/var/nix/profiles/per-nspawn").join(name);
+    assert!(!profile.exists(), "{}", profile.display());
+}
+
+type Settings = BTreeMap<String, Vec<String>>;
+
+/// The settings in force once nspawn has put the file and the template's command line together, less what cannot
+/// have an effect.
+fn in_force(file: &UnitFile) -> Settings {
+    let mut settings: Settings =
+        effective(file).into_iter().map(|s| (format!("[{}] {}", s.section, s.key), s.values)).collect();
+    let last = |settings: &Settings, key: &str| settings.get(key).and_then(|values| values.last().cloned());
+    let on = |value: Option<String>| value.is_some_and(|value| parse_boolean(&value) == Some(true));
+    let namespaced =
+        last(&settings, "[Exec] PrivateUsers").is_some_and(|value| parse_boolean(&value) != Some(false));
+    if !namespaced {
+        // Nobody is shifted, so it does not matter how; theirs writes chown in all cases.
+        settings.remove("[Files] PrivateUsersOwnership");
+    }
+    for key in ["[Files] Bind", "[Files] BindReadOnly"] {
+        for value in settings.get_mut(key).into_iter().flatten() {
+            *value = mapping_left_out(value, namespaced);
+        }
+    }
+    // The template says --network-veth, which any of these replaces as a whole; see merge_settings() of nspawn.c.
+    let deciding = [
+        "Private",
+        "VirtualEthernet",
+        "VirtualEthernetExtra",
+        "Bridge",
+        "Zone",
+        "Interface",
+        "MACVLAN",
+        "IPVLAN",
+    ];
+    let given = |settings: &Settings, key: &str| settings.contains_key(&format!("[Network] {key}"));
+    let veth = on(last(&settings, "[Network] VirtualEthernet"))
+        || ["Bridge", "Zone"].iter().any(|key| given(&settings, key));
+    let private = veth
+        || on(last(&settings, "[Network] Private"))
+        || deciding[2..].iter().any(|key| given(&settings, key));
+    let untouched = !deciding.iter().any(|key| given(&settings, key));
+    for (key, value) in [("Private", private), ("VirtualEthernet", veth)] {
+        settings.insert(format!("[Network] {key}"), vec![(value || untouched).to_string()]);
+    }
+    settings
+}
+
+/// A bind mount without its id mapping, where that is a difference we mean to make:
+/// - without a user namespace nspawn fails the start on it (EINVAL from 252 to 262), so ours leaves it out;
+/// - of the store and the profiles, with one: only userNamespacing= makes theirs map them, and then they belong to
+///   nobody if PrivateUsers= is set by other means; ours always maps them.
+fn mapping_left_out(value: &str, namespaced: bool) -> String {
+    let fields = bind_fields(value).expect("effective() lets only good ones through");
+    let of_nix = fields.source.starts_with("/nix/");
+    if namespaced && !of_nix {
+        return value.to_owned();
+    }
+    let options = fields.options.as_deref().unwrap_or_default().split(',');
+    let kept: Vec<&str> =
+        options.filter(|option| !matches!(*option, "" | "idmap" | "rootidmap" | "owneridmap")).collect();
+    let destination = fields.destination.as_deref().unwrap_or(&fields.source);
+    format!("{}:{destination}:{}", fields.source, kept.join(","))
+}
+
+/// What the drop-in tells systemd, less what one of the two does for its own purposes.
+fn service(file: &UnitFile) -> Settings {
+    let mut settings = Settings::new();
+    let mut credentials = BTreeMap::new();
+    for (section, key, value) in file.settings() {
+        let mut add = |value: &str| settings.entry(key.to_owned()).or_default().push(value.to_owned());
+        match (section, key) {
+            // Ours: who wrote it, what must be mounted first, and the helper around nspawn.
+            ("Unit", "SourcePath" | "RequiresMountsFor") | ("Service", "ExecStopPost") => {}
+            // Theirs: makes the root directory and the sources of bind mounts, as does `--prepare` of ours.
+            ("Service", "ExecStartPre") => {}
+            // Theirs: has NixOS restart the unit when the text changes; NixOS knows nothing of generated units.
+            ("Unit", "X-Restart-Triggers") => {}
+            // nspawn is found by systemd, in the version that is installed, and needs no PATH, locales or time zones.
+            // NIXOS_NSPAWN_PLAN is how ctl sees what PID 1 has loaded.
+            ("Service", "Environment") => {
+                let word = value.trim_matches('"');
+                let name = word.split('=').next().unwrap_or_default();
+                if !["PATH", "LOCALE_ARCHIVE", "TZDIR", "NIXOS_NSPAWN_PLAN"].contains(&name) {
+                    add(word);
+                }
+            }
+            // The same program, by the path of a store or by systemd's own search.
+            ("Service", "ExecReload") if value.is_empty() => {}
+            ("Service", "ExecReload") => add(&without_store_path(value)),
+            ("Service", "ExecStart") if value.is_empty() => {}
+            ("Service", "ExecStart") => {
+                let (rest, loaded) = start(value, file);
+                credentials.extend(loaded);
+                rest.iter().for_each(|word| add(word));
+            }
+            // Counted with ExecStart=, which hands them on.
+            ("Service", "LoadCredential") => {}
+            _ => add(value),
+        }
+    }
+    settings.insert(
+        "credentials".to_owned(),
+        credentials.into_iter().map(|(id, from)| format!("{id} from {from}")).collect(),
+    );
+    settings.values_mut().for_each(|values| values.sort());
+    settings
+}
+
+fn without_store_path(command: &str) -> String {
+    match command.split_once("/bin/systemd-run ") {
+        Some((store, rest)) if store.starts_with("/nix/store/") => format!("systemd-run {rest}"),
+        _ => command.to_owned(),
+    }
+}
+
+/// The words of an nspawn command line that hold for the container, and its credentials with where they come from.
+fn start(command: &str, file: &UnitFile) -> (BTreeSet<String>, BTreeMap<String, String>) {
+    let mut credentials = BTreeMap::new();
+    let mut words = BTreeSet::new();
+    for word in command.split(' ').map(|word| word.trim_matches(['\'', '"'])).filter(|word| !word.is_empty())
+    {
+        if let Some(credential) = word.strip_prefix("--load-credential=") {
+            let (id, from) = credential.split_once(':').expect("ID:PATH");
+            // A name is one that the unit has loaded: the same file, read by systemd.
+            let loaded = file.values("Service", "LoadCredential").filter_map(|line| line.split_once(':'));
+            let from = loaded.filter(|(name, _)| *name == from).map(|(_, path)| path).last().unwrap_or(from);
+            credentials.insert(id.to_owned(), from.to_owned());
+        } else if word.ends_with("systemd-nspawn") {
+            words.insert("systemd-nspawn".to_owned());
+        } else if !["-U", "--link-journal=try-guest"].contains(&word) {
+            // Theirs leaves these two of the template out; PrivateUsers= and LinkJournal= win over them in any case.
+            words.insert(word.to_owned());
+        }
+    }
+    (words, credentials)
+}

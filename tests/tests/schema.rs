@@ -1,0 +1,107 @@
+//! The JSON Schema of an intent: the one checked in is what the types give now, and it says the same as the types
+//! about every golden input, apart from what no schema can say. An independent validator (python3-jsonschema) is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nixos_nspawn_tests::golden::{cases, compare};
+use nixos_nspawn_units::intent::parse;
+use nixos_nspawn_units::name::MachineName;
+
+/// Files that the schema lets through and the types refuse, by the beginning of case and name, and why that is so.
+const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
+    (
+        "75-hostile-reload-script ",
+        "a path of an executable is restricted further than can be read in a pattern",
+    ),
+    ("77-noncharacters ", "patterns for characters beyond 16 bits are not portable"),
+    (
+        "8q-toplevel-bad newline",
+        "the validator takes `$` for the end of a line, ECMA 262 for that of the text",
+    ),
+    ("8r-unknown-fields setting", "settings of .nspawn files are not listed"),
+    ("8t-values free-", "free-form settings are checked as the lines they become"),
+    ("8u-bind-mounts ", "a bind mount is text with a syntax of its own"),
+    ("8v-rules ", "a rule about several fields"),
+    ("8w-name-differs ", "a schema does not know the file's name"),
+    ("8x-duplicate-fields ", "a schema sees the last of two"),
+    ("8z-control-characters bind-", "a bind mount is text with a syntax of its own"),
+    (
+        "8z-control-characters bridge",
+        "the validator takes `$` for the end of a line, ECMA 262 for that of the text",
+    ),
+    ("8z-control-characters c1", "a bind mount is text with a syntax of its own"),
+    ("8z-control-characters free-", "free-form settings are checked as the lines they become"),
+];
+
+#[test]
+fn the_schema_checked_in_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/nixos-nspawn.schema.json");
+    let schema = serde_json::to_string_pretty(&nixos_nspawn_units::schema()).expect("JSON") + "\n";
+    compare(&path, &schema).unwrap_or_else(|difference| panic!("{difference}"));
+}
+
+#[test]
+fn schema_and_types_agree_on_golden_inputs() {
+    let work = tempfile::tempdir().expect("temporary folder");
+    fs::write(work.path().join("schema"), nixos_nspawn_units::schema().to_string()).expect("written");
+    let mut by_types = BTreeMap::new();
+    for case in cases() {
+        let root = case.root();
+        for directory in [root.intents(), root.intents().join("declarative.d")] {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                let file = entry.file_name().to_string_lossy().into_owned();
+                let Some(name) = file.strip_suffix(".json").filter(|name| *name != "host") else { continue };
+                // What is no JSON is no matter of a schema.
+                let regular = entry.file_type().is_ok_and(|kind| kind.is_file());
+                let bytes = if regular { fs::read(entry.path()).expect("readable") } else { continue };
+                let Ok(name) = name.parse::<MachineName>() else { continue };
+                if serde_json::from_slice::<serde_json::Value>(&bytes).is_err() {
+                    continue;
+                }
+                let label = format!("{} {name}", case.name);
+                fs::write(work.path().join(format!("{label}.json")), &bytes).expect("written");
+                by_types.insert(label, parse(&bytes, &name).map(drop).map_err(|fault| fault.to_string()));
+            }
+        }
+    }
+    let by_schema = accepted_by_schema(work.path());
+    let mut differences = Vec::new();
+    let mut used = BTreeSet::new();
+    for (label, verdict) in &by_types {
+        match (verdict, by_schema.contains(label)) {
+            (Ok(()), false) => differences.push(format!("{label}: only the schema refuses it")),
+            (Err(fault), true) => match BEYOND_A_SCHEMA.iter().find(|(start, _)| label.starts_with(start)) {
+                Some((start, _)) => drop(used.insert(*start)),
+                None => differences.push(format!("{label}: only the types refuse it: {fault}")),
+            },
+            _ => {}
+        }
+    }
+    let unused = BEYOND_A_SCHEMA.iter().filter(|(start, _)| !used.contains(start));
+    differences.extend(unused.map(|(start, _)| format!("'{start}' is in the table for nothing")));
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// The files in `directory` that the schema there accepts.
+fn accepted_by_schema(directory: &Path) -> BTreeSet<String> {
+    let script = "
+import json, pathlib, sys
+import jsonschema
+here = pathlib.Path(sys.argv[1])
+schema = json.loads((here / 'schema').read_text())
+jsonschema.Draft202012Validator.check_schema(schema)
+validator = jsonschema.Draft202012Validator(schema)
+for path in here.glob('*.json'):
+    if validator.is_valid(json.loads(path.read_text())):
+        print(path.name[:-len('.json')])
+";
+    let output = ["python3", "/usr/bin/python3"]
+        .iter()
+        .map(|python| Command::new(python).args(["-c", script]).arg(directory).stdin(Stdio::null()).output())
+        .find(|output| output.as_ref().is_ok_and(|output| output.status.success()));
+    let output = output.and_then(Result::ok).expect("python3 with jsonschema (Debian: python3-jsonschema)");
+    String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect()
+}

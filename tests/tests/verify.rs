@@ -1,0 +1,131 @@
+//! Every golden output through the parsers of systemd itself, 252, 257 and 262: `systemd-analyze verify` and
+//! `systemd-nspawn` have nothing to say about any of it. A check that cannot run fails.
+
+use std::fs;
+use std::process::Command;
+
+use nixos_nspawn_tests::golden::{Root, cases};
+use nixos_nspawn_tests::systemd::{Input, Systemd};
+use serde_json::Value;
+
+#[test]
+fn systemd_takes_every_golden_output_without_a_word() {
+    let roots: Vec<(String, Root)> = cases()
+        .into_iter()
+        .map(|case| {
+            let root = case.root();
+            root.generate();
+            (case.name, root)
+        })
+        .collect();
+    let inputs: Vec<Input> = roots
+        .iter()
+        .map(|(name, root)| Input { name: name.clone(), units: root.units(), programs: programs(root) })
+        .collect();
+    let mut failed = Vec::new();
+    for systemd in Systemd::all() {
+        eprintln!("systemd {}: {} inputs", systemd.version, inputs.len());
+        for complaint in systemd.complaints(&inputs) {
+            failed.push(format!(
+                "== systemd {}, case {} ==\n{}",
+                systemd.version, complaint.input, complaint.text
+            ));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// The same machinery does report what is wrong: the test above is not one that cannot fail.
+#[test]
+fn systemd_does_complain_of_faults() {
+    let root = Root::empty();
+    root.outputs();
+    let units = root.units();
+    fs::create_dir_all(units.join("nixos-nspawn")).expect("new");
+    fs::create_dir_all(units.join("systemd-nspawn@web.service.d")).expect("new");
+    let nspawn = "[Exec]\nBoot=no\nParameters=/init\nNoSuchSetting=1\nKillSignal=SIGNOTHING\n";
+    fs::write(units.join("nixos-nspawn/web.nspawn"), nspawn).expect("written");
+    let drop_in = "[Service]\nNoSuchSetting=1\nExecStartPre=/missing/program\nTimeoutStartSec=soon\n";
+    fs::write(units.join("systemd-nspawn@web.service.d/50.conf"), drop_in).expect("written");
+    let inputs = [Input { name: "faults".to_owned(), units, programs: Vec::new() }];
+    for systemd in Systemd::all() {
+        let text =
+            systemd.complaints(&inputs).into_iter().map(|complaint| complaint.text).collect::<String>();
+        for word in ["NoSuchSetting", "SIGNOTHING", "/missing/program", "soon", "exit status 1"] {
+            assert!(text.contains(word), "systemd {} says nothing of {word}: {text}", systemd.version);
+        }
+    }
+}
+
+/// The programs that a case's units name: the unit helper, and reload scripts. The shipped programs they
+/// name are those of the systemd that is asked.
+fn programs(root: &Root) -> Vec<String> {
+    let mut programs = vec![root.helper()];
+    for entry in fs::read_dir(root.intents()).into_iter().flatten().flatten() {
+        // A refused intent names no programs.
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let settings = name.strip_suffix(".json").map(|name| format!("nixos-nspawn/{name}.nspawn"));
+        if !settings.is_some_and(|settings| root.units().join(settings).exists()) {
+            continue;
+        }
+        let intent: Option<Value> =
+            fs::read(entry.path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let script = intent.as_ref().and_then(|intent| intent.pointer("/container/activation/reloadScript"));
+        programs
+            .extend(script.and_then(Value::as_str).filter(|path| path.starts_with('/')).map(str::to_owned));
+    }
+    programs
+}
+
+/// Time spans mean to us what they mean to systemd.
+#[test]
+fn time_spans_are_read_as_systemd_reads_them() {
+    use nixos_nspawn_units::value::Timespan;
+    let texts = [
+        "90s",
+        "5min 20s",
+        "1.5h",
+        "2",
+        "600",
+        "0",
+        "500ms",
+        "1d12h",
+        "1w",
+        "1M",
+        "1y",
+        "2months",
+        "3 weeks",
+        "1us",
+        "1 s",
+        "1.5",
+        ".5s",
+        "1.s",
+        "infinity",
+        "1h30min",
+        "7days",
+        "10µs",
+        "10μs",
+        "0.1ms",
+        "1.000001s",
+        "  5s",
+    ];
+    for text in texts {
+        let output =
+            Command::new("systemd-analyze").args(["timespan", "--", text]).output().expect("systemd-analyze");
+        let theirs = String::from_utf8(output.stdout).expect("UTF-8");
+        let theirs = theirs.lines().find_map(|line| line.trim().strip_prefix("μs: ").map(str::to_owned));
+        let ours = text.parse::<Timespan>().ok().and_then(|span| span.microseconds());
+        match theirs.as_deref() {
+            // systemd prints the largest number for infinity; a timeout of 0 is none.
+            Some("18446744073709551615" | "0" | "infinity") => assert_eq!(ours, None, "{text:?}"),
+            Some(number) => assert_eq!(ours.map(|us| us.to_string()).as_deref(), Some(number), "{text:?}"),
+            None => assert!(text.parse::<Timespan>().is_err(), "systemd refuses {text:?}, we do not"),
+        }
+    }
+    for text in ["", "s", "-5s", "5 parsecs", "1..5s", "5s x", "lots", "1,5s", "0x10", "٣s"] {
+        let output =
+            Command::new("systemd-analyze").args(["timespan", "--", text]).output().expect("systemd-analyze");
+        assert!(!output.status.success(), "systemd takes {text:?}");
+        assert!(text.parse::<Timespan>().is_err(), "{text:?}");
+    }
+}

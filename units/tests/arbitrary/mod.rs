@@ -1,0 +1,145 @@
+//! Intents for property tests: JSON that an administrator might write, from the ordinary to the hostile, most of it
+//! valid. What comes out is JSON; whether it is an intent is for the types to say.
+
+use proptest::collection::vec;
+use proptest::option::weighted;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use serde_json::{Map, Value, json};
+
+/// A store path.
+pub(crate) const TOPLEVEL: &str = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web-26.05";
+
+/// Characters that mean something to somebody on the way, and some that do not.
+fn hostile_char() -> impl Strategy<Value = char> {
+    prop_oneof![
+        4 => proptest::char::range('a', 'z'),
+        3 => select(" %$\\\"'#;:,=[]{}()*?!|&<>~`^@+-._/0".chars().collect::<Vec<_>>()),
+        1 => select("éß日本😀\u{a0}\u{2028}\u{feff}\u{300}".chars().collect::<Vec<_>>()),
+    ]
+}
+
+fn hostile(length: usize) -> impl Strategy<Value = String> {
+    vec(hostile_char(), 1..length).prop_map(String::from_iter)
+}
+
+/// An absolute path.
+fn path() -> impl Strategy<Value = String> {
+    vec(hostile(8).prop_map(|part| part.replace('/', "x")), 1..4)
+        .prop_map(|parts| format!("/{}", parts.join("/")))
+}
+
+fn bind_mount() -> impl Strategy<Value = String> {
+    let escaped = || path().prop_map(|path| path.replace('\\', "\\\\").replace(':', "\\:"));
+    let source = prop_oneof![8 => escaped(), 1 => escaped().prop_map(|path| format!("+{path}")), 1 => Just(String::new())];
+    let options = subsequence(vec!["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"], 0..2);
+    (source, weighted(0.8, escaped()), options).prop_map(|(source, destination, options)| {
+        let destination = destination.or(source.is_empty().then(|| "/x".to_owned()));
+        match (destination, options.is_empty()) {
+            (None, _) => source,
+            (Some(destination), true) => format!("{source}:{destination}"),
+            (Some(destination), false) => format!("{source}:{destination}:{}", options.join(",")),
+        }
+    })
+}
+
+fn id() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z0-9._-]{1,12}".boxed(), "[!#%&(-.0-9;-\\[\\]-~]{1,20}".boxed()]
+}
+
+fn free_value() -> impl Strategy<Value = Value> {
+    let scalar = || {
+        prop_oneof![
+            hostile(12).prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+        ]
+    };
+    prop_oneof![4 => scalar(), 1 => vec(scalar(), 0..3).prop_map(Value::from), 1 => Just(Value::Null)]
+}
+
+fn settings(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    vec((select(keys), free_value()), 0..3).prop_map(|entries| {
+        Value::Object(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    })
+}
+
+/// The options that systemd's parsers must take whatever they are.
+pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
+    let activation = (
+        select(vec!["none", "reload", "restart", "dynamic"]),
+        any::<Option<bool>>(),
+        weighted(0.2, "/[a-z %#;:,=-]{1,10}[a-z]".boxed()),
+    )
+        .prop_map(|(strategy, start, script)| json!({"strategy": strategy, "autoStart": start, "reloadScript": script}));
+    let port = (1..=65535u16, weighted(0.5, 1..=65535u16), weighted(0.5, select(vec!["tcp", "udp"])))
+        .prop_map(|(host, inside, protocol)| match protocol {
+            Some(protocol) => json!({"hostPort": host, "containerPort": inside, "protocol": protocol}),
+            None => json!({"hostPort": host, "containerPort": inside}),
+        });
+    let credential = (id(), prop_oneof![path(), id()]).prop_map(|(id, path)| json!({"id": id, "path": path}));
+    let network = prop_oneof![
+        3 => Just(("zone", Value::Null)),
+        1 => "[a-z0-9.#$~=-]{1,12}".prop_map(|zone| ("zone", Value::from(zone))),
+        1 => "[a-z][a-z0-9.#$~=-]{1,14}".prop_map(|bridge| ("bridge", Value::from(bridge))),
+    ];
+    let time = prop_oneof![
+        Just("infinity".to_owned()),
+        "[1-9][0-9]{0,4}(ms|s|min|h|d|)",
+        "[1-9][0-9]?min [1-9][0-9]?s",
+        "[0-9]\\.[0-9]{1,3}h",
+    ];
+    let filter = select(vec!["@keyring", "~@module", "bpf keyctl", "~bpf"]);
+    let booleans = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let first = (activation, vec(bind_mount(), 0..4), vec(credential, 0..3), vec(port, 0..4));
+    (first, network, weighted(0.3, time), weighted(0.2, filter), booleans).prop_map(
+        |((activation, mounts, credentials, ports), (network, name), time, filter, booleans)| {
+            let (declarative, ephemeral, socket, namespacing) = booleans;
+            let mut options = Map::new();
+            let mut set = |key: &str, value: Value| options.insert(key.to_owned(), value);
+            set("activation", activation);
+            set("bindMounts", mounts.into());
+            set("credentials", credentials.into());
+            set("forwardPorts", ports.into());
+            set(network, name);
+            set("timeoutStartSec", time.into());
+            set("systemCallFilter", filter.into());
+            set("declarative", declarative.into());
+            set("ephemeral", ephemeral.into());
+            set("mountDaemonSocket", socket.into());
+            set("userNamespacing", namespacing.into());
+            options
+        },
+    )
+}
+
+/// An intent with all that can be said in one, free-form settings included.
+pub(crate) fn intent() -> impl Strategy<Value = Value> {
+    let nspawn = (
+        settings(&["Boot", "Capability", "Environment", "Hostname", "Parameters", "PrivateUsers", "X-Note"]),
+        settings(&["Bind", "BindReadOnly", "Inaccessible", "PrivateUsersOwnership", "TemporaryFileSystem"]),
+        settings(&["MACVLAN", "Port", "Private", "VirtualEthernet", "X-Note"]),
+    )
+        .prop_map(|(exec, files, network)| json!({"Exec": exec, "Files": files, "Network": network}));
+    let service = settings(&["CPUWeight", "Environment", "MemoryMax", "Restart", "TimeoutStopSec", "X-Note"]);
+    let unit = settings(&["After", "Description", "Wants", "X-Note"]);
+    let source = weighted(0.3, (hostile(20), hostile(10), vec(hostile(10), 0..3)));
+    (options(), nspawn, service, unit, source, any::<Option<bool>>(), any::<Option<u64>>()).prop_map(
+        |(mut options, nspawn, service, unit, source, autostart, generation)| {
+            options.insert("nspawnConfig".to_owned(), nspawn);
+            options.insert("serviceConfig".to_owned(), service);
+            options.insert("unitConfig".to_owned(), unit);
+            let source = source.map(
+                |(flake, system, arguments)| json!({"flake": flake, "system": system, "nixArgs": arguments}),
+            );
+            json!({
+                "version": 1,
+                "toplevel": TOPLEVEL,
+                "source": source,
+                "autostart": autostart,
+                "generation": generation,
+                "container": options,
+            })
+        },
+    )
+}
