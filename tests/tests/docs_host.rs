@@ -1,4 +1,4 @@
-//! README's commands on a real host: every line of the console examples of "The first container" and "Day to day" is
+//! README's commands on a real host: every line of the console examples of "The first container", "Updates" and "Day to day" is
 //! run as it stands there, in order, on a throwaway Debian.
 
 use std::fs;
@@ -50,6 +50,12 @@ fn readme_on_a_host() {
     };
     let first = run("The first container");
     assert!(first.contains("Hello from a container."), "{first}");
+    // An update needs something new.
+    let flake = "/root/checkout/examples/debian/flake.nix";
+    host.ok(&["sed", "-i", "s/Hello from a container/Hello again/", flake]);
+    let updated = run("Updates");
+    assert!(updated.contains("container 'web': generation 1 -> 2"), "{updated}");
+    assert!(updated.contains("container 'web': generation 2 -> 1"), "{updated}");
     let daily = run("Day to day");
     assert!(daily.contains("container 'web' is removed"), "{daily}");
     assert!(!host.exists("/etc/nixos-nspawn/web.json"));
