@@ -1,5 +1,5 @@
 //! SIGINT and SIGTERM: they end the program that is being waited for, and then the command, which cleans up. During
-//! the clean-up they are ignored; SIGKILL is answered by the next command (see [`crate::record`]).
+//! the clean-up they wait; SIGKILL is answered by the next command (see [`crate::record`]).
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -16,10 +16,10 @@ pub(crate) fn listen() -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::spawn(move || {
         for _ in signals.forever() {
+            INTERRUPTED.store(true, Ordering::SeqCst);
             if CLEANING.load(Ordering::SeqCst) {
                 continue;
             }
-            INTERRUPTED.store(true, Ordering::SeqCst);
             if let Some(child) = Pid::from_raw(CHILD.load(Ordering::SeqCst)) {
                 // With what it has started itself.
                 let _ = kill_process_group(child, Signal::TERM);
@@ -37,9 +37,14 @@ pub(crate) fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From here on signals are ignored: what was begun is taken back.
+/// From here on signals wait: what was begun is taken back.
 pub(crate) fn clean_up_begins() {
     CLEANING.store(true, Ordering::SeqCst);
+}
+
+/// What was begun is taken back: a signal that came meanwhile counts again.
+pub(crate) fn clean_up_ends() {
+    CLEANING.store(false, Ordering::SeqCst);
 }
 
 /// The program that is being waited for; 0 for none.

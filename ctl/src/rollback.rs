@@ -72,7 +72,7 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
     let mut record = Record::begin(context, &name, Step::Updating, details)?;
     // A generation that only a pin still keeps gets a new number.
     let present = generation.made.is_some();
-    let (before, action, reason) = (old.generation, decision.action, decision.reason.clone());
+    let before = old.generation;
     let switch = Switch {
         context,
         nix: &nix,
@@ -85,8 +85,8 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
         keep: arguments.activation.keep,
         new,
     };
-    let number = switch.run(&mut record)?;
-    output::print(&format!("{}\n", done_line(&name, before, number, action, &reason)))
+    let switched = switch.run(&mut record)?;
+    output::print(&format!("{}\n", done_line(&name, before, &switched)))
 }
 
 /// The generation to go to, and the intent for it.

@@ -35,6 +35,16 @@ pub(crate) enum Target {
     Present(u64),
 }
 
+/// What a switch came to.
+pub(crate) struct Switched {
+    /// The generation that is current.
+    pub(crate) generation: Option<u64>,
+    /// What was done to the container in the end.
+    pub(crate) action: Action,
+    /// Why.
+    pub(crate) reason: String,
+}
+
 /// One switch.
 pub(crate) struct Switch<'a> {
     pub(crate) context: &'a Context,
@@ -53,7 +63,7 @@ pub(crate) struct Switch<'a> {
 
 impl Switch<'_> {
     /// Switches; on failure everything is as it was, unless it shall be kept. The generation that is current then.
-    pub(crate) fn run(mut self, record: &mut Record) -> Result<Option<u64>> {
+    pub(crate) fn run(mut self, record: &mut Record) -> Result<Switched> {
         let begun = journal_time();
         let done = self.forward(record);
         let folder = record.details.profile_directory.clone();
@@ -67,7 +77,7 @@ impl Switch<'_> {
             Ok(action) => {
                 note(action, Outcome::Done, self.decision.reason.clone(), self.new.generation);
                 record.finish(self.context)?;
-                Ok(self.new.generation)
+                Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
             }
             Err(error) => {
                 interrupt::clean_up_begins();
@@ -77,13 +87,16 @@ impl Switch<'_> {
                 }
                 note(self.decision.action, Outcome::Failed, format!("{error:#}"), self.new.generation);
                 if self.keep && touched {
+                    remove_pending(self.context, &folder);
                     record.finish(self.context)?;
-                    return Err(error.context(format!(
+                    interrupt::clean_up_ends();
+                    return Err(anyhow!("{error:#}").context(format!(
                         "container '{}' was updated and left as it is (--keep)",
                         self.name
                     )));
                 }
                 let back = take_back(self.context, self.nix, record, touched);
+                interrupt::clean_up_ends();
                 let name = self.name;
                 // What the new generation does is its failure, 1, whichever program told us.
                 let error = if touched { anyhow!("{error:#}") } else { error };

@@ -23,7 +23,7 @@ use crate::nix::{self, Nix};
 use crate::record::{Details, Record, Step, pending};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
-use crate::switch::{Switch, Target, align_profile, remove_pending};
+use crate::switch::{Switch, Switched, Target, align_profile, remove_pending};
 use crate::{activate, create, diff, host, intent_file, interrupt, output, profile, systemd};
 
 /// Runs `update`.
@@ -226,12 +226,11 @@ fn one(
             interrupt::clean_up_begins();
             remove_pending(context, &directory);
             record.finish(context)?;
+            interrupt::clean_up_ends();
             return Err(error.context(format!("container '{name}' was not updated, nothing was changed")));
         }
     };
     let before = old.generation;
-    let reason = decision.reason.clone();
-    let action = decision.action;
     let switch = Switch {
         context,
         nix,
@@ -244,9 +243,9 @@ fn one(
         keep: arguments.activation.keep,
         new: next.intent,
     };
-    let generation = switch.run(&mut record)?;
+    let switched = switch.run(&mut record)?;
     remove_pending(context, &directory);
-    Ok(done_line(name, before, generation, action, &reason))
+    Ok(done_line(name, before, &switched))
 }
 
 /// The number of the newest generation.
@@ -262,20 +261,15 @@ pub(crate) fn profile_folder(context: &Context, name: &MachineName, intent: &Int
 }
 
 /// What was done, in one line.
-pub(crate) fn done_line(
-    name: &MachineName,
-    before: Option<u64>,
-    generation: Option<u64>,
-    action: Action,
-    reason: &str,
-) -> String {
+pub(crate) fn done_line(name: &MachineName, before: Option<u64>, switched: &Switched) -> String {
+    let Switched { generation, action, reason } = switched;
     let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
     let how = match action {
         Action::Reload => "reloaded",
         Action::Restart => "restarted",
         Action::AtNextStart | Action::Nothing => "not touched",
     };
-    format!("container '{name}': generation {} -> {}, {how}: {reason}", number(before), number(generation))
+    format!("container '{name}': generation {} -> {}, {how}: {reason}", number(before), number(*generation))
 }
 
 enum Prepared {
