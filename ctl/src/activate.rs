@@ -1,7 +1,7 @@
 //! How a new generation takes effect: the decision, with its reason, and the act. Old and new intent and the state of the
 //! container go in, an [`Action`] comes out; what the action needs is systemctl and systemd-run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use nixos_nspawn_units::change::{Change, change};
@@ -130,6 +130,7 @@ pub(crate) fn reload(
     // ExecReload= would go on inside when its time is over (systemd.service(5)); this unit can be stopped.
     let call =
         |program: Program| program.args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"]);
+    let begin = Instant::now();
     let started = call(context.program("systemd-run").arg(format!("--machine={name}")))
         .arg(format!("--unit={SWITCH_UNIT}"))
         .arg(format!("--property=RuntimeMaxSec={}", limit.as_secs().max(1)))
@@ -148,6 +149,12 @@ pub(crate) fn reload(
         Some(0) => Ok(Reloaded::Yes),
         Some(4) => Ok(Reloaded::UnitsFailed),
         Some(100) => Ok(Reloaded::NeedsRestart("the new system asks for a restart".to_owned())),
+        _ if begin.elapsed() >= limit => {
+            let seconds = limit.as_secs();
+            let message =
+                format!("switch-to-configuration in container '{name}' took longer than {seconds} s");
+            Err(Failed::Program(message).into())
+        }
         _ => Err(anyhow!(Failed::Program(format!(
             "switch-to-configuration in container '{name}' failed: {status}"
         )))),

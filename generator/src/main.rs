@@ -57,13 +57,26 @@ fn run(log: &Log) -> Result<u8, Failure> {
     let args = args::parse(std::env::args_os().skip(1))?;
     match args.mode {
         Mode::Generate(directory) => Ok(generate::generate(&args.root, &directory, log)),
-        Mode::Prepare(name) => prepare::prepare(&args.root, &name, log).map(|()| 0),
+        Mode::Prepare(name) => {
+            prepare::prepare(&args.root, &name, log).map(|()| 0).inspect_err(|_| let_start_be_noted())
+        }
         Mode::Release(name) => release::release(&args.root, &name, log).map(|()| 0),
-        Mode::Refuse(name) => Err(refuse::refuse(&args.root, &name)),
+        Mode::Refuse(name) => {
+            let_start_be_noted();
+            Err(refuse::refuse(&args.root, &name))
+        }
         Mode::Version => {
             print(&format!("nixos-nspawn-generator {}\nunit-helper {HELPER}\n", env!("CARGO_PKG_VERSION")))
         }
         Mode::Help => print(args::HELP),
+    }
+}
+
+/// `systemctl status` shows only what came after the unit's start was noted, and PID 1 notes it after it has forked us:
+/// a reason that is there too early is not seen (once in some forty starts on a busy machine, systemd 262).
+fn let_start_be_noted() {
+    if std::env::var_os("INVOCATION_ID").is_some() {
+        std::thread::sleep(std::time::Duration::from_millis(100));
     }
 }
 

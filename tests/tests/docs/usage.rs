@@ -38,7 +38,8 @@ fn dry_parse_can_fail() {
     for bad in [
         &["create", "web"][..],
         &["create", "web", "--flake", "x", "--profile", "y"],
-        &["update", "web"],
+        &["update"],
+        &["rollback", "web", "db"],
         &["list", "--jsn"],
         &["setup", "--remove", "--networkd"],
         &["completions", "dos"],
