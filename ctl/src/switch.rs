@@ -82,8 +82,10 @@ impl Switch<'_> {
             Err(error) => {
                 interrupt::clean_up_begins();
                 let touched = record.details.phase == Phase::Activating;
-                if touched {
-                    show_journal(self.context, self.name, &begun);
+                match self.decision.action {
+                    Action::Reload if touched => show_journal_inside(self.context, self.name, &begun),
+                    _ if touched => show_journal(self.context, self.name, &begun),
+                    _ => {}
                 }
                 note(self.decision.action, Outcome::Failed, format!("{error:#}"), self.new.generation);
                 if self.keep && touched {
@@ -211,6 +213,21 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
         activate::restart(context, name, planned.as_deref(), None)?;
     }
     record.finish(context)
+}
+
+/// What went wrong inside during a reload; what the switch itself says went to the user.
+fn show_journal_inside(context: &Context, name: &MachineName, since: &str) {
+    let answer = context
+        .program("journalctl")
+        .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--priority=warning", "--lines=15"])
+        .args([format!("--machine={name}"), format!("--since={since}")])
+        .output_if_any()
+        .unwrap_or_default();
+    let lines: Vec<String> = answer.lines().map(str::to_owned).collect();
+    if !lines.is_empty() {
+        output::tell(&format!("warnings in the journal inside container '{name}':"));
+        output::tell_more(&lines);
+    }
 }
 
 /// The link that held the build.
