@@ -66,5 +66,5 @@ fn bad_first_processes(host: &Host) {
         assert!(!host.run(&["systemctl", "start", &unit(name)]).success(), "{name}");
         assert_eq!(host.property(name, "Result"), result, "{name}");
     }
-    assert!(host.status("broken").contains("the first process of this container gives up"));
+    assert!(host.unit_journal("broken").contains("the first process of this container gives up"));
 }

@@ -89,10 +89,10 @@ fn vanished_system(host: &Host) {
     host.write("/etc/nixos-nspawn/gone.json", format!(r#"{{"version": 1, "toplevel": "{missing}"}}"#), 0o644);
     host.ok(&["systemctl", "daemon-reload"]);
     assert!(!host.run(&["systemctl", "start", &unit("gone")]).success());
-    let status = host.status("gone");
-    assert!(status.contains(missing), "{status}");
+    let journal = host.unit_journal("gone");
+    assert!(journal.contains(missing), "{journal}");
     // The template of newer versions cleans up after nspawn, and fails where there is no root.
-    assert!(!status.contains("No image for machine"), "{status}");
+    assert!(!journal.contains("No image for machine"), "{journal}");
 }
 
 /// Everything below a container's root was written by the container.
@@ -106,8 +106,8 @@ fn links_in_the_container_root(host: &Host) {
         "a link where a folder must be is an error"
     );
     assert_eq!(host.sh("ls -A /srv/victim"), "", "files were made on the host");
-    let status = host.status("web");
-    assert!(status.contains("link") && status.contains("/var/lib/machines/web"), "{status}");
+    let journal = host.unit_journal("web");
+    assert!(journal.contains("link") && journal.contains("/var/lib/machines/web"), "{journal}");
 
     // Deleting the state does not leave the root either.
     host.write("/srv/victim/precious", "", 0o644);

@@ -87,6 +87,13 @@ impl Host {
         self.run(&["systemctl", "status", "--full", "--no-pager", "--lines=50", &unit(name)]).stdout
     }
 
+    /// What the journal of this boot has of a container's unit. Unlike `systemctl status` it does not lose what was said
+    /// in the moment between the start of a process and systemd's note of the time at which the unit left `inactive`.
+    pub fn unit_journal(&self, name: &str) -> String {
+        self.run(&["journalctl", "--sync"]);
+        self.run(&["journalctl", "--boot", "--no-pager", "--lines=100", "--unit", &unit(name)]).stdout
+    }
+
     /// What `nixos-nspawn list --json` says of one container.
     pub fn listed(&self, name: &str) -> Option<serde_json::Value> {
         let output = self.ctl_ok(&["list", "--json"]);

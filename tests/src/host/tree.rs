@@ -2,13 +2,16 @@
 //!
 //! In: a suite. Out: the path of an unpacked Debian of that suite below `target/hosts`, built with `mmdebstrap` when it
 //! is missing or when this file's recipe for it has changed. A tree is built under another name and renamed when it is
-//! whole, and is never written to afterwards: hosts get copies.
+//! whole, is never written to afterwards (hosts get copies), and is not removed while a process uses it.
 
 use super::command::{Timeout, run};
+use rustix::fs::{FlockOperation, flock};
 use std::fmt;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A Debian suite a host can be made of.
@@ -75,36 +78,57 @@ pub(super) fn hosts_dir() -> PathBuf {
 
 /// The tree of `suite`, built now if it has to be. Panics with the reason when it cannot be had.
 pub fn tree(suite: Suite) -> PathBuf {
+    // Whatever this process was given stays as it is until the process ends: the open files hold locks.
+    static IN_USE: Mutex<Vec<(Suite, PathBuf, File)>> = Mutex::new(Vec::new());
     check_machine();
     let dir = hosts_dir();
     fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{}: cannot be made: {e}", dir.display()));
     let dir = dir.canonicalize().expect("just made");
-    // Test programs run side by side; one of them builds.
+    // Test programs run side by side, and the tests in them; one builds.
     let lock = File::create(dir.join(format!("{suite}.lock"))).expect("lock file");
-    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("flock");
+    flock(&lock, FlockOperation::LockExclusive).expect("flock");
+    let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, path, _)) = in_use().iter().find(|(of, ..)| *of == suite) {
+        return path.clone();
+    }
 
-    let tree = dir.join(format!("{suite}-tree"));
-    let stamp = tree.join("recipe");
+    // Another recipe makes another tree: hosts of an older test program may still run on the old one.
     let arguments = arguments(suite);
-    let recipe = arguments.join("\n");
-    if fs::read_to_string(&stamp).is_ok_and(|text| text == recipe) {
-        return tree;
+    let mut hasher = DefaultHasher::new();
+    arguments.hash(&mut hasher);
+    let path = dir.join(format!("{suite}-{:016x}", hasher.finish()));
+    if !path.exists() {
+        remove_unused(&dir, suite);
+        build(suite, &arguments, &path);
     }
+    let recipe = File::open(path.join("recipe")).expect("the recipe is in it");
+    flock(&recipe, FlockOperation::LockShared).expect("flock");
+    in_use().push((suite, path.clone(), recipe));
+    path
+}
 
-    eprintln!("building a Debian {suite} in {} …", tree.display());
-    let unfinished = dir.join(format!("{suite}-tree.unfinished"));
-    for old in [&tree, &unfinished] {
-        if old.exists() {
-            fs::remove_dir_all(old).unwrap_or_else(|e| panic!("{}: cannot be removed: {e}", old.display()));
-        }
-    }
+fn build(suite: Suite, arguments: &[String], path: &Path) {
+    eprintln!("building a Debian {suite} in {} …", path.display());
+    let unfinished = path.with_extension(format!("{}-unfinished", std::process::id()));
     let mut command = Command::new("mmdebstrap");
-    command.args(&arguments).arg(suite.name()).arg(&unfinished);
+    command.args(arguments).arg(suite.name()).arg(&unfinished);
     let output = run(&mut command, None, Timeout::after(Duration::from_secs(600)));
     assert!(output.success(), "no Debian {suite} could be made for the host tests: {output}");
-    fs::write(unfinished.join("recipe"), &recipe).expect("stamp");
-    fs::rename(&unfinished, &tree).expect("rename of the tree");
-    tree
+    fs::write(unfinished.join("recipe"), arguments.join("\n")).expect("recipe");
+    fs::rename(&unfinished, path).expect("rename of the tree");
+}
+
+/// Removes the suite's other trees that no host runs on, and unfinished ones.
+fn remove_unused(dir: &Path, suite: Suite) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let named = entry.file_name().to_string_lossy().starts_with(&format!("{suite}-"));
+        let used = File::open(path.join("recipe"))
+            .is_ok_and(|recipe| flock(&recipe, FlockOperation::NonBlockingLockExclusive).is_err());
+        if named && path.is_dir() && !used {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
 }
 
 fn arguments(suite: Suite) -> Vec<String> {

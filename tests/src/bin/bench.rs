@@ -1,0 +1,203 @@
+//! `make bench`: the generator on 0, 10, 100 and 1000 containers, beside /bin/true, beside a program that does the same
+//! input and output without a thought (floor.rs), and beside podman's generator on as many containers where it is installed.
+//! One table comes out, median time and peak memory, and ratios within this one run. No test asserts any of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nixos_nspawn_tests::host::bins;
+use nixos_nspawn_tests::manifest::paths;
+use tempfile::TempDir;
+
+/// Number of containers, and how often each program runs; in rounds, so that what else the machine does meets all alike.
+const SIZES: [(usize, u32); 4] = [(0, 200), (10, 100), (100, 40), (1000, 10)];
+const ROUNDS: u32 = 10;
+
+struct Tools {
+    floor: PathBuf,
+    measure: PathBuf,
+    quadlet: Option<Vec<String>>,
+}
+
+fn main() {
+    let tools = Tools::build();
+    println!(
+        "{:>7}  {:<10} {:>10} {:>9} {:>9} {:>9}",
+        "count", "program", "median ms", "KiB", "x true", "x floor"
+    );
+    for (count, runs) in SIZES {
+        let input = Input::new(count);
+        let mut programs = vec![("true", vec!["/bin/true".to_owned()]), ("floor", input.floor(&tools))];
+        programs.push(("generator", input.generator()));
+        programs.extend(tools.quadlet.as_ref().map(|words| ("quadlet", input.quadlet(words))));
+        let mut samples: Vec<Vec<(u64, u64)>> = vec![Vec::new(); programs.len()];
+        for _ in 0..ROUNDS {
+            for ((_, words), samples) in programs.iter().zip(&mut samples) {
+                samples.extend(input.measure(&tools, runs, words));
+            }
+        }
+        let medians: Vec<f64> = samples.iter().map(|samples| median(samples)).collect();
+        for ((name, _), (samples, time)) in programs.iter().zip(samples.iter().zip(&medians)) {
+            let memory = samples.iter().map(|(_, memory)| *memory).max().unwrap_or_default();
+            let (by_true, by_floor) = (time / medians[0], time / medians[1]);
+            println!(
+                "{count:>7}  {name:<10} {:>10.3} {memory:>9} {by_true:>9.2} {by_floor:>9.2}",
+                time / 1e6
+            );
+        }
+    }
+    println!("aims: generator at most 1.5 x true for 0, at most 1.3 x floor for 1000, at most 8192 KiB");
+    if tools.quadlet.is_none() {
+        println!("podman's quadlet generator is not installed (QUADLET='COMMAND…' names one), left out");
+    }
+}
+
+fn median(samples: &[(u64, u64)]) -> f64 {
+    let mut times: Vec<u64> = samples.iter().map(|(time, _)| *time).collect();
+    times.sort_unstable();
+    times[times.len() / 2] as f64
+}
+
+impl Tools {
+    /// Builds the two helpers as the generator is built: released and static.
+    fn build() -> Self {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        // …/TRIPLE/release/nixos-nspawn-generator
+        let dir = bins().generator.parent().expect("a folder").to_owned();
+        let triple = dir.parent().and_then(Path::file_name).expect("a triple").to_string_lossy();
+        let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(&workspace).args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--target",
+            &triple,
+        ]);
+        cargo.args(["-p", "nixos-nspawn-tests", "--bin", "floor", "--bin", "measure"]);
+        let status = cargo.env(flags, "-C target-feature=+crt-static").status().expect("cargo");
+        assert!(status.success(), "floor and measure do not build");
+        Self { floor: dir.join("floor"), measure: dir.join("measure"), quadlet: quadlet() }
+    }
+}
+
+/// The command of podman's generator.
+fn quadlet() -> Option<Vec<String>> {
+    if let Ok(command) = std::env::var("QUADLET") {
+        return Some(command.split_whitespace().map(str::to_owned).collect());
+    }
+    let places =
+        ["/usr/libexec/podman/quadlet", "/usr/lib/systemd/system-generators/podman-system-generator"];
+    places.iter().find(|path| Path::new(path).exists()).map(|path| vec![(*path).to_owned()])
+}
+
+/// Everything the programs read, and where they write.
+struct Input {
+    on_disk: TempDir,
+    /// In memory, as the folder is in which PID 1 has generators write.
+    output: TempDir,
+}
+
+impl Input {
+    fn new(count: usize) -> Self {
+        let memory = ["/dev/shm", "/run"].into_iter().find(|path| Path::new(path).is_dir()).expect("a tmpfs");
+        let input = Self {
+            on_disk: tempfile::tempdir().expect("temporary folder"),
+            output: tempfile::tempdir_in(memory).expect("temporary folder in memory"),
+        };
+        let intents = input.root().join("etc/nixos-nspawn");
+        let quadlets = input.on_disk.path().join("quadlets");
+        fs::create_dir_all(&intents).expect("new");
+        fs::create_dir_all(&quadlets).expect("new");
+        fs::create_dir_all(input.out()).expect("new");
+        for at in 0..count {
+            // The realistic example, with names and ports of its own.
+            let text = include_str!("../../../examples/intent/web.json")
+                .replace("\"name\": \"web\"", &format!("\"name\": \"web-{at}\""))
+                .replace("8080", &(10_000 + at).to_string())
+                .replace("8443", &(20_000 + at).to_string());
+            fs::write(intents.join(format!("web-{at}.json")), text).expect("written");
+            fs::write(quadlets.join(format!("web-{at}.container")), container(at)).expect("written");
+        }
+        // What the floor is to write is what the generator writes.
+        let generator = input.generator();
+        let status = Command::new(&generator[0]).args(&generator[1..]).status().expect("the generator runs");
+        assert!(status.success(), "the generator refuses the input of the benchmark");
+        fs::write(input.list(), list(&input.out())).expect("written");
+        input
+    }
+
+    fn root(&self) -> PathBuf {
+        self.on_disk.path().join("root")
+    }
+
+    fn list(&self) -> PathBuf {
+        self.on_disk.path().join("list")
+    }
+
+    fn out(&self) -> PathBuf {
+        self.output.path().join("generator")
+    }
+
+    fn generator(&self) -> Vec<String> {
+        let mut words = vec![bins().generator.display().to_string(), "--root".to_owned()];
+        words.extend([self.root(), self.out()].map(|path| path.display().to_string()));
+        words
+    }
+
+    fn floor(&self, tools: &Tools) -> Vec<String> {
+        let intents = self.root().join("etc/nixos-nspawn");
+        [tools.floor.clone(), intents, self.out(), self.list()]
+            .map(|path| path.display().to_string())
+            .to_vec()
+    }
+
+    fn quadlet(&self, words: &[String]) -> Vec<String> {
+        let folder = self.on_disk.path().join("quadlets");
+        let mut all = vec!["/usr/bin/env".to_owned(), format!("QUADLET_UNIT_DIRS={}", folder.display())];
+        all.extend(words.iter().cloned());
+        all.push("-no-kmsg-log".to_owned());
+        all.push(self.out().display().to_string());
+        all
+    }
+
+    fn measure(&self, tools: &Tools, runs: u32, words: &[String]) -> Vec<(u64, u64)> {
+        let output = Command::new(&tools.measure).arg(runs.to_string()).arg(self.out()).args(words).output();
+        let output = output.expect("measure runs");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let number = |word: &str| word.parse().expect("a number");
+        let pair = |line: &str| line.split_once(' ').map(|(time, memory)| (number(time), number(memory)));
+        String::from_utf8_lossy(&output.stdout).lines().filter_map(pair).collect()
+    }
+}
+
+/// A container for podman with about as much to say.
+fn container(at: usize) -> String {
+    format!(
+        "[Unit]\nDescription=Web server {at}\nAfter=postgresql.service\n\n[Container]\nImage=docker.io/library/nginx:1\n\
+         ContainerName=web-{at}\nVolume=/srv/web:/srv/web\nVolume=/srv/certificates:/etc/certificates:ro\n\
+         Secret=database-password\nPublishPort={}:80\nPublishPort={}:443\nUserNS=auto\nUlimit=nofile=4096:65536\n\n\
+         [Service]\nMemoryMax=2G\nCPUWeight=200\nTimeoutStartSec=3min\n\n[Install]\nWantedBy=multi-user.target\n",
+        10_000 + at,
+        20_000 + at
+    )
+}
+
+/// The list of floor.rs, each folder followed by what is in it.
+fn list(out: &Path) -> String {
+    let mut text = String::new();
+    for path in paths(out) {
+        let full = out.join(&path);
+        let name = path.file_name().expect("a name").display();
+        text += &if full.is_symlink() {
+            format!("l {} {name}\n", fs::read_link(&full).expect("just seen").display())
+        } else if full.is_dir() {
+            format!("d {}\n", path.display())
+        } else {
+            format!("f {} {name}\n", fs::metadata(&full).expect("just seen").len())
+        };
+    }
+    text
+}

@@ -1,0 +1,69 @@
+//! The least a generator can do, for `make bench`: the same folders, files and links are opened, read and written by the
+//! same system calls as by nixos-nspawn-generator, but nothing is parsed, checked or made. Arguments: the folder of intents,
+//! the output folder, and a list of what to write there: `d PATH`, `f SIZE PATH` or `l TARGET PATH` a line. The
+//! list is one more file to read than the generator has; the bytes written are of the right number and no sense.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{CWD, Dir, Mode, OFlags, fstat, mkdirat, openat, renameat, symlinkat};
+
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOFOLLOW);
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
+const NEW: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [intents, output, list] = arguments.as_slice() else {
+        return Err("usage: floor INTENTS OUTPUT LIST".into());
+    };
+    read_all(intents)?;
+    write_all(output, &std::fs::read_to_string(list)?)?;
+    Ok(())
+}
+
+fn read_all(folder: &str) -> Result<(), Box<dyn Error>> {
+    let folder = openat(CWD, folder, FOLDER, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in Dir::read_from(&folder)? {
+        let name = entry?.file_name().to_owned();
+        if name.to_bytes().ends_with(b".json") {
+            names.push(name);
+        }
+    }
+    for name in names {
+        let fd = openat(&folder, &name, READ, Mode::empty())?;
+        let size = usize::try_from(fstat(&fd)?.st_size)?;
+        let mut bytes = vec![0; size + 1];
+        File::from(fd).read(&mut bytes)?;
+    }
+    Ok(())
+}
+
+fn write_all(output: &str, list: &str) -> Result<(), Box<dyn Error>> {
+    let output = openat(CWD, output, FOLDER, Mode::empty())?;
+    let bytes = vec![b'#'; 1 << 16];
+    let mut current: Option<OwnedFd> = None;
+    for line in list.lines() {
+        let (kind, rest) = line.split_once(' ').ok_or("a kind and a path")?;
+        if kind == "d" {
+            mkdirat(&output, rest, Mode::from_raw_mode(0o755))?;
+            current = Some(openat(&output, rest, FOLDER, Mode::empty())?);
+            continue;
+        }
+        let (what, name) = rest.split_once(' ').ok_or("two words")?;
+        let folder = current.as_ref().ok_or("a folder first")?;
+        if kind == "l" {
+            symlinkat(what, folder, name)?;
+            continue;
+        }
+        let temporary = format!(".{name}.new");
+        let mut file = File::from(openat(folder, &temporary, NEW, Mode::from_raw_mode(0o644))?);
+        file.write_all(bytes.get(..what.parse::<usize>()?).ok_or("a small file")?)?;
+        drop(file);
+        renameat(folder, &temporary, folder, name)?;
+    }
+    Ok(())
+}
