@@ -21,6 +21,7 @@ pub(crate) fn take_over(
     toplevel: &StorePath,
     container: &mut Container,
     warnings: &mut Vec<String>,
+    left_out: &mut Vec<String>,
 ) -> Result<()> {
     if let Some(path) = only(folder, ".nspawn")? {
         let their_name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -32,7 +33,7 @@ pub(crate) fn take_over(
         settings(&theirs, &ours, &their_name, name, container)?;
     }
     if let Some(path) = only(folder, "service-overrides.conf")? {
-        overrides(&read(&path, warnings)?, &path, container, warnings)?;
+        overrides(&read(&path, warnings)?, container, left_out)?;
     }
     Ok(())
 }
@@ -159,15 +160,10 @@ fn same_list_value(key: &str, own: &str, theirs: &str) -> bool {
 const OWN_LINES: [&str; 4] = ["ExecStart", "ExecStartPre", "X-Restart-Triggers", "X-RestartIfChanged"];
 const OWN_ENVIRONMENT: [&str; 4] = ["PATH", "LOCALE_ARCHIVE", "TZDIR", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"];
 
-fn overrides(
-    file: &UnitFile,
-    path: &Path,
-    container: &mut Container,
-    warnings: &mut Vec<String>,
-) -> Result<()> {
+fn overrides(file: &UnitFile, container: &mut Container, left_out: &mut Vec<String>) -> Result<()> {
     for (section, key, value) in file.settings() {
         match (section, key) {
-            _ if OWN_LINES.contains(&key) => {}
+            _ if OWN_LINES.contains(&key) => left_out.push(format!("[{section}] {key}=")),
             ("Service", "TimeoutStartSec") => {
                 // Its builder writes its default into every file: that is no word of the container's.
                 if container.timeout_start_sec.is_none() && value != DEFAULT_TIMEOUT {
@@ -185,14 +181,17 @@ fn overrides(
             }
             ("Service", "Environment") => {
                 let variable = value.trim_matches('"').split('=').next().unwrap_or_default();
-                if !OWN_ENVIRONMENT.contains(&variable) {
+                if OWN_ENVIRONMENT.contains(&variable) {
+                    left_out.push(format!("[{section}] {key}={variable}"));
+                } else {
                     container.service_config.add(key, value)?;
                 }
             }
             ("Service", _) => container.service_config.add(key, value)?,
             ("Unit", _) => container.unit_config.add(key, value)?,
-            _ => warnings.push(format!("{}: [{section}] {key}= is left out", path.display())),
+            _ => left_out.push(format!("[{section}] {key}=")),
         }
     }
+    left_out.dedup();
     Ok(())
 }

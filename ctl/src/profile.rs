@@ -23,8 +23,10 @@ pub(crate) struct Profile {
     pub(crate) toplevel: StorePath,
     /// The options of the container.
     pub(crate) container: Container,
-    /// What was passed over or left out.
+    /// What was passed over, and should be known.
     pub(crate) warnings: Vec<String>,
+    /// What a profile of python-nixos-nspawn has for its own machinery, and is left out.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// Reads the profile at `path` for a container that will be called `name`.
@@ -33,6 +35,7 @@ pub(crate) fn read(context: &Context, path: &StorePath, name: &MachineName) -> R
     let folder = context.path(path.as_str()).join("nixos-nspawn");
     let mut container = Container::default();
     let mut warnings = Vec::new();
+    let mut left_out = Vec::new();
     let data = folder.join("data.json");
     match fs::read(&data) {
         Ok(bytes) => {
@@ -43,13 +46,13 @@ pub(crate) fn read(context: &Context, path: &StorePath, name: &MachineName) -> R
             container = reading.container;
             warnings
                 .extend(reading.warnings.into_iter().map(|warning| format!("{}: {warning}", data.display())));
-            peer::take_over(&folder, name, &toplevel, &mut container, &mut warnings)?;
+            peer::take_over(&folder, name, &toplevel, &mut container, &mut warnings, &mut left_out)?;
         }
         // Any NixOS system made for containers has the defaults.
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| data.display().to_string()),
     }
-    Ok(Profile { path: path.clone(), toplevel, container, warnings })
+    Ok(Profile { path: path.clone(), toplevel, container, warnings, left_out })
 }
 
 /// The system: the store path that `init` leads to, or the profile itself where `init` is its own.

@@ -17,9 +17,11 @@ use serde::Serialize;
 use crate::cli::Show;
 use crate::context::{Context, machine_name, no_such};
 use crate::exit::Failed;
+use crate::generations::generations;
 use crate::inspect::{Container, Overview};
 use crate::list::{Summary, tidy};
 use crate::output::{print, print_json, tell};
+use crate::profile;
 use crate::show_text::text;
 use crate::systemd::addresses;
 
@@ -37,6 +39,8 @@ pub(crate) struct Details<'a> {
     /// The container's options that differ from their default.
     pub(crate) options: serde_json::Value,
     pub(crate) host_reach: Vec<String>,
+    /// What a profile of python-nixos-nspawn has for its own machinery.
+    pub(crate) left_out: Vec<String>,
     pub(crate) host_interface: Option<String>,
     pub(crate) addresses: Vec<String>,
     pub(crate) state_directory: String,
@@ -78,6 +82,13 @@ pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
     Ok(())
 }
 
+/// What was left out of the profile that is recorded, as far as it can be read.
+fn left_out(context: &Context, name: &MachineName, intent: &Intent) -> Vec<String> {
+    let current = generations(context, name, intent).into_iter().find(|generation| generation.current);
+    let profile = current.and_then(|generation| profile::read(context, &generation.path, name).ok());
+    profile.map(|profile| [profile.warnings, profile.left_out].concat()).unwrap_or_default()
+}
+
 /// There is no such container, and perhaps why.
 pub(crate) fn unknown(context: &Context, overview: &Overview, name: &MachineName) -> anyhow::Error {
     let foreign = ["/etc/systemd/nspawn", "/run/systemd/nspawn"]
@@ -117,6 +128,7 @@ fn details<'a>(context: &Context, overview: &'a Overview, container: &'a Contain
         autostart_override: intent.and_then(|intent| intent.autostart),
         options,
         host_reach: intent.map(|intent| host_reach(&intent.container)).unwrap_or_default(),
+        left_out: intent.map(|intent| left_out(context, name, intent)).unwrap_or_default(),
         host_interface: intent.map(|intent| interface(name, intent)),
         addresses: if running { addresses(context, name) } else { Vec::new() },
         state_directory: format!("/var/lib/machines/{name}"),

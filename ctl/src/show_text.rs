@@ -35,6 +35,7 @@ pub(crate) fn text(container: &Container, details: &Details, color: bool) -> Str
     section("Addresses", details.addresses.clone());
     section("Options", option_lines(&details.options));
     section("Host reach", host_reach_lines(container, details));
+    section("Left out", details.left_out.clone());
     section("Intent", container.intent_file.iter().cloned().collect());
     section("Profile", details.profile.iter().map(|path| (*path).to_owned()).collect());
     section("Data", vec![details.state_directory.clone()]);
