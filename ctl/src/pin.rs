@@ -65,12 +65,12 @@ pub(crate) fn unpin(context: &Context, arguments: &Pin) -> Result<()> {
     let _lock = begin(context, "unpin", &name)?;
     let loaded = context.load();
     let all = generations(context, &name, imperative(&loaded, &name)?);
-    let generation = numbered(&all, &name, number)?;
-    if !generation.pinned {
+    // A number that the profile no longer has may have been unpinned before.
+    let Some(generation) = all.iter().find(|one| one.number == number && one.pinned) else {
         return print(&format!("generation {number} of container '{name}' is not pinned\n"));
-    }
+    };
     remove(&pin_link(context, &name, number))?;
-    let rest = if generation.made.is_none() { ", and nothing keeps it any more" } else { "" };
+    let rest = if generation.made.is_none() { ", and nothing else keeps it" } else { "" };
     print(&format!("generation {number} of container '{name}' is not pinned any more{rest}\n"))
 }
 
