@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use nixos_nspawn_units::copies::{copy_path, marked};
+use nixos_nspawn_units::copies::{copy_path, generated, marked, put};
 use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Kind;
@@ -143,8 +143,17 @@ impl Switch<'_> {
         let plan = planned.hash.as_deref();
         systemd::reload_to(context, name, plan)?;
         stop_point("reload");
-        if matches!(self.decision.action, Action::AtNextStart | Action::Nothing) {
-            return Ok(self.decision.action);
+        if self.decision.action == Action::Nothing {
+            // What nspawn has is what is planned; only the mark of the plan changes.
+            if copy_path(&context.root, name).exists() {
+                let text = fs::read(generated(&context.root, &format!("{name}.nspawn")))?;
+                put(&context.root, name, &text)
+                    .with_context(|| copy_path(&context.root, name).display().to_string())?;
+            }
+            return Ok(Action::Nothing);
+        }
+        if self.decision.action == Action::AtNextStart {
+            return Ok(Action::AtNextStart);
         }
         let gate = Gate {
             expect: self.expect,
