@@ -19,7 +19,7 @@ use nixos_nspawn_units::syntax::words::bind_fields;
 use crate::cli::Create;
 use crate::context::{Context, find, machine_name};
 use crate::exit::refuse;
-use crate::forget::{forget, repair, settle};
+use crate::forget::{forget, lock_settled, repair};
 use crate::lock::Lock;
 use crate::nix::{self, Nix};
 use crate::profile::{self, Profile};
@@ -43,8 +43,8 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
         host::check(context)?;
     }
     profile::check_store(context, arguments.allow_user_store)?;
-    let _lock = Lock::container(context, &name)?;
-    repair_own(context, &name)?;
+    let _lock = lock_settled(context, &name)?;
+    repair(context)?;
     name_is_free(context, &context.load(), &name)?;
     // What can be refused without having built is refused before the first write.
     if let Some(path) = &arguments.profile {
@@ -81,14 +81,6 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
             }
         }
     }
-}
-
-/// The half-created container of this name, or any other.
-fn repair_own(context: &Context, name: &MachineName) -> Result<()> {
-    for record in crate::record::pending(context).into_iter().filter(|record| record.name == *name) {
-        settle(context, &record)?;
-    }
-    repair(context)
 }
 
 /// From the build to the running container.

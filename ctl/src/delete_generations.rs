@@ -10,10 +10,9 @@ use nixos_nspawn_units::name::MachineName;
 use crate::cli::DeleteGenerations;
 use crate::context::{Context, imperative, machine_name};
 use crate::exit::{Failed, refuse};
-use crate::forget::repair;
+use crate::forget::{lock_settled, repair};
 use crate::generations::{Generation, generations, profile_link};
 use crate::list_generations::numbered;
-use crate::lock::Lock;
 use crate::nix::{self, Nix};
 use crate::output::print;
 
@@ -40,7 +39,7 @@ pub(crate) fn run(context: &Context, arguments: &DeleteGenerations) -> Result<()
     }
     context.need_root("delete-generations")?;
     repair(context)?;
-    let _lock = Lock::container(context, &name)?;
+    let _lock = lock_settled(context, &name)?;
     delete(context, &name, &which, false)
 }
 

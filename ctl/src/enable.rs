@@ -19,7 +19,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::cli::Named;
 use crate::context::{Context, imperative, machine_name};
 use crate::exit::Failed;
-use crate::forget::{enabled_links, intent_path, repair};
+use crate::forget::{enabled_links, intent_path, lock_settled, repair};
 use crate::inspect::{generator_fault, masked, system_path};
 use crate::list::tidy;
 use crate::lock::Lock;
@@ -44,7 +44,7 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
     }
     repair(context)?;
     tidy(context);
-    let _lock = Lock::container(context, &name)?;
+    let _lock = lock_settled(context, &name)?;
     let message = change(context, &name, wanted)?;
     print(&(message + "\n"))?;
     if wanted && masked(context, &name) {

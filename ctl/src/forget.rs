@@ -80,6 +80,15 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
     }
 }
 
+/// The lock of a container, with nothing left half done behind it by a killed command.
+pub(crate) fn lock_settled(context: &Context, name: &MachineName) -> Result<Lock> {
+    let lock = Lock::container(context, name)?;
+    for record in pending(context).into_iter().filter(|record| record.name == *name) {
+        settle(context, &record)?;
+    }
+    Ok(lock)
+}
+
 /// Finishes what killed commands left, unless another command is at it. Needs the rights to do so.
 pub(crate) fn repair(context: &Context) -> Result<()> {
     for record in pending(context) {

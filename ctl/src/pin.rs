@@ -16,7 +16,7 @@ use crate::cli::Pin;
 use crate::context::{Context, imperative, machine_name};
 use crate::delete_generations::only_live;
 use crate::exit::refuse;
-use crate::forget::repair;
+use crate::forget::{lock_settled, repair};
 use crate::generations::{generations, pin_link};
 use crate::list_generations::numbered;
 use crate::lock::Lock;
@@ -78,7 +78,7 @@ fn begin(context: &Context, command: &str, name: &MachineName) -> Result<Lock> {
     only_live(context, command)?;
     context.need_root(command)?;
     repair(context)?;
-    Lock::container(context, name)
+    lock_settled(context, name)
 }
 
 /// Takes away all pins of a container that is being removed.

@@ -9,11 +9,10 @@ use crate::activate::{Action, decide};
 use crate::cli::Rollback;
 use crate::context::{Context, imperative, machine_name};
 use crate::exit::{Failed, refuse};
-use crate::forget::{intent_path, settle};
+use crate::forget::{intent_path, lock_settled};
 use crate::generations::{Generation, generations, profile_link};
-use crate::lock::Lock;
 use crate::nix::Nix;
-use crate::record::{Details, Record, Step, pending};
+use crate::record::{Details, Record, Step};
 use crate::switch::{Switch, Target, align_profile};
 use crate::update::{check_reach, done_line, limit_or_start, newest, profile_folder, strategy};
 use crate::{create, diff, host, intent_file, output, profile, systemd};
@@ -45,10 +44,7 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
     let limit = crate::update::limit(&arguments.activation)?;
     host::check(context)?;
     let nix = Nix::find(context)?;
-    let _lock = Lock::container(context, &name)?;
-    for record in pending(context).into_iter().filter(|record| record.name == name) {
-        settle(context, &record)?;
-    }
+    let _lock = lock_settled(context, &name)?;
     let loaded = context.load();
     let old = imperative(&loaded, &name)?;
     let (generation, new) = target(context, &name, old, arguments.to)?;

@@ -17,6 +17,7 @@ use crate::activate::{self, Action, Decision, Reloaded};
 use crate::cli::Expect;
 use crate::context::Context;
 use crate::create::{journal_time, show_journal};
+use crate::forget::intent_path;
 use crate::gate::{self, Gate};
 use crate::generations::generations;
 use crate::lock::Lock;
@@ -259,7 +260,7 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
     let recorded =
         loaded.intents.iter().find(|stored| stored.name == *name && stored.kind == Kind::Imperative);
     let Some(recorded) = recorded else { return take_back(context, &nix, record, false) };
-    let is_new = recorded.intent.to_json()? != record.details.old_intent;
+    let is_new = fs::read_to_string(intent_path(context, name))? != record.details.old_intent;
     let state = systemd::state(context, name)?;
     let planned =
         intent_file::check(&loaded, name, &recorded.intent).ok().and_then(|(_, planned)| planned.hash);

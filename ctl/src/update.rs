@@ -16,11 +16,11 @@ use crate::activate::{Action, Decision, decide};
 use crate::cli::{self, Expect, From, Plan, Update};
 use crate::context::{Context, imperative, machine_name};
 use crate::exit::{Failed, code, refuse};
-use crate::forget::repair;
+use crate::forget::{lock_settled, repair};
 use crate::generations::generations;
 use crate::lock::Lock;
 use crate::nix::{self, Nix};
-use crate::record::{Details, Record, Step, pending};
+use crate::record::{Details, Record, Step};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
 use crate::switch::{Switch, Switched, Target, align_profile, remove_pending};
@@ -199,10 +199,7 @@ fn one(
     arguments: &Update,
     limit: Option<Duration>,
 ) -> Result<String> {
-    let _lock = Lock::container(context, name)?;
-    for record in pending(context).into_iter().filter(|record| record.name == *name) {
-        crate::forget::settle(context, &record)?;
-    }
+    let _lock = lock_settled(context, name)?;
     let loaded = context.load();
     let old = imperative(&loaded, name)?;
     align_profile(context, nix, old)?;
