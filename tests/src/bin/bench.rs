@@ -31,19 +31,23 @@ fn main() {
         let mut programs = vec![("true", vec!["/bin/true".to_owned()]), ("floor", input.floor(&tools))];
         programs.push(("generator", input.generator()));
         programs.extend(tools.quadlet.as_ref().map(|words| ("quadlet", input.quadlet(words))));
-        let mut samples: Vec<Vec<(u64, u64)>> = vec![Vec::new(); programs.len()];
+        let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); programs.len()];
         for _ in 0..ROUNDS {
             for ((_, words), samples) in programs.iter().zip(&mut samples) {
                 samples.extend(input.measure(&tools, runs, words));
             }
         }
-        let medians: Vec<f64> = samples.iter().map(|samples| median(samples)).collect();
-        for ((name, _), (samples, time)) in programs.iter().zip(samples.iter().zip(&medians)) {
-            let memory = samples.iter().map(|(_, memory)| *memory).max().unwrap_or_default();
-            let (by_true, by_floor) = (time / medians[0], time / medians[1]);
+        let times: Vec<f64> = samples.iter().map(|samples| median(samples, |sample| sample.time)).collect();
+        let processor: Vec<f64> =
+            samples.iter().map(|samples| median(samples, |sample| sample.processor)).collect();
+        for (at, (name, _)) in programs.iter().enumerate() {
+            let memory = samples[at].iter().map(|sample| sample.memory).max().unwrap_or_default();
+            let (by_true, by_floor) = (times[at] / times[0], times[at] / times[1]);
             println!(
-                "{count:>7}  {name:<10} {:>10.3} {memory:>9} {by_true:>9.2} {by_floor:>9.2}",
-                time / 1e6
+                "{count:>7}  {name:<10} {:>9.3} {by_true:>8.2} {by_floor:>8.2} {:>9.3} {:>8.2} {memory:>7}",
+                times[at] / 1e6,
+                processor[at] / 1e6,
+                processor[at] / processor[1]
             );
         }
     }
@@ -53,10 +57,18 @@ fn main() {
     }
 }
 
-fn median(samples: &[(u64, u64)]) -> f64 {
-    let mut times: Vec<u64> = samples.iter().map(|(time, _)| *time).collect();
-    times.sort_unstable();
-    times[times.len() / 2] as f64
+/// One run: nanoseconds passed, nanoseconds of processor time, and peak memory in KiB.
+#[derive(Clone, Copy)]
+struct Sample {
+    time: u64,
+    processor: u64,
+    memory: u64,
+}
+
+fn median(samples: &[Sample], of: impl Fn(&Sample) -> u64) -> f64 {
+    let mut numbers: Vec<u64> = samples.iter().map(of).collect();
+    numbers.sort_unstable();
+    numbers[numbers.len() / 2] as f64
 }
 
 impl Tools {
@@ -163,13 +175,15 @@ impl Input {
         all
     }
 
-    fn measure(&self, tools: &Tools, runs: u32, words: &[String]) -> Vec<(u64, u64)> {
+    fn measure(&self, tools: &Tools, runs: u32, words: &[String]) -> Vec<Sample> {
         let output = Command::new(&tools.measure).arg(runs.to_string()).arg(self.out()).args(words).output();
         let output = output.expect("measure runs");
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-        let number = |word: &str| word.parse().expect("a number");
-        let pair = |line: &str| line.split_once(' ').map(|(time, memory)| (number(time), number(memory)));
-        String::from_utf8_lossy(&output.stdout).lines().filter_map(pair).collect()
+        let sample = |line: &str| {
+            let numbers: Vec<u64> = line.split(' ').map(|word| word.parse().expect("a number")).collect();
+            Sample { time: numbers[0], processor: numbers[1], memory: numbers[2] }
+        };
+        String::from_utf8_lossy(&output.stdout).lines().map(sample).collect()
     }
 }
 
