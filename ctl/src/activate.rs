@@ -140,6 +140,8 @@ pub(crate) fn reload(
     let status = match started {
         Ok(status) => status,
         Err(error) => {
+            // After an interrupt, too.
+            crate::interrupt::clean_up_begins();
             let machine = format!("--machine={name}");
             let _ = context.program("systemctl").args([machine.as_str(), "stop", SWITCH_UNIT]).output();
             return Err(error);

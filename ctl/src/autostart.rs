@@ -69,7 +69,7 @@ pub(crate) fn autostart(context: &Context, arguments: &Autostart) -> Result<()> 
     context.need_systemd()?;
     if !arguments.dry_run {
         context.need_root("autostart")?;
-        repair(context)?;
+        repair(context);
         tidy(context);
     }
     let mut overview = Overview::gather(context)?;

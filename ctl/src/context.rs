@@ -39,6 +39,7 @@ impl Context {
             return Err(Failed::Usage(format!("{}: --root is not a directory", global.root.display())).into());
         }
         let root = global.root.canonicalize()?;
+        inside(&root)?;
         let config = Config::read(&root)?;
         Ok(Self { root, verbose: global.verbose, color, config })
     }
@@ -86,6 +87,39 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// Refuses a tree in which a place that is written to leads out of it: links in it were made by somebody else.
+fn inside(root: &Path) -> anyhow::Result<()> {
+    if root == Path::new("/") {
+        return Ok(());
+    }
+    let places = [
+        "etc/nixos-nspawn",
+        "etc/systemd/system",
+        "nix/var/nix/gcroots",
+        "nix/var/nix/profiles/per-nspawn",
+        "run/nixos-nspawn",
+        "run/systemd/nspawn",
+        "var/lib/machines",
+        "var/log/journal",
+    ];
+    for place in places {
+        // The longest part of it that is there; what is made below that is real.
+        let there = Path::new(place)
+            .ancestors()
+            .map(|part| root.join(part))
+            .find(|part| part.symlink_metadata().is_ok());
+        let Some(there) = there else { continue };
+        if !there.canonicalize().is_ok_and(|resolved| resolved.starts_with(root)) {
+            return refuse(format!(
+                "{}: leads out of {}, nothing was changed",
+                there.display(),
+                root.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A container by name, as far as it can be read.

@@ -23,7 +23,7 @@ use crate::forget::{forget, lock_settled, repair};
 use crate::lock::Lock;
 use crate::nix::{self, Nix};
 use crate::profile::{self, Profile};
-use crate::record::{Details, Record, Step};
+use crate::record::{Details, Phase, Record, Step};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
 use crate::{activate, host, inspect, intent_file, interrupt, output, state, systemd};
@@ -44,7 +44,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     }
     profile::check_store(context, arguments.allow_user_store)?;
     let _lock = lock_settled(context, &name)?;
-    repair(context)?;
+    repair(context);
     name_is_free(context, &context.load(), &name)?;
     // What can be refused without having built is refused before the first write.
     if let Some(path) = &arguments.profile {
@@ -54,8 +54,16 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     let source = said(arguments).source(context, None)?;
 
     make_directory(context)?;
+    let directory = nix::profile_directory(context, &name);
+    if context.path(&directory).symlink_metadata().is_ok() {
+        // Generations of python-nixos-nspawn are there, too; they are not ours to delete.
+        return refuse(format!(
+            "{}: exists already, but belongs to no container, nothing was changed; move it away first",
+            directory.display()
+        ));
+    }
     let details = Details {
-        profile_directory: nix::profile_directory(context, &name),
+        profile_directory: directory,
         delete_state: !state::exists(context, &name),
         ..Details::default()
     };
@@ -94,12 +102,6 @@ fn make(
 ) -> Result<Container> {
     let directory = record.details.profile_directory.clone();
     let below = context.path(&directory);
-    if below.exists() {
-        return refuse(format!(
-            "{}: exists already, but belongs to no container; move it away first",
-            below.display()
-        ));
-    }
     DirBuilder::new()
         .recursive(true)
         .mode(0o755)
@@ -144,11 +146,16 @@ fn make(
     if context.live() {
         systemd::reload_to(context, name, planned.hash.as_deref())?;
         if !arguments.no_start {
+            record.details.phase = Phase::Activating;
+            record.save(context)?;
             output::tell(&format!("starting container '{name}'"));
             activate::start(context, name, planned.hash.as_deref(), None)?;
             stop_point("create-started");
         }
     }
+    record.details.phase = Phase::Started;
+    record.save(context)?;
+    stop_point("create-done");
     Ok(intent.container)
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context, arguments: &DeleteGenerations) -> Result<()
         return delete(context, &name, &which, true);
     }
     context.need_root("delete-generations")?;
-    repair(context)?;
+    repair(context);
     let _lock = lock_settled(context, &name)?;
     delete(context, &name, &which, false)
 }

@@ -42,7 +42,7 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
     if context.live() {
         context.need_systemd()?;
     }
-    repair(context)?;
+    repair(context);
     tidy(context);
     let _lock = lock_settled(context, &name)?;
     let message = change(context, &name, wanted)?;

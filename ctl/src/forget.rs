@@ -10,12 +10,13 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies::{self, GC_ROOTS};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
-use nixos_nspawn_units::store::DIRECTORY;
+use nixos_nspawn_units::store::{DIRECTORY, Kind};
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 
-use crate::context::Context;
+use crate::context::{Context, find};
+use crate::exit::refuse;
 use crate::lock::Lock;
-use crate::record::{Record, Step, pending};
+use crate::record::{Phase, Record, Step, pending};
 use crate::stop_point::stop_point;
 use crate::{nix, output, pin, state, systemd};
 
@@ -28,7 +29,10 @@ pub(crate) fn intent_path(context: &Context, name: &MachineName) -> PathBuf {
 /// command again, since the record then stays.
 pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
     let name = &record.name;
-    if context.live() && !systemd::state(context, name)?.stopped() {
+    // A declarative container of the same name is not ours to touch; only the file and the profile behind it go.
+    let loaded = context.load();
+    let ours = find(&loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
+    if ours && context.live() && !systemd::state(context, name)?.stopped() {
         systemd::stop(context, name)?;
     }
     stop_point("remove-stopped");
@@ -39,24 +43,31 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
             openat(CWD, context.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         fsync(&directory)?;
     }
-    for link in enabled_links(context, name) {
-        remove_file(&link)?;
+    if ours && record.step == Step::Removing {
+        for link in enabled_links(context, name) {
+            remove_file(&link)?;
+        }
     }
     if context.live() {
-        systemd::reload_to(context, name, None)?;
-        systemd::reset_failed(context, name);
+        if ours {
+            systemd::reload_to(context, name, None)?;
+            systemd::reset_failed(context, name);
+        } else {
+            systemd::daemon_reload(context)?;
+        }
     }
-    copies::remove(&context.root, name).with_context(|| {
-        format!("{}: cannot be removed", copies::copy_path(&context.root, name).display())
-    })?;
-    for link in [name.to_string(), format!("{name}-running")] {
-        remove_file(&context.path(GC_ROOTS).join(link))?;
-    }
-    pin::remove_all(context, name)?;
     stop_point("remove-forgotten");
     nix::remove_profile(context, &record.details.profile_directory)?;
-    if record.details.delete_state {
-        state::delete(context, name)?;
+    remove_file(&context.path(Path::new("/").join(GC_ROOTS)).join(name.as_str()))?;
+    pin::remove_all(context, name)?;
+    if ours {
+        copies::remove(&context.root, name).with_context(|| {
+            format!("{}: cannot be removed", copies::copy_path(&context.root, name).display())
+        })?;
+        remove_file(&copies::running_root(&context.root, name))?;
+        if record.details.delete_state {
+            state::delete(context, name)?;
+        }
     }
     for source in &record.details.missing_sources {
         // Only what is still empty: a container that ran has put its data there.
@@ -67,13 +78,30 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
 
 /// Settles what a killed command left of one container: taken back, accepted or finished, as its record says.
 pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
-    match record.step {
-        Step::Updating => crate::switch::settle(context, record),
-        Step::Creating | Step::Removing => {
-            let half = if record.step == Step::Creating { "created" } else { "removed" };
+    let name = &record.name;
+    match (record.step, record.details.phase) {
+        (Step::Updating, _) if !context.live() => refuse(format!(
+            "container '{name}' was left half updated, nothing was changed; the running system settles it"
+        )),
+        (Step::Updating, _) => crate::switch::settle(context, record),
+        (Step::Creating, Phase::Started) => {
             output::tell(&format!(
-                "container '{}' was left half {half} by a killed command, taking it away",
-                record.name
+                "container '{name}' was created by a command that was killed at its end, it stays"
+            ));
+            record.finish(context)
+        }
+        (Step::Creating, phase) => {
+            output::tell(&format!(
+                "container '{name}' was left half created by a killed command, taking it away"
+            ));
+            let mut record = record.clone();
+            // Started or not: what may hold data is not deleted behind anybody's back.
+            record.details.delete_state &= phase != Phase::Activating;
+            forget(context, &record)
+        }
+        (Step::Removing, _) => {
+            output::tell(&format!(
+                "container '{name}' was left half removed by a killed command, taking it away"
             ));
             forget(context, record)
         }
@@ -90,16 +118,22 @@ pub(crate) fn lock_settled(context: &Context, name: &MachineName) -> Result<Lock
 }
 
 /// Finishes what killed commands left, unless another command is at it. Needs the rights to do so.
-pub(crate) fn repair(context: &Context) -> Result<()> {
+pub(crate) fn repair(context: &Context) {
     for record in pending(context) {
-        let Some(_lock) = Lock::container_if_free(context, &record.name)? else { continue };
-        // Between the listing and the lock the other command may have ended.
-        let Some(record) = pending(context).into_iter().find(|other| other.name == record.name) else {
-            continue;
-        };
-        settle(context, &record)?;
+        // One container's trouble is not another's: it is told, and the next command tries again.
+        if let Err(error) = repair_one(context, &record) {
+            output::tell(&format!("container '{}' is left half done: {error:#}", record.name));
+        }
     }
-    Ok(())
+}
+
+fn repair_one(context: &Context, record: &Record) -> Result<()> {
+    let Some(_lock) = Lock::container_if_free(context, &record.name)? else { return Ok(()) };
+    // Between the listing and the lock the other command may have ended.
+    match pending(context).into_iter().find(|other| other.name == record.name) {
+        Some(record) => settle(context, &record),
+        None => Ok(()),
+    }
 }
 
 /// Links that `systemctl enable` made: they outlive everything else and would start the bare template.

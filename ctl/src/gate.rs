@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::shown;
 
 use crate::cli::Expect;
 use crate::context::Context;
@@ -87,7 +88,7 @@ fn settled(
             _ => {}
         }
         if Instant::now() >= end {
-            let answer = if answer.is_empty() { "not to be reached" } else { answer };
+            let answer = if answer.is_empty() { "not to be reached".to_owned() } else { shown(answer) };
             bail!("the system in container '{name}' is still {answer} after {} s", gate.limit.as_secs());
         }
         alive(context, name, plan)?;
@@ -162,5 +163,10 @@ fn show_journals(context: &Context, name: &MachineName, units: &BTreeSet<String>
 }
 
 fn listed(units: &BTreeSet<String>) -> String {
-    if units.is_empty() { "a unit".to_owned() } else { units.iter().cloned().collect::<Vec<_>>().join(", ") }
+    // Written by the container: nothing of it goes raw to a terminal.
+    if units.is_empty() {
+        "a unit".to_owned()
+    } else {
+        units.iter().map(|unit| shown(unit)).collect::<Vec<_>>().join(", ")
+    }
 }

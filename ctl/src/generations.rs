@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use nixos_nspawn_units::copies::{GC_ROOTS, running_root};
+use nixos_nspawn_units::copies::{GC_ROOTS, running_root, runs};
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
@@ -45,8 +45,11 @@ pub(crate) fn pin_link(context: &Context, name: &MachineName, number: u64) -> Pa
     context.path(Path::new("/").join(GC_ROOTS)).join(format!("{name}-pin-{number}"))
 }
 
-/// The system the live container has.
+/// The system the live container has. After a power failure the link may be older than the container.
 pub(crate) fn running_toplevel(context: &Context, name: &MachineName) -> Option<StorePath> {
+    if !runs(&context.root, name) {
+        return None;
+    }
     fs::read_link(running_root(&context.root, name)).ok()?.to_str()?.parse().ok()
 }
 
@@ -69,7 +72,10 @@ pub(crate) fn generations(context: &Context, name: &MachineName, intent: &Intent
     let folder = context.path(link.parent().unwrap_or(Path::new("/")));
     found.extend(numbered(folder, &format!("{base}-"), "-link"));
     for (number, pin) in numbered(context.path(Path::new("/").join(GC_ROOTS)), &format!("{name}-pin-"), "") {
-        if !found.iter().any(|(other, _)| *other == number) {
+        let same = |(other, link): &(u64, PathBuf)| {
+            *other == number && fs::read_link(link).ok() == fs::read_link(&pin).ok()
+        };
+        if !found.iter().any(same) {
             found.push((number, pin));
         }
     }
@@ -87,7 +93,8 @@ pub(crate) fn generations(context: &Context, name: &MachineName, intent: &Intent
                     .flatten(),
                 current: intent.generation == Some(number),
                 running: running.is_some() && running == toplevel,
-                pinned: fs::symlink_metadata(&pin).is_ok(),
+                // The number alone tells nothing: Nix gives numbers of deleted generations again.
+                pinned: fs::read_link(&pin).is_ok_and(|target| target == Path::new(path.as_str())),
                 path,
                 toplevel,
             })

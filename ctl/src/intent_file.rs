@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies::GC_ROOTS;
 use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{Plan, Planned, plan};
+use nixos_nspawn_units::plan::{Plan, Planned, plan, plan_one};
 use nixos_nspawn_units::store::{DIRECTORY, Kind, Loaded, Stored};
 use nixos_nspawn_units::value::StorePath;
 use nixos_nspawn_units::write::{link, write_durably};
@@ -37,6 +37,13 @@ pub(crate) fn check(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Res
         return refuse(format!("container '{name}': {conflict}"));
     }
     Ok((plan, planned))
+}
+
+/// The hash of an intent's plan, whatever others say.
+pub(crate) fn hash(name: &MachineName, intent: &Intent) -> Option<String> {
+    let path = format!("{DIRECTORY}/{name}.json");
+    let plan = plan_one(name, Kind::Imperative, &path, intent);
+    plan.containers.into_iter().next().and_then(|planned| planned.hash)
 }
 
 /// Writes the intent, at once and for good.

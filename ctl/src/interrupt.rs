@@ -3,13 +3,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static CLEANING: AtomicBool = AtomicBool::new(false);
 static CHILD: AtomicI32 = AtomicI32::new(0);
+static ASKS: AtomicBool = AtomicBool::new(false);
 
 /// Starts listening. Before it, the signals just end the program.
 pub(crate) fn listen() -> anyhow::Result<()> {
@@ -20,10 +21,7 @@ pub(crate) fn listen() -> anyhow::Result<()> {
             if CLEANING.load(Ordering::SeqCst) {
                 continue;
             }
-            if let Some(child) = Pid::from_raw(CHILD.load(Ordering::SeqCst)) {
-                // With what it has started itself.
-                let _ = kill_process_group(child, Signal::TERM);
-            }
+            end(CHILD.load(Ordering::SeqCst), ASKS.load(Ordering::SeqCst), Signal::TERM);
         }
     });
     Ok(())
@@ -47,7 +45,16 @@ pub(crate) fn clean_up_ends() {
     CLEANING.store(false, Ordering::SeqCst);
 }
 
-/// The program that is being waited for; 0 for none.
-pub(crate) fn waiting_for(child: i32) {
+/// The program that is being waited for, 0 for none; whether it is in our own process group.
+pub(crate) fn waiting_for(child: i32, asks: bool) {
+    ASKS.store(asks, Ordering::SeqCst);
     CHILD.store(child, Ordering::SeqCst);
+}
+
+/// Ends a program, and what it has started where it has a group of its own. One that is stopped takes no signal but these.
+pub(crate) fn end(child: i32, asks: bool, signal: Signal) {
+    let Some(child) = Pid::from_raw(child) else { return };
+    for signal in [signal, Signal::CONT] {
+        let _ = if asks { kill_process(child, signal) } else { kill_process_group(child, signal) };
+    }
 }

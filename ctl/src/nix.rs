@@ -13,7 +13,7 @@ use nixos_nspawn_units::value::StorePath;
 use crate::context::Context;
 use crate::exit::{Failed, refuse};
 use crate::program::Program;
-use crate::status;
+use crate::{output, status};
 
 /// The nix program of this host.
 pub(crate) struct Nix<'a> {
@@ -54,7 +54,7 @@ impl<'a> Nix<'a> {
     fn call(&self, command: &str) -> Program {
         // Flakes may be off; these features do no harm where they are on.
         let features = ["--extra-experimental-features", "nix-command flakes"];
-        self.context.program(&self.program).args(command.split(' ')).args(features)
+        self.context.program(&self.program).args(command.split(' ')).args(features).may_ask()
     }
 
     /// The names below an attribute set of a flake.
@@ -210,11 +210,19 @@ pub(crate) fn remove_profile(context: &Context, directory: &Path) -> Result<()> 
                 .with_context(|| format!("{}: cannot be removed", entry.path().display()))?;
         }
     }
-    for file in [status::LAST_ACTIVATION.to_owned(), format!(".{}.new", status::LAST_ACTIVATION)] {
-        // What cannot be removed shows when the folder is.
+    // The last is nix-env's own, left by one that was killed.
+    for file in [
+        status::LAST_ACTIVATION.to_owned(),
+        format!(".{}.new", status::LAST_ACTIVATION),
+        "system.lock".to_owned(),
+    ] {
         let _ = fs::remove_file(below.join(file));
     }
-    fs::remove_dir(&below).with_context(|| format!("{}: cannot be removed", below.display()))
+    if let Err(error) = fs::remove_dir(&below) {
+        // What else is in it is not ours, and no reason to keep the container.
+        output::tell(&format!("{}: stays: {error}", below.display()));
+    }
+    Ok(())
 }
 
 /// `nix build --out-link` also leaves a link to the link in gcroots/auto; nix would collect it some day.

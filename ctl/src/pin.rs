@@ -77,7 +77,7 @@ pub(crate) fn unpin(context: &Context, arguments: &Pin) -> Result<()> {
 fn begin(context: &Context, command: &str, name: &MachineName) -> Result<Lock> {
     only_live(context, command)?;
     context.need_root(command)?;
-    repair(context)?;
+    repair(context);
     lock_settled(context, name)
 }
 

@@ -2,14 +2,15 @@
 //! checked, signals included, and a failure says which program failed and what it said.
 
 use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::RecvTimeoutError;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 
 use crate::exit::Failed;
 use crate::{interrupt, output};
@@ -20,15 +21,22 @@ pub(crate) struct Program {
     words: Vec<String>,
     verbose: bool,
     limit: Option<Duration>,
+    /// Whether it may ask the user on the terminal.
+    asks: bool,
 }
 
 impl Program {
     /// The program `path`, found in PATH if it is a plain name.
     pub(crate) fn new(path: impl AsRef<OsStr>, verbose: bool) -> Self {
         let mut command = Command::new(&path);
-        // A group of its own: the terminal's Ctrl-C is ours to pass on, and must not end the calls of a clean-up.
-        command.stdin(Stdio::null()).process_group(0);
-        Self { command, words: vec![path.as_ref().to_string_lossy().into_owned()], verbose, limit: None }
+        command.stdin(Stdio::null());
+        Self {
+            command,
+            words: vec![path.as_ref().to_string_lossy().into_owned()],
+            verbose,
+            limit: None,
+            asks: false,
+        }
     }
 
     /// Adds a word.
@@ -69,11 +77,18 @@ impl Program {
         Ok((status, stdout))
     }
 
-    /// How it ended, while its output goes to the user's standard error.
+    /// How it ended; what it said is told. It gets no descriptor of the user's terminal, which systemd-run would pass on
+    /// into the container, and nothing that it says reaches the terminal raw.
     pub(crate) fn status_with_messages(self) -> Result<ExitStatus> {
-        let (status, stdout, _, _) = self.finish(Stdio::inherit())?;
-        output::tell_more(&stdout.lines().map(str::to_owned).collect::<Vec<_>>());
+        let (status, stdout, stderr, _) = self.finish(Stdio::piped())?;
+        output::tell_more(&stdout.lines().chain(stderr.lines()).map(printable).collect::<Vec<_>>());
         Ok(status)
+    }
+
+    /// Lets it ask on the terminal, for a password or a host key. Ctrl-C then reaches it without us.
+    pub(crate) fn may_ask(mut self) -> Self {
+        self.asks = true;
+        self
     }
 
     /// Ends it when it takes longer.
@@ -87,12 +102,16 @@ impl Program {
         if self.verbose {
             output::tell(&format!("+ {}", shell_words(&self.words)));
         }
+        if !self.asks {
+            // A group of its own: the terminal's Ctrl-C is ours to pass on, and must not end the calls of a clean-up.
+            self.command.process_group(0);
+        }
         let child = self.command.stdout(Stdio::piped()).stderr(stderr).spawn();
         let child = child.map_err(|error| match error.kind() {
             ErrorKind::NotFound => Failed::Program(format!("{}: not found", self.words[0])),
             _ => Failed::Program(format!("{}: cannot be run: {error}", self.words[0])),
         })?;
-        let (output, in_time) = wait(child, self.limit).with_context(|| self.words[0].clone())?;
+        let (output, in_time) = wait(child, self.limit, self.asks).with_context(|| self.words[0].clone())?;
         interrupt::check()?;
         if !in_time {
             let seconds = self.limit.unwrap_or_default().as_secs();
@@ -103,25 +122,71 @@ impl Program {
     }
 }
 
-/// Waits for the program's end; false if it had to be ended.
-fn wait(child: Child, limit: Option<Duration>) -> std::io::Result<(std::process::Output, bool)> {
+/// Waits for the program's end; false if it had to be ended. What it started itself may hold its output open for ever: that
+/// is not waited for.
+fn wait(mut child: Child, limit: Option<Duration>, asks: bool) -> std::io::Result<(Output, bool)> {
+    let stdout = Reader::start(child.stdout.take());
+    let stderr = Reader::start(child.stderr.take());
     let id = i32::try_from(child.id()).unwrap_or(0);
-    interrupt::waiting_for(id);
+    interrupt::waiting_for(id, asks);
     let (done, waited) = std::sync::mpsc::channel::<()>();
     let timer = limit.map(|limit| {
         std::thread::spawn(move || {
             let late = waited.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-            if let Some(group) = Pid::from_raw(id).filter(|_| late) {
-                let _ = kill_process_group(group, Signal::TERM);
+            if late {
+                interrupt::end(id, asks, Signal::TERM);
+                if waited.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                    interrupt::end(id, asks, Signal::KILL);
+                }
             }
             late
         })
     });
-    let output = child.wait_with_output();
+    let status = child.wait();
     drop(done);
-    interrupt::waiting_for(0);
+    interrupt::waiting_for(0, false);
     let late = timer.is_some_and(|timer| timer.join().unwrap_or(false));
-    Ok((output?, !late))
+    Ok((Output { status: status?, stdout: stdout.finish(), stderr: stderr.finish() }, !late))
+}
+
+/// How long a program may take to end after it was told to, and its output to come after it has ended.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Collects what a program writes.
+struct Reader {
+    text: Arc<Mutex<Vec<u8>>>,
+    end: Receiver<()>,
+}
+
+impl Reader {
+    fn start(pipe: Option<impl Read + Send + 'static>) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let (at_end, end) = std::sync::mpsc::channel();
+        if let Some(mut pipe) = pipe {
+            let text = Arc::clone(&text);
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                    if let Ok(mut text) = text.lock() {
+                        text.extend_from_slice(&buffer[..length]);
+                    }
+                }
+                drop(at_end);
+            });
+        }
+        Self { text, end }
+    }
+
+    /// What has come when the program has ended.
+    fn finish(self) -> Vec<u8> {
+        let _ = self.end.recv_timeout(PATIENCE);
+        self.text.lock().map(|mut text| std::mem::take(&mut *text)).unwrap_or_default()
+    }
+}
+
+/// A line without what a terminal would act on.
+fn printable(line: &str) -> String {
+    line.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
 }
 
 fn checked(status: ExitStatus, words: &[String], stderr: &str) -> Result<()> {

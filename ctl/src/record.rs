@@ -1,14 +1,17 @@
 //! The record of a create, update or remove that is under way: a hidden file beside the intents. A command that is killed
 //! leaves it, and the next one that changes something finds it and takes back, or finishes, what was begun.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::DIRECTORY;
+use nixos_nspawn_units::value::AbsolutePath;
 use nixos_nspawn_units::write::write_durably;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
@@ -61,8 +64,10 @@ pub(crate) enum Phase {
     Building,
     /// Profile and intent may be the new ones, the container was not touched.
     Recording,
-    /// The container is being reloaded or restarted, or watched after it.
+    /// The container is being started, reloaded or restarted, or watched after it.
     Activating,
+    /// It was started for the first time, and may hold data.
+    Started,
 }
 
 /// A record on disk.
@@ -99,10 +104,14 @@ impl Record {
         let path = self.path(context);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("{}: cannot be removed", path.display()))
+                return Err(error).with_context(|| format!("{}: cannot be removed", path.display()));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        // It must not come back after a power failure: what it would have taken away may be in use by then.
+        let directory =
+            openat(CWD, context.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(fsync(&directory)?)
     }
 
     fn file_name(&self) -> String {
@@ -114,11 +123,24 @@ impl Record {
     }
 }
 
-/// The records of commands that were killed, or still run: their locks tell which.
+/// The records of commands that were killed, or still run: their locks tell which. A record tells what to delete, so only
+/// root's are believed, as intents are.
 pub(crate) fn pending(context: &Context) -> Vec<Record> {
-    let Ok(entries) = fs::read_dir(context.path(DIRECTORY)) else { return Vec::new() };
+    let folder = context.path(DIRECTORY);
+    let own = rustix::process::geteuid().as_raw();
+    let trusted = |path: &Path| {
+        fs::symlink_metadata(path).is_ok_and(|metadata| {
+            let owner = metadata.uid() == 0 || !context.live() && metadata.uid() == own;
+            owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir())
+        })
+    };
+    if !trusted(&folder) {
+        return Vec::new();
+    }
+    let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
     let mut records: Vec<Record> = entries
         .flatten()
+        .filter(|entry| trusted(&entry.path()))
         .filter_map(|entry| {
             let file = entry.file_name();
             let file = file.to_str()?.strip_prefix('.')?;
@@ -131,9 +153,24 @@ pub(crate) fn pending(context: &Context) -> Vec<Record> {
                 })?;
             // A record cut off by a full disk cannot be: it is renamed into place. An unreadable one has no details.
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            Some(Record { name, step, details: serde_json::from_str(&text).unwrap_or_default() })
+            let details: Details = serde_json::from_str(&text).unwrap_or_default();
+            Some(Record { details: details.checked(&name), name, step })
         })
         .collect();
     records.sort_by(|a, b| a.name.cmp(&b.name));
     records
+}
+
+impl Details {
+    /// Without paths that no command of ours writes.
+    fn checked(mut self, name: &MachineName) -> Self {
+        let plain = |path: &Path| path.to_str().is_some_and(|text| text.parse::<AbsolutePath>().is_ok());
+        if !plain(&self.profile_directory)
+            || self.profile_directory.file_name() != Some(OsStr::new(name.as_str()))
+        {
+            self.profile_directory = PathBuf::new();
+        }
+        self.missing_sources.retain(|path| plain(path));
+        self
+    }
 }

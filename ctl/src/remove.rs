@@ -9,10 +9,11 @@ use nixos_nspawn_units::store::Kind;
 use crate::cli::Remove;
 use crate::context::{Context, Found, declarative, find, machine_name};
 use crate::exit::refuse;
-use crate::forget::{forget, intent_path, repair, settle};
+use crate::forget::{forget, intent_path, repair};
 use crate::lock::Lock;
 use crate::nix;
 use crate::record::{Details, Record, Step, pending};
+use crate::switch::remove_pending;
 use crate::{output, state, systemd};
 
 /// Runs the command.
@@ -31,7 +32,7 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
         }
     }
     if !arguments.dry_run {
-        repair(context)?;
+        repair(context);
     }
     // One failure is the command's; of several each is told, and the last decides the exit code.
     let last = failures.pop();
@@ -49,7 +50,9 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
     // A killed create or remove: whatever it was, now it goes.
     if let Some(mut record) = pending(context).into_iter().find(|record| record.name == *name) {
         if record.step == Step::Updating {
-            settle(context, &record)?;
+            // Whatever it was about, the container goes as a whole.
+            remove_pending(context, &record.details.profile_directory);
+            record.finish(context)?;
         } else {
             record.details.delete_state |= arguments.delete_state;
             forget(context, &record)?;
@@ -60,11 +63,18 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
     let Some(found) = found(context, find(&loaded, name), name)? else {
         return say(&nothing(context, arguments, name));
     };
+    let shadowed = found.kind() == Kind::Declarative;
+    if shadowed && arguments.delete_state {
+        return refuse(format!(
+            "{}: the state belongs to the declarative container '{name}', nothing was changed; leave out --delete-state",
+            state::directory(context, name).display()
+        ));
+    }
     if arguments.delete_state {
         state::check(context, name)?;
     }
     // While nothing is recorded as begun, a container that cannot be stopped stays as it is.
-    if context.live() && !systemd::state(context, name)?.stopped() {
+    if !shadowed && context.live() && !systemd::state(context, name)?.stopped() {
         systemd::stop(context, name).map_err(|error| {
             error.context(format!("container '{name}' cannot be stopped, nothing was removed"))
         })?;

@@ -14,7 +14,7 @@ use crate::generations::{Generation, generations, profile_link};
 use crate::nix::Nix;
 use crate::record::{Details, Record, Step};
 use crate::switch::{Switch, Target, align_profile};
-use crate::update::{check_reach, done_line, limit_or_start, newest, profile_folder, strategy};
+use crate::update::{check_reach, done_line, limit_or_start, newest, profile_folder, ready, strategy};
 use crate::{create, diff, host, intent_file, output, profile, systemd};
 
 /// Runs the command.
@@ -54,7 +54,8 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
             generation.number
         ));
     }
-    align_profile(context, &nix, old)?;
+    ready(context, &name, old)?;
+    align_profile(context, &nix, old);
     check_reach(context, &name, old, &new, arguments.allow_host_changes)?;
     intent_file::check(&loaded, &name, &new)?;
     let runs = !systemd::state(context, &name)?.stopped();

@@ -48,7 +48,13 @@ fn install(context: &Context, arguments: &Setup) -> Result<()> {
     }
     let target = Path::new(TARGET).join(GENERATOR);
     match host::generator_file() {
-        Some(present) if present != target && !present.starts_with("/run") => {
+        Some(present) if present.starts_with("/run") => {
+            return refuse(format!(
+                "{}: hides or masks any generator that is installed, nothing was changed; remove this file first",
+                present.display()
+            ));
+        }
+        Some(present) if present != target => {
             say(&format!("{}: the generator is installed by a package, nothing to do", present.display()))?;
         }
         _ => copy(context, &target, arguments.dry_run)?,
@@ -146,7 +152,7 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
         return say("setup has installed nothing here, nothing to do");
     }
     if !dry_run {
-        repair(context)?;
+        repair(context);
     }
     let helper =
         host::ask(context, &target).ok().map(|own| own.helper).filter(|helper| !helper.starts_with("/nix"));

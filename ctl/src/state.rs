@@ -101,6 +101,8 @@ fn unused(context: &Context, name: &MachineName) -> Result<Option<OwnedFd>> {
 
 /// Mount points at or below a path, from the kernel's own table.
 fn mounts_below(path: &Path) -> Vec<PathBuf> {
+    // The table has resolved paths; /var may be a link.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
     let mut mounts: Vec<PathBuf> = table
         .split(|byte| *byte == b'\n')

@@ -194,18 +194,15 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
     let details = &record.details;
     let old =
         parse(details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("the old intent: {fault}"))?;
-    let planned = {
+    {
         let _global = Lock::global(context)?;
-        let loaded = context.load();
         intent_file::write_text(context, name, &details.old_intent)?;
-        intent_file::check(&loaded, name, &old).ok().and_then(|(_, planned)| planned.hash)
-    };
+    }
+    let planned = intent_file::hash(name, &old);
     intent_file::keep(context, name, &old.toplevel)?;
     if let (Some(profile), Some(generation)) = (&old.profile, old.generation) {
         let profile = Path::new(profile.as_str());
-        if nix::generation(&context.path(profile)).ok() != Some(generation) {
-            nix.switch_generation(profile, generation)?;
-        }
+        align_profile(context, nix, &old);
         // What failed is not kept: a timer that fails each night would pile it up.
         let numbers = generations(context, name, &old).into_iter().map(|made| made.number);
         let made: Vec<String> = numbers
@@ -214,7 +211,9 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
             .collect();
         if !made.is_empty() {
             let program = context.program(nix.tool("nix-env")).arg("--profile").arg(profile);
-            program.arg("--delete-generations").args(made).output()?;
+            if let Err(error) = program.arg("--delete-generations").args(made).output() {
+                output::tell(&format!("{}: what failed stays in the profile: {error:#}", profile.display()));
+            }
         }
     }
     remove_pending(context, &details.profile_directory);
@@ -262,8 +261,7 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
     let Some(recorded) = recorded else { return take_back(context, &nix, record, false) };
     let is_new = fs::read_to_string(intent_path(context, name))? != record.details.old_intent;
     let state = systemd::state(context, name)?;
-    let planned =
-        intent_file::check(&loaded, name, &recorded.intent).ok().and_then(|(_, planned)| planned.hash);
+    let planned = intent_file::hash(name, &recorded.intent);
     let started_with = marked(&copy_path(&context.root, name)).ok().flatten();
     if is_new && state.active == "active" && started_with.is_some() && started_with == planned {
         output::tell(&format!("container '{name}': a killed update had been activated, it stays"));
@@ -277,13 +275,16 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
 }
 
 /// The intent is the truth: where a profile stands elsewhere, by hand or after a power failure, it is set right.
-pub(crate) fn align_profile(context: &Context, nix: &Nix, intent: &Intent) -> Result<()> {
-    let (Some(profile), Some(generation)) = (&intent.profile, intent.generation) else { return Ok(()) };
+pub(crate) fn align_profile(context: &Context, nix: &Nix, intent: &Intent) {
+    let (Some(profile), Some(generation)) = (&intent.profile, intent.generation) else { return };
     let profile = Path::new(profile.as_str());
     if nix::generation(&context.path(profile)).is_ok_and(|present| present != generation) {
-        nix.switch_generation(profile, generation).with_context(|| {
-            format!("{}: stands at another generation than is recorded", profile.display())
-        })?;
+        if let Err(error) = nix.switch_generation(profile, generation) {
+            // The generation may have been collected; the system itself is kept by a root of its own.
+            output::tell(&format!(
+                "{}: cannot be set to generation {generation}: {error:#}",
+                profile.display()
+            ));
+        }
     }
-    Ok(())
 }

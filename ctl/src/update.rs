@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::{Intent, Source, Strategy};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::reach::host_reach;
-use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
+use nixos_nspawn_units::service::{DEFAULT_TIMEOUT, unit_name};
 use nixos_nspawn_units::store::Kind;
 use nixos_nspawn_units::value::{StorePath, Timespan};
 
@@ -24,7 +24,7 @@ use crate::record::{Details, Record, Step};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
 use crate::switch::{Switch, Switched, Target, align_profile, remove_pending};
-use crate::{activate, create, diff, host, intent_file, interrupt, output, profile, systemd};
+use crate::{activate, create, diff, host, inspect, intent_file, interrupt, output, profile, systemd};
 
 /// Runs `update`.
 pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
@@ -54,10 +54,9 @@ pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
             break;
         }
     }
-    if !arguments.all {
-        repair(context)?;
-    }
-    finish(results, names.len())
+    let done = finish(results, names.len());
+    repair(context);
+    done
 }
 
 /// One result is the command's; several are told in a table.
@@ -202,7 +201,8 @@ fn one(
     let _lock = lock_settled(context, name)?;
     let loaded = context.load();
     let old = imperative(&loaded, name)?;
-    align_profile(context, nix, old)?;
+    ready(context, name, old)?;
+    align_profile(context, nix, old);
     let directory = profile_folder(context, name, old);
     let details = Details {
         profile_directory: directory.clone(),
@@ -250,6 +250,25 @@ pub(crate) fn newest(context: &Context, name: &MachineName, intent: &Intent) -> 
     generations(context, name, intent).last().map_or(0, |generation| generation.number)
 }
 
+/// Refuses what could be neither done nor taken back.
+pub(crate) fn ready(context: &Context, name: &MachineName, old: &Intent) -> Result<()> {
+    let unit = unit_name(name);
+    if inspect::masked(context, name) {
+        return refuse(format!(
+            "{unit} is masked, nothing was changed; 'systemctl unmask {unit}' lifts that"
+        ));
+    }
+    // An intent by hand may name any profile, the host's own for instance.
+    let folder = profile_folder(context, name, old);
+    if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
+        return refuse(format!(
+            "{}: is not the profile folder of container '{name}', nothing was changed; it must be called '{name}'",
+            folder.display()
+        ));
+    }
+    Ok(())
+}
+
 /// The folder of the profile's links.
 pub(crate) fn profile_folder(context: &Context, name: &MachineName, intent: &Intent) -> std::path::PathBuf {
     let recorded =
@@ -294,7 +313,9 @@ fn prepare(
             intent_file::write(context, name, &next.intent)?;
             drop(_global);
             // The drop-in names the file as its source, and systemctl would warn that it changed.
-            systemd::daemon_reload(context)?;
+            if let Err(error) = systemd::daemon_reload(context) {
+                output::tell(&format!("container '{name}': its new source is recorded, but {error:#}"));
+            }
         }
         return Ok(Prepared::Nothing(format!("container '{name}': is up to date")));
     }

@@ -114,6 +114,16 @@ pub fn sweep(root: &Path) -> Vec<MachineName> {
 /// Whether the container's unit is anything but stopped, as far as files tell: its machine is registered, or the
 /// control group of its unit exists.
 pub fn runs(root: &Path, name: &MachineName) -> bool {
-    root.join(format!("run/systemd/machines/{name}")).exists()
-        || root.join(format!("sys/fs/cgroup/machine.slice/systemd-nspawn@{name}.service")).exists()
+    if root.join(format!("run/systemd/machines/{name}")).exists() {
+        return true;
+    }
+    // In machine.slice, unless `Slice=` says otherwise; slices lie in slices.
+    let unit = format!("systemd-nspawn@{name}.service");
+    let slices = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "slice")).collect()
+    };
+    let outer = slices(&root.join("sys/fs/cgroup"));
+    let inner: Vec<PathBuf> = outer.iter().flat_map(|slice| slices(slice)).collect();
+    outer.iter().chain(&inner).any(|slice| slice.join(&unit).exists())
 }

@@ -23,6 +23,14 @@ pub fn host_reach(container: &Container) -> Vec<String> {
     if container.mount_daemon_socket {
         reach.push("talks to the host's Nix daemon".to_owned());
     }
+    if let Some(filter) =
+        container.system_call_filter.as_ref().filter(|filter| !filter.as_str().starts_with('~'))
+    {
+        reach.push(format!("makes system calls that nspawn denies by default: {filter}"));
+    }
+    if let Some(zone) = &container.zone {
+        reach.push(format!("joins the zone {zone} with its other containers"));
+    }
     if let Some(bridge) = &container.bridge {
         reach.push(format!("joins the host's bridge {bridge}"));
     }

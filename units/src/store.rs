@@ -284,14 +284,20 @@ impl Reader<'_> {
             openat(CWD, self.root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(unresolved)?;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let path = path.trim_start_matches('/');
-        let file = openat2(&root, path, READ | flags, Mode::empty(), resolve).map_err(unresolved)?;
+        // Looked at before it is opened: what it leads to may be a device, or on a server that does not answer.
+        let look = OFlags::PATH | OFlags::CLOEXEC | flags;
+        let file = openat2(&root, path, look, Mode::empty(), resolve).map_err(unresolved)?;
         let at = |fd: &OwnedFd| link_of(fd).map_err(unresolved);
         let (below, target) = (at(&root)?, at(&file)?);
         let target = target.strip_prefix(below.trim_end_matches('/')).unwrap_or(&target).to_owned();
         if !target.starts_with(STORE) {
             return Err(fault(format!("is a link to '{}', which is not in /nix/store", shown(&target))));
         }
-        Ok(file)
+        let kind = fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode)).map_err(unresolved)?;
+        if !matches!(kind, FileType::RegularFile | FileType::Directory) {
+            return Err(fault("leads to something that is not a regular file".to_owned()));
+        }
+        openat(CWD, own_link(&file), READ | flags, Mode::empty()).map_err(unresolved)
     }
 
     /// Root's, and not writable by others.
@@ -402,10 +408,15 @@ impl Reader<'_> {
     }
 }
 
+/// The link of the kernel's that leads to an open file.
+fn own_link(fd: &OwnedFd) -> String {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
 /// Where an open file is now, as the kernel tells.
 fn link_of(fd: &OwnedFd) -> Result<String, Errno> {
-    use std::os::fd::AsRawFd;
-    let link = readlinkat(CWD, format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
+    let link = readlinkat(CWD, own_link(fd), Vec::new())?;
     Ok(link.to_string_lossy().into_owned())
 }
 
