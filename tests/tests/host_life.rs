@@ -184,7 +184,8 @@ fn failed_create_leaves_nothing(host: &Host) {
 fn other_ways_to_create(host: &Host) {
     host.install(bins());
     // The layout with a system in between; also by another name, and by the whole attribute.
-    host.ctl_ok(&["create", "web", "--flake", "/root/example", "--no-start"]);
+    let documented = ["--", "--option", "sandbox", "false"];
+    host.ctl_ok(&[&["create", "web", "--flake", "/root/example", "--no-start"], &documented[..]].concat());
     assert_eq!(host.state("web"), "inactive");
     host.ctl_ok(&["create", "other", "--flake", &format!("{FLAKE}#web")]);
     assert_eq!(host.page(&format!("http://{}/", host.address("other"))), "Hello from web.\n");

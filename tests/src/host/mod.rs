@@ -6,6 +6,7 @@
 //! the control groups, but for one kernel limit that is raised where it is too low.
 
 mod bins;
+mod boot;
 mod cgroup;
 mod command;
 mod container;
@@ -19,12 +20,11 @@ pub use command::{Output, Timeout};
 pub use container::{FLAKE, unit};
 pub use tree::{Suite, tree};
 
+use boot::{Machine, copy_tree, in_cgroup, start, watchdog};
 use cgroup::Cgroup;
-use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -68,13 +68,6 @@ pub struct Host {
     watchdog: Child,
     /// Held while the host is in use.
     _lock: File,
-}
-
-/// One boot of a host.
-struct Machine {
-    nspawn: Child,
-    /// Process id of the host's first process.
-    leader: u32,
 }
 
 impl Host {
@@ -281,80 +274,4 @@ impl Drop for Host {
         let _ = self.watchdog.wait();
         stale::remove_dir(&self.dir);
     }
-}
-
-/// Copies everything of the tree that is not /usr, and /usr/local.
-fn copy_tree(tree: &Path, root: &Path) {
-    let mut cp = Command::new("cp");
-    cp.args(["-a", "--reflink=auto", "-t"]).arg(root);
-    fs::create_dir_all(root.join("usr/lib")).expect("root of the host");
-    for entry in fs::read_dir(tree).expect("tree").flatten() {
-        if !["usr", "dev", "proc", "run", "sys", "tmp", "recipe"]
-            .map(OsStr::new)
-            .contains(&entry.file_name().as_os_str())
-        {
-            cp.arg(entry.path());
-        }
-    }
-    let output = command::run(&mut cp, None, Timeout::after(PATIENCE));
-    assert!(output.success(), "the host's files cannot be copied: {output}");
-    // Not below the root: nspawn mounts /usr there before it looks for this.
-    let mut cp = Command::new("cp");
-    cp.arg("-a").arg(tree.join("usr/local")).arg(root.with_file_name("local"));
-    assert!(command::run(&mut cp, None, Timeout::after(PATIENCE)).success(), "/usr/local cannot be copied");
-    // nspawn looks for it before it mounts /usr.
-    fs::copy(tree.join("usr/lib/os-release"), root.join("usr/lib/os-release")).expect("os-release");
-    let id = fs::read_to_string("/proc/sys/kernel/random/uuid").expect("uuid").replace('-', "");
-    fs::write(root.join("etc/machine-id"), id).expect("machine-id");
-    fs::write(root.join("etc/hostname"), "host\n").expect("hostname");
-}
-
-/// Boots what is in `dir`/root and finds its first process.
-fn start(name: &str, dir: &Path, tree: &Path, cgroup: &Cgroup) -> Machine {
-    let root = dir.join("root");
-    let console = File::options().create(true).append(true).open(dir.join("console")).expect("console");
-    let mut nspawn = in_cgroup(&cgroup.procs());
-    nspawn
-        .arg("systemd-nspawn")
-        .args(["--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe", "--private-network"])
-        .args(["--capability=all", "--system-call-filter=@mount bpf keyctl"])
-        .arg(format!("--machine={name}"))
-        .arg(format!("--directory={}", root.display()))
-        .arg(format!("--bind-ro={}:/usr", tree.join("usr").display()))
-        .arg(format!("--bind={}:/usr/local", dir.join("local").display()))
-        .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
-        .stdin(Stdio::null())
-        .stdout(console.try_clone().expect("dup"))
-        .stderr(console)
-        .process_group(0);
-    let mut nspawn = nspawn.spawn().expect("nspawn");
-    let pid = nspawn.id();
-    let mut leader = None;
-    command::wait_until("nspawn has started the host", Timeout::after(PATIENCE), || {
-        if let Some(status) = nspawn.try_wait().expect("wait") {
-            let text = fs::read_to_string(dir.join("console")).unwrap_or_default();
-            panic!("{name}: nspawn ended at once, {status}:\n{text}");
-        }
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        leader = children.split_whitespace().filter_map(|child| child.parse().ok()).find(|child: &u32| {
-            fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|comm| comm.trim() == "systemd")
-        });
-        leader.is_some()
-    });
-    Machine { nspawn, leader: leader.expect("just seen") }
-}
-
-/// A command that runs its arguments as a member of the cgroup that `procs` stands for.
-fn in_cgroup(procs: &Path) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", r#"echo $$ > "$0" && exec "$@""#]).arg(procs);
-    command
-}
-
-/// A process that kills the host as soon as the other end of its standard input is closed.
-fn watchdog(cgroup: &Cgroup) -> Child {
-    let mut command = Command::new("sh");
-    command.args(["-c", r#"read -r _; echo 1 > "$0""#]).arg(cgroup.kill_file());
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    command.spawn().expect("sh")
 }
