@@ -11,7 +11,8 @@
   page ? "Hello from ${name}.\n",
   # Options of the container as `nixos-nspawn/data.json` has them; the ones left out get their defaults.
   container ? { },
-  # Shell commands that run as the container's first process; this default boots systemd.
+  # Shell commands that run as the container's first process; this default boots systemd. Here and in `switch` a `$` is
+  # expanded when the container is built, unless a backslash stands before it.
   boot ? "exec /usr/lib/systemd/systemd",
   # Shell commands of bin/switch-to-configuration, after it has made its changes; its exit status says how that went.
   switch ? "exit 0",

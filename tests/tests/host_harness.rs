@@ -3,7 +3,7 @@
 use nixos_nspawn_tests::host::{FLAKE, Host, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
-on_both_hosts!(containers_survive_a_reboot, bad_first_processes);
+on_both_hosts!(containers_survive_a_reboot, bad_first_processes, switches_to_another_system);
 
 /// Builds a container of the test flake and writes its .nspawn file, without any of our programs.
 fn by_hand(host: &Host, name: &str, attribute: &str, settings: &str) {
@@ -67,4 +67,25 @@ fn bad_first_processes(host: &Host) {
         assert_eq!(host.property(name, "Result"), result, "{name}");
     }
     assert!(host.unit_journal("broken").contains("the first process of this container gives up"));
+}
+
+/// The stand-in's switch-to-configuration, as NixOS's: it changes the running system, and its exit status says how.
+fn switches_to_another_system(host: &Host) {
+    host.install_flakes();
+    by_hand(host, "plain", "web", "PrivateUsers=no\n[Files]\nBindReadOnly=/nix/store\n");
+    host.ok(&["systemctl", "start", &unit("plain")]);
+    for code in ["0", "1", "2", "4", "100"] {
+        let own =
+            format!(r#"{{"next": {{"page": "Number {code}.\n", "switch": "sleep 0.1; exit {code}"}}}}"#);
+        host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+        let attribute = format!("{FLAKE}#nixosContainers.next");
+        let profile = host.ok(&["nix", "build", "--no-link", "--print-out-paths", &attribute]);
+        let init = host.ok(&["readlink", "-f", &format!("{}/init", profile.trim())]);
+        let toplevel = init.trim().trim_end_matches("/init");
+        let switched =
+            host.run_inside("plain", &[&format!("{toplevel}/bin/switch-to-configuration"), "test"]);
+        assert_eq!(switched.code().to_string(), code, "{switched}");
+        assert_eq!(host.inside("plain", &["readlink", "/run/current-system"]).trim(), toplevel);
+        assert_eq!(host.page(&format!("http://{}/", host.address("plain"))), format!("Number {code}.\n"));
+    }
 }
