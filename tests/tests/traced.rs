@@ -68,8 +68,9 @@ fn allowed(root: &Root, call: &str) -> bool {
         "open" | "openat" | "openat2" => paths.iter().all(|path| {
             let folder = rest.contains("O_DIRECTORY") || rest.contains("O_PATH");
             let json = path.extension().is_some_and(|extension| extension == "json") && !hidden(path);
-            // A FIFO must not block, a terminal not become ours.
-            let guarded = rest.contains("O_NONBLOCK") && rest.contains("O_CLOEXEC");
+            // A FIFO must not block, a terminal not become ours; O_PATH opens nothing.
+            let harmless = rest.contains("O_NONBLOCK") || rest.contains("O_PATH");
+            let guarded = harmless && rest.contains("O_CLOEXEC");
             own(path)
                 || out(path)
                 || path == &root.path() && rest.contains("O_PATH")
