@@ -150,6 +150,8 @@ fn zoo() -> Tree {
     tree.link(&format!("{PROFILES}/system"), "system-3-link");
     tree.link(&format!("{ROOTS}/web"), &store("system-3"));
     tree.link(&format!("{ROOTS}/web-running"), &store("system-2"));
+    // The link alone says nothing: after a power failure it is older than the boot.
+    tree.write("/run/systemd/machines/web", "");
     tree.link(&format!("{ROOTS}/web-pin-1"), &store("profile-1"));
     tree.link(&format!("{ROOTS}/web-pin-5"), &store("profile-5"));
     // As NixOS has them: a label beside init, and a link through the store to the version.
