@@ -154,7 +154,7 @@ fn show_journals(context: &Context, name: &MachineName, units: &BTreeSet<String>
     for unit in units {
         let answer = context
             .program("journalctl")
-            .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--lines=5"])
+            .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--lines=15"])
             .args([format!("--machine={name}"), format!("--unit={unit}")])
             .output_if_any()
             .unwrap_or_default();

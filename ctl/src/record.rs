@@ -51,6 +51,8 @@ pub(crate) struct Details {
     pub(crate) old_intent: String,
     /// The newest generation before an update; what is newer was made by it.
     pub(crate) newest_generation: u64,
+    /// Whether the container ran before an update.
+    pub(crate) ran: bool,
     /// Bind mount sources that were missing before a create; they go if they are empty.
     pub(crate) missing_sources: Vec<PathBuf>,
 }

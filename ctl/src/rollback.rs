@@ -64,6 +64,7 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
         profile_directory: profile_folder(context, &name, old),
         old_intent: std::fs::read_to_string(intent_path(context, &name))?,
         newest_generation: newest(context, &name, old),
+        ran: runs,
         ..Details::default()
     };
     let mut record = Record::begin(context, &name, Step::Updating, details)?;

@@ -265,12 +265,14 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
     let started_with = marked(&copy_path(&context.root, name)).ok().flatten();
     if is_new && state.active == "active" && started_with.is_some() && started_with == planned {
         output::tell(&format!("container '{name}': a killed update had been activated, it stays"));
+        intent_file::keep(context, name, &recorded.intent.toplevel)?;
         remove_pending(context, &record.details.profile_directory);
         return record.finish(context);
     }
     output::tell(&format!("container '{name}': a killed update is taken back"));
-    let touched = record.details.phase == Phase::Activating && is_new && !state.stopped()
-        || is_new && started_with.is_some() && started_with == planned;
+    // What ran before runs again, also if the kill came between its stop and its start.
+    let started_new = is_new && started_with.is_some() && started_with == planned;
+    let touched = record.details.ran && is_new && (record.details.phase == Phase::Activating || started_new);
     take_back(context, &nix, record, touched)
 }
 

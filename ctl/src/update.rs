@@ -77,7 +77,7 @@ fn finish(results: Vec<(&MachineName, Result<String>)>, wanted: usize) -> Result
             Ok(line) => line.split_once(": ").map_or(line.as_str(), |(_, rest)| rest).to_owned(),
             Err(error) => format!("failed: {error:#}"),
         };
-        text.push_str(&format!("{name:width$}  {result}\n"));
+        text.push_str(&format!("{:width$}  {result}\n", name.as_str()));
     }
     output::print(&text)?;
     if failed { Err(Failed::Silent.into()) } else { Ok(()) }
@@ -208,6 +208,7 @@ fn one(
         profile_directory: directory.clone(),
         old_intent: std::fs::read_to_string(crate::forget::intent_path(context, name))?,
         newest_generation: newest(context, name, old),
+        ran: !systemd::state(context, name)?.stopped(),
         ..Details::default()
     };
     let mut record = Record::begin(context, name, Step::Updating, details)?;

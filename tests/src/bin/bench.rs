@@ -204,7 +204,7 @@ fn list(out: &Path) -> String {
     let mut text = String::new();
     for path in paths(out) {
         let full = out.join(&path);
-        let name = path.file_name().expect("a name").display();
+        let name = path.file_name().expect("a name").to_string_lossy();
         text += &if full.is_symlink() {
             format!("l {} {name}\n", fs::read_link(&full).expect("just seen").display())
         } else if full.is_dir() {
