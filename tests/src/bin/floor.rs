@@ -37,7 +37,8 @@ fn read_all(folder: &str) -> Result<(), Box<dyn Error>> {
         let fd = openat(&folder, &name, READ, Mode::empty())?;
         let size = usize::try_from(fstat(&fd)?.st_size)?;
         let mut bytes = vec![0; size + 1];
-        File::from(fd).read(&mut bytes)?;
+        let length = File::from(fd).read(&mut bytes)?;
+        bytes.truncate(length);
     }
     Ok(())
 }
