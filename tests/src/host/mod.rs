@@ -9,6 +9,7 @@ mod bins;
 mod cgroup;
 mod command;
 mod container;
+mod recorded;
 mod stale;
 mod traces;
 mod tree;
@@ -17,6 +18,7 @@ mod watch;
 pub use bins::{Bins, bins};
 pub use command::{Output, Timeout};
 pub use container::{FLAKE, unit};
+pub use recorded::dynamic;
 pub use tree::{Suite, tree};
 
 use cgroup::Cgroup;
