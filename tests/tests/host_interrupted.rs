@@ -241,7 +241,7 @@ fn killed_creates_and_removes(host: &Host) {
         assert_eq!(host.state("web"), "inactive", "{place}");
         // What a started container has written may be data: it is not deleted behind anybody's back.
         assert_eq!(host.exists("/var/lib/machines/web"), place == "create-started", "{place}");
-        host.sh("cd /var/lib/machines; for id in web/var/log/journal/*; do rm -f /var/log/journal/${id##*/}; done; rm -rf web .#web.lck");
+        host.sh("cd /var/lib/machines; for id in web/var/log/journal/*; do rm -f \"/var/log/journal/${id##*/}\"; done; rm -rf web .#web.lck");
         host.assert_no_traces_since(&before);
 
         killed(host, place, &create);
