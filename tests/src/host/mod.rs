@@ -10,6 +10,7 @@ mod boot;
 mod cgroup;
 mod command;
 mod container;
+mod recorded;
 mod stale;
 mod traces;
 mod tree;
@@ -18,6 +19,7 @@ mod watch;
 pub use bins::{Bins, bins};
 pub use command::{Output, Timeout};
 pub use container::{FLAKE, unit};
+pub use recorded::dynamic;
 pub use tree::{Suite, tree};
 
 use boot::{Machine, copy_tree, in_cgroup, start, watchdog};

@@ -1,0 +1,90 @@
+//! What is recorded of a container, and whether it agrees with what runs.
+//!
+//! In: a booted host. Out: the text of everything that an update may change, to be compared with the same later, and
+//! panics that say which two of intent, profile, roots, units and container do not agree. Only the test flake is written to.
+
+use super::{FLAKE, Host};
+use serde_json::{Value, json};
+
+/// Folder of the profiles of all containers.
+const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
+/// Folder of our roots for Nix's garbage collector.
+const ROOTS: &str = "/nix/var/nix/gcroots/nixos-nspawn";
+
+/// Settings for [`Host::own`]: a container that serves `page` and reloads where that is enough.
+pub fn dynamic(page: &str) -> Value {
+    let activation = json!({"strategy": "dynamic", "autoStart": true, "reloadScript": null});
+    json!({"page": page, "container": {"activation": activation}})
+}
+
+impl Host {
+    /// Has the test flake make these containers, beside those it always makes: names with settings as in container.nix.
+    pub fn own(&self, containers: &Value) {
+        self.write(&format!("{FLAKE}/own.json"), containers.to_string(), 0o644);
+    }
+
+    /// The recorded intent of a container.
+    pub fn intent(&self, name: &str) -> Value {
+        let text = self.file(&format!("/etc/nixos-nspawn/{name}.json"));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}: {text}"))
+    }
+
+    /// The recorded generation.
+    pub fn generation(&self, name: &str) -> u64 {
+        self.intent(name)["generation"].as_u64().expect("a generation")
+    }
+
+    /// The process of a container's nspawn: another one after a restart, the same after a reload.
+    pub fn nspawn(&self, name: &str) -> String {
+        self.property(name, "MainPID")
+    }
+
+    /// Everything that an update may change but the process: the intent, records, profile, roots, generated files and
+    /// the system inside. Left out is the note on the last activation, which tells of failed ones too.
+    pub fn recorded(&self, name: &str) -> String {
+        let script = format!(
+            r#"
+            find /etc/nixos-nspawn {PROFILES}/$0 {ROOTS} \
+                \( -path "*/$0/*" -o -name "$0.json" -o -name ".$0.*" -o -name "$0" -o -name "$0-*" \) \
+                ! -name last-activation.json -printf '%p -> %l\n' | sort
+            find /nix/var/nix/gcroots/auto -lname "{PROFILES}/$0/pending" -printf '%l\n'
+            cat /etc/nixos-nspawn/$0.json
+            cd /run/systemd/generator
+            cat systemd-nspawn@$0.service.d/50-nixos-nspawn.conf nixos-nspawn/$0.nspawn
+            find . -name "systemd-nspawn@$0.service" | sort
+            leader=$(machinectl show "$0" -P Leader 2>/dev/null) || exit 0
+            nsenter -t "$leader" -a -- readlink /run/current-system"#
+        );
+        self.ok(&["sh", "-euc", &script, name])
+    }
+
+    /// Panics unless intent, profile, roots, units and, if it runs, the container itself agree on one generation, and no
+    /// command has left anything half done.
+    pub fn assert_agreed(&self, name: &str) {
+        let link = |path: &str| self.run(&["readlink", path]).stdout.trim().to_owned();
+        let intent = self.intent(name);
+        let toplevel = intent["toplevel"].as_str().expect("a system").to_owned();
+        let all = format!("container {name}, {}:\n{}", self.state(name), self.recorded(name));
+
+        let generation = format!("system-{}-link", intent["generation"]);
+        assert_eq!(link(&format!("{PROFILES}/{name}/system")), generation, "the profile of {all}");
+        let init = self.ok(&["readlink", "-f", &format!("{PROFILES}/{name}/system/init")]);
+        assert_eq!(init.trim(), format!("{toplevel}/init"), "the system in the profile of {all}");
+        assert_eq!(link(&format!("{ROOTS}/{name}")), toplevel, "the root of {all}");
+        let half = format!(
+            r#"find /etc/nixos-nspawn {PROFILES}/{name} -name '.{name}.*' -o -name pending; find /nix/var/nix/gcroots/auto -lname '*/{name}/pending'"#
+        );
+        assert_eq!(self.sh(&half), "", "half done: {all}");
+        assert_eq!(self.property(name, "NeedDaemonReload"), "no", "{all}");
+        let settings = self.file(&format!("/run/systemd/generator/nixos-nspawn/{name}.nspawn"));
+        assert!(settings.contains(&format!("{toplevel}/init")), "the generated settings of {all}");
+        if self.state(name) == "active" {
+            assert_eq!(link(&format!("{ROOTS}/{name}-running")), toplevel, "the running root of {all}");
+            let inside = self.run_inside(name, &["readlink", "/run/current-system"]);
+            // A container that is no system has no such link.
+            if inside.success() {
+                assert_eq!(inside.stdout.trim(), toplevel, "the system inside of {all}");
+            }
+        }
+    }
+}
