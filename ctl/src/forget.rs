@@ -95,8 +95,9 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
                 "container '{name}' was left half created by a killed command, taking it away"
             ));
             let mut record = record.clone();
-            // Started or not: what may hold data is not deleted behind anybody's back.
-            record.details.delete_state &= phase != Phase::Activating;
+            // What was started by us, or by a boot since, may hold data: it is not deleted behind anybody's back.
+            let recorded = intent_path(context, name).symlink_metadata().is_ok();
+            record.details.delete_state &= phase != Phase::Activating && !recorded;
             forget(context, &record)
         }
         (Step::Removing, _) => {
