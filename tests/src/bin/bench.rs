@@ -23,8 +23,8 @@ struct Tools {
 fn main() {
     let tools = Tools::build();
     println!(
-        "{:>7}  {:<10} {:>10} {:>9} {:>9} {:>9}",
-        "count", "program", "median ms", "KiB", "x true", "x floor"
+        "{:>7}  {:<10} {:>9} {:>8} {:>8} {:>9} {:>8} {:>7}",
+        "count", "program", "ms", "x true", "x floor", "cpu ms", "x floor", "KiB"
     );
     for (count, runs) in SIZES {
         let input = Input::new(count);
