@@ -10,6 +10,8 @@ need mmdebstrap mmdebstrap
 need systemd-nspawn systemd-container
 need nsenter util-linux
 need mandoc mandoc
+need mkfs.btrfs btrfs-progs
+need mount mount
 need strace strace
 need diff diffutils
 need chattr e2fsprogs

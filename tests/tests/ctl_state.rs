@@ -1,0 +1,60 @@
+//! Deleting state on btrfs: subvolumes, which a container can make itself, go like directories, and so do immutable
+//! directories in them. The file system is a real one, in a file.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nixos_nspawn_tests::host::bins;
+
+/// Runs a program that must succeed.
+fn ok(program: &str, words: &[&str]) {
+    let output = Command::new(program).args(words).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A btrfs that is mounted until it is dropped.
+struct Btrfs<'a>(&'a Path);
+
+impl<'a> Btrfs<'a> {
+    fn mount(image: &Path, at: &'a Path) -> Self {
+        let file = fs::File::create(image).expect("an image");
+        file.set_len(200 << 20).expect("a size");
+        ok("mkfs.btrfs", &["-q", image.to_str().expect("UTF-8")]);
+        ok("mount", &["-o", "loop", image.to_str().expect("UTF-8"), at.to_str().expect("UTF-8")]);
+        Self(at)
+    }
+}
+
+impl Drop for Btrfs<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+#[test]
+fn subvolumes_and_immutable_directories_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root");
+    let machines = root.join("var/lib/machines");
+    fs::create_dir_all(&machines).expect("machines");
+    fs::create_dir_all(root.join("etc/nixos-nspawn")).expect("etc");
+    let intent = format!(r#"{{"version": 1, "toplevel": "/nix/store/{}-web"}}"#, "a".repeat(32));
+    fs::write(root.join("etc/nixos-nspawn/web.json"), intent).expect("an intent");
+    let _mounted = Btrfs::mount(&folder.path().join("image"), &machines);
+    let path = |path: &str| machines.join(path).to_str().expect("UTF-8").to_owned();
+    ok("btrfs", &["subvolume", "create", &path("web")]);
+    fs::create_dir(path("web/var")).expect("var");
+    ok("btrfs", &["subvolume", "create", &path("web/var/inner")]);
+    fs::write(path("web/var/inner/file"), "data").expect("a file");
+    fs::create_dir(path("web/var/empty")).expect("empty");
+    ok("chattr", &["+i", &path("web/var/empty")]);
+    ok("btrfs", &["subvolume", "create", &path("other")]);
+
+    let ctl = bins().ctl.to_str().expect("UTF-8").to_owned();
+    ok(&ctl, &["--root", root.to_str().expect("UTF-8"), "remove", "web", "--delete-state"]);
+    let left: Vec<_> =
+        fs::read_dir(&machines).expect("machines").flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["other"]);
+}
