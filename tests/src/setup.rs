@@ -2,9 +2,11 @@
 //! case's `setup` file go in and are done to the copy of its root, in order. Words are split at blanks; in the last one
 //! `\n`, `\0`, `\xHH` and the like stand for bytes. Paths are below the root. A line that fails is a panic.
 //!
+//! ```text
 //!     chmod MODE PATH        chown UID PATH         mkdir PATH            remove PATH
 //!     mkfifo PATH            socket PATH            device PATH           move PATH TO
 //!     symlink TARGET PATH    fill SIZE PATH         bytes PATH TEXT       repeat COUNT PATH TEXT
+//! ```
 
 use std::ffi::OsString;
 use std::fs::{self, File};
