@@ -35,18 +35,19 @@ impl fmt::Display for Claim {
 pub fn conflicts<'a>(
     intents: impl Iterator<Item = (&'a MachineName, &'a Intent)>,
 ) -> BTreeMap<&'a MachineName, Vec<String>> {
-    let mut claims: BTreeMap<Claim, Vec<&MachineName>> = BTreeMap::new();
+    let mut claims: Vec<(Claim, &MachineName)> = Vec::new();
     for (name, intent) in intents {
-        claims.entry(Claim::Interface(interface(name, intent))).or_default().push(name);
+        claims.push((Claim::Interface(interface(name, intent)), name));
         for port in &intent.container.forward_ports {
-            claims.entry(Claim::Port(port.protocol, port.host_port)).or_default().push(name);
+            claims.push((Claim::Port(port.protocol, port.host_port), name));
         }
     }
+    claims.sort_unstable();
     let mut found: BTreeMap<&MachineName, Vec<String>> = BTreeMap::new();
-    for (what, claimants) in claims.iter().filter(|(_, claimants)| claimants.len() > 1) {
-        for one in claimants {
-            let others: Vec<String> =
-                claimants.iter().filter(|other| other != &one).map(|other| format!("'{other}'")).collect();
+    for claimants in claims.chunk_by(|(one, _), (other, _)| one == other).filter(|same| same.len() > 1) {
+        for (what, one) in claimants {
+            let others = claimants.iter().map(|(_, other)| other).filter(|other| *other != one);
+            let others: Vec<String> = others.map(|other| format!("'{other}'")).collect();
             found.entry(one).or_default().push(format!("{what} is also claimed by {}", others.join(", ")));
         }
     }

@@ -68,6 +68,7 @@ pub struct Planned {
 pub fn plan(loaded: &Loaded) -> Plan {
     let conflicts = conflicts(loaded.intents.iter().map(|stored| (&stored.name, &stored.intent)));
     let mut plan = Plan::default();
+    plan.containers.reserve(loaded.intents.len() + loaded.errors.len());
     for stored in &loaded.intents {
         let warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
         let planned = match accepted(&mut plan.files, stored, &warnings) {
@@ -110,7 +111,7 @@ pub fn plan(loaded: &Loaded) -> Plan {
             _ => plan.faults.push(error.to_string()),
         }
     }
-    plan.containers.sort_by(|a, b| a.name.cmp(&b.name));
+    plan.containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     plan.faults.sort();
     plan
 }
@@ -134,8 +135,8 @@ fn accepted(
     if let Some(service) = unit.sections.iter_mut().find(|section| section.name == "Service") {
         service.set("Environment", format!("{PLAN_VARIABLE}={hash}"));
     }
-    files.insert(format!("{OWN_DIRECTORY}/{name}.nspawn"), Entry::File(nspawn.to_string()));
-    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), Entry::File(unit.to_string()));
+    files.insert([OWN_DIRECTORY, "/", name.as_str(), ".nspawn"].concat(), Entry::File(nspawn.text()));
+    files.insert([&unit_name(name), ".d/", DROP_IN].concat(), Entry::File(unit.text()));
     if intent.starts_at_boot() {
         wants(files, name);
     }
@@ -157,7 +158,7 @@ fn refused(
     let refusal = format!(
         "{reason}, container '{name}' is not started; correct the file, then run 'systemctl daemon-reload'\n"
     );
-    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), Entry::File(unit.to_string()));
+    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), Entry::File(unit.text()));
     files.insert(format!("{OWN_DIRECTORY}/{name}.refused"), Entry::File(refusal));
     if autostart {
         wants(files, name);
@@ -179,9 +180,9 @@ fn header(file: &mut UnitFile, path: &str) {
 /// Links that start the container with the host. machines.target may be off, and a link that pulls it in would also
 /// start foreign containers, so multi-user.target wants the container as well. The target serves as a name only.
 fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
-    for target in ["machines.target", "multi-user.target"] {
-        files
-            .insert(format!("{target}.wants/{}", unit_name(name)), Entry::Link("../systemd-nspawn@.service"));
+    let unit = unit_name(name);
+    for directory in ["machines.target.wants/", "multi-user.target.wants/"] {
+        files.insert([directory, &unit].concat(), Entry::Link("../systemd-nspawn@.service"));
     }
 }
 
@@ -196,16 +197,19 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
 
 /// The hash over the settings of both files. Two plans of the same hash make systemd and nspawn do the same.
 fn plan_hash(nspawn: &UnitFile, unit: &UnitFile) -> String {
-    let mut hasher = SipHasher24::new();
+    let mut text = String::with_capacity(4096);
     for file in [nspawn, unit] {
         for (section, key, value) in file.settings() {
             // No name or value holds a line break, so no two lists of settings look the same.
-            for part in [section, "\n", key, "\n", value, "\n"] {
-                hasher.write(part.as_bytes());
+            for part in [section, key, value] {
+                text.push_str(part);
+                text.push('\n');
             }
         }
-        hasher.write_u8(0);
+        text.push('\0');
     }
+    let mut hasher = SipHasher24::new();
+    hasher.write(text.as_bytes());
     let hash = hasher.finish128();
     format!("{:016x}{:016x}", hash.h1, hash.h2)
 }

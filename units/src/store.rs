@@ -3,13 +3,15 @@
 //! files of bounded size are read, and they decide what of the host a container may see, so they must be root's.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, lstat, openat, openat2, readlinkat};
-use rustix::io::Errno;
+use rustix::buffer::spare_capacity;
+use rustix::fs::{
+    CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, lstat, openat, openat2, readlinkat,
+};
+use rustix::io::{Errno, read};
 use serde::{Deserialize, Serialize};
 
 use crate::intent::{Fault, Intent, MAX_SIZE, parse, reads_as_autostart, typed};
@@ -158,7 +160,7 @@ pub fn load(root: &Path, trust: Trust) -> Loaded {
             settle_names(&mut intents, Vec::new(), &mut loaded.errors);
         }
     }
-    intents.sort_by(|a, b| a.name.cmp(&b.name));
+    intents.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     loaded.intents = intents;
     loaded
 }
@@ -251,7 +253,8 @@ impl Reader<'_> {
     }
 
     fn believed(&self, directory: OwnedFd) -> Opened {
-        match self.trusted(&directory) {
+        let looked = fstat(&directory).map_err(|e| format!("cannot be looked at: {}", io::Error::from(e)));
+        match looked.and_then(|stat| self.trusted(&stat)) {
             Ok(()) => Ok(Some(directory)),
             Err(reason) => Err((Fault::whole(reason), Some(directory))),
         }
@@ -301,8 +304,7 @@ impl Reader<'_> {
     }
 
     /// Root's, and not writable by others.
-    fn trusted(&self, fd: &OwnedFd) -> Result<(), String> {
-        let stat = fstat(fd).map_err(|error| format!("cannot be looked at: {}", io::Error::from(error)))?;
+    fn trusted(&self, stat: &Stat) -> Result<(), String> {
         if !self.trust.owner(stat.st_uid) {
             return Err(format!("belongs to user {}, not to root", stat.st_uid));
         }
@@ -334,17 +336,12 @@ impl Reader<'_> {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(fault("is not a regular file".to_owned()));
         }
-        self.trusted(&fd).map_err(fault)?;
+        self.trusted(&stat).map_err(fault)?;
         let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
         if size > MAX_SIZE {
             return Err(fault(format!("is larger than {} KiB", MAX_SIZE / 1024)));
         }
-        let mut bytes = Vec::with_capacity(size + 1);
-        File::from(fd)
-            .take(MAX_SIZE as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| fault(format!("cannot be read: {error}")))?;
-        Ok(bytes)
+        read_whole(&fd, size).map_err(|error| fault(format!("cannot be read: {}", io::Error::from(error))))
     }
 
     fn intents(
@@ -354,7 +351,6 @@ impl Reader<'_> {
         kind: Kind,
         errors: &mut Vec<LoadError>,
     ) -> Vec<Stored> {
-        let mut intents = Vec::new();
         let names = match intent_names(&directory) {
             Ok(names) => names,
             Err(error) => {
@@ -367,9 +363,10 @@ impl Reader<'_> {
                     autostart: false,
                     shadowed: false,
                 });
-                return intents;
+                return Vec::new();
             }
         };
+        let mut intents = Vec::with_capacity(names.len());
         for name in names {
             let file = format!("{}.json", name.text);
             if kind == Kind::Imperative && file == "host.json" {
@@ -412,6 +409,22 @@ impl Reader<'_> {
 fn own_link(fd: &OwnedFd) -> String {
     use std::os::fd::AsRawFd;
     format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+/// A regular file of about `size` bytes, up to one byte more than is taken.
+fn read_whole(fd: &OwnedFd, size: usize) -> Result<Vec<u8>, Errno> {
+    let mut bytes = Vec::with_capacity(size + 1);
+    while bytes.len() <= MAX_SIZE {
+        bytes.reserve(1);
+        let room = bytes.capacity() - bytes.len();
+        match read(fd, spare_capacity(&mut bytes)) {
+            // Of a regular file, less than there is room for is all there is.
+            Ok(count) if count < room => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
 }
 
 /// Where an open file is now, as the kernel tells.

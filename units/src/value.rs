@@ -3,6 +3,7 @@
 //! here looks at the disk.
 
 use crate::string_type::string_type;
+use crate::syntax::escape::is_printable_ascii;
 
 /// A value that its type does not allow; the text is quoted and the reason is one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,9 @@ pub fn shown(value: &str) -> String {
 }
 
 pub(crate) fn no_control_characters(text: &str) -> Result<(), Invalid> {
+    if is_printable_ascii(text) {
+        return Ok(());
+    }
     // Unicode's noncharacters are no UTF-8 to systemd (src/basic/utf8.c), and stop the whole file.
     let noncharacter = |c: char| matches!(u32::from(c), 0xfdd0..=0xfdef) || u32::from(c) & 0xfffe == 0xfffe;
     match text.chars().find(|c| c.is_control() || noncharacter(*c)) {

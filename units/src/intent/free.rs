@@ -2,20 +2,22 @@
 //! and those that would break what the generator promises are refused by name. Values are written as they are:
 //! whoever uses them writes systemd's syntax.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::syntax::settings::setting;
 use crate::value::{Invalid, no_control_characters, shown};
 
 /// Settings of one section by name, each with its values in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct FreeSettings(BTreeMap<Key, Values>);
+pub struct FreeSettings(
+    /// Ordered by name. Most hold a few settings, for which a map takes ten times the memory.
+    #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<Key, Values>"))]
+    Vec<(Key, Values)>,
+);
 
 /// Free-form settings of the .nspawn file (`systemd.nspawn(5)`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -56,8 +58,17 @@ impl FreeSettings {
     pub fn add(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
         let key = Key::try_from(key.to_owned())?;
         let value = one_line(value.to_owned())?;
-        self.0.entry(key).or_default().0.push(value);
+        match self.0.binary_search_by(|(name, _)| name.cmp(&key)) {
+            Ok(at) => self.0[at].1.0.push(value),
+            Err(at) => self.0.insert(at, (key, Values(vec![value]))),
+        }
         Ok(())
+    }
+}
+
+impl Serialize for FreeSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, values)| (key, values)))
     }
 }
 
@@ -77,14 +88,15 @@ impl<'de> Deserialize<'de> for FreeSettings {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FreeSettings, M::Error> {
-                let mut settings = BTreeMap::new();
+                let mut settings: Vec<(Key, Values)> = Vec::new();
                 while let Some(key) = map.next_key::<Key>()? {
                     let values = map.next_value::<Values>()?;
-                    let name = key.0.clone();
-                    if settings.insert(key, values).is_some() {
-                        return Err(de::Error::custom(format!("duplicate field '{name}'")));
+                    match settings.binary_search_by(|(name, _)| name.cmp(&key)) {
+                        Ok(_) => return Err(de::Error::custom(format!("duplicate field '{}'", key.0))),
+                        Err(at) => settings.insert(at, (key, values)),
                     }
                 }
+                settings.shrink_to_fit();
                 Ok(FreeSettings(settings))
             }
         }
@@ -115,44 +127,100 @@ impl From<Key> for String {
 }
 
 /// A string, number or boolean, or a list of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "Written", into = "Vec<String>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(into = "Vec<String>")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "Written"))]
 struct Values(Vec<String>);
 
-/// How values may be written in JSON, which is how Nix writes a `systemd.nspawn` option.
-#[derive(Deserialize)]
+/// How values may be written in JSON, which is how Nix writes a `systemd.nspawn` option. For the schema only.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
 #[serde(untagged)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(dead_code, reason = "the schema is made from it, no value ever is")]
 enum Written {
     None(()),
     One(Scalar),
     Many(Vec<Scalar>),
 }
 
-#[derive(Deserialize)]
+// See Written.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
 #[serde(untagged)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[allow(dead_code, reason = "the schema is made from it, no value ever is")]
 enum Scalar {
     Boolean(bool),
     Number(i64),
     Text(String),
 }
 
-impl TryFrom<Written> for Values {
-    type Error = Invalid;
-    fn try_from(written: Written) -> Result<Self, Invalid> {
-        let scalars = match written {
-            Written::None(()) => Vec::new(),
-            Written::One(scalar) => vec![scalar],
-            Written::Many(scalars) => scalars,
-        };
-        let values = scalars.into_iter().map(|scalar| match scalar {
-            Scalar::Boolean(yes) => Ok(if yes { "yes" } else { "no" }.to_owned()),
-            Scalar::Number(number) => Ok(number.to_string()),
-            Scalar::Text(text) => one_line(text),
-        });
-        Ok(Self(values.collect::<Result<_, _>>()?))
+/// By hand: trying one way of writing after the other, as serde does it, takes a fifth of the generator's time.
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut values = Vec::new();
+        deserializer.deserialize_any(Value { values: &mut values, within: false })?;
+        Ok(Self(values))
+    }
+}
+
+/// Reads a value, or one `within` a list, to the end of `values`.
+struct Value<'a> {
+    values: &'a mut Vec<String>,
+    within: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a string, a whole number, a boolean")?;
+        if self.within { Ok(()) } else { out.write_str(", or a list of these") }
+    }
+
+    fn visit_bool<E: de::Error>(self, yes: bool) -> Result<(), E> {
+        self.values.push(if yes { "yes" } else { "no" }.to_owned());
+        Ok(())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<(), E> {
+        self.values.push(number.to_string());
+        Ok(())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
+        match i64::try_from(number) {
+            Ok(number) => self.visit_i64(number),
+            Err(_) => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<(), E> {
+        self.values.push(one_line(text).map_err(E::custom)?);
+        Ok(())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        if self.within { Err(E::invalid_type(de::Unexpected::Unit, &self)) } else { Ok(()) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.within {
+            return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
+        }
+        while list.next_element_seed(Value { values: self.values, within: true })?.is_some() {}
+        Ok(())
     }
 }
 

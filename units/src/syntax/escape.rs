@@ -142,6 +142,9 @@ pub fn nspawn_word(word: &str) -> Result<String, EscapeError> {
 /// end of the *whole* value is lost: put `:` behind a bind's destination that ends in one.
 pub fn bind_field(path: &str) -> Result<String, EscapeError> {
     printable(path)?;
+    if !path.contains(['\\', ':']) {
+        return Ok(path.to_owned());
+    }
     let mut field = String::with_capacity(path.len() + 8);
     for c in path.chars() {
         if matches!(c, '\\' | ':') {
@@ -243,8 +246,16 @@ pub(super) fn joins_next_line(text: &[u8]) -> bool {
     text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
+/// What nearly every text is, told in one pass over its bytes.
+pub(crate) fn is_printable_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// Refuses what no place without C escapes can hold.
 fn printable(text: &str) -> Result<(), EscapeError> {
+    if is_printable_ascii(text) {
+        return Ok(());
+    }
     let bad = |c: &char| (c.is_ascii_control() && *c != '\t') || is_noncharacter(*c);
     match text.chars().find(bad) {
         Some(c) => Err(character(text, c)),

@@ -2,7 +2,7 @@
 //! Values are kept as they stand behind the `=`, already escaped for their place
 //! (see [`super::escape`]). `Display` renders the text; nothing here touches the disk.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// A unit file, drop-in or `.nspawn` file (`systemd.syntax(7)`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,8 +45,10 @@ impl UnitFile {
 
     /// Adds a section at the end and returns it.
     pub fn section(&mut self, name: &str) -> &mut Section {
+        // Ours have up to three sections, and mostly no more than sixteen settings in each.
+        self.sections.reserve(3);
         let at = self.sections.len();
-        self.sections.push(Section { name: name.to_owned(), items: Vec::new() });
+        self.sections.push(Section { name: name.to_owned(), items: Vec::with_capacity(16) });
         &mut self.sections[at]
     }
 
@@ -131,34 +133,61 @@ impl Section {
 
 impl fmt::Display for UnitFile {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text())
+    }
+}
+
+impl UnitFile {
+    /// The text of the file; the same as by `to_string()`, in less time.
+    pub fn text(&self) -> String {
+        let items = self.sections.iter().flat_map(|section| &section.items);
+        let settings: usize = items
+            .map(|item| match item {
+                Item::Setting { key, value } => key.len() + value.len() + 2,
+                Item::Comment(text) => text.len() + 3,
+            })
+            .sum();
+        let sections: usize = self.sections.iter().map(|section| section.name.len() + 4).sum();
+        let header: usize = self.header.iter().map(|line| line.len() + 3).sum();
+        let mut text = String::with_capacity(header + sections + settings);
         for line in &self.header {
-            write_comment(out, line)?;
+            push_comment(&mut text, line);
         }
         for (at, section) in self.sections.iter().enumerate() {
             if at > 0 || !self.header.is_empty() {
-                out.write_str("\n")?;
+                text.push('\n');
             }
-            writeln!(out, "[{}]", section.name)?;
+            text.push('[');
+            text.push_str(&section.name);
+            text.push_str("]\n");
             for item in &section.items {
                 match item {
-                    Item::Setting { key, value } => writeln!(out, "{key}={value}")?,
-                    Item::Comment(text) => write_comment(out, text)?,
+                    Item::Setting { key, value } => {
+                        text.push_str(key);
+                        text.push('=');
+                        text.push_str(value);
+                        text.push('\n');
+                    }
+                    Item::Comment(line) => push_comment(&mut text, line),
                 }
             }
         }
-        Ok(())
+        text
     }
 }
 
 /// A comment must stay one line whatever was interpolated into it: LF, CR and
 /// NUL all end a line for systemd (`read_line()`).
-fn write_comment(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    out.write_str("#")?;
-    if !text.is_empty() {
-        out.write_str(" ")?;
+fn push_comment(text: &mut String, line: &str) {
+    text.push('#');
+    if !line.is_empty() {
+        text.push(' ');
     }
-    for c in text.chars() {
-        out.write_char(if matches!(c, '\n' | '\r' | '\0') { ' ' } else { c })?;
+    let begin = text.len();
+    text.push_str(line);
+    if line.contains(['\n', '\r', '\0']) {
+        text.truncate(begin);
+        text.extend(line.chars().map(|c| if matches!(c, '\n' | '\r' | '\0') { ' ' } else { c }));
     }
-    out.write_str("\n")
+    text.push('\n');
 }

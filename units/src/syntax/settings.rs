@@ -268,7 +268,8 @@ pub static SETTINGS: &[Setting] = &[
 
 /// The setting of that name, spelled exactly; `None` if systemd does not know it up to 262.
 pub fn setting(section: &str, key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.section == section && setting.key == key)
+    // The key first: it tells most of them apart by its length.
+    SETTINGS.iter().find(|setting| setting.key == key && setting.section == section)
 }
 
 /// A boolean as systemd reads it, in any case (`parse_boolean()`, `systemd.syntax(7)`).

@@ -208,7 +208,7 @@ impl<'a> Splitter<'a> {
                 return Ok(None);
             }
         }
-        let mut word = Vec::new();
+        let mut word = Vec::with_capacity(self.value.len() - at);
         let mut quote = None;
         let next = loop {
             let Some(byte) = self.peek(at) else { break None };
