@@ -15,6 +15,14 @@ need mount mount
 need strace strace
 need diff diffutils
 need chattr e2fsprogs
+need systemd-analyze systemd
+need unshare util-linux
+need timeout coreutils
+need python3 python3
+# The schema test asks a validator that is not ours, from either Python.
+if ! python3 -c 'import jsonschema' 2> /dev/null && ! /usr/bin/python3 -c 'import jsonschema' 2> /dev/null; then
+    missing="$missing python3-jsonschema"
+fi
 need make make
 need cc gcc
 need cargo cargo
