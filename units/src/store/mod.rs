@@ -1,0 +1,222 @@
+//! Reading /etc/nixos-nspawn: a root directory goes in, all good intents *and* all faults come out. Nothing outside
+//! that directory is read, but for links below declarative.d that lead into /nix/store. Nothing blocks: only regular
+//! files of bounded size are read, and they decide what of the host a container may see, so they must be root's.
+
+mod reader;
+
+use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::intent::{Fault, Intent, typed};
+use crate::name::MachineName;
+use crate::value::shown;
+
+use reader::{Reader, Unreadable, intent_names};
+
+/// Where intent is recorded.
+pub const DIRECTORY: &str = "/etc/nixos-nspawn";
+
+/// Where the host's NixOS configuration records it.
+pub const DECLARATIVE_DIRECTORY: &str = "/etc/nixos-nspawn/declarative.d";
+
+/// What the generator must know of the host, written by ctl or the NixOS module.
+pub const HOST_FILE: &str = "/etc/nixos-nspawn/host.json";
+
+/// Everything found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// The intents that can be used, ordered by name, each name once.
+    pub intents: Vec<Stored>,
+    /// What cannot be used.
+    pub errors: Vec<LoadError>,
+    /// The host.
+    pub host: Host,
+}
+
+/// An intent and the file it is from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// The name of the container.
+    pub name: MachineName,
+    /// Who manages it.
+    pub kind: Kind,
+    /// The file, as a path of the system (without the `--root` it was read below).
+    pub path: String,
+    /// What it says.
+    pub intent: Intent,
+}
+
+/// Who manages a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// `nixos-nspawn-ctl`, or an administrator by hand.
+    Imperative,
+    /// The host's NixOS configuration.
+    Declarative,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Imperative => "imperative",
+            Self::Declarative => "declarative",
+        })
+    }
+}
+
+/// A file or directory that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError {
+    /// Its path on the system.
+    pub path: String,
+    /// The container it would be, if its file name is a machine name.
+    pub name: Option<MachineName>,
+    /// Who would manage it.
+    pub kind: Kind,
+    /// What is wrong.
+    pub fault: Fault,
+    /// Whether it reads as one that starts with the host, or cannot be read at all.
+    pub autostart: bool,
+    /// Whether another file of the same name is used in its place.
+    pub shadowed: bool,
+}
+
+/// `path:line: field 'x': reason`.
+impl fmt::Display for LoadError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&shown(&self.path))?;
+        if let Some(line) = self.fault.line {
+            write!(out, ":{line}")?;
+        }
+        write!(out, ": {}", self.fault)
+    }
+}
+
+/// What must be known of the host, from host.json.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Host {
+    /// The version of the format, 1.
+    pub version: crate::intent::Version,
+    /// The host's systemd; the oldest supported one where nothing is recorded.
+    pub systemd: u32,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        Self { version: crate::intent::Version, systemd: 257 }
+    }
+}
+
+/// Whose files are believed: root's, and below another root also those of the caller, who made that tree.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trust {
+    /// A further owner.
+    pub also: Option<u32>,
+}
+
+impl Trust {
+    fn owner(self, uid: u32) -> bool {
+        uid == 0 || self.also == Some(uid)
+    }
+}
+
+/// Loads everything below `root`, which is `/` on a running system.
+pub fn load(root: &Path, trust: Trust) -> Loaded {
+    let mut loaded = Loaded::default();
+    let reader = Reader { root, trust };
+    let directory = match reader.directory(DIRECTORY) {
+        Ok(Some(directory)) => directory,
+        Ok(None) => return loaded,
+        // The names in it stay visible even where their contents cannot be believed.
+        Err((fault, directory)) => {
+            refuse_all(&mut loaded, DIRECTORY, Kind::Imperative, fault, directory);
+            return loaded;
+        }
+    };
+    match reader.file(directory.as_fd(), "host.json", HOST_FILE).map(|bytes| typed(&bytes)) {
+        Ok(Ok(host)) => loaded.host = host,
+        Ok(Err(fault)) | Err(Unreadable::Fault(fault)) => loaded.errors.push(host_fault(fault)),
+        Err(Unreadable::Missing) => {}
+    }
+    let mut intents = reader.intents(directory, DIRECTORY, Kind::Imperative, &mut loaded.errors);
+    match reader.declarative_directory() {
+        Ok(Some(directory)) => {
+            let declarative =
+                reader.intents(directory, DECLARATIVE_DIRECTORY, Kind::Declarative, &mut loaded.errors);
+            settle_names(&mut intents, declarative, &mut loaded.errors);
+        }
+        Ok(None) => {}
+        Err((fault, directory)) => {
+            refuse_all(&mut loaded, DECLARATIVE_DIRECTORY, Kind::Declarative, fault, directory);
+            settle_names(&mut intents, Vec::new(), &mut loaded.errors);
+        }
+    }
+    intents.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    loaded.intents = intents;
+    loaded
+}
+
+/// A name stands for one container: the declarative one wins, and the other stays visible as a fault.
+fn settle_names(intents: &mut Vec<Stored>, declarative: Vec<Stored>, errors: &mut Vec<LoadError>) {
+    let mut claimed: std::collections::BTreeSet<MachineName> =
+        declarative.iter().map(|stored| stored.name.clone()).collect();
+    claimed.extend(errors.iter().filter(|e| e.kind == Kind::Declarative).filter_map(|e| e.name.clone()));
+    for error in errors.iter_mut().filter(|e| e.kind == Kind::Imperative) {
+        error.shadowed = error.name.as_ref().is_some_and(|name| claimed.contains(name));
+    }
+    for stored in std::mem::take(intents) {
+        if claimed.contains(&stored.name) {
+            let reason =
+                format!("'{}' is a declarative container as well, which is used in its place", stored.name);
+            errors.push(LoadError {
+                autostart: false,
+                name: Some(stored.name),
+                path: stored.path,
+                kind: Kind::Imperative,
+                fault: Fault::whole(reason),
+                shadowed: true,
+            });
+        } else {
+            intents.push(stored);
+        }
+    }
+    intents.extend(declarative);
+}
+
+fn host_fault(fault: Fault) -> LoadError {
+    LoadError {
+        path: HOST_FILE.to_owned(),
+        name: None,
+        kind: Kind::Imperative,
+        fault,
+        autostart: false,
+        shadowed: false,
+    }
+}
+
+/// The names in a directory that cannot be believed, each refused; and the directory itself.
+fn refuse_all(loaded: &mut Loaded, path: &str, kind: Kind, fault: Fault, directory: Option<OwnedFd>) {
+    for name in directory.iter().flat_map(|directory| intent_names(directory).unwrap_or_default()) {
+        loaded.errors.push(LoadError {
+            path: format!("{path}/{}.json", name.text),
+            name: name.machine.ok(),
+            kind,
+            fault: Fault::whole(format!("is in {path}, which {}", fault.reason)),
+            autostart: true,
+            shadowed: false,
+        });
+    }
+    loaded.errors.push(LoadError {
+        path: path.to_owned(),
+        name: None,
+        kind,
+        fault,
+        autostart: false,
+        shadowed: false,
+    });
+}
