@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, IFlags, Mode, OFlags, ResolveFlags, flock, ioctl_getflags,
-    ioctl_setflags, openat, openat2, renameat, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, IFlags, Mode, OFlags, RenameFlags, ResolveFlags, flock,
+    ioctl_getflags, ioctl_setflags, openat, openat2, renameat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -209,7 +209,19 @@ fn empty(top: &OwnedFd, directory: &OwnedFd, depth: usize, moved: &mut u64) -> i
             }
             if depth >= DEEPEST {
                 clear_flags(directory, name);
-                renameat(directory, name, top, format!(".deep-{moved}"))?;
+                // The container may have made entries of any name.
+                loop {
+                    match renameat_with(
+                        directory,
+                        name,
+                        top,
+                        format!(".deep-{moved}"),
+                        RenameFlags::NOREPLACE,
+                    ) {
+                        Err(Errno::EXIST) => *moved += 1,
+                        renamed => break renamed?,
+                    }
+                }
                 *moved += 1;
                 continue;
             }
@@ -302,6 +314,8 @@ mod tests {
         fs::create_dir(&root).unwrap();
         std::os::unix::fs::symlink(&kept, root.join("link")).unwrap();
         let mut current = openat(CWD, &root, OFlags::DIRECTORY, Mode::empty()).unwrap();
+        // As a container might have it, to be in the way.
+        fs::create_dir_all(root.join(".deep-0/x")).unwrap();
         for _ in 0..1000 {
             rustix::fs::mkdirat(&current, "d", Mode::from_raw_mode(0o755)).unwrap();
             current = openat(&current, "d", OFlags::DIRECTORY, Mode::empty()).unwrap();
