@@ -1,0 +1,37 @@
+//! Messages of the generator when PID 1 runs it: one record each on /dev/kmsg, with priority and name. The device is a
+//! file here, in a mount namespace of its own.
+
+use std::fs;
+use std::process::Command;
+
+use nixos_nspawn_tests::host::bins;
+
+#[test]
+fn messages_go_to_the_kernel_log_with_priorities() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    fs::create_dir_all(path("root/etc/nixos-nspawn")).expect("a root");
+    fs::create_dir(path("out")).expect("an output directory");
+    fs::write(path("root/etc/nixos-nspawn/web.json"), "{}").expect("an intent");
+    fs::write(path("kmsg"), "").expect("a log");
+
+    // systemd tells a generator by these two variables that it is its own child; exec keeps the process id.
+    let script = format!(
+        "mount --bind {} /dev/kmsg && SYSTEMD_SCOPE=system SYSTEMD_EXEC_PID=$$ exec {} --root {} {}",
+        path("kmsg"),
+        bins().generator.display(),
+        path("root"),
+        path("out")
+    );
+    let output = Command::new("unshare").args(["--mount", "sh", "-c", &script]).output().expect("unshare");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let log = fs::read_to_string(path("kmsg")).expect("a log");
+    // 27 is the facility "daemon" with the priority "error" (syslog(3)).
+    let record = log.strip_prefix("<27>nixos-nspawn-generator[").and_then(|rest| rest.split_once("]: "));
+    let (_, text) = record.unwrap_or_else(|| panic!("no record of ours: {log:?}"));
+    assert_eq!(
+        text,
+        "/etc/nixos-nspawn/web.json: field 'version': is missing, container 'web' will not start\n"
+    );
+}
