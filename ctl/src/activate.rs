@@ -54,8 +54,12 @@ pub(crate) fn decide(
     strategy: Strategy,
     runs: bool,
 ) -> Result<Decision> {
-    let change = change(name, old, new)?;
-    let to = |action, reason: &str| Ok(Decision { action, reason: reason.to_owned() });
+    Ok(decide_for(change(name, old, new)?, strategy, runs))
+}
+
+/// Decides on a change that is known.
+pub(crate) fn decide_for(change: Change, strategy: Strategy, runs: bool) -> Decision {
+    let to = |action, reason: &str| Decision { action, reason: reason.to_owned() };
     match (&change, strategy) {
         (Change::Nothing, _) => return to(Action::Nothing, "nothing that concerns the container differs"),
         (Change::Outside(what), _) => {

@@ -43,6 +43,7 @@ mod status;
 mod stop_point;
 mod switch;
 mod systemd;
+mod take_on;
 mod time;
 mod update;
 
@@ -91,6 +92,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Show(arguments) => show::show(&context, arguments),
         Command::Enable(arguments) => enable::enable(&context, arguments),
         Command::Disable(arguments) => enable::disable(&context, arguments),
+        Command::Activate(arguments) => take_on::run(&context, arguments),
         Command::Autostart(arguments) => autostart::autostart(&context, arguments),
         Command::Setup(arguments) => setup::run(&context, arguments),
         Command::Update(arguments) => update::run(&context, arguments),
