@@ -32,36 +32,45 @@ let
   ];
   variables = removeAttrs service.environment ownVariables;
   networkUnit = "20-ve-${name}";
+  networks = options.systemd.network.networks;
+
+  # The value of an option of its own type, whose definitions are `given` and what `systemd.network.networks` says of
+  # the host's unit. As there, that counts only for a container that has one.
+  merged =
+    given:
+    let
+      more = lib.concatMap (
+        definition: lib.optional (definition ? ${networkUnit}) definition.${networkUnit}
+      ) networks.definitions;
+    in
+    if more == [ ] then given else evaluated declarations.hostNetworkConfig.type ([ given ] ++ more);
+
+  # Which settings there are is known to NixOS's module of systemd-networkd: it refuses the others by name.
+  checked =
+    given:
+    builtins.deepSeq (builtins.intersectAttrs given (
+      evaluated networks.type.nestedTypes.elemType [ given ]
+    )) given;
+
+  evaluated =
+    type: definitions:
+    (lib.evalModules {
+      prefix = [ "nixosContainer" ];
+      modules = [
+        { options.hostNetworkConfig = lib.mkOption { inherit type; }; }
+      ]
+      ++ map (definition: {
+        _file = "the configuration of container '${name}'";
+        config.hostNetworkConfig = definition;
+      }) definitions;
+    }).config.hostNetworkConfig;
 in
 {
   imports = [ ./container-profile.nix ];
 
   options.nixosContainer = declarations // {
     hostNetworkConfig = declarations.hostNetworkConfig // {
-      # Whether a setting exists is known to the module of systemd-networkd; its error names the option.
-      apply =
-        given:
-        if given == null then
-          null
-        else
-          let
-            inherit (options.systemd.network.networks) definitions;
-            # As there, definitions of the host's unit count only for a container that has one of its own.
-            more = lib.concatMap (
-              definition: lib.optional (definition ? ${networkUnit}) definition.${networkUnit}
-            ) definitions;
-            merged =
-              if more == [ ] then
-                given
-              else
-                (lib.evalModules {
-                  modules = [
-                    { options.hostNetworkConfig = removeAttrs declarations.hostNetworkConfig [ "apply" ]; }
-                  ]
-                  ++ map (value: { hostNetworkConfig = value; }) ([ given ] ++ more);
-                }).config.hostNetworkConfig;
-          in
-          merged;
+      apply = given: if given == null then null else checked (merged given);
     };
   };
 
@@ -86,9 +95,10 @@ in
       })
       (lib.mkIf (config.systemd.services ? ${unit}) {
         serviceConfig = service.serviceConfig // {
-          Environment = lib.mapAttrsToList (variable: value: "\"${variable}=${toString value}\"") (
-            lib.filterAttrs (_: value: value != null) variables
-          );
+          # Quoted as NixOS does it.
+          Environment = lib.mapAttrsToList (
+            variable: value: builtins.toJSON "${variable}=${toString value}"
+          ) (lib.filterAttrs (_: value: value != null) variables);
         };
         inherit (service) unitConfig;
       })

@@ -14,7 +14,7 @@
   # Out: a derivation that holds the system (`init` and so on are links to it) and nixos-nspawn/data.json. It has the
   # attributes config and options of the evaluation, toplevel, and data, which is what data.json says.
   mkContainer =
-    {
+    arguments@{
       nixpkgs ? null,
       pkgs ? null,
       name ? throw "mkContainer: the argument 'name' is missing: what is the container called?",
@@ -34,17 +34,20 @@
         else
           builtins.currentSystem or (throw "mkContainer: container '${name}': the argument 'system' is missing, or nixpkgs.hostPlatform in its configuration");
 
-      evaluation = import (source + "/nixos/lib/eval-config.nix") (
-        {
-          inherit lib specialArgs;
-          # nixpkgs.hostPlatform says it.
-          system = null;
-          modules = modules ++ [
-            (import ./container.nix { inherit name; })
-            { nixpkgs = if pkgs != null then { inherit pkgs; } else { hostPlatform = lib.mkDefault platform; }; }
-          ];
-        }
-      );
+      evaluation = import (source + "/nixos/lib/eval-config.nix") {
+        inherit lib specialArgs;
+        # nixpkgs.hostPlatform says it.
+        system = null;
+        modules = modules ++ [
+          (import ./container.nix { inherit name; })
+          {
+            _file = ./lib.nix;
+            nixpkgs = if pkgs != null then { inherit pkgs; } else { hostPlatform = lib.mkDefault platform; };
+          }
+        ];
+        # What messages say of modules that are no files.
+        modulesLocation = (builtins.unsafeGetAttrPos "modules" arguments).file or null;
+      };
       inherit (evaluation) config options;
       inherit (config.system.build) toplevel;
 
