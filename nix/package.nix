@@ -41,7 +41,12 @@ rustPlatform.buildRustPackage {
       (root + "/man")
       (root + "/docs")
       (root + "/examples")
-      (lib.fileset.fileFilter (file: file.hasExt "nix" && file.name != "package.nix") (root + "/nix"))
+      (lib.fileset.difference (root + "/nix") (
+        lib.fileset.unions [
+          (root + "/nix/package.nix")
+          (root + "/nix/tests")
+        ]
+      ))
     ];
   };
   cargoLock.lockFile = root + "/Cargo.lock";
