@@ -2,6 +2,7 @@
 //! it for its own containers when it is switched, administrators for intents written by hand. What the container was
 //! last known to run is kept in /run, since only with it can be told what differs; nothing else depends on that file.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -150,8 +151,9 @@ impl TakingOn<'_> {
         let (context, name, new) = (self.context, self.name(), &self.stored.intent);
         let Decision { mut action, mut reason } = decision;
         let mut failed_inside = false;
-        let before = gate::failed_units(context, name);
+        let mut before = BTreeSet::new();
         if action == Action::Reload {
+            before = gate::failed_units(context, name);
             match activate::reload(context, name, new, limit_or_start(None, new))? {
                 Reloaded::Yes => {}
                 Reloaded::UnitsFailed => failed_inside = true,
@@ -164,11 +166,14 @@ impl TakingOn<'_> {
         match action {
             Action::AtNextStart => return Ok(format!("is left as it is ({reason})")),
             Action::Nothing => {
-                // What nspawn has is what is planned; only the mark of the plan changes.
-                let text = fs::read(generated(&context.root, &format!("{name}.nspawn")))?;
-                put(&context.root, name, &text)
-                    .with_context(|| copy_path(&context.root, name).display().to_string())?;
-                self.remember(&self.hash, new);
+                // What nspawn has is what is planned; only the mark of the plan changes. Where the intent is the same and
+                // the mark is not, the generator has become another: then a restart is due, which `status` tells.
+                if old.as_ref() != Some(new) {
+                    let text = fs::read(generated(&context.root, &format!("{name}.nspawn")))?;
+                    put(&context.root, name, &text)
+                        .with_context(|| copy_path(&context.root, name).display().to_string())?;
+                    self.remember(&self.hash, new);
+                }
                 return Ok(format!("is left as it is ({reason})"));
             }
             Action::Reload => {
