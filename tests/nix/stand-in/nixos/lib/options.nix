@@ -47,7 +47,10 @@ in
           options = lib.genAttrs [ "environment" "serviceConfig" "unitConfig" ] (_: settings);
         }
       )) { };
-      network.networks = option (types.attrsOf (types.attrsOf types.unspecified)) { };
+      # Sections of a unit, or lists for sections that may come more than once.
+      network.networks = option (types.attrsOf (
+        types.attrsOf (types.either (types.attrsOf types.unspecified) types.unspecified)
+      )) { };
     };
     _pkgs = mkOption { type = types.unspecified; };
   };
