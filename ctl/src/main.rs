@@ -9,6 +9,7 @@ mod config;
 mod context;
 mod create;
 mod delete_generations;
+mod dependents;
 mod diff;
 mod elf;
 mod enable;

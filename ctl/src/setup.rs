@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::DIRECTORY;
+use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE};
 use nixos_nspawn_units::write::write_durably;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -18,6 +18,7 @@ use crate::elf::{Linking, linking};
 use crate::exit::{Failed, refuse};
 use crate::forget::repair;
 use crate::host::{self, GENERATOR, Installed};
+use crate::lock::Lock;
 use crate::{output, systemd};
 
 /// Where administrators put generators (`systemd.generator(7)`).
@@ -59,6 +60,7 @@ fn install(context: &Context, arguments: &Setup) -> Result<()> {
         }
         _ => copy(context, &target, arguments.dry_run)?,
     }
+    record_host(context, arguments.dry_run)?;
     if arguments.networkd {
         if arguments.dry_run {
             say("would enable and start systemd-networkd.service")?;
@@ -66,6 +68,30 @@ fn install(context: &Context, arguments: &Setup) -> Result<()> {
             context.program("systemctl").args(["enable", "--now", "systemd-networkd.service"]).output()?;
             say("systemd-networkd is enabled and running")?;
         }
+    }
+    Ok(())
+}
+
+/// What the generator must know of the host: a new systemd, another BootLimit= of nixos-nspawn.conf.
+fn record_host(context: &Context, dry_run: bool) -> Result<()> {
+    let host = host::load(context)?.host;
+    let present = context.load().host;
+    if host == present && (context.path(HOST_FILE).exists() || host.boot_limit.is_none()) {
+        return Ok(());
+    }
+    let limit = match host.boot_limit {
+        Some(limit) => format!("at most {} containers start at the same time at boot", limit.get()),
+        None => "no limit on containers that start at boot".to_owned(),
+    };
+    let what = format!("{HOST_FILE}: systemd {}, {limit}", host.systemd);
+    if dry_run {
+        return say(&format!("would write {what}"));
+    }
+    let _global = Lock::global(context)?;
+    DirBuilder::new().recursive(true).mode(0o755).create(DIRECTORY).context(DIRECTORY)?;
+    if host::record(context, &host)? {
+        systemd::daemon_reload(context)?;
+        say(&what)?;
     }
     Ok(())
 }

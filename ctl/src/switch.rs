@@ -25,7 +25,7 @@ use crate::nix::{self, Nix};
 use crate::record::{Phase, Record};
 use crate::status::{LastActivation, Outcome};
 use crate::stop_point::stop_point;
-use crate::{intent_file, interrupt, output, systemd};
+use crate::{dependents, intent_file, interrupt, output, systemd};
 
 /// What the profile shall stand at.
 #[derive(Debug, Clone)]
@@ -78,6 +78,9 @@ impl Switch<'_> {
             Ok(action) => {
                 note(action, Outcome::Done, self.decision.reason.clone(), self.new.generation);
                 record.finish(self.context)?;
+                if action == Action::Restart {
+                    dependents::start_again(self.context, &record.details.dependents);
+                }
                 Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
             }
             Err(error) => {
@@ -133,7 +136,7 @@ impl Switch<'_> {
         stop_point("profile");
         let planned = {
             let _global = Lock::global(context)?;
-            let loaded = context.load();
+            let loaded = crate::host::load(context)?;
             let (_, planned) = intent_file::check(&loaded, name, &self.new)?;
             crate::host::record(context, &loaded.host)?;
             intent_file::write(context, name, &self.new)?;
@@ -162,6 +165,7 @@ impl Switch<'_> {
             limit: self.limit,
             failed_before: gate::failed_units(context, name),
         };
+        record.details.dependents = dependents::running(context, name)?;
         record.details.phase = Phase::Activating;
         record.save(context)?;
         stop_point("activating");
@@ -220,6 +224,7 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
     systemd::reload_to(context, name, planned.as_deref())?;
     if touched {
         activate::restart(context, name, planned.as_deref(), None)?;
+        dependents::start_again(context, &record.details.dependents);
     }
     record.finish(context)
 }
@@ -267,6 +272,7 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
         output::tell(&format!("container '{name}': a killed update had been activated, it stays"));
         intent_file::keep(context, name, &recorded.intent.toplevel)?;
         remove_pending(context, &record.details.profile_directory);
+        dependents::start_again(context, &record.details.dependents);
         return record.finish(context);
     }
     output::tell(&format!("container '{name}': a killed update is taken back"));

@@ -24,7 +24,9 @@ use crate::record::{Details, Record, Step};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
 use crate::switch::{Switch, Switched, Target, align_profile, remove_pending};
-use crate::{activate, create, diff, host, inspect, intent_file, interrupt, output, profile, systemd};
+use crate::{
+    activate, create, dependents, diff, host, inspect, intent_file, interrupt, output, profile, systemd,
+};
 
 /// Runs `update`.
 pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
@@ -321,7 +323,11 @@ fn prepare(
         return Ok(Prepared::Nothing(format!("container '{name}': is up to date")));
     }
     check_reach(context, name, old, &next.intent, arguments.allow_host_changes)?;
-    intent_file::check(&context.load(), name, &next.intent)?;
+    let loaded = host::load(context)?;
+    intent_file::check(&loaded, name, &next.intent)?;
+    for note in dependents::unknown_names(&loaded, &next.intent) {
+        output::tell(&format!("container '{name}': {note}"));
+    }
     let runs = !systemd::state(context, name)?.stopped();
     let decision =
         decide(name, old, &next.intent, strategy(arguments.activation.strategy, &next.intent), runs)?;
@@ -371,7 +377,7 @@ pub(crate) fn show_plan(context: &Context, arguments: &Plan) -> Result<()> {
 }
 
 fn plan_one(context: &Context, nix: &Nix, name: &MachineName, arguments: &Plan) -> Result<bool> {
-    let loaded = context.load();
+    let loaded = host::load(context)?;
     let old = imperative(&loaded, name)?;
     let said = said(&arguments.from, &arguments.nix_args);
     let next = next(context, nix, name, old, &said, None)?;
@@ -383,6 +389,7 @@ fn plan_one(context: &Context, nix: &Nix, name: &MachineName, arguments: &Plan) 
     let runs = !systemd::state(context, name)?.stopped();
     let decision = decide(name, old, &next.intent, strategy(arguments.strategy, &next.intent), runs)?;
     let mut lines = diff::between(context, name, old, &next.intent)?;
+    lines.extend(dependents::unknown_names(&loaded, &next.intent).iter().map(|note| format!("note: {note}")));
     lines.extend(diff::closure(context, &old.toplevel, &next.intent.toplevel));
     let before = host_reach(&old.container);
     let added = host_reach(&next.intent.container).into_iter().filter(|line| !before.contains(line));

@@ -4,6 +4,7 @@
 //! generator never blocks, calls a program or writes outside of its output directory.
 
 mod args;
+mod credentials;
 mod generate;
 mod log;
 mod prepare;
@@ -11,6 +12,7 @@ mod refuse;
 mod release;
 mod root_directory;
 mod sources;
+mod version;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::log::Log;
-use crate::{Failure, refuse, root_directory, sources};
+use crate::{Failure, credentials, refuse, root_directory, sources, version};
 
 /// How long a daemon-reload that empties and refills the generator's directory is waited for.
 const REFILL: Duration = Duration::from_secs(10);
@@ -35,10 +35,12 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
         })?
         .file;
     unshadowed(root, name)?;
+    version::check(name, &file, log)?;
     let toplevel = toplevel(root, name, &file)?;
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
     sources::make(root, name, &file)?;
+    credentials::check(root, name, log)?;
     for swept in copies::sweep(root) {
         log.warning(&format!("what container '{swept}' had left in /run is removed"));
     }

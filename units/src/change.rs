@@ -26,9 +26,12 @@ pub enum Change {
 
 /// Settings of the drop-in that systemd takes from the unit when it needs them; the running container does not know
 /// them.
-const OUTSIDE: [&str; 8] = [
+const OUTSIDE: [&str; 11] = [
     "SourcePath",
     "RequiresMountsFor",
+    "After",
+    "Requires",
+    "Wants",
     "Description",
     "Documentation",
     "ExecReload",
@@ -119,6 +122,7 @@ mod tests {
             between(&old, &intent(r#"{"timeoutStartSec":"5min"}"#)),
             Change::Outside("TimeoutStartSec=".to_owned())
         );
+        assert_eq!(between(&old, &intent(r#"{"requires":["db"]}"#)), Change::Outside("After=".to_owned()));
         assert_eq!(
             between(&old, &intent(r#"{"serviceConfig":{"MemoryMax":"1G"}}"#)),
             Change::Settings("[Service] MemoryMax= is added".to_owned())

@@ -8,12 +8,14 @@
 //! 4. Whatever validates renders to text that systemd's own parsers take without a complaint.
 //! 5. `parse(render(x)) == x`, and parse accepts and rejects what systemd's conf-parser does.
 
+pub mod boot;
 pub mod change;
 pub mod conflict;
 pub mod copies;
 pub mod intent;
 pub mod name;
 pub mod nspawn;
+pub mod ordering;
 pub mod plan;
 pub mod reach;
 pub mod service;
@@ -21,6 +23,7 @@ pub mod store;
 mod string_type;
 pub mod syntax;
 pub mod value;
+pub mod version;
 pub mod write;
 
 /// The JSON Schema of an intent file, made from the types.

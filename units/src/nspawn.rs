@@ -38,6 +38,9 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
         timeout_start_sec: _, // service.rs
         nspawn_config,
         service_config: _, // service.rs
+        after: _,          // service.rs
+        requires: _,       // service.rs
+        wants: _,          // service.rs
         unit_config: _,    // service.rs
     } = container;
     let mut file = UnitFile::default();

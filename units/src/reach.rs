@@ -12,7 +12,12 @@ pub fn host_reach(container: &Container) -> Vec<String> {
         }
     }
     for credential in &container.credentials {
-        reach.push(format!("reads credential {} from {}", credential.id, credential.path));
+        let (id, source) = (&credential.id, credential.source());
+        let how = if credential.encrypted { " (encrypted)" } else { "" };
+        reach.push(match credential.file() {
+            Some(path) => format!("reads credential {id} from {path}{how}"),
+            None => format!("reads credential {id} from {source} of the host's credential store{how}"),
+        });
     }
     for port in &container.forward_ports {
         reach.push(format!("takes host port {}/{}", port.protocol, port.host_port.get()));
@@ -36,6 +41,11 @@ pub fn host_reach(container: &Container) -> Vec<String> {
     }
     if let Some(script) = &container.activation.reload_script {
         reach.push(format!("runs {script} on the host at a reload"));
+    }
+    for (option, others) in [("requires", &container.requires), ("wants", &container.wants)] {
+        for other in others {
+            reach.push(format!("starts {} ({option})", other.unit()));
+        }
     }
     let sections = [
         ("nspawnConfig.Exec", &container.nspawn_config.exec),

@@ -2,7 +2,7 @@
 //! the field's name. An intent goes in, the first broken rule comes out; other containers are not looked at
 //! (see [`crate::conflict`]).
 
-use super::{Intent, free};
+use super::{Dependency, Intent, free};
 use crate::syntax::escape::executable;
 use crate::syntax::settings::parse_boolean;
 
@@ -29,6 +29,16 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     }
     if let Some(credential) = duplicate(container.credentials.iter().map(|credential| &credential.id)) {
         return rule("credentials", &format!("credential '{credential}' is given twice"));
+    }
+    let own = |other: &Dependency| {
+        intent.name.as_ref().is_some_and(|name| other.container() == Some(name.as_str()))
+    };
+    for (field, others) in
+        [("after", &container.after), ("requires", &container.requires), ("wants", &container.wants)]
+    {
+        if others.iter().any(own) {
+            return rule(field, "names the container itself");
+        }
     }
     let ports = container.forward_ports.iter().map(|port| (port.protocol, port.host_port.get()));
     if let Some((protocol, port)) = duplicate(ports) {

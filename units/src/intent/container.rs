@@ -6,10 +6,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::bind::BindMount;
+use super::credential::Credential;
 use super::free::{FreeSettings, NspawnConfig};
 use super::is_default;
 use super::object::{null_as_default, null_as_true, object, objects};
-use crate::name::{CredentialId, InterfaceName, ZoneName};
+use super::ordering::Dependency;
+use crate::name::{InterfaceName, ZoneName};
 use crate::string_type::string_type;
 use crate::syntax::settings::parse_boolean;
 use crate::value::{AbsolutePath, Invalid, Port, Timespan};
@@ -81,6 +83,20 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub service_config: FreeSettings,
+    /// Containers, or units of the host, that the container starts after, if they start as well (`After=` of
+    /// `systemd.unit(5)`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Dependency>>"))]
+    pub after: Vec<Dependency>,
+    /// Containers, or units of the host, that are started before the container and without which it does not run
+    /// (`Requires=` and `After=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Dependency>>"))]
+    pub requires: Vec<Dependency>,
+    /// Containers, or units of the host, that are started along with the container; it runs without them, too (`Wants=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Dependency>>"))]
+    pub wants: Vec<Dependency>,
     /// Further settings for the [Unit] section of the drop-in.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
@@ -118,6 +134,9 @@ impl Default for Container {
             timeout_start_sec: None,
             nspawn_config: NspawnConfig::default(),
             service_config: FreeSettings::default(),
+            after: Vec::new(),
+            requires: Vec::new(),
+            wants: Vec::new(),
             unit_config: FreeSettings::default(),
         }
     }
@@ -161,39 +180,6 @@ pub enum Strategy {
     /// By a reload where that is enough, otherwise by a restart.
     #[default]
     Dynamic,
-}
-
-/// A credential: the id services inside load it by, and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Credential {
-    /// The id inside the container.
-    pub id: CredentialId,
-    /// An absolute path on the host, or the name of a credential in the host's credential store.
-    pub path: CredentialSource,
-}
-
-string_type! {
-    /// An absolute path, or the name of a credential that the host's service manager can find (`LoadCredential=`).
-    CredentialSource, check_credential_source, r"^(/[^\x00-\x1f\x7f]*|[!#%&(-.0-9;-\[\]-~]{1,255})$"
-}
-
-fn check_credential_source(text: &str) -> Result<(), Invalid> {
-    if text.starts_with('/') {
-        text.parse::<AbsolutePath>().map(|_| ())
-    } else {
-        text.parse::<CredentialId>()
-            .map(|_| ())
-            .map_err(|_| Invalid::new(text, "is neither an absolute path nor the name of a credential"))
-    }
-}
-
-impl CredentialSource {
-    /// The path, unless it is a name.
-    pub fn path(&self) -> Option<&str> {
-        Some(self.as_str()).filter(|text| text.starts_with('/'))
-    }
 }
 
 /// A port of the host that leads to a port of the container.

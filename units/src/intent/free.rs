@@ -298,7 +298,8 @@ const REFUSED_SERVICE: &[&str] = &[
 ];
 
 /// Settings of [Service] that we write ourselves, where an empty value would take our lines away.
-const NOT_EMPTY: &[&str] = &["Environment", "ExecStartPre", "ExecStopPost", "LoadCredential"];
+const NOT_EMPTY: &[&str] =
+    &["Environment", "ExecStartPre", "ExecStopPost", "LoadCredential", "LoadCredentialEncrypted"];
 
 /// A fault in the free-form settings: which one, and what is wrong.
 pub(super) fn fault(container: &super::Container) -> Option<(String, String)> {

@@ -5,8 +5,10 @@
 mod bind;
 mod check;
 mod container;
+mod credential;
 mod free;
 mod object;
+mod ordering;
 mod parse;
 
 use serde::{Deserialize, Serialize};
@@ -15,11 +17,10 @@ use crate::name::MachineName;
 use crate::value::{AbsolutePath, StorePath, Text};
 
 pub use bind::{BindMount, BindSource};
-pub use container::{
-    Activation, Container, Credential, CredentialSource, ForwardPort, Json, Protocol, Strategy,
-    SystemCallFilter,
-};
+pub use container::{Activation, Container, ForwardPort, Json, Protocol, Strategy, SystemCallFilter};
+pub use credential::{Credential, CredentialSource};
 pub use free::{FreeSettings, NspawnConfig};
+pub use ordering::Dependency;
 pub(crate) use parse::typed;
 pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
 
