@@ -31,12 +31,18 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
         declarative: _,
         ephemeral,
         forward_ports,
-        host_network_config: _, // Refused by the rules of an intent.
+        host_network_config: _, // No part of it, see network.rs of the library.
         mount_daemon_socket,
         shared_nix: _, // Always true.
         system_call_filter,
         user_namespacing,
         zone: _,              // network.rs
+        network: _,           // network.rs
+        macvlan: _,           // network.rs
+        ipvlan: _,            // network.rs
+        interfaces: _,        // network.rs
+        extra_veths: _,       // network.rs
+        namespace_path: _,    // network.rs
         timeout_start_sec: _, // service.rs
         nspawn_config,
         service_config: _, // service.rs
