@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::free::{FreeSettings, Key, Values, one_line};
 use super::parse::nearest;
-use crate::syntax::{Item, Section, parse};
+use crate::syntax::{Item, Section, UnitFile, parse};
 use crate::value::{Invalid, shown};
 
 /// The attributes that are set, in the order of [`KNOWN`].
@@ -167,6 +167,27 @@ impl HostNetworkConfig {
             }
         }
         sections
+    }
+
+    /// All that is set, as section, name and value.
+    pub fn settings(&self) -> Vec<(String, String, String)> {
+        let mut sections = Vec::new();
+        for name in ["Match", "Link", "Network"] {
+            let mut section = Section { name: name.to_owned(), items: Vec::new() };
+            if let Some(settings) = self.section(name) {
+                settings.write_to(&mut section);
+            }
+            sections.push(section);
+        }
+        for (key, value) in self.values() {
+            sections[2].set(key, value);
+        }
+        sections.extend(self.further_sections());
+        let file = UnitFile { header: Vec::new(), sections };
+        let owned = |(section, key, value): (&str, &str, &str)| {
+            (section.to_owned(), key.to_owned(), value.to_owned())
+        };
+        file.settings().map(owned).collect()
     }
 
     /// Adds lines to `extraConfig`; fails on what cannot stand there.
