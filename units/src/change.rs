@@ -53,7 +53,7 @@ pub fn change(name: &MachineName, old: &Intent, new: &Intent) -> Result<Change, 
     if old.toplevel != new.toplevel {
         return Ok(Change::Toplevel);
     }
-    if network_file(name, &old.container) != network_file(name, &new.container) {
+    if network_file(name, &old.container, 0) != network_file(name, &new.container, 0) {
         return Ok(Change::Outside("hostNetworkConfig".to_owned()));
     }
     if old.starts_at_boot() != new.starts_at_boot() {

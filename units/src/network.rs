@@ -36,8 +36,11 @@ const CABLE: &[(&str, &str)] = &[
 const BRIDGED: &[(&str, &str)] =
     &[("EmitLLDP", "nearest-bridge"), ("KeepMaster", "yes"), ("LLDP", "yes"), ("LinkLocalAddressing", "no")];
 
-/// The file, if the options ask for one. Comments are left to the caller.
-pub fn network_file(name: &MachineName, container: &Container) -> Option<UnitFile> {
+/// The systemd that ships `PersistLeases=runtime` for its own cables; 257 refuses the value, in between was not tried.
+const RUNTIME_LEASES: u32 = 262;
+
+/// The file for networkd of that version, if the options ask for one. Comments are left to the caller.
+pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> Option<UnitFile> {
     let config = container.host_network_config.as_ref()?;
     let interface = container.host_interface(name)?;
     let bridged = interface.starts_with("vb-");
@@ -56,8 +59,7 @@ pub fn network_file(name: &MachineName, container: &Container) -> Option<UnitFil
     for (key, value) in if bridged { BRIDGED } else { CABLE } {
         network.set(key, *value);
     }
-    let address = !bridged;
-    if address {
+    if !bridged {
         // A free one of some private range; an empty Address= of the options takes it away.
         network.set("Address", "0.0.0.0/28");
     }
@@ -67,7 +69,10 @@ pub fn network_file(name: &MachineName, container: &Container) -> Option<UnitFil
     }
 
     let mut further = config.further_sections();
-    if !bridged && !further.iter().any(|section| sets(section, "DHCPServer", "PersistLeases")) {
+    if systemd >= RUNTIME_LEASES
+        && !bridged
+        && !further.iter().any(|section| sets(section, "DHCPServer", "PersistLeases"))
+    {
         let at = further.iter().position(|section| section.name == "DHCPServer").unwrap_or_else(|| {
             further.insert(0, Section { name: "DHCPServer".to_owned(), items: Vec::new() });
             0

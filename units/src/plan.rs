@@ -78,7 +78,7 @@ pub fn plan(loaded: &Loaded) -> Plan {
     plan.containers.reserve(loaded.intents.len() + loaded.errors.len());
     for stored in &loaded.intents {
         let warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
-        let planned = match accepted(&mut plan.files, stored, &warnings) {
+        let planned = match accepted(&mut plan.files, stored, loaded.host.systemd, &warnings) {
             Ok(hash) => Planned {
                 name: stored.name.clone(),
                 kind: stored.kind,
@@ -127,13 +127,16 @@ pub fn plan(loaded: &Loaded) -> Plan {
 fn accepted(
     files: &mut BTreeMap<String, Entry>,
     stored: &Stored,
+    systemd: u32,
     warnings: &[String],
 ) -> Result<String, EscapeError> {
     let Stored { name, intent, kind: _, path } = stored;
     let mut nspawn = nspawn_file(intent)?;
     let mut unit = drop_in(name, intent, path)?;
-    if let Some(mut network) = network_file(name, &intent.container) {
-        let hash = plan_hash(&[&network]);
+    if let Some(mut network) = network_file(name, &intent.container, systemd) {
+        // That of any host, as ctl asks for it before it knows the host.
+        let hash =
+            network_file(name, &intent.container, 0).map(|file| plan_hash(&[&file])).unwrap_or_default();
         network.comment(format!("{MARKER}{hash}"));
         header(&mut network, path);
         // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.

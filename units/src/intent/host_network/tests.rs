@@ -13,7 +13,7 @@ fn written(options: &str) -> Result<String, String> {
     // What is written into the intent file is read back as the same.
     let again = parse(intent.to_json().unwrap().as_bytes(), &name).map_err(|fault| fault.to_string())?;
     assert_eq!(again.container, intent.container);
-    Ok(network_file(&name, &intent.container).map(|file| file.text()).unwrap_or_default())
+    Ok(network_file(&name, &intent.container, 262).map(|file| file.text()).unwrap_or_default())
 }
 
 fn host(config: &str) -> Result<String, String> {
