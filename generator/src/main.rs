@@ -7,6 +7,7 @@ mod args;
 mod credentials;
 mod generate;
 mod log;
+mod network;
 mod prepare;
 mod refuse;
 mod release;

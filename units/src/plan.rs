@@ -11,6 +11,7 @@ use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
 use crate::intent::Intent;
 use crate::name::MachineName;
+use crate::network::{self, network_file};
 use crate::nspawn::nspawn_file;
 use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
@@ -22,9 +23,15 @@ use crate::version::unmet;
 /// The folder below the generator's directory for what is no unit; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
 
-/// How the first line of a generated .nspawn file goes on behind `# `; by it our copies in /run are told from
+/// How the first line of a generated .nspawn or .network file goes on behind `# `; by it our copies in /run are told from
 /// others' files.
 pub const MARKER: &str = "nixos-nspawn plan ";
+
+/// The section of a generated .nspawn file that is for `--prepare`.
+pub const EXTENSION: &str = "X-NixosNspawn";
+
+/// Its setting with the hash of the container's .network file.
+pub const NETWORK_HASH: &str = "NetworkFile";
 
 /// The name of our drop-in: files of this name are merged over all drop-in folders (`systemd.unit(5)`), so it is
 /// one that nobody else uses, and an administrator's `override.conf` comes after it.
@@ -153,8 +160,18 @@ fn accepted(
         return Err(format!("{unmet} ({HOST_FILE})"));
     }
     let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
+    if let Some(mut network) = network_file(name, &intent.container, host.systemd) {
+        // That of any host, as ctl asks for it before it knows the host.
+        let hash =
+            network_file(name, &intent.container, 0).map(|file| plan_hash(&[&file])).unwrap_or_default();
+        network.comment(format!("{MARKER}{hash}"));
+        header(&mut network, path);
+        // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
+        nspawn.section(EXTENSION).set(NETWORK_HASH, hash);
+        files.insert(format!("{OWN_DIRECTORY}/{}", network::file_name(name)), Entry::File(network.text()));
+    }
     // What depends on other containers stays out of it: a change of theirs is none of this one.
-    let hash = plan_hash(&nspawn, &unit);
+    let hash = plan_hash(&[&nspawn, &unit]);
     for other in waits_for(intent).filter(|other| host.order.leaves_out(name, other)) {
         unit.sections.iter_mut().for_each(|section| {
             section.remove_value("After", &other.unit());
@@ -229,12 +246,13 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
         || path == format!("{OWN_DIRECTORY}/{name}.nspawn")
         || path == format!("{OWN_DIRECTORY}/{name}.refused")
         || path == turn_unit(name)
+        || path == format!("{OWN_DIRECTORY}/{}", network::file_name(name))
 }
 
-/// The hash over the settings of both files. Two plans of the same hash make systemd and nspawn do the same.
-fn plan_hash(nspawn: &UnitFile, unit: &UnitFile) -> String {
+/// The hash over the settings of the files. Two plans of the same hash make systemd and nspawn do the same.
+fn plan_hash(files: &[&UnitFile]) -> String {
     let mut text = String::with_capacity(4096);
-    for file in [nspawn, unit] {
+    for file in files {
         for (section, key, value) in file.settings() {
             // No name or value holds a line break, so no two lists of settings look the same.
             for part in [section, key, value] {
