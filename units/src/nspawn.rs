@@ -2,7 +2,7 @@
 //! we rely on is written out, also where it is nspawn's or the template's default, so that the file says what
 //! will be in force on any supported version.
 
-use crate::intent::{Activation, BindMount, BindSource, Container, ForwardPort, FreeSettings, Intent};
+use crate::intent::{Activation, BindMount, BindSource, Container, FreeSettings, Intent};
 use crate::syntax::escape::{self, EscapeError};
 use crate::syntax::settings::setting;
 use crate::syntax::{Section, UnitFile};
@@ -88,9 +88,9 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     if let Some(zone) = zone {
         network.set("Zone", zone.as_str());
     }
-    for ForwardPort { host_port, container_port, protocol } in forward_ports {
-        let inside = container_port.unwrap_or(*host_port);
-        network.set("Port", format!("{protocol}:{}:{}", host_port.get(), inside.get()));
+    // The others are socket units: see socket.rs.
+    for port in forward_ports.iter().filter(|port| port.by_nspawn()) {
+        network.set("Port", format!("{}:{}:{}", port.protocol, port.host_port.get(), port.inside().get()));
     }
     merge(network, &nspawn_config.network);
     Ok(file)

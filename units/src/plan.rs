@@ -2,6 +2,7 @@
 //! link targets by relative path. Same input in any order, same bytes; nothing here does I/O or can fail as a
 //! whole: what cannot be planned becomes a refusal of that one container.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
@@ -12,6 +13,7 @@ use crate::intent::Intent;
 use crate::name::MachineName;
 use crate::nspawn::nspawn_file;
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
+use crate::socket::{Socket, container_of, sockets};
 use crate::store::{Kind, Loaded, Stored};
 use crate::syntax::UnitFile;
 use crate::syntax::escape::EscapeError;
@@ -44,7 +46,7 @@ pub enum Entry {
     /// A regular file with this text.
     File(String),
     /// A symbolic link to this target.
-    Link(&'static str),
+    Link(Cow<'static, str>),
 }
 
 /// What was decided for one container.
@@ -125,7 +127,12 @@ fn accepted(
     let Stored { name, intent, kind: _, path } = stored;
     let mut nspawn = nspawn_file(intent)?;
     let mut unit = drop_in(name, intent, path)?;
-    let hash = plan_hash(&nspawn, &unit);
+    let sockets = sockets(name, intent, path)?;
+    let hash = plan_hash(
+        [&nspawn, &unit]
+            .into_iter()
+            .chain(sockets.iter().flat_map(|socket| [&socket.socket_file, &socket.service_file])),
+    );
     nspawn.comment(format!("{MARKER}{hash}"));
     header(&mut nspawn, path);
     header(&mut unit, path);
@@ -140,7 +147,25 @@ fn accepted(
     if intent.starts_at_boot() {
         wants(files, name);
     }
+    for socket in sockets {
+        socket_units(files, name, path, socket);
+    }
     Ok(hash)
+}
+
+/// The files of a forward by a socket, and the link that starts it: with the container, or with the host's other sockets.
+fn socket_units(files: &mut BTreeMap<String, Entry>, name: &MachineName, path: &str, socket: Socket) {
+    let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
+    header(&mut socket_file, path);
+    header(&mut service_file, path);
+    let wants = if start_on_connect {
+        format!("sockets.target.wants/{unit}")
+    } else {
+        format!("{}.wants/{unit}", unit_name(name))
+    };
+    files.insert(wants, Entry::Link(Cow::Owned(format!("../{unit}"))));
+    files.insert(unit, Entry::File(socket_file.text()));
+    files.insert(service, Entry::File(service_file.text()));
 }
 
 /// The files of an intent that cannot be used: it stays visible and starts nothing.
@@ -182,7 +207,7 @@ fn header(file: &mut UnitFile, path: &str) {
 fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
     let unit = unit_name(name);
     for directory in ["machines.target.wants/", "multi-user.target.wants/"] {
-        files.insert([directory, &unit].concat(), Entry::Link("../systemd-nspawn@.service"));
+        files.insert([directory, &unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")));
     }
 }
 
@@ -190,15 +215,16 @@ fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
 pub fn belongs_to(path: &str, name: &MachineName) -> bool {
     let unit = unit_name(name);
     path.starts_with(&format!("{unit}.d/"))
+        || path.rsplit('/').next().and_then(container_of) == Some(name.as_str())
         || path.ends_with(&format!(".wants/{unit}"))
         || path == format!("{OWN_DIRECTORY}/{name}.nspawn")
         || path == format!("{OWN_DIRECTORY}/{name}.refused")
 }
 
-/// The hash over the settings of both files. Two plans of the same hash make systemd and nspawn do the same.
-fn plan_hash(nspawn: &UnitFile, unit: &UnitFile) -> String {
+/// The hash over the settings of all files. Two plans of the same hash make systemd and nspawn do the same.
+fn plan_hash<'a>(files: impl Iterator<Item = &'a UnitFile>) -> String {
     let mut text = String::with_capacity(4096);
-    for file in [nspawn, unit] {
+    for file in files {
         for (section, key, value) in file.settings() {
             // No name or value holds a line break, so no two lists of settings look the same.
             for part in [section, key, value] {

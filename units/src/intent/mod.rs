@@ -8,6 +8,7 @@ mod container;
 mod free;
 mod object;
 mod parse;
+mod port;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +16,11 @@ use crate::name::MachineName;
 use crate::value::{AbsolutePath, StorePath, Text};
 
 pub use bind::{BindMount, BindSource};
-pub use container::{
-    Activation, Container, Credential, CredentialSource, ForwardPort, Json, Protocol, Strategy,
-    SystemCallFilter,
-};
+pub use container::{Activation, Container, Credential, CredentialSource, Json, Strategy, SystemCallFilter};
 pub use free::{FreeSettings, NspawnConfig};
 pub(crate) use parse::typed;
 pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
+pub use port::{ForwardPort, HostAddress, Protocol};
 
 /// One container, as recorded in /etc/nixos-nspawn/NAME.json.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
