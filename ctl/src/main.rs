@@ -37,6 +37,7 @@ mod rollback;
 mod setup;
 mod show;
 mod show_text;
+mod sockets;
 mod source;
 mod state;
 mod status;

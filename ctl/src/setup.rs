@@ -18,7 +18,7 @@ use crate::elf::{Linking, linking};
 use crate::exit::{Failed, refuse};
 use crate::forget::repair;
 use crate::host::{self, GENERATOR, Installed};
-use crate::{output, systemd};
+use crate::{output, sockets, systemd};
 
 /// Where administrators put generators (`systemd.generator(7)`).
 const TARGET: &str = "/etc/systemd/system-generators";
@@ -166,6 +166,7 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
         if dry_run {
             say(&format!("would stop container '{name}'"))?;
         } else {
+            sockets::close(context, name)?;
             systemd::stop(context, name)?;
             say(&format!("container '{name}' is stopped"))?;
         }
