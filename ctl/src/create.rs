@@ -26,7 +26,7 @@ use crate::profile::{self, Profile};
 use crate::record::{Details, Phase, Record, Step};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
-use crate::{activate, dependents, host, inspect, intent_file, interrupt, output, state, systemd};
+use crate::{activate, dependents, host, inspect, intent_file, interrupt, output, sockets, state, systemd};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
@@ -152,7 +152,11 @@ fn make(
             record.details.phase = Phase::Activating;
             record.save(context)?;
             output::tell(&format!("starting container '{name}'"));
+            sockets::align(context, name, None, &intent)?;
             activate::start(context, name, planned.hash.as_deref(), None)?;
+            for port in sockets::not_open(name, &intent, &sockets::known(context)?, true)? {
+                output::tell(&format!("container '{name}': {port}"));
+            }
             stop_point("create-started");
         }
     }

@@ -39,6 +39,7 @@ mod rollback;
 mod setup;
 mod show;
 mod show_text;
+mod sockets;
 mod source;
 mod state;
 mod status;

@@ -19,7 +19,7 @@ use crate::exit::{Failed, refuse};
 use crate::forget::repair;
 use crate::host::{self, GENERATOR, Installed};
 use crate::lock::Lock;
-use crate::{output, systemd};
+use crate::{output, sockets, systemd};
 
 /// Where administrators put generators (`systemd.generator(7)`).
 const TARGET: &str = "/etc/systemd/system-generators";
@@ -192,6 +192,7 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
         if dry_run {
             say(&format!("would stop container '{name}'"))?;
         } else {
+            sockets::close(context, name)?;
             systemd::stop(context, name)?;
             say(&format!("container '{name}' is stopped"))?;
         }

@@ -147,7 +147,7 @@ fn files<'a>(overview: &'a Overview, name: &MachineName) -> Vec<GeneratedFile<'a
     let files = files.map(|(path, entry)| {
         let (text, link_to) = match entry {
             Entry::File(text) => (Some(text.as_str()), None),
-            Entry::Link(target) => (None, Some(*target)),
+            Entry::Link(target) => (None, Some(target.as_ref())),
         };
         GeneratedFile { path: format!("/{GENERATOR_DIRECTORY}/{path}"), text, link_to }
     });

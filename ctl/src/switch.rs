@@ -25,7 +25,7 @@ use crate::nix::{self, Nix};
 use crate::record::{Phase, Record};
 use crate::status::{LastActivation, Outcome};
 use crate::stop_point::stop_point;
-use crate::{dependents, intent_file, interrupt, network, output, systemd};
+use crate::{dependents, intent_file, interrupt, network, output, sockets, systemd};
 
 /// What the profile shall stand at.
 #[derive(Debug, Clone)]
@@ -147,6 +147,8 @@ impl Switch<'_> {
         let plan = planned.hash.as_deref();
         systemd::reload_to(context, name, plan)?;
         network::apply(context, name);
+        let old = parse(record.details.old_intent.as_bytes(), name).ok();
+        sockets::align(context, name, old.as_ref(), &self.new)?;
         stop_point("reload");
         if self.decision.action == Action::Nothing {
             // What nspawn has is what is planned; only the mark of the plan changes.
@@ -199,6 +201,7 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
     let details = &record.details;
     let old =
         parse(details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("the old intent: {fault}"))?;
+    let new = fs::read(intent_path(context, name)).ok().and_then(|bytes| parse(&bytes, name).ok());
     {
         let _global = Lock::global(context)?;
         intent_file::write_text(context, name, &details.old_intent)?;
@@ -224,6 +227,9 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
     remove_pending(context, &details.profile_directory);
     systemd::reload_to(context, name, planned.as_deref())?;
     network::apply(context, name);
+    if let Some(new) = &new {
+        sockets::align(context, name, Some(new), &old)?;
+    }
     if touched {
         activate::restart(context, name, planned.as_deref(), None)?;
         dependents::start_again(context, &record.details.dependents);

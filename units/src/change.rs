@@ -9,6 +9,7 @@ use crate::name::MachineName;
 use crate::network::network_file;
 use crate::nspawn::nspawn_file;
 use crate::service::drop_in;
+use crate::socket::{Socket, sockets};
 use crate::syntax::UnitFile;
 use crate::syntax::escape::EscapeError;
 
@@ -62,7 +63,16 @@ pub fn change(name: &MachineName, old: &Intent, new: &Intent) -> Result<Change, 
     if old.starts_at_boot() != new.starts_at_boot() {
         return Ok(Change::Outside("autostart".to_owned()));
     }
-    Ok(outside.into_iter().next().map_or(Change::Nothing, |(_, key, _)| Change::Outside(format!("{key}="))))
+    if let Some((_, key, _)) = outside.into_iter().next() {
+        return Ok(Change::Outside(format!("{key}=")));
+    }
+    // Socket units stand beside the container: its sockets are closed and opened while it runs.
+    let (before, after) = (sockets(name, old, "/")?, sockets(name, new, "/")?);
+    let only_in = |some: &[Socket], others: &[Socket]| {
+        some.iter().find(|one| !others.contains(one)).map(|one| one.host_side.clone())
+    };
+    let port = only_in(&after, &before).or_else(|| only_in(&before, &after));
+    Ok(port.map_or(Change::Nothing, |port| Change::Outside(format!("the socket of port {port}"))))
 }
 
 /// Section, key and what happened to it, for each setting whose values differ.
@@ -118,6 +128,14 @@ mod tests {
         assert_eq!(
             between(&old, &intent(r#"{"forwardPorts":[{"hostPort":80}]}"#)),
             Change::Settings("[Network] Port= is added".to_owned())
+        );
+        assert_eq!(
+            between(&old, &intent(r#"{"forwardPorts":["127.0.0.1:80"]}"#)),
+            Change::Outside("the socket of port tcp/127.0.0.1:80".to_owned())
+        );
+        assert_eq!(
+            between(&intent(r#"{"forwardPorts":["[::1]:80"]}"#), &old),
+            Change::Outside("the socket of port tcp/[::1]:80".to_owned())
         );
         assert_eq!(
             between(&old, &intent(r#"{"activation":{"autoStart":false}}"#)),

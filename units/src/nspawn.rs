@@ -4,7 +4,7 @@
 
 mod network;
 
-use crate::intent::{Activation, BindMount, BindSource, Container, ForwardPort, FreeSettings, Intent};
+use crate::intent::{Activation, BindMount, BindSource, Container, FreeSettings, Intent};
 use crate::syntax::escape::{self, EscapeError};
 use crate::syntax::settings::setting;
 use crate::syntax::{Section, UnitFile};
@@ -91,9 +91,9 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
 
     let network = file.section("Network");
     network::interfaces(network, container);
-    for ForwardPort { host_port, container_port, protocol } in forward_ports {
-        let inside = container_port.unwrap_or(*host_port);
-        network.set("Port", format!("{protocol}:{}:{}", host_port.get(), inside.get()));
+    // The others are socket units: see socket.rs.
+    for port in forward_ports.iter().filter(|port| port.by_nspawn()) {
+        network.set("Port", format!("{}:{}:{}", port.protocol, port.host_port.get(), port.inside().get()));
     }
     merge(network, &nspawn_config.network);
     Ok(file)

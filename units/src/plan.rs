@@ -2,6 +2,7 @@
 //! link targets by relative path. Same input in any order, same bytes; nothing here does I/O or can fail as a
 //! whole: what cannot be planned becomes a refusal of that one container.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 
@@ -15,6 +16,7 @@ use crate::network::{self, network_file};
 use crate::nspawn::nspawn_file;
 use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
+use crate::socket::{Socket, container_of, sockets};
 use crate::store::{HOST_FILE, Host, Kind, Loaded, Stored};
 use crate::syntax::UnitFile;
 use crate::syntax::escape::EscapeError;
@@ -54,7 +56,7 @@ pub enum Entry {
     /// A regular file with this text.
     File(String),
     /// A symbolic link to this target.
-    Link(&'static str),
+    Link(Cow<'static, str>),
 }
 
 /// What was decided for one container.
@@ -160,10 +162,12 @@ fn accepted(
         return Err(format!("{unmet} ({HOST_FILE})"));
     }
     let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
+    let sockets = sockets(name, intent, path).map_err(unwritable)?;
     if let Some(mut network) = network_file(name, &intent.container, host.systemd) {
         // That of any host, as ctl asks for it before it knows the host.
-        let hash =
-            network_file(name, &intent.container, 0).map(|file| plan_hash(&[&file])).unwrap_or_default();
+        let hash = network_file(name, &intent.container, 0)
+            .map(|file| plan_hash(std::iter::once(&file)))
+            .unwrap_or_default();
         network.comment(format!("{MARKER}{hash}"));
         header(&mut network, path);
         // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
@@ -171,7 +175,8 @@ fn accepted(
         files.insert(format!("{OWN_DIRECTORY}/{}", network::file_name(name)), Entry::File(network.text()));
     }
     // What depends on other containers stays out of it: a change of theirs is none of this one.
-    let hash = plan_hash(&[&nspawn, &unit]);
+    let of_sockets = sockets.iter().flat_map(|socket| [&socket.socket_file, &socket.service_file]);
+    let hash = plan_hash([&nspawn, &unit].into_iter().chain(of_sockets));
     for other in waits_for(intent).filter(|other| host.order.leaves_out(name, other)) {
         unit.sections.iter_mut().for_each(|section| {
             section.remove_value("After", &other.unit());
@@ -192,7 +197,25 @@ fn accepted(
     if intent.starts_at_boot() {
         wants(files, name);
     }
+    for socket in sockets {
+        socket_units(files, name, path, socket);
+    }
     Ok(hash)
+}
+
+/// The files of a forward by a socket, and the link that starts it: with the container, or with the host's other sockets.
+fn socket_units(files: &mut BTreeMap<String, Entry>, name: &MachineName, path: &str, socket: Socket) {
+    let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
+    header(&mut socket_file, path);
+    header(&mut service_file, path);
+    let wants = if start_on_connect {
+        format!("sockets.target.wants/{unit}")
+    } else {
+        format!("{}.wants/{unit}", unit_name(name))
+    };
+    files.insert(wants, Entry::Link(Cow::Owned(format!("../{unit}"))));
+    files.insert(unit, Entry::File(socket_file.text()));
+    files.insert(service, Entry::File(service_file.text()));
 }
 
 /// The files of an intent that cannot be used: it stays visible and starts nothing.
@@ -234,7 +257,7 @@ fn header(file: &mut UnitFile, path: &str) {
 fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
     let unit = unit_name(name);
     for directory in ["machines.target.wants/", "multi-user.target.wants/"] {
-        files.insert([directory, &unit].concat(), Entry::Link("../systemd-nspawn@.service"));
+        files.insert([directory, &unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")));
     }
 }
 
@@ -242,6 +265,7 @@ fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
 pub fn belongs_to(path: &str, name: &MachineName) -> bool {
     let unit = unit_name(name);
     path.starts_with(&format!("{unit}.d/"))
+        || path.rsplit('/').next().and_then(container_of) == Some(name.as_str())
         || path.ends_with(&format!(".wants/{unit}"))
         || path == format!("{OWN_DIRECTORY}/{name}.nspawn")
         || path == format!("{OWN_DIRECTORY}/{name}.refused")
@@ -249,8 +273,8 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
         || path == format!("{OWN_DIRECTORY}/{}", network::file_name(name))
 }
 
-/// The hash over the settings of the files. Two plans of the same hash make systemd and nspawn do the same.
-fn plan_hash(files: &[&UnitFile]) -> String {
+/// The hash over the settings of all files. Two plans of the same hash make systemd and nspawn do the same.
+fn plan_hash<'a>(files: impl Iterator<Item = &'a UnitFile>) -> String {
     let mut text = String::with_capacity(4096);
     for file in files {
         for (section, key, value) in file.settings() {

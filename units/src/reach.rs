@@ -20,7 +20,8 @@ pub fn host_reach(container: &Container) -> Vec<String> {
         });
     }
     for port in &container.forward_ports {
-        reach.push(format!("takes host port {}/{}", port.protocol, port.host_port.get()));
+        let starts = if port.start_on_connect { ", and is started by a connection to it" } else { "" };
+        reach.push(format!("takes host port {}{starts}", port.host_side()));
     }
     if !container.in_user_namespace() {
         reach.push("its root is the host's root (userNamespacing is off)".to_owned());

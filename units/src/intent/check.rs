@@ -2,7 +2,7 @@
 //! the field's name. An intent goes in, the first broken rule comes out; other containers are not looked at
 //! (see [`crate::conflict`]).
 
-use super::{Dependency, Intent, free, network_rules};
+use super::{Dependency, ForwardPort, Intent, free, network_rules};
 use crate::syntax::escape::executable;
 use crate::syntax::settings::parse_boolean;
 
@@ -40,9 +40,8 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
             return rule(field, "names the container itself");
         }
     }
-    let ports = container.forward_ports.iter().map(|port| (port.protocol, port.host_port.get()));
-    if let Some((protocol, port)) = duplicate(ports) {
-        return rule("forwardPorts", &format!("host port {protocol}/{port} is forwarded twice"));
+    if let Some(reason) = forwarded_twice(&container.forward_ports) {
+        return rule("forwardPorts", &reason);
     }
     let private = container.nspawn_config.network.get("Private").and_then(|values| values.last());
     if private.and_then(|value| parse_boolean(value)) == Some(false) && !container.forward_ports.is_empty() {
@@ -61,6 +60,20 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
         }
     }
     free::fault(container)
+}
+
+/// Two forwards of one host port that cannot both be had.
+fn forwarded_twice(ports: &[ForwardPort]) -> Option<String> {
+    ports.iter().enumerate().find_map(|(number, port)| {
+        let clashes = |other: &&ForwardPort| port.overlaps(other) && !port.completes(other);
+        let first = ports[..number].iter().find(clashes)?;
+        let (here, there) = (port.host_side(), first.host_side());
+        Some(if here == there {
+            format!("host port {here} is forwarded twice")
+        } else {
+            format!("host port {here} is part of {there}, which is forwarded already")
+        })
+    })
 }
 
 fn duplicate<T: Ord>(items: impl Iterator<Item = T>) -> Option<T> {

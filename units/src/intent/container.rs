@@ -1,8 +1,6 @@
 //! The options of one container: those of python-nixos-nspawn 0.11 with their names and defaults, and
 //! the free-form settings. They stand in data.json and in the `container` object of an intent.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::bind::BindMount;
@@ -13,10 +11,11 @@ use super::is_default;
 use super::network::{InterfacePair, Network};
 use super::object::{null_as_default, null_as_true, object, objects};
 use super::ordering::Dependency;
+use super::port::ForwardPort;
 use crate::name::{InterfaceName, ZoneName};
 use crate::string_type::string_type;
 use crate::syntax::settings::parse_boolean;
-use crate::value::{AbsolutePath, Invalid, Port, Timespan};
+use crate::value::{AbsolutePath, Invalid, Timespan};
 
 /// The `nixosContainer` options. Each field may be left out or, as Nix writes it, be null.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -49,9 +48,10 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub ephemeral: bool,
-    /// Ports of the host that lead into the container (`Port=`).
-    #[serde(deserialize_with = "objects", skip_serializing_if = "is_default")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<ForwardPort>>"))]
+    /// Ports of the host that lead into the container (`Port=`, or a socket unit), each an object or a text
+    /// `[PROTOCOL:][ADDRESS:]HOST[:CONTAINER]`.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<super::port::Form>>"))]
     pub forward_ports: Vec<ForwardPort>,
     /// The host's end of the container's network, as a value of NixOS's `systemd.network.networks` (`systemd.network(5)`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -211,43 +211,6 @@ pub enum Strategy {
     /// By a reload where that is enough, otherwise by a restart.
     #[default]
     Dynamic,
-}
-
-/// A port of the host that leads to a port of the container.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct ForwardPort {
-    /// The port on the host.
-    pub host_port: Port,
-    /// The port inside; the same as on the host if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container_port: Option<Port>,
-    /// The transport protocol.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Protocol>"))]
-    pub protocol: Protocol,
-}
-
-/// What nspawn can forward.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Protocol {
-    /// TCP, the default.
-    #[default]
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        })
-    }
 }
 
 string_type! {

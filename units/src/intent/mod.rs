@@ -13,6 +13,7 @@ mod network_rules;
 mod object;
 mod ordering;
 mod parse;
+mod port;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ use crate::name::MachineName;
 use crate::value::{AbsolutePath, StorePath, Text};
 
 pub use bind::{BindMount, BindSource};
-pub use container::{Activation, Container, ForwardPort, Json, Protocol, Strategy, SystemCallFilter};
+pub use container::{Activation, Container, Json, Strategy, SystemCallFilter};
 pub use credential::{Credential, CredentialSource};
 pub use free::{FreeSettings, NspawnConfig};
 pub use host_network::HostNetworkConfig;
@@ -28,6 +29,7 @@ pub use network::{InterfacePair, Network};
 pub use ordering::Dependency;
 pub(crate) use parse::typed;
 pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
+pub use port::{ForwardPort, HostAddress, Protocol};
 
 /// One container, as recorded in /etc/nixos-nspawn/NAME.json.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

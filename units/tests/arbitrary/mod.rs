@@ -64,6 +64,32 @@ fn settings(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {
     })
 }
 
+/// A forward by nspawn or by a socket unit, in each way to write it.
+fn port() -> impl Strategy<Value = Value> {
+    let address = select(vec!["127.0.0.1", "0.0.0.0", "192.0.2.1", "::1", "::", "2001:db8::1"]);
+    let inside = weighted(0.5, 1..=65535u16);
+    prop_oneof![
+        (1..=65535u16, inside.clone(), weighted(0.5, select(vec!["tcp", "udp"])))
+            .prop_map(|(host, inside, protocol)| match protocol {
+                Some(protocol) => json!({"hostPort": host, "containerPort": inside, "protocol": protocol}),
+                None => json!({"hostPort": host, "containerPort": inside}),
+            }),
+        (1..=65535u16, inside, weighted(0.7, address.clone()), any::<Option<bool>>()).prop_map(
+            |(host, inside, address, start)| {
+                json!({"hostPort": host, "containerPort": inside, "hostAddress": address, "startOnConnect": start})
+            }
+        ),
+        (select(vec!["", "tcp:", "udp:"]), 1..=65535u16)
+            .prop_map(|(protocol, host)| format!("{protocol}{host}").into()),
+        (select(vec!["", "tcp:"]), address, 1..=65535u16, 1..=65535u16).prop_map(
+            |(protocol, address, host, inside)| {
+                let brackets = if address.contains(':') { ["[", "]"] } else { ["", ""] };
+                format!("{protocol}{}{address}{}:{host}:{inside}", brackets[0], brackets[1]).into()
+            }
+        ),
+    ]
+}
+
 /// The options that systemd's parsers must take whatever they are.
 pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     let activation = (
@@ -72,11 +98,7 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
         weighted(0.2, "/[a-z %#;:,=-]{1,10}[a-z]".boxed()),
     )
         .prop_map(|(strategy, start, script)| json!({"strategy": strategy, "autoStart": start, "reloadScript": script}));
-    let port = (1..=65535u16, weighted(0.5, 1..=65535u16), weighted(0.5, select(vec!["tcp", "udp"])))
-        .prop_map(|(host, inside, protocol)| match protocol {
-            Some(protocol) => json!({"hostPort": host, "containerPort": inside, "protocol": protocol}),
-            None => json!({"hostPort": host, "containerPort": inside}),
-        });
+    let port = port();
     let credential = (id(), prop_oneof![path(), id()]).prop_map(|(id, path)| json!({"id": id, "path": path}));
     let interface = || "[a-z][a-z0-9.#$~=-]{1,14}(:[a-z][a-z0-9.#$~=-]{1,14})?";
     let extra = (select(vec!["macvlan", "ipvlan", "interfaces", "extraVeths"]), vec(interface(), 1..3));
