@@ -64,6 +64,9 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
         copies::remove(&context.root, name).with_context(|| {
             format!("{}: cannot be removed", copies::copy_path(&context.root, name).display())
         })?;
+        copies::remove_devices(&context.root, name).with_context(|| {
+            format!("{}: cannot be removed", copies::devices_directory(&context.root, name).display())
+        })?;
         remove_file(&copies::running_root(&context.root, name))?;
         if record.details.delete_state {
             state::delete(context, name)?;

@@ -4,7 +4,9 @@
 //! generator never blocks, calls a program or writes outside of its output directory.
 
 mod args;
+mod devices;
 mod generate;
+mod hidden;
 mod log;
 mod prepare;
 mod refuse;

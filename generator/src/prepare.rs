@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::log::Log;
-use crate::{Failure, refuse, root_directory, sources};
+use crate::{Failure, devices, hidden, refuse, root_directory, sources};
 
 /// How long a daemon-reload that empties and refills the generator's directory is waited for.
 const REFILL: Duration = Duration::from_secs(10);
@@ -38,7 +38,9 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     let toplevel = toplevel(root, name, &file)?;
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
-    sources::make(root, name, &file)?;
+    devices::make(root, name, &file)?;
+    sources::make(root, name, &file, log)?;
+    hidden::make(root, name, &file);
     for swept in copies::sweep(root) {
         log.warning(&format!("what container '{swept}' had left in /run is removed"));
     }

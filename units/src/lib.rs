@@ -14,6 +14,7 @@ pub mod copies;
 pub mod intent;
 pub mod name;
 pub mod nspawn;
+mod number_type;
 pub mod plan;
 pub mod reach;
 pub mod service;

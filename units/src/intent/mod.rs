@@ -5,9 +5,14 @@
 mod bind;
 mod check;
 mod container;
+mod device;
+mod exec;
 mod free;
+mod limit;
+mod mount;
 mod object;
 mod parse;
+mod unique;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +24,15 @@ pub use container::{
     Activation, Container, Credential, CredentialSource, ForwardPort, Json, Protocol, Strategy,
     SystemCallFilter,
 };
+pub use device::{Device, DevicePath, Permissions};
+pub use exec::{Capabilities, Capability, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};
 pub use free::{FreeSettings, NspawnConfig};
+pub use limit::{CpuQuota, CpuWeight, IoWeight, MemoryLimit, OomScoreAdjust, Rlimit, RlimitName, TasksMax};
+pub use mount::Tmpfs;
+use parse::nearest;
 pub(crate) use parse::typed;
 pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
+pub use unique::Unique;
 
 /// One container, as recorded in /etc/nixos-nspawn/NAME.json.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
