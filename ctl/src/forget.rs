@@ -69,6 +69,9 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
             format!("{}: cannot be removed", copies::copy_path(&context.root, name).display())
         })?;
         network::remove(context, name);
+        copies::remove_devices(&context.root, name).with_context(|| {
+            format!("{}: cannot be removed", copies::devices_directory(&context.root, name).display())
+        })?;
         remove_file(&copies::running_root(&context.root, name))?;
         if record.details.delete_state {
             state::delete(context, name)?;

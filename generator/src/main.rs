@@ -6,7 +6,9 @@
 mod addresses;
 mod args;
 mod credentials;
+mod devices;
 mod generate;
+mod hidden;
 mod leader;
 mod log;
 mod network;

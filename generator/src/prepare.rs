@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::log::Log;
-use crate::{Failure, credentials, network, refuse, root_directory, sources, version};
+use crate::{Failure, credentials, devices, hidden, network, refuse, root_directory, sources, version};
 
 /// How long a daemon-reload that empties and refills the generator's directory is waited for.
 const REFILL: Duration = Duration::from_secs(10);
@@ -37,8 +37,10 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     let toplevel = toplevel(root, name, &file)?;
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
-    sources::make(root, name, &file)?;
+    devices::make(root, name, &file)?;
+    sources::make(root, name, &file, log)?;
     credentials::check(root, name, log)?;
+    hidden::make(root, name, &file);
     for swept in copies::sweep(root) {
         log.warning(&format!("what container '{swept}' had left in /run is removed"));
     }

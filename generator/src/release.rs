@@ -20,6 +20,12 @@ pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
         }
         _ => {}
     }
+    if let Err(error) = copies::remove_devices(root, name) {
+        log.warning(&format!(
+            "{}: cannot be removed: {error}",
+            copies::devices_directory(root, name).display()
+        ));
+    }
     copies::remove(root, name).map(|_| ()).map_err(|error| {
         Failure::new(format!("{}: cannot be removed: {error}", copies::copy_path(root, name).display()))
     })

@@ -1,4 +1,5 @@
-//! The copies of generated files that stand in /run while a container is active, for networkd while it has an intent. A root directory and a name go
+//! The copies of generated files, and of devices, that stand in /run while a container is active, for networkd while it
+//! has an intent. A root directory and a name go
 //! in; what is provably ours, by its first line, is replaced or removed, and nothing else ever is.
 
 use std::fs::{self, File};
@@ -6,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::mount::{UnmountFlags, unmount};
 
 use crate::name::MachineName;
 use crate::network;
@@ -24,6 +26,35 @@ pub const GENERATOR_DIRECTORY: &str = "run/systemd/generator";
 
 /// Where links hold systems in the store while they are recorded or run.
 pub const GC_ROOTS: &str = "nix/var/nix/gcroots/nixos-nspawn";
+
+/// Where copies of devices stand while a container with a user namespace is active, in a file system of its own each.
+pub const DEVICES: &str = "run/nixos-nspawn/devices";
+
+/// The copy of the host's device at `path` for the container of this name, as an absolute path.
+pub fn copied_device(name: &str, path: &str) -> String {
+    format!("/{DEVICES}/{name}{path}")
+}
+
+/// The mount point of the container's copies of devices, below `root`.
+pub fn devices_directory(root: &Path, name: &MachineName) -> PathBuf {
+    root.join(DEVICES).join(name.as_str())
+}
+
+/// Removes the container's copies of devices; false if there were none. Whoever has one open keeps it.
+pub fn remove_devices(root: &Path, name: &MachineName) -> io::Result<bool> {
+    let path = devices_directory(root, name);
+    // Mounts may be stacked; the last attempt fails with EINVAL when none is left.
+    for _ in 0..16 {
+        if unmount(&path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_err() {
+            break;
+        }
+    }
+    match fs::remove_dir(&path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
 
 /// The GC root of the system that runs: the host's garbage collector must not take it from under the container.
 pub fn running_root(root: &Path, name: &MachineName) -> PathBuf {
@@ -150,6 +181,11 @@ pub fn sweep(root: &Path) -> Vec<MachineName> {
             && fs::remove_file(&link).is_ok()
         {
             swept.push(name.clone());
+        }
+    }
+    for name in listed(DEVICES, "").into_iter().filter(|name| stale(name)) {
+        if remove_devices(root, &name).unwrap_or(false) {
+            swept.push(name);
         }
     }
     swept.sort();

@@ -16,6 +16,7 @@ pub mod intent;
 pub mod name;
 pub mod network;
 pub mod nspawn;
+mod number_type;
 pub mod ordering;
 pub mod plan;
 pub mod reach;

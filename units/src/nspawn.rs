@@ -2,9 +2,11 @@
 //! we rely on is written out, also where it is nspawn's or the template's default, so that the file says what
 //! will be in force on any supported version.
 
+mod exec;
+pub mod files;
 mod network;
 
-use crate::intent::{Activation, BindMount, BindSource, Container, FreeSettings, Intent};
+use crate::intent::{Activation, Container, FreeSettings, Intent};
 use crate::syntax::escape::{self, EscapeError};
 use crate::syntax::settings::setting;
 use crate::syntax::{Section, UnitFile};
@@ -12,19 +14,11 @@ use crate::syntax::{Section, UnitFile};
 /// The settings of the container; comments for people are in it, the header is left to the caller.
 pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     // Destructured without `..`: a new option does not compile until it is emitted or named here.
-    let Intent {
-        version: _,
-        name: _,
-        toplevel,
-        source: _,
-        profile: _,
-        generation: _,
-        autostart: _,
-        container,
-    } = intent;
+    let Intent { version: _, name, toplevel, source: _, profile: _, generation: _, autostart: _, container } =
+        intent;
     let Container {
         activation: Activation { strategy: _, auto_start: _, reload_script: _ },
-        bind_mounts,
+        bind_mounts: _,              // nspawn/files.rs
         bridge: _,                   // network.rs
         container_network_config: _, // Part of the system inside.
         credentials: _,              // nspawn has no setting for them: see service.rs.
@@ -35,6 +29,25 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
         mount_daemon_socket,
         shared_nix: _, // Always true.
         system_call_filter,
+        memory_max: _, // service/limits.rs, as all up to tasks_max
+        memory_high: _,
+        cpu_quota: _,
+        cpu_weight: _,
+        io_weight: _,
+        tasks_max: _,
+        devices: _, // nspawn/files.rs, as all up to kernel_log
+        tun: _,
+        fuse: _,
+        kernel_log: _,
+        capabilities: _,       // nspawn/exec.rs
+        tmpfs: _,              // nspawn/files.rs
+        inaccessible_paths: _, // nspawn/files.rs
+        hostname: _,           // nspawn/exec.rs, as all up to rlimits
+        timezone: _,
+        resolv_conf: _,
+        environment: _,
+        oom_score_adjust: _,
+        rlimits: _,
         user_namespacing,
         zone: _,              // network.rs
         network: _,           // network.rs
@@ -67,6 +80,7 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     if let Some(filter) = system_call_filter {
         exec.set("SystemCallFilter", filter.as_str());
     }
+    exec::set(exec, container)?;
     merge(exec, &nspawn_config.exec);
 
     let files = file.section("Files");
@@ -81,12 +95,8 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
         files.set("BindReadOnly", format!("/nix/var/nix/db:/nix/var/nix/db{mapped}"));
         files.set("Bind", format!("/nix/var/nix/daemon-socket:/nix/var/nix/daemon-socket{mapped}"));
     }
-    for mount in bind_mounts {
-        if mount.loses_options(in_user_namespace) {
-            files.comment("id mapping is left out: it means nothing without userNamespacing, and nspawn would fail on it");
-        }
-        files.set("Bind", bind(mount, in_user_namespace)?);
-    }
+    // Parsing gives every intent a name.
+    files::set(files, name.as_ref().map_or("", |name| name.as_str()), container)?;
     merge(files, &nspawn_config.files);
 
     let network = file.section("Network");
@@ -101,21 +111,6 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
 
 fn yes_no(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
-}
-
-fn bind(mount: &BindMount, in_user_namespace: bool) -> Result<String, EscapeError> {
-    let source = match &mount.source {
-        BindSource::Host(path) => escape::bind_field(path.as_str())?,
-        BindSource::Root(path) => format!("+{}", escape::bind_field(path.as_str())?),
-        BindSource::Temporary => String::new(),
-    };
-    let mut text = format!("{source}:{}", escape::bind_field(mount.destination.as_str())?);
-    let options: Vec<&str> = mount.options_in_force(in_user_namespace).collect();
-    if !options.is_empty() {
-        text.push(':');
-        text.push_str(&options.join(","));
-    }
-    Ok(text)
 }
 
 /// Adds free-form settings: a list goes on, any other setting takes the place of ours, since a second

@@ -8,8 +8,23 @@ pub fn host_reach(container: &Container) -> Vec<String> {
     let mut reach = Vec::new();
     for mount in &container.bind_mounts {
         if let BindSource::Host(path) = &mount.source {
-            reach.push(format!("writes {path} (bind mount)"));
+            let does = if mount.read_only { "reads" } else { "writes" };
+            reach.push(format!("{does} {path} (bind mount)"));
         }
+    }
+    for device in &container.devices {
+        reach.push(format!("uses the device {} ({})", device.path, device.permissions));
+    }
+    for (_, device) in
+        [(container.tun, "/dev/net/tun"), (container.fuse, "/dev/fuse")].iter().filter(|(is, _)| *is)
+    {
+        reach.push(format!("uses the device {device}"));
+    }
+    if container.kernel_log {
+        reach.push("reads the host's kernel log".to_owned());
+    }
+    for capability in &container.capabilities.add {
+        reach.push(format!("has a capability that nspawn denies by default: {capability}"));
     }
     for credential in &container.credentials {
         let (id, source) = (&credential.id, credential.source());

@@ -2,6 +2,8 @@
 //! An intent goes in, a [`UnitFile`] comes out. The stock template's own lines stay in force unless nspawn offers
 //! no setting (credentials).
 
+mod limits;
+
 use crate::intent::{Activation, BindSource, Container, Credential, Dependency, Intent};
 use crate::name::MachineName;
 use crate::syntax::UnitFile;
@@ -55,6 +57,25 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         mount_daemon_socket: _,
         shared_nix: _,
         system_call_filter: _,
+        memory_max: _, // service/limits.rs, as all up to kernel_log
+        memory_high: _,
+        cpu_quota: _,
+        cpu_weight: _,
+        io_weight: _,
+        tasks_max: _,
+        devices: _,
+        tun: _,
+        fuse: _,
+        kernel_log: _,
+        capabilities: _,
+        tmpfs: _,
+        inaccessible_paths: _,
+        hostname: _,
+        timezone: _,
+        resolv_conf: _,
+        environment: _,
+        oom_score_adjust: _,
+        rlimits: _,
         user_namespacing: _,
         zone: _,
         network: _,
@@ -146,6 +167,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         "TimeoutStartSec",
         timeout_start_sec.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.as_str()),
     );
+    limits::set(service, container)?;
     for (key, values) in service_config.iter() {
         for value in values {
             service.set(key, value);

@@ -168,7 +168,7 @@ impl Timespan {
 }
 
 /// `Some(None)` is infinity, `None` is not a time span.
-fn microseconds(text: &str) -> Option<Option<u64>> {
+pub(crate) fn microseconds(text: &str) -> Option<Option<u64>> {
     let mut rest = text.trim_matches(' ');
     if rest == "infinity" {
         return Some(None);

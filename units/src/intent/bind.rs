@@ -1,23 +1,86 @@
-//! One bind mount, written as for `Bind=` (`systemd.nspawn(5)`): `SOURCE[:DESTINATION[:OPTION,…]]`. A string goes
-//! in, its checked parts come out; a `:` or `\` that belongs to a path has a `\` in front, as in systemd.
+//! One bind mount: a string as for `Bind=` (`systemd.nspawn(5)`), `SOURCE[:DESTINATION[:OPTION,…]]`, or an object that
+//! also knows read-only and chooses how owners are mapped. Either goes in, its checked parts come out; in a string a
+//! `:` or `\` that belongs to a path has a `\` in front, as in systemd.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::is_default;
+use super::object::{null_as_default, null_as_true};
 use crate::syntax::words::{BindFields, bind_fields};
 use crate::value::{AbsolutePath, Invalid};
 
 /// A bind mount.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String", extend("pattern" = r"^[^\x00-\x1f\x7f]+$")))]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindMount {
-    text: String,
+    written: Written,
     /// What is mounted.
     pub source: BindSource,
     /// Where it is seen inside.
     pub destination: AbsolutePath,
     /// The options between commas, for instance `norbind` or `rootidmap`.
     pub options: Vec<String>,
+    /// Whether nothing can be written through it.
+    pub read_only: bool,
+}
+
+/// How it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Written {
+    Text(String),
+    Object(Object),
+}
+
+/// A bind mount as an object.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct Object {
+    /// A path of the host.
+    source: AbsolutePath,
+    /// Where it is seen inside; the same path if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    destination: Option<AbsolutePath>,
+    /// Whether nothing can be written through it (`BindReadOnly=`).
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    read_only: bool,
+    /// Whether what is mounted below the source is seen as well.
+    #[serde(default = "yes", deserialize_with = "null_as_true", skip_serializing_if = "is_yes")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    recursive: bool,
+    /// How owners are mapped within a user namespace; if left out, so that each keeps its number in- and outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idmap: Option<Idmap>,
+}
+
+/// How the owners of files are mapped within a user namespace (`Bind=` of `systemd-nspawn(1)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+enum Idmap {
+    /// Not at all: owners on the host are nobody inside.
+    #[serde(rename = "noidmap")]
+    None,
+    /// Each user keeps its number.
+    #[serde(rename = "idmap")]
+    Same,
+    /// The owner of the source is root inside.
+    #[serde(rename = "rootidmap")]
+    Root,
+    /// The owner of the source is the owner of the destination inside.
+    #[serde(rename = "owneridmap")]
+    Owner,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// What a bind mount shows.
@@ -39,17 +102,97 @@ const NEED_USER_NAMESPACE: [&str; 3] = ["idmap", "rootidmap", "owneridmap"];
 
 impl BindMount {
     /// The options nspawn can be given: those that map ids mean nothing without a user namespace, and nspawn
-    /// fails the start on them (systemd 252–262), where python-nixos-nspawn passes them on.
+    /// fails the start on them (systemd 252–262), where python-nixos-nspawn passes them on. An object that says
+    /// nothing of them has its owners keep their numbers, which they do by themselves without a user namespace.
     pub fn options_in_force(&self, user_namespacing: bool) -> impl Iterator<Item = &str> {
+        let chosen = match &self.written {
+            Written::Object(Object { idmap: None, .. }) if user_namespacing => Some("idmap"),
+            Written::Object(_) | Written::Text(_) => None,
+        };
         self.options
             .iter()
             .map(String::as_str)
             .filter(move |option| user_namespacing || !NEED_USER_NAMESPACE.contains(option))
+            .chain(chosen)
     }
 
     /// Whether [`Self::options_in_force`] leaves something out.
     pub fn loses_options(&self, user_namespacing: bool) -> bool {
-        self.options_in_force(user_namespacing).count() != self.options.len()
+        self.options_in_force(user_namespacing).count() < self.options.len()
+    }
+
+    /// The string, if it was given as one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.written {
+            Written::Text(text) => Some(text),
+            Written::Object(_) => None,
+        }
+    }
+}
+
+impl From<Object> for BindMount {
+    fn from(object: Object) -> Self {
+        let Object { source, destination, read_only, recursive, idmap } = &object;
+        let recursive = Some("norbind").filter(|_| !recursive);
+        let idmap = idmap.map(|idmap| match idmap {
+            Idmap::None => "noidmap",
+            Idmap::Same => "idmap",
+            Idmap::Root => "rootidmap",
+            Idmap::Owner => "owneridmap",
+        });
+        Self {
+            source: BindSource::Host(source.clone()),
+            destination: destination.as_ref().unwrap_or(source).clone(),
+            options: recursive.into_iter().chain(idmap).map(str::to_owned).collect(),
+            read_only: *read_only,
+            written: Written::Object(object),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BindMount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = BindMount;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a string or an object")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<BindMount, E> {
+                BindMount::try_from(text.to_owned()).map_err(E::custom)
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<BindMount, M::Error> {
+                Object::deserialize(MapAccessDeserializer::new(map)).map(BindMount::from)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl Serialize for BindMount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.written {
+            Written::Text(text) => serializer.serialize_str(text),
+            Written::Object(object) => object.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for BindMount {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "BindMount".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let object = generator.subschema_for::<Object>();
+        schemars::json_schema!({
+            "description": "A bind mount.",
+            "anyOf": [{"type": "string", "pattern": r"^[^\x00-\x1f\x7f]+$"}, object],
+        })
     }
 }
 
@@ -86,13 +229,7 @@ impl TryFrom<String> for BindMount {
                 OPTIONS.join(", ")
             )));
         }
-        Ok(Self { source, destination, options, text })
-    }
-}
-
-impl From<BindMount> for String {
-    fn from(mount: BindMount) -> String {
-        mount.text
+        Ok(Self { source, destination, options, read_only: false, written: Written::Text(text) })
     }
 }
 
@@ -115,6 +252,30 @@ mod tests {
         assert_eq!(mount("+/var/x:/y").unwrap().source, BindSource::Root("/var/x".parse().unwrap()));
         assert_eq!(mount(":/scratch").unwrap().source, BindSource::Temporary);
         assert_eq!(mount(r"/a\:b:/c").unwrap().source, BindSource::Host("/a:b".parse().unwrap()));
+    }
+
+    fn object(json: &str) -> BindMount {
+        serde_json::from_str(json).expect("a bind mount")
+    }
+
+    #[test]
+    fn objects() {
+        let plain = object(r#"{"source": "/srv/data"}"#);
+        assert_eq!(plain.destination.as_str(), "/srv/data");
+        assert_eq!(plain.options_in_force(false).count(), 0);
+        assert_eq!(plain.options_in_force(true).collect::<Vec<_>>(), ["idmap"]);
+        assert!(!plain.read_only && !plain.loses_options(true) && !plain.loses_options(false));
+        let json = r#"{"source":"/srv/data","destination":"/data","readOnly":true,"recursive":false,"idmap":"rootidmap"}"#;
+        let full = object(json);
+        assert_eq!(full.options_in_force(true).collect::<Vec<_>>(), ["norbind", "rootidmap"]);
+        assert_eq!(full.options_in_force(false).collect::<Vec<_>>(), ["norbind"]);
+        assert!(full.read_only && full.loses_options(false));
+        assert_eq!(serde_json::to_string(&full).expect("JSON"), json);
+        let nulls = r#"{"source":"/a","destination":null,"readOnly":null,"recursive":null,"idmap":null}"#;
+        assert_eq!(object(nulls), object(r#"{"source":"/a"}"#));
+        for bad in [r#"{}"#, r#"{"source":"a"}"#, r#"{"source":"/a","ro":true}"#, "[]", "1", "null"] {
+            assert!(serde_json::from_str::<BindMount>(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! the field's name. An intent goes in, the first broken rule comes out; other containers are not looked at
 //! (see [`crate::conflict`]).
 
+use super::limit::rlimit_fault;
+use super::mount::place_fault;
 use super::{Dependency, ForwardPort, Intent, free, network_rules};
 use crate::syntax::escape::executable;
 use crate::syntax::settings::parse_boolean;
@@ -49,6 +51,18 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
             "forwardPorts",
             "ports can be forwarded only with private networking, which Private=no turns off",
         );
+    }
+    if let Some((field, reason)) = place_fault(container) {
+        return rule(field, &reason);
+    }
+    if let Some((name, fault)) =
+        container.rlimits.iter().find_map(|(name, limit)| Some((name, rlimit_fault(name, limit)?)))
+    {
+        return rule(&format!("rlimits.{name}"), &fault);
+    }
+    let capabilities = &container.capabilities;
+    if let Some(both) = capabilities.add.iter().find(|added| capabilities.drop.contains(added)) {
+        return rule("capabilities", &format!("{both} is both added and dropped"));
     }
     if let Some(source) = &intent.source {
         let given = [source.flake.is_some(), source.config.is_some(), source.profile.is_some()];

@@ -5,13 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use super::bind::BindMount;
 use super::credential::Credential;
+use super::device::Device;
+use super::exec::{Capabilities, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};
 use super::free::{FreeSettings, NspawnConfig};
 use super::host_network::HostNetworkConfig;
 use super::is_default;
+use super::limit::{
+    CpuQuota, CpuWeight, IoWeight, MemoryLimit, OomScoreAdjust, Rlimit, RlimitName, TasksMax,
+};
+use super::mount::Tmpfs;
 use super::network::{InterfacePair, Network};
 use super::object::{null_as_default, null_as_true, object, objects};
 use super::ordering::Dependency;
 use super::port::ForwardPort;
+use super::unique::Unique;
 use crate::name::{InterfaceName, ZoneName};
 use crate::string_type::string_type;
 use crate::syntax::settings::parse_boolean;
@@ -26,7 +33,8 @@ pub struct Container {
     #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Activation>"))]
     pub activation: Activation,
-    /// Host paths bound into the container, each `SOURCE[:DESTINATION[:OPTIONS]]` as for `Bind=` (`systemd.nspawn(5)`).
+    /// Host paths bound into the container, each `SOURCE[:DESTINATION[:OPTIONS]]` as for `Bind=` (`systemd.nspawn(5)`),
+    /// or an object.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<BindMount>>"))]
     pub bind_mounts: Vec<BindMount>,
@@ -67,6 +75,72 @@ pub struct Container {
     /// System calls allowed or, behind `~`, denied in addition to nspawn's own list (`SystemCallFilter=`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_call_filter: Option<SystemCallFilter>,
+    /// How much memory the container can have (`MemoryMax=` of `systemd.resource-control(5)`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_max: Option<MemoryLimit>,
+    /// How much memory it can have before it is slowed down (`MemoryHigh=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_high: Option<MemoryLimit>,
+    /// How much processor time it can have (`CPUQuota=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<CpuQuota>,
+    /// Its share of the processors when they are busy (`CPUWeight=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_weight: Option<CpuWeight>,
+    /// Its share of the disks when they are busy (`IOWeight=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_weight: Option<IoWeight>,
+    /// How many tasks it can have, 16384 by default (`TasksMax=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tasks_max: Option<TasksMax>,
+    /// Devices of the host that it can use (`DeviceAllow=`), each seen inside at its own place.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Device>>"))]
+    pub devices: Vec<Device>,
+    /// Whether it needs /dev/net/tun; the start is refused on a host that has none.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    pub tun: bool,
+    /// Whether it needs /dev/fuse; the start is refused on a host that has none.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    pub fuse: bool,
+    /// Whether the host's kernel log can be read inside.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    pub kernel_log: bool,
+    /// Capabilities it has besides those nspawn gives, and those it has not.
+    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Capabilities>"))]
+    pub capabilities: Capabilities,
+    /// Temporary file systems (`TemporaryFileSystem=` of `systemd.nspawn(5)`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Tmpfs>>"))]
+    pub tmpfs: Vec<Tmpfs>,
+    /// Paths inside that nothing can be seen of (`Inaccessible=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<AbsolutePath>>"))]
+    pub inaccessible_paths: Vec<AbsolutePath>,
+    /// Its host name, if not the container's (`Hostname=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
+    /// How it gets the host's time zone (`Timezone=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<Timezone>,
+    /// How it gets its /etc/resolv.conf (`ResolvConf=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolv_conf: Option<ResolvConf>,
+    /// Environment variables of its first process (`Environment=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Unique<EnvironmentName, EnvironmentValue>>"))]
+    pub environment: Unique<EnvironmentName, EnvironmentValue>,
+    /// How willingly the kernel kills its processes when memory runs out (`OOMScoreAdjust=`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_score_adjust: Option<OomScoreAdjust>,
+    /// Resource limits of its first process and all others (`LimitNOFILE=` and the like).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Unique<RlimitName, Rlimit>>"))]
+    pub rlimits: Unique<RlimitName, Rlimit>,
     /// Whether users inside are other users outside (`PrivateUsers=pick`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
@@ -154,6 +228,25 @@ impl Default for Container {
             mount_daemon_socket: false,
             shared_nix: true,
             system_call_filter: None,
+            memory_max: None,
+            memory_high: None,
+            cpu_quota: None,
+            cpu_weight: None,
+            io_weight: None,
+            tasks_max: None,
+            devices: Vec::new(),
+            tun: false,
+            fuse: false,
+            kernel_log: false,
+            capabilities: Capabilities::default(),
+            tmpfs: Vec::new(),
+            inaccessible_paths: Vec::new(),
+            hostname: None,
+            timezone: None,
+            resolv_conf: None,
+            environment: Unique::default(),
+            oom_score_adjust: None,
+            rlimits: Unique::default(),
             user_namespacing: false,
             zone: None,
             network: Network::default(),

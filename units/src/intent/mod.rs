@@ -6,14 +6,19 @@ mod bind;
 mod check;
 mod container;
 mod credential;
+mod device;
+mod exec;
 mod free;
 mod host_network;
+mod limit;
+mod mount;
 mod network;
 mod network_rules;
 mod object;
 mod ordering;
 mod parse;
 mod port;
+mod unique;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,13 +28,19 @@ use crate::value::{AbsolutePath, StorePath, Text};
 pub use bind::{BindMount, BindSource};
 pub use container::{Activation, Container, Json, Strategy, SystemCallFilter};
 pub use credential::{Credential, CredentialSource};
+pub use device::{Device, DevicePath, Permissions};
+pub use exec::{Capabilities, Capability, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};
 pub use free::{FreeSettings, NspawnConfig};
 pub use host_network::HostNetworkConfig;
+pub use limit::{CpuQuota, CpuWeight, IoWeight, MemoryLimit, OomScoreAdjust, Rlimit, RlimitName, TasksMax};
+pub use mount::Tmpfs;
 pub use network::{InterfacePair, Network};
 pub use ordering::Dependency;
+use parse::nearest;
 pub(crate) use parse::typed;
 pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
 pub use port::{ForwardPort, HostAddress, Protocol};
+pub use unique::Unique;
 
 /// One container, as recorded in /etc/nixos-nspawn/NAME.json.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

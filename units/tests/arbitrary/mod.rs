@@ -90,6 +90,72 @@ fn port() -> impl Strategy<Value = Value> {
     ]
 }
 
+fn limits() -> impl Strategy<Value = Value> {
+    let memory = || {
+        prop_oneof![
+            (1..=i64::MAX).prop_map(Value::from),
+            "[1-9][0-9]{0,3}(\\.[0-9]{1,3})?[KMGTP]".prop_map(Value::from),
+            "[1-9][0-9]?(\\.[0-9]{1,2})?%".prop_map(Value::from),
+            Just(Value::from("infinity")),
+        ]
+    };
+    let weight = || (1..=10_000u32).prop_map(Value::from);
+    let tasks = prop_oneof![(1..=i64::MAX).prop_map(Value::from), "[1-9][0-9]?%".prop_map(Value::from)];
+    (
+        weighted(0.2, memory()),
+        weighted(0.2, memory()),
+        weighted(0.2, "[1-9][0-9]{0,3}(\\.[0-9]{1,2})?%"),
+        weighted(0.2, weight()),
+        weighted(0.2, weight()),
+        weighted(0.2, tasks),
+    )
+        .prop_map(|(max, high, quota, cpu, io, tasks)| {
+            json!({"memoryMax": max, "memoryHigh": high, "cpuQuota": quota, "cpuWeight": cpu, "ioWeight": io, "tasksMax": tasks})
+        })
+}
+
+fn devices_and_mounts() -> impl Strategy<Value = Value> {
+    let node = || hostile(8).prop_map(|name| format!("/dev/{}", name.replace('/', "x")));
+    let device = prop_oneof![
+        node().prop_map(Value::from),
+        (node(), subsequence(vec!["r", "w", "m"], 1..4))
+            .prop_map(|(path, may)| json!({"path": path, "permissions": may.concat()})),
+    ];
+    let escaped = path().prop_map(|path| path.replace('\\', "\\\\").replace(':', "\\:"));
+    let tmpfs = (escaped, weighted(0.5, select(vec!["size=10%", "mode=1777,nosuid", "uid=1000"])))
+        .prop_map(|(path, options)| options.map(|options| format!("{path}:{options}")).unwrap_or(path));
+    (vec(device, 0..2), vec(tmpfs, 0..2), vec(path(), 0..2), any::<(bool, bool, bool)>()).prop_map(
+        |(devices, tmpfs, hidden, (tun, fuse, log))| {
+            json!({"devices": devices, "tmpfs": tmpfs, "inaccessiblePaths": hidden, "tun": tun, "fuse": fuse, "kernelLog": log})
+        },
+    )
+}
+
+fn first_process() -> impl Strategy<Value = Value> {
+    let capabilities = (
+        subsequence(vec!["CAP_SYS_TIME", "CAP_BPF", "CAP_IPC_LOCK"], 0..3),
+        subsequence(vec!["CAP_SYS_CHROOT", "CAP_MKNOD"], 0..2),
+    )
+        .prop_map(|(add, drop)| json!({"add": add, "drop": drop}));
+    let environment = vec(("[A-Z_][A-Z0-9_]{0,8}", weighted(0.9, hostile(12))), 0..3).prop_map(|entries| {
+        Value::Object(entries.into_iter().map(|(name, value)| (name, value.into())).collect())
+    });
+    let rlimits = select(vec![
+        json!({}),
+        json!({"NOFILE": "1024:4096", "CORE": "infinity"}),
+        json!({"CPU": "30s:1min", "NICE": "+5:-5", "AS": "4G", "RTTIME": 500_000}),
+    ]);
+    let timezone = weighted(0.3, select(vec!["off", "copy", "bind", "symlink", "delete", "auto"]));
+    let resolv_conf = weighted(0.3, select(vec!["off", "copy-host", "replace-stub", "bind-uplink", "auto"]));
+    let hostname = weighted(0.3, "[a-zA-Z0-9]{1,10}(\\.[a-z0-9]([a-z0-9-]{0,5}[a-z0-9])?){0,2}");
+    (capabilities, environment, rlimits, timezone, resolv_conf, hostname, weighted(0.3, -1000..=1000i64)).prop_map(
+        |(capabilities, environment, rlimits, timezone, resolv_conf, hostname, oom)| {
+            json!({"capabilities": capabilities, "environment": environment, "rlimits": rlimits, "timezone": timezone,
+                "resolvConf": resolv_conf, "hostname": hostname, "oomScoreAdjust": oom})
+        },
+    )
+}
+
 /// The options that systemd's parsers must take whatever they are.
 pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     let activation = (
@@ -118,11 +184,16 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     ];
     let filter = select(vec!["@keyring", "~@module", "bpf keyctl", "~bpf"]);
     let booleans = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let more = (limits(), devices_and_mounts(), first_process());
     let first = (activation, vec(bind_mount(), 0..4), vec(credential, 0..3), vec(port, 0..4));
-    (first, network, weighted(0.3, time), weighted(0.2, filter), booleans).prop_map(
-        |((activation, mounts, credentials, ports), network, time, filter, booleans)| {
+    (first, network, weighted(0.3, time), weighted(0.2, filter), booleans, more).prop_map(
+        |((activation, mounts, credentials, ports), network, time, filter, booleans, more)| {
             let (declarative, ephemeral, socket, namespacing) = booleans;
             let mut options = Map::new();
+            let (limits, devices, process) = more;
+            for group in [limits, devices, process] {
+                options.extend(group.as_object().cloned().unwrap_or_default());
+            }
             let mut set = |key: &str, value: Value| options.insert(key.to_owned(), value);
             set("activation", activation);
             set("bindMounts", mounts.into());

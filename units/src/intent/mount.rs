@@ -1,0 +1,188 @@
+//! What is mounted inside besides bind mounts: temporary file systems and paths made inaccessible; and the rule that no
+//! two mounts of a container have the same place. Text goes in, checked paths come out.
+
+use std::collections::BTreeMap;
+
+use super::Container;
+use crate::string_type::string_type;
+use crate::syntax::words::first_field;
+use crate::value::{AbsolutePath, Invalid, shown};
+
+string_type! {
+    /// A temporary file system, `PATH[:OPTION,…]` with options of `tmpfs(5)` (`TemporaryFileSystem=` of
+    /// `systemd.nspawn(5)`). A `:` or `\` that belongs to the path has a `\` in front.
+    Tmpfs, check_tmpfs, r"^/[^\x00-\x1f\x7f]+$"
+}
+
+/// Options of `tmpfs(5)` and of any mount that take no value, and those that do.
+const FLAGS: [&str; 25] = [
+    "async",
+    "atime",
+    "casefold",
+    "dev",
+    "diratime",
+    "dirsync",
+    "exec",
+    "inode32",
+    "inode64",
+    "lazytime",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "noswap",
+    "relatime",
+    "ro",
+    "rw",
+    "strictatime",
+    "suid",
+    "sync",
+    "nosymfollow",
+];
+const VALUED: [&str; 8] = ["gid", "huge", "mode", "mpol", "nr_blocks", "nr_inodes", "size", "uid"];
+
+fn check_tmpfs(text: &str) -> Result<(), Invalid> {
+    let refuse =
+        |reason: String| Err(Invalid::new(text, format!("is not a temporary file system: {reason}")));
+    let (path, options) = match first_field(text) {
+        Ok(fields) => fields,
+        Err(error) => return refuse(error.to_string()),
+    };
+    if let Err(error) = path.parse::<AbsolutePath>() {
+        return refuse(format!("the path {error}"));
+    }
+    for option in options.into_iter().flat_map(|options| options.split(',')) {
+        let known = match option.split_once('=') {
+            Some((name, value)) => {
+                let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"%:-_.".contains(&b));
+                VALUED.contains(&name) && !value.is_empty() && plain
+            }
+            None => FLAGS.contains(&option),
+        };
+        if !known {
+            return refuse(format!("option '{}' is not known (tmpfs(5))", shown(option)));
+        }
+    }
+    Ok(())
+}
+
+impl Tmpfs {
+    /// Where it is mounted.
+    pub fn path(&self) -> String {
+        first_field(self.as_str()).map(|(path, _)| path).unwrap_or_default()
+    }
+
+    /// Its options as they are written.
+    pub fn options(&self) -> Option<&str> {
+        first_field(self.as_str()).ok()?.1
+    }
+}
+
+/// What nspawn mounts only when the place to be hidden cannot be reached any more, or makes itself.
+const MADE_BY_NSPAWN: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
+
+/// The field of the first mount whose place is taken or cannot be had, and the reason.
+pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String)> {
+    let mut taken: BTreeMap<String, (&str, &str)> = BTreeMap::new();
+    for own in own_places(container) {
+        taken.insert(own.to_owned(), ("", ""));
+    }
+    let binds = container
+        .bind_mounts
+        .iter()
+        .map(|mount| ("bindMounts", mount.destination.as_str().to_owned(), mount.text().unwrap_or_default()));
+    let devices = container.devices.iter().map(|device| ("devices", device.path.to_string(), ""));
+    let tmpfs = container.tmpfs.iter().map(|tmpfs| ("tmpfs", tmpfs.path(), tmpfs.as_str()));
+    let hidden = container
+        .inaccessible_paths
+        .iter()
+        .map(|path| ("inaccessiblePaths", path.to_string(), path.as_str()));
+    for (field, path, written) in binds.chain(devices).chain(tmpfs).chain(hidden) {
+        let place = normal(&path);
+        let quoted = shown(&path);
+        if place == "/" {
+            return Some((
+                field,
+                format!("'{quoted}' is the container's root, nothing can be mounted there"),
+            ));
+        }
+        if within(&place, "/nix/store") {
+            return Some((field, format!("'{quoted}' is in the store, which is read-only inside")));
+        }
+        if field == "inaccessiblePaths" && MADE_BY_NSPAWN.iter().any(|above| within(&place, above)) {
+            return Some((field, format!("'{quoted}' is made by systemd-nspawn, which cannot hide it")));
+        }
+        match taken.get(&place) {
+            // Merged Nix modules give the same thing twice; python-nixos-nspawn takes it as well.
+            Some((other, same)) if *other == field && *same == written && !written.is_empty() => {}
+            Some((other, _)) if *other == field => {
+                return Some((field, format!("'{quoted}' is the place of two of them")));
+            }
+            Some(("", _)) => {
+                return Some((field, format!("'{quoted}' is the place of a mount of nixos-nspawn's own")));
+            }
+            Some((other, _)) => {
+                return Some((field, format!("'{quoted}' is already the place of one of '{other}'")));
+            }
+            None => drop(taken.insert(place, (field, written))),
+        }
+    }
+    None
+}
+
+/// Where [`crate::nspawn`] itself mounts something.
+fn own_places(container: &Container) -> impl Iterator<Item = &'static str> {
+    let socket = ["/nix/var/nix/db", "/nix/var/nix/daemon-socket"];
+    let socket = socket.into_iter().filter(|_| container.mount_daemon_socket);
+    let log = Some("/dev/kmsg").filter(|_| container.kernel_log);
+    ["/nix/var/nix/profiles"].into_iter().chain(socket).chain(log)
+}
+
+fn within(place: &str, above: &str) -> bool {
+    place.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The path with single slashes and none at its end.
+fn normal(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    format!("/{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_file_systems() {
+        let tmpfs = |text: &str| {
+            text.parse::<Tmpfs>().map(|tmpfs| (tmpfs.path(), tmpfs.options().map(str::to_owned)))
+        };
+        assert_eq!(tmpfs("/scratch"), Ok(("/scratch".to_owned(), None)));
+        let full = tmpfs("/a b:size=10%,mode=1777,nosuid").expect("good");
+        assert_eq!(full, ("/a b".to_owned(), Some("size=10%,mode=1777,nosuid".to_owned())));
+        assert_eq!(tmpfs(r"/a\:b").expect("good").0, "/a:b");
+        for bad in [
+            "",
+            "scratch",
+            "/a/../b",
+            "/a:",
+            "/a:size",
+            "/a:lots",
+            "/a:size=1M,",
+            "/a:size=1M nosuid",
+            "/a:size=",
+        ] {
+            assert!(tmpfs(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn places() {
+        assert_eq!(normal("//a///b/"), "/a/b");
+        assert_eq!(normal("/"), "/");
+        assert!(within("/proc/a", "/proc") && within("/proc", "/proc") && !within("/process", "/proc"));
+    }
+}

@@ -1,0 +1,71 @@
+//! An object with names of one type and values of another, each name once. serde's maps would take the last of two
+//! equal names in silence, where every other field is refused when it comes twice.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Names with their values, ordered by name. A null stands for a name that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<K, Option<V>>"))]
+pub struct Unique<K, V>(Vec<(K, V)>);
+
+impl<K, V> Default for Unique<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K, V> Unique<K, V> {
+    /// Names with their values, ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+}
+
+impl<K: Serialize, V: Serialize> Serialize for Unique<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de, K, V> Deserialize<'de> for Unique<K, V>
+where
+    K: Deserialize<'de> + Ord + fmt::Display,
+    V: Deserialize<'de>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names<K, V>(PhantomData<(K, V)>);
+        impl<'de, K, V> Visitor<'de> for Names<K, V>
+        where
+            K: Deserialize<'de> + Ord + fmt::Display,
+            V: Deserialize<'de>,
+        {
+            type Value = Unique<K, V>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(Unique::default())
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut all: Vec<(K, Option<V>)> = Vec::new();
+                while let Some(name) = map.next_key::<K>()? {
+                    let value = map.next_value()?;
+                    match all.binary_search_by(|(other, _)| other.cmp(&name)) {
+                        Ok(_) => return Err(de::Error::custom(format!("duplicate field '{name}'"))),
+                        Err(at) => all.insert(at, (name, value)),
+                    }
+                }
+                Ok(Unique(all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
+            }
+        }
+        deserializer.deserialize_any(Names(PhantomData))
+    }
+}

@@ -1,0 +1,42 @@
+//! The part of [Exec] that the container's first process is started with: capabilities, names, time zone, resolver,
+//! environment, limits of its own. Options go in, settings of `systemd.nspawn(5)` come out.
+
+use crate::intent::{Capabilities, Capability, Container};
+use crate::syntax::Section;
+use crate::syntax::escape::{self, EscapeError};
+
+/// Adds the settings of the options that are given.
+pub(super) fn set(exec: &mut Section, container: &Container) -> Result<(), EscapeError> {
+    let Capabilities { add, drop } = &container.capabilities;
+    let mut added: Vec<&str> = add.iter().map(Capability::as_str).collect();
+    // syslog(2) and, where kernel.dmesg_restrict is set, /dev/kmsg ask for it.
+    if container.kernel_log && !added.contains(&"CAP_SYSLOG") && !added.contains(&"all") {
+        added.push("CAP_SYSLOG");
+    }
+    if !added.is_empty() {
+        exec.set("Capability", added.join(" "));
+    }
+    if !drop.is_empty() {
+        let dropped: Vec<&str> = drop.iter().map(Capability::as_str).collect();
+        exec.set("DropCapability", dropped.join(" "));
+    }
+    if let Some(hostname) = &container.hostname {
+        exec.set("Hostname", hostname.as_str());
+    }
+    if let Some(timezone) = container.timezone {
+        exec.set("Timezone", timezone.as_str());
+    }
+    if let Some(resolv_conf) = container.resolv_conf {
+        exec.set("ResolvConf", resolv_conf.as_str());
+    }
+    for (name, value) in container.environment.iter() {
+        exec.set("Environment", escape::nspawn_word(&format!("{name}={value}"))?);
+    }
+    if let Some(score) = container.oom_score_adjust {
+        exec.set("OOMScoreAdjust", score.get().to_string());
+    }
+    for (name, limit) in container.rlimits.iter() {
+        exec.set(&format!("Limit{name}"), limit.as_str());
+    }
+    Ok(())
+}

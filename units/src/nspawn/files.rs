@@ -1,0 +1,72 @@
+//! The part of [Files] that is up to the options: bind mounts, devices, temporary file systems, hidden paths. Options
+//! go in, settings of `systemd.nspawn(5)` come out, and `X-` settings, which nspawn passes over and `--prepare` reads.
+
+use crate::copies::copied_device;
+use crate::intent::{BindMount, BindSource, Container};
+use crate::syntax::Section;
+use crate::syntax::escape::{self, EscapeError};
+
+/// A device that must be there at the start; its value is the path as it is.
+pub const NEEDED_DEVICE: &str = "X-NeededDevice";
+
+/// The two nodes that nspawn makes by itself where `DeviceAllow=` lets it (systemd ≥ 257).
+pub(crate) const TUN: &str = "/dev/net/tun";
+pub(crate) const FUSE: &str = "/dev/fuse";
+
+/// The kernel log.
+pub(crate) const KMSG: &str = "/dev/kmsg";
+
+/// Adds the settings of the options that are given.
+pub(super) fn set(files: &mut Section, name: &str, container: &Container) -> Result<(), EscapeError> {
+    let in_user_namespace = container.in_user_namespace();
+    for mount in &container.bind_mounts {
+        if mount.loses_options(in_user_namespace) {
+            files.comment("id mapping is left out: it means nothing without userNamespacing, and nspawn would fail on it");
+        }
+        let key = if mount.read_only { "BindReadOnly" } else { "Bind" };
+        files.set(key, bind(mount, in_user_namespace)?);
+    }
+    let made = [(container.tun, TUN), (container.fuse, FUSE)];
+    for (_, path) in made.iter().filter(|(needed, _)| *needed) {
+        files.set(NEEDED_DEVICE, *path);
+    }
+    let bound = container.devices.iter().map(|device| device.path.as_str());
+    for path in bound.chain(Some(KMSG).filter(|_| container.kernel_log)) {
+        files.set(NEEDED_DEVICE, escape::nspawn_raw(path)?);
+        // devtmpfs cannot map owners, and without that the node is nobody's inside: --prepare makes a copy that can.
+        files.set(
+            "Bind",
+            match in_user_namespace {
+                true => format!(
+                    "{}:{}:idmap",
+                    escape::bind_field(&copied_device(name, path))?,
+                    escape::bind_field(path)?
+                ),
+                false => format!("{0}:{0}", escape::bind_field(path)?),
+            },
+        );
+    }
+    for tmpfs in &container.tmpfs {
+        let options = tmpfs.options().map(|options| format!(":{options}")).unwrap_or_default();
+        files.set("TemporaryFileSystem", escape::bind_field(&tmpfs.path())? + &options);
+    }
+    for path in &container.inaccessible_paths {
+        files.set("Inaccessible", escape::nspawn_raw(path.as_str())?);
+    }
+    Ok(())
+}
+
+fn bind(mount: &BindMount, in_user_namespace: bool) -> Result<String, EscapeError> {
+    let source = match &mount.source {
+        BindSource::Host(path) => escape::bind_field(path.as_str())?,
+        BindSource::Root(path) => format!("+{}", escape::bind_field(path.as_str())?),
+        BindSource::Temporary => String::new(),
+    };
+    let mut text = format!("{source}:{}", escape::bind_field(mount.destination.as_str())?);
+    let options: Vec<&str> = mount.options_in_force(in_user_namespace).collect();
+    if !options.is_empty() {
+        text.push(':');
+        text.push_str(&options.join(","));
+    }
+    Ok(text)
+}

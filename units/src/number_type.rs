@@ -1,0 +1,109 @@
+//! A macro for values that JSON may give as a number or as text: limits such as `1073741824`, `"1G"` and `"50%"`. All
+//! enter through one checking constructor on their text; a number is written back as a number.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Visitor};
+
+use crate::value::Invalid;
+
+/// Reads a whole number or a text into what its text is checked for.
+pub(crate) struct NumberOrText<T>(pub(crate) PhantomData<T>);
+
+impl<T: TryFrom<String, Error = Invalid>> Visitor<'_> for NumberOrText<T> {
+    type Value = T;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a string or a whole number")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        self.visit_string(number.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        self.visit_string(number.to_string())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<T, E> {
+        T::try_from(text).map_err(E::custom)
+    }
+}
+
+/// Defines a newtype whose constructor is `$check(&str) -> Result<(), Invalid>`; the numbers in the schema are those
+/// that are valid as a JSON number, the pattern is for text.
+macro_rules! number_type {
+    ($(#[doc = $doc:literal])+ $name:ident, $check:path, $numbers:expr, $pattern:literal) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text as systemd is given it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::value::Invalid;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                $check(&text)?;
+                Ok(Self(text))
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::value::Invalid;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any($crate::number_type::NumberOrText(std::marker::PhantomData))
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self.0.parse::<u64>() {
+                    Ok(number) if number.to_string() == self.0 => serializer.serialize_u64(number),
+                    _ => serializer.serialize_str(&self.0),
+                }
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let (minimum, maximum): (i64, Option<i64>) = $numbers;
+                let mut number = serde_json::json!({"type": "integer", "minimum": minimum});
+                if let (Some(maximum), Some(object)) = (maximum, number.as_object_mut()) {
+                    object.insert("maximum".to_owned(), maximum.into());
+                }
+                schemars::json_schema!({
+                    "description": concat!($($doc, "\n"),+).trim().replace("\n ", "\n"),
+                    "anyOf": [number, {"type": "string", "pattern": $pattern}],
+                })
+            }
+        }
+    };
+}
+pub(crate) use number_type;
