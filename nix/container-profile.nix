@@ -1,0 +1,96 @@
+# What makes a NixOS system fit into systemd-nspawn. In: a NixOS configuration with the `nixosContainer` options. Out: its
+# settings for a container: networkd and resolved inside, host0, no tool that would manage the host's business.
+# Most are defaults, which the configuration may change.
+{
+  config,
+  lib,
+  options,
+  ...
+}:
+let
+  cfg = config.nixosContainer;
+  inherit (lib) mkDefault mkIf mkMerge;
+
+  # Without CAP_NET_ADMIN in the network's namespace nothing inside can configure it.
+  ownNetwork = cfg.network != "host" && cfg.namespacePath == null;
+  # What there is to wait for when the network is waited for.
+  hasInterface =
+    cfg.network == "private"
+    || cfg.macvlan != [ ]
+    || cfg.ipvlan != [ ]
+    || cfg.interfaces != [ ]
+    || cfg.extraVeths != [ ];
+in
+{
+  config = mkMerge [
+    {
+      # Releases from 2025 on tell nspawn's containers from others.
+      boot =
+        if options.boot ? isNspawnContainer then
+          { isNspawnContainer = true; }
+        else
+          { isContainer = true; };
+
+      # The users are those of the configuration: it is what an update or a rollback brings back. One gets in from the
+      # host, `machinectl shell`, so that nobody needs a password.
+      users.mutableUsers = mkDefault false;
+      users.allowNoPasswordLogin = mkDefault true;
+
+      networking = {
+        # NixOS's scripts for containers would copy the host's resolv.conf, which names servers that only the host
+        # reaches.
+        useHostResolvConf = false;
+        useDHCP = mkDefault false;
+        # Its default asks whether anything else makes /etc/resolv.conf, which asks for its default
+        # (https://github.com/NixOS/nixpkgs/issues/353225).
+        resolvconf.enable = mkDefault false;
+      };
+    }
+
+    (mkIf ownNetwork {
+      networking.useNetworkd = mkDefault true;
+      services.resolved.enable = mkDefault true;
+      systemd.network.wait-online.enable = mkIf (!hasInterface) (mkDefault false);
+    })
+
+    # The host's networkd, resolved and firewall are in charge of the host's network.
+    (mkIf (!ownNetwork) {
+      networking.useNetworkd = mkDefault false;
+      services.resolved.enable = mkDefault false;
+      networking.firewall.enable = mkDefault false;
+    })
+
+    (mkIf (cfg.containerNetworkConfig != null) {
+      # Before systemd's own 80-container-host0.network, whose settings are repeated.
+      systemd.network.networks."20-host0" = mkMerge [
+        cfg.containerNetworkConfig
+        {
+          matchConfig = {
+            Kind = mkDefault "veth";
+            Name = mkDefault "host0";
+            Virtualization = mkDefault "container";
+          };
+          networkConfig = {
+            DHCP = mkDefault "yes";
+            LLDP = mkDefault "yes";
+            EmitLLDP = mkDefault "customer-bridge";
+            # The host's end has no IPv4 link-local address either (units/src/network.rs).
+            LinkLocalAddressing = mkDefault "ipv6";
+          };
+          dhcpV4Config.UseTimezone = mkDefault true;
+        }
+      ];
+    })
+
+    # The host's daemon is at the place of the container's own one.
+    (mkIf config.nix.enable {
+      systemd.sockets.nix-daemon.unitConfig.ConditionPathExists = [
+        "!/nix/var/nix/daemon-socket/socket"
+      ];
+    })
+    (mkIf cfg.mountDaemonSocket {
+      # Else root would take the host's database for its own, which it can only read.
+      environment.variables.NIX_REMOTE = mkDefault "daemon";
+    })
+  ];
+}

@@ -1,0 +1,100 @@
+# Rules that concern several options of a container. In: nixpkgs' lib; what the options are called, and their values.
+# Out: a list of NixOS assertions, whose messages name the options. What nspawn or nixos-nspawn would refuse is refused
+# here, where the configuration is; rules between containers are for nixos-nspawn.
+{ lib }:
+{
+  # "nixosContainer", or "nixos.containers.instances.<name>".
+  option,
+  settings,
+}:
+let
+  inherit (import ./types.nix { inherit lib; }) portParts;
+
+  name = path: "`${option}.${path}'";
+  isSet = path: settings.${path} != null && settings.${path} != [ ];
+  both = a: b: reason: {
+    assertion = !(isSet a && isSet b);
+    message = "${name a} and ${name b} are both set, but ${reason}.";
+  };
+  # Each option of the list that is set, with a network that has no place for it.
+  without =
+    network: paths: reason:
+    map (path: {
+      assertion = !(network && isSet path);
+      message = "${name path} is set, but ${reason}.";
+    }) paths;
+
+  ports = map (
+    value:
+    let
+      port = if builtins.isString value then portParts value else value;
+    in
+    "${if port.hostAddress == null then "" else "${port.hostAddress} "}${port.protocol}/${toString port.hostPort}"
+  ) settings.forwardPorts;
+  ids = map (credential: credential.id) settings.credentials;
+  duplicates =
+    values: lib.unique (builtins.filter (value: lib.count (other: other == value) values > 1) values);
+  unique = path: values: what: {
+    assertion = duplicates values == [ ];
+    message = "${name path}: ${what} ${lib.concatStringsSep ", " (duplicates values)} is given more than once.";
+  };
+
+  freePrivate = settings.nspawnConfig.Network.Private or null;
+  isPrivate =
+    !(builtins.elem (if builtins.isList freePrivate then lib.last freePrivate else freePrivate) [
+      false
+      "0"
+      "no"
+      "n"
+      "false"
+      "f"
+      "off"
+    ]);
+  interfaces = [
+    "macvlan"
+    "ipvlan"
+    "interfaces"
+    "extraVeths"
+  ];
+  pair = [
+    "zone"
+    "bridge"
+    "hostNetworkConfig"
+    "containerNetworkConfig"
+    "forwardPorts"
+  ];
+in
+[
+  (both "zone" "bridge" "systemd-nspawn takes one of them")
+  {
+    assertion = !(isSet "zone" && isSet "hostNetworkConfig");
+    message = "${name "hostNetworkConfig"} and ${name "zone"} are both set, but the interface of a zone belongs to all its containers. On NixOS `nixos.containers.zones.${toString settings.zone}' configures it.";
+  }
+  {
+    assertion = isPrivate || !isSet "forwardPorts";
+    message = "${name "forwardPorts"} is set, but ports lead only into a private network, which `Private' in ${name "nspawnConfig.Network"} turns off.";
+  }
+  (unique "forwardPorts" ports "host port")
+  (unique "credentials" ids "the id")
+  {
+    assertion = settings.sharedNix;
+    message = "${name "sharedNix"} must be true: a container sees the whole store.";
+  }
+  {
+    assertion = lib.intersectLists settings.capabilities.add settings.capabilities.drop == [ ];
+    message = "${name "capabilities.add"} and ${name "capabilities.drop"} both have ${lib.concatStringsSep ", " (lib.intersectLists settings.capabilities.add settings.capabilities.drop)}.";
+  }
+  {
+    assertion = settings.namespacePath == null || settings.network == "private";
+    message = "${name "network"} is `${settings.network}', but ${name "namespacePath"} says which network the container has.";
+  }
+]
+++ without (settings.network == "host") (
+  pair ++ interfaces
+) "${name "network"} is `host': the container has no network of its own"
+++ without (
+  settings.network == "none"
+) pair "${name "network"} is `none': the container has no pair of interfaces"
+++ without (settings.namespacePath != null) (
+  pair ++ interfaces
+) "${name "namespacePath"} gives the container a network that is made elsewhere"

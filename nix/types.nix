@@ -1,0 +1,442 @@
+# The types of container options, and the options of the elements of lists. In: nixpkgs' lib. Out: types that refuse
+# what systemd or nixos-nspawn would refuse later, so that Nix names the option and the file the mistake is in.
+# The patterns are those of units/src (name.rs, value.rs, intent/), and docs/nixos-nspawn.schema.json has them as well.
+{ lib }:
+let
+  inherit (builtins)
+    all
+    any
+    attrNames
+    concatMap
+    elem
+    filter
+    isAttrs
+    isBool
+    isFloat
+    isInt
+    isList
+    isPath
+    isString
+    match
+    split
+    stringLength
+    ;
+  inherit (lib) mkOption types;
+
+  # A string type of our own: `description` says what is allowed, for messages and for the reference.
+  text =
+    name: description: test:
+    types.addCheck types.str test
+    // {
+      inherit name description;
+      descriptionClass = "noun";
+    };
+  matching =
+    name: description: pattern:
+    text name description (value: match pattern value != null);
+
+  intBetween =
+    low: high:
+    types.addCheck types.int (value: value >= low && value <= high)
+    // {
+      name = "intBetween";
+      description = "integer between ${toString low} and ${toString high}";
+      descriptionClass = "noun";
+    };
+
+  parts = path: filter isString (split "/" path);
+  isAbsolute =
+    path:
+    match "/[^[:cntrl:]]*" path != null
+    && match ".*[ \\\\]" path == null
+    && !(any (part: part == "." || part == ".." || stringLength part > 255) (parts path))
+    && stringLength path < 4096;
+
+  # `A:B` with a backslash before a `:` that belongs to a path, as systemd.nspawn(5) has it.
+  field = "([^:\\\\]|\\\\.)*";
+  bindOption = "(rbind|norbind|idmap|noidmap|rootidmap|owneridmap)";
+  isBind =
+    value:
+    let
+      found = match "(\\+?(/${field}))?(:(/${field})(:${bindOption}(,${bindOption})*)?)?" value;
+      paths = filter (path: path != null) [
+        (builtins.elemAt found 1)
+        (builtins.elemAt found 4)
+      ];
+    in
+    value != "" && found != null && all isAbsolute paths;
+
+  isInterface =
+    value:
+    match "[^][:space:][:cntrl:]/:%\\\\\"']{1,15}" value != null
+    && match "[0-9]+" value == null
+    && !(elem value [
+      "."
+      ".."
+      "all"
+      "default"
+    ]);
+
+  # `OUTSIDE[:INSIDE]`, where a name inside follows the same rules.
+  isInterfacePair =
+    value:
+    let
+      names = filter isString (split ":" value);
+    in
+    builtins.length names <= 2 && all isInterface names;
+
+  # [ protocol address hostPort containerPort ] of a short form; null if it is none.
+  portParts =
+    value:
+    let
+      octet = "[0-9]{1,3}";
+      found = match "((tcp|udp):)?((${octet}\\.${octet}\\.${octet}\\.${octet}|\\[[0-9a-fA-F:.]+]):)?([0-9]{1,5})(:([0-9]{1,5}))?" value;
+      at = builtins.elemAt found;
+    in
+    if found == null then
+      null
+    else
+      {
+        protocol = if at 1 == null then "tcp" else at 1;
+        hostAddress = if at 3 == null then null else unbracketed (at 3);
+        hostPort = number (at 4);
+        containerPort = if at 6 == null then null else number (at 6);
+      };
+  unbracketed =
+    address:
+    let
+      found = match "\\[(.*)]" address;
+    in
+    if found == null then address else builtins.head found;
+  # Leading zeros are no JSON.
+  number =
+    digits:
+    let
+      found = match "0*([0-9]*)" digits;
+      rest = builtins.head found;
+    in
+    if rest == "" then 0 else builtins.fromJSON rest;
+  isPort = value: value >= 1 && value <= 65535;
+  isForward =
+    value:
+    let
+      found = portParts value;
+    in
+    found != null
+    && isPort found.hostPort
+    && (found.containerPort == null || isPort found.containerPort)
+    && (found.hostAddress == null || isAddress found.hostAddress);
+  isAddress =
+    value:
+    let
+      octets = filter isString (split "\\." value);
+      v4 =
+        builtins.length octets == 4
+        && all (octet: match "[0-9]{1,3}" octet != null && number octet <= 255) octets;
+    in
+    v4 || (match "[0-9a-fA-F:.]*:[0-9a-fA-F:.]*" value != null && stringLength value >= 2);
+
+  isCredential =
+    value:
+    match "[!-~]{1,255}" value != null
+    && match ".*[/:\\\\\"'$].*" value == null
+    && value != "."
+    && value != "..";
+
+  # A value of a free-form setting, as systemd.nspawn options of NixOS take them.
+  isAtom =
+    value:
+    isBool value
+    || isInt value
+    || isPath value
+    || (isString value && isOneLine value)
+    || (isAttrs value && value ? outPath);
+  isOneLine =
+    value: match "[^[:cntrl:]]*" value != null && match "[ \t].*|.*[ \t]" value == null;
+
+  json = types.nullOr (
+    types.oneOf [
+      types.bool
+      types.int
+      types.str
+      types.path
+      (types.attrsOf json)
+      (types.listOf json)
+    ]
+    // {
+      description = "JSON value";
+      descriptionClass = "noun";
+    }
+  );
+
+  keyed =
+    names: description: element:
+    types.addCheck (types.attrsOf element) (value: all (name: names name) (attrNames value))
+    // {
+      inherit description;
+      descriptionClass = "composite";
+    };
+in
+rec {
+  inherit portParts intBetween;
+
+  machineName =
+    text "machineName" "machine name"
+      # Labels of letters, digits and `-`, and no ending that means something to systemd or to nixos-nspawn.
+      (
+        value:
+        match "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*" value
+        != null
+        && stringLength value <= 64
+        && match ".*\\.(raw|v|mstack|nspawn)|.*-running|.*-pin-[0-9]*|host" value == null
+      );
+  interfaceName = text "interfaceName" "network interface name of at most 15 characters" isInterface;
+  interfacePair = text "interfacePair" "network interface name, or OUTSIDE:INSIDE" isInterfacePair;
+  zoneName = text "zoneName" "zone name of at most 12 characters" (
+    value: stringLength value <= 12 && value != "" && isInterface "vz-${value}"
+  );
+  hostname = matching "hostname" "host name" "[a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?";
+  absolutePath = text "absolutePath" "absolute path" isAbsolute;
+  timespan =
+    matching "timespan" "time span such as 90s or 5min 20s"
+      " *(infinity|([0-9.]+ *[a-zA-Zµμ]* *)+)";
+  systemCallFilter =
+    matching "systemCallFilter" "system calls and @groups, `~` in front denies them"
+      "~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*";
+  memory = types.either (intBetween 0 9223372036854775807) (
+    matching "memory" "size such as 512M or 1.5G, percentage, or infinity"
+      "[0-9]+(\\.[0-9]+)?[KMGTPE]?|[0-9]{1,3}(\\.[0-9]{1,2})?%|infinity"
+  );
+  tasks = types.either (intBetween 1 9223372036854775807) (
+    matching "tasks" "percentage or infinity" "[0-9]{1,3}(\\.[0-9]{1,2})?%|infinity"
+  );
+  percentage = matching "percentage" "percentage" "[0-9]+(\\.[0-9]{1,2})?%";
+  weight = intBetween 1 10000;
+  rlimits =
+    keyed
+      (
+        name:
+        elem name [
+          "AS"
+          "CORE"
+          "CPU"
+          "DATA"
+          "FSIZE"
+          "LOCKS"
+          "MEMLOCK"
+          "MSGQUEUE"
+          "NICE"
+          "NOFILE"
+          "NPROC"
+          "RSS"
+          "RTPRIO"
+          "RTTIME"
+          "SIGPENDING"
+          "STACK"
+        ]
+      )
+      "attribute set of resource limits, by the end of the name of Limit…="
+      (
+        types.either (intBetween 0 9223372036854775807) (
+          matching "rlimit" "SOFT:HARD or infinity" "(infinity|[0-9][0-9A-Za-z]*)(:(infinity|[0-9][0-9A-Za-z]*))?"
+        )
+      );
+  capability = matching "capability" "capability such as CAP_NET_ADMIN" "CAP_[A-Z0-9_]+";
+  temporaryFileSystem =
+    text "temporaryFileSystem" "absolute path, or PATH:OPTIONS"
+      (
+        value:
+        let
+          found = match "(/${field})(:[^[:cntrl:]]+)?" value;
+        in
+        found != null && isAbsolute (builtins.head found)
+      );
+  environment = keyed (name: match "[a-zA-Z_][a-zA-Z0-9_]*" name != null) "attribute set of strings" (
+    matching "environmentValue" "string of one line" "[^[:cntrl:]]*"
+  );
+  credentialId = text "credentialId" "credential id" isCredential;
+  credentialSource = text "credentialSource" "absolute path, or name of a credential of the host" (
+    value: isAbsolute value || isCredential value
+  );
+  unitOrContainer =
+    matching "unitOrContainer" "container, or unit with its ending"
+      "[a-zA-Z0-9:_.@-][a-zA-Z0-9:_.@\\\\-]*";
+
+  # A .network unit, written as systemd.network.networks.<name> of NixOS.
+  networkUnit = types.attrsOf json // {
+    description = "attribute set as in systemd.network.networks.<name>";
+    descriptionClass = "noun";
+  };
+
+  # Settings of one section, without a list of what there is: the host's systemd may be newer than this file.
+  section = keyed (name: match "[a-zA-Z0-9-]+" name != null) "attribute set of settings" (
+    lib.mkOptionType {
+      name = "setting";
+      description = "boolean, integer, string, or list of these";
+      descriptionClass = "conjunction";
+      check = value: value == null || isAtom value || (isList value && all isAtom value);
+      # Lists go on, as they do in systemd.nspawn options; anything else may be defined once, or alike.
+      merge =
+        location: definitions:
+        let
+          values = map (definition: definition.value) definitions;
+        in
+        if any isList values then
+          concatMap (
+            value:
+            if value == null then
+              [ ]
+            else if isList value then
+              value
+            else
+              [ value ]
+          ) values
+        else
+          lib.mergeEqualOption location definitions;
+    }
+  );
+
+  # What the elements of these lists may be, written out. The short forms are strings.
+  elements = {
+    forwardPorts = {
+      hostPort = mkOption {
+        type = intBetween 1 65535;
+        example = 8080;
+        description = "The port on the host.";
+      };
+      containerPort = mkOption {
+        type = types.nullOr (intBetween 1 65535);
+        default = null;
+        example = 80;
+        description = "The port inside; the same as on the host if null.";
+      };
+      protocol = mkOption {
+        type = types.enum [
+          "tcp"
+          "udp"
+        ];
+        default = "tcp";
+        description = "The transport protocol.";
+      };
+      hostAddress = mkOption {
+        type = types.nullOr (text "address" "IPv4 or IPv6 address" isAddress);
+        default = null;
+        example = "127.0.0.1";
+        description = ''
+          The one address of the host that the port is open on, all if null. It may be a loopback address, which
+          systemd-nspawn cannot forward by itself; a socket unit in the container's life cycle does it then.
+        '';
+      };
+      startOnConnect = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether the first connection starts the container.";
+      };
+    };
+    bindMounts = {
+      source = mkOption {
+        type = text "bindSource" "absolute path, one below the container's root behind `+`, or empty" (
+          value:
+          value == "" || isAbsolute value || (match "\\+/.*" value != null && isAbsolute (builtins.substring 1 (-1) value))
+        );
+        example = "/srv/data";
+        description = ''
+          What is mounted: a path of the host, a path below the container's own root with `+` in front, or, if empty, a
+          new directory that is removed when the container stops.
+        '';
+      };
+      destination = mkOption {
+        type = types.nullOr absolutePath;
+        default = null;
+        example = "/data";
+        description = "Where it is seen inside; at the same path if null.";
+      };
+      readOnly = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether it can only be read inside (`BindReadOnly=`).";
+      };
+      recursive = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether mounts below the source are seen as well.";
+      };
+      idmap = mkOption {
+        type = types.nullOr (
+          types.enum [
+            "noidmap"
+            "idmap"
+            "rootidmap"
+            "owneridmap"
+          ]
+        );
+        default = null;
+        description = ''
+          How owners outside are mapped to owners inside under `userNamespacing`, see {manpage}`systemd.nspawn(5)`. Null
+          chooses what fits; without `userNamespacing` there is nothing to map.
+        '';
+      };
+    };
+    credentials = {
+      id = mkOption {
+        type = credentialId;
+        example = "token";
+        description = "The name by which services inside load it.";
+      };
+      path = mkOption {
+        type = types.nullOr credentialSource;
+        default = null;
+        example = "/run/keys/token";
+        description = ''
+          An absolute path on the host, or the name of a credential in the host's credential store; the one called like
+          `id` if null.
+        '';
+      };
+      encrypted = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Whether the file is encrypted by {manpage}`systemd-creds(1)`. It is decrypted when the container starts
+          (`LoadCredentialEncrypted=`).
+        '';
+      };
+    };
+    devices = {
+      path = mkOption {
+        type = device;
+        example = "/dev/ttyUSB0";
+        description = "The device node.";
+      };
+      permissions = mkOption {
+        type = permissions;
+        default = "rwm";
+        description = "What is allowed: any of `r` (read), `w` (write) and `m` (make the node).";
+      };
+    };
+  };
+
+  device = text "device" "path below /dev" (
+    value: match "/dev/[^:[:cntrl:]]+" value != null && isAbsolute value
+  );
+  permissions = matching "permissions" "some of r, w and m" "r?w?m?" // {
+    check = value: isString value && match "r?w?m?" value != null && value != "";
+  };
+
+  forwardPort = types.either (text "forwardPort" "[PROTOCOL:][ADDRESS:]HOST-PORT[:CONTAINER-PORT]" isForward) (
+    types.submodule { options = elements.forwardPorts; }
+  );
+  bindMount = types.either (text "bindMount" "SOURCE[:DESTINATION[:OPTIONS]]" isBind) (
+    types.submodule { options = elements.bindMounts; }
+  );
+  credential = types.submodule { options = elements.credentials; };
+  deviceOrPath =
+    types.either
+      (text "deviceString" "path below /dev, or PATH:PERMISSIONS" (
+        value:
+        let
+          found = match "([^:]*)(:(r?w?m?))?" value;
+        in
+        found != null && device.check (builtins.head found) && builtins.elemAt found 2 != ""
+      ))
+      (types.submodule { options = elements.devices; });
+}
