@@ -3,5 +3,6 @@
 pub mod golden;
 pub mod host;
 pub mod manifest;
+pub mod reference;
 pub mod setup;
 pub mod systemd;
