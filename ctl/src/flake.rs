@@ -34,7 +34,7 @@ impl Flake {
     }
 
     /// Refuses a local path that is no flake, in words of our own.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let path = self.reference.strip_prefix("path:").unwrap_or(&self.reference);
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         // With `dir=` the flake is somewhere below.

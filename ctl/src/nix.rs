@@ -132,7 +132,7 @@ impl<'a> Nix<'a> {
     pub(crate) fn knows_nixpkgs(&self, arguments: &[String]) -> Result<bool> {
         let expression = "(builtins.tryEval (toString <nixpkgs>)).success";
         let answer = self.call("eval").args(["--json", "--impure", "--expr", expression]).args(arguments);
-        Ok(answer.output_with_messages()?.trim() == "true")
+        Ok(answer.output()?.trim() == "true")
     }
 
     /// Makes an existing generation the profile's current one.

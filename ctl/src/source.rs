@@ -54,7 +54,9 @@ impl<'a> Said<'a> {
         };
         let here = std::env::current_dir()?;
         if let Some(reference) = self.flake {
-            source.flake = Some(text(Flake::parse(reference, &here)?.recorded())?);
+            let flake = Flake::parse(reference, &here)?;
+            flake.check()?;
+            source.flake = Some(text(flake.recorded())?);
         } else if let Some(path) = self.config {
             source.config = Some(configuration::file(path)?);
             // Another file of the same container is built with the same nixpkgs, unless something else is said.
