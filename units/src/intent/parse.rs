@@ -191,7 +191,7 @@ pub struct Reading {
 }
 
 /// The options in a profile's data.json. With `version`, an unknown field is an error; without, as
-/// python-nixos-nspawn writes it, an unknown field is left out with a warning.
+/// python-nixos-nspawn writes it, an unknown field is left out with a warning, and the default strategy is its: restart.
 pub fn parse_data(bytes: &[u8]) -> Result<Reading, Fault> {
     if bytes.len() > MAX_SIZE {
         return Err(Fault::whole(format!("is larger than {} KiB", MAX_SIZE / 1024)));
