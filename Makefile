@@ -40,7 +40,7 @@ bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
 
 MAN8 = man/nixos-nspawn-ctl.8 man/nixos-nspawn-generator.8 man/nixos-nspawn.8
-MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5
+MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5 man/nixos-nspawn-options.5
 ROOT = $(DESTDIR)$(PREFIX)
 
 install: build

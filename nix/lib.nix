@@ -57,8 +57,8 @@
       // import ./data.nix { inherit lib; } config.nixosContainer;
 
       profile = evaluation.pkgs.runCommandLocal "nixos-container-${name}" {
-        data = builtins.toJSON data;
-        passAsFile = [ "data" ];
+        json = builtins.toJSON data;
+        passAsFile = [ "json" ];
         passthru = {
           inherit
             config
@@ -69,7 +69,7 @@
         };
       } ''
         mkdir -p $out/nixos-nspawn
-        cp "$dataPath" $out/nixos-nspawn/data.json
+        cp "$jsonPath" $out/nixos-nspawn/data.json
         ln -s ${toplevel}/init $out/init
         for entry in ${toplevel}/*; do
           [ -e "$out/''${entry##*/}" ] || [ "$entry" = ${toplevel}/init ] || ln -s "$entry" $out/

@@ -15,7 +15,7 @@ let
     type: attrs:
     mkOption (
       {
-        type = types.nullOr type;
+        type = own.nullOr type;
         default = null;
       }
       // attrs
@@ -24,7 +24,7 @@ let
     type: attrs:
     mkOption (
       {
-        type = types.listOf type;
+        type = own.listOf type;
         default = [ ];
       }
       // attrs
@@ -319,7 +319,7 @@ in
     example = "150%";
     description = "How much time of one processor the container can use; more than 100% is more than one (`CPUQuota=`).";
   };
-  cpuWeight = nullOr (types.either own.weight (types.enum [ "idle" ])) {
+  cpuWeight = nullOr own.cpuWeight {
     example = 50;
     description = "The share of the processors where they are short, 100 for other units (`CPUWeight=`).";
   };

@@ -35,6 +35,12 @@ let
     name: description: pattern:
     text name description (value: match pattern value != null);
 
+  # What a composed type is called. nixpkgs would put it together from its parts, in words that its releases change.
+  called = description: type: type // {
+    inherit description;
+    descriptionClass = "noun";
+  };
+
   intBetween =
     low: high:
     types.addCheck types.int (value: value >= low && value <= high)
@@ -154,19 +160,17 @@ let
   isOneLine =
     value: match "[^[:cntrl:]]*" value != null && match "[ \t].*|.*[ \t]" value == null;
 
-  json = types.nullOr (
-    types.oneOf [
-      types.bool
-      types.int
-      types.str
-      types.path
-      (types.attrsOf json)
-      (types.listOf json)
-    ]
-    // {
-      description = "JSON value";
-      descriptionClass = "noun";
-    }
+  json = called "JSON value" (
+    types.nullOr (
+      types.oneOf [
+        types.bool
+        types.int
+        types.str
+        types.path
+        (types.attrsOf json)
+        (types.listOf json)
+      ]
+    )
   );
 
   keyed =
@@ -178,7 +182,10 @@ let
     };
 in
 rec {
-  inherit portParts intBetween;
+  inherit portParts intBetween called;
+
+  nullOr = type: called "null or ${type.description}" (types.nullOr type);
+  listOf = type: called "list of ${type.description}" (types.listOf type);
 
   machineName =
     text "machineName" "machine name"
@@ -191,7 +198,7 @@ rec {
         && match ".*\\.(raw|v|mstack|nspawn)|.*-running|.*-pin-[0-9]*|host" value == null
       );
   interfaceName = text "interfaceName" "network interface name of at most 15 characters" isInterface;
-  interfacePair = text "interfacePair" "network interface name, or OUTSIDE:INSIDE" isInterfacePair;
+  interfacePair = text "interfacePair" "network interface names, or OUTSIDE:INSIDE" isInterfacePair;
   zoneName = text "zoneName" "zone name of at most 12 characters" (
     value: stringLength value <= 12 && value != "" && isInterface "vz-${value}"
   );
@@ -203,15 +210,19 @@ rec {
   systemCallFilter =
     matching "systemCallFilter" "system calls and @groups, `~` in front denies them"
       "~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*";
-  memory = types.either (intBetween 0 9223372036854775807) (
-    matching "memory" "size such as 512M or 1.5G, percentage, or infinity"
-      "[0-9]+(\\.[0-9]+)?[KMGTPE]?|[0-9]{1,3}(\\.[0-9]{1,2})?%|infinity"
+  memory = called "size such as 512M or 1.5G, number of bytes, percentage, or infinity" (
+    types.either (intBetween 0 9223372036854775807) (
+      matching "memory" "size" "[0-9]+(\\.[0-9]+)?[KMGTPE]?|[0-9]{1,3}(\\.[0-9]{1,2})?%|infinity"
+    )
   );
-  tasks = types.either (intBetween 1 9223372036854775807) (
-    matching "tasks" "percentage or infinity" "[0-9]{1,3}(\\.[0-9]{1,2})?%|infinity"
+  tasks = called "positive integer, percentage, or infinity" (
+    types.either (intBetween 1 9223372036854775807) (
+      matching "tasks" "percentage" "[0-9]{1,3}(\\.[0-9]{1,2})?%|infinity"
+    )
   );
   percentage = matching "percentage" "percentage" "[0-9]+(\\.[0-9]{1,2})?%";
   weight = intBetween 1 10000;
+  cpuWeight = called "${weight.description}, or idle" (types.either weight (types.enum [ "idle" ]));
   rlimits =
     keyed
       (
@@ -235,15 +246,15 @@ rec {
           "STACK"
         ]
       )
-      "attribute set of resource limits, by the end of the name of Limit…="
+      "attribute set of resource limits"
       (
         types.either (intBetween 0 9223372036854775807) (
-          matching "rlimit" "SOFT:HARD or infinity" "(infinity|[0-9][0-9A-Za-z]*)(:(infinity|[0-9][0-9A-Za-z]*))?"
+          matching "rlimit" "number, SOFT:HARD or infinity" "(infinity|[0-9][0-9A-Za-z]*)(:(infinity|[0-9][0-9A-Za-z]*))?"
         )
       );
-  capability = matching "capability" "capability such as CAP_NET_ADMIN" "CAP_[A-Z0-9_]+";
+  capability = matching "capability" "capabilities such as CAP_NET_ADMIN" "CAP_[A-Z0-9_]+";
   temporaryFileSystem =
-    text "temporaryFileSystem" "absolute path, or PATH:OPTIONS"
+    text "temporaryFileSystem" "absolute paths, or PATH:OPTIONS"
       (
         value:
         let
@@ -259,14 +270,11 @@ rec {
     value: isAbsolute value || isCredential value
   );
   unitOrContainer =
-    matching "unitOrContainer" "container, or unit with its ending"
+    matching "unitOrContainer" "names of containers or units"
       "[a-zA-Z0-9:_.@-][a-zA-Z0-9:_.@\\\\-]*";
 
   # A .network unit, written as systemd.network.networks.<name> of NixOS.
-  networkUnit = types.attrsOf json // {
-    description = "attribute set as in systemd.network.networks.<name>";
-    descriptionClass = "noun";
-  };
+  networkUnit = called "attribute set as in systemd.network.networks.<name>" (types.attrsOf json);
 
   # Settings of one section, without a list of what there is: the host's systemd may be newer than this file.
   section = keyed (name: match "[a-zA-Z0-9-]+" name != null) "attribute set of settings" (
@@ -305,7 +313,7 @@ rec {
         description = "The port on the host.";
       };
       containerPort = mkOption {
-        type = types.nullOr (intBetween 1 65535);
+        type = nullOr (intBetween 1 65535);
         default = null;
         example = 80;
         description = "The port inside; the same as on the host if null.";
@@ -319,7 +327,7 @@ rec {
         description = "The transport protocol.";
       };
       hostAddress = mkOption {
-        type = types.nullOr (text "address" "IPv4 or IPv6 address" isAddress);
+        type = nullOr (text "address" "IPv4 or IPv6 address" isAddress);
         default = null;
         example = "127.0.0.1";
         description = ''
@@ -346,7 +354,7 @@ rec {
         '';
       };
       destination = mkOption {
-        type = types.nullOr absolutePath;
+        type = nullOr absolutePath;
         default = null;
         example = "/data";
         description = "Where it is seen inside; at the same path if null.";
@@ -362,7 +370,7 @@ rec {
         description = "Whether mounts below the source are seen as well.";
       };
       idmap = mkOption {
-        type = types.nullOr (
+        type = nullOr (
           types.enum [
             "noidmap"
             "idmap"
@@ -384,7 +392,7 @@ rec {
         description = "The name by which services inside load it.";
       };
       path = mkOption {
-        type = types.nullOr credentialSource;
+        type = nullOr credentialSource;
         default = null;
         example = "/run/keys/token";
         description = ''
@@ -422,21 +430,25 @@ rec {
     check = value: isString value && match "r?w?m?" value != null && value != "";
   };
 
-  forwardPort = types.either (text "forwardPort" "[PROTOCOL:][ADDRESS:]HOST-PORT[:CONTAINER-PORT]" isForward) (
-    types.submodule { options = elements.forwardPorts; }
+  # Lists of these, so that their descriptions are in the plural.
+  forwardPort = called "[PROTOCOL:][ADDRESS:]HOST-PORT[:CONTAINER-PORT], or attribute sets" (
+    types.either (text "forwardPort" "port" isForward) (
+      types.submodule { options = elements.forwardPorts; }
+    )
   );
-  bindMount = types.either (text "bindMount" "SOURCE[:DESTINATION[:OPTIONS]]" isBind) (
-    types.submodule { options = elements.bindMounts; }
+  bindMount = called "SOURCE[:DESTINATION[:OPTIONS]], or attribute sets" (
+    types.either (text "bindMount" "bind mount" isBind) (
+      types.submodule { options = elements.bindMounts; }
+    )
   );
-  credential = types.submodule { options = elements.credentials; };
-  deviceOrPath =
-    types.either
-      (text "deviceString" "path below /dev, or PATH:PERMISSIONS" (
-        value:
-        let
-          found = match "([^:]*)(:(r?w?m?))?" value;
-        in
-        found != null && device.check (builtins.head found) && builtins.elemAt found 2 != ""
-      ))
-      (types.submodule { options = elements.devices; });
+  credential = called "attribute sets" (types.submodule { options = elements.credentials; });
+  deviceOrPath = called "PATH[:PERMISSIONS], or attribute sets" (
+    types.either (text "device" "device" isDevice) (types.submodule { options = elements.devices; })
+  );
+  isDevice =
+    value:
+    let
+      found = match "([^:]*)(:(r?w?m?))?" value;
+    in
+    found != null && device.check (builtins.head found) && builtins.elemAt found 2 != "";
 }

@@ -1,20 +1,32 @@
-# The package set of the stand-in: what mkContainer needs of one to build a profile, by the shell of the machine.
-{ system }:
+# Stands in for nixpkgs where there is none, for tests. In: a system. Out: a package set with as much as the project's Nix
+# files ask of one; what it builds, it builds with the shell and the programs of the host.
 {
-  stdenv.hostPlatform = { inherit system; };
-  runCommandLocal =
+  system ? builtins.currentSystem,
+  config ? { },
+  overlays ? [ ],
+  ...
+}:
+let
+  lib = import ./lib;
+  runCommand =
     name: attributes: script:
     derivation (
-      removeAttrs attributes [ "passthru" ]
-      // {
+      {
         inherit name system;
         builder = "/bin/sh";
-        PATH = "/usr/bin:/bin";
+        PATH = "/usr/local/bin:/usr/bin:/bin";
         args = [
           "-euc"
           script
         ];
       }
+      // removeAttrs attributes [ "passthru" ]
     )
     // attributes.passthru or { };
+in
+{
+  inherit lib runCommand;
+  path = ./.;
+  stdenv.hostPlatform = { inherit system; };
+  runCommandLocal = runCommand;
 }

@@ -1,4 +1,4 @@
-# What stands in for nixpkgs in the tests, as a flake.
+# What stands in for nixpkgs, as a flake. In: nothing. Out: its lib.
 {
   outputs = _: {
     lib = import ./lib;

@@ -1,24 +1,8 @@
-# A library that stands in for nixpkgs' lib in the tests, where no nixpkgs can be had: what files of this project's nix/
-# folder use of it, with the same meaning, and nothing else. No line of it is nixpkgs' own.
+# Stands in for nixpkgs' lib where there is no nixpkgs: as much of it as the project's Nix files use, with the same names
+# and meanings. In: nothing. Out: an attribute set of functions. The module system (modules.nix) and the types (types.nix)
+# check and merge definitions as NixOS does, in its words, so that options and rules can be tested for what they refuse.
 let
-  inherit (builtins)
-    attrNames
-    concatMap
-    elem
-    elemAt
-    filter
-    foldl'
-    isList
-    isString
-    length
-    listToAttrs
-    mapAttrs
-    split
-    ;
-  modules = import ./modules.nix { inherit lib; };
-  types = import ./types.nix { inherit lib; };
-  lib = modules // {
-    inherit types;
+  lib = {
     inherit (builtins)
       all
       any
@@ -28,60 +12,92 @@ let
       concatStringsSep
       elem
       filter
-      foldl'
+      functionArgs
       genList
       head
       isAttrs
       isBool
+      isFunction
       isInt
       isList
+      isPath
       isString
       length
-      listToAttrs
       mapAttrs
-      match
-      replaceStrings
-      stringLength
       tail
       ;
 
-    id = value: value;
+    # Lists
+    last = list: builtins.elemAt list (builtins.length list - 1);
     optional = condition: value: if condition then [ value ] else [ ];
     optionals = condition: values: if condition then values else [ ];
-    optionalString = condition: text: if condition then text else "";
-    optionalAttrs = condition: set: if condition then set else { };
-    nameValuePair = name: value: { inherit name value; };
+    count = predicate: list: builtins.length (builtins.filter predicate list);
+    unique = builtins.foldl' (found: value: if builtins.elem value found then found else found ++ [ value ]) [ ];
+    intersectLists = a: builtins.filter (value: builtins.elem value a);
+    flatten = value: if builtins.isList value then builtins.concatMap lib.flatten value else [ value ];
+    toList = value: if builtins.isList value then value else [ value ];
+    foldl' = builtins.foldl';
+
+    # Attribute sets
     filterAttrs =
-      keep: set:
-      removeAttrs set (filter (name: !keep name set.${name}) (attrNames set));
-    mapAttrs' = change: set: listToAttrs (map (name: change name set.${name}) (attrNames set));
-    mapAttrsToList = change: set: map (name: change name set.${name}) (attrNames set);
-    genAttrs = names: value: listToAttrs (map (name: lib.nameValuePair name (value name)) names);
-    getAttrs = names: set: lib.genAttrs names (name: set.${name});
-    recursiveUpdate =
-      left: right:
-      left
-      // mapAttrs (
-        name: value:
-        if builtins.isAttrs value && builtins.isAttrs (left.${name} or null) then
-          lib.recursiveUpdate left.${name} value
-        else
-          value
-      ) right;
-    intersectLists = left: filter (value: elem value left);
-    subtractLists = left: filter (value: !elem value left);
-    unique = foldl' (found: value: if elem value found then found else found ++ [ value ]) [ ];
-    count = test: values: length (filter test values);
-    last = values: elemAt values (length values - 1);
-    flatten = value: if isList value then concatMap lib.flatten value else [ value ];
-    splitString = separator: text: filter isString (split (lib.escapeRegex separator) text);
-    escapeRegex = builtins.replaceStrings [ "." "+" "*" ] [ "\\." "\\+" "\\*" ];
+      predicate: set:
+      removeAttrs set (builtins.filter (name: !predicate name set.${name}) (builtins.attrNames set));
+    optionalAttrs = condition: set: if condition then set else { };
+    mapAttrsToList = f: set: map (name: f name set.${name}) (builtins.attrNames set);
+    mapAttrs' =
+      f: set: builtins.listToAttrs (map (name: f name set.${name}) (builtins.attrNames set));
+    genAttrs =
+      names: f:
+      builtins.listToAttrs (
+        map (name: {
+          inherit name;
+          value = f name;
+        }) names
+      );
+    nameValuePair = name: value: { inherit name value; };
+
+    # Strings
+    splitString =
+      separator: text:
+      builtins.filter builtins.isString (builtins.split (lib.escapeRegex separator) text);
+    escapeRegex = builtins.replaceStrings [ "\\" "." "[" "(" ")" "^" "$" "?" "*" "+" "|" "{" ] [
+      "\\\\"
+      "\\."
+      "\\["
+      "\\("
+      "\\)"
+      "\\^"
+      "\\$"
+      "\\?"
+      "\\*"
+      "\\+"
+      "\\|"
+      "\\{"
+    ];
     concatMapStringsSep =
-      separator: text: values:
-      builtins.concatStringsSep separator (map text values);
-    concatLines = lib.concatMapStringsSep "" (line: line + "\n");
+      separator: f: values:
+      builtins.concatStringsSep separator (map f values);
+    optionalString = condition: text: if condition then text else "";
     hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
-    isFunction = value: builtins.isFunction value || (value ? __functor);
-  };
+
+    # Options
+    mkOption = declaration: declaration // { _type = "option"; };
+    mkEnableOption =
+      name:
+      lib.mkOption {
+        type = lib.types.bool;
+        default = false;
+        example = true;
+        description = "Whether to enable ${name}.";
+      };
+    isOption = value: value._type or null == "option";
+    literalExpression = text: {
+      _type = "literalExpression";
+      inherit text;
+    };
+
+    types = import ./types.nix { inherit lib; };
+  }
+  // import ./modules.nix { inherit lib; };
 in
 lib

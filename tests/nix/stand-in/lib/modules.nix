@@ -1,202 +1,270 @@
-# The module system of the stand-in: options, definitions, imports, conditions and priorities. In: modules. Out: the
-# configuration and the options. An option that does not exist and a value of a wrong type fail with nixpkgs' messages.
+# The module system of the stand-in for nixpkgs' lib. In: modules. Out: `config` and `options`, evaluated lazily, each
+# definition checked against the type of its option. Known are `imports`, `mkIf`, `mkMerge`, `mkOverride` and what is
+# made of it, and `apply`; not known are options declared twice, `disabledModules` and free-form types.
 { lib }:
 let
   inherit (builtins)
     attrNames
-    concatLists
     concatMap
-    concatStringsSep
     filter
     foldl'
     functionArgs
-    head
     isAttrs
     isFunction
-    isPath
-    isString
+    isList
     mapAttrs
-    match
-    toJSON
-    toString
-    tryEval
     ;
 
-  isKind = kind: value: isAttrs value && value._type or null == kind;
-  mkOverride = priority: content: {
-    _type = "override";
-    inherit priority content;
-  };
-  priorityOfDefaults = 1500;
+  place = path: builtins.concatStringsSep "." path;
+  fail =
+    path: type: definitions:
+    throw "A definition for option `${place path}' is not of type `${type.description}'. Definition values:${
+      builtins.concatStringsSep "" (
+        map (definition: "\n- In `${definition.file}': ${shown definition.value}") definitions
+      )
+    }";
+  shown = value: if isFunction value then "<function>" else builtins.toJSON value;
 
-  showOption = concatStringsSep ".";
-  # One definition per line, with the file it stands in.
-  showDefinitions =
-    definitions:
-    let
-      text =
-        value:
-        let
-          json = tryEval (toJSON value);
-        in
-        if isFunction value then
-          "<function>"
-        else if json.success then
-          json.value
-        else
-          "<error>";
-    in
-    concatStringsSep "" (
-      map ({ file, value }: "\n- In `${file}': ${text value}") definitions
-    );
-
-  # A definition as a list of plain ones, each with its priority.
-  plain =
+  # The definitions that a value with conditions and lists of definitions stands for; each keeps its priority.
+  discharge =
     definition:
     let
-      inner = value: plain (definition // { inherit value; });
       inherit (definition) value;
+      type = if isAttrs value then value._type or null else null;
     in
-    if isKind "merge" value then
-      concatMap inner value.contents
-    else if isKind "if" value then
-      if value.condition then inner value.content else [ ]
-    else if isKind "override" value then
-      map (found: found // { inherit (value) priority; }) (inner value.content)
-    else
-      [ ({ priority = 100; } // definition) ];
-
-  # A definition of a set of options as definitions of plain attribute sets: conditions move down to their elements,
-  # so that the names are known before the conditions are.
-  sets =
-    definition:
-    let
-      inner = value: sets (definition // { inherit value; });
-      inherit (definition) value;
-      pushed =
-        wrap: content:
-        map (found: found // { value = mapAttrs (_: wrap) found.value; }) (inner content);
-    in
-    if isKind "merge" value then
-      concatMap inner value.contents
-    else if isKind "if" value then
-      pushed (lib.mkIf value.condition) value.content
-    else if isKind "override" value then
-      pushed (mkOverride value.priority) value.content
+    if type == "if" then
+      if value.condition then discharge (definition // { value = value.content; }) else [ ]
+    else if type == "merge" then
+      concatMap (content: discharge (definition // { value = content; })) value.contents
+    else if type == "override" then
+      map (inner: inner // { priority = inner.priority or value.priority; }) (
+        discharge (definition // { value = value.content; })
+      )
+    else if type == "order" then
+      discharge (definition // { value = value.content; })
     else
       [ definition ];
 
-  # The definitions that count, without their properties.
-  counting =
+  strongest =
     definitions:
     let
-      found = concatMap plain definitions;
-      highest = foldl' (least: one: if one.priority < least then one.priority else least) 9999 found;
+      priority = definition: definition.priority or 100;
+      best = foldl' (
+        least: definition: if priority definition < least then priority definition else least
+      ) 9999 definitions;
     in
-    map ({ file, value, ... }: { inherit file value; }) (
-      filter (one: one.priority == highest) found
+    map (definition: removeAttrs definition [ "priority" ]) (
+      filter (definition: priority definition == best) definitions
     );
 
-  # The value of a type, of definitions at a place.
-  merged =
-    location: type: definitions:
+  mergeDefinitions =
+    path: type: definitions:
     let
-      found = counting definitions;
-      wrong = filter ({ value, ... }: !type.check value) found;
-    in
-    if wrong != [ ] then
-      throw "A definition for option `${showOption location}' is not of type `${type.description}'. Definition values:${showDefinitions wrong}"
-    else
-      type.merge location found;
-
-  option =
-    location: declared: definitions:
-    let
-      given =
-        definitions
-        ++ lib.optional (declared ? default) {
-          file = "the declaration of the option";
-          value = mkOverride priorityOfDefaults declared.default;
-        };
-      type = declared.type or lib.types.raw;
-      value =
-        if counting given == [ ] then
-          throw "The option `${showOption location}' was accessed but has no value defined. Try setting the option."
-        else
-          merged location type given;
-    in
-    declared
-    // {
-      inherit type;
-      loc = location;
-      value = (declared.apply or (value: value)) value;
-      definitions = map ({ value, ... }: value) (counting definitions);
-      isDefined = counting given != [ ];
-    };
-
-  # The options of a tree with their values, and the definitions that no option takes.
-  tree =
-    location: declarations: definitions:
-    let
-      plainSets = concatMap sets definitions;
-      of =
-        name:
-        concatMap (
-          { file, value, ... }:
-          lib.optional (value ? ${name}) {
-            inherit file;
-            value = value.${name};
-          }
-        ) plainSets;
-      below = mapAttrs (
-        name: declared:
-        let
-          here = location ++ [ name ];
-        in
-        if isKind "option" declared then
-          {
-            options = option here declared (of name);
-            unknown = [ ];
-          }
-        else
-          tree here declared (of name)
-      ) declarations;
-      names = lib.unique (concatMap ({ value, ... }: attrNames value) plainSets);
+      inForce = strongest (concatMap discharge definitions);
+      wrong = filter (definition: !type.check definition.value) inForce;
     in
     {
-      options = mapAttrs (_: part: part.options) below;
-      unknown =
-        map (name: {
-          location = location ++ [ name ];
-          definitions = of name;
-        }) (filter (name: !declarations ? ${name}) names)
-        ++ concatLists (map (name: below.${name}.unknown) (attrNames below));
+      isDefined = inForce != [ ];
+      mergedValue =
+        if inForce == [ ] then
+          throw "The option `${place path}' was accessed but has no value defined. Try setting the option."
+        else if wrong != [ ] then
+          fail path type wrong
+        else
+          type.merge path inForce;
     };
 
-  values = mapAttrs (_: part: if isKind "option" part then part.value else values part);
+  evaluateOption =
+    path: option: definitions:
+    let
+      default = lib.optional (option ? default) {
+        file = "the default";
+        value = option.default;
+        priority = 1500;
+      };
+      merged =
+        (mergeDefinitions path (option.type or lib.types.unspecified) (default ++ definitions)).mergedValue;
+    in
+    (option.apply or (value: value)) merged;
 
-  # Declarations of several modules in one tree.
-  declared = foldl' (
-    left: right:
-    left
-    // mapAttrs (
-      name: part:
-      if !left ? ${name} then
-        part
-      else if isKind "option" part && isKind "option" left.${name} then
-        left.${name} // part
+  # The same for a set that has options in it, where a condition may need their values: it goes on to each attribute.
+  push =
+    definition:
+    let
+      inherit (definition) value;
+      type = value._type or null;
+      inward =
+        content:
+        map (inner: inner // { value = mapAttrs (_: inside: value // { content = inside; }) inner.value; }) (
+          push (definition // { value = content; })
+        );
+    in
+    if type == "merge" then
+      concatMap (content: push (definition // { value = content; })) value.contents
+    else if type != null then
+      inward value.content
+    else
+      [ definition ];
+
+  # The definitions of one attribute, from those of the set around it.
+  below =
+    name: definitions:
+    concatMap (
+      definition:
+      lib.optional (definition.value ? ${name}) (definition // { value = definition.value.${name}; })
+    ) (concatMap push definitions);
+
+  evaluateLevel =
+    path: declarations: definitions:
+    mapAttrs (
+      name: declaration:
+      let
+        here = path ++ [ name ];
+      in
+      (if lib.isOption declaration then evaluateOption else evaluateLevel) here declaration (
+        below name definitions
+      )
+    ) declarations;
+
+  # The declarations, with what there is to know of each.
+  describeLevel =
+    path: declarations: definitions:
+    mapAttrs (
+      name: declaration:
+      let
+        here = path ++ [ name ];
+        inner = below name definitions;
+      in
+      if lib.isOption declaration then
+        declaration
+        // {
+          definitions = map (definition: definition.value) (strongest (concatMap discharge inner));
+        }
       else
-        declared [
-          left.${name}
-          part
-        ]
-    ) right
-  ) { };
+        describeLevel here declaration inner
+    ) declarations;
+
+  # Definitions of what is no option.
+  unknown =
+    path: declarations: definitions:
+    concatMap (
+      definition:
+      concatMap (
+        name:
+        let
+          here = path ++ [ name ];
+        in
+        if !(declarations ? ${name}) then
+          [
+            "The option `${place here}' does not exist. Definition values:\n- In `${definition.file}': ${shown definition.value.${name}}"
+          ]
+        else if lib.isOption declarations.${name} then
+          [ ]
+        else
+          unknown here declarations.${name} [ (definition // { value = definition.value.${name}; }) ]
+      ) (attrNames definition.value)
+    ) (concatMap push definitions);
+
+  mergeDeclarations =
+    path: a: b:
+    a
+    // mapAttrs (
+      name: declaration:
+      if !(a ? ${name}) then
+        declaration
+      else if lib.isOption declaration || lib.isOption a.${name} then
+        throw "The option `${place (path ++ [ name ])}' is declared twice."
+      else
+        mergeDeclarations (path ++ [ name ]) a.${name} declaration
+    ) b;
+
+  evalModules =
+    {
+      modules,
+      specialArgs ? { },
+      prefix ? [ ],
+      # Whether definitions without an option are an error. NixOS has more options than a stand-in can declare.
+      check ? true,
+      # Where they are an error all the same.
+      checkedBelow ? [ ],
+      modulesLocation ? "<unknown-file>",
+    }:
+    let
+      arguments = {
+        inherit lib config options;
+        inherit (evaluated._module) args;
+      }
+      // evaluated._module.args
+      // specialArgs;
+      load =
+        location: module:
+        let
+          isFile = builtins.isPath module || builtins.isString module;
+          file = if isFile then toString module else location;
+          loaded = if isFile then import module else module;
+          # Only the arguments that are asked for by name are looked for.
+          value =
+            if isFunction loaded then
+              loaded (
+                mapAttrs (name: _: arguments.${name}) (functionArgs loaded)
+                // {
+                  inherit config options lib;
+                }
+                // specialArgs
+              )
+            else
+              loaded;
+          plain = !(value ? config || value ? options);
+          own = {
+            file = toString (value._file or file);
+            options = if plain then { } else value.options or { };
+            config =
+              if plain then
+                removeAttrs value [
+                  "imports"
+                  "_file"
+                  "key"
+                ]
+              else
+                value.config or { };
+          };
+        in
+        [ own ] ++ concatMap (load own.file) (value.imports or [ ]);
+      loaded = concatMap (load modulesLocation) modules;
+      declarations =
+        foldl' (mergeDeclarations prefix)
+          {
+            _module.args = lib.mkOption {
+              type = lib.types.attrsOf lib.types.unspecified;
+              default = { };
+            };
+          }
+          (map (module: module.options) loaded);
+      definitions = map (module: {
+        inherit (module) file;
+        value = module.config;
+      }) loaded;
+      evaluated = evaluateLevel prefix declarations definitions;
+      config = removeAttrs evaluated [ "_module" ];
+      options = describeLevel prefix declarations definitions;
+      checked =
+        definition:
+        definition
+        // {
+          value = lib.filterAttrs (name: _: builtins.elem name checkedBelow) definition.value;
+        };
+      strangers = unknown prefix declarations (
+        if check then definitions else map checked (concatMap push definitions)
+      );
+    in
+    {
+      inherit options;
+      config = if strangers == [ ] then config else throw (builtins.head strangers);
+    };
 in
 {
-  inherit showOption mkOverride;
-  inherit counting merged;
-  mkOption = attrs: attrs // { _type = "option"; };
+  inherit evalModules mergeDefinitions;
+
   mkIf = condition: content: {
     _type = "if";
     inherit condition content;
@@ -205,92 +273,42 @@ in
     _type = "merge";
     inherit contents;
   };
-  mkDefault = mkOverride 1000;
-  mkForce = mkOverride 50;
-  mkBefore = value: value;
-  mkAfter = value: value;
-  literalExpression = text: {
-    _type = "literalExpression";
-    inherit text;
+  mkOverride = priority: content: {
+    _type = "override";
+    inherit priority content;
   };
-  literalMD = text: {
-    _type = "literalMD";
-    inherit text;
+  mkDefault = lib.mkOverride 1000;
+  mkForce = lib.mkOverride 50;
+  # The order of definitions is that of modules.
+  mkBefore = content: {
+    _type = "order";
+    inherit content;
   };
+  mkAfter = lib.mkBefore;
 
   mergeEqualOption =
-    location: definitions:
+    path: definitions:
     let
-      first = (head definitions).value;
+      inherit (builtins.head definitions) value;
     in
-    if lib.all ({ value, ... }: value == first) definitions then
-      first
+    if builtins.all (definition: definition.value == value) definitions then
+      value
     else
-      throw "The option `${showOption location}' has conflicting definition values:${showDefinitions definitions}";
+      throw "The option `${place path}' has conflicting definition values:${
+        builtins.concatStringsSep "" (
+          map (definition: "\n- In `${definition.file}': ${shown definition.value}") definitions
+        )
+      }";
 
-  evalModules =
+  mkOptionType =
+    type:
     {
-      modules,
-      specialArgs ? { },
-      prefix ? [ ],
-      # What messages say of modules that are no files.
-      file ? "<unknown-file>",
-    }:
-    let
-      arguments = specialArgs // {
-        inherit lib;
-        inherit (result) options;
-        config = unchecked;
-      };
-      called =
-        module:
-        if isFunction module then
-          # What _module.args has is looked up only when it is used.
-          module (
-            arguments // mapAttrs (name: _: arguments.${name} or unchecked._module.args.${name}) (functionArgs module)
-          )
-        else
-          module;
-      load =
-        file: module:
-        if isPath module || isString module then
-          load (toString module) (import module)
-        else
-          let
-            content = called module;
-            here = toString (content._file or file);
-            whole = content ? config || content ? options;
-          in
-          [
-            {
-              file = here;
-              options = content.options or { };
-              value =
-                if whole then content.config or { } else removeAttrs content [
-                  "_file"
-                  "imports"
-                  "key"
-                ];
-            }
-          ]
-          ++ concatMap (load here) (content.imports or [ ]);
-      own.options._module.args = lib.mkOption {
-        type = lib.types.lazyAttrsOf lib.types.raw;
-        default = { };
-      };
-      loaded = concatMap (load file) ([ own ] ++ modules);
-      result = tree prefix (declared (map (module: module.options) loaded)) (
-        map ({ file, value, ... }: { inherit file value; }) loaded
-      );
-      unchecked = values result.options;
-      wrong = head result.unknown;
-    in
-    {
-      inherit (result) options;
-      config =
-        if result.unknown == [ ] then
-          unchecked
-        else
-          throw "The option `${showOption wrong.location}' does not exist. Definition values:${showDefinitions wrong.definitions}";
+      check = _: true;
+      merge = lib.mergeEqualOption;
+      description = type.name;
+    }
+    // type
+    // {
+      _type = "option-type";
     };
 }

@@ -1,131 +1,167 @@
-# The types of options of the stand-in, each with nixpkgs' name and description: what a value must be, and what several
-# definitions of one option come to.
+# The types of options of the stand-in for nixpkgs' lib. In: that lib. Out: types by the names nixpkgs has for them, each
+# with a description, a check and a way to merge definitions.
 { lib }:
 let
   inherit (builtins)
+    all
     attrNames
-    concatLists
     concatMap
-    concatStringsSep
-    elem
-    genList
     isAttrs
     isBool
     isInt
     isList
-    isPath
     isString
-    length
-    listToAttrs
-    toJSON
     ;
-  inherit (lib) mergeEqualOption;
+  inherit (lib) mkOptionType mergeEqualOption;
 
-  simple = name: description: check: {
-    _type = "option-type";
-    inherit name description check;
-    merge = mergeEqualOption;
-  };
-  composed = name: description: check: merge: {
-    _type = "option-type";
-    inherit
-      name
-      description
-      check
-      merge
-      ;
-  };
-  # Elements of a list, each with a place of its own, so that it may be conditional.
-  elements =
-    location: { file, value, ... }: number:
-    genList (at: {
-      location = location ++ [ "[definition ${toString number}-entry ${toString (at + 1)}]" ];
-      definition = {
-        inherit file;
-        value = builtins.elemAt value at;
-      };
-    }) (length value);
-  attributes =
-    description: element:
-    composed "attrsOf" description isAttrs (
-      location: definitions:
-      let
-        names = lib.unique (concatMap ({ value, ... }: attrNames value) definitions);
-        of =
-          name:
-          concatMap (
-            { file, value, ... }:
-            lib.optional (value ? ${name}) {
-              inherit file;
-              value = value.${name};
-            }
-          ) definitions;
-      in
-      listToAttrs (
-        map (name: {
-          inherit name;
-          value = lib.merged (location ++ [ name ]) element (of name);
-        }) (lib.filter (name: lib.counting (of name) != [ ]) names)
-      )
-    );
+  simple =
+    name: description: check:
+    mkOptionType { inherit name description check; };
+  # What holds several types needs brackets inside another one.
+  inner =
+    type:
+    if (type.descriptionClass or null) == "conjunction" then "(${type.description})" else type.description;
+  merged =
+    path: type: definitions:
+    (lib.mergeDefinitions path type definitions).mergedValue;
 in
 rec {
-  raw = composed "raw" "raw value" (_: true) (_: definitions: (lib.last definitions).value);
-  unspecified = raw;
-  anything = raw;
+  unspecified = mkOptionType {
+    name = "unspecified";
+    description = "unspecified value";
+    merge =
+      path: definitions:
+      let
+        values = map (definition: definition.value) definitions;
+      in
+      if all isAttrs values && builtins.length values > 1 then
+        builtins.foldl' (a: b: a // b) { } values
+      else if all isList values then
+        builtins.concatLists values
+      else
+        (builtins.head definitions).value;
+  };
+  anything = unspecified;
+  raw = unspecified;
+  attrs = simple "attrs" "attribute set" isAttrs // {
+    merge = _: definitions: builtins.foldl' (a: b: a // b.value) { } definitions;
+  };
   bool = simple "bool" "boolean" isBool;
   int = simple "int" "signed integer" isInt;
   str = simple "str" "string" isString;
-  path = simple "path" "absolute path" (value: isPath value || (isString value && lib.hasPrefix "/" value));
-  lines = composed "lines" "strings concatenated with \"\\n\"" isString (
-    _: definitions: concatStringsSep "\n" (map ({ value, ... }: value) definitions)
+  lines = str // {
+    merge = _: definitions: builtins.concatStringsSep "\n" (map (definition: definition.value) definitions);
+  };
+  path = simple "path" "absolute path" (
+    value:
+    builtins.isPath value
+    || (isAttrs value && value ? outPath)
+    || (isString value && builtins.substring 0 1 value == "/")
   );
-  attrs = composed "attrs" "attribute set" isAttrs (
-    _: definitions: builtins.foldl' (left: { value, ... }: left // value) { } definitions
-  );
-  enum = values: simple "enum" "one of ${concatStringsSep ", " (map toJSON values)}" (value: elem value values);
-  addCheck = type: test: type // { check = value: type.check value && test value; };
+  package = simple "package" "package" (value: isAttrs value && value ? outPath);
+  port = addCheck int (value: value >= 0 && value <= 65535) // {
+    description = "16 bit unsigned integer; between 0 and 65535 (both inclusive)";
+  };
+  enum =
+    values:
+    mkOptionType {
+      name = "enum";
+      description =
+        if builtins.length values == 1 then
+          "value ${builtins.toJSON (builtins.head values)} (singular enum)"
+        else
+          "one of ${builtins.concatStringsSep ", " (map builtins.toJSON values)}";
+      descriptionClass = "conjunction";
+      check = value: builtins.elem value values;
+    };
+  addCheck = type: check: type // { check = value: type.check value && check value; };
   nullOr =
     type:
-    composed "nullOr" "null or ${type.description}" (value: value == null || type.check value) (
-      location: definitions:
-      if lib.all ({ value, ... }: value == null) definitions then
-        null
-      else
-        lib.merged location type definitions
-    );
+    mkOptionType {
+      name = "nullOr";
+      description = "null or ${inner type}";
+      descriptionClass = "conjunction";
+      check = value: value == null || type.check value;
+      merge =
+        place: definitions:
+        if all (definition: definition.value == null) definitions then
+          null
+        else
+          merged place type definitions;
+    };
   either =
-    first: second:
-    composed "either" "${first.description} or ${second.description}"
-      (value: first.check value || second.check value)
-      (
-        location: definitions:
-        let
-          type = if lib.all ({ value, ... }: first.check value) definitions then first else second;
-        in
-        lib.merged location type definitions
-      );
+    a: b:
+    mkOptionType {
+      name = "either";
+      description = "${inner a} or ${inner b}";
+      descriptionClass = "conjunction";
+      check = value: a.check value || b.check value;
+      merge =
+        place: definitions:
+        if all (definition: a.check definition.value) definitions then
+          a.merge place definitions
+        else if all (definition: b.check definition.value) definitions then
+          b.merge place definitions
+        else
+          mergeEqualOption place definitions;
+    };
   oneOf = types: builtins.foldl' either (builtins.head types) (builtins.tail types);
   listOf =
-    element:
-    composed "listOf" "list of ${element.description}" isList (
-      location: definitions:
-      map ({ location, definition }: lib.merged location element [ definition ]) (
-        concatLists (genList (at: elements location (builtins.elemAt definitions at) (at + 1)) (length definitions))
-      )
-    );
-  attrsOf = element: attributes "attribute set of ${element.description}" element;
-  lazyAttrsOf = element: attributes "lazy attribute set of ${element.description}" element;
+    type:
+    mkOptionType {
+      name = "listOf";
+      description = "list of ${inner type}";
+      descriptionClass = "composite";
+      check = isList;
+      merge =
+        place: definitions:
+        concatMap (
+          definition:
+          map (value: merged (place ++ [ "*" ]) type [ (definition // { inherit value; }) ]) definition.value
+        ) definitions;
+    };
+  attrsOf =
+    type:
+    mkOptionType {
+      name = "attrsOf";
+      description = "attribute set of ${inner type}";
+      descriptionClass = "composite";
+      check = isAttrs;
+      merge =
+        place: definitions:
+        let
+          at =
+            name:
+            concatMap (
+              definition:
+              lib.optional (definition.value ? ${name}) (definition // { value = definition.value.${name}; })
+            ) definitions;
+          values = builtins.mapAttrs (name: _: lib.mergeDefinitions (place ++ [ name ]) type (at name)) (
+            lib.genAttrs (concatMap (definition: attrNames definition.value) definitions) (_: null)
+          );
+        in
+        builtins.mapAttrs (_: value: value.mergedValue) (lib.filterAttrs (_: value: value.isDefined) values);
+      nestedTypes.elemType = type;
+    };
+  lazyAttrsOf = attrsOf;
   submodule =
     module:
-    composed "submodule" "submodule" (value: isAttrs value || builtins.isFunction value) (
-      location: definitions:
-      removeAttrs (lib.evalModules {
-        prefix = location;
-        modules = [
-          module
-        ]
-        ++ map ({ file, value }: { _file = file; config = value; }) definitions;
-      }).config [ "_module" ]
-    );
+    mkOptionType {
+      name = "submodule";
+      description = "submodule";
+      check = value: isAttrs value || builtins.isFunction value || builtins.isPath value;
+      merge =
+        place: definitions:
+        (lib.evalModules {
+          prefix = place;
+          specialArgs.name = lib.last place;
+          modules = [
+            module
+          ]
+          ++ map (definition: {
+            _file = definition.file;
+            config = definition.value;
+          }) definitions;
+        }).config;
+    };
 }

@@ -1,20 +1,23 @@
-# NixOS as far as the tests go: the options that a container's configuration and this project's modules set, and a system
-# made of the host's own systemd and busybox, examples/debian/container.nix. In: modules. Out: config, options and pkgs.
+# Stands in for NixOS's evaluation of a configuration. In: modules, as nixpkgs' file of this name takes them. Out: config,
+# options and pkgs. There are only the options that the project's files read or set (options.nix); anything else may be
+# set and has no effect, but for the container's own options.
 {
   lib ? import ../../lib,
-  modules,
-  specialArgs ? { },
+  pkgs ? null,
   system ? null,
+  modules ? [ ],
+  specialArgs ? { },
   modulesLocation ? null,
 }:
 let
   evaluation = lib.evalModules {
-    modules = [ ../modules.nix ] ++ modules;
-    inherit specialArgs;
-    file = if modulesLocation == null then "<unknown-file>" else modulesLocation;
+    modules = modules ++ [ ./options.nix ];
+    specialArgs = specialArgs // {
+      modulesPath = toString ../modules;
+    };
+    check = false;
+    checkedBelow = [ "nixosContainer" ];
+    modulesLocation = if modulesLocation == null then "<unknown-file>" else modulesLocation;
   };
 in
-evaluation
-// {
-  pkgs = import ../../default.nix { system = evaluation.config.nixpkgs.hostPlatform; };
-}
+evaluation // { pkgs = evaluation.config._pkgs; }

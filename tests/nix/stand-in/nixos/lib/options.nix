@@ -1,0 +1,92 @@
+# The options of NixOS that the project's Nix files read or set, and a system made of them. In: a configuration. Out: its
+# values, and `system.build.toplevel`, a folder with an `init` that only says what it is; failed assertions are errors of
+# the evaluation, as in NixOS. Where ../container.nix is beside it, a copy of examples/debian/container.nix, the system is
+# the one that file makes, which boots; `standIn` is what it is given.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  option = type: default: mkOption { inherit type default; };
+  # As systemd units are written in NixOS, all that is read of them.
+  settings = option (types.attrsOf types.unspecified) { };
+  failed = map (rule: rule.message) (builtins.filter (rule: !rule.assertion) config.assertions);
+in
+{
+  options = {
+    assertions = option (types.listOf types.unspecified) [ ];
+    boot.isContainer = option types.bool false;
+    environment.variables = option (types.attrsOf types.str) { };
+    networking = {
+      hostName = option types.str "nixos";
+      domain = option (types.nullOr types.str) null;
+      useNetworkd = option types.bool false;
+      useDHCP = option types.bool true;
+      firewall.enable = option types.bool true;
+    };
+    nix.enable = option types.bool true;
+    nixpkgs = {
+      pkgs = mkOption { type = types.unspecified; };
+      hostPlatform = mkOption { type = types.str; };
+    };
+    services.resolved.enable = option types.bool false;
+    system = {
+      stateVersion = option types.str "25.05";
+      build = option (types.attrsOf types.unspecified) { };
+    };
+    systemd = {
+      nspawn = option (types.attrsOf (
+        types.submodule {
+          options = lib.genAttrs [ "execConfig" "filesConfig" "networkConfig" ] (_: settings);
+        }
+      )) { };
+      services = option (types.attrsOf (
+        types.submodule {
+          options = lib.genAttrs [ "environment" "serviceConfig" "unitConfig" ] (_: settings);
+        }
+      )) { };
+      # Sections of a unit, or lists for sections that may come more than once.
+      network.networks = option (types.attrsOf (
+        types.attrsOf (types.either (types.attrsOf types.unspecified) types.unspecified)
+      )) { };
+    };
+    standIn = settings;
+    _pkgs = mkOption { type = types.unspecified; };
+  };
+
+  config = {
+    nixpkgs.pkgs = lib.mkDefault (import ../.. { system = config.nixpkgs.hostPlatform; });
+    _pkgs = config.nixpkgs.pkgs;
+    _module.args.pkgs = config.nixpkgs.pkgs;
+    system.build.toplevel =
+      if failed != [ ] then
+        throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (message: "- ${message}") failed}"
+      else if builtins.pathExists ../container.nix then
+        (import ../container.nix (
+          {
+            name = config.networking.hostName;
+            system = config.nixpkgs.hostPlatform;
+          }
+          // config.standIn
+        )).toplevel
+      else
+        pkgs.runCommandLocal "nixos-system-${config.networking.hostName}-stand-in"
+          {
+            settings = builtins.toJSON {
+              inherit (config.boot) isContainer;
+              inherit (config.networking) hostName useNetworkd;
+              inherit (config.environment) variables;
+              inherit (config.systemd.network) networks;
+            };
+          }
+          ''
+            mkdir $out
+            printf %s "$settings" > $out/settings.json
+            printf '#!/bin/sh\necho this is a stand-in, which cannot start >&2\nexit 1\n' > $out/init
+            chmod +x $out/init
+          '';
+  };
+}

@@ -1,0 +1,383 @@
+//! The options of nix/options.nix against what stands elsewhere: the reference made from them, the fields of an intent, and
+//! the code that reads data.json. mkContainer is evaluated with tests/nix/stand-in in place of nixpkgs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use nixos_nspawn_tests::nix::{PROJECT, evaluate, project};
+use nixos_nspawn_units::intent::{Container, parse_data};
+use serde_json::{Map, Value, json};
+
+const LIB: &str = "import /project/tests/nix/stand-in/lib";
+
+fn value(expression: String) -> Value {
+    let result = evaluate(&[expression]).into_iter().next().expect("one result");
+    result.unwrap_or_else(|said| panic!("{said}"))
+}
+
+/// What options-doc.nix makes.
+fn doc(attribute: &str) -> Value {
+    value(format!("(import {PROJECT}/nix/options-doc.nix {{ lib = {LIB}; }}).{attribute}"))
+}
+
+/// mkContainer with these arguments besides the modules.
+fn container(arguments: &str, modules: &str, attribute: &str) -> String {
+    format!(
+        "((import {PROJECT}/nix/lib.nix {{ }}).mkContainer {{ {arguments} modules = [ {modules} ]; }}).{attribute}"
+    )
+}
+
+const NIXPKGS: &str = "nixpkgs = /project/tests/nix/stand-in; system = \"x86_64-linux\";";
+const PKGS: &str = "pkgs = import /project/tests/nix/stand-in { system = \"x86_64-linux\"; };";
+
+#[test]
+fn reference_is_current() {
+    let mut old = Vec::new();
+    for (attribute, file) in [("markdown", "docs/options.md"), ("mdoc", "man/nixos-nspawn-options.5")] {
+        let path = project().join(file);
+        let made = doc(attribute);
+        let made = made.as_str().expect("text");
+        if std::env::var_os("NIXOS_NSPAWN_BLESS").is_some() {
+            fs::write(&path, made).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        }
+        if fs::read_to_string(&path).unwrap_or_default() != made {
+            old.push(file);
+        }
+    }
+    assert!(
+        old.is_empty(),
+        "{old:?}: not what nix/options-doc.nix makes of nix/options.nix; \
+         NIXOS_NSPAWN_BLESS=1 cargo test --test nix_options writes them"
+    );
+}
+
+/// The properties below a schema, by path; those of list elements behind a `*`. Free-form objects have none.
+fn fields(root: &Value, schema: &Value, prefix: &str, found: &mut BTreeMap<String, bool>) {
+    if let Some(pointer) = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#')) {
+        fields(root, root.pointer(pointer).expect("a definition"), prefix, found);
+    }
+    for one in ["anyOf", "oneOf", "allOf"].iter().filter_map(|key| schema.get(*key)?.as_array()).flatten() {
+        fields(root, one, prefix, found);
+    }
+    if let Some(items) = schema.get("items") {
+        fields(root, items, &format!("{prefix}*."), found);
+    }
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (name, of) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let before = found.len();
+        fields(root, of, &format!("{prefix}{name}."), found);
+        let list = found.keys().any(|key| key.starts_with(&format!("{prefix}{name}.*.")));
+        // An object of known fields is no option itself.
+        if found.len() == before || list {
+            found.insert(format!("{prefix}{name}"), required.contains(&name.as_str()));
+        }
+    }
+}
+
+#[test]
+fn options_are_the_fields_of_a_container() {
+    let schema = nixos_nspawn_units::schema();
+    let mut known = BTreeMap::new();
+    fields(&schema, &schema["$defs"]["Container"], "", &mut known);
+    // Options that are not for users are not in the reference.
+    known.remove("sharedNix");
+    let mut options = BTreeMap::new();
+    for option in doc("options").as_array().expect("a list") {
+        let name = option["name"].as_str().expect("a name");
+        options.insert(name.to_owned(), false);
+        for element in option["elements"].as_array().expect("a list") {
+            let required = element["hasDefault"] == Value::Bool(false);
+            options.insert(format!("{name}.*.{}", element["name"].as_str().expect("a name")), required);
+        }
+    }
+    let missing: Vec<_> = known.iter().filter(|field| options.get(field.0) != Some(field.1)).collect();
+    let unknown: Vec<_> = options.iter().filter(|field| known.get(field.0) != Some(field.1)).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "fields and whether they are required; no such option: {missing:?}; no such field: {unknown:?}"
+    );
+}
+
+/// Leaving an option out means the same in Nix and in JSON.
+#[test]
+fn defaults_are_those_of_a_container() {
+    let mut data = Map::new();
+    data.insert("version".into(), json!(1));
+    for option in doc("options").as_array().expect("a list") {
+        assert_eq!(option["hasDefault"], true, "{option}");
+        let mut place = &mut data;
+        let name = option["name"].as_str().expect("a name");
+        let (parents, last) =
+            name.rsplit_once('.').map_or((None, name), |(parents, last)| (Some(parents), last));
+        for parent in parents.into_iter().flat_map(|parents| parents.split('.')) {
+            place = place.entry(parent).or_insert_with(|| json!({})).as_object_mut().expect("an object");
+        }
+        place.insert(last.into(), option["default"].clone());
+    }
+    let reading =
+        parse_data(Value::Object(data).to_string().as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
+    let defaults =
+        Container { timeout_start_sec: Some("90s".parse().expect("a time span")), ..Container::default() };
+    assert_eq!(reading.container, defaults);
+}
+
+/// What Nix writes of every option is read, and nothing of it is lost on the way.
+#[test]
+fn every_option_reaches_the_intent() {
+    let every = value(format!("import {PROJECT}/tests/nix/every-option.nix"));
+    let every = every.as_object().expect("containers");
+    let mut set = BTreeSet::new();
+    let expressions: Vec<String> = every
+        .keys()
+        .flat_map(|name| {
+            let module =
+                format!("{{ nixosContainer = (import {PROJECT}/tests/nix/every-option.nix).{name}; }}");
+            [NIXPKGS, PKGS].map(|from| container(&format!("name = \"{name}\"; {from}"), &module, "data"))
+        })
+        .collect();
+    let results = evaluate(&expressions);
+    for (results, (name, options)) in results.chunks(2).zip(every) {
+        let data = results[0].as_ref().unwrap_or_else(|said| panic!("{name}: {said}"));
+        assert_eq!(Some(data), results[1].as_ref().ok(), "{name}: the same by nixpkgs and by pkgs");
+        set.extend(leaves(options, ""));
+        let reading =
+            parse_data(data.to_string().as_bytes()).unwrap_or_else(|fault| panic!("{name}: {fault}: {data}"));
+        assert!(reading.warnings.is_empty());
+        let mut read = serde_json::to_value(&reading.container).expect("serializable");
+        read["version"] = json!(1);
+        assert_eq!(one_form(read), one_form(data.clone()), "{name}");
+    }
+    for option in doc("options").as_array().expect("a list") {
+        let name = option["name"].as_str().expect("a name");
+        let used = set.iter().any(|path| path == name || path.starts_with(&format!("{name}.")));
+        assert!(used || name == "declarative", "tests/nix/every-option.nix does not set {name}");
+    }
+}
+
+/// The paths of all values that are no objects.
+fn leaves(value: &Value, prefix: &str) -> Vec<String> {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(name, value)| leaves(value, &format!("{prefix}.{name}"))).collect()
+        }
+        _ => vec![prefix.trim_start_matches('.').to_owned()],
+    }
+}
+
+/// Free-form settings are read as lists of texts.
+fn one_form(mut data: Value) -> Value {
+    fn settings(section: &mut Value) {
+        for setting in section.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let text = |value: &Value| match value {
+                Value::String(text) => text.clone(),
+                Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+                other => other.to_string(),
+            };
+            *setting = match &*setting {
+                Value::Array(values) => values.iter().map(text).collect(),
+                other => json!([text(other)]),
+            };
+        }
+    }
+    for name in ["serviceConfig", "unitConfig"] {
+        settings(&mut data[name]);
+    }
+    for section in data["nspawnConfig"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        settings(section);
+    }
+    data
+}
+
+/// Settings of `nixosContainer`, and what is said against them besides the option's name, which comes first.
+const REFUSED: &[(&str, &str, &str)] = &[
+    ("bindMounts = \"/srv:/srv\";", "nixosContainer.bindMounts", "is not of type"),
+    ("bindMounts = [ \"srv:/srv\" ];", "nixosContainer.bindMounts", "is not of type"),
+    ("bindMounts = [ \"/srv:/a/../b\" ];", "nixosContainer.bindMounts", "is not of type"),
+    ("bindMounts = [ \"/srv:/b:ro\" ];", "nixosContainer.bindMounts", "is not of type"),
+    ("bindMounts = [ { source = \"srv\"; } ];", "nixosContainer.bindMounts", "is not of type"),
+    ("bindMounts = [ { } ];", "nixosContainer.bindMounts", "no value defined"),
+    (
+        "bindMounts = [ { source = \"/srv\"; readonly = true; } ];",
+        "nixosContainer.bindMounts",
+        "does not exist",
+    ),
+    ("forwardPorts = [ { hostPort = 0; } ];", "nixosContainer.forwardPorts", "is not of type"),
+    ("forwardPorts = [ { hostPort = 65536; } ];", "nixosContainer.forwardPorts", "is not of type"),
+    ("forwardPorts = [ \"65536\" ];", "nixosContainer.forwardPorts", "is not of type"),
+    ("forwardPorts = [ \"tcp:80:80:80\" ];", "nixosContainer.forwardPorts", "is not of type"),
+    ("forwardPorts = [ \"sctp:80\" ];", "nixosContainer.forwardPorts", "is not of type"),
+    ("forwardPorts = [ \"300.0.0.1:80:80\" ];", "nixosContainer.forwardPorts", "is not of type"),
+    ("forwardPorts = [ \"80\" \"80:8080\" ];", "nixosContainer.forwardPorts", "more than once"),
+    ("zone = \"thirteen-char\";", "nixosContainer.zone", "is not of type"),
+    ("bridge = \"a/b\";", "nixosContainer.bridge", "is not of type"),
+    ("macvlan = [ \"eth0:in:side\" ];", "nixosContainer.macvlan", "is not of type"),
+    ("network = \"bridge\";", "nixosContainer.network", "is not of type"),
+    ("namespacePath = \"netns/vpn\";", "nixosContainer.namespacePath", "is not of type"),
+    ("memoryMax = \"lots\";", "nixosContainer.memoryMax", "is not of type"),
+    ("memoryHigh = -1;", "nixosContainer.memoryHigh", "is not of type"),
+    ("cpuQuota = \"1.5\";", "nixosContainer.cpuQuota", "is not of type"),
+    ("cpuWeight = 0;", "nixosContainer.cpuWeight", "is not of type"),
+    ("ioWeight = \"idle\";", "nixosContainer.ioWeight", "is not of type"),
+    ("tasksMax = \"many\";", "nixosContainer.tasksMax", "is not of type"),
+    ("oomScoreAdjust = 1001;", "nixosContainer.oomScoreAdjust", "is not of type"),
+    ("rlimits.FILES = 3;", "nixosContainer.rlimits", "is not of type"),
+    ("rlimits.NOFILE = \"1:2:3\";", "nixosContainer.rlimits", "is not of type"),
+    ("devices = [ \"/srv\" ];", "nixosContainer.devices", "is not of type"),
+    ("devices = [ \"/dev/ttyUSB0:x\" ];", "nixosContainer.devices", "is not of type"),
+    ("devices = [ { path = \"/dev/x\"; permissions = \"\"; } ];", "nixosContainer.devices", "is not of type"),
+    ("capabilities.add = [ \"NET_ADMIN\" ];", "nixosContainer.capabilities.add", "is not of type"),
+    ("tmpfs = [ \"cache\" ];", "nixosContainer.tmpfs", "is not of type"),
+    ("inaccessiblePaths = [ \"/a/..\" ];", "nixosContainer.inaccessiblePaths", "is not of type"),
+    ("hostname = \"-x\";", "nixosContainer.hostname", "is not of type"),
+    ("timezone = \"Europe/Berlin\";", "nixosContainer.timezone", "is not of type"),
+    ("resolvConf = \"copy\";", "nixosContainer.resolvConf", "is not of type"),
+    ("environment.\"A B\" = \"c\";", "nixosContainer.environment", "is not of type"),
+    ("environment.A = 3;", "nixosContainer.environment.A", "is not of type"),
+    ("credentials = [ { path = \"/x\"; } ];", "nixosContainer.credentials", "no value defined"),
+    ("credentials = [ { id = \"a b\"; } ];", "nixosContainer.credentials", "is not of type"),
+    ("credentials = [ { id = \"a\"; } { id = \"a\"; } ];", "nixosContainer.credentials", "more than once"),
+    ("timeoutStartSec = \"soon\";", "nixosContainer.timeoutStartSec", "is not of type"),
+    ("systemCallFilter = \"a, b\";", "nixosContainer.systemCallFilter", "is not of type"),
+    ("activation.strategy = \"later\";", "nixosContainer.activation.strategy", "is not of type"),
+    ("after = [ \"a b\" ];", "nixosContainer.after", "is not of type"),
+    ("nspawnConfig.Exec.A = { };", "nixosContainer.nspawnConfig.Exec", "is not of type"),
+    ("serviceConfig.\"A B\" = 1;", "nixosContainer.serviceConfig", "is not of type"),
+    ("unitConfig.A = \"two\\nlines\";", "nixosContainer.unitConfig", "is not of type"),
+    ("zone = \"a\"; hostNetworkConfig = { };", "nixosContainer.hostNetworkConfig", "nixosContainer.zone"),
+    ("zone = \"a\"; bridge = \"b\";", "nixosContainer.zone", "nixosContainer.bridge"),
+    ("network = \"host\"; forwardPorts = [ \"80\" ];", "nixosContainer.forwardPorts", "`host'"),
+    ("network = \"none\"; forwardPorts = [ \"80\" ];", "nixosContainer.forwardPorts", "`none'"),
+    ("network = \"host\"; zone = \"a\";", "nixosContainer.zone", "`host'"),
+    ("network = \"none\"; hostNetworkConfig = { };", "nixosContainer.hostNetworkConfig", "`none'"),
+    ("namespacePath = \"/run/netns/x\"; macvlan = [ \"eth0\" ];", "nixosContainer.macvlan", "namespacePath"),
+    ("namespacePath = \"/run/netns/x\"; network = \"none\";", "nixosContainer.network", "namespacePath"),
+    (
+        "nspawnConfig.Network.Private = false; forwardPorts = [ \"80\" ];",
+        "nixosContainer.forwardPorts",
+        "nixosContainer.nspawnConfig.Network",
+    ),
+    ("sharedNix = false;", "nixosContainer.sharedNix", "must be true"),
+    (
+        "capabilities = { add = [ \"CAP_X\" ]; drop = [ \"CAP_X\" ]; };",
+        "nixosContainer.capabilities.add",
+        "CAP_X",
+    ),
+];
+
+#[test]
+fn what_is_wrong_names_the_option() {
+    let expressions: Vec<String> = REFUSED
+        .iter()
+        .map(|(settings, _, _)| {
+            let module = format!("{{ nixosContainer = {{ {settings} }}; }}");
+            container(&format!("name = \"web\"; {NIXPKGS}"), &module, "drvPath")
+        })
+        .collect();
+    let mut differences = Vec::new();
+    for (result, (settings, option, reason)) in evaluate(&expressions).into_iter().zip(REFUSED) {
+        match result {
+            Ok(_) => differences.push(format!("{settings} is not refused")),
+            Err(said) => {
+                let last = said.rsplit("error:").next().unwrap_or_default();
+                if !last.contains(option) || !last.contains(reason) {
+                    differences.push(format!("{settings} is refused otherwise: {last}"));
+                }
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn wrong_arguments_are_errors_of_one_line() {
+    let cases = [
+        ("name = \"web\";".to_owned(), "neither 'nixpkgs' nor 'pkgs' is given"),
+        (format!("name = \"web\"; {NIXPKGS} {PKGS}"), "both 'nixpkgs' and 'pkgs' are given"),
+        (NIXPKGS.to_owned(), "the argument 'name' is missing"),
+        (format!("name = \"a_b\"; {NIXPKGS}"), "'a_b' is not a machine name: only letters"),
+        (format!("name = \"\"; {NIXPKGS}"), "'' is not a machine name: it is empty"),
+        (format!("name = \"a..b\"; {NIXPKGS}"), "'a..b' is not a machine name: '.' and '-'"),
+        (format!("name = \"web.raw\"; {NIXPKGS}"), "gives its ending a meaning of its own"),
+        (format!("name = \"web-running\"; {NIXPKGS}"), "GC roots"),
+        (format!("name = \"host\"; {NIXPKGS}"), "host.json"),
+        (format!("name = \"{}\"; {NIXPKGS}", "a".repeat(65)), "longer than 64 characters"),
+        (format!("name = 3; {NIXPKGS}"), "must be a string, not a int"),
+        (format!("name = \"web\"; {PKGS} system = \"riscv64-linux\";"), "'pkgs' is for 'x86_64-linux'"),
+    ];
+    let expressions: Vec<String> =
+        cases.iter().map(|(arguments, _)| container(arguments, "", "drvPath")).collect();
+    for (result, (arguments, reason)) in evaluate(&expressions).into_iter().zip(&cases) {
+        let said = result.expect_err(arguments);
+        let last = said.rsplit("error: ").next().unwrap_or_default().trim_end();
+        assert!(last.contains(reason) && !last.contains('\n'), "{arguments}: {said}");
+    }
+}
+
+/// What users of python-nixos-nspawn say to the host in a container's own modules.
+#[test]
+fn definitions_for_the_host_are_honoured() {
+    let module = r#"
+        {
+          systemd.nspawn.web = {
+            execConfig.PrivateUsers = "pick";
+            filesConfig.Bind = [ "/a:/b" ];
+            networkConfig.MACVLAN = [ "eth0" ];
+          };
+          systemd.services."systemd-nspawn@web" = {
+            serviceConfig.MemoryMax = "1G";
+            environment = { A = "b \"c\""; PATH = "/nowhere"; };
+            unitConfig.After = "db.service";
+          };
+          systemd.network.networks."20-ve-web".address = [ "10.1.0.1/24" ];
+          nixosContainer.hostNetworkConfig.address = [ "10.0.0.1/24" ];
+          nixosContainer.nspawnConfig.Files.Bind = [ "/c" ];
+        }"#;
+    let data = value(container(&format!("name = \"web\"; {NIXPKGS}"), module, "data"));
+    let sorted = |value: &Value| {
+        let mut values: Vec<&str> =
+            value.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        values.sort_unstable();
+        values.join(" ")
+    };
+    assert_eq!(data["nspawnConfig"]["Exec"], json!({"PrivateUsers": "pick"}));
+    assert_eq!(sorted(&data["nspawnConfig"]["Files"]["Bind"]), "/a:/b /c");
+    assert_eq!(data["nspawnConfig"]["Network"], json!({"MACVLAN": ["eth0"]}));
+    assert_eq!(data["serviceConfig"], json!({"MemoryMax": "1G", "Environment": [r#""A=b \"c\"""#]}));
+    assert_eq!(data["unitConfig"], json!({"After": "db.service"}));
+    assert_eq!(sorted(&data["hostNetworkConfig"]["address"]), "10.0.0.1/24 10.1.0.1/24");
+}
+
+/// The system inside fits the options.
+#[test]
+fn system_fits_the_network() {
+    let settings = |name: &str, options: &str| {
+        let module = format!("{{ nixosContainer = {{ {options} }}; }}");
+        let config = container(&format!("name = \"{name}\"; {PKGS}"), &module, "config");
+        format!(
+            "let c = {config}; in {{ inherit (c.boot) isContainer; inherit (c.networking) hostName domain useNetworkd useDHCP; \
+             resolved = c.services.resolved.enable; inherit (c.systemd.network) networks; variables = c.environment.variables; }}"
+        )
+    };
+    let results = evaluate(&[
+        settings("web.example", ""),
+        settings("web", "network = \"host\";"),
+        settings(
+            "web",
+            "mountDaemonSocket = true; containerNetworkConfig = { networkConfig.DHCP = \"no\"; };",
+        ),
+    ]);
+    let results: Vec<Value> =
+        results.into_iter().map(|result| result.unwrap_or_else(|said| panic!("{said}"))).collect();
+    let expected = json!({
+        "isContainer": true, "hostName": "web", "domain": "example", "useNetworkd": true, "useDHCP": false, "resolved": true,
+        "networks": {}, "variables": {},
+    });
+    assert_eq!(results[0], expected);
+    assert_eq!(results[1]["useNetworkd"], false);
+    assert_eq!(results[1]["resolved"], false);
+    let host0 = &results[2]["networks"]["20-host0"];
+    assert_eq!(host0["matchConfig"]["Name"], "host0");
+    assert_eq!(host0["networkConfig"]["LinkLocalAddressing"], "ipv6");
+    assert_eq!(results[2]["variables"]["NIX_REMOTE"], "daemon");
+}
