@@ -45,6 +45,9 @@ pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
     host::check(context)?;
     let nix = Nix::find(context)?;
     let names = names(context, &arguments.names, arguments.all, &arguments.from)?;
+    if names.is_empty() {
+        output::tell("there are no imperative containers, nothing to update");
+    }
     let mut results = Vec::new();
     for name in &names {
         let result = one(context, &nix, name, arguments, limit);
@@ -61,7 +64,7 @@ pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
 
 /// One result is the command's; several are told in a table.
 fn finish(results: Vec<(&MachineName, Result<String>)>, wanted: usize) -> Result<()> {
-    if wanted == 1 {
+    if wanted <= 1 {
         return match results.into_iter().next() {
             Some((_, Ok(line))) => output::print(&format!("{line}\n")),
             Some((_, Err(error))) => Err(error),
