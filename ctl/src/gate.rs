@@ -11,6 +11,7 @@ use nixos_nspawn_units::value::shown;
 
 use crate::cli::Expect;
 use crate::context::Context;
+use crate::program::ended;
 use crate::{interrupt, output, systemd};
 
 /// What is asked of the container.
@@ -118,7 +119,7 @@ fn checked(
         interrupt::check()?;
         let how = match status {
             Ok((status, _)) if status.success() => return Ok(()),
-            Ok((status, _)) => status.to_string(),
+            Ok((status, _)) => ended(status),
             Err(error) => format!("{error:#}"),
         };
         if Instant::now() + Duration::from_secs(1) >= end {

@@ -193,15 +193,20 @@ fn printable(line: &str) -> String {
     line.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
 }
 
+/// How a program ended, in words.
+pub(crate) fn ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "failed".to_owned(),
+    }
+}
+
 fn checked(status: ExitStatus, words: &[String], stderr: &str) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let how = match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "failed".to_owned(),
-    };
+    let how = ended(status);
     let said: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let said = if said.is_empty() { String::new() } else { format!(": {}", said.join(" | ")) };
     // Name and command tell which call it was; -v shows all of its words.

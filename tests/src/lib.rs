@@ -4,5 +4,8 @@ pub mod golden;
 pub mod host;
 pub mod manifest;
 pub mod nix;
+pub mod offline;
+pub mod reference;
 pub mod setup;
 pub mod systemd;
+pub mod transcript;

@@ -3,12 +3,10 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
-use nixos_nspawn_tests::host::bins;
+use nixos_nspawn_tests::offline::{Said, Tree};
 use pretty_assertions::assert_eq;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use serde_json::{Value, json};
@@ -24,57 +22,25 @@ fn store(name: &str) -> String {
     format!("/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-{name}")
 }
 
-/// A system tree.
-struct Tree(TempDir);
-
-/// What a command printed.
-struct Said {
-    out: String,
-    err: String,
-    status: i32,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Self {
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-            status: output.status.code().expect("not killed by a signal"),
-        }
-    }
-}
-
-impl Tree {
-    fn new() -> Self {
-        let tree = Self(TempDir::new().unwrap());
-        fs::set_permissions(tree.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        tree
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.path().join(path.trim_start_matches('/'))
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    }
-
-    fn link(&self, path: &str, target: &str) {
-        fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
-        symlink(target, self.path(path)).unwrap();
-    }
-
+/// What only these tests put into a tree.
+trait Generations {
     /// An intent with further fields.
+    fn intent(&self, name: &str, toplevel: &str, fields: Value);
+
+    /// A built profile in the store, with options, and the system that it leads to.
+    fn built(&self, number: u64, options: Value);
+
+    /// A link of the profile, made a day after the one before it.
+    fn generation(&self, number: u64);
+}
+
+impl Generations for Tree {
     fn intent(&self, name: &str, toplevel: &str, fields: Value) {
         let mut intent = json!({ "version": 1, "toplevel": toplevel });
         intent.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         self.write(&format!("/etc/nixos-nspawn/{name}.json"), &intent.to_string());
     }
 
-    /// A built profile in the store, with options, and the system that it leads to.
     fn built(&self, number: u64, options: Value) {
         let (profile, system) = (store(&format!("profile-{number}")), store(&format!("system-{number}")));
         self.write(&format!("{system}/init"), "#!/bin/sh\n");
@@ -85,54 +51,12 @@ impl Tree {
         self.write(&format!("{profile}/nixos-nspawn/data.json"), &Value::Object(data).to_string());
     }
 
-    /// A link of the profile, made a day after the one before it.
     fn generation(&self, number: u64) {
         let link = format!("{PROFILES}/system-{number}-link");
         self.link(&link, &store(&format!("profile-{number}")));
         let time = Timespec { tv_sec: MONDAY + 86_400 * (number as i64 - 1), tv_nsec: 0 };
         let times = Timestamps { last_access: time, last_modification: time };
         utimensat(CWD, self.path(&link), &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&bins().ctl);
-        command.arg("--root").arg(self.0.path()).args(words).stdin(Stdio::null()).env("TZ", "UTC");
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> Said {
-        self.command(words).output().unwrap().into()
-    }
-
-    /// The standard output of a command that ends well and has nothing to complain of.
-    fn ok(&self, words: &[&str]) -> String {
-        let said = self.run(words);
-        assert_eq!((said.status, said.err.as_str()), (0, ""), "{words:?}: {}", said.out);
-        said.out
-    }
-
-    fn json(&self, words: &[&str]) -> Value {
-        let said = self.run(words);
-        serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}{}", said.out, said.err))
-    }
-
-    /// Every path with its kind, text or target; what must not change.
-    fn snapshot(&self) -> Vec<String> {
-        let mut entries: Vec<String> = walkdir::WalkDir::new(self.0.path())
-            .into_iter()
-            .map(|entry| {
-                let entry = entry.unwrap();
-                let kind = entry.file_type();
-                let what = match (kind.is_symlink(), kind.is_file()) {
-                    (true, _) => fs::read_link(entry.path()).unwrap().display().to_string(),
-                    (_, true) => fs::read_to_string(entry.path()).unwrap(),
-                    _ => String::new(),
-                };
-                format!("{} {what}", entry.path().display())
-            })
-            .collect();
-        entries.sort();
-        entries
     }
 }
 

@@ -4,57 +4,28 @@
 use std::fs;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use nixos_nspawn_tests::host::bins;
+use nixos_nspawn_tests::offline::{Said, Tree};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const SYSTEM: &str = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system";
 
-/// A system tree.
-struct Tree(TempDir);
-
-/// What a command printed.
-struct Said {
-    out: String,
-    err: String,
-    status: i32,
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Self {
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-            status: output.status.code().expect("not killed by a signal"),
-        }
-    }
-}
-
-impl Tree {
-    fn new() -> Self {
-        let tree = Self(TempDir::new().unwrap());
-        fs::set_permissions(tree.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        tree
-    }
-
-    fn path(&self, path: &str) -> std::path::PathBuf {
-        self.0.path().join(path.trim_start_matches('/'))
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    }
-
+/// What only these tests ask of a tree.
+trait Intents {
     /// An intent with further fields.
+    fn intent(&self, name: &str, fields: Value);
+
+    fn recorded(&self, name: &str) -> Value;
+}
+
+impl Intents for Tree {
     fn intent(&self, name: &str, fields: Value) {
         let mut intent = json!({ "version": 1, "toplevel": format!("{SYSTEM}-{name}") });
         intent.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -64,33 +35,6 @@ impl Tree {
     fn recorded(&self, name: &str) -> Value {
         let text = fs::read_to_string(self.path(&format!("/etc/nixos-nspawn/{name}.json"))).unwrap();
         serde_json::from_str(&text).unwrap()
-    }
-
-    fn link(&self, path: &str, target: &str) {
-        fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
-        symlink(target, self.path(path)).unwrap();
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(&bins().ctl);
-        command.arg("--root").arg(self.0.path()).args(words).stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, words: &[&str]) -> Said {
-        self.command(words).output().unwrap().into()
-    }
-
-    /// The standard output of a command that ends well and has nothing to complain of.
-    fn ok(&self, words: &[&str]) -> String {
-        let said = self.run(words);
-        assert_eq!((said.status, said.err.as_str()), (0, ""), "{words:?}: {}", said.out);
-        said.out
-    }
-
-    fn json(&self, words: &[&str]) -> Value {
-        let said = self.run(words);
-        serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}{}", said.out, said.err))
     }
 }
 
@@ -284,7 +228,7 @@ fn show_has_the_very_files_that_the_generator_writes() {
     let out = TempDir::new().unwrap();
     let generator = Command::new(&bins().generator)
         .arg("--root")
-        .arg(tree.0.path())
+        .arg(tree.root())
         .args([out.path(); 3])
         .output()
         .unwrap();
@@ -462,7 +406,7 @@ fn readers_without_rights_are_told_so() {
         let program = fs::File::open(&bins().ctl).unwrap();
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "/proc/self/fd/0", "--root"]);
-        command.arg(tree.0.path()).args(words).stdin(program).output().unwrap().into()
+        command.arg(tree.root()).args(words).stdin(program).output().unwrap().into()
     };
     fs::set_permissions(tree.path("/etc/nixos-nspawn/web.json"), fs::Permissions::from_mode(0o600)).unwrap();
     let said = as_nobody(&["list"]);

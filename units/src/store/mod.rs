@@ -86,6 +86,18 @@ pub struct LoadError {
     pub shadowed: bool,
 }
 
+impl LoadError {
+    /// What is wrong with a file or directory of which nothing else is known.
+    fn new(path: impl Into<String>, kind: Kind, fault: Fault) -> Self {
+        Self { path: path.into(), name: None, kind, fault, autostart: false, shadowed: false }
+    }
+
+    /// The same, of the file of a container.
+    fn of(self, name: Option<MachineName>, autostart: bool) -> Self {
+        Self { name, autostart, ..self }
+    }
+}
+
 /// `path:line: field 'x': reason`.
 impl fmt::Display for LoadError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,14 +225,8 @@ fn settle_names(intents: &mut Vec<Stored>, declarative: Vec<Stored>, errors: &mu
         if claimed.contains(&stored.name) {
             let reason =
                 format!("'{}' is a declarative container as well, which is used in its place", stored.name);
-            errors.push(LoadError {
-                autostart: false,
-                name: Some(stored.name),
-                path: stored.path,
-                kind: Kind::Imperative,
-                fault: Fault::whole(reason),
-                shadowed: true,
-            });
+            let error = LoadError::new(stored.path, Kind::Imperative, Fault::whole(reason));
+            errors.push(LoadError { shadowed: true, ..error.of(Some(stored.name), false) });
         } else {
             intents.push(stored);
         }
@@ -229,34 +235,15 @@ fn settle_names(intents: &mut Vec<Stored>, declarative: Vec<Stored>, errors: &mu
 }
 
 fn host_fault(fault: Fault) -> LoadError {
-    LoadError {
-        path: HOST_FILE.to_owned(),
-        name: None,
-        kind: Kind::Imperative,
-        fault,
-        autostart: false,
-        shadowed: false,
-    }
+    LoadError::new(HOST_FILE, Kind::Imperative, fault)
 }
 
 /// The names in a directory that cannot be believed, each refused; and the directory itself.
 fn refuse_all(loaded: &mut Loaded, path: &str, kind: Kind, fault: Fault, directory: Option<OwnedFd>) {
     for name in directory.iter().flat_map(|directory| intent_names(directory).unwrap_or_default()) {
-        loaded.errors.push(LoadError {
-            path: format!("{path}/{}.json", name.text),
-            name: name.machine.ok(),
-            kind,
-            fault: Fault::whole(format!("is in {path}, which {}", fault.reason)),
-            autostart: true,
-            shadowed: false,
-        });
+        let why = Fault::whole(format!("is in {path}, which {}", fault.reason));
+        let error = LoadError::new(format!("{path}/{}.json", name.text), kind, why);
+        loaded.errors.push(error.of(name.machine.ok(), true));
     }
-    loaded.errors.push(LoadError {
-        path: path.to_owned(),
-        name: None,
-        kind,
-        fault,
-        autostart: false,
-        shadowed: false,
-    });
+    loaded.errors.push(LoadError::new(path, kind, fault));
 }

@@ -154,14 +154,7 @@ impl Reader<'_> {
             Ok(names) => names,
             Err(error) => {
                 let fault = Fault::whole(format!("cannot be listed: {}", io::Error::from(error)));
-                errors.push(LoadError {
-                    path: path.to_owned(),
-                    name: None,
-                    kind,
-                    fault,
-                    autostart: false,
-                    shadowed: false,
-                });
+                errors.push(LoadError::new(path, kind, fault));
                 return Vec::new();
             }
         };
@@ -172,14 +165,8 @@ impl Reader<'_> {
                 continue;
             }
             let path = format!("{path}/{file}");
-            let fault = |name, fault, autostart| LoadError {
-                path: path.clone(),
-                name,
-                kind,
-                fault,
-                autostart,
-                shadowed: false,
-            };
+            let fault =
+                |name, fault, autostart| LoadError::new(path.clone(), kind, fault).of(name, autostart);
             let machine = match name.machine {
                 Ok(machine) => machine,
                 Err(reason) => {

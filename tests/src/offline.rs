@@ -1,0 +1,113 @@
+//! System trees for `--root`: files, links and what commands print about them. In: nothing but a temporary folder. Out: a
+//! tree to fill, and the output of `nixos-nspawn-ctl` on it.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::host::bins;
+
+/// A system tree.
+pub struct Tree(TempDir);
+
+/// What a command printed.
+pub struct Said {
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+    /// Its exit status.
+    pub status: i32,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            out: String::from_utf8(output.stdout).expect("UTF-8"),
+            err: String::from_utf8(output.stderr).expect("UTF-8"),
+            status: output.status.code().expect("not killed by a signal"),
+        }
+    }
+}
+
+impl Tree {
+    /// The top of the tree on this machine.
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// An empty one.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        let tree = Self(TempDir::new().expect("a tree"));
+        fs::set_permissions(tree.0.path(), fs::Permissions::from_mode(0o755)).expect("a tree");
+        tree
+    }
+
+    /// A path of the system on this machine.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path.trim_start_matches('/'))
+    }
+
+    /// Writes a file, with the folders above it.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("a tree")).expect("a tree");
+        fs::write(&path, text).expect("a tree");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("a tree");
+    }
+
+    /// Makes a link, with the folders above it.
+    pub fn link(&self, path: &str, target: &str) {
+        fs::create_dir_all(self.path(path).parent().expect("a tree")).expect("a tree");
+        symlink(target, self.path(path)).expect("a tree");
+    }
+
+    /// `nixos-nspawn-ctl` on the tree, with times in UTC.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&bins().ctl);
+        command.arg("--root").arg(self.0.path()).args(words).stdin(Stdio::null()).env("TZ", "UTC");
+        command
+    }
+
+    /// What it prints.
+    pub fn run(&self, words: &[&str]) -> Said {
+        self.command(words).output().expect("a tree").into()
+    }
+
+    /// The standard output of a command that ends well and has nothing to complain of.
+    pub fn ok(&self, words: &[&str]) -> String {
+        let said = self.run(words);
+        assert_eq!((said.status, said.err.as_str()), (0, ""), "{words:?}: {}", said.out);
+        said.out
+    }
+
+    /// The JSON that it prints.
+    pub fn json(&self, words: &[&str]) -> Value {
+        let said = self.run(words);
+        serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}{}", said.out, said.err))
+    }
+
+    /// Every path with its kind, text or target; what must not change.
+    pub fn snapshot(&self) -> Vec<String> {
+        let mut entries: Vec<String> = walkdir::WalkDir::new(self.0.path())
+            .into_iter()
+            .map(|entry| {
+                let entry = entry.expect("a tree");
+                let kind = entry.file_type();
+                let what = match (kind.is_symlink(), kind.is_file()) {
+                    (true, _) => fs::read_link(entry.path()).expect("a tree").display().to_string(),
+                    (_, true) => fs::read_to_string(entry.path()).expect("a tree"),
+                    _ => String::new(),
+                };
+                format!("{} {what}", entry.path().display())
+            })
+            .collect();
+        entries.sort();
+        entries
+    }
+}

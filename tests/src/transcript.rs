@@ -1,0 +1,129 @@
+//! Whole texts of commands, to be compared with files that were read by a person. In: what commands of a booted host print.
+//! Out: one text with each command, its output and its exit status, in which everything that differs from run to run is
+//! masked: hashes, times, processes, and the words of other programs.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::golden::compare;
+use crate::host::Host;
+
+/// A text that grows with each command.
+pub struct Transcript<'a> {
+    host: &'a Host,
+    text: String,
+}
+
+impl<'a> Transcript<'a> {
+    /// An empty one.
+    pub fn of(host: &'a Host) -> Self {
+        Self { host, text: String::new() }
+    }
+
+    /// A line that says what comes next.
+    pub fn note(&mut self, line: &str) {
+        writeln!(self.text, "\n## {line}").expect("a String takes all");
+    }
+
+    /// Runs `nixos-nspawn` with the words of this line; blanks within single quotes separate nothing.
+    pub fn run(&mut self, line: &str) {
+        let quoted = line.split('\'').enumerate();
+        let words: Vec<&str> = quoted
+            .flat_map(|(at, part)| if at % 2 == 1 { vec![part] } else { part.split(' ').collect() })
+            .collect();
+        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        let output = self.host.ctl(&words);
+        writeln!(self.text, "\n$ nixos-nspawn {line}").expect("a String takes all");
+        // A command line that cannot be read is told by another format.
+        let own = if output.code() == 2 { output.stderr.lines().collect() } else { own(&output.stderr) };
+        let lines = output
+            .stdout
+            .lines()
+            .map(masked)
+            .chain(own.into_iter().map(|line| format!("! {}", masked(line))));
+        for line in lines {
+            writeln!(self.text, "{}", line.trim_end()).expect("a String takes all");
+        }
+        if output.code() != 0 {
+            writeln!(self.text, "= {}", output.code()).expect("a String takes all");
+        }
+    }
+
+    /// Compares with tests/golden/texts/NAME.txt, and panics with the difference.
+    pub fn compare(&self, name: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/texts/{name}.txt"));
+        if let Err(difference) = compare(&path, self.text.trim_start()) {
+            panic!("{difference}");
+        }
+    }
+}
+
+/// Our own lines: Nix has words of its own in each version, and what the journal holds is a matter of luck.
+fn own(stderr: &str) -> Vec<&str> {
+    let ours = |line: &&str| {
+        line.starts_with("nixos-nspawn: ") && !(line.ends_with(':') && line.contains("journal"))
+    };
+    stderr.lines().filter(ours).collect()
+}
+
+/// A line without what differs from run to run.
+fn masked(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let (mask, length) = mask(rest, out.chars().last());
+        if length > 0 {
+            out.push_str(mask);
+            rest = &rest[length..];
+        } else {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
+}
+
+/// What stands for the start of a text, and how long that start is; 0 if it is the same in each run.
+fn mask(text: &str, before: Option<char>) -> (&'static str, usize) {
+    let shape = |pattern: &str| {
+        pattern.len() <= text.len()
+            && pattern.bytes().zip(text.bytes()).all(|(p, t)| match p {
+                b'0' => t.is_ascii_digit(),
+                b'x' => t.is_ascii_digit() || t.is_ascii_lowercase(),
+                _ => p == t,
+            })
+    };
+    let begins_word = before.is_none_or(|c| !c.is_ascii_alphanumeric());
+    let ends_word = |length: usize| text[length..].chars().next().is_none_or(|c| !c.is_ascii_alphanumeric());
+    const STORE: &str = "/nix/store/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-";
+    const HASH: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    if shape(STORE) {
+        ("/nix/store/HASH-", STORE.len())
+    } else if shape("0000-00-00T00:00:00Z") {
+        ("DATE", 20)
+    } else if shape("0000-00-00 00:00:00") {
+        ("DATE               ", 19)
+    } else if text.starts_with("sha256-") {
+        ("SHA256", text.find(['"', ' ', ',', '&']).unwrap_or(text.len()))
+    } else if begins_word && shape(HASH) && ends_word(HASH.len()) {
+        ("PLAN", HASH.len())
+    } else if begins_word && shape("lastModified=0000000000") {
+        ("lastModified=TIME", 23)
+    } else {
+        ("", 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{masked, own};
+
+    #[test]
+    fn what_differs_is_masked() {
+        let line = "a 2026-11-23 10:00:00 b 2026-11-23T10:00:00Z /nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-web/init";
+        assert_eq!(masked(line), "a DATE                b DATE /nix/store/HASH-web/init");
+        assert_eq!(masked("generation 12, 3 of 4"), "generation 12, 3 of 4");
+        let text = "nixos-nspawn: the journal:\n  a\n  b\nnixos-nspawn: done\nerror: x\n  y\n";
+        assert_eq!(own(text), ["nixos-nspawn: done"]);
+    }
+}

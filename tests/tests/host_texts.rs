@@ -1,0 +1,130 @@
+//! All that the commands about updates and generations print, on a real systemd: whole texts, JSON included, against files
+//! that were read by a person (tests/golden/texts). What differs from run to run, and the words of Nix, are masked.
+
+use nixos_nspawn_tests::host::{Host, bins, dynamic};
+use nixos_nspawn_tests::on_both_hosts;
+use nixos_nspawn_tests::transcript::Transcript;
+use serde_json::{Value, json};
+
+on_both_hosts!(texts);
+
+/// The test flake's container with options.
+fn with(page: &str, options: &Value) -> Value {
+    let mut settings = dynamic(page);
+    for (option, value) in options.as_object().expect("options") {
+        settings["container"][option] = value.clone();
+    }
+    settings
+}
+
+fn texts(host: &Host) {
+    host.install(bins());
+    updates(host);
+    generations(host);
+    several(host);
+}
+
+fn updates(host: &Host) {
+    let mut said = Transcript::of(host);
+    let web = |settings: Value| host.own(&json!({ "web": settings }));
+    web(dynamic("one\n"));
+    said.run("create web --flake /root/flake --dry-run");
+    said.run("create web --flake /root/flake");
+    said.note("Nothing has changed");
+    for command in ["plan web --exit-code", "update web --dry-run --exit-code", "update web"] {
+        said.run(command);
+    }
+    said.note("It reaches further into the host");
+    web(with("two\n", &json!({"bindMounts": ["/srv/more:/srv/seen"], "timeoutStartSec": "2min"})));
+    for command in [
+        "plan web",
+        "update web --dry-run --exit-code",
+        "update web",
+        "update web --allow-host-changes",
+        "status web",
+        "status web --json",
+    ] {
+        said.run(command);
+    }
+    said.note("Only the system differs");
+    web(with("three\n", &json!({"bindMounts": ["/srv/more:/srv/seen"], "timeoutStartSec": "2min"})));
+    said.run("plan web");
+    said.run("update web --check false --timeout 2s");
+    said.run("status web");
+    said.run("update web --strategy none");
+    said.run("status web");
+    said.run("status web --json");
+    said.run("update web");
+    said.note("Bad words");
+    for command in [
+        "update",
+        "update nobody",
+        "update web --all",
+        "update web --flake /root/none",
+        "update web --flake /root/flake#nobody",
+        "update web db --flake /root/flake",
+        "update web --timeout soon",
+        "plan nobody",
+        "status nobody",
+    ] {
+        said.run(command);
+    }
+    said.compare("update");
+}
+
+fn generations(host: &Host) {
+    let mut said = Transcript::of(host);
+    for command in [
+        "list-generations web",
+        "list-generations web --json",
+        "diff web",
+        "diff web 1 3",
+        "diff web 3 3",
+        "diff web 9",
+        "rollback web --dry-run",
+        "rollback web",
+        "rollback web --to 1",
+        "rollback web --to 1",
+        "rollback web --to 9",
+        "rollback web",
+        "rollback nobody",
+        "rollback web --to 2",
+        "rollback web --to 2 --dry-run --allow-host-changes",
+        "pin web 3",
+        "pin web 3",
+        "pin web 9",
+        "delete-generations web --dry-run old",
+        "delete-generations web 1",
+        "delete-generations web 3",
+        "delete-generations web 9",
+        "delete-generations web often",
+        "unpin web 3",
+        "unpin web 3",
+        "delete-generations web 3",
+        "delete-generations web old",
+        "delete-generations web +5",
+        "delete-generations web 30d",
+        "delete-generations nobody old",
+        "list-generations web",
+        "list-generations nobody",
+    ] {
+        said.run(command);
+    }
+    said.compare("generations");
+}
+
+fn several(host: &Host) {
+    let mut said = Transcript::of(host);
+    host.own(&json!({"web": dynamic("four\n"), "db": dynamic("db\n")}));
+    host.sh("cp -r /root/flake /root/other");
+    said.run("create db --flake /root/flake");
+    said.run("create gone --flake /root/other#off --no-start");
+    host.ok(&["rm", "-r", "/root/other"]);
+    for command in
+        ["plan --all", "update --all", "update web db", "list", "remove web db gone --delete-state"]
+    {
+        said.run(command);
+    }
+    said.run("update --all");
+    said.compare("several");
+}
