@@ -2,6 +2,9 @@
 //! are told then is what its own files tell them. Where it is not, the difference is in one of the tables here, with
 //! the reason. The data is in tests/golden/reference; cases are found by listing.
 
+#[path = "reference/nix.rs"]
+mod nix;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
