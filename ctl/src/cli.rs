@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Enable(Named),
     /// Keep a container from starting with the host
     Disable(Named),
+    /// Have a running container take on what is recorded of it
+    Activate(Activate),
     /// Start every container that should run and does not
     Autostart(Autostart),
     /// Install the systemd generator, on systems without a package
@@ -332,6 +334,18 @@ pub(crate) struct Show {
 pub(crate) struct Named {
     /// Name of the container
     pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Activate {
+    /// Name of the container
+    pub(crate) name: String,
+    /// How it takes effect; the container's own strategy if nothing is said
+    #[arg(long, value_name = "STRATEGY")]
+    pub(crate) strategy: Option<Strategy>,
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

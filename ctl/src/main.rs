@@ -10,6 +10,7 @@ mod configuration;
 mod context;
 mod create;
 mod delete_generations;
+mod dependents;
 mod diff;
 mod elf;
 mod enable;
@@ -25,6 +26,7 @@ mod interrupt;
 mod list;
 mod list_generations;
 mod lock;
+mod network;
 mod nix;
 mod nix_files;
 mod notes;
@@ -40,12 +42,14 @@ mod rollback;
 mod setup;
 mod show;
 mod show_text;
+mod sockets;
 mod source;
 mod state;
 mod status;
 mod stop_point;
 mod switch;
 mod systemd;
+mod take_on;
 mod time;
 mod update;
 
@@ -94,6 +98,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Show(arguments) => show::show(&context, arguments),
         Command::Enable(arguments) => enable::enable(&context, arguments),
         Command::Disable(arguments) => enable::disable(&context, arguments),
+        Command::Activate(arguments) => take_on::run(&context, arguments),
         Command::Autostart(arguments) => autostart::autostart(&context, arguments),
         Command::Setup(arguments) => setup::run(&context, arguments),
         Command::Update(arguments) => update::run(&context, arguments),

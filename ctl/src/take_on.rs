@@ -1,0 +1,233 @@
+//! `activate`: has a running container take on what is recorded, as its strategy says. The host's NixOS configuration calls
+//! it for its own containers when it is switched, administrators for intents written by hand. What the container was
+//! last known to run is kept in /run, since only with it can be told what differs; nothing else depends on that file.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::change::Change;
+use nixos_nspawn_units::copies::{copy_path, generated, marked, put};
+use nixos_nspawn_units::intent::{Intent, parse};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::{plan, plan_one};
+use nixos_nspawn_units::store::Stored;
+use nixos_nspawn_units::value::StorePath;
+use nixos_nspawn_units::write::write_at_once;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+
+use crate::activate::{self, Action, Decision, Reloaded, decide, decide_for};
+use crate::cli::Activate;
+use crate::context::{Context, Found, find, machine_name, no_such};
+use crate::exit::{Failed, refuse};
+use crate::forget::{lock_settled, repair};
+use crate::generations::running_toplevel;
+use crate::output::{print, tell};
+use crate::update::{limit_or_start, strategy};
+use crate::{gate, intent_file, systemd};
+
+/// What a container was last known to run.
+#[derive(Debug, Serialize, Deserialize)]
+struct Known {
+    /// The mark of the settings it was started with.
+    plan: String,
+    /// The text of its intent.
+    intent: String,
+}
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
+    context.need_systemd()?;
+    let name = machine_name(&arguments.name)?;
+    if !arguments.dry_run {
+        context.need_root("activate")?;
+        repair(context);
+    }
+    let _lock = if arguments.dry_run { None } else { Some(lock_settled(context, &name)?) };
+    let loaded = context.load();
+    let stored = match find(&loaded, &name) {
+        Some(Found::Good(stored)) => stored,
+        Some(Found::Broken(error)) => {
+            return refuse(format!("{error}, nothing was changed; correct it first"));
+        }
+        None => return Err(no_such(&name)),
+    };
+    let plan = plan(&loaded);
+    let hash =
+        plan.containers.iter().find(|planned| planned.name == name).and_then(|planned| planned.hash.clone());
+    let Some(hash) = hash else {
+        return refuse(format!(
+            "{}: is refused, nothing was changed; 'nixos-nspawn show {name}' tells why",
+            stored.path
+        ));
+    };
+    let taking = TakingOn { context, stored, hash };
+    let state = systemd::state(context, &name)?;
+    let (decision, old) = taking.decision(arguments, !state.stopped())?;
+    if arguments.dry_run {
+        return print(&format!(
+            "container '{name}': would {} ({})\n",
+            infinitive(decision.action),
+            decision.reason
+        ));
+    }
+    if state.plan.as_ref() != Some(&taking.hash) {
+        systemd::reload_to(context, &name, Some(&taking.hash))?;
+    }
+    if state.stopped() {
+        // With these settings it will start.
+        taking.remember(&taking.hash, &stored.intent);
+        return print(&format!(
+            "container '{name}' does not run, its next start takes on what is recorded\n"
+        ));
+    }
+    let reason = taking.act(decision, old)?;
+    print(&format!("container '{name}' {reason}\n"))
+}
+
+fn infinitive(action: Action) -> &'static str {
+    match action {
+        Action::AtNextStart | Action::Nothing => "do nothing",
+        Action::Reload => "reload",
+        Action::Restart => "restart",
+    }
+}
+
+/// One container and its recorded intent.
+struct TakingOn<'a> {
+    context: &'a Context,
+    stored: &'a Stored,
+    hash: String,
+}
+
+impl TakingOn<'_> {
+    fn name(&self) -> &MachineName {
+        &self.stored.name
+    }
+
+    /// What to do, and what the container runs as far as that is known.
+    fn decision(&self, arguments: &Activate, runs: bool) -> Result<(Decision, Option<Intent>)> {
+        let new = &self.stored.intent;
+        let strategy = strategy(arguments.strategy, new);
+        if !runs {
+            let change = Change::Settings(String::new());
+            return Ok((decide_for(change, strategy, runs), None));
+        }
+        match self.running() {
+            Some(old) => Ok((decide(self.name(), &old, new, strategy, runs)?, Some(old))),
+            None => {
+                let change = Change::Settings("it runs with other settings than are recorded".to_owned());
+                Ok((decide_for(change, strategy, runs), None))
+            }
+        }
+    }
+
+    /// The intent that is in force in the running container.
+    fn running(&self) -> Option<Intent> {
+        let used = marked(&copy_path(&self.context.root, self.name())).ok().flatten()?;
+        let toplevel = running_toplevel(self.context, self.name());
+        let with = |toplevel: Option<StorePath>, intent: Intent| match toplevel {
+            Some(toplevel) => Intent { toplevel, ..intent },
+            None => intent,
+        };
+        let known = self.known().filter(|known| known.plan == used);
+        if let Some(intent) = known.and_then(|known| parse(known.intent.as_bytes(), self.name()).ok()) {
+            return Some(with(toplevel, intent));
+        }
+        // Nothing is remembered: the settings are the recorded ones if they give the same mark around the system that it
+        // was started with.
+        let text = fs::read_to_string(copy_path(&self.context.root, self.name())).ok()?;
+        let init = text.lines().find_map(|line| line.strip_prefix("Parameters=")?.strip_suffix("/init"))?;
+        let started = Intent { toplevel: init.parse().ok()?, ..self.stored.intent.clone() };
+        let Stored { name, kind, path, intent: _ } = self.stored;
+        let same = plan_one(name, *kind, path, &started).containers.first().and_then(|c| c.hash.clone());
+        (same == Some(used)).then(|| with(toplevel, started))
+    }
+
+    /// Acts; what was done, and why.
+    fn act(&self, decision: Decision, old: Option<Intent>) -> Result<String> {
+        let (context, name, new) = (self.context, self.name(), &self.stored.intent);
+        let Decision { mut action, mut reason } = decision;
+        let mut failed_inside = false;
+        let mut before = BTreeSet::new();
+        if action == Action::Reload {
+            before = gate::failed_units(context, name);
+            match activate::reload(context, name, new, limit_or_start(None, new))? {
+                Reloaded::Yes => {}
+                Reloaded::UnitsFailed => failed_inside = true,
+                Reloaded::NeedsRestart(why) => {
+                    action = Action::Restart;
+                    reason = why;
+                }
+            }
+        }
+        match action {
+            Action::AtNextStart => return Ok(format!("is left as it is ({reason})")),
+            Action::Nothing => {
+                // What nspawn has is what is planned; only the mark of the plan changes. Where the intent is the same and
+                // the mark is not, the generator has become another: then a restart is due, which `status` tells.
+                if old.as_ref() != Some(new) {
+                    let text = fs::read(generated(&context.root, &format!("{name}.nspawn")))?;
+                    put(&context.root, name, &text)
+                        .with_context(|| copy_path(&context.root, name).display().to_string())?;
+                    self.remember(&self.hash, new);
+                }
+                return Ok(format!("is left as it is ({reason})"));
+            }
+            Action::Reload => {
+                intent_file::keep_running(context, name, &new.toplevel)?;
+                // It runs the new system in the old settings.
+                let used = marked(&copy_path(&context.root, name)).ok().flatten();
+                if let (Some(used), Some(old)) = (used, old) {
+                    self.remember(&used, &Intent { toplevel: new.toplevel.clone(), ..old });
+                }
+            }
+            Action::Restart => {
+                activate::restart(context, name, Some(&self.hash), Some(limit_or_start(None, new)))?;
+                self.remember(&self.hash, new);
+            }
+        }
+        if failed_inside {
+            let now = gate::failed_units(context, name);
+            let units: Vec<String> =
+                now.difference(&before).map(|unit| nixos_nspawn_units::value::shown(unit)).collect();
+            let units = if units.is_empty() { "units".to_owned() } else { units.join(", ") };
+            return Err(Failed::Program(format!(
+                "container '{name}' was reloaded, but in it failed {units}"
+            ))
+            .into());
+        }
+        let done = if action == Action::Restart { "was restarted" } else { "was reloaded" };
+        Ok(format!("{done} ({reason})"))
+    }
+
+    fn known_path(&self) -> PathBuf {
+        self.context.path("/run/nixos-nspawn").join(format!("{}.known", self.name()))
+    }
+
+    fn known(&self) -> Option<Known> {
+        serde_json::from_slice(&fs::read(self.known_path()).ok()?).ok()
+    }
+
+    fn remember(&self, plan: &str, intent: &Intent) {
+        let path = self.known_path();
+        let folder = path.parent().unwrap_or(&path);
+        let written = fs::create_dir_all(folder).map_err(anyhow::Error::from).and_then(|()| {
+            let directory = openat(CWD, folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+            let known = Known { plan: plan.to_owned(), intent: intent.to_json()? };
+            let text = serde_json::to_string(&known)?;
+            Ok(write_at_once(
+                &directory,
+                &format!("{}.known", self.name()),
+                text.as_bytes(),
+                Mode::from_raw_mode(0o600),
+            )?)
+        });
+        if let Err(error) = written {
+            // Then the next activation knows less, and restarts where a reload might have done.
+            tell(&format!("{}: cannot be written: {error:#}", path.display()));
+        }
+    }
+}

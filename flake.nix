@@ -1,0 +1,85 @@
+{
+  description = "NixOS containers on systemd-nspawn, managed one by one";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+
+  outputs =
+    { self, nixpkgs }:
+    let
+      inherit (nixpkgs) lib;
+
+      # What Rust, systemd and NixOS all run on.
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+      forAllSystems = function: lib.genAttrs systems (system: function nixpkgs.legacyPackages.${system});
+
+      package = pkgs: pkgs.callPackage ./nix/package.nix { };
+      # For hosts where Nix is a guest: `setup` copies these programs, and a copy must not need /nix.
+      static = pkgs: pkgs.callPackage ./nix/package.nix { static = true; };
+
+      # File names without their ending.
+      named = folder: map (lib.removeSuffix ".nix") (builtins.attrNames (builtins.readDir folder));
+
+      app = pkgs: {
+        type = "app";
+        program = "${static pkgs}/bin/nixos-nspawn";
+        meta.description = "Manage NixOS containers on systemd-nspawn";
+      };
+    in
+    {
+      packages = forAllSystems (pkgs: {
+        default = package pkgs;
+        nixos-nspawn = package pkgs;
+        static = static pkgs;
+      });
+
+      apps = forAllSystems (pkgs: {
+        default = app pkgs;
+        nixos-nspawn = app pkgs;
+      });
+
+      overlays.default = final: _: { nixos-nspawn = package final; };
+
+      lib = import ./nix/lib.nix { };
+
+      nixosModules = {
+        default = ./nix/module.nix;
+        hypervisor = ./nix/module.nix;
+      };
+
+      # One virtual machine test per file.
+      checks = forAllSystems (
+        pkgs:
+        lib.genAttrs (named ./nix/tests) (
+          name: pkgs.testers.runNixOSTest (import (./nix/tests + "/${name}.nix") { inherit self; })
+        )
+      );
+
+      devShells = forAllSystems (pkgs: {
+        default = pkgs.mkShell {
+          packages = [
+            pkgs.cargo
+            pkgs.clippy
+            pkgs.mandoc
+            pkgs.mmdebstrap
+            pkgs.nixfmt
+            pkgs.rustc
+            pkgs.rustfmt
+          ];
+        };
+      });
+
+      templates = {
+        default = {
+          path = ./templates/default;
+          description = "A flake with a container";
+        };
+        config = {
+          path = ./templates/config;
+          description = "A configuration file for nixos-nspawn create --config";
+        };
+      };
+    };
+}

@@ -1,0 +1,119 @@
+# The programs, manual pages, completions, schema, examples and the files for Nix.
+#
+# In: what callPackage gives. `static` makes programs that run without /nix, for `nixos-nspawn setup` to copy: they are
+# linked statically, and what they name lies below `prefix`, not in the store. With glibc, as `make build` does it
+# (docs/decisions/static.md), so that the compiler is the one every binary cache has.
+{
+  lib,
+  stdenv,
+  rustPlatform,
+  installShellFiles,
+  glibc,
+  static ? false,
+  prefix ? if static then "/usr/local" else placeholder "out",
+}:
+let
+  root = ../.;
+  manifest = lib.importTOML (root + "/Cargo.toml");
+  members = [
+    "nixos-nspawn-units"
+    "nixos-nspawn-generator"
+    "nixos-nspawn-ctl"
+  ];
+  flags = lib.concatMap (member: [
+    "--package"
+    member
+  ]);
+in
+rustPlatform.buildRustPackage {
+  pname = "nixos-nspawn" + lib.optionalString static "-static";
+  inherit (manifest.workspace.package) version;
+
+  src = lib.fileset.toSource {
+    inherit root;
+    fileset = lib.fileset.unions [
+      (root + "/Cargo.toml")
+      (root + "/Cargo.lock")
+      (root + "/units")
+      (root + "/generator")
+      (root + "/ctl")
+      (root + "/tests")
+      (root + "/man")
+      (root + "/docs")
+      (root + "/examples")
+      (lib.fileset.difference (root + "/nix") (
+        lib.fileset.unions [
+          (root + "/nix/package.nix")
+          (root + "/nix/tests")
+        ]
+      ))
+    ];
+  };
+  cargoLock.lockFile = root + "/Cargo.lock";
+
+  nativeBuildInputs = [ installShellFiles ];
+  buildInputs = lib.optional static glibc.static;
+
+  env = {
+    # Where drop-ins find the unit helper, and ctl what it evaluates for --config.
+    NIXOS_NSPAWN_HELPER = "${prefix}/libexec/nixos-nspawn/unit-helper";
+    NIXOS_NSPAWN_NIX = "${prefix}/share/nixos-nspawn/nix";
+  }
+  // lib.optionalAttrs static {
+    # buildRustPackage names the target, so build scripts and macros are not built this way.
+    RUSTFLAGS = "-C target-feature=+crt-static";
+  };
+
+  cargoBuildFlags = flags members;
+  # The others boot throwaway hosts as root.
+  cargoTestFlags = flags members ++ [
+    "--lib"
+    "--bins"
+  ];
+
+  postInstall = ''
+    install -D --mode=0755 "$out/bin/nixos-nspawn-generator" "$out/libexec/nixos-nspawn/unit-helper"
+    mkdir -p "$out/lib/systemd/system-generators"
+    mv "$out/bin/nixos-nspawn-generator" "$out/lib/systemd/system-generators/"
+    ln -s nixos-nspawn-ctl "$out/bin/nixos-nspawn"
+
+    installManPage man/*.[1-8]
+
+    share="$out/share/nixos-nspawn"
+    install -D --mode=0644 docs/nixos-nspawn.schema.json "$share/nixos-nspawn.schema.json"
+    mkdir -p "$share/nix"
+    cp --recursive examples "$share/examples"
+    install --mode=0644 nix/*.nix "$share/nix"
+  ''
+  + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    for shell in bash fish zsh; do
+      installShellCompletion --cmd nixos-nspawn "--$shell" <("$out/bin/nixos-nspawn" completions "$shell")
+    done
+  '';
+
+  doInstallCheck = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
+  installCheckPhase = ''
+    runHook preInstallCheck
+    generator="$out/lib/systemd/system-generators/nixos-nspawn-generator"
+    "$generator" --version | grep --fixed-strings --line-regexp "unit-helper $NIXOS_NSPAWN_HELPER"
+    mkdir -p root/etc/nixos-nspawn units
+    "$generator" --root root units
+    "$out/bin/nixos-nspawn" --root root list
+  ''
+  + lib.optionalString static ''
+    if readelf --program-headers "$generator" | grep INTERP; then
+      echo "$generator: is not static" >&2
+      exit 1
+    fi
+  ''
+  + ''
+    runHook postInstallCheck
+  '';
+
+  meta = {
+    description = "NixOS containers on systemd-nspawn, managed one by one";
+    license = lib.licenses.mit;
+    mainProgram = "nixos-nspawn";
+    platforms = lib.platforms.linux;
+  };
+}
