@@ -2,6 +2,9 @@
 //! are told then is what its own files tell them. Where it is not, the difference is in one of the tables here, with
 //! the reason. The data is in tests/golden/reference; cases are found by listing.
 
+#[path = "reference/nix.rs"]
+mod nix;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,6 +15,7 @@ use nixos_nspawn_tests::host::bins;
 use nixos_nspawn_tests::reference::{Case, Settings, cases, in_force, json, unit_file};
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::syntax::UnitFile;
+use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde_json::Value;
 
 const PROFILE: &str = "/nix/store/00000000000000000000000000000000-nixos-nspawn-profile";

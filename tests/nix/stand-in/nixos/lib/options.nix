@@ -40,7 +40,7 @@ in
     systemd = {
       nspawn = option (types.attrsOf (
         types.submodule {
-          options = lib.genAttrs [ "execConfig" "filesConfig" "networkConfig" ] (_: settings);
+          options.settings = lib.genAttrs [ "Exec" "Files" "Network" ] (_: settings);
         }
       )) { };
       services = option (types.attrsOf (

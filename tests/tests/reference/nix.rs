@@ -1,0 +1,82 @@
+//! The same configurations through our own mkContainer: what nspawn and systemd are told is what python-nixos-nspawn told
+//! them. NixOS is the stand-in of tests/nix, which knows the options that matter here.
+
+use std::fs;
+
+use nixos_nspawn_tests::nix::{PROJECT, evaluate};
+use nixos_nspawn_tests::reference::{Case, Settings, cases, in_force, json, unit_file};
+use serde_json::Value;
+
+use super::{PROFILE, create, network, network_of, root_with_profile, service, text};
+
+/// What our mkContainer makes of the configuration, or what Nix says of it.
+fn made(cases: &[Case]) -> Vec<Result<Value, String>> {
+    let expressions: Vec<String> = cases
+        .iter()
+        .map(|case| {
+            let input = format!("{PROJECT}/tests/golden/reference/{}/input.json", case.name);
+            format!(
+                "let input = builtins.fromJSON (builtins.readFile {input}); in
+                 ((import {PROJECT}/nix/lib.nix {{ }}).mkContainer {{
+                   inherit (input) name;
+                   pkgs = import {PROJECT}/tests/nix/stand-in {{ system = \"x86_64-linux\"; }};
+                   modules = [ input.module ];
+                 }}).data"
+            )
+        })
+        .collect();
+    evaluate(&expressions)
+}
+
+#[test]
+fn the_same_configuration_has_the_same_effect() {
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.dir.join("data.json").exists()).collect();
+    assert!(cases.len() >= 12, "only {} cases", cases.len());
+    for (case, data) in cases.iter().zip(made(&cases)) {
+        let data = data.unwrap_or_else(|said| panic!("case {}: {said}", case.name));
+        let name = case.container.as_str();
+        let root = root_with_profile(case);
+        let folder = root.path().join(PROFILE.trim_start_matches('/')).join("nixos-nspawn");
+        fs::remove_dir_all(&folder).expect("removed");
+        fs::create_dir(&folder).expect("new");
+        fs::write(folder.join("data.json"), data.to_string()).expect("written");
+        let created = create(&root, name);
+        assert!(created.status.success(), "case {}: {}", case.name, text(&created));
+        assert_eq!(root.generate().status, 0, "case {}", case.name);
+        let units = root.units();
+        let ours = unit_file(&units.join(format!("nixos-nspawn/{name}.nspawn")));
+        let theirs = unit_file(&case.dir.join(format!("{name}.nspawn")));
+        assert_eq!(but_ownership(in_force(&ours)), but_ownership(in_force(&theirs)), "case {}", case.name);
+        let drop_in = unit_file(&units.join(format!("systemd-nspawn@{name}.service.d/50-nixos-nspawn.conf")));
+        let overrides = unit_file(&case.dir.join("service-overrides.conf"));
+        assert_eq!(service(&drop_in), service(&overrides), "case {}", case.name);
+        if let Some(theirs) = network_of(case) {
+            let ours = unit_file(&units.join(format!("nixos-nspawn/50-nixos-nspawn-{name}.network")));
+            assert_eq!(network(&ours, "", ""), network(&theirs, "", ""), "case {}", case.name);
+        }
+    }
+}
+
+/// With PrivateUsers= set directly its builder changes the owner of the whole root, which it meant for containers without
+/// user namespaces. Ours maps ids there as it does with the option; a profile of its own keeps what it says.
+fn but_ownership(mut settings: Settings) -> Settings {
+    for value in settings.get_mut("[Files] PrivateUsersOwnership").into_iter().flatten() {
+        if value == "chown" {
+            *value = "auto".to_owned();
+        }
+    }
+    settings
+}
+
+#[test]
+fn what_it_refused_is_refused() {
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.dir.join("error.txt").exists()).collect();
+    assert_eq!(cases.len(), 1);
+    for (case, made) in cases.iter().zip(made(&cases)) {
+        let said = made.expect_err(&case.name);
+        let options = json(&case.dir.join("input.json"))["module"]["nixosContainer"].clone();
+        for option in options.as_object().expect("options").keys() {
+            assert!(said.contains(&format!("option `nixosContainer.{option}' is not of type")), "{said}");
+        }
+    }
+}
