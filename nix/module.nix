@@ -213,15 +213,10 @@ in
       lib.nameValuePair "nixos-nspawn-${name}" {
         description = "Host configuration of container ${name}";
         documentation = [ "man:nixos-nspawn-ctl(8)" ];
+        # Not ordered against the container: what it does to that from its own jobs would wait for these.
         wantedBy = [ "multi-user.target" ];
-        # In this order a stop ends after the container's.
-        before = [ (unit name) ];
-        unitConfig = {
-          # When the instance is gone, the switch stops this service while the container's unit is still complete.
-          PropagatesStopTo = unit name;
-          # A restart would stop the container.
-          RefuseManualStart = true;
-        };
+        # A restart by hand would stop the container.
+        unitConfig.RefuseManualStart = true;
         # A change is a reload, which knows what the container runs and decides by its strategy.
         reloadIfChanged = true;
         restartTriggers = lib.optional (
@@ -231,8 +226,13 @@ in
         serviceConfig = {
           Type = "oneshot";
           RemainAfterExit = true;
-          ExecStart = "${cfg.package}/bin/nixos-nspawn activate ${name}";
+          # Whatever comes of it: what is not active, the switch would not stop.
+          ExecStart = "-${cfg.package}/bin/nixos-nspawn activate ${name}";
           ExecReload = "${cfg.package}/bin/nixos-nspawn activate ${name}";
+          # When the instance is gone, the switch stops this service while the container's unit is still complete.
+          ExecStop = "${config.systemd.package}/bin/systemctl stop ${unit name}";
+          # The container's unit has limits of its own.
+          TimeoutStopSec = "infinity";
         };
       }
     ) containers;

@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::change::Change;
@@ -25,8 +27,12 @@ use crate::exit::{Failed, refuse};
 use crate::forget::{lock_settled, repair};
 use crate::generations::running_toplevel;
 use crate::output::{print, tell};
+use crate::systemd::UnitState;
 use crate::update::{limit_or_start, strategy};
-use crate::{gate, intent_file, systemd};
+use crate::{gate, intent_file, interrupt, systemd};
+
+/// Between two looks at a container that is starting.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a container was last known to run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,7 +70,7 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
         ));
     };
     let taking = TakingOn { context, stored, hash };
-    let state = systemd::state(context, &name)?;
+    let state = started(context, stored)?;
     let (decision, old) = taking.decision(arguments, !state.stopped())?;
     if arguments.dry_run {
         return print(&format!(
@@ -85,6 +91,19 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
     }
     let reason = taking.act(decision, old)?;
     print(&format!("container '{name}' {reason}\n"))
+}
+
+/// The state of its unit, once that is not just starting: only then it is known what it runs.
+fn started(context: &Context, stored: &Stored) -> Result<UnitState> {
+    let end = Instant::now() + limit_or_start(None, &stored.intent);
+    loop {
+        let state = systemd::state(context, &stored.name)?;
+        if state.active != "activating" || Instant::now() >= end {
+            return Ok(state);
+        }
+        sleep(PAUSE);
+        interrupt::check()?;
+    }
 }
 
 fn infinitive(action: Action) -> &'static str {
