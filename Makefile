@@ -12,11 +12,14 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 OUT = $(TARGET_DIR)/$(TARGET)/release
 # Where the generated drop-ins find the unit helper.
 HELPER = $(PREFIX)/libexec/nixos-nspawn/unit-helper
+# Where ctl finds what Nix evaluates for a configuration file.
+NIX = $(PREFIX)/share/nixos-nspawn/nix
+NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-profile.nix nix/data.nix nix/name.nix nix/options.nix nix/rules.nix nix/types.nix
 
 .PHONY: build check test demo bench install deps
 
 build:
-	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) \
+	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) NIXOS_NSPAWN_NIX=$(NIX) \
 		$(CARGO) build --release --locked --target $(TARGET) -p nixos-nspawn-generator -p nixos-nspawn-ctl
 
 # What a test or the demo needs of a Debian machine.
@@ -43,7 +46,7 @@ ROOT = $(DESTDIR)$(PREFIX)
 
 install: build
 	install -d $(ROOT)/bin $(ROOT)/lib/systemd/system-generators $(ROOT)/libexec/nixos-nspawn \
-		$(ROOT)/share/man/man5 $(ROOT)/share/man/man8 $(ROOT)/share/nixos-nspawn/examples \
+		$(ROOT)/share/man/man5 $(ROOT)/share/man/man8 $(ROOT)/share/nixos-nspawn/examples $(DESTDIR)$(NIX) \
 		$(ROOT)/share/bash-completion/completions $(ROOT)/share/zsh/site-functions \
 		$(ROOT)/share/fish/vendor_completions.d
 	install -m 0755 $(OUT)/nixos-nspawn-ctl $(ROOT)/bin/nixos-nspawn-ctl
@@ -53,6 +56,7 @@ install: build
 	install -m 0644 $(MAN8) $(ROOT)/share/man/man8
 	install -m 0644 $(MAN5) $(ROOT)/share/man/man5
 	install -m 0644 docs/nixos-nspawn.schema.json $(ROOT)/share/nixos-nspawn/nixos-nspawn.schema.json
+	install -m 0644 $(NIX_FILES) $(DESTDIR)$(NIX)
 	cp -R examples/. $(ROOT)/share/nixos-nspawn/examples
 	$(OUT)/nixos-nspawn-ctl completions bash > $(ROOT)/share/bash-completion/completions/nixos-nspawn
 	$(OUT)/nixos-nspawn-ctl completions zsh > $(ROOT)/share/zsh/site-functions/_nixos-nspawn

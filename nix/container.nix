@@ -22,6 +22,16 @@ let
     settings: old:
     # Until 2025 NixOS called the sections by names of its own.
     if nspawn ? settings then nspawn.settings.${settings} or { } else nspawn.${old} or { };
+  givesNetwork = [
+    "Private"
+    "VirtualEthernetExtra"
+    "Bridge"
+    "Zone"
+    "Interface"
+    "MACVLAN"
+    "IPVLAN"
+    "NamespacePath"
+  ];
   service = config.systemd.services.${unit};
   # What NixOS gives each of its services by itself.
   ownVariables = [
@@ -90,7 +100,26 @@ in
         nspawnConfig = {
           Exec = section "Exec" "execConfig";
           Files = section "Files" "filesConfig";
-          Network = section "Network" "networkConfig";
+          Network =
+            let
+              network = section "Network" "networkConfig";
+            in
+            network
+            # VirtualEthernet=no says nothing else to nspawn than that the host's network is used, where no other setting
+            # gives the container one of its own.
+            // lib.optionalAttrs (
+              builtins.elem (network.VirtualEthernet or true) [
+                false
+                "no"
+                "false"
+                "off"
+                "0"
+              ]
+              && !(builtins.any (key: network ? ${key}) givesNetwork)
+              && config.nixosContainer.zone == null
+              && config.nixosContainer.bridge == null
+              && config.nixosContainer.hostNetworkConfig == null
+            ) { Private = false; };
         };
       })
       (lib.mkIf (config.systemd.services ? ${unit}) {

@@ -430,20 +430,23 @@ rec {
     check = value: isString value && match "r?w?m?" value != null && value != "";
   };
 
+  # A submodule could also be a function, or the path of a file, as which it would take a short form that is wrong.
+  attributes = options: types.addCheck (types.submodule { inherit options; }) isAttrs;
+
   # Lists of these, so that their descriptions are in the plural.
   forwardPort = called "[PROTOCOL:][ADDRESS:]HOST-PORT[:CONTAINER-PORT], or attribute sets" (
     types.either (text "forwardPort" "port" isForward) (
-      types.submodule { options = elements.forwardPorts; }
+      attributes elements.forwardPorts
     )
   );
   bindMount = called "SOURCE[:DESTINATION[:OPTIONS]], or attribute sets" (
     types.either (text "bindMount" "bind mount" isBind) (
-      types.submodule { options = elements.bindMounts; }
+      attributes elements.bindMounts
     )
   );
-  credential = called "attribute sets" (types.submodule { options = elements.credentials; });
+  credential = called "attribute sets" (attributes elements.credentials);
   deviceOrPath = called "PATH[:PERMISSIONS], or attribute sets" (
-    types.either (text "device" "device" isDevice) (types.submodule { options = elements.devices; })
+    types.either (text "device" "device" isDevice) (attributes elements.devices)
   );
   isDevice =
     value:

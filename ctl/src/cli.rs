@@ -88,11 +88,18 @@ pub(crate) struct Create {
     /// Name of the container
     pub(crate) name: String,
     /// Flake that has it as nixosContainers.ATTR or nixosContainers.SYSTEM.ATTR; ATTR is NAME if left out
-    #[arg(long, value_name = "REF[#ATTR]", required_unless_present = "profile", conflicts_with = "profile")]
+    #[arg(long, value_name = "REF[#ATTR]")]
+    #[arg(required_unless_present_any = ["config", "profile"], conflicts_with_all = ["config", "profile"])]
     pub(crate) flake: Option<String>,
+    /// NixOS configuration file to build
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    pub(crate) config: Option<PathBuf>,
     /// Use what was built before: a store path or a Nix profile
     #[arg(long, value_name = "PATH")]
     pub(crate) profile: Option<PathBuf>,
+    /// With --config: nixpkgs to build it with, a path or a flake reference; <nixpkgs> if nothing is said
+    #[arg(long, value_name = "PATH|REF", conflicts_with_all = ["flake", "profile"])]
+    pub(crate) nixpkgs: Option<String>,
     /// Nix system to build for
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) system: Option<String>,
@@ -116,7 +123,7 @@ pub(crate) struct Update {
     #[arg(value_name = "NAME", required_unless_present = "all")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["names", "flake", "profile"])]
+    #[arg(long, conflicts_with_all = ["names", "flake", "config", "profile", "nixpkgs"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
@@ -142,7 +149,7 @@ pub(crate) struct Plan {
     #[arg(value_name = "NAME", required_unless_present = "all")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["names", "flake", "profile"])]
+    #[arg(long, conflicts_with_all = ["names", "flake", "config", "profile", "nixpkgs"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
@@ -161,11 +168,17 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct From {
     /// Flake to build from, recorded from then on
-    #[arg(long, value_name = "REF[#ATTR]", conflicts_with = "profile")]
+    #[arg(long, value_name = "REF[#ATTR]", conflicts_with_all = ["config", "profile"])]
     pub(crate) flake: Option<String>,
+    /// NixOS configuration file to build, recorded from then on
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    pub(crate) config: Option<PathBuf>,
     /// Use what was built before: a store path or a Nix profile
     #[arg(long, value_name = "PATH")]
     pub(crate) profile: Option<PathBuf>,
+    /// Nixpkgs to build a configuration file with, a path or a flake reference, recorded from then on
+    #[arg(long, value_name = "PATH|REF", conflicts_with_all = ["flake", "profile"])]
+    pub(crate) nixpkgs: Option<String>,
     /// Nix system to build for
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) system: Option<String>,

@@ -17,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) nix_arguments: Vec<String>,
     /// `[Nix] System=`: the Nix system to build for.
     pub(crate) system: Option<Text>,
+    /// `[Nix] Nixpkgs=`: what configuration files are built with, a path or a flake reference.
+    pub(crate) nixpkgs: Option<String>,
     /// `[Nix] ProfileDirectory=`: where profiles are made.
     pub(crate) profile_directory: AbsolutePath,
     /// `[Container] TimeoutStartSec=`: for containers that say nothing.
@@ -34,6 +36,7 @@ impl Config {
             nix_command: None,
             nix_arguments: Vec::new(),
             system: None,
+            nixpkgs: None,
             profile_directory: PROFILES.parse()?,
             timeout_start_sec: None,
             allow_host_changes: false,
@@ -61,6 +64,7 @@ impl Config {
                     ("Nix", "Command") => self.nix_command = given.map(str::to_owned),
                     ("Nix", "Arguments") => self.nix_arguments = words(given.unwrap_or_default()),
                     ("Nix", "System") => self.system = checked(&key, given)?,
+                    ("Nix", "Nixpkgs") => self.nixpkgs = given.map(str::to_owned),
                     ("Nix", "ProfileDirectory") => {
                         self.profile_directory = match checked(&key, given)? {
                             Some(path) => path,

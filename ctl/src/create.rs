@@ -31,7 +31,7 @@ use crate::{activate, host, inspect, intent_file, interrupt, output, state, syst
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     let name = machine_name(&arguments.name)?;
-    if !context.live() && arguments.flake.is_some() {
+    if !context.live() && arguments.profile.is_none() {
         return refuse("--root works with --profile only, nothing was changed");
     }
     if arguments.dry_run {
@@ -162,6 +162,8 @@ fn make(
 fn said(arguments: &Create) -> Said<'_> {
     Said {
         flake: arguments.flake.as_deref(),
+        config: arguments.config.as_deref(),
+        nixpkgs: arguments.nixpkgs.as_deref(),
         profile: arguments.profile.as_deref(),
         system: arguments.system.as_deref(),
         nix_args: &arguments.nix_args,
@@ -296,7 +298,7 @@ fn dry_run(context: &Context, arguments: &Create, name: &MachineName) -> Result<
     let loaded = context.load();
     name_is_free(context, &loaded, name)?;
     profile::check_store(context, arguments.allow_user_store)?;
-    let nix = if arguments.flake.is_some() { Some(Nix::find(context)?) } else { None };
+    let nix = if arguments.profile.is_none() { Some(Nix::find(context)?) } else { None };
     let mut source = said(arguments).source(context, None)?;
     let path = source::build(context, nix.as_ref(), name, &mut source, None)?;
     let profile = profile::read(context, &path, name)?;

@@ -1,6 +1,7 @@
 //! Flake references: what the user wrote goes in, the installable that Nix builds and what to record come out. Both
 //! layouts are looked for, `nixosContainers.ATTR` and `nixosContainers.SYSTEM.ATTR`.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,33 @@ impl Flake {
         Ok(Self { reference: absolute(reference, folder)?, attribute })
     }
 
+    /// Refuses a local path that is no flake, in words of our own.
+    pub(crate) fn check(&self) -> Result<()> {
+        let path = self.reference.strip_prefix("path:").unwrap_or(&self.reference);
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        // With `dir=` the flake is somewhere below.
+        if !path.starts_with('/') || query.contains("dir=") {
+            return Ok(());
+        }
+        let folder = Path::new(path);
+        if !folder.exists() {
+            return refuse(not_found(folder));
+        }
+        // Without a scheme Nix also looks in the folders above.
+        let above = if path == self.reference { usize::MAX } else { 1 };
+        let found = folder.ancestors().take(above).any(|folder| folder.join("flake.nix").exists());
+        if !folder.is_dir() || found {
+            return Ok(());
+        }
+        let inside = folder.join("configuration.nix");
+        let next = if inside.is_file() {
+            format!("; --config {} takes the configuration in it", inside.display())
+        } else {
+            String::new()
+        };
+        refuse(format!("{path}: is a directory without flake.nix, nothing was changed{next}"))
+    }
+
     /// What is recorded as the source.
     pub(crate) fn recorded(&self) -> String {
         match &self.attribute {
@@ -48,6 +76,7 @@ impl Flake {
         system: &str,
         arguments: &[String],
     ) -> Result<String> {
+        self.check()?;
         let attribute = self.attribute.as_deref().unwrap_or(name.as_str());
         if attribute.starts_with("nixosContainers.") {
             return Ok(format!("{}#{attribute}", self.reference));
@@ -56,7 +85,8 @@ impl Flake {
         let looked = |error: anyhow::Error| {
             let hint = self.foreign_owner().unwrap_or_default();
             error.context(format!(
-                "{}: no '{OUTPUT}' could be read from this flake, nothing was changed{hint}",
+                "{}: neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute} could be read from this flake, \
+                 nothing was changed{hint}",
                 self.reference
             ))
         };
@@ -110,6 +140,10 @@ fn quoted(name: &str) -> String {
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")) }
 }
 
+fn not_found(path: &Path) -> String {
+    format!("{}: there is no such flake, nothing was changed", path.display())
+}
+
 fn absolute(reference: &str, folder: &Path) -> Result<String> {
     let (scheme, rest) = match reference.strip_prefix("path:") {
         Some(rest) => ("path:", rest),
@@ -124,10 +158,12 @@ fn absolute(reference: &str, folder: &Path) -> Result<String> {
         Some((path, query)) => (path, format!("?{query}")),
         None => (rest, String::new()),
     };
-    let path: PathBuf = folder.join(path);
-    let path = path
-        .canonicalize()
-        .with_context(|| format!("{}: flake not found, nothing was changed", path.display()))?;
+    let path: PathBuf = std::path::absolute(folder.join(path))?;
+    let path = match path.canonicalize() {
+        Ok(path) => path,
+        Err(error) if error.kind() == ErrorKind::NotFound => return refuse(not_found(&path)),
+        Err(error) => return Err(error).with_context(|| format!("{}: no flake", path.display())),
+    };
     let path = path.to_str().with_context(|| format!("{}: is not UTF-8", path.display()))?;
     Ok(format!("{scheme}{path}{query}"))
 }
@@ -150,6 +186,27 @@ mod tests {
         assert_eq!(recorded("/srv/flake#a.b"), "/srv/flake#a.b");
         assert_eq!(recorded("infra"), "infra");
         assert!(Flake::parse("./missing#web", &here).is_err());
+    }
+
+    #[test]
+    fn directories() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().canonicalize().unwrap();
+        let shown = at.display();
+        let check = |text: &str| Flake::parse(text, &at).and_then(|flake| flake.check());
+        let message = |text: &str| check(text).unwrap_err().to_string();
+        let none = format!("{shown}/none: there is no such flake, nothing was changed");
+        assert_eq!(message("./none#web"), none);
+        assert_eq!(message(&format!("path:{shown}/none#web")), none);
+        let without = format!("{shown}: is a directory without flake.nix, nothing was changed");
+        assert_eq!(message("."), without);
+        std::fs::write(at.join("configuration.nix"), "").unwrap();
+        let next = format!("; --config {shown}/configuration.nix takes the configuration in it");
+        assert_eq!(message("path:.#web"), without.clone() + &next);
+        assert!(check(".?dir=below").is_ok() && check("infra").is_ok());
+        std::fs::write(at.join("flake.nix"), "").unwrap();
+        std::fs::create_dir(at.join("sub")).unwrap();
+        assert!(check(".").is_ok() && check("./sub#web").is_ok() && check("path:./sub").is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod activate;
 mod autostart;
 mod cli;
 mod config;
+mod configuration;
 mod context;
 mod create;
 mod delete_generations;
@@ -25,10 +26,12 @@ mod list;
 mod list_generations;
 mod lock;
 mod nix;
+mod nix_files;
 mod notes;
 mod output;
 mod peer;
 mod pin;
+mod plan;
 mod profile;
 mod program;
 mod record;
@@ -96,7 +99,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Autostart(arguments) => autostart::autostart(&context, arguments),
         Command::Setup(arguments) => setup::run(&context, arguments),
         Command::Update(arguments) => update::run(&context, arguments),
-        Command::Plan(arguments) => update::show_plan(&context, arguments),
+        Command::Plan(arguments) => plan::run(&context, arguments),
         Command::Rollback(arguments) => rollback::run(&context, arguments),
         Command::ListGenerations(arguments) => list_generations::run(&context, arguments),
         Command::DeleteGenerations(arguments) => delete_generations::run(&context, arguments),

@@ -54,7 +54,8 @@ impl<'a> Nix<'a> {
     fn call(&self, command: &str) -> Program {
         // Flakes may be off; these features do no harm where they are on.
         let features = ["--extra-experimental-features", "nix-command flakes"];
-        self.context.program(&self.program).args(command.split(' ')).args(features).may_ask()
+        let trace = (self.context.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
+        self.context.program(&self.program).args(command.split(' ')).args(features).args(trace).may_ask()
     }
 
     /// The names below an attribute set of a flake.
@@ -74,10 +75,10 @@ impl<'a> Nix<'a> {
             .with_context(|| format!("{}: unexpected answer of nix eval", self.program.display()))
     }
 
-    /// Builds; the result is kept from the garbage collector by `link`, if one is given.
+    /// Builds what the words name; the result is kept from the garbage collector by `link`, if one is given.
     pub(crate) fn build(
         &self,
-        installable: &str,
+        what: &[String],
         link: Option<&Path>,
         arguments: &[String],
     ) -> Result<StorePath> {
@@ -89,14 +90,15 @@ impl<'a> Nix<'a> {
             .call("build")
             .arg("--print-out-paths")
             .args(keep)
-            .arg(installable)
+            .args(what)
             .args(arguments)
             .output_with_messages()?;
         let mut paths = answer.lines().map(str::trim).filter(|line| !line.is_empty());
         match (paths.next(), paths.next()) {
             (Some(path), None) => Ok(path.parse()?),
             _ => Err(Failed::Program(format!(
-                "{installable}: nix built {} paths, expected one",
+                "{}: nix built {} paths, expected one",
+                what.join(" "),
                 answer.lines().count()
             ))
             .into()),
@@ -113,6 +115,24 @@ impl<'a> Nix<'a> {
         let answer = self.call("flake metadata").args(["--json", reference]).output_if_any()?;
         let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
         answer.get("url")?.as_str().map(str::to_owned)
+    }
+
+    /// Fetches the flake that a reference names: the same reference with its revision or hash, and where it is now.
+    pub(crate) fn fetched(&self, reference: &str) -> Result<(String, PathBuf)> {
+        let answer = self.call("flake metadata").args(["--json", reference]).output_with_messages()?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        let text = |key: &str| answer.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let (url, path) = text("url").zip(text("path")).with_context(|| {
+            format!("{}: unexpected answer of nix flake metadata", self.program.display())
+        })?;
+        Ok((url, path.into()))
+    }
+
+    /// Whether Nix finds something under `<nixpkgs>`.
+    pub(crate) fn knows_nixpkgs(&self, arguments: &[String]) -> Result<bool> {
+        let expression = "(builtins.tryEval (toString <nixpkgs>)).success";
+        let answer = self.call("eval").args(["--json", "--impure", "--expr", expression]).args(arguments);
+        Ok(answer.output()?.trim() == "true")
     }
 
     /// Makes an existing generation the profile's current one.

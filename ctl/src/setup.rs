@@ -1,5 +1,6 @@
-//! `setup`: puts the generator and its unit helper onto a system that has no package of them, as copies, since /nix may
-//! not be mounted when generators run. `setup --remove` takes them away. NixOS has a module for it.
+//! `setup`: puts the generator, its unit helper and the files for Nix onto a system that has no package of them. Programs
+//! are copies, since /nix may not be mounted when generators run; the files are in this program. `setup --remove` takes
+//! them away. NixOS has a module for it.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -18,6 +19,7 @@ use crate::elf::{Linking, linking};
 use crate::exit::{Failed, refuse};
 use crate::forget::repair;
 use crate::host::{self, GENERATOR, Installed};
+use crate::nix_files::{self, FILES};
 use crate::{output, systemd};
 
 /// Where administrators put generators (`systemd.generator(7)`).
@@ -81,13 +83,23 @@ fn copy(context: &Context, target: &Path, dry_run: bool) -> Result<()> {
             own.helper.display(),
             target.display()
         ))?;
+        say(&format!("would write {} files for Nix to {}", FILES.len(), nix_files::DIRECTORY))?;
         return say("would run systemctl daemon-reload");
     }
+    for (name, text) in FILES {
+        put(&Path::new(nix_files::DIRECTORY).join(name), text.as_bytes(), 0o644)?;
+    }
     // The helper first: a drop-in of the new generator must find it.
-    put(&own.helper, &bytes)?;
-    put(target, &bytes)?;
+    put(&own.helper, &bytes, 0o755)?;
+    put(target, &bytes, 0o755)?;
     systemd::daemon_reload(context)?;
-    say(&format!("{} {} is installed, and {}", target.display(), own.version, own.helper.display()))
+    say(&format!(
+        "{} {} is installed, and {}, and {}",
+        target.display(),
+        own.version,
+        own.helper.display(),
+        nix_files::DIRECTORY
+    ))
 }
 
 /// The generator that came with this program.
@@ -135,7 +147,7 @@ fn try_out(context: &Context, source: &Source, bytes: &[u8]) -> Result<Installed
     Ok(own)
 }
 
-fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let failed = || format!("{}: cannot be written", path.display());
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return Err(Failed::Usage(format!("{}: is no file name", path.display())).into());
@@ -143,7 +155,7 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     DirBuilder::new().recursive(true).mode(0o755).create(folder).with_context(failed)?;
     let folder =
         openat(CWD, folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(failed)?;
-    write_durably(&folder, name, bytes, Mode::from_raw_mode(0o755)).with_context(failed)
+    write_durably(&folder, name, bytes, Mode::from_raw_mode(mode)).with_context(failed)
 }
 
 fn remove(context: &Context, dry_run: bool) -> Result<()> {
@@ -170,10 +182,11 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
             say(&format!("container '{name}' is stopped"))?;
         }
     }
-    for path in [Some(&target), helper.as_ref()].into_iter().flatten() {
+    let files = FILES.iter().map(|(name, _)| Path::new(nix_files::DIRECTORY).join(name));
+    for path in [Some(target), helper.clone()].into_iter().flatten().chain(files) {
         if dry_run {
             say(&format!("would delete {}", path.display()))?;
-        } else if let Err(error) = fs::remove_file(path) {
+        } else if let Err(error) = fs::remove_file(&path) {
             if error.kind() != std::io::ErrorKind::NotFound {
                 return Err(error).with_context(|| format!("{}: cannot be deleted", path.display()));
             }
@@ -182,9 +195,10 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
     if dry_run {
         return Ok(());
     }
-    if let Some(folder) = helper.as_deref().and_then(Path::parent) {
+    let shared = Path::new(nix_files::DIRECTORY);
+    for folder in [helper.as_deref().and_then(Path::parent), Some(shared), shared.parent()] {
         // Only if it is empty.
-        let _ = fs::remove_dir(folder);
+        let _ = folder.map(fs::remove_dir);
     }
     systemd::daemon_reload(context)?;
     copies::sweep(&context.root);

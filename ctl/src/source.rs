@@ -8,6 +8,8 @@ use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::{StorePath, Text};
 
+use crate::cli::From;
+use crate::configuration;
 use crate::context::Context;
 use crate::exit::{Failed, refuse};
 use crate::flake::Flake;
@@ -19,6 +21,10 @@ use crate::profile;
 pub(crate) struct Said<'a> {
     /// `--flake`
     pub(crate) flake: Option<&'a str>,
+    /// `--config`
+    pub(crate) config: Option<&'a Path>,
+    /// `--nixpkgs`
+    pub(crate) nixpkgs: Option<&'a str>,
     /// `--profile`
     pub(crate) profile: Option<&'a Path>,
     /// `--system`
@@ -27,19 +33,52 @@ pub(crate) struct Said<'a> {
     pub(crate) nix_args: &'a [String],
 }
 
-impl Said<'_> {
+impl<'a> Said<'a> {
+    /// What the command line of an update says.
+    pub(crate) fn of(from: &'a From, nix_args: &'a [String]) -> Self {
+        Self {
+            flake: from.flake.as_deref(),
+            config: from.config.as_deref(),
+            nixpkgs: from.nixpkgs.as_deref(),
+            profile: from.profile.as_deref(),
+            system: from.system.as_deref(),
+            nix_args,
+        }
+    }
+
     /// What to record; what is not said comes from `before`, and then from the administrator's defaults.
     pub(crate) fn source(&self, context: &Context, before: Option<&Source>) -> Result<Source> {
-        let mut source = match (self.flake, self.profile, before) {
-            (None, None, Some(before)) => before.clone(),
+        let mut source = match (self.flake, self.config, self.profile, before) {
+            (None, None, None, Some(before)) => before.clone(),
             _ => Source::default(),
         };
+        let here = std::env::current_dir()?;
         if let Some(reference) = self.flake {
-            source.flake = Some(text(Flake::parse(reference, &std::env::current_dir()?)?.recorded())?);
+            let flake = Flake::parse(reference, &here)?;
+            flake.check()?;
+            source.flake = Some(text(flake.recorded())?);
+        } else if let Some(path) = self.config {
+            source.config = Some(configuration::file(path)?);
+            // Another file of the same container is built with the same nixpkgs, unless something else is said.
+            source.nixpkgs = before.and_then(|before| before.nixpkgs.clone());
+            let configured = context.config.nixpkgs.as_deref();
+            if let Some(configured) =
+                configured.filter(|_| source.nixpkgs.is_none() && self.nixpkgs.is_none())
+            {
+                source.nixpkgs = Some(configuration::nixpkgs(configured, Path::new("/"))?);
+            }
         } else if let Some(path) = self.profile {
             let absolute = std::path::absolute(path)?;
             let inside = Path::new("/").join(absolute.strip_prefix(&context.root).unwrap_or(&absolute));
             source.profile = Some(inside.to_string_lossy().parse().map_err(usage)?);
+        }
+        if let Some(nixpkgs) = self.nixpkgs {
+            if source.config.is_none() {
+                let message =
+                    "--nixpkgs goes with a configuration file, which this container does not come from";
+                return Err(Failed::Usage(format!("{message}, nothing was changed")).into());
+            }
+            source.nixpkgs = Some(configuration::nixpkgs(nixpkgs, &here)?);
         }
         if let Some(system) = self.system {
             source.system = Some(text(system.to_owned())?);
@@ -75,15 +114,21 @@ pub(crate) fn build(
     if let Some(path) = &source.profile {
         return profile::store_path(context, Path::new(path.as_str()));
     }
-    let (Some(reference), Some(nix)) = (&source.flake, nix) else {
-        return refuse(format!(
-            "container '{name}' has no source to build from, nothing was changed; give --flake or --profile"
-        ));
-    };
-    let flake = Flake::parse(reference.as_str(), Path::new("/"))?;
     let words: Vec<String> = source.nix_args.iter().map(|word| word.as_str().to_owned()).collect();
     let system = source.system.as_ref().map_or_else(nix::native_system, |system| system.as_str().to_owned());
-    let installable = flake.installable(nix, name, &system, &words)?;
-    source.locked = nix.locked(&flake.reference).and_then(|locked| locked.parse().ok());
-    nix.build(&installable, link, &words)
+    match (source.flake.clone(), source.config.clone(), nix) {
+        (Some(reference), _, Some(nix)) => {
+            let flake = Flake::parse(reference.as_str(), Path::new("/"))?;
+            let installable = flake.installable(nix, name, &system, &words)?;
+            source.locked = nix.locked(&flake.reference).and_then(|locked| locked.parse().ok());
+            nix.build(&[installable], link, &words)
+        }
+        (None, Some(config), Some(nix)) => {
+            let what = configuration::words(nix, name, &system, source, &config, &words)?;
+            nix.build(&what, link, &words)
+        }
+        _ => refuse(format!(
+            "container '{name}' has no source to build from, nothing was changed; give --flake, --config or --profile"
+        )),
+    }
 }

@@ -1,6 +1,6 @@
-//! `update` and `plan`: has Nix build a container anew from its recorded source, or another one, and switches to the
-//! result. What cannot be checked beforehand is watched afterwards, and taken back if it fails; several containers are
-//! several pieces of work.
+//! `update`: has Nix build a container anew from its recorded source, or another one, and switches to the result. What
+//! cannot be checked beforehand is watched afterwards, and taken back if it fails; several containers are several pieces
+//! of work.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use nixos_nspawn_units::value::{StorePath, Timespan};
 use crate::activate::{Action, Decision, decide};
 use crate::cli::{self, Expect, From, Plan, Update};
 use crate::context::{Context, imperative, machine_name};
-use crate::exit::{Failed, code, refuse};
+use crate::exit::{Failed, refuse};
 use crate::forget::{lock_settled, repair};
 use crate::generations::generations;
 use crate::lock::Lock;
@@ -24,7 +24,7 @@ use crate::record::{Details, Record, Step};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
 use crate::switch::{Switch, Switched, Target, align_profile, remove_pending};
-use crate::{activate, create, diff, host, inspect, intent_file, interrupt, output, profile, systemd};
+use crate::{activate, create, host, inspect, intent_file, interrupt, output, plan, profile, systemd};
 
 /// Runs `update`.
 pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
@@ -37,7 +37,7 @@ pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
             exit_code: arguments.exit_code,
             nix_args: arguments.nix_args.clone(),
         };
-        return show_plan(context, &plan);
+        return plan::run(context, &plan);
     }
     context.need_root("update")?;
     context.need_systemd()?;
@@ -83,7 +83,8 @@ fn finish(results: Vec<(&MachineName, Result<String>)>, wanted: usize) -> Result
     if failed { Err(Failed::Silent.into()) } else { Ok(()) }
 }
 
-fn names(context: &Context, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
+/// The containers that are meant.
+pub(crate) fn names(context: &Context, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
     if all {
         let loaded = context.load();
         return Ok(loaded
@@ -93,9 +94,9 @@ fn names(context: &Context, given: &[String], all: bool, from: &From) -> Result<
             .map(|stored| stored.name)
             .collect());
     }
-    if given.len() > 1 && (from.flake.is_some() || from.profile.is_some()) {
+    if given.len() > 1 && (from.flake.is_some() || from.config.is_some() || from.profile.is_some()) {
         return Err(Failed::Usage(
-            "--flake and --profile go with one container, nothing was changed".to_owned(),
+            "--flake, --config and --profile go with one container, nothing was changed".to_owned(),
         )
         .into());
     }
@@ -151,12 +152,15 @@ pub(crate) fn check_reach(
 }
 
 /// What an update would record.
-struct Next {
-    intent: Intent,
-    profile: StorePath,
+pub(crate) struct Next {
+    /// The new intent, its generation still that of the old one.
+    pub(crate) intent: Intent,
+    /// What was built.
+    pub(crate) profile: StorePath,
 }
 
-fn next(
+/// Builds, and reads what was built.
+pub(crate) fn next(
     context: &Context,
     nix: &Nix,
     name: &MachineName,
@@ -182,7 +186,7 @@ fn next(
 }
 
 /// Whether only what is recorded of the source differs.
-fn same_but_source(old: &Intent, new: &Intent) -> bool {
+pub(crate) fn same_but_source(old: &Intent, new: &Intent) -> bool {
     Intent { source: None, ..old.clone() } == Intent { source: None, ..new.clone() }
 }
 
@@ -305,7 +309,7 @@ fn prepare(
 ) -> Result<Prepared> {
     let below = context.path(directory);
     std::fs::create_dir_all(&below).with_context(|| below.display().to_string())?;
-    let said = said(&arguments.from, &arguments.nix_args);
+    let said = Said::of(&arguments.from, &arguments.nix_args);
     let next = next(context, nix, name, old, &said, Some(&directory.join("pending")))?;
     stop_point("built");
     if same_but_source(old, &next.intent) {
@@ -335,66 +339,4 @@ fn prepare(
         output::tell("the container is not activated now, so --check is not run");
     }
     Ok(Prepared::Switch(Box::new(next), decision))
-}
-
-fn said<'a>(from: &'a From, nix_args: &'a [String]) -> Said<'a> {
-    Said {
-        flake: from.flake.as_deref(),
-        profile: from.profile.as_deref(),
-        system: from.system.as_deref(),
-        nix_args,
-    }
-}
-
-/// Runs `plan`, and `update --dry-run`.
-pub(crate) fn show_plan(context: &Context, arguments: &Plan) -> Result<()> {
-    context.need_systemd()?;
-    let nix = Nix::find(context)?;
-    let names = names(context, &arguments.names, arguments.all, &arguments.from)?;
-    let mut would_change = false;
-    let mut failure = None;
-    for name in &names {
-        match plan_one(context, &nix, name, arguments) {
-            Ok(changes) => would_change |= changes,
-            Err(error) if names.len() == 1 => return Err(error),
-            Err(error) => {
-                output::tell(&format!("{error:#}"));
-                failure = Some(code(&error));
-            }
-        }
-    }
-    match failure {
-        Some(_) => Err(Failed::Silent.into()),
-        None if would_change && arguments.exit_code => Err(Failed::WouldChange.into()),
-        None => Ok(()),
-    }
-}
-
-fn plan_one(context: &Context, nix: &Nix, name: &MachineName, arguments: &Plan) -> Result<bool> {
-    let loaded = context.load();
-    let old = imperative(&loaded, name)?;
-    let said = said(&arguments.from, &arguments.nix_args);
-    let next = next(context, nix, name, old, &said, None)?;
-    if same_but_source(old, &next.intent) {
-        output::print(&format!("container '{name}': is up to date\n"))?;
-        return Ok(false);
-    }
-    intent_file::check(&loaded, name, &next.intent)?;
-    let runs = !systemd::state(context, name)?.stopped();
-    let decision = decide(name, old, &next.intent, strategy(arguments.strategy, &next.intent), runs)?;
-    let mut lines = diff::between(context, name, old, &next.intent)?;
-    lines.extend(diff::closure(context, &old.toplevel, &next.intent.toplevel));
-    let before = host_reach(&old.container);
-    let added = host_reach(&next.intent.container).into_iter().filter(|line| !before.contains(line));
-    lines.extend(
-        added.map(|line| format!("would reach further into the host: {line} (needs --allow-host-changes)")),
-    );
-    let action = match decision.action {
-        Action::Reload => "would reload it",
-        Action::Restart => "would restart it",
-        Action::AtNextStart | Action::Nothing => "would not touch it",
-    };
-    lines.push(format!("container '{name}': {action}: {}", decision.reason));
-    output::print(&(lines.join("\n") + "\n"))?;
-    Ok(true)
 }

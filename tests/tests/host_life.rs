@@ -1,6 +1,6 @@
 //! A container's whole life on a real systemd: create, start, stop, reboot, enable, disable, remove.
 
-use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::host::{FLAKE, Host, NIXPKGS, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 use serde_json::Value;
 
@@ -232,6 +232,13 @@ fn setup_installs_and_removes(host: &Host) {
     assert!(host.ok(&["stat", "-c", "%F %a", generator]).starts_with("regular file 755"));
     let created = ctl(&["create", "web", "--flake", FLAKE]);
     assert!(created.success(), "{created}{}", host.journal(40));
+    // Configuration files are built by what was inside the program.
+    host.install_nixpkgs();
+    host.write("/root/plain.nix", "{ system.stateVersion = \"26.05\"; }\n", 0o644);
+    let files = "/usr/local/share/nixos-nspawn";
+    assert!(host.exists(&format!("{files}/nix/eval-config.nix")));
+    let plain = ctl(&["create", "plain", "--config", "/root/plain.nix", "--nixpkgs", NIXPKGS, "--no-start"]);
+    assert!(plain.success(), "{plain}");
     // The copies stand by themselves.
     host.ok(&["mv", "/opt/bin", "/opt/elsewhere"]);
     assert_eq!(host.reboot(), "running");
@@ -241,6 +248,7 @@ fn setup_installs_and_removes(host: &Host) {
     let removed = ctl(&["setup", "--remove"]);
     assert!(removed.success(), "{removed}");
     assert!(!host.exists(generator));
+    assert!(!host.exists(files) && !host.exists("/usr/local/libexec/nixos-nspawn"), "{removed}");
     assert_eq!(host.state("web"), "inactive");
     assert!(host.exists("/etc/nixos-nspawn/web.json"), "records stay");
     assert!(!host.exists("/run/systemd/nspawn/web.nspawn"));

@@ -88,6 +88,9 @@ fn user_namespacing(host: &Host) {
     host.inside("userns", &["sh", "-c", "echo mine > /srv/seen/from-inside && echo mine > /var/mine"]);
     assert_eq!(host.sh("stat -c %u /srv/shared/from-inside"), "0\n");
     assert_eq!(host.inside("userns", &["stat", "-c", "%u", "/var/mine"]), "0\n");
+    // The store is root's inside: sudo loads its plugins from there, and only root's.
+    let plugin = host.inside("userns", &["stat", "-L", "-c", "%u:%g %a", "/run/current-system/init"]);
+    assert_eq!(plugin, "0:0 555\n");
     assert_eq!(host.inside("userns", &["systemctl", "--failed", "--no-legend"]), "");
     assert_eq!(host.page(&format!("http://{}/", host.address("userns"))), "Hello from userns.\n");
 

@@ -319,10 +319,10 @@ fn wrong_arguments_are_errors_of_one_line() {
 fn definitions_for_the_host_are_honoured() {
     let module = r#"
         {
-          systemd.nspawn.web = {
-            execConfig.PrivateUsers = "pick";
-            filesConfig.Bind = [ "/a:/b" ];
-            networkConfig.MACVLAN = [ "eth0" ];
+          systemd.nspawn.web.settings = {
+            Exec.PrivateUsers = "pick";
+            Files.Bind = [ "/a:/b" ];
+            Network.MACVLAN = [ "eth0" ];
           };
           systemd.services."systemd-nspawn@web" = {
             serviceConfig.MemoryMax = "1G";

@@ -2,54 +2,21 @@
 //! are told then is what its own files tell them. Where it is not, the difference is in one of the tables here, with
 //! the reason. The data is in tests/golden/reference; cases are found by listing.
 
+#[path = "reference/nix.rs"]
+mod nix;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use nixos_nspawn_tests::golden::Root;
 use nixos_nspawn_tests::host::bins;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
-use nixos_nspawn_units::syntax::words::bind_fields;
-use nixos_nspawn_units::syntax::{UnitFile, effective, parse};
+use nixos_nspawn_tests::reference::{Case, Settings, cases, in_force, json, unit_file};
+use nixos_nspawn_units::syntax::UnitFile;
 use serde_json::Value;
 
 const PROFILE: &str = "/nix/store/00000000000000000000000000000000-nixos-nspawn-profile";
-
-struct Case {
-    name: String,
-    dir: PathBuf,
-    /// What the container is called in it.
-    container: String,
-}
-
-fn cases() -> Vec<Case> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/reference");
-    let mut cases: Vec<Case> = fs::read_dir(&dir)
-        .expect("reference cases")
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| path.is_dir())
-        .map(|dir| Case {
-            name: dir.file_name().expect("a name").to_string_lossy().into_owned(),
-            container: json(&dir.join("input.json"))["name"].as_str().expect("a name").to_owned(),
-            dir,
-        })
-        .collect();
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
-    assert!(!cases.is_empty(), "no reference cases");
-    cases
-}
-
-fn json(path: &Path) -> Value {
-    let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-fn unit_file(path: &Path) -> UnitFile {
-    let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    parse(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display())).file
-}
 
 #[test]
 fn what_python_nixos_nspawn_set_is_in_force() {
@@ -184,67 +151,6 @@ fn assert_nothing_left(root: &Root, name: &str) {
     assert!(!intent.exists(), "{}", intent.display());
     let profile = root.path().join("nix/var/nix/profiles/per-nspawn").join(name);
     assert!(!profile.exists(), "{}", profile.display());
-}
-
-type Settings = BTreeMap<String, Vec<String>>;
-
-/// The settings in force once nspawn has put the file and the template's command line together, less what cannot
-/// have an effect.
-fn in_force(file: &UnitFile) -> Settings {
-    let mut settings: Settings =
-        effective(file).into_iter().map(|s| (format!("[{}] {}", s.section, s.key), s.values)).collect();
-    let last = |settings: &Settings, key: &str| settings.get(key).and_then(|values| values.last().cloned());
-    let on = |value: Option<String>| value.is_some_and(|value| parse_boolean(&value) == Some(true));
-    let namespaced =
-        last(&settings, "[Exec] PrivateUsers").is_some_and(|value| parse_boolean(&value) != Some(false));
-    if !namespaced {
-        // Nobody is shifted, so it does not matter how; theirs writes chown in all cases.
-        settings.remove("[Files] PrivateUsersOwnership");
-    }
-    for key in ["[Files] Bind", "[Files] BindReadOnly"] {
-        for value in settings.get_mut(key).into_iter().flatten() {
-            *value = mapping_left_out(value, namespaced);
-        }
-    }
-    // The template says --network-veth, which any of these replaces as a whole; see merge_settings() of nspawn.c.
-    let deciding = [
-        "Private",
-        "VirtualEthernet",
-        "VirtualEthernetExtra",
-        "Bridge",
-        "Zone",
-        "Interface",
-        "MACVLAN",
-        "IPVLAN",
-    ];
-    let given = |settings: &Settings, key: &str| settings.contains_key(&format!("[Network] {key}"));
-    let veth = on(last(&settings, "[Network] VirtualEthernet"))
-        || ["Bridge", "Zone"].iter().any(|key| given(&settings, key));
-    let private = veth
-        || on(last(&settings, "[Network] Private"))
-        || deciding[2..].iter().any(|key| given(&settings, key));
-    let untouched = !deciding.iter().any(|key| given(&settings, key));
-    for (key, value) in [("Private", private), ("VirtualEthernet", veth)] {
-        settings.insert(format!("[Network] {key}"), vec![(value || untouched).to_string()]);
-    }
-    settings
-}
-
-/// A bind mount without its id mapping, where that is a difference we mean to make:
-/// - without a user namespace nspawn fails the start on it (EINVAL from 252 to 262), so ours leaves it out;
-/// - of the store and the profiles, with one: only userNamespacing= makes theirs map them, and then they belong to
-///   nobody if PrivateUsers= is set by other means; ours always maps them.
-fn mapping_left_out(value: &str, namespaced: bool) -> String {
-    let fields = bind_fields(value).expect("effective() lets only good ones through");
-    let of_nix = fields.source.starts_with("/nix/");
-    if namespaced && !of_nix {
-        return value.to_owned();
-    }
-    let options = fields.options.as_deref().unwrap_or_default().split(',');
-    let kept: Vec<&str> =
-        options.filter(|option| !matches!(*option, "" | "idmap" | "rootidmap" | "owneridmap")).collect();
-    let destination = fields.destination.as_deref().unwrap_or(&fields.source);
-    format!("{}:{destination}:{}", fields.source, kept.join(","))
 }
 
 /// What the drop-in tells systemd, less what one of the two does for its own purposes.

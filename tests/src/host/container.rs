@@ -9,6 +9,9 @@ use std::time::Duration;
 /// Where the flakes are on a host.
 pub const FLAKE: &str = "/root/flake";
 
+/// Where the stand-in for nixpkgs is on a host.
+pub const NIXPKGS: &str = "/root/nixpkgs";
+
 /// What may build and start a container: a Nix build and a boot.
 const LONG: Duration = Duration::from_secs(180);
 
@@ -34,6 +37,31 @@ impl Host {
         self.copy_in(&example.join("container.nix"), "/root/example/container.nix", 0o644);
         self.copy_in(&example.join("container.nix"), &format!("{FLAKE}/container.nix"), 0o644);
         self.copy_in(&workspace.join("tests/host/flake/flake.nix"), &format!("{FLAKE}/flake.nix"), 0o644);
+    }
+
+    /// Installs what Nix evaluates for configuration files, as `make install` does.
+    pub fn install_nix(&self) {
+        let nix = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nix");
+        for entry in std::fs::read_dir(nix).expect("readable").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.path().is_file() {
+                self.copy_in(&entry.path(), &format!("/usr/local/share/nixos-nspawn/nix/{name}"), 0o644);
+            }
+        }
+    }
+
+    /// Copies what stands in for nixpkgs to [`NIXPKGS`]; the systems it makes are those of container.nix.
+    pub fn install_nixpkgs(&self) {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let from = workspace.join("tests/nix/stand-in");
+        for file in walkdir::WalkDir::new(&from).into_iter().map(|entry| entry.expect("readable")) {
+            if file.file_type().is_file() {
+                let path = file.path().strip_prefix(&from).expect("below");
+                self.copy_in(file.path(), &format!("{NIXPKGS}/{}", path.display()), 0o644);
+            }
+        }
+        let container = workspace.join("examples/debian/container.nix");
+        self.copy_in(&container, &format!("{NIXPKGS}/nixos/container.nix"), 0o644);
     }
 
     /// Runs `nixos-nspawn` with these arguments.

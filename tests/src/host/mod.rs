@@ -18,7 +18,7 @@ mod watch;
 
 pub use bins::{Bins, bins};
 pub use command::{Output, Timeout};
-pub use container::{FLAKE, unit};
+pub use container::{FLAKE, NIXPKGS, unit};
 pub use recorded::dynamic;
 pub use tree::{Suite, tree};
 

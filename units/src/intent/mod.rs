@@ -111,10 +111,11 @@ pub struct Source {
     /// A flake reference with the attribute, `github:me/infra#web`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flake: Option<Text>,
-    /// What the flake reference stood for when it was built: the same with its revision or hash.
+    /// What the flake reference, that of `nixpkgs` for a configuration file, stood for when it was built: the same with
+    /// its revision or hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<Text>,
-    /// A NixOS configuration file.
+    /// A NixOS configuration file, or a directory with a default.nix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<AbsolutePath>,
     /// A profile that was built elsewhere.
@@ -123,7 +124,7 @@ pub struct Source {
     /// The Nix system the container was built for, `x86_64-linux`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<Text>,
-    /// The nixpkgs used for `config`.
+    /// The nixpkgs used for `config`, a path or a flake reference; if missing, that was `<nixpkgs>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nixpkgs: Option<Text>,
     /// Further arguments for Nix, one word each.

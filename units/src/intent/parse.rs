@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::check::broken_rule;
 use super::object::Object;
@@ -191,7 +191,7 @@ pub struct Reading {
 }
 
 /// The options in a profile's data.json. With `version`, an unknown field is an error; without, as
-/// python-nixos-nspawn writes it, an unknown field is left out with a warning.
+/// python-nixos-nspawn writes it, an unknown field is left out with a warning, and the default strategy is its: restart.
 pub fn parse_data(bytes: &[u8]) -> Result<Reading, Fault> {
     if bytes.len() > MAX_SIZE {
         return Err(Fault::whole(format!("is larger than {} KiB", MAX_SIZE / 1024)));
@@ -209,6 +209,9 @@ pub fn parse_data(bytes: &[u8]) -> Result<Reading, Fault> {
             return Err(located(bytes, "version".to_owned(), reason));
         }
     };
+    if !strict {
+        restart_by_default(fields);
+    }
     let mut warnings = Vec::new();
     loop {
         let error = match serde_path_to_error::deserialize::<_, Container>(value.clone()) {
@@ -221,6 +224,20 @@ pub fn parse_data(bytes: &[u8]) -> Result<Reading, Fault> {
             return Err(located(bytes, path, suggestion(&bare(error.inner()))));
         }
         warnings.push(format!("field '{}': {}, left out", shown(&path), suggestion(&message)));
+    }
+}
+
+/// python-nixos-nspawn, whose profiles have no version, restarts what says nothing else.
+fn restart_by_default(options: &mut Map<String, Value>) {
+    let activation = options.entry("activation").or_insert(Value::Null);
+    if activation.is_null() {
+        *activation = Value::Object(Map::new());
+    }
+    if let Value::Object(activation) = activation {
+        let strategy = activation.entry("strategy").or_insert(Value::Null);
+        if strategy.is_null() {
+            *strategy = Value::from("restart");
+        }
     }
 }
 
@@ -246,5 +263,26 @@ pub fn reads_as_autostart(bytes: &[u8]) -> Option<bool> {
     match fields.get("autostart") {
         Some(Value::Bool(autostart)) => Some(*autostart),
         _ => Some(value.pointer("/container/activation/autoStart").and_then(Value::as_bool).unwrap_or(true)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_data;
+    use crate::intent::Strategy;
+
+    #[test]
+    fn the_default_strategy_of_a_profile() {
+        let strategy =
+            |text: &str| parse_data(text.as_bytes()).map(|data| data.container.activation.strategy);
+        for text in
+            ["{}", r#"{"activation": null}"#, r#"{"activation": {"strategy": null, "autoStart": false}}"#]
+        {
+            assert_eq!(strategy(text), Ok(Strategy::Restart), "{text}");
+            let versioned = text.replacen('{', r#"{"version": 1, "zone": null, "#, 1).replace(", }", "}");
+            assert_eq!(strategy(&versioned), Ok(Strategy::Dynamic), "{versioned}");
+        }
+        assert_eq!(strategy(r#"{"activation": {"strategy": "reload"}}"#), Ok(Strategy::Reload));
+        assert!(strategy(r#"{"activation": []}"#).is_err());
     }
 }

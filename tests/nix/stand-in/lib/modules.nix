@@ -155,7 +155,9 @@ let
           here = path ++ [ name ];
         in
         if !(declarations ? ${name}) then
-          [ "The option `${place here}' does not exist. Definition values:\n- In `${definition.file}'" ]
+          [
+            "The option `${place here}' does not exist. Definition values:\n- In `${definition.file}': ${shown definition.value.${name}}"
+          ]
         else if lib.isOption declarations.${name} then
           [ ]
         else
@@ -183,6 +185,8 @@ let
       prefix ? [ ],
       # Whether definitions without an option are an error. NixOS has more options than a stand-in can declare.
       check ? true,
+      # Where they are an error all the same.
+      checkedBelow ? [ ],
       modulesLocation ? "<unknown-file>",
     }:
     let
@@ -243,7 +247,15 @@ let
       evaluated = evaluateLevel prefix declarations definitions;
       config = removeAttrs evaluated [ "_module" ];
       options = describeLevel prefix declarations definitions;
-      strangers = if check then unknown prefix declarations definitions else [ ];
+      checked =
+        definition:
+        definition
+        // {
+          value = lib.filterAttrs (name: _: builtins.elem name checkedBelow) definition.value;
+        };
+      strangers = unknown prefix declarations (
+        if check then definitions else map checked (concatMap push definitions)
+      );
     in
     {
       inherit options;

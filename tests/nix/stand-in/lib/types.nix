@@ -149,7 +149,7 @@ rec {
     mkOptionType {
       name = "submodule";
       description = "submodule";
-      check = value: isAttrs value || builtins.isFunction value || builtins.isPath value;
+      check = value: isAttrs value || builtins.isFunction value || path.check value;
       merge =
         place: definitions:
         (lib.evalModules {

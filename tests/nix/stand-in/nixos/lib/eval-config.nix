@@ -1,6 +1,6 @@
 # Stands in for NixOS's evaluation of a configuration. In: modules, as nixpkgs' file of this name takes them. Out: config,
 # options and pkgs. There are only the options that the project's files read or set (options.nix); anything else may be
-# set and has no effect.
+# set and has no effect, but for the container's own options.
 {
   lib ? import ../../lib,
   pkgs ? null,
@@ -16,6 +16,7 @@ let
       modulesPath = toString ../modules;
     };
     check = false;
+    checkedBelow = [ "nixosContainer" ];
     modulesLocation = if modulesLocation == null then "<unknown-file>" else modulesLocation;
   };
 in

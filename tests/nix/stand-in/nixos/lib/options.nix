@@ -1,6 +1,7 @@
 # The options of NixOS that the project's Nix files read or set, and a system made of them. In: a configuration. Out: its
 # values, and `system.build.toplevel`, a folder with an `init` that only says what it is; failed assertions are errors of
-# the evaluation, as in NixOS.
+# the evaluation, as in NixOS. Where ../container.nix is beside it, a copy of examples/debian/container.nix, the system is
+# the one that file makes, which boots; `standIn` is what it is given.
 {
   config,
   lib,
@@ -39,7 +40,7 @@ in
     systemd = {
       nspawn = option (types.attrsOf (
         types.submodule {
-          options = lib.genAttrs [ "execConfig" "filesConfig" "networkConfig" ] (_: settings);
+          options.settings = lib.genAttrs [ "Exec" "Files" "Network" ] (_: settings);
         }
       )) { };
       services = option (types.attrsOf (
@@ -52,6 +53,7 @@ in
         types.attrsOf (types.either (types.attrsOf types.unspecified) types.unspecified)
       )) { };
     };
+    standIn = settings;
     _pkgs = mkOption { type = types.unspecified; };
   };
 
@@ -62,6 +64,14 @@ in
     system.build.toplevel =
       if failed != [ ] then
         throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (message: "- ${message}") failed}"
+      else if builtins.pathExists ../container.nix then
+        (import ../container.nix (
+          {
+            name = config.networking.hostName;
+            system = config.nixpkgs.hostPlatform;
+          }
+          // config.standIn
+        )).toplevel
       else
         pkgs.runCommandLocal "nixos-system-${config.networking.hostName}-stand-in"
           {

@@ -1,0 +1,27 @@
+# One container, `web`. Create it with
+#
+#     nixos-nspawn create web --flake .#web
+#
+# and after changes `nixos-nspawn update web`. More containers are more attributes of nixosContainers.
+{
+  description = "A NixOS container for nixos-nspawn";
+
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
+    nixos-nspawn = {
+      url = "github:nixos-nspawn/nixos-nspawn";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+  };
+
+  outputs =
+    { nixpkgs, nixos-nspawn, ... }:
+    {
+      nixosContainers.web = nixos-nspawn.lib.mkContainer {
+        inherit nixpkgs;
+        name = "web";
+        system = "x86_64-linux";
+        modules = [ ./configuration.nix ];
+      };
+    };
+}

@@ -1,0 +1,233 @@
+//! Configuration files on a real systemd with a real Nix: `create`, `update` and `plan` with `--config`, the nixpkgs and
+//! the system they are built with, and what is said when one of them is no good. What stands in for nixpkgs is in
+//! tests/nix/stand-in.
+
+use nixos_nspawn_tests::host::{Host, NIXPKGS, bins};
+use nixos_nspawn_tests::on_both_hosts;
+use pretty_assertions::assert_eq;
+use serde_json::json;
+
+on_both_hosts!(configuration_files);
+
+const FILE: &str = "/root/web/configuration.nix";
+
+/// Writes the configuration file of `web`, which imports another by a relative path.
+fn configuration(host: &Host, page: &str, more: &str) {
+    let text = format!(
+        "{{ lib, ... }}:\n{{\n  imports = [ ./more.nix ];\n  system.stateVersion = \"26.05\";\n  standIn.page = \"{page}\\n\";\n  {more}\n}}\n"
+    );
+    host.write(FILE, text, 0o644);
+}
+
+fn configuration_files(host: &Host) {
+    host.install(bins());
+    host.install_nix();
+    host.install_nixpkgs();
+    host.write("/root/web/more.nix", "{ nixosContainer.bindMounts = [ \"/srv/data:/data\" ]; }\n", 0o644);
+    host.write("/srv/data/file", "from the host\n", 0o644);
+    configuration(host, "one", "");
+
+    what_is_no_configuration(host);
+    what_nix_refuses(host);
+    created_and_updated(host);
+    other_nixpkgs(host);
+}
+
+/// Runs a command that must fail with exactly these words on standard error, and change nothing.
+fn refused(host: &Host, code: i32, command: &[&str], message: &str) {
+    let before = host.traces();
+    let output = host.ctl(command);
+    assert_eq!((output.stderr.as_str(), output.code()), (message, code), "{output}");
+    host.assert_no_traces_since(&before);
+}
+
+/// What can be told before Nix is asked, or by it alone: in one line.
+fn what_is_no_configuration(host: &Host) {
+    let say = |message: &str| format!("nixos-nspawn: {message}\n");
+    let nothing = "nothing was changed";
+    let missing = format!("/root/missing.nix: there is no such configuration file, {nothing}");
+    refused(host, 10, &["create", "web", "--config", "/root/missing.nix"], &say(&missing));
+    let directory = format!(
+        "/root/web: is a directory without default.nix, {nothing}; give --config /root/web/configuration.nix"
+    );
+    refused(host, 10, &["create", "web", "--config", "/root/web"], &say(&directory));
+    let no_nixpkgs = format!(
+        "container 'web' was not created, nothing is left of it: there is no <nixpkgs> to build configuration files with, \
+         {nothing}; give one by --nixpkgs, for instance --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in \
+         nixos-nspawn.conf(5)"
+    );
+    refused(host, 10, &["create", "web", "--config", FILE], &say(&no_nixpkgs));
+    let wrong = format!("/root/web: is no nixpkgs, it has no nixos/lib/eval-config.nix, {nothing}");
+    refused(host, 10, &["create", "web", "--config", FILE, "--nixpkgs", "/root/web"], &say(&wrong));
+    let nameless = "error: the following required arguments were not provided:\n  <NAME>\n\n\
+        Usage: nixos-nspawn create --config <FILE> <NAME> [-- <NIX-ARGS>...]\n\nFor more information, try '--help'.\n";
+    refused(host, 2, &["create", "--config", FILE], nameless);
+
+    // Flakes that are none.
+    let without = format!(
+        "/root/web: is a directory without flake.nix, {nothing}; \
+         --config /root/web/configuration.nix takes the configuration in it"
+    );
+    refused(host, 10, &["create", "web", "--flake", "/root/web"], &say(&without));
+    let none = format!("/root/none: there is no such flake, {nothing}");
+    refused(host, 10, &["create", "web", "--flake", "/root/none#web"], &say(&none));
+    host.write("/root/empty/flake.nix", "{ outputs = _: { }; }\n", 0o644);
+    let output = host.ctl(&["create", "web", "--flake", "/root/empty"]);
+    let looked_for = say(&format!(
+        "container 'web' was not created, nothing is left of it: /root/empty: neither nixosContainers.web nor \
+         nixosContainers.x86_64-linux.web could be read from this flake, {nothing}: nix eval: exit status 1"
+    ));
+    assert!(output.stderr.ends_with(&looked_for), "{output}");
+    assert!(output.stderr.contains("does not provide attribute"), "{output}");
+}
+
+/// What only Nix can tell, in its words: once, and with its trace where that is asked for.
+fn what_nix_refuses(host: &Host) {
+    let create = ["create", "web", "--config", FILE, "--nixpkgs", NIXPKGS];
+    let left =
+        "nixos-nspawn: container 'web' was not created, nothing is left of it: nix build: exit status 1\n";
+    for (more, message) in [
+        (
+            "nixosContainer.bindMountss = [ ];",
+            "The option `nixosContainer.bindMountss' does not exist. Definition values:\n       - In `/root/web/configuration.nix': []\n",
+        ),
+        (
+            "nixosContainer.ephemeral = \"yes\";",
+            "A definition for option `nixosContainer.ephemeral' is not of type `boolean'. Definition values:\n       - In `/root/web/configuration.nix': \"yes\"\n",
+        ),
+    ] {
+        configuration(host, "one", more);
+        let before = host.traces();
+        let output = host.ctl(&create);
+        assert_eq!(output.code(), 11, "{output}");
+        assert!(output.stderr.ends_with(&format!("error: {message}{left}")), "{output}");
+        let first = message.lines().next().expect("a line");
+        assert_eq!(output.stderr.matches(first).count(), 1, "{output}");
+        assert!(output.stderr.contains("use '--show-trace' to show"), "{output}");
+        host.assert_no_traces_since(&before);
+        let verbose = host.ctl(&[&["--verbose"], &create[..]].concat());
+        assert!(verbose.stderr.contains("--show-trace"), "{verbose}");
+        assert!(!verbose.stderr.contains("use '--show-trace' to show"), "{verbose}");
+        assert_eq!(verbose.stderr.matches(first).count(), 1, "{verbose}");
+    }
+    configuration(host, "one", "");
+    // A system that this machine cannot build for: it has reached Nix.
+    let other = host.ctl(&[&create[..], &["--system", "aarch64-linux"]].concat());
+    assert_eq!(other.code(), 11, "{other}");
+    assert!(other.stderr.contains("'aarch64-linux'"), "{other}");
+}
+
+fn created_and_updated(host: &Host) {
+    let page = || host.inside("web", &["cat", "/run/current-system/etc/page"]);
+    // What is recorded means the same elsewhere.
+    host.sh("cd /root/web && nixos-nspawn create web --config ./configuration.nix --nixpkgs ../nixpkgs 2> /dev/null");
+    let source = json!({"config": FILE, "nixpkgs": NIXPKGS, "system": "x86_64-linux"});
+    assert_eq!(host.intent("web")["source"], source);
+    host.assert_agreed("web");
+    assert_eq!(host.inside("web", &["cat", "/data/file"]), "from the host\n");
+    let shown = host.ctl_ok(&["show", "web"]).stdout;
+    assert!(shown.contains(&format!("Source: config {FILE}\n             for x86_64-linux\n")), "{shown}");
+    assert!(shown.contains(&format!("             nixpkgs {NIXPKGS}\n")), "{shown}");
+
+    let unchanged = |code: i32, arguments: &[&str]| {
+        let (before, nspawn) = (host.recorded("web"), host.nspawn("web"));
+        let output = host.ctl(arguments);
+        assert_eq!(output.code(), code, "{output}");
+        assert_eq!((host.recorded("web"), host.nspawn("web")), (before, nspawn), "{output}");
+        output
+    };
+    let same = unchanged(0, &["update", "web"]);
+    assert_eq!(same.stdout, "container 'web': is up to date\n");
+    // From the recorded file, by the default way of new containers.
+    let nspawn = host.nspawn("web");
+    configuration(host, "two", "");
+    let plan = unchanged(4, &["plan", "web", "--exit-code"]);
+    assert!(plan.stdout.ends_with("container 'web': would reload it: only the system differs\n"), "{plan}");
+    let updated = host.ctl_ok(&["update", "web"]);
+    assert_eq!(updated.stdout, "container 'web': generation 1 -> 2, reloaded: only the system differs\n");
+    assert_eq!((page().as_str(), host.nspawn("web")), ("two\n", nspawn));
+
+    // One that is broken, or gone, does no harm.
+    configuration(host, "three", "standIn.switch = throw \"this is not written yet\";");
+    let output = unchanged(11, &["update", "web"]);
+    let left =
+        "nixos-nspawn: container 'web' was not updated, nothing was changed: nix build: exit status 1\n";
+    assert!(output.stderr.ends_with(&format!("error: this is not written yet\n{left}")), "{output}");
+    host.ok(&["mv", "/root/web", "/root/moved"]);
+    let output = unchanged(10, &["update", "web"]);
+    let gone = format!(
+        "nixos-nspawn: container 'web' was not updated, nothing was changed: {FILE}: there is no such configuration file, nothing was changed\n"
+    );
+    assert_eq!(output.stderr, gone);
+
+    // Another file is recorded from then on, and built with the same nixpkgs.
+    host.sh(
+        "cd /root/moved && sed -i '/standIn.switch/d' configuration.nix && mv configuration.nix default.nix",
+    );
+    let updated = host.ctl_ok(&["update", "web", "--config", "/root/moved"]);
+    assert_eq!(updated.stdout, "container 'web': generation 2 -> 3, reloaded: only the system differs\n");
+    assert_eq!(host.intent("web")["source"]["config"], "/root/moved");
+    assert_eq!(host.intent("web")["source"]["nixpkgs"], NIXPKGS);
+    host.ctl_ok(&["rollback", "web", "--to", "1"]);
+    host.assert_agreed("web");
+    assert_eq!(page(), "one\n");
+    host.ctl_ok(&["update", "web"]);
+    host.assert_agreed("web");
+    assert_eq!(page(), "three\n");
+}
+
+/// References, the administrator's default and Nix's own search path.
+fn other_nixpkgs(host: &Host) {
+    // Nothing but the source changes, and that is recorded with the revision.
+    let reference = format!("path:{NIXPKGS}");
+    let generation = host.generation("web");
+    host.ctl_ok(&["update", "web", "--nixpkgs", &reference]);
+    let source = host.intent("web")["source"].clone();
+    assert_eq!(source["nixpkgs"], reference, "{source}");
+    let locked = source["locked"].as_str().unwrap_or_default();
+    assert!(locked.starts_with(&reference) && locked.contains("narHash"), "{source}");
+    assert_eq!(host.ctl_ok(&["update", "web"]).stdout, "container 'web': is up to date\n");
+    assert_eq!(host.generation("web"), generation);
+    let missing = host.ctl(&["update", "web", "--nixpkgs", "path:/root/none"]);
+    assert_eq!(missing.code(), 11, "{missing}");
+    assert!(
+        missing
+            .stderr
+            .contains("path:/root/none: nixpkgs could not be had from there, nothing was changed: "),
+        "{missing}"
+    );
+
+    // A file with a name that is no Nix expression, and <nixpkgs> in it.
+    let odd = "/root/odd \"${builtins.abort 1}\".nix";
+    host.write(
+        odd,
+        "{ standIn.page = \"${toString <nixpkgs>}\\n\"; system.stateVersion = \"26.05\"; }\n",
+        0o644,
+    );
+    host.write("/etc/nixos-nspawn.conf", format!("[Nix]\nNixpkgs={NIXPKGS}\n"), 0o644);
+    host.ctl_ok(&["create", "odd", "--config", odd]);
+    host.ok(&["rm", "/etc/nixos-nspawn.conf"]);
+    assert_eq!(host.intent("odd")["source"]["nixpkgs"], NIXPKGS);
+    assert_eq!(host.intent("odd")["source"]["config"], odd);
+    let page = host.inside("odd", &["cat", "/run/current-system/etc/page"]);
+    assert_eq!(page, format!("{NIXPKGS}\n"));
+    assert_eq!(host.ctl_ok(&["update", "odd"]).stdout, "container 'odd': is up to date\n");
+
+    let create = ["create", "search", "--config", odd, "--no-start"];
+    let words = ["--", "-I", &format!("nixpkgs={NIXPKGS}")];
+    host.ctl_ok(&[&create[..], &words].concat());
+    let source = host.intent("search")["source"].clone();
+    assert_eq!(source["nixArgs"], json!(["-I", format!("nixpkgs={NIXPKGS}")]), "{source}");
+    assert_eq!(source.get("nixpkgs"), None, "{source}");
+    let variable = format!("NIX_PATH=nixpkgs={NIXPKGS}");
+    let planned = host.ok(&["env", &variable, "nixos-nspawn", "create", "env", "--config", odd, "--dry-run"]);
+    assert!(planned.contains("would start container 'env'"), "{planned}");
+
+    // Only configuration files have a nixpkgs of their own.
+    let built = host.ok(&["readlink", "-f", "/nix/var/nix/profiles/per-nspawn/odd/system"]);
+    host.ctl_ok(&["create", "built", "--profile", built.trim(), "--no-start"]);
+    let output = host.ctl(&["update", "built", "--nixpkgs", NIXPKGS]);
+    let message = "nixos-nspawn: container 'built' was not updated, nothing was changed: --nixpkgs goes with a configuration \
+        file, which this container does not come from, nothing was changed\n";
+    assert_eq!((output.stderr.as_str(), output.code()), (message, 2), "{output}");
+}

@@ -1,0 +1,76 @@
+//! The same configurations through our own mkContainer: what nspawn and systemd are told is what python-nixos-nspawn told
+//! them. NixOS is the stand-in of tests/nix, which knows the options that matter here.
+
+use std::fs;
+
+use nixos_nspawn_tests::nix::{PROJECT, evaluate};
+use serde_json::Value;
+
+use super::{
+    Case, PROFILE, cases, create, has_host_network, in_force, json, root_with_profile, service, text,
+    unit_file,
+};
+
+/// What our mkContainer makes of the configuration, or what Nix says of it.
+fn made(cases: &[Case]) -> Vec<Result<Value, String>> {
+    let expressions: Vec<String> = cases
+        .iter()
+        .map(|case| {
+            let input = format!("{PROJECT}/tests/golden/reference/{}/input.json", case.name);
+            format!(
+                "let input = builtins.fromJSON (builtins.readFile {input}); in
+                 ((import {PROJECT}/nix/lib.nix {{ }}).mkContainer {{
+                   inherit (input) name;
+                   pkgs = import {PROJECT}/tests/nix/stand-in {{ system = \"x86_64-linux\"; }};
+                   modules = [ input.module ];
+                 }}).data"
+            )
+        })
+        .collect();
+    evaluate(&expressions)
+}
+
+#[test]
+fn the_same_configuration_has_the_same_effect() {
+    let cases: Vec<Case> = cases()
+        .into_iter()
+        .filter(|case| case.dir.join("data.json").exists() && !has_host_network(case))
+        .collect();
+    assert!(cases.len() >= 10, "only {} cases", cases.len());
+    for (case, data) in cases.iter().zip(made(&cases)) {
+        let data = data.unwrap_or_else(|said| panic!("case {}: {said}", case.name));
+        let name = case.container.as_str();
+        let root = root_with_profile(case);
+        let folder = root.path().join(PROFILE.trim_start_matches('/')).join("nixos-nspawn");
+        fs::remove_dir_all(&folder).expect("removed");
+        fs::create_dir(&folder).expect("new");
+        fs::write(folder.join("data.json"), data.to_string()).expect("written");
+        let created = create(&root, name);
+        assert!(created.status.success(), "case {}: {}", case.name, text(&created));
+        assert_eq!(root.generate().status, 0, "case {}", case.name);
+        let units = root.units();
+        let ours = unit_file(&units.join(format!("nixos-nspawn/{name}.nspawn")));
+        assert_eq!(
+            in_force(&ours),
+            in_force(&unit_file(&case.dir.join(format!("{name}.nspawn")))),
+            "case {}",
+            case.name
+        );
+        let drop_in = unit_file(&units.join(format!("systemd-nspawn@{name}.service.d/50-nixos-nspawn.conf")));
+        let overrides = unit_file(&case.dir.join("service-overrides.conf"));
+        assert_eq!(service(&drop_in), service(&overrides), "case {}", case.name);
+    }
+}
+
+#[test]
+fn what_it_refused_is_refused() {
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.dir.join("error.txt").exists()).collect();
+    assert_eq!(cases.len(), 1);
+    for (case, made) in cases.iter().zip(made(&cases)) {
+        let said = made.expect_err(&case.name);
+        let options = json(&case.dir.join("input.json"))["module"]["nixosContainer"].clone();
+        for option in options.as_object().expect("options").keys() {
+            assert!(said.contains(&format!("option `nixosContainer.{option}' is not of type")), "{said}");
+        }
+    }
+}
