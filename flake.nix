@@ -73,11 +73,11 @@
 
       templates = {
         default = {
-          path = ./templates/default;
+          path = ./nix/templates/default;
           description = "A flake with a container";
         };
         config = {
-          path = ./templates/config;
+          path = ./nix/templates/config;
           description = "A configuration file for nixos-nspawn create --config";
         };
       };
