@@ -53,7 +53,10 @@ let
         definition: lib.optional (definition ? ${networkUnit}) definition.${networkUnit}
       ) networks.definitions;
     in
-    if more == [ ] then given else evaluated declarations.hostNetworkConfig.type ([ given ] ++ more);
+    if more == [ ] then
+      given
+    else
+      evaluated declarations.hostNetworkConfig.type ([ given ] ++ more);
 
   # Which settings there are is known to NixOS's module of systemd-networkd: it refuses the others by name.
   checked =

@@ -42,7 +42,13 @@
           (import ./container.nix { inherit name; })
           {
             _file = ./lib.nix;
-            nixpkgs = if pkgs != null then { inherit pkgs; } else { hostPlatform = lib.mkDefault platform; };
+            nixpkgs =
+              if pkgs != null then
+                { inherit pkgs; }
+              else
+                {
+                  hostPlatform = lib.mkDefault platform;
+                };
           }
         ];
         # What messages say of modules that are no files.

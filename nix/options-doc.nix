@@ -204,7 +204,10 @@ let
     ++ (if option ? default then [ "default: `${shown option.default}`" ] else [ "required" ]);
   markdownElement =
     option:
-    "- `${option.name}`, ${concatStringsSep ", " (facts option)}. ${concatStringsSep " " (map (block: plain block.text) (blocks option.description))}";
+    let
+      description = concatStringsSep " " (map (block: plain block.text) (blocks option.description));
+    in
+    "- `${option.name}`, ${concatStringsSep ", " (facts option)}. ${description}";
   markdownOption =
     option:
     concatStringsSep "\n\n" (

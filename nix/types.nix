@@ -96,7 +96,9 @@ let
     value:
     let
       octet = "[0-9]{1,3}";
-      found = match "((tcp|udp):)?((${octet}\\.${octet}\\.${octet}\\.${octet}|\\[[0-9a-fA-F:.]+]):)?([0-9]{1,5})(:([0-9]{1,5}))?" value;
+      address = "${octet}\\.${octet}\\.${octet}\\.${octet}|\\[[0-9a-fA-F:.]+]";
+      port = "([0-9]{1,5})";
+      found = match "((tcp|udp):)?((${address}):)?${port}(:${port})?" value;
       at = builtins.elemAt found;
     in
     if found == null then
@@ -180,6 +182,9 @@ let
       inherit description;
       descriptionClass = "composite";
     };
+
+  label = "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?";
+  limit = "(infinity|[0-9][0-9A-Za-z]*)";
 in
 rec {
   inherit portParts intBetween called;
@@ -192,8 +197,7 @@ rec {
       # Labels of letters, digits and `-`, and no ending that means something to systemd or to nixos-nspawn.
       (
         value:
-        match "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*" value
-        != null
+        match "${label}(\\.${label})*" value != null
         && stringLength value <= 64
         && match ".*\\.(raw|v|mstack|nspawn)|.*-running|.*-pin-[0-9]*|host" value == null
       );
@@ -249,7 +253,7 @@ rec {
       "attribute set of resource limits"
       (
         types.either (intBetween 0 9223372036854775807) (
-          matching "rlimit" "number, SOFT:HARD or infinity" "(infinity|[0-9][0-9A-Za-z]*)(:(infinity|[0-9][0-9A-Za-z]*))?"
+          matching "rlimit" "number, SOFT:HARD or infinity" "${limit}(:${limit})?"
         )
       );
   capability = matching "capability" "capabilities such as CAP_NET_ADMIN" "CAP_[A-Z0-9_]+";
@@ -345,7 +349,9 @@ rec {
       source = mkOption {
         type = text "bindSource" "absolute path, one below the container's root behind `+`, or empty" (
           value:
-          value == "" || isAbsolute value || (match "\\+/.*" value != null && isAbsolute (builtins.substring 1 (-1) value))
+          value == ""
+          || isAbsolute value
+          || (match "\\+/.*" value != null && isAbsolute (builtins.substring 1 (-1) value))
         );
         example = "/srv/data";
         description = ''

@@ -32,9 +32,12 @@ let
     optional = condition: value: if condition then [ value ] else [ ];
     optionals = condition: values: if condition then values else [ ];
     count = predicate: list: builtins.length (builtins.filter predicate list);
-    unique = builtins.foldl' (found: value: if builtins.elem value found then found else found ++ [ value ]) [ ];
+    unique = builtins.foldl' (
+      found: value: if builtins.elem value found then found else found ++ [ value ]
+    ) [ ];
     intersectLists = a: builtins.filter (value: builtins.elem value a);
-    flatten = value: if builtins.isList value then builtins.concatMap lib.flatten value else [ value ];
+    flatten =
+      value: if builtins.isList value then builtins.concatMap lib.flatten value else [ value ];
     toList = value: if builtins.isList value then value else [ value ];
     foldl' = builtins.foldl';
 

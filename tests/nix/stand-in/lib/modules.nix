@@ -83,7 +83,9 @@ let
         priority = 1500;
       };
       merged =
-        (mergeDefinitions path (option.type or lib.types.unspecified) (default ++ definitions)).mergedValue;
+        (mergeDefinitions path (option.type or lib.types.unspecified) (
+          default ++ definitions
+        )).mergedValue;
     in
     (option.apply or (value: value)) merged;
 
@@ -95,9 +97,13 @@ let
       type = value._type or null;
       inward =
         content:
-        map (inner: inner // { value = mapAttrs (_: inside: value // { content = inside; }) inner.value; }) (
-          push (definition // { value = content; })
-        );
+        map (
+          inner:
+          inner
+          // {
+            value = mapAttrs (_: inside: value // { content = inside; }) inner.value;
+          }
+        ) (push (definition // { value = content; }));
     in
     if type == "merge" then
       concatMap (content: push (definition // { value = content; })) value.contents

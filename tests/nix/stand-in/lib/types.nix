@@ -50,7 +50,8 @@ rec {
   int = simple "int" "signed integer" isInt;
   str = simple "str" "string" isString;
   lines = str // {
-    merge = _: definitions: builtins.concatStringsSep "\n" (map (definition: definition.value) definitions);
+    merge =
+      _: definitions: builtins.concatStringsSep "\n" (map (definition: definition.value) definitions);
   };
   path = simple "path" "absolute path" (
     value:
@@ -117,7 +118,9 @@ rec {
         place: definitions:
         concatMap (
           definition:
-          map (value: merged (place ++ [ "*" ]) type [ (definition // { inherit value; }) ]) definition.value
+          map (
+            value: merged (place ++ [ "*" ]) type [ (definition // { inherit value; }) ]
+          ) definition.value
         ) definitions;
     };
   attrsOf =
@@ -134,7 +137,9 @@ rec {
             name:
             concatMap (
               definition:
-              lib.optional (definition.value ? ${name}) (definition // { value = definition.value.${name}; })
+              lib.optional (definition.value ? ${name}) (
+                definition // { value = definition.value.${name}; }
+              )
             ) definitions;
           values = builtins.mapAttrs (name: _: lib.mergeDefinitions (place ++ [ name ]) type (at name)) (
             lib.genAttrs (concatMap (definition: attrNames definition.value) definitions) (_: null)
