@@ -109,7 +109,7 @@ in
       };
 
       bootLimit = mkOption {
-        type = types.nullOr types.ints.positive;
+        type = types.nullOr (types.ints.between 1 10000);
         default = null;
         example = 4;
         description = ''
@@ -184,21 +184,16 @@ in
         }
       ) containers
       // {
-        "nixos-nspawn/host.json" = {
-          text =
-            builtins.toJSON (
-              {
-                version = 1;
-                systemd = lib.toInt (
-                  builtins.head (builtins.match "([0-9]+).*" config.systemd.package.version)
-                );
-              }
-              // lib.optionalAttrs (cfg.bootLimit != null) { inherit (cfg) bootLimit; }
-            )
-            + "\n";
-          # A copy: only below declarative.d may an intent be a link.
-          mode = "0644";
-        };
+        # A link into the store, by which nixos-nspawn-ctl sees that it is not to write this file.
+        "nixos-nspawn/host.json".text = builtins.toJSON (
+          {
+            version = 1;
+            systemd = lib.toInt (
+              builtins.head (builtins.match "([0-9]+).*" config.systemd.package.version)
+            );
+          }
+          // lib.optionalAttrs (cfg.bootLimit != null) { inherit (cfg) bootLimit; }
+        );
       };
 
     # A running container has nothing of a new template or a new drop-in for it; switching must not stop it for that.
