@@ -1,6 +1,7 @@
 # What makes a NixOS system fit into systemd-nspawn. In: a NixOS configuration with the `nixosContainer` options. Out: its
 # settings for a container: networkd and resolved inside, host0, no tool that would manage the host's business.
-# Most are defaults, which the configuration may change.
+# Most are defaults, which the configuration may change. sudo needs nothing: also under user namespaces the store is root's
+# inside (docs/decisions/nix-evaluation.md).
 {
   config,
   lib,

@@ -364,7 +364,7 @@ in
   };
   tun = flag "Whether `/dev/net/tun` can be used inside, which VPNs need." { };
   fuse = flag "Whether `/dev/fuse` can be used inside, to mount file systems by FUSE." { };
-  kernelLog = flag "Whether the kernel's log, `/dev/kmsg`, can be read inside." { };
+  kernelLog = flag "Whether the host's kernel log can be read inside." { };
   capabilities = {
     add = list own.capability {
       example = [ "CAP_NET_ADMIN" ];

@@ -184,7 +184,10 @@ let
     };
 
   label = "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?";
-  limit = "(infinity|[0-9][0-9A-Za-z]*)";
+  # Sizes, numbers, time spans or nice levels, by the name of the limit.
+  limit = "[0-9A-Za-z.+-]+( [0-9a-z]+)*";
+  # Up to the whole of it.
+  share = "(100|[0-9]{1,2})(\\.[0-9]{1,2})?%";
 in
 rec {
   inherit portParts intBetween called;
@@ -215,13 +218,13 @@ rec {
     matching "systemCallFilter" "system calls and @groups, `~` in front denies them"
       "~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*";
   memory = called "size such as 512M or 1.5G, number of bytes, percentage, or infinity" (
-    types.either (intBetween 0 9223372036854775807) (
-      matching "memory" "size" "[0-9]+(\\.[0-9]+)?[KMGTPE]?|[0-9]{1,3}(\\.[0-9]{1,2})?%|infinity"
+    types.either (intBetween 1 9223372036854775807) (
+      matching "memory" "size" "[0-9]+[BKMGTPE]?|[0-9]+\\.[0-9]+[KMGTPE]|${share}|infinity"
     )
   );
   tasks = called "positive integer, percentage, or infinity" (
     types.either (intBetween 1 9223372036854775807) (
-      matching "tasks" "percentage" "[0-9]{1,3}(\\.[0-9]{1,2})?%|infinity"
+      matching "tasks" "percentage" "[1-9][0-9]*|${share}|infinity"
     )
   );
   percentage = matching "percentage" "percentage" "[0-9]+(\\.[0-9]{1,2})?%";
@@ -256,7 +259,7 @@ rec {
           matching "rlimit" "number, SOFT:HARD or infinity" "${limit}(:${limit})?"
         )
       );
-  capability = matching "capability" "capabilities such as CAP_NET_ADMIN" "CAP_[A-Z0-9_]+";
+  capability = matching "capability" "capabilities such as CAP_NET_ADMIN, or all" "all|CAP_[A-Z0-9_]+";
   temporaryFileSystem =
     text "temporaryFileSystem" "absolute paths, or PATH:OPTIONS"
       (
@@ -347,17 +350,9 @@ rec {
     };
     bindMounts = {
       source = mkOption {
-        type = text "bindSource" "absolute path, one below the container's root behind `+`, or empty" (
-          value:
-          value == ""
-          || isAbsolute value
-          || (match "\\+/.*" value != null && isAbsolute (builtins.substring 1 (-1) value))
-        );
+        type = absolutePath;
         example = "/srv/data";
-        description = ''
-          What is mounted: a path of the host, a path below the container's own root with `+` in front, or, if empty, a
-          new directory that is removed when the container stops.
-        '';
+        description = "The path of the host that is mounted.";
       };
       destination = mkOption {
         type = nullOr absolutePath;
@@ -386,8 +381,8 @@ rec {
         );
         default = null;
         description = ''
-          How owners outside are mapped to owners inside under `userNamespacing`, see {manpage}`systemd.nspawn(5)`. Null
-          chooses what fits; without `userNamespacing` there is nothing to map.
+          How owners outside are mapped to owners inside under `userNamespacing`, see {manpage}`systemd-nspawn(1)`. If
+          null, each keeps its number. Without `userNamespacing` there is nothing to map.
         '';
       };
     };
@@ -430,11 +425,11 @@ rec {
   };
 
   device = text "device" "path below /dev" (
-    value: match "/dev/[^:[:cntrl:]]+" value != null && isAbsolute value
+    value: match "/dev/.*[^/]" value != null && isAbsolute value
   );
-  permissions = matching "permissions" "some of r, w and m" "r?w?m?" // {
-    check = value: isString value && match "r?w?m?" value != null && value != "";
-  };
+  permissions = called "some of r, w and m" (
+    types.addCheck types.str (value: match "r(w?m?|mw)|w(r?m?|mr)|m(r?w?|wr)" value != null)
+  );
 
   # A submodule could also be a function, or the path of a file, as which it would take a short form that is wrong.
   attributes = options: types.addCheck (types.submodule { inherit options; }) isAttrs;
@@ -454,10 +449,14 @@ rec {
   deviceOrPath = called "PATH[:PERMISSIONS], or attribute sets" (
     types.either (text "device" "device" isDevice) (attributes elements.devices)
   );
+  # Names below /dev/disk/by-path have a `:` as well: a few letters behind the last one are permissions.
   isDevice =
     value:
     let
-      found = match "([^:]*)(:(r?w?m?))?" value;
+      found = match "(.*):([a-z]{1,3})" value;
     in
-    found != null && device.check (builtins.head found) && builtins.elemAt found 2 != "";
+    if found == null then
+      device.check value
+    else
+      device.check (builtins.head found) && permissions.check (lib.last found);
 }

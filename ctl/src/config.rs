@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use configparser::ini::{Ini, IniDefault};
+use nixos_nspawn_units::store::BootLimit;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::value::{AbsolutePath, Text, Timespan};
 
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) timeout_start_sec: Option<Timespan>,
     /// `[Container] AllowHostChanges=`: whether an update may reach further into the host than before.
     pub(crate) allow_host_changes: bool,
+    /// `[Host] BootLimit=`: how many containers may be starting at the same time at boot; goes to host.json.
+    pub(crate) boot_limit: Option<BootLimit>,
 }
 
 /// Where profiles are, unless said otherwise; python-nixos-nspawn has them there, too.
@@ -40,6 +43,7 @@ impl Config {
             profile_directory: PROFILES.parse()?,
             timeout_start_sec: None,
             allow_host_changes: false,
+            boot_limit: None,
         })
     }
 
@@ -76,7 +80,10 @@ impl Config {
                         self.allow_host_changes = parse_boolean(given.unwrap_or("no"))
                             .ok_or_else(|| anyhow!("{key}: '{value}' is neither yes nor no"))?;
                     }
-                    ("Nix" | "Container", _) => return Err(anyhow!("[{section}] has no setting '{key}'")),
+                    ("Host", "BootLimit") => self.boot_limit = checked(&key, given)?,
+                    ("Nix" | "Container" | "Host", _) => {
+                        return Err(anyhow!("[{section}] has no setting '{key}'"));
+                    }
                     ("default", _) => return Err(anyhow!("setting '{key}' stands before any section")),
                     _ => return Err(anyhow!("there is no section [{section}]")),
                 }
@@ -156,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_refused() {
-        let message = |text| read(text).unwrap_err().to_string();
+        let message = |text: &str| read(text).unwrap_err().to_string();
         assert_eq!(message("[Nix]\nCommando=x\n"), "[Nix] has no setting 'Commando'");
         assert_eq!(message("[Nyx]\nCommand=x\n"), "there is no section [Nyx]");
         assert_eq!(message("Command=x\n"), "setting 'Command' stands before any section");
@@ -164,6 +171,10 @@ mod tests {
             message("[Container]\nTimeoutStartSec=lots\n")
                 .starts_with("TimeoutStartSec: 'lots' is not a time span")
         );
+        for bad in ["0", "-1", "some", "10001"] {
+            let message = message(&format!("[Host]\nBootLimit={bad}\n"));
+            assert_eq!(message, format!("BootLimit: '{bad}' is not a number of containers (1 to 10000)"));
+        }
         assert!(message("[Nix]\nProfileDirectory=relative\n").contains("is not an absolute path"));
     }
 }

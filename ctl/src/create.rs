@@ -26,7 +26,7 @@ use crate::profile::{self, Profile};
 use crate::record::{Details, Phase, Record, Step};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
-use crate::{activate, host, inspect, intent_file, interrupt, output, state, systemd};
+use crate::{activate, dependents, host, inspect, intent_file, interrupt, output, sockets, state, systemd};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
@@ -133,12 +133,15 @@ fn make(
     record.save(context)?;
     let planned = {
         let _global = Lock::global(context)?;
-        let loaded = context.load();
+        let loaded = host::load(context)?;
         let (_, planned) = intent_file::check(&loaded, name, &intent)?;
         if context.live() {
             host::record(context, &loaded.host)?;
         }
         intent_file::write(context, name, &intent)?;
+        for note in dependents::unknown_names(&loaded, &intent) {
+            output::tell(&format!("container '{name}': {note}"));
+        }
         planned
     };
     stop_point("create-intent");
@@ -149,7 +152,11 @@ fn make(
             record.details.phase = Phase::Activating;
             record.save(context)?;
             output::tell(&format!("starting container '{name}'"));
+            sockets::align(context, name, None, &intent)?;
             activate::start(context, name, planned.hash.as_deref(), None)?;
+            for port in sockets::not_open(name, &intent, &sockets::known(context)?, true)? {
+                output::tell(&format!("container '{name}': {port}"));
+            }
             stop_point("create-started");
         }
     }
@@ -288,14 +295,14 @@ fn report(context: &Context, arguments: &Create, record: &Record, container: &Co
     );
     lines.extend(host_reach(container).into_iter().map(|line| format!("  {line}")));
     if context.live() {
-        lines.extend(host::hints(context).into_iter().map(|hint| format!("note: {hint}")));
+        lines.extend(host::hints(context, container).into_iter().map(|hint| format!("note: {hint}")));
     }
     output::print(&(lines.join("\n") + "\n"))
 }
 
 /// Shows files and actions by the same path that would act. Only Nix's store may grow.
 fn dry_run(context: &Context, arguments: &Create, name: &MachineName) -> Result<()> {
-    let loaded = context.load();
+    let loaded = host::load(context)?;
     name_is_free(context, &loaded, name)?;
     profile::check_store(context, arguments.allow_user_store)?;
     let nix = if arguments.profile.is_none() { Some(Nix::find(context)?) } else { None };
@@ -309,6 +316,7 @@ fn dry_run(context: &Context, arguments: &Create, name: &MachineName) -> Result<
     let (plan, planned) = intent_file::check(&loaded, name, &intent)?;
     let mut lines: Vec<String> =
         profile.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+    lines.extend(dependents::unknown_names(&loaded, &intent).iter().map(|note| format!("note: {note}")));
     lines.push(format!("would make profile {} of {}", system.display(), profile.path));
     lines.push(format!("would write {DIRECTORY}/{name}.json:"));
     lines.extend(intent.to_json()?.lines().map(|line| format!("  {line}")));

@@ -24,7 +24,7 @@ use crate::inspect::{generator_fault, masked, system_path};
 use crate::list::tidy;
 use crate::lock::Lock;
 use crate::output::{print, tell};
-use crate::{interrupt, systemd};
+use crate::{host, interrupt, systemd};
 
 /// `enable`.
 pub(crate) fn enable(context: &Context, arguments: &Named) -> Result<()> {
@@ -74,6 +74,10 @@ fn change(context: &Context, name: &MachineName, wanted: bool) -> Result<String>
     interrupt::check()?;
     let removed = remove_links(context, links)?;
     let made = write(context, name, intent.to_json()?.as_bytes());
+    let made = made.and_then(|()| match context.live() {
+        true => host::record(context, &host::load(context)?.host).map(|_| ()),
+        false => Ok(()),
+    });
     drop(global);
     let made = made.and_then(|()| match context.live() {
         true => take_effect(context, name, &intent, wanted),

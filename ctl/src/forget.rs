@@ -18,7 +18,7 @@ use crate::exit::refuse;
 use crate::lock::Lock;
 use crate::record::{Phase, Record, Step, pending};
 use crate::stop_point::stop_point;
-use crate::{nix, output, pin, state, systemd};
+use crate::{network, nix, output, pin, sockets, state, systemd};
 
 /// The intent file of an imperative container.
 pub(crate) fn intent_path(context: &Context, name: &MachineName) -> PathBuf {
@@ -32,8 +32,12 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
     // A declarative container of the same name is not ours to touch; only the file and the profile behind it go.
     let loaded = context.load();
     let ours = find(&loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
-    if ours && context.live() && !systemd::state(context, name)?.stopped() {
-        systemd::stop(context, name)?;
+    if ours && context.live() {
+        // First, or a connection starts the container anew.
+        sockets::close(context, name)?;
+        if !systemd::state(context, name)?.stopped() {
+            systemd::stop(context, name)?;
+        }
     }
     stop_point("remove-stopped");
     {
@@ -64,6 +68,7 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
         copies::remove(&context.root, name).with_context(|| {
             format!("{}: cannot be removed", copies::copy_path(&context.root, name).display())
         })?;
+        network::remove(context, name);
         remove_file(&copies::running_root(&context.root, name))?;
         if record.details.delete_state {
             state::delete(context, name)?;

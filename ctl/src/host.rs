@@ -6,16 +6,17 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE, Host};
+use nixos_nspawn_units::intent::Container;
+use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE, Host, Loaded};
 use nixos_nspawn_units::write::write_durably;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::context::Context;
 use crate::exit::{Failed, refuse};
-use crate::systemd;
+use crate::{network, systemd};
 
 /// The oldest systemd this is tested with.
-pub(crate) const OLDEST_SYSTEMD: u32 = 257;
+pub(crate) const OLDEST_SYSTEMD: u32 = nixos_nspawn_units::version::OLDEST;
 
 /// The generator's file name.
 pub(crate) const GENERATOR: &str = "nixos-nspawn-generator";
@@ -126,31 +127,37 @@ fn older(a: &str, b: &str) -> bool {
     numbers(a) < numbers(b)
 }
 
-/// Records what the generator must know of the host, if that changed.
-pub(crate) fn record(context: &Context, present: &Host) -> Result<()> {
-    let host = Host { systemd: systemd::version(context)?, ..present.clone() };
-    if host == *present && context.path(HOST_FILE).exists() {
-        return Ok(());
+/// Everything below /etc/nixos-nspawn, and the host as it is rather than as it was recorded.
+pub(crate) fn load(context: &Context) -> Result<Loaded> {
+    let mut loaded = context.load();
+    if context.live() {
+        loaded.host.systemd = systemd::version(context)?;
+        if !is_configured(context) {
+            loaded.host.boot_limit = context.config.boot_limit;
+        }
     }
-    let text = serde_json::to_string(&host)? + "\n";
+    Ok(loaded)
+}
+
+/// Whether host.json is a link, and so part of the host's NixOS configuration.
+fn is_configured(context: &Context) -> bool {
+    fs::symlink_metadata(context.path(HOST_FILE)).is_ok_and(|file| file.is_symlink())
+}
+
+/// Records what the generator must know of the host, if that changed; whether it did.
+pub(crate) fn record(context: &Context, host: &Host) -> Result<bool> {
+    let text = serde_json::to_string(host)? + "\n";
+    if is_configured(context) || fs::read_to_string(context.path(HOST_FILE)).is_ok_and(|old| old == text) {
+        return Ok(false);
+    }
     let directory = openat(CWD, context.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(write_durably(&directory, "host.json", text.as_bytes(), Mode::from_raw_mode(0o644))?)
+    write_durably(&directory, "host.json", text.as_bytes(), Mode::from_raw_mode(0o644))?;
+    Ok(true)
 }
 
 /// What an administrator should know after a container was created.
-pub(crate) fn hints(context: &Context) -> Vec<String> {
-    let mut hints = Vec::new();
-    let networkd = context
-        .program("systemctl")
-        .args(["is-active", "--quiet", "systemd-networkd.service"])
-        .output_if_any();
-    if networkd.is_none() {
-        hints.push(
-            "systemd-networkd is off on this host, so nobody configures the container's network; \
-             'nixos-nspawn setup --networkd' turns it on"
-                .to_owned(),
-        );
-    }
+pub(crate) fn hints(context: &Context, container: &Container) -> Vec<String> {
+    let mut hints = Vec::from_iter(network::hint(context, container));
     let device = |path: &str| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     if device(DIRECTORY) != device("/etc") {
         hints.push(format!(

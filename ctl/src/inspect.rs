@@ -20,6 +20,7 @@ use crate::forget::enabled_links;
 use crate::generations::running_toplevel;
 use crate::host::{GENERATOR, generator_file};
 use crate::record::{self, Step};
+use crate::sockets;
 use crate::systemd::{self, UnitState};
 
 /// Everything at one moment.
@@ -203,6 +204,12 @@ impl Overview {
                 return Ok(());
             }
         };
+        // Asked only if there is a socket to ask for.
+        let sockets = self.containers.values().any(|container| {
+            let ports = container.intent.iter().flat_map(|intent| &intent.container.forward_ports);
+            ports.into_iter().any(|port| !port.by_nspawn())
+        });
+        let sockets = if sockets { sockets::known(context)? } else { BTreeMap::new() };
         let mut unloaded = false;
         for (name, container) in &mut self.containers {
             let Some(state) = states.remove(name) else { continue };
@@ -215,6 +222,10 @@ impl Overview {
             unloaded |= container.hash.is_some() && loaded.is_none() && !container.masked;
             if !state.stopped() && container.hash.is_some() {
                 container.restart_needed = runs_otherwise(context, container);
+            }
+            if let Some(intent) = &container.intent {
+                let active = state.active == "active";
+                container.warnings.extend(sockets::not_open(name, intent, &sockets, active)?);
             }
             container.state = Some(state);
         }

@@ -12,7 +12,7 @@ use crate::exit::Failed;
 use crate::nix::Nix;
 use crate::source::Said;
 use crate::update::{names, next, same_but_source, strategy};
-use crate::{diff, intent_file, output, systemd};
+use crate::{dependents, diff, host, intent_file, output, systemd};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Plan) -> Result<()> {
@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context, arguments: &Plan) -> Result<()> {
 }
 
 fn one(context: &Context, nix: &Nix, name: &MachineName, arguments: &Plan) -> Result<bool> {
-    let loaded = context.load();
+    let loaded = host::load(context)?;
     let old = imperative(&loaded, name)?;
     let said = Said::of(&arguments.from, &arguments.nix_args);
     let next = next(context, nix, name, old, &said, None)?;
@@ -51,6 +51,7 @@ fn one(context: &Context, nix: &Nix, name: &MachineName, arguments: &Plan) -> Re
     let runs = !systemd::state(context, name)?.stopped();
     let decision = decide(name, old, &next.intent, strategy(arguments.strategy, &next.intent), runs)?;
     let mut lines = diff::between(context, name, old, &next.intent)?;
+    lines.extend(dependents::unknown_names(&loaded, &next.intent).iter().map(|note| format!("note: {note}")));
     lines.extend(diff::closure(context, &old.toplevel, &next.intent.toplevel));
     let before = host_reach(&old.container);
     let added = host_reach(&next.intent.container).into_iter().filter(|line| !before.contains(line));

@@ -53,6 +53,8 @@ pub(crate) struct Details {
     pub(crate) newest_generation: u64,
     /// Whether the container ran before an update.
     pub(crate) ran: bool,
+    /// Units that ran before an activation and stop with the container, since they require it.
+    pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they go if they are empty.
     pub(crate) missing_sources: Vec<PathBuf>,
 }

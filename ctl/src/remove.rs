@@ -14,7 +14,7 @@ use crate::lock::Lock;
 use crate::nix;
 use crate::record::{Details, Record, Step, pending};
 use crate::switch::remove_pending;
-use crate::{output, state, systemd};
+use crate::{dependents, output, state, systemd};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
@@ -91,6 +91,11 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
     } else {
         String::new()
     };
+    for other in dependents::requiring(&loaded, name) {
+        output::tell(&format!(
+            "container '{other}' requires container '{name}' and cannot start without it; take it out of its options"
+        ));
+    }
     say(&format!("container '{name}' is removed{kept}"))
 }
 
@@ -164,6 +169,11 @@ fn dry_run(context: &Context, arguments: &Remove, name: &MachineName) -> Result<
     } else if state::exists(context, name) {
         lines.push(format!("would keep {}", state::directory(context, name).display()));
     }
+    lines.extend(
+        dependents::requiring(&loaded, name).iter().map(|other| {
+            format!("container '{other}' requires it, would stop with it and not start any more")
+        }),
+    );
     output::print(&(lines.join("\n") + "\n"))
 }
 

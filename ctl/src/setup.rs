@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::DIRECTORY;
+use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE};
 use nixos_nspawn_units::write::write_durably;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -19,8 +19,9 @@ use crate::elf::{Linking, linking};
 use crate::exit::{Failed, refuse};
 use crate::forget::repair;
 use crate::host::{self, GENERATOR, Installed};
+use crate::lock::Lock;
 use crate::nix_files::{self, FILES};
-use crate::{output, systemd};
+use crate::{output, sockets, systemd};
 
 /// Where administrators put generators (`systemd.generator(7)`).
 const TARGET: &str = "/etc/systemd/system-generators";
@@ -61,6 +62,7 @@ fn install(context: &Context, arguments: &Setup) -> Result<()> {
         }
         _ => copy(context, &target, arguments.dry_run)?,
     }
+    record_host(context, arguments.dry_run)?;
     if arguments.networkd {
         if arguments.dry_run {
             say("would enable and start systemd-networkd.service")?;
@@ -68,6 +70,30 @@ fn install(context: &Context, arguments: &Setup) -> Result<()> {
             context.program("systemctl").args(["enable", "--now", "systemd-networkd.service"]).output()?;
             say("systemd-networkd is enabled and running")?;
         }
+    }
+    Ok(())
+}
+
+/// What the generator must know of the host: a new systemd, another BootLimit= of nixos-nspawn.conf.
+fn record_host(context: &Context, dry_run: bool) -> Result<()> {
+    let host = host::load(context)?.host;
+    let present = context.load().host;
+    if host == present && (context.path(HOST_FILE).exists() || host.boot_limit.is_none()) {
+        return Ok(());
+    }
+    let limit = match host.boot_limit {
+        Some(limit) => format!("at most {} containers start at the same time at boot", limit.get()),
+        None => "no limit on containers that start at boot".to_owned(),
+    };
+    let what = format!("{HOST_FILE}: systemd {}, {limit}", host.systemd);
+    if dry_run {
+        return say(&format!("would write {what}"));
+    }
+    let _global = Lock::global(context)?;
+    DirBuilder::new().recursive(true).mode(0o755).create(DIRECTORY).context(DIRECTORY)?;
+    if host::record(context, &host)? {
+        systemd::daemon_reload(context)?;
+        say(&what)?;
     }
     Ok(())
 }
@@ -178,6 +204,7 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
         if dry_run {
             say(&format!("would stop container '{name}'"))?;
         } else {
+            sockets::close(context, name)?;
             systemd::stop(context, name)?;
             say(&format!("container '{name}' is stopped"))?;
         }
@@ -202,6 +229,7 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
     }
     systemd::daemon_reload(context)?;
     copies::sweep(&context.root);
+    copies::sweep_networks(&context.root);
     let records = loaded.intents.len() + loaded.errors.len();
     let kept = if records > 0 { format!("; {records} records stay in {DIRECTORY}") } else { String::new() };
     say(&format!("the generator is removed{kept}"))

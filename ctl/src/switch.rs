@@ -25,7 +25,7 @@ use crate::nix::{self, Nix};
 use crate::record::{Phase, Record};
 use crate::status::{LastActivation, Outcome};
 use crate::stop_point::stop_point;
-use crate::{intent_file, interrupt, output, systemd};
+use crate::{dependents, intent_file, interrupt, network, output, sockets, systemd};
 
 /// What the profile shall stand at.
 #[derive(Debug, Clone)]
@@ -78,6 +78,9 @@ impl Switch<'_> {
             Ok(action) => {
                 note(action, Outcome::Done, self.decision.reason.clone(), self.new.generation);
                 record.finish(self.context)?;
+                if action == Action::Restart {
+                    dependents::start_again(self.context, &record.details.dependents);
+                }
                 Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
             }
             Err(error) => {
@@ -133,7 +136,7 @@ impl Switch<'_> {
         stop_point("profile");
         let planned = {
             let _global = Lock::global(context)?;
-            let loaded = context.load();
+            let loaded = crate::host::load(context)?;
             let (_, planned) = intent_file::check(&loaded, name, &self.new)?;
             crate::host::record(context, &loaded.host)?;
             intent_file::write(context, name, &self.new)?;
@@ -143,6 +146,9 @@ impl Switch<'_> {
         intent_file::keep(context, name, &self.new.toplevel)?;
         let plan = planned.hash.as_deref();
         systemd::reload_to(context, name, plan)?;
+        network::apply(context, name);
+        let old = parse(record.details.old_intent.as_bytes(), name).ok();
+        sockets::align(context, name, old.as_ref(), &self.new)?;
         stop_point("reload");
         if self.decision.action == Action::Nothing {
             // What nspawn has is what is planned; only the mark of the plan changes.
@@ -162,6 +168,7 @@ impl Switch<'_> {
             limit: self.limit,
             failed_before: gate::failed_units(context, name),
         };
+        record.details.dependents = dependents::running(context, name)?;
         record.details.phase = Phase::Activating;
         record.save(context)?;
         stop_point("activating");
@@ -194,6 +201,7 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
     let details = &record.details;
     let old =
         parse(details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("the old intent: {fault}"))?;
+    let new = fs::read(intent_path(context, name)).ok().and_then(|bytes| parse(&bytes, name).ok());
     {
         let _global = Lock::global(context)?;
         intent_file::write_text(context, name, &details.old_intent)?;
@@ -218,8 +226,13 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
     }
     remove_pending(context, &details.profile_directory);
     systemd::reload_to(context, name, planned.as_deref())?;
+    network::apply(context, name);
+    if let Some(new) = &new {
+        sockets::align(context, name, Some(new), &old)?;
+    }
     if touched {
         activate::restart(context, name, planned.as_deref(), None)?;
+        dependents::start_again(context, &record.details.dependents);
     }
     record.finish(context)
 }
@@ -267,6 +280,7 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
         output::tell(&format!("container '{name}': a killed update had been activated, it stays"));
         intent_file::keep(context, name, &recorded.intent.toplevel)?;
         remove_pending(context, &record.details.profile_directory);
+        dependents::start_again(context, &record.details.dependents);
         return record.finish(context);
     }
     output::tell(&format!("container '{name}': a killed update is taken back"));

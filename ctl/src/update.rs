@@ -24,7 +24,9 @@ use crate::record::{Details, Record, Step};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
 use crate::switch::{Switch, Switched, Target, align_profile, remove_pending};
-use crate::{activate, create, host, inspect, intent_file, interrupt, output, plan, profile, systemd};
+use crate::{
+    activate, create, dependents, host, inspect, intent_file, interrupt, output, plan, profile, systemd,
+};
 
 /// Runs `update`.
 pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
@@ -325,7 +327,11 @@ fn prepare(
         return Ok(Prepared::Nothing(format!("container '{name}': is up to date")));
     }
     check_reach(context, name, old, &next.intent, arguments.allow_host_changes)?;
-    intent_file::check(&context.load(), name, &next.intent)?;
+    let loaded = host::load(context)?;
+    intent_file::check(&loaded, name, &next.intent)?;
+    for note in dependents::unknown_names(&loaded, &next.intent) {
+        output::tell(&format!("container '{name}': {note}"));
+    }
     let runs = !systemd::state(context, name)?.stopped();
     let decision =
         decide(name, old, &next.intent, strategy(arguments.activation.strategy, &next.intent), runs)?;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::Port;
 
 use crate::Failure;
 
@@ -12,6 +13,7 @@ use crate::Failure;
 pub(crate) const HELP: &str = "\
 Usage: nixos-nspawn-generator [--root DIR] NORMAL [EARLY LATE]
        unit-helper [--root DIR] --prepare|--release|--refuse NAME
+       unit-helper [--root DIR] --proxy NAME PORT
 
 Turns the intent below /etc/nixos-nspawn into units below NORMAL, as systemd.generator(7)
 has it. systemd runs it at boot and at every 'systemctl daemon-reload'.
@@ -19,6 +21,8 @@ has it. systemd runs it at boot and at every 'systemctl daemon-reload'.
   --prepare NAME  before a container starts: put its settings and directories in place
   --release NAME  after it stopped: take the settings away
   --refuse NAME   say why a container cannot start, exit with 78
+  --proxy NAME PORT  before a proxy starts: find the address behind which the
+                  container's port is
   --root DIR      work on the tree below DIR
   --version       print the version, and where drop-ins expect the unit helper
   --help          print this
@@ -36,6 +40,8 @@ pub(crate) enum Mode {
     Release(MachineName),
     /// See [`crate::refuse`].
     Refuse(MachineName),
+    /// See [`crate::proxy`].
+    Proxy(MachineName, Port),
     /// Print the version.
     Version,
     /// Print the help.
@@ -77,6 +83,13 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Args, Failu
             "--prepare" => Mode::Prepare(machine(value(&mut words)?)?),
             "--release" => Mode::Release(machine(value(&mut words)?)?),
             "--refuse" => Mode::Refuse(machine(value(&mut words)?)?),
+            "--proxy" => {
+                let name = machine(value(&mut words)?)?;
+                let port = words.next().ok_or_else(|| usage("--proxy needs a port".to_owned()))?;
+                let number = port.to_str().and_then(|text| text.parse::<i64>().ok());
+                let number = number.ok_or_else(|| usage("--proxy needs the number of a port".to_owned()))?;
+                Mode::Proxy(name, Port::try_from(number).map_err(|error| usage(error.to_string()))?)
+            }
             "--version" => Mode::Version,
             "--help" => Mode::Help,
             _ => return Err(usage(format!("unknown option '{option}'"))),

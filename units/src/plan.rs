@@ -2,26 +2,38 @@
 //! link targets by relative path. Same input in any order, same bytes; nothing here does I/O or can fail as a
 //! whole: what cannot be planned becomes a refusal of that one container.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
+use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
 use crate::intent::Intent;
 use crate::name::MachineName;
+use crate::network::{self, network_file};
 use crate::nspawn::nspawn_file;
+use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
-use crate::store::{Kind, Loaded, Stored};
+use crate::socket::{Socket, container_of, sockets};
+use crate::store::{HOST_FILE, Host, Kind, Loaded, Stored};
 use crate::syntax::UnitFile;
 use crate::syntax::escape::EscapeError;
+use crate::version::unmet;
 
 /// The folder below the generator's directory for what is no unit; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
 
-/// How the first line of a generated .nspawn file goes on behind `# `; by it our copies in /run are told from
+/// How the first line of a generated .nspawn or .network file goes on behind `# `; by it our copies in /run are told from
 /// others' files.
 pub const MARKER: &str = "nixos-nspawn plan ";
+
+/// The section of a generated .nspawn file that is for `--prepare`.
+pub const EXTENSION: &str = "X-NixosNspawn";
+
+/// Its setting with the hash of the container's .network file.
+pub const NETWORK_HASH: &str = "NetworkFile";
 
 /// The name of our drop-in: files of this name are merged over all drop-in folders (`systemd.unit(5)`), so it is
 /// one that nobody else uses, and an administrator's `override.conf` comes after it.
@@ -44,7 +56,7 @@ pub enum Entry {
     /// A regular file with this text.
     File(String),
     /// A symbolic link to this target.
-    Link(&'static str),
+    Link(Cow<'static, str>),
 }
 
 /// What was decided for one container.
@@ -58,7 +70,7 @@ pub struct Planned {
     pub hash: Option<String>,
     /// Whether it starts with the host.
     pub autostart: bool,
-    /// Things that do not hinder it: conflicts with others.
+    /// Things that do not hinder it: conflicts with others, an order that leads back to itself.
     pub warnings: Vec<String>,
     /// Why its start is refused, with path, line and field; one line.
     pub refusal: Option<String>,
@@ -66,12 +78,21 @@ pub struct Planned {
 
 /// The plan for all that was loaded.
 pub fn plan(loaded: &Loaded) -> Plan {
-    let conflicts = conflicts(loaded.intents.iter().map(|stored| (&stored.name, &stored.intent)));
+    let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
+    let conflicts = conflicts(intents());
+    let order = Order::of(intents(), loaded.host.boot_limit.is_some());
+    let limit = BootLimit::of(&loaded.host, || {
+        let autostart: BTreeSet<&MachineName> =
+            intents().filter(|(_, intent)| intent.starts_at_boot()).map(|(name, _)| name).collect();
+        order.at_boot(|name| autostart.contains(name))
+    });
+    let host = Surroundings { systemd: loaded.host.systemd, order, limit };
     let mut plan = Plan::default();
     plan.containers.reserve(loaded.intents.len() + loaded.errors.len());
     for stored in &loaded.intents {
-        let warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
-        let planned = match accepted(&mut plan.files, stored, &warnings) {
+        let mut warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
+        warnings.extend(host.order.warning(&stored.name));
+        let planned = match accepted(&mut plan.files, stored, &warnings, &host) {
             Ok(hash) => Planned {
                 name: stored.name.clone(),
                 kind: stored.kind,
@@ -80,9 +101,8 @@ pub fn plan(loaded: &Loaded) -> Plan {
                 warnings,
                 refusal: None,
             },
-            // The types of an intent let nothing through that has no escaped form; should they, this one is refused.
-            Err(error) => {
-                let reason = format!("{}: {error}", stored.path);
+            Err(reason) => {
+                let reason = format!("{}: {reason}", stored.path);
                 refused(
                     &mut plan.files,
                     &stored.name,
@@ -111,21 +131,58 @@ pub fn plan(loaded: &Loaded) -> Plan {
             _ => plan.faults.push(error.to_string()),
         }
     }
+    for (path, mut unit) in host.limit.units() {
+        unit.comment("Written by nixos-nspawn-generator(8) for bootLimit of /etc/nixos-nspawn/host.json.");
+        plan.files.insert(path, Entry::File(unit.text()));
+    }
     plan.containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     plan.faults.sort();
     plan
 }
 
-/// The files of a good intent; its hash.
+/// What of the host and of other containers concerns one.
+struct Surroundings<'a> {
+    systemd: u32,
+    order: Order<'a>,
+    limit: BootLimit<'a>,
+}
+
+/// The files of a good intent; its hash, or why it is refused.
 fn accepted(
     files: &mut BTreeMap<String, Entry>,
     stored: &Stored,
     warnings: &[String],
-) -> Result<String, EscapeError> {
+    host: &Surroundings,
+) -> Result<String, String> {
     let Stored { name, intent, kind: _, path } = stored;
-    let mut nspawn = nspawn_file(intent)?;
-    let mut unit = drop_in(name, intent, path)?;
-    let hash = plan_hash(&nspawn, &unit);
+    // The types of an intent let nothing through that has no escaped form; should they, it is refused.
+    let unwritable = |error: EscapeError| error.to_string();
+    let mut nspawn = nspawn_file(intent).map_err(unwritable)?;
+    if let Some(unmet) = unmet(&nspawn, host.systemd) {
+        return Err(format!("{unmet} ({HOST_FILE})"));
+    }
+    let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
+    let sockets = sockets(name, intent, path).map_err(unwritable)?;
+    if let Some(mut network) = network_file(name, &intent.container, host.systemd) {
+        // That of any host, as ctl asks for it before it knows the host.
+        let hash = network_file(name, &intent.container, 0)
+            .map(|file| plan_hash(std::iter::once(&file)))
+            .unwrap_or_default();
+        network.comment(format!("{MARKER}{hash}"));
+        header(&mut network, path);
+        // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
+        nspawn.section(EXTENSION).set(NETWORK_HASH, hash);
+        files.insert(format!("{OWN_DIRECTORY}/{}", network::file_name(name)), Entry::File(network.text()));
+    }
+    // What depends on other containers stays out of it: a change of theirs is none of this one.
+    let of_sockets = sockets.iter().flat_map(|socket| [&socket.socket_file, &socket.service_file]);
+    let hash = plan_hash([&nspawn, &unit].into_iter().chain(of_sockets));
+    for other in waits_for(intent).filter(|other| host.order.leaves_out(name, other)) {
+        unit.sections.iter_mut().for_each(|section| {
+            section.remove_value("After", &other.unit());
+        });
+    }
+    host.limit.apply(name, &mut unit);
     nspawn.comment(format!("{MARKER}{hash}"));
     header(&mut nspawn, path);
     header(&mut unit, path);
@@ -140,7 +197,25 @@ fn accepted(
     if intent.starts_at_boot() {
         wants(files, name);
     }
+    for socket in sockets {
+        socket_units(files, name, path, socket);
+    }
     Ok(hash)
+}
+
+/// The files of a forward by a socket, and the link that starts it: with the container, or with the host's other sockets.
+fn socket_units(files: &mut BTreeMap<String, Entry>, name: &MachineName, path: &str, socket: Socket) {
+    let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
+    header(&mut socket_file, path);
+    header(&mut service_file, path);
+    let wants = if start_on_connect {
+        format!("sockets.target.wants/{unit}")
+    } else {
+        format!("{}.wants/{unit}", unit_name(name))
+    };
+    files.insert(wants, Entry::Link(Cow::Owned(format!("../{unit}"))));
+    files.insert(unit, Entry::File(socket_file.text()));
+    files.insert(service, Entry::File(service_file.text()));
 }
 
 /// The files of an intent that cannot be used: it stays visible and starts nothing.
@@ -182,7 +257,7 @@ fn header(file: &mut UnitFile, path: &str) {
 fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
     let unit = unit_name(name);
     for directory in ["machines.target.wants/", "multi-user.target.wants/"] {
-        files.insert([directory, &unit].concat(), Entry::Link("../systemd-nspawn@.service"));
+        files.insert([directory, &unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")));
     }
 }
 
@@ -190,15 +265,18 @@ fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
 pub fn belongs_to(path: &str, name: &MachineName) -> bool {
     let unit = unit_name(name);
     path.starts_with(&format!("{unit}.d/"))
+        || path.rsplit('/').next().and_then(container_of) == Some(name.as_str())
         || path.ends_with(&format!(".wants/{unit}"))
         || path == format!("{OWN_DIRECTORY}/{name}.nspawn")
         || path == format!("{OWN_DIRECTORY}/{name}.refused")
+        || path == turn_unit(name)
+        || path == format!("{OWN_DIRECTORY}/{}", network::file_name(name))
 }
 
-/// The hash over the settings of both files. Two plans of the same hash make systemd and nspawn do the same.
-fn plan_hash(nspawn: &UnitFile, unit: &UnitFile) -> String {
+/// The hash over the settings of all files. Two plans of the same hash make systemd and nspawn do the same.
+fn plan_hash<'a>(files: impl Iterator<Item = &'a UnitFile>) -> String {
     let mut text = String::with_capacity(4096);
-    for file in [nspawn, unit] {
+    for file in files {
         for (section, key, value) in file.settings() {
             // No name or value holds a line break, so no two lists of settings look the same.
             for part in [section, key, value] {
@@ -217,5 +295,7 @@ fn plan_hash(nspawn: &UnitFile, unit: &UnitFile) -> String {
 /// The .nspawn text and the drop-in text of one intent by itself, as the generator would write them.
 pub fn plan_one(name: &MachineName, kind: Kind, path: &str, intent: &Intent) -> Plan {
     let stored = Stored { name: name.clone(), kind, path: path.to_owned(), intent: intent.clone() };
-    plan(&Loaded { intents: vec![stored], ..Loaded::default() })
+    // Whether the host is too old for it, only the plan of all can say.
+    let host = Host { systemd: u32::MAX, ..Host::default() };
+    plan(&Loaded { intents: vec![stored], host, ..Loaded::default() })
 }

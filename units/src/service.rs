@@ -2,7 +2,7 @@
 //! An intent goes in, a [`UnitFile`] comes out. The stock template's own lines stay in force unless nspawn offers
 //! no setting (credentials).
 
-use crate::intent::{Activation, BindSource, Container, Credential, Intent};
+use crate::intent::{Activation, BindSource, Container, Credential, Dependency, Intent};
 use crate::name::MachineName;
 use crate::syntax::UnitFile;
 use crate::syntax::escape::{self, EscapeError};
@@ -20,6 +20,10 @@ pub const DEFAULT_TIMEOUT: &str = "90s";
 
 /// The variable of the unit by which ctl sees whether PID 1 has loaded this plan.
 pub const PLAN_VARIABLE: &str = "NIXOS_NSPAWN_PLAN";
+
+/// The template's `ExecStart=`, the same in 252–262. Where the host's is another, `--prepare` says so.
+pub const TEMPLATE: &str = "systemd-nspawn --quiet --keep-unit --boot --link-journal=try-guest --network-veth -U \
+                            --settings=override --machine=%i";
 
 /// The unit of a container. Machine names need no escaping in it (`systemd.unit(5)`).
 pub fn unit_name(name: &MachineName) -> String {
@@ -53,15 +57,36 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         system_call_filter: _,
         user_namespacing: _,
         zone: _,
+        network: _,
+        macvlan: _,
+        ipvlan: _,
+        interfaces: _,
+        extra_veths: _,
+        namespace_path: _,
         timeout_start_sec,
         nspawn_config,
         service_config,
+        after,
+        requires,
+        wants,
         unit_config,
     } = container;
     let mut file = UnitFile::default();
 
     let unit = file.section("Unit");
     unit.set("SourcePath", escape::unit_raw(source)?);
+    for other in wants {
+        unit.set("Wants", other.unit());
+    }
+    for other in requires {
+        unit.set("Requires", other.unit());
+    }
+    let mut waits: Vec<&Dependency> = after.iter().chain(requires).collect();
+    waits.sort_unstable();
+    waits.dedup();
+    for other in waits {
+        unit.set("After", other.unit());
+    }
     // What must be mounted before nspawn looks at it, in particular before a bind source would be made.
     let sources = bind_mounts.iter().filter_map(|mount| match &mount.source {
         BindSource::Host(path) => Some(path.as_str()),
@@ -74,7 +99,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         .filter_map(|value| Some(bind_fields(value).ok()?.source))
         .filter(|source| source.starts_with('/'))
         .collect();
-    let secrets = credentials.iter().filter_map(|credential| credential.path.path());
+    let secrets = credentials.iter().filter_map(Credential::file);
     let free = free_sources.iter().map(String::as_str);
     let root = format!("/var/lib/machines/{name}");
     for path in ["/nix/store", root.as_str()].into_iter().chain(sources).chain(free).chain(secrets) {
@@ -89,20 +114,20 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
     let service = file.section("Service");
     // nspawn ≤ 256 looks for systemd in the root to choose the cgroup version; a NixOS root has none to find.
     service.set("Environment", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1");
-    for Credential { id, path } in credentials {
-        service.set(
-            "LoadCredential",
-            format!("{}:{}", escape::unit_raw(id.as_str())?, escape::unit_raw(path.as_str())?),
-        );
+    for credential in credentials {
+        let Credential { id, path, encrypted: _ } = credential;
+        let id = escape::unit_raw(id.as_str())?;
+        let value = match path {
+            Some(path) => format!("{id}:{}", escape::unit_raw(path.as_str())?),
+            None => id,
+        };
+        service.set(credential.setting(), value);
     }
     service.set("ExecStartPre", format!("{HELPER} --prepare {name}"));
     if !credentials.is_empty() {
-        // The template's line (the same in 252–262) and the credentials, which no .nspawn setting passes on.
-        let mut line = String::from(
-            "systemd-nspawn --quiet --keep-unit --boot --link-journal=try-guest --network-veth -U \
-             --settings=override --machine=%i",
-        );
-        for Credential { id, path: _ } in credentials {
+        // The template's line and the credentials, which no .nspawn setting passes on.
+        let mut line = TEMPLATE.to_owned();
+        for Credential { id, path: _, encrypted: _ } in credentials {
             line.push(' ');
             line.push_str(&escape::exec_argument(&format!("--load-credential={id}:{id}"))?);
         }

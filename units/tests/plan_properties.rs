@@ -58,9 +58,17 @@ fn loaded(values: &[Value]) -> Loaded {
 /// What belongs to one container.
 fn files_of(loaded: &Loaded, name: &MachineName) -> BTreeMap<String, Entry> {
     let unit = format!("systemd-nspawn@{name}.service");
-    let own = [format!("nixos-nspawn/{name}.nspawn"), format!("nixos-nspawn/{name}.refused")];
+    let own = [
+        format!("nixos-nspawn/{name}.nspawn"),
+        format!("nixos-nspawn/{name}.refused"),
+        format!("nixos-nspawn/50-nixos-nspawn-{name}.network"),
+    ];
     let of = |path: &str| {
-        own.contains(&path.to_owned()) || path.split('/').any(|part| part.trim_end_matches(".d") == unit)
+        let file = path.rsplit('/').next().unwrap_or_default();
+        let proxy = file.strip_prefix("nixos-nspawn-proxy@").and_then(|rest| rest.split_once("-tcp-"));
+        proxy.is_some_and(|(container, _)| container == name.as_str())
+            || own.contains(&path.to_owned())
+            || path.split('/').any(|part| part.trim_end_matches(".d").trim_end_matches(".wants") == unit)
     };
     plan(loaded).files.into_iter().filter(|(path, _)| of(path)).collect()
 }
@@ -260,12 +268,16 @@ proptest! {
             match entry {
                 Entry::File(text) => prop_assert_eq!(&std::fs::read_to_string(path).unwrap(), text),
                 Entry::Link(target) => {
-                    prop_assert_eq!(std::fs::read_link(path).unwrap(), std::path::PathBuf::from(*target))
+                    prop_assert_eq!(std::fs::read_link(path).unwrap(), std::path::PathBuf::from(target.as_ref()))
                 }
             }
         }
         for entry in std::fs::read_dir(directory.path()).unwrap() {
-            for entry in std::fs::read_dir(entry.unwrap().path()).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.is_dir() {
+                continue;
+            }
+            for entry in std::fs::read_dir(path).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
                 prop_assert!(!name.starts_with('.'), "a temporary is left: {name}");
             }

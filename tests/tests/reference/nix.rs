@@ -7,7 +7,7 @@ use nixos_nspawn_tests::nix::{PROJECT, evaluate};
 use nixos_nspawn_tests::reference::{Case, Settings, cases, in_force, json, unit_file};
 use serde_json::Value;
 
-use super::{PROFILE, create, has_host_network, root_with_profile, service, text};
+use super::{PROFILE, create, network, network_of, root_with_profile, service, text};
 
 /// What our mkContainer makes of the configuration, or what Nix says of it.
 fn made(cases: &[Case]) -> Vec<Result<Value, String>> {
@@ -30,11 +30,8 @@ fn made(cases: &[Case]) -> Vec<Result<Value, String>> {
 
 #[test]
 fn the_same_configuration_has_the_same_effect() {
-    let cases: Vec<Case> = cases()
-        .into_iter()
-        .filter(|case| case.dir.join("data.json").exists() && !has_host_network(case))
-        .collect();
-    assert!(cases.len() >= 10, "only {} cases", cases.len());
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.dir.join("data.json").exists()).collect();
+    assert!(cases.len() >= 12, "only {} cases", cases.len());
     for (case, data) in cases.iter().zip(made(&cases)) {
         let data = data.unwrap_or_else(|said| panic!("case {}: {said}", case.name));
         let name = case.container.as_str();
@@ -53,6 +50,10 @@ fn the_same_configuration_has_the_same_effect() {
         let drop_in = unit_file(&units.join(format!("systemd-nspawn@{name}.service.d/50-nixos-nspawn.conf")));
         let overrides = unit_file(&case.dir.join("service-overrides.conf"));
         assert_eq!(service(&drop_in), service(&overrides), "case {}", case.name);
+        if let Some(theirs) = network_of(case) {
+            let ours = unit_file(&units.join(format!("nixos-nspawn/50-nixos-nspawn-{name}.network")));
+            assert_eq!(network(&ours, "", ""), network(&theirs, "", ""), "case {}", case.name);
+        }
     }
 }
 

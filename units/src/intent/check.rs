@@ -2,7 +2,7 @@
 //! the field's name. An intent goes in, the first broken rule comes out; other containers are not looked at
 //! (see [`crate::conflict`]).
 
-use super::{Intent, free};
+use super::{Dependency, ForwardPort, Intent, free, network_rules};
 use crate::syntax::escape::executable;
 use crate::syntax::settings::parse_boolean;
 
@@ -10,9 +10,6 @@ use crate::syntax::settings::parse_boolean;
 pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     let container = &intent.container;
     let rule = |field: &str, reason: &str| Some((format!("container.{field}"), reason.to_owned()));
-    if container.host_network_config.is_some() {
-        return rule("hostNetworkConfig", "configuring the host's interface is not supported yet");
-    }
     if !container.shared_nix {
         return rule("sharedNix", "only true is supported: the closure of a container is not known at boot");
     }
@@ -27,12 +24,24 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     if container.bridge.is_some() && container.zone.is_some() {
         return rule("zone", "nspawn takes either a zone or a bridge, not both");
     }
+    if let Some((option, reason)) = network_rules::broken_rule(container) {
+        return rule(option, &reason);
+    }
     if let Some(credential) = duplicate(container.credentials.iter().map(|credential| &credential.id)) {
         return rule("credentials", &format!("credential '{credential}' is given twice"));
     }
-    let ports = container.forward_ports.iter().map(|port| (port.protocol, port.host_port.get()));
-    if let Some((protocol, port)) = duplicate(ports) {
-        return rule("forwardPorts", &format!("host port {protocol}/{port} is forwarded twice"));
+    let own = |other: &Dependency| {
+        intent.name.as_ref().is_some_and(|name| other.container() == Some(name.as_str()))
+    };
+    for (field, others) in
+        [("after", &container.after), ("requires", &container.requires), ("wants", &container.wants)]
+    {
+        if others.iter().any(own) {
+            return rule(field, "names the container itself");
+        }
+    }
+    if let Some(reason) = forwarded_twice(&container.forward_ports) {
+        return rule("forwardPorts", &reason);
     }
     let private = container.nspawn_config.network.get("Private").and_then(|values| values.last());
     if private.and_then(|value| parse_boolean(value)) == Some(false) && !container.forward_ports.is_empty() {
@@ -51,6 +60,20 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
         }
     }
     free::fault(container)
+}
+
+/// Two forwards of one host port that cannot both be had.
+fn forwarded_twice(ports: &[ForwardPort]) -> Option<String> {
+    ports.iter().enumerate().find_map(|(number, port)| {
+        let clashes = |other: &&ForwardPort| port.overlaps(other) && !port.completes(other);
+        let first = ports[..number].iter().find(clashes)?;
+        let (here, there) = (port.host_side(), first.host_side());
+        Some(if here == there {
+            format!("host port {here} is forwarded twice")
+        } else {
+            format!("host port {here} is part of {there}, which is forwarded already")
+        })
+    })
 }
 
 fn duplicate<T: Ord>(items: impl Iterator<Item = T>) -> Option<T> {

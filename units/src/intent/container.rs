@@ -1,18 +1,21 @@
 //! The options of one container: those of python-nixos-nspawn 0.11 with their names and defaults, and
 //! the free-form settings. They stand in data.json and in the `container` object of an intent.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::bind::BindMount;
+use super::credential::Credential;
 use super::free::{FreeSettings, NspawnConfig};
+use super::host_network::HostNetworkConfig;
 use super::is_default;
+use super::network::{InterfacePair, Network};
 use super::object::{null_as_default, null_as_true, object, objects};
-use crate::name::{CredentialId, InterfaceName, ZoneName};
+use super::ordering::Dependency;
+use super::port::ForwardPort;
+use crate::name::{InterfaceName, ZoneName};
 use crate::string_type::string_type;
 use crate::syntax::settings::parse_boolean;
-use crate::value::{AbsolutePath, Invalid, Port, Timespan};
+use crate::value::{AbsolutePath, Invalid, Timespan};
 
 /// The `nixosContainer` options. Each field may be left out or, as Nix writes it, be null.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -45,13 +48,14 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub ephemeral: bool,
-    /// Ports of the host that lead into the container (`Port=`).
-    #[serde(deserialize_with = "objects", skip_serializing_if = "is_default")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<ForwardPort>>"))]
+    /// Ports of the host that lead into the container (`Port=`, or a socket unit), each an object or a text
+    /// `[PROTOCOL:][ADDRESS:]HOST[:CONTAINER]`.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<super::port::Form>>"))]
     pub forward_ports: Vec<ForwardPort>,
-    /// Configuration of the host's end of the container's network. Not supported yet: refused if set.
+    /// The host's end of the container's network, as a value of NixOS's `systemd.network.networks` (`systemd.network(5)`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub host_network_config: Option<Json>,
+    pub host_network_config: Option<HostNetworkConfig>,
     /// Whether the host's Nix daemon can be used inside.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
@@ -70,6 +74,29 @@ pub struct Container {
     /// The zone whose bridge connects the container with others (`Zone=`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<ZoneName>,
+    /// Whose network the container is in, and whether a virtual cable leads to it (`Private=`, `VirtualEthernet=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Network>"))]
+    pub network: Network,
+    /// Interfaces of the host that each get a MACVLAN interface inside (`MACVLAN=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
+    pub macvlan: Vec<InterfacePair>,
+    /// Interfaces of the host that each get an IPVLAN interface inside (`IPVLAN=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
+    pub ipvlan: Vec<InterfacePair>,
+    /// Interfaces of the host that are moved into the container (`Interface=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
+    pub interfaces: Vec<InterfacePair>,
+    /// Further virtual cables between host and container, by their names on both ends (`VirtualEthernetExtra=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
+    pub extra_veths: Vec<InterfacePair>,
+    /// A network namespace that is there already, in place of a new one (`NamespacePath=`, systemd 259 or newer).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace_path: Option<AbsolutePath>,
     /// How long the start may take, 90s by default (`TimeoutStartSec=` of `systemd.service(5)`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_start_sec: Option<Timespan>,
@@ -81,6 +108,20 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub service_config: FreeSettings,
+    /// Containers, or units of the host, that the container starts after, if they start as well (`After=` of
+    /// `systemd.unit(5)`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Dependency>>"))]
+    pub after: Vec<Dependency>,
+    /// Containers, or units of the host, that are started before the container and without which it does not run
+    /// (`Requires=` and `After=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Dependency>>"))]
+    pub requires: Vec<Dependency>,
+    /// Containers, or units of the host, that are started along with the container; it runs without them, too (`Wants=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Dependency>>"))]
+    pub wants: Vec<Dependency>,
     /// Further settings for the [Unit] section of the drop-in.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
@@ -115,9 +156,18 @@ impl Default for Container {
             system_call_filter: None,
             user_namespacing: false,
             zone: None,
+            network: Network::default(),
+            macvlan: Vec::new(),
+            ipvlan: Vec::new(),
+            interfaces: Vec::new(),
+            extra_veths: Vec::new(),
+            namespace_path: None,
             timeout_start_sec: None,
             nspawn_config: NspawnConfig::default(),
             service_config: FreeSettings::default(),
+            after: Vec::new(),
+            requires: Vec::new(),
+            wants: Vec::new(),
             unit_config: FreeSettings::default(),
         }
     }
@@ -161,76 +211,6 @@ pub enum Strategy {
     /// By a reload where that is enough, otherwise by a restart.
     #[default]
     Dynamic,
-}
-
-/// A credential: the id services inside load it by, and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Credential {
-    /// The id inside the container.
-    pub id: CredentialId,
-    /// An absolute path on the host, or the name of a credential in the host's credential store.
-    pub path: CredentialSource,
-}
-
-string_type! {
-    /// An absolute path, or the name of a credential that the host's service manager can find (`LoadCredential=`).
-    CredentialSource, check_credential_source, r"^(/[^\x00-\x1f\x7f]*|[!#%&(-.0-9;-\[\]-~]{1,255})$"
-}
-
-fn check_credential_source(text: &str) -> Result<(), Invalid> {
-    if text.starts_with('/') {
-        text.parse::<AbsolutePath>().map(|_| ())
-    } else {
-        text.parse::<CredentialId>()
-            .map(|_| ())
-            .map_err(|_| Invalid::new(text, "is neither an absolute path nor the name of a credential"))
-    }
-}
-
-impl CredentialSource {
-    /// The path, unless it is a name.
-    pub fn path(&self) -> Option<&str> {
-        Some(self.as_str()).filter(|text| text.starts_with('/'))
-    }
-}
-
-/// A port of the host that leads to a port of the container.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct ForwardPort {
-    /// The port on the host.
-    pub host_port: Port,
-    /// The port inside; the same as on the host if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container_port: Option<Port>,
-    /// The transport protocol.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Protocol>"))]
-    pub protocol: Protocol,
-}
-
-/// What nspawn can forward.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Protocol {
-    /// TCP, the default.
-    #[default]
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        })
-    }
 }
 
 string_type! {

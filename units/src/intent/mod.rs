@@ -5,9 +5,15 @@
 mod bind;
 mod check;
 mod container;
+mod credential;
 mod free;
+mod host_network;
+mod network;
+mod network_rules;
 mod object;
+mod ordering;
 mod parse;
+mod port;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +21,15 @@ use crate::name::MachineName;
 use crate::value::{AbsolutePath, StorePath, Text};
 
 pub use bind::{BindMount, BindSource};
-pub use container::{
-    Activation, Container, Credential, CredentialSource, ForwardPort, Json, Protocol, Strategy,
-    SystemCallFilter,
-};
+pub use container::{Activation, Container, Json, Strategy, SystemCallFilter};
+pub use credential::{Credential, CredentialSource};
 pub use free::{FreeSettings, NspawnConfig};
+pub use host_network::HostNetworkConfig;
+pub use network::{InterfacePair, Network};
+pub use ordering::Dependency;
 pub(crate) use parse::typed;
 pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
+pub use port::{ForwardPort, HostAddress, Protocol};
 
 /// One container, as recorded in /etc/nixos-nspawn/NAME.json.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

@@ -1,5 +1,5 @@
 //! Reading /etc/nixos-nspawn: a root directory goes in, all good intents *and* all faults come out. Nothing outside
-//! that directory is read, but for links below declarative.d that lead into /nix/store. Nothing blocks: only regular
+//! that directory is read, but for links below declarative.d, and of host.json, that lead into /nix/store. Nothing blocks: only regular
 //! files of bounded size are read, and they decide what of the host a container may see, so they must be root's.
 
 mod reader;
@@ -7,12 +7,13 @@ mod reader;
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::intent::{Fault, Intent, typed};
 use crate::name::MachineName;
-use crate::value::shown;
+use crate::value::{Invalid, shown};
 
 use reader::{Reader, Unreadable, intent_names};
 
@@ -104,11 +105,50 @@ pub struct Host {
     pub version: crate::intent::Version,
     /// The host's systemd; the oldest supported one where nothing is recorded.
     pub systemd: u32,
+    /// How many containers may be starting at the same time at boot; no limit if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_limit: Option<BootLimit>,
 }
 
 impl Default for Host {
     fn default() -> Self {
-        Self { version: crate::intent::Version, systemd: 257 }
+        Self { version: crate::intent::Version, systemd: crate::version::OLDEST, boot_limit: None }
+    }
+}
+
+/// How many containers may be starting at the same time, from 1 to 10000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "i64", into = "u32")]
+pub struct BootLimit(u32);
+
+impl BootLimit {
+    /// The number.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for BootLimit {
+    type Error = Invalid;
+    fn try_from(number: i64) -> Result<Self, Invalid> {
+        match u32::try_from(number) {
+            Ok(limit @ 1..=10_000) => Ok(Self(limit)),
+            _ => Err(Invalid::new(&number.to_string(), "is not a number of containers (1 to 10000)")),
+        }
+    }
+}
+
+impl FromStr for BootLimit {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let bad = || Invalid::new(text, "is not a number of containers (1 to 10000)");
+        text.parse::<i64>().map_err(|_| bad()).and_then(|number| Self::try_from(number).map_err(|_| bad()))
+    }
+}
+
+impl From<BootLimit> for u32 {
+    fn from(limit: BootLimit) -> u32 {
+        limit.0
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, read};
 
-use super::{DECLARATIVE_DIRECTORY, Kind, LoadError, Stored, Trust};
+use super::{DECLARATIVE_DIRECTORY, HOST_FILE, Kind, LoadError, Stored, Trust};
 use crate::intent::{Fault, MAX_SIZE, parse, reads_as_autostart};
 use crate::name::MachineName;
 use crate::value::shown;
@@ -121,7 +121,8 @@ impl Reader<'_> {
         let fd = match openat(&directory, name, READ | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Err(Unreadable::Missing),
-            Err(Errno::LOOP) if path.starts_with(DECLARATIVE_DIRECTORY) => {
+            // How NixOS fills /etc.
+            Err(Errno::LOOP) if path.starts_with(DECLARATIVE_DIRECTORY) || path == HOST_FILE => {
                 self.in_store(path, OFlags::empty()).map_err(Unreadable::Fault)?
             }
             Err(Errno::LOOP) => return Err(fault("is a symbolic link, must be a regular file".to_owned())),

@@ -118,9 +118,22 @@ impl Section {
         self
     }
 
+    /// Whether there is an assignment of `key`.
+    pub fn has(&self, key: &str) -> bool {
+        self.items.iter().any(|item| matches!(item, Item::Setting { key: own, .. } if own == key))
+    }
+
     /// Removes every assignment of `key`.
     pub fn remove(&mut self, key: &str) -> &mut Self {
         self.items.retain(|item| !matches!(item, Item::Setting { key: own, .. } if own == key));
+        self
+    }
+
+    /// Removes the assignments of exactly this value to `key`.
+    pub fn remove_value(&mut self, key: &str, value: &str) -> &mut Self {
+        self.items.retain(
+            |item| !matches!(item, Item::Setting { key: own, value: there } if own == key && there == value),
+        );
         self
     }
 

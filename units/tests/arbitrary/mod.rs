@@ -64,6 +64,32 @@ fn settings(keys: &'static [&'static str]) -> impl Strategy<Value = Value> {
     })
 }
 
+/// A forward by nspawn or by a socket unit, in each way to write it.
+fn port() -> impl Strategy<Value = Value> {
+    let address = select(vec!["127.0.0.1", "0.0.0.0", "192.0.2.1", "::1", "::", "2001:db8::1"]);
+    let inside = weighted(0.5, 1..=65535u16);
+    prop_oneof![
+        (1..=65535u16, inside.clone(), weighted(0.5, select(vec!["tcp", "udp"])))
+            .prop_map(|(host, inside, protocol)| match protocol {
+                Some(protocol) => json!({"hostPort": host, "containerPort": inside, "protocol": protocol}),
+                None => json!({"hostPort": host, "containerPort": inside}),
+            }),
+        (1..=65535u16, inside, weighted(0.7, address.clone()), any::<Option<bool>>()).prop_map(
+            |(host, inside, address, start)| {
+                json!({"hostPort": host, "containerPort": inside, "hostAddress": address, "startOnConnect": start})
+            }
+        ),
+        (select(vec!["", "tcp:", "udp:"]), 1..=65535u16)
+            .prop_map(|(protocol, host)| format!("{protocol}{host}").into()),
+        (select(vec!["", "tcp:"]), address, 1..=65535u16, 1..=65535u16).prop_map(
+            |(protocol, address, host, inside)| {
+                let brackets = if address.contains(':') { ["[", "]"] } else { ["", ""] };
+                format!("{protocol}{}{address}{}:{host}:{inside}", brackets[0], brackets[1]).into()
+            }
+        ),
+    ]
+}
+
 /// The options that systemd's parsers must take whatever they are.
 pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     let activation = (
@@ -72,16 +98,17 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
         weighted(0.2, "/[a-z %#;:,=-]{1,10}[a-z]".boxed()),
     )
         .prop_map(|(strategy, start, script)| json!({"strategy": strategy, "autoStart": start, "reloadScript": script}));
-    let port = (1..=65535u16, weighted(0.5, 1..=65535u16), weighted(0.5, select(vec!["tcp", "udp"])))
-        .prop_map(|(host, inside, protocol)| match protocol {
-            Some(protocol) => json!({"hostPort": host, "containerPort": inside, "protocol": protocol}),
-            None => json!({"hostPort": host, "containerPort": inside}),
-        });
+    let port = port();
     let credential = (id(), prop_oneof![path(), id()]).prop_map(|(id, path)| json!({"id": id, "path": path}));
+    let interface = || "[a-z][a-z0-9.#$~=-]{1,14}(:[a-z][a-z0-9.#$~=-]{1,14})?";
+    let extra = (select(vec!["macvlan", "ipvlan", "interfaces", "extraVeths"]), vec(interface(), 1..3));
+    let host = (vec(hostile(12), 0..3), settings(&["DHCPServer", "DNS", "X-Note"]));
     let network = prop_oneof![
-        3 => Just(("zone", Value::Null)),
-        1 => "[a-z0-9.#$~=-]{1,12}".prop_map(|zone| ("zone", Value::from(zone))),
-        1 => "[a-z][a-z0-9.#$~=-]{1,14}".prop_map(|bridge| ("bridge", Value::from(bridge))),
+        3 => Just(json!({"zone": null})),
+        1 => "[a-z0-9.#$~=-]{1,12}".prop_map(|zone| json!({"zone": zone})),
+        1 => "[a-z][a-z0-9.#$~=-]{1,14}".prop_map(|bridge| json!({"bridge": bridge})),
+        1 => extra.prop_map(|(option, names)| json!({option: names})),
+        1 => host.prop_map(|(address, network)| json!({"hostNetworkConfig": {"address": address, "networkConfig": network}})),
     ];
     let time = prop_oneof![
         Just("infinity".to_owned()),
@@ -93,7 +120,7 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     let booleans = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let first = (activation, vec(bind_mount(), 0..4), vec(credential, 0..3), vec(port, 0..4));
     (first, network, weighted(0.3, time), weighted(0.2, filter), booleans).prop_map(
-        |((activation, mounts, credentials, ports), (network, name), time, filter, booleans)| {
+        |((activation, mounts, credentials, ports), network, time, filter, booleans)| {
             let (declarative, ephemeral, socket, namespacing) = booleans;
             let mut options = Map::new();
             let mut set = |key: &str, value: Value| options.insert(key.to_owned(), value);
@@ -101,7 +128,11 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
             set("bindMounts", mounts.into());
             set("credentials", credentials.into());
             set("forwardPorts", ports.into());
-            set(network, name);
+            network
+                .as_object()
+                .into_iter()
+                .flatten()
+                .for_each(|(option, value)| drop(set(option, value.clone())));
             set("timeoutStartSec", time.into());
             set("systemCallFilter", filter.into());
             set("declarative", declarative.into());

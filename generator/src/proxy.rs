@@ -1,0 +1,100 @@
+//! Just before a proxy starts: where in the container a port is, told to systemd-socket-proxyd by a file. The container's
+//! address is known when it has one, mostly by DHCP, so it is looked for then and there, and waited for. The
+//! container's network is entered by one thread, to look only: a service that listens on the container's loopback stays
+//! out of reach, and the others see the host's address.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::socket::{TARGET_FILE, TARGET_VARIABLE};
+use nixos_nspawn_units::value::Port;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::addresses::{Addresses, listeners, reached};
+use crate::log::Log;
+use crate::{Failure, leader};
+
+/// The container's end of its network (`systemd-nspawn(1)`).
+const INTERFACE: &str = "host0";
+
+/// How long an address is waited for: a container says that it is ready while DHCP is still under way.
+const ADDRESS: Duration = Duration::from_secs(20);
+
+/// How long somebody who listens is waited for once there is an address.
+const LISTENER: Duration = Duration::from_secs(5);
+
+/// Finds the way to the container's port and writes it into the folder that the unit has in /run.
+pub(crate) fn proxy(root: &Path, name: &MachineName, port: Port, log: &Log) -> Result<(), Failure> {
+    let closed = |reason: String| {
+        Failure::new(format!("port {} of container '{name}': {reason}, the connection is closed", port.get()))
+    };
+    let Some(folder) = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from) else {
+        return Err(Failure { status: 2, message: "--proxy is called by units only".to_owned() });
+    };
+    let network =
+        leader::network(root, name).ok_or_else(|| closed("the container does not run".to_owned()))?;
+    let found = thread::spawn(move || look(&network, port))
+        .join()
+        .map_err(|_| closed("the look into its network failed".to_owned()))?;
+    let address = match found {
+        Ok(Found::Listening(address)) => address,
+        Ok(Found::Silent(address)) => {
+            log.warning(&format!(
+                "port {} of container '{name}': nothing listens on it at {address}",
+                port.get()
+            ));
+            address
+        }
+        Ok(Found::NoAddress) => {
+            let seconds = ADDRESS.as_secs();
+            return Err(closed(format!(
+                "{INTERFACE} has got no address in {seconds} s (do both host and container run systemd-networkd?)"
+            )));
+        }
+        Err(error) => return Err(closed(format!("{INTERFACE} in its network: {error}"))),
+    };
+    let path = folder.join(TARGET_FILE);
+    // systemd-socket-proxyd takes the last colon for the one before the port, and knows no brackets.
+    fs::write(&path, format!("{TARGET_VARIABLE}={address}:{}\n", port.get()))
+        .map_err(|error| closed(format!("{}: {error}", path.display())))
+}
+
+/// What was found in the container's network.
+enum Found {
+    /// Somebody listens there.
+    Listening(IpAddr),
+    /// The container's address; nobody listens.
+    Silent(IpAddr),
+    /// There is no address.
+    NoAddress,
+}
+
+/// Enters the network, for good: to be called in a thread that ends with it.
+fn look(network: &OwnedFd, port: Port) -> io::Result<Found> {
+    move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+    let kernel = Addresses::here()?;
+    let begin = Instant::now();
+    let mut first_seen = None;
+    loop {
+        let addresses = kernel.of(INTERFACE)?;
+        let listeners = listeners(port.get());
+        let listening =
+            addresses.iter().find(|address| listeners.iter().any(|listener| reached(listener, address)));
+        if let Some(address) = listening {
+            return Ok(Found::Listening(*address));
+        }
+        match addresses.first() {
+            Some(address) if first_seen.get_or_insert_with(Instant::now).elapsed() >= LISTENER => {
+                return Ok(Found::Silent(*address));
+            }
+            None if begin.elapsed() >= ADDRESS => return Ok(Found::NoAddress),
+            _ => thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! How many containers start at the same time (`bootLimit` of host.json), by systemd's own means: a slice of ours that
+//! limits how many of its units are being started, or, where systemd has no such limit, targets that give each container
+//! its turn behind another one. The host and the containers in their order go in; units and settings come out.
+
+use std::collections::BTreeMap;
+
+use crate::name::MachineName;
+use crate::service::unit_name;
+use crate::store::Host;
+use crate::syntax::UnitFile;
+use crate::version::ACTIVATING_CONCURRENCY_MAX;
+
+/// The slice of containers, which is there only with a limit. Never a limit on machine.slice: others' machines are in it.
+pub const SLICE: &str = "machine-nixosnspawn.slice";
+
+/// The limit as it concerns each container.
+#[derive(Debug, Default)]
+pub(crate) enum BootLimit<'a> {
+    /// None.
+    #[default]
+    None,
+    /// The slice has it.
+    Slice(u32),
+    /// Of each container the one whose start its own waits for.
+    Turns(BTreeMap<&'a MachineName, &'a MachineName>),
+}
+
+impl<'a> BootLimit<'a> {
+    /// The limit on this host; `at_boot` gives what starts at boot, each behind all that it waits for.
+    pub(crate) fn of(host: &Host, at_boot: impl FnOnce() -> Vec<&'a MachineName>) -> Self {
+        let Some(limit) = host.boot_limit else { return Self::None };
+        let limit = limit.get();
+        if host.systemd >= ACTIVATING_CONCURRENCY_MAX {
+            return Self::Slice(limit);
+        }
+        let order = at_boot();
+        let later = order.iter().skip(usize::try_from(limit).unwrap_or(usize::MAX));
+        // Chains side by side, one for each start that is allowed: no more than one of a chain is ever being started. An
+        // earlier one never waits for a later one, so no chain can close a circle.
+        Self::Turns(later.copied().zip(order.iter().copied()).collect())
+    }
+
+    /// Adds what the limit needs to a container's drop-in. It stays out of the plan's hash: it depends on other containers,
+    /// and is no reason to restart this one.
+    pub(crate) fn apply(&self, name: &MachineName, drop_in: &mut UnitFile) {
+        for section in &mut drop_in.sections {
+            match (self, section.name.as_str()) {
+                (Self::Slice(_), "Service") if !section.has("Slice") => {
+                    section.set("Slice", SLICE);
+                }
+                (Self::Turns(turns), "Unit") if turns.contains_key(name) => {
+                    let turn = turn_unit(name);
+                    section.set("Wants", turn.as_str());
+                    section.set("After", turn);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The slice, or the targets, by file name.
+    pub(crate) fn units(&self) -> Vec<(String, UnitFile)> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Slice(limit) => vec![(SLICE.to_owned(), slice(*limit))],
+            Self::Turns(turns) => {
+                let unit = |(name, before): (&&MachineName, &&MachineName)| {
+                    let turn = turn_target(name, before, turns.contains_key(before));
+                    (turn_unit(name), turn)
+                };
+                turns.iter().map(unit).collect()
+            }
+        }
+    }
+}
+
+/// The target that is reached when a container may start.
+pub fn turn_unit(name: &MachineName) -> String {
+    format!("nixos-nspawn-turn-{name}.target")
+}
+
+fn slice(limit: u32) -> UnitFile {
+    let mut file = UnitFile::default();
+    let unit = file.section("Unit");
+    unit.set("Description", "NixOS Containers");
+    unit.set("Documentation", "man:nixos-nspawn.conf(5)");
+    file.section("Slice").set("ActivatingConcurrencyMax", limit.to_string());
+    file
+}
+
+/// A container waits for its target, and the target for another container. With `After=` between the containers
+/// themselves, they would also wait for each other when they stop; a target that nothing stops has no part in that.
+fn turn_target(name: &MachineName, before: &MachineName, before_has_turn: bool) -> UnitFile {
+    let mut file = UnitFile::default();
+    let unit = file.section("Unit");
+    unit.set("Description", format!("Turn of Container {name} to Start"));
+    unit.set("Documentation", "man:nixos-nspawn.conf(5)");
+    unit.set("DefaultDependencies", "no");
+    unit.set("IgnoreOnIsolate", "yes");
+    unit.set("After", unit_name(before));
+    // The one before may be masked: then the turn passes on from the one before that.
+    if before_has_turn {
+        let turn = turn_unit(before);
+        unit.set("Wants", turn.as_str());
+        unit.set("After", turn);
+    }
+    file
+}

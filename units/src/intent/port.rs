@@ -1,0 +1,385 @@
+//! Ports of the host that lead into a container: an object, or a short text such as `tcp:127.0.0.1:8080:80`, goes in, a
+//! checked [`ForwardPort`] comes out. Here is also decided who forwards, nspawn or a socket unit, and which two forwards
+//! cannot both be had.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::is_default;
+use super::object::null_as_default;
+use crate::value::{Invalid, Port, shown};
+
+/// A port of the host that leads to a port of the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForwardPort {
+    /// The port on the host.
+    pub host_port: Port,
+    /// The port inside; the same as on the host if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_port: Option<Port>,
+    /// The transport protocol.
+    #[serde(skip_serializing_if = "is_default")]
+    pub protocol: Protocol,
+    /// The address of the host that is listened on, by a socket unit. Without one nspawn forwards what comes from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_address: Option<HostAddress>,
+    /// Whether the first connection starts the container.
+    #[serde(skip_serializing_if = "is_default")]
+    pub start_on_connect: bool,
+}
+
+/// What nspawn can forward.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Protocol {
+    /// TCP, the default.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// An address that a socket of the host can be bound to: `0.0.0.0` and `::` are all of their family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = "^[0-9a-fA-F:.]+$")))]
+pub struct HostAddress(IpAddr);
+
+impl HostAddress {
+    /// The address itself.
+    pub fn get(self) -> IpAddr {
+        self.0
+    }
+}
+
+impl TryFrom<String> for HostAddress {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        let refuse = |reason: &str| Err(Invalid::new(&text, reason));
+        let Ok(address) = text.parse::<IpAddr>() else {
+            return refuse("is no IP address");
+        };
+        match address {
+            IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() => {
+                refuse("is no address of one host, so nothing can listen on it")
+            }
+            IpAddr::V6(v6) if v6.is_multicast() => {
+                refuse("is no address of one host, so nothing can listen on it")
+            }
+            IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+                refuse("is an IPv4 address written as IPv6, write the IPv4 address")
+            }
+            IpAddr::V6(v6) if is_link_local(v6) => {
+                refuse("is a link-local address, which means nothing without an interface")
+            }
+            _ => Ok(Self(address)),
+        }
+    }
+}
+
+/// fe80::/10 (RFC 4291).
+fn is_link_local(address: Ipv6Addr) -> bool {
+    address.segments()[0] & 0xffc0 == 0xfe80
+}
+
+impl From<HostAddress> for String {
+    fn from(address: HostAddress) -> String {
+        address.0.to_string()
+    }
+}
+
+impl ForwardPort {
+    /// The port inside.
+    pub fn inside(&self) -> Port {
+        self.container_port.unwrap_or(self.host_port)
+    }
+
+    /// Whether nspawn forwards it (`Port=` of `systemd.nspawn(5)`), rather than a socket unit.
+    pub fn by_nspawn(&self) -> bool {
+        self.host_address.is_none() && !self.start_on_connect
+    }
+
+    /// What is taken of the host: `tcp/8080`, `tcp/127.0.0.1:8080`, `tcp/[::1]:8080`.
+    pub fn host_side(&self) -> String {
+        match self.host_address.map(HostAddress::get) {
+            Some(IpAddr::V6(address)) => format!("{}/[{address}]:{}", self.protocol, self.host_port.get()),
+            Some(address) => format!("{}/{address}:{}", self.protocol, self.host_port.get()),
+            None => format!("{}/{}", self.protocol, self.host_port.get()),
+        }
+    }
+
+    /// Whether one of the two gets in the way of the other on the host.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let same_port = self.protocol == other.protocol && self.host_port == other.host_port;
+        let addresses = (self.host_address.map(HostAddress::get), other.host_address.map(HostAddress::get));
+        same_port
+            && match addresses {
+                (Some(one), Some(other)) => {
+                    one == other
+                        || one.is_ipv4() == other.is_ipv4()
+                            && (one.is_unspecified() || other.is_unspecified())
+                }
+                (None, _) | (_, None) => true,
+            }
+    }
+
+    /// Whether the two make one forward together: nspawn leaves the host's loopback out (systemd#6106), a socket unit on
+    /// it adds that.
+    pub fn completes(&self, other: &Self) -> bool {
+        let on_loopback = |port: &Self| port.host_address.is_some_and(|address| address.get().is_loopback());
+        let pair = |one: &Self, other: &Self| one.by_nspawn() && on_loopback(other);
+        self.inside() == other.inside() && (pair(self, other) || pair(other, self))
+    }
+
+    /// Refuses what neither nspawn nor systemd-socket-proxyd can do.
+    fn checked(self) -> Result<Self, Invalid> {
+        if self.protocol == Protocol::Udp && !self.by_nspawn() {
+            let option = if self.start_on_connect { "startOnConnect" } else { "a host address" };
+            return Err(Invalid::new(
+                &self.host_side(),
+                format!(
+                    "cannot have {option}: that takes a socket unit, and systemd-socket-proxyd forwards TCP only"
+                ),
+            ));
+        }
+        Ok(self)
+    }
+}
+
+const SYNTAX: &str = "write [PROTOCOL:][ADDRESS:]HOST[:CONTAINER], such as '127.0.0.1:8080:80'";
+
+impl std::str::FromStr for ForwardPort {
+    type Err = Invalid;
+
+    /// The short form: `8080:80`, `8080`, `udp:53`, `127.0.0.1:8080:80`, `tcp:[::1]:8080:80`.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let refuse = |reason: String| Invalid::new(text, format!("is not a port forward: {reason}"));
+        let mut rest = text;
+        let mut protocol = Protocol::Tcp;
+        if let Some((word, behind)) = text.split_once(':') {
+            // The first part of an IPv6 address without brackets is told so below.
+            let hexadecimal = word.bytes().all(|b| b.is_ascii_hexdigit());
+            if word.starts_with(|c: char| c.is_ascii_alphabetic()) && !hexadecimal {
+                protocol = match word {
+                    "tcp" => Protocol::Tcp,
+                    "udp" => Protocol::Udp,
+                    _ => return Err(refuse(format!("protocol '{}' is neither tcp nor udp", shown(word)))),
+                };
+                rest = behind;
+            }
+        }
+        let address = |text: &str| {
+            HostAddress::try_from(text.to_owned()).map_err(|error| refuse(format!("address {error}")))
+        };
+        let mut host_address = None;
+        if let Some(behind) = rest.strip_prefix('[') {
+            let (inner, ports) = behind.split_once("]:").ok_or_else(|| {
+                refuse(format!("an address in brackets is followed by ':' and a port; {SYNTAX}"))
+            })?;
+            if !inner.contains(':') {
+                return Err(refuse(format!("'{}' in brackets is no IPv6 address", shown(inner))));
+            }
+            host_address = Some(address(inner)?);
+            rest = ports;
+        } else if let Some((first, ports)) = rest.split_once(':').filter(|(first, _)| first.contains('.')) {
+            host_address = Some(address(first)?);
+            rest = ports;
+        }
+        let port = |text: &str| {
+            // No sign, no blanks, and no more digits than a number of 64 bits can have.
+            let digits = !text.is_empty() && text.len() < 19 && text.bytes().all(|b| b.is_ascii_digit());
+            if !digits {
+                return Err(refuse(format!("'{}' is not a port (1 to 65535)", shown(text))));
+            }
+            let number = text.parse::<i64>().map_err(|error| refuse(error.to_string()))?;
+            Port::try_from(number).map_err(|error| refuse(error.to_string()))
+        };
+        let parts: Vec<&str> = rest.split(':').collect();
+        let (host_port, container_port) = match parts.as_slice() {
+            [host] => (port(host)?, None),
+            [host, inside] => (port(host)?, Some(port(inside)?)),
+            _ if parts.contains(&"") || rest.parse::<Ipv6Addr>().is_ok() => {
+                return Err(refuse(format!("an IPv6 address stands in brackets; {SYNTAX}")));
+            }
+            _ => return Err(refuse(format!("it has more than two ports; {SYNTAX}"))),
+        };
+        Self { host_port, container_port, protocol, host_address, start_on_connect: false }.checked()
+    }
+}
+
+/// The object, whose fields are checked one by one before they are together.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Fields {
+    /// The port on the host.
+    host_port: Port,
+    /// The port inside; the same as on the host if left out.
+    #[serde(default)]
+    container_port: Option<Port>,
+    /// The transport protocol.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Protocol>"))]
+    protocol: Protocol,
+    /// The address of the host that is listened on, by a socket unit.
+    #[serde(default)]
+    host_address: Option<HostAddress>,
+    /// Whether the first connection starts the container.
+    #[serde(default, deserialize_with = "null_as_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    start_on_connect: bool,
+}
+
+/// Both ways to write one, for the schema.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code)] // Its shape is all that is wanted.
+pub(super) enum Form {
+    /// `[PROTOCOL:][ADDRESS:]HOST[:CONTAINER]`.
+    Short(
+        #[schemars(extend(
+            "pattern" = r"^((tcp|udp):)?(([0-9.]+|\[[0-9a-fA-F:.]+\]):)?[0-9]{1,5}(:[0-9]{1,5})?$"
+        ))]
+        String,
+    ),
+    /// The same as an object.
+    Long(Fields),
+}
+
+impl<'de> Deserialize<'de> for ForwardPort {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Forms;
+        impl<'de> Visitor<'de> for Forms {
+            type Value = ForwardPort;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a string or an object")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ForwardPort, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<ForwardPort, M::Error> {
+                let Fields { host_port, container_port, protocol, host_address, start_on_connect } =
+                    Fields::deserialize(MapAccessDeserializer::new(map))?;
+                ForwardPort { host_port, container_port, protocol, host_address, start_on_connect }
+                    .checked()
+                    .map_err(serde::de::Error::custom)
+            }
+        }
+        deserializer.deserialize_any(Forms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn short(text: &str) -> Result<String, String> {
+        let port: ForwardPort = text.parse().map_err(|error: Invalid| error.to_string())?;
+        Ok(format!("{} -> {}", port.host_side(), port.inside().get()))
+    }
+
+    #[test]
+    fn short_forms() {
+        for (text, meaning) in [
+            ("8080:80", "tcp/8080 -> 80"),
+            ("8080", "tcp/8080 -> 8080"),
+            ("udp:53", "udp/53 -> 53"),
+            ("tcp:8080:80", "tcp/8080 -> 80"),
+            ("127.0.0.1:8080:80", "tcp/127.0.0.1:8080 -> 80"),
+            ("127.0.0.1:8080", "tcp/127.0.0.1:8080 -> 8080"),
+            ("[::1]:8080:80", "tcp/[::1]:8080 -> 80"),
+            ("tcp:127.0.0.1:8080:80", "tcp/127.0.0.1:8080 -> 80"),
+            ("tcp:[::]:65535:1", "tcp/[::]:65535 -> 1"),
+            ("0.0.0.0:1", "tcp/0.0.0.0:1 -> 1"),
+        ] {
+            assert_eq!(short(text).as_deref(), Ok(meaning), "{text}");
+        }
+    }
+
+    #[test]
+    fn refused_with_a_reason() {
+        for (text, reason) in [
+            ("", "'' is not a port (1 to 65535)"),
+            ("0", "'0' is not a port (1 to 65535)"),
+            ("65536", "'65536' is not a port (1 to 65535)"),
+            ("80:0", "'0' is not a port (1 to 65535)"),
+            ("8080:", "'' is not a port (1 to 65535)"),
+            ("+80", "'+80' is not a port (1 to 65535)"),
+            (" 80", "' 80' is not a port (1 to 65535)"),
+            ("99999999999999999999", "'99999999999999999999' is not a port (1 to 65535)"),
+            ("http", "'http' is not a port (1 to 65535)"),
+            ("tcp:80:80:80", &format!("it has more than two ports; {SYNTAX}")),
+            ("sctp:80", "protocol 'sctp' is neither tcp nor udp"),
+            ("TCP:80", "protocol 'TCP' is neither tcp nor udp"),
+            ("::1:8080:80", &format!("an IPv6 address stands in brackets; {SYNTAX}")),
+            ("fe80::1:8080:80", &format!("an IPv6 address stands in brackets; {SYNTAX}")),
+            ("fd00:1::2:8080:80", &format!("an IPv6 address stands in brackets; {SYNTAX}")),
+            ("[::1]", &format!("an address in brackets is followed by ':' and a port; {SYNTAX}")),
+            ("[127.0.0.1]:80", "'127.0.0.1' in brackets is no IPv6 address"),
+            ("127.0.0.256:80:80", "address '127.0.0.256' is no IP address"),
+            ("localhost.:80", "protocol 'localhost.' is neither tcp nor udp"),
+            ("224.0.0.1:80", "address '224.0.0.1' is no address of one host, so nothing can listen on it"),
+            ("[ff02::1]:80", "address 'ff02::1' is no address of one host, so nothing can listen on it"),
+            (
+                "[::ffff:127.0.0.1]:80",
+                "address '::ffff:127.0.0.1' is an IPv4 address written as IPv6, write the IPv4 address",
+            ),
+            (
+                "[fe80::1]:80",
+                "address 'fe80::1' is a link-local address, which means nothing without an interface",
+            ),
+            ("[fe80::1%eth0]:80", "address 'fe80::1%eth0' is no IP address"),
+        ] {
+            assert_eq!(short(text), Err(format!("'{text}' is not a port forward: {reason}")), "{text}");
+        }
+        assert_eq!(
+            short("udp:127.0.0.1:53"),
+            Err("'udp/127.0.0.1:53' cannot have a host address: that takes a socket unit, and systemd-socket-proxyd \
+                 forwards TCP only"
+                .to_owned())
+        );
+    }
+
+    #[test]
+    fn what_overlaps() {
+        let port = |text: &str| text.parse::<ForwardPort>().unwrap();
+        let overlap = |one: &str, other: &str| {
+            assert_eq!(port(one).overlaps(&port(other)), port(other).overlaps(&port(one)));
+            port(one).overlaps(&port(other))
+        };
+        assert!(overlap("80", "80:81"));
+        assert!(overlap("80", "127.0.0.1:80"));
+        assert!(overlap("0.0.0.0:80", "127.0.0.1:80"));
+        assert!(overlap("[::]:80", "[::1]:80"));
+        assert!(overlap("127.0.0.1:80", "127.0.0.1:80:81"));
+        assert!(!overlap("80", "81"));
+        assert!(!overlap("tcp:80", "udp:80"));
+        assert!(!overlap("127.0.0.1:80", "127.0.0.2:80"));
+        assert!(!overlap("0.0.0.0:80", "[::]:80"));
+        assert!(!overlap("127.0.0.1:80", "[::]:80"));
+        assert!(port("80").completes(&port("127.0.0.1:80")) && port("[::1]:80").completes(&port("80")));
+        assert!(!port("80").completes(&port("127.0.0.1:80:81")));
+        assert!(!port("80").completes(&port("192.0.2.1:80")));
+    }
+}

@@ -1,0 +1,187 @@
+//! The units of forwards that nspawn cannot do: on one address of the host, on its loopback (systemd#6106), or such that
+//! start the container. A forward goes in, a socket unit and the service of its proxy come out (`systemd.socket(5)`,
+//! `systemd-socket-proxyd(8)`). The names are made so that they tell the container, whatever it is called.
+
+use std::net::IpAddr;
+
+use crate::intent::{ForwardPort, HostAddress, Intent};
+use crate::name::MachineName;
+use crate::service::{HELPER, unit_name};
+use crate::syntax::UnitFile;
+use crate::syntax::escape::{self, EscapeError};
+
+/// The program that carries the connections. It is no command that would be found by its name.
+pub const PROXY: &str = match option_env!("NIXOS_NSPAWN_SOCKET_PROXYD") {
+    Some(path) => path,
+    None => "/usr/lib/systemd/systemd-socket-proxyd",
+};
+
+/// How the units' names begin. No machine name holds an `@`, so no unit called after a container looks like this.
+pub const PREFIX: &str = "nixos-nspawn-proxy@";
+
+/// Where a proxy finds the address of its container, in a folder by the name of its unit's instance below /run.
+pub const RUNTIME_DIRECTORY: &str = "nixos-nspawn-proxy";
+
+/// The file with the address, as the service manager reads it (`EnvironmentFile=`), and the variable in it.
+pub const TARGET_FILE: &str = "target";
+
+/// See [`TARGET_FILE`].
+pub const TARGET_VARIABLE: &str = "NIXOS_NSPAWN_TARGET";
+
+/// One forward by a socket: its units' names and their content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// The name of the socket unit.
+    pub unit: String,
+    /// The name of its service.
+    pub service: String,
+    /// Whether it is there without the container, and starts it.
+    pub start_on_connect: bool,
+    /// What is taken of the host, for messages: `tcp/127.0.0.1:8080`.
+    pub host_side: String,
+    /// The content of the socket unit.
+    pub socket_file: UnitFile,
+    /// The content of the service.
+    pub service_file: UnitFile,
+}
+
+/// The part of the names that tells container, protocol, address and port: `web-tcp-127.0.0.1-8080`. None of the last three
+/// holds a dash, and colons need no escaping in a unit's name (`systemd.unit(5)`).
+fn instance(name: &MachineName, port: &ForwardPort) -> String {
+    let address = port.host_address.map(|address| format!("{}-", String::from(address))).unwrap_or_default();
+    format!("{name}-{}-{address}{}", port.protocol, port.host_port.get())
+}
+
+/// The container that a unit's name tells; `None` if it is not one of ours.
+pub fn container_of(unit: &str) -> Option<&str> {
+    let instance = unit.strip_prefix(PREFIX)?;
+    let instance = instance.strip_suffix(".socket").or_else(|| instance.strip_suffix(".service"))?;
+    let (rest, port) = instance.rsplit_once('-')?;
+    port.parse::<u16>().ok()?;
+    let (rest, word) = rest.rsplit_once('-')?;
+    match word {
+        "tcp" => Some(rest),
+        address => {
+            address.parse::<IpAddr>().ok()?;
+            rest.strip_suffix("-tcp")
+        }
+    }
+}
+
+/// The forwards of the container that nspawn cannot do, ordered by name.
+pub fn sockets(name: &MachineName, intent: &Intent, source: &str) -> Result<Vec<Socket>, EscapeError> {
+    let ports = intent.container.forward_ports.iter().filter(|port| !port.by_nspawn());
+    let mut sockets = ports.map(|port| socket(name, port, source)).collect::<Result<Vec<_>, _>>()?;
+    sockets.sort_unstable_by(|one, other| one.unit.cmp(&other.unit));
+    Ok(sockets)
+}
+
+fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket, EscapeError> {
+    let instance = instance(name, port);
+    let container = unit_name(name);
+    let unit = format!("{PREFIX}{instance}.socket");
+    let service = format!("{PREFIX}{instance}.service");
+    let source = escape::unit_raw(source)?;
+    let host_side = port.host_side();
+
+    let mut socket_file = UnitFile::default();
+    let section = socket_file.section("Unit");
+    section.set("Description", format!("Port {host_side} of container {name}"));
+    section.set("Documentation", "man:nixos-nspawn.json(5)");
+    section.set("SourcePath", source.as_str());
+    if !port.start_on_connect {
+        // There as long as the container is, however it ends. First the socket: who connects during the start waits.
+        section.set("BindsTo", container.as_str());
+        section.set("Before", container.as_str());
+    }
+    let section = socket_file.section("Socket");
+    let number = port.host_port.get();
+    match port.host_address.map(HostAddress::get) {
+        Some(IpAddr::V4(address)) => section.set("ListenStream", format!("{address}:{number}")),
+        Some(IpAddr::V6(address)) => section
+            .set("ListenStream", format!("[{address}]:{number}"))
+            // `::` is all of IPv6, as 0.0.0.0 is all of IPv4.
+            .set("BindIPv6Only", "ipv6-only"),
+        None => section.set("ListenStream", number.to_string()).set("BindIPv6Only", "both"),
+    };
+    if port.host_address.is_some_and(|address| !address.get().is_unspecified()) {
+        // The address may come later, or go and come again.
+        section.set("FreeBind", "yes");
+    }
+    // When the proxy ends because its container cannot start, or has no address, who waits is told by a closed connection;
+    // otherwise it would be tried again and again for one who may be long gone.
+    section.set("FlushPending", "yes");
+
+    let mut service_file = UnitFile::default();
+    let section = service_file.section("Unit");
+    section.set("Description", format!("Proxy from port {host_side} to container {name}"));
+    section.set("Documentation", "man:nixos-nspawn.json(5)");
+    section.set("SourcePath", source);
+    // Both ways: a connection starts the container, and the address is void when the container stops.
+    section.set("BindsTo", container.as_str());
+    section.set("Requires", unit.as_str());
+    section.set("After", format!("{container} {unit}"));
+    let section = service_file.section("Service");
+    section.set("RuntimeDirectory", format!("{RUNTIME_DIRECTORY}/{}", instance.replace(':', "\\:")));
+    section.set("EnvironmentFile", format!("-/run/{RUNTIME_DIRECTORY}/{instance}/{TARGET_FILE}"));
+    // To look into the container's network takes root; to carry connections takes nothing.
+    section.set("ExecStartPre", format!("+{HELPER} --proxy {name} {}", port.inside().get()));
+    section.set("ExecStart", format!("{PROXY} --exit-idle-time=5min ${{{TARGET_VARIABLE}}}"));
+    for (key, value) in SANDBOX {
+        section.set(key, value);
+    }
+    Ok(Socket {
+        unit,
+        service,
+        start_on_connect: port.start_on_connect,
+        host_side,
+        socket_file,
+        service_file,
+    })
+}
+
+/// The proxy speaks to strangers: it may use sockets, and nothing else.
+const SANDBOX: [(&str, &str); 12] = [
+    ("DynamicUser", "yes"),
+    ("CapabilityBoundingSet", ""),
+    ("ProtectHome", "yes"),
+    ("ProtectKernelTunables", "yes"),
+    ("ProtectKernelModules", "yes"),
+    ("ProtectControlGroups", "yes"),
+    ("PrivateDevices", "yes"),
+    ("LockPersonality", "yes"),
+    ("MemoryDenyWriteExecute", "yes"),
+    // Name resolution asks netlink which families the host has.
+    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
+    ("RestrictNamespaces", "yes"),
+    ("SystemCallFilter", "@system-service"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_the_container() {
+        for name in ["web", "web-tcp-1", "a-tcp-127.0.0.1-80", "tcp"] {
+            let name: MachineName = name.parse().unwrap();
+            for text in ["127.0.0.1:8080:80", "[::1]:1", "[fd00::1:2]:80", "0.0.0.0:8080"] {
+                let port: ForwardPort = text.parse().unwrap();
+                for port in [ForwardPort { host_address: None, ..port.clone() }, port] {
+                    let socket = socket(&name, &port, "/x").unwrap();
+                    assert_eq!(container_of(&socket.unit), Some(name.as_str()), "{}", socket.unit);
+                    assert_eq!(container_of(&socket.service), Some(name.as_str()), "{}", socket.service);
+                }
+            }
+        }
+        for other in [
+            "nixos-nspawn-web-tcp-80.socket",
+            "nixos-nspawn-proxy@web-udp-80.socket",
+            "nixos-nspawn-proxy@web-tcp-80.timer",
+            "nixos-nspawn-proxy@web-tcp-x-80.socket",
+            "nixos-nspawn-proxy@80.socket",
+        ] {
+            assert_eq!(container_of(other), None, "{other}");
+        }
+    }
+}
