@@ -109,7 +109,7 @@ in
       };
 
       bootLimit = mkOption {
-        type = types.nullOr types.ints.positive;
+        type = types.nullOr (types.ints.between 1 10000);
         default = null;
         example = 4;
         description = ''
@@ -184,21 +184,16 @@ in
         }
       ) containers
       // {
-        "nixos-nspawn/host.json" = {
-          text =
-            builtins.toJSON (
-              {
-                version = 1;
-                systemd = lib.toInt (
-                  builtins.head (builtins.match "([0-9]+).*" config.systemd.package.version)
-                );
-              }
-              // lib.optionalAttrs (cfg.bootLimit != null) { inherit (cfg) bootLimit; }
-            )
-            + "\n";
-          # A copy: only below declarative.d may an intent be a link.
-          mode = "0644";
-        };
+        # A link into the store, by which nixos-nspawn-ctl sees that it is not to write this file.
+        "nixos-nspawn/host.json".text = builtins.toJSON (
+          {
+            version = 1;
+            systemd = lib.toInt (
+              builtins.head (builtins.match "([0-9]+).*" config.systemd.package.version)
+            );
+          }
+          // lib.optionalAttrs (cfg.bootLimit != null) { inherit (cfg) bootLimit; }
+        );
       };
 
     # A running container has nothing of a new template or a new drop-in for it; switching must not stop it for that.
@@ -213,15 +208,10 @@ in
       lib.nameValuePair "nixos-nspawn-${name}" {
         description = "Host configuration of container ${name}";
         documentation = [ "man:nixos-nspawn-ctl(8)" ];
+        # Not ordered against the container: what it does to that from its own jobs would wait for these.
         wantedBy = [ "multi-user.target" ];
-        # In this order a stop ends after the container's.
-        before = [ (unit name) ];
-        unitConfig = {
-          # When the instance is gone, the switch stops this service while the container's unit is still complete.
-          PropagatesStopTo = unit name;
-          # A restart would stop the container.
-          RefuseManualStart = true;
-        };
+        # A restart by hand would stop the container.
+        unitConfig.RefuseManualStart = true;
         # A change is a reload, which knows what the container runs and decides by its strategy.
         reloadIfChanged = true;
         restartTriggers = lib.optional (
@@ -231,8 +221,13 @@ in
         serviceConfig = {
           Type = "oneshot";
           RemainAfterExit = true;
-          ExecStart = "${cfg.package}/bin/nixos-nspawn activate ${name}";
+          # Whatever comes of it: what is not active, the switch would not stop.
+          ExecStart = "-${cfg.package}/bin/nixos-nspawn activate ${name}";
           ExecReload = "${cfg.package}/bin/nixos-nspawn activate ${name}";
+          # When the instance is gone, the switch stops this service while the container's unit is still complete.
+          ExecStop = "${config.systemd.package}/bin/systemctl stop ${unit name}";
+          # The container's unit has limits of its own.
+          TimeoutStopSec = "infinity";
         };
       }
     ) containers;

@@ -44,6 +44,7 @@ rustPlatform.buildRustPackage {
       (lib.fileset.difference (root + "/nix") (
         lib.fileset.unions [
           (root + "/nix/package.nix")
+          (root + "/nix/templates")
           (root + "/nix/tests")
         ]
       ))

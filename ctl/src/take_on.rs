@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::change::Change;
@@ -12,7 +14,7 @@ use nixos_nspawn_units::copies::{copy_path, generated, marked, put};
 use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{plan, plan_one};
-use nixos_nspawn_units::store::Stored;
+use nixos_nspawn_units::store::{Loaded, Stored};
 use nixos_nspawn_units::value::StorePath;
 use nixos_nspawn_units::write::write_at_once;
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -25,8 +27,16 @@ use crate::exit::{Failed, refuse};
 use crate::forget::{lock_settled, repair};
 use crate::generations::running_toplevel;
 use crate::output::{print, tell};
+use crate::systemd::UnitState;
 use crate::update::{limit_or_start, strategy};
-use crate::{gate, intent_file, systemd};
+use crate::{gate, intent_file, interrupt, systemd};
+
+/// Where it is remembered what containers run, and how these files end.
+const DIRECTORY: &str = "/run/nixos-nspawn";
+const ENDING: &str = ".known";
+
+/// Between two looks at a container that is starting.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a container was last known to run.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,6 +57,9 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
     }
     let _lock = if arguments.dry_run { None } else { Some(lock_settled(context, &name)?) };
     let loaded = context.load();
+    if !arguments.dry_run {
+        sweep(context, &loaded);
+    }
     let stored = match find(&loaded, &name) {
         Some(Found::Good(stored)) => stored,
         Some(Found::Broken(error)) => {
@@ -64,7 +77,7 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
         ));
     };
     let taking = TakingOn { context, stored, hash };
-    let state = systemd::state(context, &name)?;
+    let state = started(context, stored)?;
     let (decision, old) = taking.decision(arguments, !state.stopped())?;
     if arguments.dry_run {
         return print(&format!(
@@ -85,6 +98,31 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
     }
     let reason = taking.act(decision, old)?;
     print(&format!("container '{name}' {reason}\n"))
+}
+
+/// What is remembered of containers that are recorded no more goes, at the latest with the next activation of another.
+fn sweep(context: &Context, loaded: &Loaded) {
+    let Ok(entries) = fs::read_dir(context.path(DIRECTORY)) else { return };
+    for entry in entries.flatten() {
+        let file = entry.file_name();
+        let name = file.to_str().and_then(|file| file.strip_suffix(ENDING)?.parse::<MachineName>().ok());
+        if name.is_some_and(|name| find(loaded, &name).is_none()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// The state of its unit, once that is not just starting: only then it is known what it runs.
+fn started(context: &Context, stored: &Stored) -> Result<UnitState> {
+    let end = Instant::now() + limit_or_start(None, &stored.intent);
+    loop {
+        let state = systemd::state(context, &stored.name)?;
+        if state.active != "activating" || Instant::now() >= end {
+            return Ok(state);
+        }
+        sleep(PAUSE);
+        interrupt::check()?;
+    }
 }
 
 fn infinitive(action: Action) -> &'static str {
@@ -204,7 +242,7 @@ impl TakingOn<'_> {
     }
 
     fn known_path(&self) -> PathBuf {
-        self.context.path("/run/nixos-nspawn").join(format!("{}.known", self.name()))
+        self.context.path(DIRECTORY).join(format!("{}{ENDING}", self.name()))
     }
 
     fn known(&self) -> Option<Known> {
@@ -220,7 +258,7 @@ impl TakingOn<'_> {
             let text = serde_json::to_string(&known)?;
             Ok(write_at_once(
                 &directory,
-                &format!("{}.known", self.name()),
+                &format!("{}{ENDING}", self.name()),
                 text.as_bytes(),
                 Mode::from_raw_mode(0o600),
             )?)

@@ -46,9 +46,9 @@ fn switch(host: &Host, from: &Configuration, to: &Configuration) -> Vec<(&'stati
         ));
         let service = format!("nixos-nspawn-{name}.service");
         let text = format!(
-            "[Unit]\nBefore={unit}\nPropagatesStopTo={unit}\nRefuseManualStart=true\n\
-             [Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=nixos-nspawn activate {name}\n\
-             ExecReload=nixos-nspawn activate {name}\n",
+            "[Unit]\nRefuseManualStart=true\n[Service]\nType=oneshot\nRemainAfterExit=true\n\
+             ExecStart=-nixos-nspawn activate {name}\nExecReload=nixos-nspawn activate {name}\n\
+             ExecStop=systemctl stop {unit}\nTimeoutStopSec=infinity\n",
             unit = unit(name)
         );
         host.write(&format!("/etc/systemd/system/{service}"), text, 0o644);
