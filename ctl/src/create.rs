@@ -288,7 +288,7 @@ fn report(context: &Context, arguments: &Create, record: &Record, container: &Co
     );
     lines.extend(host_reach(container).into_iter().map(|line| format!("  {line}")));
     if context.live() {
-        lines.extend(host::hints(context).into_iter().map(|hint| format!("note: {hint}")));
+        lines.extend(host::hints(context, container).into_iter().map(|hint| format!("note: {hint}")));
     }
     output::print(&(lines.join("\n") + "\n"))
 }

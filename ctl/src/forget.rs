@@ -18,7 +18,7 @@ use crate::exit::refuse;
 use crate::lock::Lock;
 use crate::record::{Phase, Record, Step, pending};
 use crate::stop_point::stop_point;
-use crate::{nix, output, pin, state, systemd};
+use crate::{network, nix, output, pin, state, systemd};
 
 /// The intent file of an imperative container.
 pub(crate) fn intent_path(context: &Context, name: &MachineName) -> PathBuf {
@@ -64,6 +64,7 @@ pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
         copies::remove(&context.root, name).with_context(|| {
             format!("{}: cannot be removed", copies::copy_path(&context.root, name).display())
         })?;
+        network::remove(context, name);
         remove_file(&copies::running_root(&context.root, name))?;
         if record.details.delete_state {
             state::delete(context, name)?;

@@ -6,13 +6,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use nixos_nspawn_units::intent::Container;
 use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE, Host};
 use nixos_nspawn_units::write::write_durably;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::context::Context;
 use crate::exit::{Failed, refuse};
-use crate::systemd;
+use crate::{network, systemd};
 
 /// The oldest systemd this is tested with.
 pub(crate) const OLDEST_SYSTEMD: u32 = 257;
@@ -138,19 +139,8 @@ pub(crate) fn record(context: &Context, present: &Host) -> Result<()> {
 }
 
 /// What an administrator should know after a container was created.
-pub(crate) fn hints(context: &Context) -> Vec<String> {
-    let mut hints = Vec::new();
-    let networkd = context
-        .program("systemctl")
-        .args(["is-active", "--quiet", "systemd-networkd.service"])
-        .output_if_any();
-    if networkd.is_none() {
-        hints.push(
-            "systemd-networkd is off on this host, so nobody configures the container's network; \
-             'nixos-nspawn setup --networkd' turns it on"
-                .to_owned(),
-        );
-    }
+pub(crate) fn hints(context: &Context, container: &Container) -> Vec<String> {
+    let mut hints = Vec::from_iter(network::hint(context, container));
     let device = |path: &str| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     if device(DIRECTORY) != device("/etc") {
         hints.push(format!(

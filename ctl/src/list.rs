@@ -2,7 +2,7 @@
 //! half done commands are in it like any other, and are no failure: only a folder that cannot be read is one.
 
 use anyhow::Result;
-use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, sweep};
+use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, sweep, sweep_networks};
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::plan::OWN_DIRECTORY;
 use nixos_nspawn_units::service::unit_name;
@@ -97,6 +97,7 @@ fn unit_file(container: &Container) -> String {
 pub(crate) fn tidy(context: &Context) {
     if context.live() && rustix::process::geteuid().is_root() {
         sweep(&context.root);
+        sweep_networks(&context.root);
     }
 }
 

@@ -25,6 +25,7 @@ mod interrupt;
 mod list;
 mod list_generations;
 mod lock;
+mod network;
 mod nix;
 mod nix_files;
 mod notes;

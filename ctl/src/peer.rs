@@ -1,4 +1,4 @@
-//! Profiles of python-nixos-nspawn: besides data.json they hold a .nspawn file and a drop-in. What those set beyond
+//! Profiles of python-nixos-nspawn: besides data.json they hold a .nspawn file, a drop-in and maybe a .network file. What those set beyond
 //! what follows from data.json goes into the free-form settings, so that it stays in force; what only its own
 //! machinery needs does not.
 
@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::{Container, FreeSettings, Intent};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::network::network_file;
 use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
 use nixos_nspawn_units::syntax::settings::{parse_boolean, setting};
-use nixos_nspawn_units::syntax::{UnitFile, parse};
+use nixos_nspawn_units::syntax::{Item, Section, UnitFile, parse};
 use nixos_nspawn_units::value::{AbsolutePath, StorePath};
 
 /// Adds what the files in `folder` set to the options.
@@ -31,6 +32,9 @@ pub(crate) fn take_over(
             ..Intent::new(name.clone(), toplevel.clone())
         })?;
         settings(&theirs, &ours, &their_name, name, container)?;
+    }
+    if let Some(path) = only(folder, ".network")? {
+        host_network(&read(&path, warnings)?, name, container, left_out);
     }
     if let Some(path) = only(folder, "service-overrides.conf")? {
         overrides(&read(&path, warnings)?, container, left_out)?;
@@ -127,6 +131,56 @@ fn network(theirs: &UnitFile, container: &mut Container) -> Result<()> {
         network.add("VirtualEthernet", "no")?;
     }
     Ok(())
+}
+
+/// Its file for networkd follows from data.json, but for lines that somebody added.
+fn host_network(
+    theirs: &UnitFile,
+    name: &MachineName,
+    container: &mut Container,
+    left_out: &mut Vec<String>,
+) {
+    // Of a bridged container it never matched, since it has the name of an interface that is not bridged.
+    if container.bridge.is_some() || container.zone.is_some() {
+        left_out.extend(theirs.settings().map(|(section, key, _)| format!("[{section}] {key}=")));
+        return;
+    }
+    let mut config = container.host_network_config.clone().unwrap_or_default();
+    container.host_network_config = Some(config.clone());
+    let ours = network_file(name, container, u32::MAX).unwrap_or_default();
+    let mut by_section: Vec<(&str, Vec<(&str, &str)>)> = Vec::new();
+    for section in &theirs.sections {
+        let file = UnitFile { header: Vec::new(), sections: vec![section.clone()] };
+        let has = |own: &Section, key: &str, value: &str| {
+            let file = UnitFile { header: Vec::new(), sections: vec![own.clone()] };
+            file.values(&own.name, key).any(|mine| same_value(mine, value))
+        };
+        let same_name = || ours.sections.iter().filter(|own| own.name == section.name);
+        if same_name().any(|own| file.settings().all(|(_, key, value)| has(own, key, value))) {
+            continue;
+        }
+        let mut added: Vec<(&str, &str)> = Vec::new();
+        for item in &section.items {
+            let Item::Setting { key, value } = item else { continue };
+            // Of these there is one in a file, of the others each stands for itself.
+            let one = ["Match", "Link", "Network", "DHCPServer"].contains(&section.name.as_str());
+            match (section.name.as_str(), key.as_str()) {
+                ("Match", "Name" | "Driver") => {}
+                _ if one && same_name().any(|own| has(own, key, value)) => {}
+                _ => added.push((key, value)),
+            }
+        }
+        if !added.is_empty() {
+            by_section.push((&section.name, added));
+        }
+    }
+    for (section, settings) in by_section {
+        let lines: String = settings.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        if config.add_lines(&format!("[{section}]\n{lines}")).is_err() {
+            left_out.extend(settings.iter().map(|(key, _)| format!("[{section}] {key}=")));
+        }
+    }
+    container.host_network_config = Some(config);
 }
 
 fn free<'a>(container: &'a mut Container, section: &str) -> &'a mut FreeSettings {

@@ -202,6 +202,7 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
     }
     systemd::daemon_reload(context)?;
     copies::sweep(&context.root);
+    copies::sweep_networks(&context.root);
     let records = loaded.intents.len() + loaded.errors.len();
     let kept = if records > 0 { format!("; {records} records stay in {DIRECTORY}") } else { String::new() };
     say(&format!("the generator is removed{kept}"))

@@ -5,7 +5,6 @@
 use std::fs;
 
 use anyhow::Result;
-use nixos_nspawn_units::conflict::interface;
 use nixos_nspawn_units::copies::{self, GENERATOR_DIRECTORY};
 use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
@@ -129,7 +128,7 @@ fn details<'a>(context: &Context, overview: &'a Overview, container: &'a Contain
         options,
         host_reach: intent.map(|intent| host_reach(&intent.container)).unwrap_or_default(),
         left_out: intent.map(|intent| left_out(context, name, intent)).unwrap_or_default(),
-        host_interface: intent.map(|intent| interface(name, intent)),
+        host_interface: intent.and_then(|intent| intent.container.host_interface(name)),
         addresses: if running { addresses(context, name) } else { Vec::new() },
         state_directory: format!("/var/lib/machines/{name}"),
         running_toplevel: toplevel.filter(|_| running),

@@ -25,7 +25,7 @@ use crate::nix::{self, Nix};
 use crate::record::{Phase, Record};
 use crate::status::{LastActivation, Outcome};
 use crate::stop_point::stop_point;
-use crate::{intent_file, interrupt, output, systemd};
+use crate::{intent_file, interrupt, network, output, systemd};
 
 /// What the profile shall stand at.
 #[derive(Debug, Clone)]
@@ -143,6 +143,7 @@ impl Switch<'_> {
         intent_file::keep(context, name, &self.new.toplevel)?;
         let plan = planned.hash.as_deref();
         systemd::reload_to(context, name, plan)?;
+        network::apply(context, name);
         stop_point("reload");
         if self.decision.action == Action::Nothing {
             // What nspawn has is what is planned; only the mark of the plan changes.
@@ -218,6 +219,7 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
     }
     remove_pending(context, &details.profile_directory);
     systemd::reload_to(context, name, planned.as_deref())?;
+    network::apply(context, name);
     if touched {
         activate::restart(context, name, planned.as_deref(), None)?;
     }

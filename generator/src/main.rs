@@ -6,6 +6,7 @@
 mod args;
 mod generate;
 mod log;
+mod network;
 mod prepare;
 mod refuse;
 mod release;

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use nixos_nspawn_units::copies::{self, generated};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::network::file_name;
+use nixos_nspawn_units::plan::{EXTENSION, MARKER, NETWORK_HASH};
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::escape::nspawn_values;
 use nixos_nspawn_units::syntax::parse;
@@ -19,7 +21,7 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::log::Log;
-use crate::{Failure, refuse, root_directory, sources};
+use crate::{Failure, network, refuse, root_directory, sources};
 
 /// How long a daemon-reload that empties and refills the generator's directory is waited for.
 const REFILL: Duration = Duration::from_secs(10);
@@ -28,13 +30,9 @@ const REFILL: Duration = Duration::from_secs(10);
 pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
     // The root comes first: nspawn's own clean-up after a failed start (systemd 262) fails without one.
     root_directory::make(root, name)?;
-    let text = settings(root, name)?;
-    let file = parse(text.as_bytes())
-        .map_err(|error| {
-            Failure::new(format!("{}: {error}", generated(root, &format!("{name}.nspawn")).display()))
-        })?
-        .file;
+    let Generated { text, file, network } = settings(root, name)?;
     unshadowed(root, name)?;
+    network::check(root, name, &file)?;
     let toplevel = toplevel(root, name, &file)?;
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
@@ -42,33 +40,61 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     for swept in copies::sweep(root) {
         log.warning(&format!("what container '{swept}' had left in /run is removed"));
     }
+    network::put(root, name, network.as_deref(), log);
     copies::put(root, name, text.as_bytes()).map_err(|error| {
         let path = copies::copy_path(root, name);
         Failure::new(format!("{}: {error}, container '{name}' is not started", path.display()))
     })
 }
 
-/// The generated settings. PID 1 empties the generator's directory at each daemon-reload, and starts go on meanwhile.
-fn settings(root: &Path, name: &MachineName) -> Result<String, Failure> {
+/// What the generator wrote for a container.
+struct Generated {
+    /// The .nspawn file.
+    text: String,
+    /// The same, read.
+    file: UnitFile,
+    /// The .network file that belongs to it, if there is one.
+    network: Option<String>,
+}
+
+/// The generated files. PID 1 empties the generator's directory at each daemon-reload, and starts go on meanwhile.
+fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
     let path = generated(root, &format!("{name}.nspawn"));
+    let network_path = generated(root, &file_name(name));
     let begin = Instant::now();
     loop {
-        match fs::read_to_string(&path) {
-            Ok(text) => return Ok(text),
-            Err(error) if error.kind() == ErrorKind::NotFound && begin.elapsed() < REFILL => {
-                if generated(root, &format!("{name}.refused")).exists() {
-                    return Err(refuse::refuse(root, name));
+        let missing = match fs::read_to_string(&path) {
+            Ok(text) => {
+                let file = parse(text.as_bytes())
+                    .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?
+                    .file;
+                let Some(hash) = file.values(EXTENSION, NETWORK_HASH).next() else {
+                    return Ok(Generated { text, file, network: None });
+                };
+                // Of the same run of the generator.
+                let mark = format!("# {MARKER}{hash}\n");
+                match fs::read_to_string(&network_path) {
+                    Ok(network) if network.starts_with(&mark) => {
+                        return Ok(Generated { text, file, network: Some(network) });
+                    }
+                    Ok(_) => (&network_path, ErrorKind::NotFound.into()),
+                    Err(error) => (&network_path, error),
                 }
-                sleep(Duration::from_millis(10));
             }
-            Err(error) => {
-                let path = path.display();
-                return Err(Failure::new(format!(
-                    "{path}: {error}, container '{name}' is not started; run 'systemctl daemon-reload' and look for \
-                     messages of nixos-nspawn-generator in 'journalctl -b'"
-                )));
-            }
+            Err(error) => (&path, error),
+        };
+        let (path, error) = missing;
+        if error.kind() != ErrorKind::NotFound || begin.elapsed() >= REFILL {
+            let path = path.display();
+            return Err(Failure::new(format!(
+                "{path}: {error}, container '{name}' is not started; run 'systemctl daemon-reload' and look for \
+                 messages of nixos-nspawn-generator in 'journalctl -b'"
+            )));
         }
+        if generated(root, &format!("{name}.refused")).exists() {
+            return Err(refuse::refuse(root, name));
+        }
+        sleep(Duration::from_millis(10));
     }
 }
 

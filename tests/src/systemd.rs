@@ -1,5 +1,5 @@
 //! The real parsers of systemd 252, 257 and 262. Output folders of the generator go in; every word that
-//! `systemd-analyze verify` and `systemd-nspawn` say about them comes out. Each version runs in a root of its own that
+//! `systemd-analyze verify`, `systemd-nspawn` and `systemd-networkd` say about them comes out. Each version runs in a root of its own that
 //! has the /usr of a Debian and is otherwise made for the purpose, in namespaces, so that nothing is written anywhere.
 
 use std::fs;
@@ -69,7 +69,7 @@ impl Systemd {
         }
         // Its own process and mount namespace: all mounts and processes of it end with it.
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", SCRIPT]);
+        command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", SCRIPT]);
         command.arg(&self.tree).arg(work.path()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         let output = command.stdin(Stdio::null()).output().expect("unshare of util-linux");
         let said = String::from_utf8_lossy(&output.stderr);
@@ -78,7 +78,24 @@ impl Systemd {
             "systemd {} could not be asked: {said}",
             self.version
         );
-        inputs.iter().filter_map(|input| self.complaint(input, &work.path().join(&input.name))).collect()
+        let networkd = fs::read_to_string(work.path().join(".networkd")).expect("networkd was asked");
+        // It was there, and came to the last of the files, which is the script's own.
+        assert!(
+            networkd.contains("NoSuchSetting"),
+            "networkd {} could not be asked: {networkd}",
+            self.version
+        );
+        let of_networkd = |input: &&Input| {
+            let path = format!("/run/systemd/network/50-{}=", input.name);
+            // Leases in /run came later.
+            let known = |line: &&str| self.version > 252 || !line.contains("'PersistLeases'");
+            let lines = networkd.lines().filter(|line| line.contains(&path)).filter(known);
+            let text: String = lines.map(|line| format!("{line}\n")).collect();
+            (!text.is_empty()).then(|| Complaint { input: input.name.clone(), text })
+        };
+        let complaints =
+            inputs.iter().filter_map(|input| self.complaint(input, &work.path().join(&input.name)));
+        complaints.chain(inputs.iter().filter_map(|input| of_networkd(&input))).collect()
     }
 
     fn complaint(&self, input: &Input, dir: &Path) -> Option<Complaint> {
@@ -116,7 +133,7 @@ root=$1/.root
 mkdir "$root"
 mount -t tmpfs tmpfs "$root"
 cd "$root"
-mkdir -p usr proc sys dev tmp etc run/systemd/nspawn var/lib/machines none inputs
+mkdir -p usr proc sys dev tmp etc run/systemd/nspawn var/lib/machines none inputs networks
 mount --bind "$0/usr" usr
 for link in bin sbin lib lib32 lib64 libx32; do
     [ ! -L "$0/$link" ] || cp -a "$0/$link" .
@@ -156,7 +173,16 @@ for input in "$1"/*/; do
             > "inputs/$input/nspawn-$name" 2>&1 < /dev/null && echo "started" >> "inputs/$input/nspawn-$name"
         rm "run/systemd/nspawn/$name.nspawn"
     done
+    for file in "inputs/$input/units/nixos-nspawn/"*.network; do
+        [ ! -e "$file" ] || cp "$file" "networks/50-$input=$(basename "$file")"
+    done
 done
+# networkd reads all its files when it starts; it runs as a user of its own, of whom it knows from /etc.
+cp "$0/etc/passwd" "$0/etc/group" etc/
+mkdir -p run/systemd/network
+cp networks/* run/systemd/network/ 2> /dev/null || true
+printf '[Match]\nName=none\n[Network]\nNoSuchSetting=1\n' > run/systemd/network/99-last.network
+chroot . timeout 1.5 /usr/lib/systemd/systemd-networkd > inputs/.networkd 2>&1 < /dev/null || true
 "#;
 
 fn copy(from: &Path, to: &Path) {

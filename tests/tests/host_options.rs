@@ -3,7 +3,7 @@
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
-on_both_hosts!(bind_mounts, forwarded_port, ephemeral, user_namespacing, credentials, zone);
+on_both_hosts!(bind_mounts, forwarded_port, ephemeral, user_namespacing, credentials);
 
 fn bind_mounts(host: &Host) {
     host.install(bins());
@@ -124,22 +124,4 @@ fn credentials(host: &Host) {
     assert!(!host.sh("systemctl cat systemd-nspawn@secrets.service").contains("s3cret"));
     assert_eq!(host.reboot(), "running");
     assert_eq!(host.inside("secrets", &["cat", "/run/host/credentials/token"]), "s3cret");
-}
-
-fn zone(host: &Host) {
-    host.install(bins());
-    host.create("zone");
-    let own = r#"{"second": {"container": {"zone": "lab"}}}"#;
-    host.write(&format!("{FLAKE}/own.json"), own, 0o644);
-    host.create("second");
-    assert!(host.ok(&["ip", "link", "show", "master", "vz-lab"]).contains("vb-second"));
-    let address = host.address("zone");
-    let mut page = String::new();
-    host.wait_until("the containers of a zone see each other", || {
-        let output =
-            host.run_inside("second", &["wget", "-q", "-T", "5", "-O", "-", &format!("http://{address}/")]);
-        page = output.stdout;
-        output.status.success()
-    });
-    assert_eq!(page, "Hello from zone.\n");
 }

@@ -34,6 +34,12 @@ const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
     ),
     ("8z-control-characters c1", "a bind mount is text with a syntax of its own"),
     ("8z-control-characters free-", "free-form settings are checked as the lines they become"),
+    ("n9-network-rules ", "a rule about several fields"),
+    ("na-network-values dots", "components of a path are not told apart"),
+    ("na-network-values edge-blank", "free-form settings are checked as the lines they become"),
+    ("na-network-values extra-", "lines of a .network file have a syntax of their own"),
+    ("na-network-values lines", "free-form settings are checked as the lines they become"),
+    ("na-network-values older-twice", "a schema does not know that one attribute is the contents of the other"),
 ];
 
 #[test]

@@ -1,5 +1,5 @@
-//! Every golden output through the parsers of systemd itself, 252, 257 and 262: `systemd-analyze verify` and
-//! `systemd-nspawn` have nothing to say about any of it. A check that cannot run fails.
+//! Every golden output through the parsers of systemd itself, 252, 257 and 262: `systemd-analyze verify`,
+//! `systemd-nspawn` and `systemd-networkd` have nothing to say about any of it. A check that cannot run fails.
 
 use std::fs;
 use std::process::Command;
@@ -47,11 +47,15 @@ fn systemd_does_complain_of_faults() {
     fs::write(units.join("nixos-nspawn/web.nspawn"), nspawn).expect("written");
     let drop_in = "[Service]\nNoSuchSetting=1\nExecStartPre=/missing/program\nTimeoutStartSec=soon\n";
     fs::write(units.join("systemd-nspawn@web.service.d/50.conf"), drop_in).expect("written");
+    fs::write(units.join("nixos-nspawn/50-web.network"), "[Network]\nAdress=1\nDHCPServer=perhaps\n")
+        .expect("written");
     let inputs = [Input { name: "faults".to_owned(), units, programs: Vec::new() }];
     for systemd in Systemd::all() {
         let text =
             systemd.complaints(&inputs).into_iter().map(|complaint| complaint.text).collect::<String>();
-        for word in ["NoSuchSetting", "SIGNOTHING", "/missing/program", "soon", "exit status 1"] {
+        for word in
+            ["NoSuchSetting", "SIGNOTHING", "/missing/program", "soon", "exit status 1", "Adress", "perhaps"]
+        {
             assert!(text.contains(word), "systemd {} says nothing of {word}: {text}", systemd.version);
         }
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::intent::Intent;
 use crate::name::MachineName;
+use crate::network::network_file;
 use crate::nspawn::nspawn_file;
 use crate::service::drop_in;
 use crate::syntax::UnitFile;
@@ -16,7 +17,8 @@ use crate::syntax::escape::EscapeError;
 pub enum Change {
     /// The same settings and the same system.
     Nothing,
-    /// Only things outside of the container: when it starts, how long that may take, how it is reloaded.
+    /// Only things outside of the container: when it starts, how long that may take, how it is reloaded, how the host's
+    /// end of its network is configured.
     Outside(String),
     /// Another system, with the same settings around it: the system itself can switch.
     Toplevel,
@@ -50,6 +52,9 @@ pub fn change(name: &MachineName, old: &Intent, new: &Intent) -> Result<Change, 
     }
     if old.toplevel != new.toplevel {
         return Ok(Change::Toplevel);
+    }
+    if network_file(name, &old.container, 0) != network_file(name, &new.container, 0) {
+        return Ok(Change::Outside("hostNetworkConfig".to_owned()));
     }
     if old.starts_at_boot() != new.starts_at_boot() {
         return Ok(Change::Outside("autostart".to_owned()));
@@ -114,6 +119,14 @@ mod tests {
         assert_eq!(
             between(&old, &intent(r#"{"activation":{"autoStart":false}}"#)),
             Change::Outside("autostart".to_owned())
+        );
+        assert_eq!(
+            between(&old, &intent(r#"{"hostNetworkConfig":{}}"#)),
+            Change::Outside("hostNetworkConfig".to_owned())
+        );
+        assert_eq!(
+            between(&old, &intent(r#"{"network":"none"}"#)),
+            Change::Settings("[Network] VirtualEthernet= differs".to_owned())
         );
         assert_eq!(
             between(&old, &intent(r#"{"timeoutStartSec":"5min"}"#)),

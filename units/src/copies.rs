@@ -1,4 +1,4 @@
-//! The copies of generated files that stand in /run while a container is active. A root directory and a name go
+//! The copies of generated files that stand in /run while a container is active, for networkd while it has an intent. A root directory and a name go
 //! in; what is provably ours, by its first line, is replaced or removed, and nothing else ever is.
 
 use std::fs::{self, File};
@@ -8,11 +8,16 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::name::MachineName;
+use crate::network;
 use crate::plan::{MARKER, OWN_DIRECTORY};
+use crate::store::{DECLARATIVE_DIRECTORY, DIRECTORY};
 use crate::write::write_at_once;
 
 /// Where nspawn looks for settings that last until the reboot (`systemd.nspawn(5)`).
 pub const NSPAWN_DIRECTORY: &str = "run/systemd/nspawn";
+
+/// Where networkd looks for configuration that lasts until the reboot (`systemd.network(5)`).
+pub const NETWORK_DIRECTORY: &str = "run/systemd/network";
 
 /// Where PID 1 has generators put their units (`systemd.generator(7)`).
 pub const GENERATOR_DIRECTORY: &str = "run/systemd/generator";
@@ -58,8 +63,12 @@ pub fn marked(path: &Path) -> io::Result<Option<String>> {
 
 /// Puts the text into place, at once. Fails on a file of that name that is not ours.
 pub fn put(root: &Path, name: &MachineName, text: &[u8]) -> io::Result<()> {
-    let path = copy_path(root, name);
-    match marked(&path) {
+    place(&root.join(NSPAWN_DIRECTORY), &format!("{name}.nspawn"), text)
+}
+
+/// Puts a text of ours where nothing stands, or something of ours.
+fn place(directory: &Path, file: &str, text: &[u8]) -> io::Result<()> {
+    match marked(&directory.join(file)) {
         Ok(None) => {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -70,21 +79,58 @@ pub fn put(root: &Path, name: &MachineName, text: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let directory = root.join(NSPAWN_DIRECTORY);
-    fs::create_dir_all(&directory)?;
-    let directory = openat(CWD, &directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    write_at_once(&directory, &format!("{name}.nspawn"), text, Mode::from_raw_mode(0o644))
+    fs::create_dir_all(directory)?;
+    let directory = openat(CWD, directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    // networkd reads its files as a user of its own.
+    write_at_once(&directory, file, text, Mode::from_raw_mode(0o644))
 }
 
 /// Removes the copy; false if there was none of ours.
 pub fn remove(root: &Path, name: &MachineName) -> io::Result<bool> {
-    let path = copy_path(root, name);
-    match marked(&path) {
-        Ok(Some(_)) => fs::remove_file(&path).map(|()| true),
+    remove_marked(&copy_path(root, name))
+}
+
+fn remove_marked(path: &Path) -> io::Result<bool> {
+    match marked(path) {
+        Ok(Some(_)) => fs::remove_file(path).map(|()| true),
         Ok(None) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Where networkd finds the configuration of the host's end of the container's network.
+pub fn network_path(root: &Path, name: &MachineName) -> PathBuf {
+    root.join(NETWORK_DIRECTORY).join(network::file_name(name))
+}
+
+/// Gives networkd this file, or takes it away where there shall be none; whether that changed anything. It stays while
+/// the container is stopped. The caller tells networkd.
+pub fn put_network(root: &Path, name: &MachineName, text: Option<&[u8]>) -> io::Result<bool> {
+    let path = network_path(root, name);
+    let Some(text) = text else { return remove_marked(&path) };
+    if fs::read(&path).is_ok_and(|present| present == text) {
+        return Ok(false);
+    }
+    place(&root.join(NETWORK_DIRECTORY), &network::file_name(name), text).map(|()| true)
+}
+
+/// Removes the files for networkd of containers that have no intent and do not run. Returns the names.
+pub fn sweep_networks(root: &Path) -> Vec<MachineName> {
+    let intended = |name: &MachineName| {
+        let file = format!("{name}.json");
+        [DIRECTORY, DECLARATIVE_DIRECTORY]
+            .iter()
+            .any(|folder| fs::symlink_metadata(root.join(&folder[1..]).join(&file)).is_ok())
+    };
+    let entries = fs::read_dir(root.join(NETWORK_DIRECTORY)).into_iter().flatten().flatten();
+    let mut swept: Vec<MachineName> =
+        entries.filter_map(|entry| network::container_of(entry.file_name().to_str()?)).collect();
+    swept.retain(|name| {
+        !intended(name) && !runs(root, name) && remove_marked(&network_path(root, name)).unwrap_or(false)
+    });
+    swept.sort();
+    swept
 }
 
 /// Removes what was left of containers that no longer have an intent and do not run: their drop-in, whose

@@ -102,20 +102,21 @@ fn check_credential_id(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// The host-side interface nspawn makes for a machine: `prefix` is `ve-`, `vb-`, `mv-` or `iv-`. Longer than 15
-/// bytes it becomes the first 11 and four characters of a hash (`net_shorten_ifname()`, src/shared/netif-util.c).
-pub fn host_interface(prefix: &str, machine: &MachineName) -> String {
+/// The name nspawn gives an interface: `prefix` is `ve-` or `vb-` before a machine's name, `mv-` or `iv-` before that of
+/// a host's interface. Longer than 15 bytes it becomes the first 11 and four characters of a hash
+/// (`net_shorten_ifname()`, src/shared/netif-util.c).
+pub fn shortened(prefix: &str, name: &str) -> String {
     const KEY: [u8; 16] =
         [0xe1, 0x90, 0xa4, 0x04, 0xa8, 0xef, 0x4b, 0x51, 0x8c, 0xcc, 0xc3, 0x3a, 0x9f, 0x11, 0xfc, 0xa2];
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let full = format!("{prefix}{machine}");
+    let full = format!("{prefix}{name}");
     if full.len() <= 15 {
         return full;
     }
     let mut hasher = SipHasher24::new_with_key(&KEY);
     hasher.write(full.as_bytes());
     let hash = hasher.finish();
-    // Machine names and prefixes are ASCII, so any byte is a character boundary.
+    // All of them are ASCII, so any byte is a character boundary.
     let mut short: String = full.chars().take(11).collect();
     for shift in [18, 12, 6, 0] {
         short.push(char::from(ALPHABET[(hash >> shift) as usize & 63]));
@@ -161,7 +162,7 @@ mod tests {
     // Vectors seen live on systemd 252 and 257.
     #[test]
     fn shortened_interface_names() {
-        let short = |prefix, name: &str| host_interface(prefix, &name.parse().unwrap());
+        let short = |prefix, name| shortened(prefix, name);
         assert_eq!(short("ve-", "web"), "ve-web");
         assert_eq!(short("ve-", "twelve-chars"), "ve-twelve-chars");
         assert_eq!(short("ve-", "thirteen-char"), "ve-thirteenvixq");

@@ -2,6 +2,8 @@
 //! we rely on is written out, also where it is nspawn's or the template's default, so that the file says what
 //! will be in force on any supported version.
 
+mod network;
+
 use crate::intent::{Activation, BindMount, BindSource, Container, ForwardPort, FreeSettings, Intent};
 use crate::syntax::escape::{self, EscapeError};
 use crate::syntax::settings::setting;
@@ -23,18 +25,24 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     let Container {
         activation: Activation { strategy: _, auto_start: _, reload_script: _ },
         bind_mounts,
-        bridge,
+        bridge: _,                   // network.rs
         container_network_config: _, // Part of the system inside.
         credentials: _,              // nspawn has no setting for them: see service.rs.
         declarative: _,
         ephemeral,
         forward_ports,
-        host_network_config: _, // Refused by the rules of an intent.
+        host_network_config: _, // No part of it, see network.rs of the library.
         mount_daemon_socket,
         shared_nix: _, // Always true.
         system_call_filter,
         user_namespacing,
-        zone,
+        zone: _,              // network.rs
+        network: _,           // network.rs
+        macvlan: _,           // network.rs
+        ipvlan: _,            // network.rs
+        interfaces: _,        // network.rs
+        extra_veths: _,       // network.rs
+        namespace_path: _,    // network.rs
         timeout_start_sec: _, // service.rs
         nspawn_config,
         service_config: _, // service.rs
@@ -79,15 +87,7 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     merge(files, &nspawn_config.files);
 
     let network = file.section("Network");
-    // VirtualEthernet=no alone would mean the host's network: Private= is always said.
-    network.set("Private", "yes");
-    network.set("VirtualEthernet", "yes");
-    if let Some(bridge) = bridge {
-        network.set("Bridge", bridge.as_str());
-    }
-    if let Some(zone) = zone {
-        network.set("Zone", zone.as_str());
-    }
+    network::interfaces(network, container);
     for ForwardPort { host_port, container_port, protocol } in forward_ports {
         let inside = container_port.unwrap_or(*host_port);
         network.set("Port", format!("{protocol}:{}:{}", host_port.get(), inside.get()));

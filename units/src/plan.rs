@@ -10,6 +10,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use crate::conflict::conflicts;
 use crate::intent::Intent;
 use crate::name::MachineName;
+use crate::network::{self, network_file};
 use crate::nspawn::nspawn_file;
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
 use crate::store::{Kind, Loaded, Stored};
@@ -19,9 +20,15 @@ use crate::syntax::escape::EscapeError;
 /// The folder below the generator's directory for what is no unit; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
 
-/// How the first line of a generated .nspawn file goes on behind `# `; by it our copies in /run are told from
+/// How the first line of a generated .nspawn or .network file goes on behind `# `; by it our copies in /run are told from
 /// others' files.
 pub const MARKER: &str = "nixos-nspawn plan ";
+
+/// The section of a generated .nspawn file that is for `--prepare`.
+pub const EXTENSION: &str = "X-NixosNspawn";
+
+/// Its setting with the hash of the container's .network file.
+pub const NETWORK_HASH: &str = "NetworkFile";
 
 /// The name of our drop-in: files of this name are merged over all drop-in folders (`systemd.unit(5)`), so it is
 /// one that nobody else uses, and an administrator's `override.conf` comes after it.
@@ -71,7 +78,7 @@ pub fn plan(loaded: &Loaded) -> Plan {
     plan.containers.reserve(loaded.intents.len() + loaded.errors.len());
     for stored in &loaded.intents {
         let warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
-        let planned = match accepted(&mut plan.files, stored, &warnings) {
+        let planned = match accepted(&mut plan.files, stored, loaded.host.systemd, &warnings) {
             Ok(hash) => Planned {
                 name: stored.name.clone(),
                 kind: stored.kind,
@@ -120,12 +127,23 @@ pub fn plan(loaded: &Loaded) -> Plan {
 fn accepted(
     files: &mut BTreeMap<String, Entry>,
     stored: &Stored,
+    systemd: u32,
     warnings: &[String],
 ) -> Result<String, EscapeError> {
     let Stored { name, intent, kind: _, path } = stored;
     let mut nspawn = nspawn_file(intent)?;
     let mut unit = drop_in(name, intent, path)?;
-    let hash = plan_hash(&nspawn, &unit);
+    if let Some(mut network) = network_file(name, &intent.container, systemd) {
+        // That of any host, as ctl asks for it before it knows the host.
+        let hash =
+            network_file(name, &intent.container, 0).map(|file| plan_hash(&[&file])).unwrap_or_default();
+        network.comment(format!("{MARKER}{hash}"));
+        header(&mut network, path);
+        // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
+        nspawn.section(EXTENSION).set(NETWORK_HASH, hash);
+        files.insert(format!("{OWN_DIRECTORY}/{}", network::file_name(name)), Entry::File(network.text()));
+    }
+    let hash = plan_hash(&[&nspawn, &unit]);
     nspawn.comment(format!("{MARKER}{hash}"));
     header(&mut nspawn, path);
     header(&mut unit, path);
@@ -193,12 +211,13 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
         || path.ends_with(&format!(".wants/{unit}"))
         || path == format!("{OWN_DIRECTORY}/{name}.nspawn")
         || path == format!("{OWN_DIRECTORY}/{name}.refused")
+        || path == format!("{OWN_DIRECTORY}/{}", network::file_name(name))
 }
 
-/// The hash over the settings of both files. Two plans of the same hash make systemd and nspawn do the same.
-fn plan_hash(nspawn: &UnitFile, unit: &UnitFile) -> String {
+/// The hash over the settings of the files. Two plans of the same hash make systemd and nspawn do the same.
+fn plan_hash(files: &[&UnitFile]) -> String {
     let mut text = String::with_capacity(4096);
-    for file in [nspawn, unit] {
+    for file in files {
         for (section, key, value) in file.settings() {
             // No name or value holds a line break, so no two lists of settings look the same.
             for part in [section, key, value] {

@@ -1,7 +1,7 @@
 //! What of the host a container can touch. Its options go in, a list for people comes out; building a profile is
 //! trusting its author, and this says with what.
 
-use crate::intent::{BindSource, Container};
+use crate::intent::{BindSource, Container, Network};
 
 /// One line for each way the options reach into the host, in a stable order.
 pub fn host_reach(container: &Container) -> Vec<String> {
@@ -34,6 +34,7 @@ pub fn host_reach(container: &Container) -> Vec<String> {
     if let Some(bridge) = &container.bridge {
         reach.push(format!("joins the host's bridge {bridge}"));
     }
+    reach.extend(network(container));
     if let Some(script) = &container.activation.reload_script {
         reach.push(format!("runs {script} on the host at a reload"));
     }
@@ -47,6 +48,37 @@ pub fn host_reach(container: &Container) -> Vec<String> {
     for (option, settings) in sections {
         for (key, values) in settings.iter() {
             reach.push(format!("sets {key}={} ({option})", values.join(" ")));
+        }
+    }
+    reach
+}
+
+/// The networks and interfaces of the host that it gets at.
+fn network(container: &Container) -> Vec<String> {
+    let mut reach = Vec::new();
+    if container.network == Network::Host {
+        reach.push("is in the host's network, with all its ports and interfaces".to_owned());
+    }
+    for pair in &container.interfaces {
+        reach.push(format!("takes the host's interface {} for itself", pair.outside));
+    }
+    for (kind, pairs) in [("macvlan", &container.macvlan), ("ipvlan", &container.ipvlan)] {
+        for pair in pairs {
+            reach.push(format!(
+                "joins the network that the host's interface {} leads to ({kind})",
+                pair.outside
+            ));
+        }
+    }
+    for pair in &container.extra_veths {
+        reach.push(format!("adds the interface {} to the host", pair.outside));
+    }
+    if let Some(path) = &container.namespace_path {
+        reach.push(format!("is in the network namespace {path}"));
+    }
+    if let Some(config) = &container.host_network_config {
+        for (section, key, value) in config.settings() {
+            reach.push(format!("sets [{section}] {key}={value} for its end on the host (hostNetworkConfig)"));
         }
     }
     reach

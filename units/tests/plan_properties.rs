@@ -58,7 +58,11 @@ fn loaded(values: &[Value]) -> Loaded {
 /// What belongs to one container.
 fn files_of(loaded: &Loaded, name: &MachineName) -> BTreeMap<String, Entry> {
     let unit = format!("systemd-nspawn@{name}.service");
-    let own = [format!("nixos-nspawn/{name}.nspawn"), format!("nixos-nspawn/{name}.refused")];
+    let own = [
+        format!("nixos-nspawn/{name}.nspawn"),
+        format!("nixos-nspawn/{name}.refused"),
+        format!("nixos-nspawn/50-nixos-nspawn-{name}.network"),
+    ];
     let of = |path: &str| {
         own.contains(&path.to_owned()) || path.split('/').any(|part| part.trim_end_matches(".d") == unit)
     };

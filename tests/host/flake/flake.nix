@@ -55,7 +55,6 @@
             userNamespacing = true;
             bindMounts = [ "/srv/shared:/srv/seen:rootidmap" ];
           };
-          zone.container.zone = "lab";
           stopped = { };
           off.container.activation = {
             strategy = "restart";

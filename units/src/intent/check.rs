@@ -2,7 +2,7 @@
 //! the field's name. An intent goes in, the first broken rule comes out; other containers are not looked at
 //! (see [`crate::conflict`]).
 
-use super::{Intent, free};
+use super::{Intent, free, network_rules};
 use crate::syntax::escape::executable;
 use crate::syntax::settings::parse_boolean;
 
@@ -10,9 +10,6 @@ use crate::syntax::settings::parse_boolean;
 pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     let container = &intent.container;
     let rule = |field: &str, reason: &str| Some((format!("container.{field}"), reason.to_owned()));
-    if container.host_network_config.is_some() {
-        return rule("hostNetworkConfig", "configuring the host's interface is not supported yet");
-    }
     if !container.shared_nix {
         return rule("sharedNix", "only true is supported: the closure of a container is not known at boot");
     }
@@ -26,6 +23,9 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     }
     if container.bridge.is_some() && container.zone.is_some() {
         return rule("zone", "nspawn takes either a zone or a bridge, not both");
+    }
+    if let Some((option, reason)) = network_rules::broken_rule(container) {
+        return rule(option, &reason);
     }
     if let Some(credential) = duplicate(container.credentials.iter().map(|credential| &credential.id)) {
         return rule("credentials", &format!("credential '{credential}' is given twice"));

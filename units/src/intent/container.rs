@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::bind::BindMount;
 use super::free::{FreeSettings, NspawnConfig};
+use super::host_network::HostNetworkConfig;
 use super::is_default;
+use super::network::{InterfacePair, Network};
 use super::object::{null_as_default, null_as_true, object, objects};
 use crate::name::{CredentialId, InterfaceName, ZoneName};
 use crate::string_type::string_type;
@@ -49,9 +51,9 @@ pub struct Container {
     #[serde(deserialize_with = "objects", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<ForwardPort>>"))]
     pub forward_ports: Vec<ForwardPort>,
-    /// Configuration of the host's end of the container's network. Not supported yet: refused if set.
+    /// The host's end of the container's network, as a value of NixOS's `systemd.network.networks` (`systemd.network(5)`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub host_network_config: Option<Json>,
+    pub host_network_config: Option<HostNetworkConfig>,
     /// Whether the host's Nix daemon can be used inside.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
@@ -70,6 +72,29 @@ pub struct Container {
     /// The zone whose bridge connects the container with others (`Zone=`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<ZoneName>,
+    /// Whose network the container is in, and whether a virtual cable leads to it (`Private=`, `VirtualEthernet=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Network>"))]
+    pub network: Network,
+    /// Interfaces of the host that each get a MACVLAN interface inside (`MACVLAN=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
+    pub macvlan: Vec<InterfacePair>,
+    /// Interfaces of the host that each get an IPVLAN interface inside (`IPVLAN=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
+    pub ipvlan: Vec<InterfacePair>,
+    /// Interfaces of the host that are moved into the container (`Interface=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
+    pub interfaces: Vec<InterfacePair>,
+    /// Further virtual cables between host and container, by their names on both ends (`VirtualEthernetExtra=`).
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
+    pub extra_veths: Vec<InterfacePair>,
+    /// A network namespace that is there already, in place of a new one (`NamespacePath=`, systemd 259 or newer).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace_path: Option<AbsolutePath>,
     /// How long the start may take, 90s by default (`TimeoutStartSec=` of `systemd.service(5)`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_start_sec: Option<Timespan>,
@@ -115,6 +140,12 @@ impl Default for Container {
             system_call_filter: None,
             user_namespacing: false,
             zone: None,
+            network: Network::default(),
+            macvlan: Vec::new(),
+            ipvlan: Vec::new(),
+            interfaces: Vec::new(),
+            extra_veths: Vec::new(),
+            namespace_path: None,
             timeout_start_sec: None,
             nspawn_config: NspawnConfig::default(),
             service_config: FreeSettings::default(),

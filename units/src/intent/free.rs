@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::syntax::Section;
 use crate::syntax::settings::setting;
 use crate::value::{Invalid, no_control_characters, shown};
 
@@ -54,6 +55,31 @@ impl FreeSettings {
         self.0.is_empty()
     }
 
+    /// Adds a setting that is not there yet.
+    pub(super) fn insert(&mut self, key: Key, values: Values) -> Result<(), String> {
+        match self.0.binary_search_by(|(name, _)| name.cmp(&key)) {
+            Ok(_) => Err(format!("duplicate field '{}'", key.0)),
+            Err(at) => {
+                self.0.insert(at, (key, values));
+                Ok(())
+            }
+        }
+    }
+
+    /// The settings one by one.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (Key, Values)> {
+        self.0.into_iter()
+    }
+
+    /// Adds all settings to a section, as they are.
+    pub(crate) fn write_to(&self, section: &mut Section) {
+        for (key, values) in self.iter() {
+            for value in values {
+                section.set(key, value);
+            }
+        }
+    }
+
     /// Adds a value to a setting; fails on what cannot stand in a unit file.
     pub fn add(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
         let key = Key::try_from(key.to_owned())?;
@@ -88,16 +114,13 @@ impl<'de> Deserialize<'de> for FreeSettings {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FreeSettings, M::Error> {
-                let mut settings: Vec<(Key, Values)> = Vec::new();
+                let mut settings = FreeSettings::default();
                 while let Some(key) = map.next_key::<Key>()? {
                     let values = map.next_value::<Values>()?;
-                    match settings.binary_search_by(|(name, _)| name.cmp(&key)) {
-                        Ok(_) => return Err(de::Error::custom(format!("duplicate field '{}'", key.0))),
-                        Err(at) => settings.insert(at, (key, values)),
-                    }
+                    settings.insert(key, values).map_err(de::Error::custom)?;
                 }
-                settings.shrink_to_fit();
-                Ok(FreeSettings(settings))
+                settings.0.shrink_to_fit();
+                Ok(settings)
             }
         }
         deserializer.deserialize_any(Settings)
@@ -108,7 +131,13 @@ impl<'de> Deserialize<'de> for FreeSettings {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("pattern" = "^[a-zA-Z0-9-]+$")))]
-struct Key(String);
+pub(super) struct Key(String);
+
+impl Key {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl TryFrom<String> for Key {
     type Error = Invalid;
@@ -130,7 +159,13 @@ impl From<Key> for String {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(into = "Vec<String>")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "Written"))]
-struct Values(Vec<String>);
+pub(super) struct Values(Vec<String>);
+
+impl Values {
+    pub(super) fn list(&self) -> &[String] {
+        &self.0
+    }
+}
 
 /// How values may be written in JSON, which is how Nix writes a `systemd.nspawn` option. For the schema only.
 #[cfg(feature = "schema")]
@@ -231,7 +266,7 @@ impl From<Values> for Vec<String> {
 }
 
 /// What stays in its line and section, and is read back as it was given (`systemd.syntax(7)`).
-fn one_line(text: String) -> Result<String, Invalid> {
+pub(super) fn one_line(text: String) -> Result<String, Invalid> {
     no_control_characters(&text)?;
     if text.trim_matches([' ', '\t']) != text {
         return Err(Invalid::new(&text, "begins or ends with a blank, which systemd strips"));

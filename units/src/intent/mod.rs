@@ -6,6 +6,9 @@ mod bind;
 mod check;
 mod container;
 mod free;
+mod host_network;
+mod network;
+mod network_rules;
 mod object;
 mod parse;
 
@@ -20,6 +23,8 @@ pub use container::{
     SystemCallFilter,
 };
 pub use free::{FreeSettings, NspawnConfig};
+pub use host_network::HostNetworkConfig;
+pub use network::{InterfacePair, Network};
 pub(crate) use parse::typed;
 pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
 

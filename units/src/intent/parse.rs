@@ -160,14 +160,20 @@ fn suggestion(message: &str) -> String {
     };
     let mut quoted = rest.split('`').step_by(2);
     let unknown = quoted.next().unwrap_or_default();
-    let nearest = quoted
-        .map(|known| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &known.to_lowercase()), known))
-        .min()
-        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1));
-    match nearest {
-        Some((_, known)) => format!("is not known (did you mean '{known}'?)"),
+    match nearest(unknown, quoted) {
+        Some(known) => format!("is not known (did you mean '{known}'?)"),
         None => "is not known".to_owned(),
     }
+}
+
+/// The name that somebody may have meant.
+pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
+    names
+        .map(|known| (strsim::damerau_levenshtein(&unknown, &known.to_lowercase()), known))
+        .min()
+        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
+        .map(|(_, known)| known)
 }
 
 /// A fault of a known field: the line is that of the first place that the last part of its name stands in.

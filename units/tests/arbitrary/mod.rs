@@ -78,10 +78,15 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
             None => json!({"hostPort": host, "containerPort": inside}),
         });
     let credential = (id(), prop_oneof![path(), id()]).prop_map(|(id, path)| json!({"id": id, "path": path}));
+    let interface = || "[a-z][a-z0-9.#$~=-]{1,14}(:[a-z][a-z0-9.#$~=-]{1,14})?";
+    let extra = (select(vec!["macvlan", "ipvlan", "interfaces", "extraVeths"]), vec(interface(), 1..3));
+    let host = (vec(hostile(12), 0..3), settings(&["DHCPServer", "DNS", "X-Note"]));
     let network = prop_oneof![
-        3 => Just(("zone", Value::Null)),
-        1 => "[a-z0-9.#$~=-]{1,12}".prop_map(|zone| ("zone", Value::from(zone))),
-        1 => "[a-z][a-z0-9.#$~=-]{1,14}".prop_map(|bridge| ("bridge", Value::from(bridge))),
+        3 => Just(json!({"zone": null})),
+        1 => "[a-z0-9.#$~=-]{1,12}".prop_map(|zone| json!({"zone": zone})),
+        1 => "[a-z][a-z0-9.#$~=-]{1,14}".prop_map(|bridge| json!({"bridge": bridge})),
+        1 => extra.prop_map(|(option, names)| json!({option: names})),
+        1 => host.prop_map(|(address, network)| json!({"hostNetworkConfig": {"address": address, "networkConfig": network}})),
     ];
     let time = prop_oneof![
         Just("infinity".to_owned()),
@@ -93,7 +98,7 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     let booleans = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let first = (activation, vec(bind_mount(), 0..4), vec(credential, 0..3), vec(port, 0..4));
     (first, network, weighted(0.3, time), weighted(0.2, filter), booleans).prop_map(
-        |((activation, mounts, credentials, ports), (network, name), time, filter, booleans)| {
+        |((activation, mounts, credentials, ports), network, time, filter, booleans)| {
             let (declarative, ephemeral, socket, namespacing) = booleans;
             let mut options = Map::new();
             let mut set = |key: &str, value: Value| options.insert(key.to_owned(), value);
@@ -101,7 +106,11 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
             set("bindMounts", mounts.into());
             set("credentials", credentials.into());
             set("forwardPorts", ports.into());
-            set(network, name);
+            network
+                .as_object()
+                .into_iter()
+                .flatten()
+                .for_each(|(option, value)| drop(set(option, value.clone())));
             set("timeoutStartSec", time.into());
             set("systemCallFilter", filter.into());
             set("declarative", declarative.into());

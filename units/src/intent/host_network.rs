@@ -1,0 +1,428 @@
+//! `hostNetworkConfig`: the host's end of a container's network in the words of NixOS, a value of
+//! `systemd.network.networks`. An attribute set goes in, checked settings by section come out
+//! (`systemd.network(5)`). Names of settings are networkd's to know; names of attributes are checked here.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::free::{FreeSettings, Key, Values, one_line};
+use super::parse::nearest;
+use crate::syntax::{Item, Section, UnitFile, parse};
+use crate::value::{Invalid, shown};
+
+/// The attributes that are set, in the order of [`KNOWN`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostNetworkConfig(Vec<(&'static Known, Entry)>);
+
+/// How an attribute is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Settings of the section of this name.
+    Section(&'static str),
+    /// A list of sections of this name; older NixOS has the settings of each one attribute further down.
+    Sections(&'static str, &'static str),
+    /// Values of this setting in [Network].
+    Values(&'static str),
+    /// Lines as they stand in the file.
+    Lines,
+}
+
+/// One attribute.
+#[derive(Debug, PartialEq, Eq)]
+struct Known {
+    name: &'static str,
+    form: Form,
+}
+
+/// What an attribute is set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Entry {
+    Section(FreeSettings),
+    Sections(Vec<FreeSettings>),
+    Values(Values),
+    Lines(Lines),
+}
+
+macro_rules! known {
+    ($($name:literal $form:expr),* $(,)?) => {
+        /// Every attribute, in the order of the file.
+        static KNOWN: &[Known] = &[$(Known { name: $name, form: $form }),*];
+        /// Their names.
+        const NAMES: &[&str] = &[$($name),*];
+    };
+}
+
+use Form::{Lines as Text, Section as One, Sections as Many, Values as Value};
+
+known! {
+    "matchConfig" One("Match"),
+    "linkConfig" One("Link"),
+    "networkConfig" One("Network"),
+    "DHCP" Value("DHCP"),
+    "domains" Value("Domains"),
+    "address" Value("Address"),
+    "gateway" Value("Gateway"),
+    "dns" Value("DNS"),
+    "ntp" Value("NTP"),
+    "bridge" Value("Bridge"),
+    "bond" Value("Bond"),
+    "vrf" Value("VRF"),
+    "vlan" Value("VLAN"),
+    "macvlan" Value("MACVLAN"),
+    "macvtap" Value("MACVTAP"),
+    "vxlan" Value("VXLAN"),
+    "tunnel" Value("Tunnel"),
+    "xfrm" Value("Xfrm"),
+    "addresses" Many("Address", "addressConfig"),
+    "routingPolicyRules" Many("RoutingPolicyRule", "routingPolicyRuleConfig"),
+    "routes" Many("Route", "routeConfig"),
+    "dhcpV4Config" One("DHCPv4"),
+    "dhcpV6Config" One("DHCPv6"),
+    "dhcpPrefixDelegationConfig" One("DHCPPrefixDelegation"),
+    "ipv6AcceptRAConfig" One("IPv6AcceptRA"),
+    "dhcpServerConfig" One("DHCPServer"),
+    "ipv6SendRAConfig" One("IPv6SendRA"),
+    "ipv6PREF64Prefixes" Many("IPv6PREF64Prefix", "ipv6PREF64PrefixConfig"),
+    "ipv6Prefixes" Many("IPv6Prefix", "ipv6PrefixConfig"),
+    "ipv6RoutePrefixes" Many("IPv6RoutePrefix", "ipv6RoutePrefixConfig"),
+    "dhcpServerStaticLeases" Many("DHCPServerStaticLease", "dhcpServerStaticLeaseConfig"),
+    "bridgeConfig" One("Bridge"),
+    "bridgeFDBs" Many("BridgeFDB", "bridgeFDBConfig"),
+    "bridgeMDBs" Many("BridgeMDB", "bridgeMDBConfig"),
+    "lldpConfig" One("LLDP"),
+    "canConfig" One("CAN"),
+    "ipoIBConfig" One("IPoIB"),
+    "qdiscConfig" One("QDisc"),
+    "networkEmulatorConfig" One("NetworkEmulator"),
+    "tokenBucketFilterConfig" One("TokenBucketFilter"),
+    "pieConfig" One("PIE"),
+    "flowQueuePIEConfig" One("FlowQueuePIE"),
+    "stochasticFairBlueConfig" One("StochasticFairBlue"),
+    "stochasticFairnessQueueingConfig" One("StochasticFairnessQueueing"),
+    "bfifoConfig" One("BFIFO"),
+    "pfifoConfig" One("PFIFO"),
+    "pfifoHeadDropConfig" One("PFIFOHeadDrop"),
+    "pfifoFastConfig" One("PFIFOFast"),
+    "cakeConfig" One("CAKE"),
+    "controlledDelayConfig" One("ControlledDelay"),
+    "deficitRoundRobinSchedulerConfig" One("DeficitRoundRobinScheduler"),
+    "deficitRoundRobinSchedulerClassConfig" One("DeficitRoundRobinSchedulerClass"),
+    "enhancedTransmissionSelectionConfig" One("EnhancedTransmissionSelection"),
+    "genericRandomEarlyDetectionConfig" One("GenericRandomEarlyDetection"),
+    "fairQueueingControlledDelayConfig" One("FairQueueingControlledDelay"),
+    "fairQueueingConfig" One("FairQueueing"),
+    "trivialLinkEqualizerConfig" One("TrivialLinkEqualizer"),
+    "hierarchyTokenBucketConfig" One("HierarchyTokenBucket"),
+    "hierarchyTokenBucketClassConfig" One("HierarchyTokenBucketClass"),
+    "heavyHitterFilterConfig" One("HeavyHitterFilter"),
+    "quickFairQueueingConfig" One("QuickFairQueueing"),
+    "quickFairQueueingConfigClass" One("QuickFairQueueingClass"),
+    "bridgeVLANs" Many("BridgeVLAN", "bridgeVLANConfig"),
+    "extraConfig" Text,
+}
+
+/// Sections of `systemd.network(5)` that no attribute stands for.
+const FURTHER_SECTIONS: [&str; 5] = ["IPv6AddressLabel", "MobileNetwork", "Neighbor", "NextHop", "SR-IOV"];
+
+impl HostNetworkConfig {
+    /// The settings of the section that comes once in NixOS, `Match` for instance.
+    pub(crate) fn section(&self, name: &str) -> Option<&FreeSettings> {
+        self.0.iter().find_map(|(known, entry)| match (known.form, entry) {
+            (Form::Section(own), Entry::Section(settings)) if own == name => Some(settings),
+            _ => None,
+        })
+    }
+
+    /// Further settings of [Network], in order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().flat_map(|(known, entry)| {
+            let (key, values) = match (known.form, entry) {
+                (Form::Values(key), Entry::Values(values)) => (key, values.list()),
+                _ => ("", &[][..]),
+            };
+            values.iter().map(move |value| (key, value.as_str()))
+        })
+    }
+
+    /// All sections but [Match], [Link] and [Network] in order, those of `extraConfig` last.
+    pub(crate) fn further_sections(&self) -> Vec<Section> {
+        let section = |name: &str, settings: &FreeSettings| {
+            let mut section = Section { name: name.to_owned(), items: Vec::new() };
+            settings.write_to(&mut section);
+            section
+        };
+        let mut sections = Vec::new();
+        for (known, entry) in &self.0 {
+            match (known.form, entry) {
+                (Form::Section("Match" | "Link" | "Network"), _) => {}
+                (Form::Section(name), Entry::Section(settings)) => sections.push(section(name, settings)),
+                (Form::Sections(name, _), Entry::Sections(list)) => {
+                    sections.extend(list.iter().map(|settings| section(name, settings)));
+                }
+                (Form::Lines, Entry::Lines(lines)) => sections.extend(lines.sections.iter().cloned()),
+                _ => {}
+            }
+        }
+        sections
+    }
+
+    /// All that is set, as section, name and value.
+    pub fn settings(&self) -> Vec<(String, String, String)> {
+        let mut sections = Vec::new();
+        for name in ["Match", "Link", "Network"] {
+            let mut section = Section { name: name.to_owned(), items: Vec::new() };
+            if let Some(settings) = self.section(name) {
+                settings.write_to(&mut section);
+            }
+            sections.push(section);
+        }
+        for (key, value) in self.values() {
+            sections[2].set(key, value);
+        }
+        sections.extend(self.further_sections());
+        let file = UnitFile { header: Vec::new(), sections };
+        let owned = |(section, key, value): (&str, &str, &str)| {
+            (section.to_owned(), key.to_owned(), value.to_owned())
+        };
+        file.settings().map(owned).collect()
+    }
+
+    /// Adds lines to `extraConfig`; fails on what cannot stand there.
+    pub fn add_lines(&mut self, text: &str) -> Result<(), Invalid> {
+        let last = KNOWN.iter().find(|known| known.form == Form::Lines);
+        let before = self.0.iter().find_map(|(_, entry)| match entry {
+            Entry::Lines(lines) => Some(lines.text.clone() + "\n"),
+            _ => None,
+        });
+        let lines = Lines::try_from(before.unwrap_or_default() + text)?;
+        self.0.retain(|(known, _)| known.form != Form::Lines);
+        self.0.extend(last.map(|known| (known, Entry::Lines(lines))));
+        Ok(())
+    }
+}
+
+/// What stands in `extraConfig`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Lines {
+    text: String,
+    sections: Vec<Section>,
+}
+
+impl TryFrom<String> for Lines {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        let refuse = |reason: String| Err(Invalid::new(&text, reason));
+        let parsed = match parse(text.as_bytes()) {
+            Ok(parsed) => parsed,
+            Err(error) => return refuse(format!("cannot be read: {error}")),
+        };
+        if let Some(warning) = parsed.warnings.first() {
+            return refuse(format!("cannot be read: {warning}"));
+        }
+        let mut sections = parsed.file.sections;
+        for section in &mut sections {
+            section.items.retain(|item| matches!(item, Item::Setting { .. }));
+            let by_attribute = |known: &&Known| match known.form {
+                Form::Section(name) | Form::Sections(name, _) => name == section.name,
+                _ => false,
+            };
+            if section.name == "Match" {
+                return refuse("holds a [Match] section, matchConfig is the place for it".to_owned());
+            }
+            let known = KNOWN.iter().any(|known| by_attribute(&known));
+            if !known && !section.is_extension() && !FURTHER_SECTIONS.contains(&section.name.as_str()) {
+                let names = KNOWN.iter().filter_map(|known| match known.form {
+                    Form::Section(name) | Form::Sections(name, _) => Some(name),
+                    _ => None,
+                });
+                let meant = nearest(&section.name, names.chain(FURTHER_SECTIONS))
+                    .map(|name| format!(" (did you mean [{name}]?)"))
+                    .unwrap_or_default();
+                let name = shown(&section.name);
+                return refuse(format!("holds [{name}], which is no section of a .network file{meant}"));
+            }
+            for item in &section.items {
+                if let Item::Setting { key, value } = item {
+                    Key::try_from(key.clone())?;
+                    one_line(value.clone())?;
+                }
+            }
+        }
+        Ok(Self { text, sections })
+    }
+}
+
+impl Serialize for HostNetworkConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (known, entry) in &self.0 {
+            match entry {
+                Entry::Section(settings) => map.serialize_entry(known.name, settings)?,
+                Entry::Sections(list) => map.serialize_entry(known.name, list)?,
+                Entry::Values(values) => map.serialize_entry(known.name, values)?,
+                Entry::Lines(lines) => map.serialize_entry(known.name, &lines.text)?,
+            }
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for HostNetworkConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Attributes;
+        impl<'de> Visitor<'de> for Attributes {
+            type Value = HostNetworkConfig;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<HostNetworkConfig, M::Error> {
+                let mut found: Vec<(usize, Entry)> = Vec::new();
+                while let Some(Attribute(at)) = map.next_key()? {
+                    if found.iter().any(|(other, _)| *other == at) {
+                        return Err(de::Error::duplicate_field(NAMES[at]));
+                    }
+                    // null is how Nix writes what is not set.
+                    let entry = match KNOWN[at].form {
+                        Form::Section(_) => {
+                            map.next_value().map(|settings| Some(Entry::Section(settings)))?
+                        }
+                        Form::Sections(_, older) => {
+                            Some(Entry::Sections(map.next_value_seed(List { older })?))
+                        }
+                        Form::Values(_) => map.next_value().map(|values| Some(Entry::Values(values)))?,
+                        Form::Lines => map.next_value::<Option<Lines>>()?.map(Entry::Lines),
+                    };
+                    found.extend(entry.map(|entry| (at, entry)));
+                }
+                found.sort_unstable_by_key(|(at, _)| *at);
+                Ok(HostNetworkConfig(found.into_iter().map(|(at, entry)| (&KNOWN[at], entry)).collect()))
+            }
+        }
+        deserializer.deserialize_map(Attributes)
+    }
+}
+
+/// The place of an attribute in [`KNOWN`].
+struct Attribute(usize);
+
+impl<'de> Deserialize<'de> for Attribute {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let at = NAMES.iter().position(|known| *known == name);
+        at.map(Self).ok_or_else(|| de::Error::unknown_field(&name, NAMES))
+    }
+}
+
+/// A list of sections.
+struct List {
+    older: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for List {
+    type Value = Vec<FreeSettings>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List {
+    type Value = Vec<FreeSettings>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a list of objects")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut sections = Vec::new();
+        while let Some(section) = list.next_element_seed(Element { older: self.older })? {
+            sections.push(section);
+        }
+        Ok(sections)
+    }
+}
+
+/// One section of a list: its settings, or an object with them under the name that older NixOS gives it.
+struct Element {
+    older: &'static str,
+}
+
+impl<'de> DeserializeSeed<'de> for Element {
+    type Value = FreeSettings;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<FreeSettings, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Element {
+    type Value = FreeSettings;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object of settings")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FreeSettings, M::Error> {
+        let mut settings = FreeSettings::default();
+        while let Some(key) = map.next_key::<Key>()? {
+            if key.as_str() == self.older {
+                for (key, values) in map.next_value::<FreeSettings>()?.into_entries() {
+                    settings.insert(key, values).map_err(de::Error::custom)?;
+                }
+            } else {
+                let values = map.next_value::<Values>()?;
+                settings.insert(key, values).map_err(de::Error::custom)?;
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// The attributes by pattern, since a schema knows no other way to give many the same form.
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for HostNetworkConfig {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HostNetworkConfig".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names = |wanted: fn(Form) -> bool| {
+            let names = KNOWN.iter().filter(|known| wanted(known.form)).map(|known| known.name);
+            format!("^({})$", names.collect::<Vec<_>>().join("|"))
+        };
+        let section = generator.subschema_for::<FreeSettings>();
+        let values = generator.subschema_for::<Values>();
+        let scalar = serde_json::json!({"anyOf": [values, section]});
+        schemars::json_schema!({
+            "type": "object",
+            "patternProperties": {
+                names(|form| matches!(form, Form::Section(_))): {"anyOf": [section, {"type": "null"}]},
+                names(|form| matches!(form, Form::Sections(..))): {
+                    "type": ["array", "null"],
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": scalar,
+                        "propertyNames": {"pattern": "^[a-zA-Z0-9-]+$"},
+                    },
+                },
+                names(|form| matches!(form, Form::Values(_))): values,
+                names(|form| matches!(form, Form::Lines)): {"type": ["string", "null"]},
+            },
+            "additionalProperties": false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

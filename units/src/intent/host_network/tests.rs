@@ -1,0 +1,107 @@
+//! What may be said of the host's end, and what it becomes.
+
+use pretty_assertions::assert_eq;
+
+use crate::intent::parse;
+use crate::network::network_file;
+
+fn written(options: &str) -> Result<String, String> {
+    let text =
+        format!(r#"{{"version":1,"toplevel":"/nix/store/{}-a","container":{{{options}}}}}"#, "a".repeat(32));
+    let name = "averylongcontainername".parse().unwrap();
+    let intent = parse(text.as_bytes(), &name).map_err(|fault| fault.to_string())?;
+    // What is written into the intent file is read back as the same.
+    let again = parse(intent.to_json().unwrap().as_bytes(), &name).map_err(|fault| fault.to_string())?;
+    assert_eq!(again.container, intent.container);
+    Ok(network_file(&name, &intent.container, 262).map(|file| file.text()).unwrap_or_default())
+}
+
+fn host(config: &str) -> Result<String, String> {
+    written(&format!(r#""hostNetworkConfig":{config}"#))
+}
+
+const DEFAULTS: &str = "[Match]\nDriver=veth\nName=ve-averylonWI9H\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n\
+    DHCPServer=yes\nEmitLLDP=customer-bridge\nIPMasquerade=both\nIPv6AcceptRA=no\nIPv6SendRA=yes\nLLDP=yes\n\
+    LinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\n";
+
+#[test]
+fn defaults_and_additions() {
+    assert_eq!(written("").unwrap(), "");
+    assert_eq!(host("null").unwrap(), "");
+    assert_eq!(host("{}").unwrap(), format!("{DEFAULTS}\n[DHCPServer]\nPersistLeases=runtime\n"));
+    let all = host(
+        r#"{"address": ["", "10.1.1.1/24"], "dns": "10.1.1.2", "ntp": null, "addresses": null,
+            "matchConfig": {"Kind": "veth"}, "linkConfig": {"RequiredForOnline": true, "MTUBytes": 1400},
+            "networkConfig": {"DHCPServer": false, "DNS": ["a", "b"], "NTP": null, "LLDP": []},
+            "routes": [{"Gateway": "10.1.1.9", "Metric": 5}, {"routeConfig": {"Destination": "10.2.0.0/16"}}],
+            "dhcpServerConfig": {"PoolSize": 5},
+            "extraConfig": "[Neighbor]\nAddress=10.1.1.7 # no comment\n# a comment\n[DHCPServer]\nPersistLeases=no\n"}"#,
+    );
+    let expected = "[Match]\nDriver=veth\nName=ve-averylonWI9H\nKind=veth\n\n[Link]\nMTUBytes=1400\nRequiredForOnline=yes\n\n\
+        [Network]\nEmitLLDP=customer-bridge\nIPMasquerade=both\nIPv6AcceptRA=no\nIPv6SendRA=yes\nLLDP=yes\n\
+        LinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\nDHCPServer=no\nDNS=a\nDNS=b\nAddress=\nAddress=10.1.1.1/24\n\
+        DNS=10.1.1.2\n\n[Route]\nGateway=10.1.1.9\nMetric=5\n\n[Route]\nDestination=10.2.0.0/16\n\n\
+        [DHCPServer]\nPoolSize=5\n\n[Neighbor]\nAddress=10.1.1.7 # no comment\n\n[DHCPServer]\nPersistLeases=no\n";
+    assert_eq!(all.unwrap(), expected);
+}
+
+#[test]
+fn the_end_in_a_bridge_is_left_in_it() {
+    let text = written(r#""bridge": "br0", "hostNetworkConfig": {"bridgeVLANs": [{"VLAN": 5}]}"#).unwrap();
+    assert_eq!(
+        text,
+        "[Match]\nDriver=veth\nName=vb-averylonOVQG\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n\
+         EmitLLDP=nearest-bridge\nKeepMaster=yes\nLLDP=yes\nLinkLocalAddressing=no\n\n[BridgeVLAN]\nVLAN=5\n"
+    );
+}
+
+#[test]
+fn faults_have_a_place_and_a_reason() {
+    for (config, reason) in [
+        ("[]", "field 'container.hostNetworkConfig': invalid type: list, expected an object"),
+        (
+            r#"{"adress": []}"#,
+            "field 'container.hostNetworkConfig.adress': is not known (did you mean 'address'?)",
+        ),
+        (
+            r#"{"routes": {}}"#,
+            "field 'container.hostNetworkConfig.routes': invalid type: object, expected a list of objects",
+        ),
+        (
+            r#"{"routes": [{"Gateway": {}}]}"#,
+            "field 'container.hostNetworkConfig.routes[0].Gateway': invalid type: object, expected a string, a whole number, \
+             a boolean, or a list of these",
+        ),
+        (
+            r#"{"address": ["a\nb"]}"#,
+            r"field 'container.hostNetworkConfig.address[0]': 'a\nb' holds a control character (\n)",
+        ),
+        (
+            r#"{"networkConfig": {"DNS ": "x"}}"#,
+            "field 'container.hostNetworkConfig.networkConfig.DNS ': 'DNS ' is not the name of a setting",
+        ),
+        (
+            r#"{"extraConfig": "[Neighbour]\nA=b"}"#,
+            r"field 'container.hostNetworkConfig.extraConfig': '[Neighbour]\nA=b' holds [Neighbour], which is no section of a .network file (did you mean [Neighbor]?)",
+        ),
+        (
+            r#"{"extraConfig": "A=b"}"#,
+            "field 'container.hostNetworkConfig.extraConfig': 'A=b' cannot be read: line 1: stands before the first section, ignored",
+        ),
+        (
+            r#"{"extraConfig": "[Match]\nName=*"}"#,
+            r"field 'container.hostNetworkConfig.extraConfig': '[Match]\nName=*' holds a [Match] section, matchConfig is the place for it",
+        ),
+        (
+            r#"{"matchConfig": {"Name": "eth*"}}"#,
+            "field 'container.hostNetworkConfig.matchConfig': Name= cannot be set: the file is for the container's own interface, whose name is known",
+        ),
+    ] {
+        assert_eq!(host(config).unwrap_err(), reason, "{config}");
+    }
+    let zone = written(r#""zone": "a", "hostNetworkConfig": {}"#).unwrap_err();
+    assert!(
+        zone.starts_with("field 'container.hostNetworkConfig': the interface of a zone's container"),
+        "{zone}"
+    );
+}

@@ -1,0 +1,34 @@
+//! The [Network] section of a .nspawn file, but for the ports. Options go in, settings come out. Any of them replaces the
+//! template's whole `--network-veth`, so what is left unsaid would not be as before: all of it is always said.
+
+use super::yes_no;
+use crate::intent::{Container, Network};
+use crate::syntax::Section;
+
+/// Adds what interfaces the container has, and whose network they are in (`systemd.nspawn(5)`).
+pub(super) fn interfaces(network: &mut Section, container: &Container) {
+    // VirtualEthernet=no alone would mean the host's network, and so would NamespacePath= to a systemd that does not
+    // know it: Private= is always said.
+    network.set("Private", yes_no(container.network != Network::Host));
+    let cable = container.network == Network::Private && container.namespace_path.is_none();
+    network.set("VirtualEthernet", yes_no(cable));
+    if let Some(path) = &container.namespace_path {
+        network.set("NamespacePath", path.as_str());
+    }
+    if let Some(bridge) = &container.bridge {
+        network.set("Bridge", bridge.as_str());
+    }
+    if let Some(zone) = &container.zone {
+        network.set("Zone", zone.as_str());
+    }
+    for (key, pairs) in [
+        ("Interface", &container.interfaces),
+        ("MACVLAN", &container.macvlan),
+        ("IPVLAN", &container.ipvlan),
+        ("VirtualEthernetExtra", &container.extra_veths),
+    ] {
+        for pair in pairs {
+            network.set(key, pair.to_string());
+        }
+    }
+}
