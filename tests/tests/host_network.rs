@@ -251,7 +251,7 @@ fn outside(host: &Host) {
         ip link set out0 up
         ip -n outside addr add 10.250.0.2/24 dev eth0
         ip -n outside link set eth0 up
-        systemd-run --quiet --unit=outside ip netns exec outside busybox httpd -f -p 80 -h /root/outside");
+        systemd-run --quiet --unit=outside ip netns exec outside busybox httpd -f -p 0.0.0.0:80 -h /root/outside");
 }
 
 /// The IPv4 addresses of an interface of the host.
