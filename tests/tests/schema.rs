@@ -33,6 +33,10 @@ const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
         "the validator takes `$` for the end of a line, ECMA 262 for that of the text",
     ),
     ("8z-control-characters c1", "a bind mount is text with a syntax of its own"),
+    ("b1-credentials-bad reset", "free-form settings are checked as the lines they become"),
+    ("b1-credentials-bad twice", "a rule about several credentials"),
+    ("b3-ordering-cycle own", "a schema does not know the file's name"),
+    ("b4-ordering-bad self", "a schema does not know the file's name"),
     ("8z-control-characters free-", "free-form settings are checked as the lines they become"),
 ];
 
