@@ -45,6 +45,11 @@ impl<'a> BootLimit<'a> {
     pub(crate) fn apply(&self, name: &MachineName, drop_in: &mut UnitFile) {
         for section in &mut drop_in.sections {
             match (self, section.name.as_str()) {
+                // systemd 262 tries a start that must wait anew whenever one of the slice has come further, and counts each
+                // try as a start: those at the end of a long queue would fail with start-limit-hit.
+                (Self::Slice(_), "Unit") if !section.has("StartLimitIntervalSec") => {
+                    section.set("StartLimitIntervalSec", "0");
+                }
                 (Self::Slice(_), "Service") if !section.has("Slice") => {
                     section.set("Slice", SLICE);
                 }

@@ -80,7 +80,12 @@ pub struct Planned {
 pub fn plan(loaded: &Loaded) -> Plan {
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
-    let order = Order::of(intents(), loaded.host.boot_limit.is_some());
+    let limited = loaded.host.boot_limit.is_some();
+    // A container that is refused takes no turn: nothing of others may depend on it.
+    let usable = |intent: &Intent| {
+        !limited || nspawn_file(intent).is_ok_and(|file| unmet(&file, loaded.host.systemd).is_none())
+    };
+    let order = Order::of(intents().filter(|(_, intent)| usable(intent)), limited);
     let limit = BootLimit::of(&loaded.host, || {
         let autostart: BTreeSet<&MachineName> =
             intents().filter(|(_, intent)| intent.starts_at_boot()).map(|(name, _)| name).collect();

@@ -23,7 +23,7 @@ const SUFFIXES: [&str; 11] = [
 string_type! {
     /// The name of a container, or of a unit of the host with its suffix (`postgresql.service`). A container whose own name
     /// ends as a unit's does is named by its unit, `systemd-nspawn@NAME.service`.
-    Dependency, check_dependency, r"^[a-zA-Z0-9:_.\\@-]{1,255}$"
+    Dependency, check_dependency, r"^(?=.{1,255}$)([a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?|[a-zA-Z0-9:_.\\-]([a-zA-Z0-9:_.\\@-]*[a-zA-Z0-9:_.\\-])?\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope))$"
 }
 
 fn check_dependency(text: &str) -> Result<(), Invalid> {
