@@ -122,6 +122,30 @@ fn json_page_has_the_refused_settings() {
     }
 }
 
+/// hostNetworkConfig has no fields in the schema: its attributes are listed by form.
+#[test]
+fn json_page_has_the_attributes_of_the_host_network() {
+    let page = page("nixos-nspawn.json.5");
+    let lines = page.section("FIELDS OF CONTAINER");
+    let lines = lines.iter().skip_while(|line| **line != ".It Cm hostNetworkConfig").skip(1);
+    let lines = lines.take_while(|line| !line.starts_with(".It "));
+    let told: BTreeSet<String> =
+        lines.filter_map(|line| Some(line.strip_prefix(".Cm ")?.split(' ').next()?.to_owned())).collect();
+    let source = text("units/src/intent/host_network/known.rs");
+    let known = source.lines().filter_map(|line| line.strip_prefix("    \"")?.split('"').next());
+    let known: BTreeSet<String> = known.map(str::to_owned).collect();
+    assert!(known.len() > 60, "found only {known:?}");
+    let missing: Vec<_> = known.difference(&told).collect();
+    assert!(missing.is_empty(), "not in the page: {missing:?}");
+    for name in &known {
+        let json = format!(
+            r#"{{"version": 1, "toplevel": "/nix/store/{}-x", "container": {{"hostNetworkConfig": {{"{name}": null}}}}}}"#,
+            "0".repeat(32)
+        );
+        assert!(parse(json.as_bytes(), &"web".parse().expect("a name")).is_ok(), "{name} is refused");
+    }
+}
+
 /// The keys that a list of the page's JSON section explains: `.It Cm state , sub_state`.
 fn json_keys(page: &Page) -> BTreeSet<String> {
     let items = page.items();

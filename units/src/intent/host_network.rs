@@ -2,40 +2,22 @@
 //! `systemd.network.networks`. An attribute set goes in, checked settings by section come out
 //! (`systemd.network(5)`). Names of settings are networkd's to know; names of attributes are checked here.
 
-use std::fmt;
+mod known;
+mod read;
 
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::free::{FreeSettings, Key, Values, one_line};
 use super::parse::nearest;
 use crate::syntax::{Item, Section, UnitFile, parse};
 use crate::value::{Invalid, shown};
 
+use known::{FURTHER_SECTIONS, Form, KNOWN, Known};
+
 /// The attributes that are set, in the order of [`KNOWN`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostNetworkConfig(Vec<(&'static Known, Entry)>);
-
-/// How an attribute is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// Settings of the section of this name.
-    Section(&'static str),
-    /// A list of sections of this name; older NixOS has the settings of each one attribute further down.
-    Sections(&'static str, &'static str),
-    /// Values of this setting in [Network].
-    Values(&'static str),
-    /// Lines as they stand in the file.
-    Lines,
-}
-
-/// One attribute.
-#[derive(Debug, PartialEq, Eq)]
-struct Known {
-    name: &'static str,
-    form: Form,
-}
 
 /// What an attribute is set to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,87 +27,6 @@ enum Entry {
     Values(Values),
     Lines(Lines),
 }
-
-macro_rules! known {
-    ($($name:literal $form:expr),* $(,)?) => {
-        /// Every attribute, in the order of the file.
-        static KNOWN: &[Known] = &[$(Known { name: $name, form: $form }),*];
-        /// Their names.
-        const NAMES: &[&str] = &[$($name),*];
-    };
-}
-
-use Form::{Lines as Text, Section as One, Sections as Many, Values as Value};
-
-known! {
-    "matchConfig" One("Match"),
-    "linkConfig" One("Link"),
-    "networkConfig" One("Network"),
-    "DHCP" Value("DHCP"),
-    "domains" Value("Domains"),
-    "address" Value("Address"),
-    "gateway" Value("Gateway"),
-    "dns" Value("DNS"),
-    "ntp" Value("NTP"),
-    "bridge" Value("Bridge"),
-    "bond" Value("Bond"),
-    "vrf" Value("VRF"),
-    "vlan" Value("VLAN"),
-    "macvlan" Value("MACVLAN"),
-    "macvtap" Value("MACVTAP"),
-    "vxlan" Value("VXLAN"),
-    "tunnel" Value("Tunnel"),
-    "xfrm" Value("Xfrm"),
-    "addresses" Many("Address", "addressConfig"),
-    "routingPolicyRules" Many("RoutingPolicyRule", "routingPolicyRuleConfig"),
-    "routes" Many("Route", "routeConfig"),
-    "dhcpV4Config" One("DHCPv4"),
-    "dhcpV6Config" One("DHCPv6"),
-    "dhcpPrefixDelegationConfig" One("DHCPPrefixDelegation"),
-    "ipv6AcceptRAConfig" One("IPv6AcceptRA"),
-    "dhcpServerConfig" One("DHCPServer"),
-    "ipv6SendRAConfig" One("IPv6SendRA"),
-    "ipv6PREF64Prefixes" Many("IPv6PREF64Prefix", "ipv6PREF64PrefixConfig"),
-    "ipv6Prefixes" Many("IPv6Prefix", "ipv6PrefixConfig"),
-    "ipv6RoutePrefixes" Many("IPv6RoutePrefix", "ipv6RoutePrefixConfig"),
-    "dhcpServerStaticLeases" Many("DHCPServerStaticLease", "dhcpServerStaticLeaseConfig"),
-    "bridgeConfig" One("Bridge"),
-    "bridgeFDBs" Many("BridgeFDB", "bridgeFDBConfig"),
-    "bridgeMDBs" Many("BridgeMDB", "bridgeMDBConfig"),
-    "lldpConfig" One("LLDP"),
-    "canConfig" One("CAN"),
-    "ipoIBConfig" One("IPoIB"),
-    "qdiscConfig" One("QDisc"),
-    "networkEmulatorConfig" One("NetworkEmulator"),
-    "tokenBucketFilterConfig" One("TokenBucketFilter"),
-    "pieConfig" One("PIE"),
-    "flowQueuePIEConfig" One("FlowQueuePIE"),
-    "stochasticFairBlueConfig" One("StochasticFairBlue"),
-    "stochasticFairnessQueueingConfig" One("StochasticFairnessQueueing"),
-    "bfifoConfig" One("BFIFO"),
-    "pfifoConfig" One("PFIFO"),
-    "pfifoHeadDropConfig" One("PFIFOHeadDrop"),
-    "pfifoFastConfig" One("PFIFOFast"),
-    "cakeConfig" One("CAKE"),
-    "controlledDelayConfig" One("ControlledDelay"),
-    "deficitRoundRobinSchedulerConfig" One("DeficitRoundRobinScheduler"),
-    "deficitRoundRobinSchedulerClassConfig" One("DeficitRoundRobinSchedulerClass"),
-    "enhancedTransmissionSelectionConfig" One("EnhancedTransmissionSelection"),
-    "genericRandomEarlyDetectionConfig" One("GenericRandomEarlyDetection"),
-    "fairQueueingControlledDelayConfig" One("FairQueueingControlledDelay"),
-    "fairQueueingConfig" One("FairQueueing"),
-    "trivialLinkEqualizerConfig" One("TrivialLinkEqualizer"),
-    "hierarchyTokenBucketConfig" One("HierarchyTokenBucket"),
-    "hierarchyTokenBucketClassConfig" One("HierarchyTokenBucketClass"),
-    "heavyHitterFilterConfig" One("HeavyHitterFilter"),
-    "quickFairQueueingConfig" One("QuickFairQueueing"),
-    "quickFairQueueingConfigClass" One("QuickFairQueueingClass"),
-    "bridgeVLANs" Many("BridgeVLAN", "bridgeVLANConfig"),
-    "extraConfig" Text,
-}
-
-/// Sections of `systemd.network(5)` that no attribute stands for.
-const FURTHER_SECTIONS: [&str; 5] = ["IPv6AddressLabel", "MobileNetwork", "Neighbor", "NextHop", "SR-IOV"];
 
 impl HostNetworkConfig {
     /// The settings of the section that comes once in NixOS, `Match` for instance.
@@ -269,123 +170,6 @@ impl Serialize for HostNetworkConfig {
             }
         }
         map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for HostNetworkConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Attributes;
-        impl<'de> Visitor<'de> for Attributes {
-            type Value = HostNetworkConfig;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<HostNetworkConfig, M::Error> {
-                let mut found: Vec<(usize, Entry)> = Vec::new();
-                while let Some(Attribute(at)) = map.next_key()? {
-                    if found.iter().any(|(other, _)| *other == at) {
-                        return Err(de::Error::duplicate_field(NAMES[at]));
-                    }
-                    // null is how Nix writes what is not set.
-                    let entry = match KNOWN[at].form {
-                        Form::Section(_) => {
-                            map.next_value().map(|settings| Some(Entry::Section(settings)))?
-                        }
-                        Form::Sections(_, older) => {
-                            Some(Entry::Sections(map.next_value_seed(List { older })?))
-                        }
-                        Form::Values(_) => map.next_value().map(|values| Some(Entry::Values(values)))?,
-                        Form::Lines => map.next_value::<Option<Lines>>()?.map(Entry::Lines),
-                    };
-                    found.extend(entry.map(|entry| (at, entry)));
-                }
-                found.sort_unstable_by_key(|(at, _)| *at);
-                Ok(HostNetworkConfig(found.into_iter().map(|(at, entry)| (&KNOWN[at], entry)).collect()))
-            }
-        }
-        deserializer.deserialize_map(Attributes)
-    }
-}
-
-/// The place of an attribute in [`KNOWN`].
-struct Attribute(usize);
-
-impl<'de> Deserialize<'de> for Attribute {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        let at = NAMES.iter().position(|known| *known == name);
-        at.map(Self).ok_or_else(|| de::Error::unknown_field(&name, NAMES))
-    }
-}
-
-/// A list of sections.
-struct List {
-    older: &'static str,
-}
-
-impl<'de> DeserializeSeed<'de> for List {
-    type Value = Vec<FreeSettings>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List {
-    type Value = Vec<FreeSettings>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a list of objects")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut sections = Vec::new();
-        while let Some(section) = list.next_element_seed(Element { older: self.older })? {
-            sections.push(section);
-        }
-        Ok(sections)
-    }
-}
-
-/// One section of a list: its settings, or an object with them under the name that older NixOS gives it.
-struct Element {
-    older: &'static str,
-}
-
-impl<'de> DeserializeSeed<'de> for Element {
-    type Value = FreeSettings;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<FreeSettings, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Element {
-    type Value = FreeSettings;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object of settings")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FreeSettings, M::Error> {
-        let mut settings = FreeSettings::default();
-        while let Some(key) = map.next_key::<Key>()? {
-            if key.as_str() == self.older {
-                for (key, values) in map.next_value::<FreeSettings>()?.into_entries() {
-                    settings.insert(key, values).map_err(de::Error::custom)?;
-                }
-            } else {
-                let values = map.next_value::<Values>()?;
-                settings.insert(key, values).map_err(de::Error::custom)?;
-            }
-        }
-        Ok(settings)
     }
 }
 
