@@ -47,11 +47,26 @@ fn systemd_does_complain_of_faults() {
     fs::write(units.join("nixos-nspawn/web.nspawn"), nspawn).expect("written");
     let drop_in = "[Service]\nNoSuchSetting=1\nExecStartPre=/missing/program\nTimeoutStartSec=soon\n";
     fs::write(units.join("systemd-nspawn@web.service.d/50.conf"), drop_in).expect("written");
+    let proxy = units.join("nixos-nspawn-proxy@web-tcp-80");
+    let unit = "[Unit]\nBindTo=x.service\n";
+    fs::write(proxy.with_extension("socket"), format!("{unit}[Socket]\nListenStream=web:80\n"))
+        .expect("written");
+    fs::write(proxy.with_extension("service"), format!("{unit}[Service]\nExecStart=/missing/proxy\n"))
+        .expect("written");
     let inputs = [Input { name: "faults".to_owned(), units, programs: Vec::new() }];
     for systemd in Systemd::all() {
         let text =
             systemd.complaints(&inputs).into_iter().map(|complaint| complaint.text).collect::<String>();
-        for word in ["NoSuchSetting", "SIGNOTHING", "/missing/program", "soon", "exit status 1"] {
+        for word in [
+            "NoSuchSetting",
+            "SIGNOTHING",
+            "/missing/program",
+            "soon",
+            "exit status 1",
+            "BindTo",
+            "web:80",
+            "/missing/proxy",
+        ] {
             assert!(text.contains(word), "systemd {} says nothing of {word}: {text}", systemd.version);
         }
     }
