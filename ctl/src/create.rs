@@ -148,11 +148,12 @@ fn make(
     intent_file::keep(context, name, &intent.toplevel)?;
     if context.live() {
         systemd::reload_to(context, name, planned.hash.as_deref())?;
+        // Those that start the container: what is left to a connection is no start.
+        sockets::align(context, name, None, &intent)?;
         if !arguments.no_start {
             record.details.phase = Phase::Activating;
             record.save(context)?;
             output::tell(&format!("starting container '{name}'"));
-            sockets::align(context, name, None, &intent)?;
             activate::start(context, name, planned.hash.as_deref(), None)?;
             for port in sockets::not_open(name, &intent, &sockets::known(context)?, true)? {
                 output::tell(&format!("container '{name}': {port}"));

@@ -175,6 +175,9 @@ for input in "$1"/*/; do
     for unit in "inputs/$input/units/"systemd-nspawn@*.service.d; do
         [ ! -e "$unit" ] || units="$units $(basename "$unit" .d)"
     done
+    for unit in "inputs/$input/units/"*.service "inputs/$input/units/"*.socket; do
+        [ ! -e "$unit" ] || units="$units $(basename "$unit")"
+    done
     : > "inputs/$input/verify"
     # shellcheck disable=SC2086 # unit names of containers hold neither blanks nor patterns
     if [ -n "$units" ]; then

@@ -23,6 +23,8 @@ const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
     ),
     ("8r-unknown-fields setting", "settings of .nspawn files are not listed"),
     ("8t-values free-", "free-form settings are checked as the lines they become"),
+    ("8t-values port-text-", "numbers and addresses in a text are more than a pattern can say"),
+    ("8t-values port-address-", "what an address is, is more than a pattern can say"),
     ("8u-bind-mounts ", "a bind mount is text with a syntax of its own"),
     ("8v-rules ", "a rule about several fields"),
     ("8w-name-differs ", "a schema does not know the file's name"),

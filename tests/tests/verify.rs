@@ -49,13 +49,28 @@ fn systemd_does_complain_of_faults() {
     fs::write(units.join("systemd-nspawn@web.service.d/50.conf"), drop_in).expect("written");
     fs::write(units.join("nixos-nspawn/50-web.network"), "[Network]\nAdress=1\nDHCPServer=perhaps\n")
         .expect("written");
+    let proxy = units.join("nixos-nspawn-proxy@web-tcp-80");
+    let unit = "[Unit]\nBindTo=x.service\n";
+    fs::write(proxy.with_extension("socket"), format!("{unit}[Socket]\nListenStream=web:80\n"))
+        .expect("written");
+    fs::write(proxy.with_extension("service"), format!("{unit}[Service]\nExecStart=/missing/proxy\n"))
+        .expect("written");
     let inputs = [Input { name: "faults".to_owned(), units, programs: Vec::new() }];
     for systemd in Systemd::all() {
         let text =
             systemd.complaints(&inputs).into_iter().map(|complaint| complaint.text).collect::<String>();
-        for word in
-            ["NoSuchSetting", "SIGNOTHING", "/missing/program", "soon", "exit status 1", "Adress", "perhaps"]
-        {
+        for word in [
+            "NoSuchSetting",
+            "SIGNOTHING",
+            "/missing/program",
+            "soon",
+            "exit status 1",
+            "Adress",
+            "perhaps",
+            "BindTo",
+            "web:80",
+            "/missing/proxy",
+        ] {
             assert!(text.contains(word), "systemd {} says nothing of {word}: {text}", systemd.version);
         }
     }

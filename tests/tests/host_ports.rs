@@ -1,0 +1,204 @@
+//! Ports of the host that lead into containers, with packets: from outside, from the host itself, over IPv6, on one address
+//! and on the loopback, and such that start the container. Few boots, many checks in each.
+
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::on_both_hosts;
+
+on_both_hosts!(forwards, starts_on_connect);
+
+/// What the test flake shall offer besides its own containers.
+fn flake(host: &Host, containers: &str) {
+    host.write(&format!("{FLAKE}/own.json"), containers, 0o644);
+}
+
+/// A neighbour of the host with a network of its own, 10.250.0.2 and fd00:9::2.
+fn outside(host: &Host) {
+    host.sh("ip netns add outside
+        ip link add out0 type veth peer name eth0 netns outside
+        ip addr add 10.250.0.1/24 dev out0
+        ip addr add fd00:9::1/64 dev out0 nodad
+        ip link set out0 up
+        ip -n outside addr add 10.250.0.2/24 dev eth0
+        ip -n outside addr add fd00:9::2/64 dev eth0 nodad
+        ip -n outside link set eth0 up");
+}
+
+const FROM_OUTSIDE: [&str; 4] = ["ip", "netns", "exec", "outside"];
+
+/// One try to get a page; `None` if there is none.
+fn ask(host: &Host, from: &[&str], address: &str) -> Option<String> {
+    let url = format!("http://{address}/");
+    let curl = ["curl", "--silent", "--globoff", "--max-time", "40", &url];
+    let output = host.run(&[from, &curl].concat());
+    output.success().then_some(output.stdout)
+}
+
+/// nspawn sets its forwards up when it sees the address, after the start: asked until there is an answer.
+fn page(host: &Host, from: &[&str], address: &str) -> String {
+    let mut page = None;
+    host.wait_until(&format!("{address} answers"), || {
+        let url = format!("http://{address}/");
+        let curl = ["curl", "--silent", "--globoff", "--max-time", "3", &url];
+        let output = host.run(&[from, &curl].concat());
+        page = output.success().then_some(output.stdout);
+        page.is_some()
+    });
+    page.unwrap_or_default()
+}
+
+fn proxies(host: &Host) -> String {
+    host.sh("systemctl list-units --all --plain --no-legend 'nixos-nspawn-proxy@*'")
+}
+
+fn forwards(host: &Host) {
+    host.install(bins());
+    let front = |sockets: &str| {
+        flake(
+            host,
+            &format!(
+                r#"{{"front": {{"container": {{"forwardPorts": ["8080:80", "udp:5353:53", {sockets}], "activation": {{}}}}}},
+                    "rival": {{"container": {{"forwardPorts": ["0.0.0.0:8090:80"]}}}}}}"#
+            ),
+        );
+    };
+    front(
+        r#""127.0.0.1:8080:80", "[::1]:8080:80", {"hostAddress": "10.250.0.1", "hostPort": 8081, "containerPort": 80},
+           "127.0.0.1:8082:81""#,
+    );
+    let created = host.ctl_ok(&["create", "front", "--flake", FLAKE]);
+    assert!(created.stdout.contains("takes host port tcp/127.0.0.1:8080"), "{created}");
+    assert!(!created.text().contains("not open"), "{created}");
+
+    // On the loopback of either family, at once: a connection waits for the address that the container has yet to get.
+    let hello = Some("Hello from front.\n".to_owned());
+    assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
+    assert_eq!(ask(host, &[], "[::1]:8080"), hello, "{}", host.journal(60));
+    // The proxy has no right that it does not need, and what it does not need is seen by nobody.
+    let main = "systemctl show --value -p MainPID 'nixos-nspawn-proxy@front-tcp-127.0.0.1-8080.service'";
+    let status = host.sh(&format!("cat /proc/$({main})/status"));
+    assert!(!status.contains("Uid:\t0") && status.contains("CapEff:\t0000000000000000"), "{status}");
+
+    // What listens inside on its own loopback only stays there.
+    host.inside("front", &["sh", "-c", "httpd -p 127.0.0.1:81 -h /run/www"]);
+    assert_eq!(
+        host.inside("front", &["wget", "-q", "-O", "-", "http://127.0.0.1:81/"]),
+        "Hello from front.\n"
+    );
+    assert_eq!(ask(host, &[], "127.0.0.1:8082"), None);
+    let journal = host.sh("journalctl --sync; journalctl --boot --no-pager -u 'nixos-nspawn-proxy@*'");
+    assert!(journal.contains("port 81 of container 'front': nothing listens on it"), "{journal}");
+
+    // From outside, by nspawn, and on an address that came after the socket; and from the host to its own address.
+    outside(host);
+    assert_eq!(page(host, &FROM_OUTSIDE, "10.250.0.1:8080"), "Hello from front.\n");
+    assert_eq!(page(host, &[], "10.250.0.1:8080"), "Hello from front.\n");
+    assert_eq!(ask(host, &FROM_OUTSIDE, "10.250.0.1:8081"), hello);
+    host.sh("ip -n outside addr add 10.251.0.2/24 dev eth0; ip addr add 10.251.0.1/24 dev out0");
+    assert_eq!(ask(host, &FROM_OUTSIDE, "10.251.0.1:8081"), None, "the port is open on one address only");
+
+    // UDP: what comes is sent back.
+    host.inside("front", &["sh", "-c", "busybox udpsvd 0.0.0.0 53 cat > /dev/null 2>&1 &"]);
+    host.wait_until("the UDP port answers", || {
+        let script = "echo ping | busybox timeout 2 busybox nc -u -w 1 10.250.0.1 5353";
+        let answer = host.run(&[&FROM_OUTSIDE[..], &["sh", "-c", script]].concat());
+        answer.stdout == "ping\n"
+    });
+
+    // IPv6 by nspawn, as soon as the container has an address of which others may know.
+    host.sh("ip addr add fd00:5::1/64 dev ve-front nodad; sysctl -qw net.ipv6.conf.all.forwarding=1");
+    host.inside("front", &["ip", "addr", "add", "fd00:5::2/64", "dev", "host0"]);
+    host.inside("front", &["ip", "route", "add", "default", "via", "fd00:5::1"]);
+    assert_eq!(page(host, &FROM_OUTSIDE, "[fd00:9::1]:8080"), "Hello from front.\n");
+
+    // Sockets end with the container, in whatever way it ends, and come back with it.
+    for end in [["systemctl", "stop", "systemd-nspawn@front"], ["machinectl", "poweroff", "front"]] {
+        host.ok(&end);
+        host.wait_state("front", "inactive");
+        host.wait_until("the sockets are closed", || !proxies(host).contains(" active "));
+        assert_eq!(ask(host, &[], "127.0.0.1:8080"), None);
+        host.ok(&["systemctl", "start", &unit("front")]);
+        assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello);
+    }
+
+    // Another socket needs no restart. A port that another program has is told, and hinders nothing else.
+    host.ok(&["systemd-run", "--quiet", "systemd-socket-activate", "-l", "127.0.0.1:7777", "/bin/cat"]);
+    host.wait_until("the other program listens", || host.sh("ss -ltn").contains("127.0.0.1:7777"));
+    front(r#""127.0.0.1:8090:80", "127.0.0.1:7777:80""#);
+    let invocation = host.property("front", "InvocationID");
+    let updated = host.ctl_ok(&["update", "front", "--allow-host-changes"]);
+    assert!(updated.text().contains("the socket of port"), "{updated}");
+    assert!(updated.stderr.contains("not all of its ports could be opened"), "{updated}");
+    assert_eq!(host.property("front", "InvocationID"), invocation, "it was restarted: {updated}");
+    assert_eq!(ask(host, &[], "127.0.0.1:8090"), hello);
+    assert_eq!(ask(host, &[], "127.0.0.1:8080"), None);
+    assert!(!proxies(host).contains("8080"), "{}", proxies(host));
+    let shown = host.ctl_ok(&["show", "front"]);
+    assert!(shown.stdout.contains("port tcp/127.0.0.1:7777 is not open"), "{shown}");
+    assert!(shown.stdout.contains("/nixos-nspawn-proxy@front-tcp-127.0.0.1-8090.socket"), "{shown}");
+    let back = host.ctl_ok(&["rollback", "front"]);
+    assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{back}");
+
+    // Who wants a part of what is taken, is refused by name.
+    host.ctl_ok(&["update", "front", "--allow-host-changes"]);
+    let refused = host.ctl(&["create", "rival", "--flake", FLAKE]);
+    assert_eq!(refused.code(), 10, "{refused}");
+    assert!(refused.stderr.contains("host port tcp/0.0.0.0:8090 is also claimed by 'front'"), "{refused}");
+
+    host.ctl_ok(&["remove", "front"]);
+    assert_eq!(proxies(host), "");
+    assert_eq!(ask(host, &[], "127.0.0.1:8090"), None);
+}
+
+fn starts_on_connect(host: &Host) {
+    host.install(bins());
+    flake(
+        host,
+        r#"{"lazy": {"container": {"activation": {"autoStart": false}, "forwardPorts": [
+            {"hostPort": 9090, "containerPort": 80, "startOnConnect": true},
+            {"hostPort": 9091, "containerPort": 80, "hostAddress": "::1", "startOnConnect": true}]}}}"#,
+    );
+    let created = host.ctl_ok(&["create", "lazy", "--no-start", "--flake", FLAKE]);
+    assert!(created.stdout.contains("takes host port tcp/9090, and is started by a connection"), "{created}");
+    assert_eq!(host.state("lazy"), "inactive");
+
+    // The first connection is served, not only noticed.
+    let hello = Some("Hello from lazy.\n".to_owned());
+    assert_eq!(ask(host, &[], "127.0.0.1:9090"), hello, "{}", host.journal(60));
+    assert_eq!(host.state("lazy"), "active");
+    host.ok(&["systemctl", "stop", &unit("lazy")]);
+    assert_eq!(host.state("lazy"), "inactive");
+    assert_eq!(ask(host, &[], "[::1]:9091"), hello);
+
+    // All addresses of the host, after a boot that did not start it.
+    assert_eq!(host.reboot(), "running");
+    assert_eq!(host.state("lazy"), "inactive");
+    outside(host);
+    assert_eq!(ask(host, &FROM_OUTSIDE, "10.250.0.1:9090"), hello);
+    assert_eq!(ask(host, &FROM_OUTSIDE, "[fd00:9::1]:9090"), hello);
+
+    // A container that cannot start closes the connection, and the next one tries again; in between there is peace.
+    host.ok(&["systemctl", "stop", &unit("lazy")]);
+    host.write("/etc/systemd/nspawn/lazy.nspawn", "[Exec]\nBoot=yes\n", 0o644);
+    let starts = || host.unit_journal("lazy").matches("would be used in place of the settings").count();
+    for tries in 1..=2 {
+        assert_eq!(ask(host, &[], "127.0.0.1:9090"), None);
+        host.wait_state("lazy", "failed");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        assert_eq!(starts(), tries, "{}", host.unit_journal("lazy"));
+    }
+    host.ok(&["rm", "/etc/systemd/nspawn/lazy.nspawn"]);
+    assert_eq!(ask(host, &[], "127.0.0.1:9090"), hello);
+
+    // While it is removed, somebody keeps asking.
+    host.ok(&[
+        "systemd-run",
+        "--quiet",
+        "sh",
+        "-c",
+        "while :; do curl -s -m 1 http://127.0.0.1:9090/; sleep 0.05; done",
+    ]);
+    host.ctl_ok(&["remove", "lazy", "--delete-state"]);
+    assert_eq!(proxies(host), "");
+    assert_eq!(host.state("lazy"), "inactive");
+    assert!(!host.exists("/var/lib/machines/lazy"));
+}
