@@ -49,6 +49,22 @@ const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
         "na-network-values older-twice",
         "a schema does not know that one attribute is the contents of the other",
     ),
+    ("ck-bad-limits memory-share", "a percentage is bounded as a number, not as text"),
+    ("ck-bad-limits quota-zero", "a percentage is bounded as a number, not as text"),
+    ("ck-bad-limits rlimit-", "what a resource limit may be depends on its name"),
+    ("cl-bad-exec capability-both", "a rule about several fields"),
+    ("cl-bad-exec capability-unknown", "the names of capabilities are not listed"),
+    ("cl-bad-exec environment-container", "what nspawn sets is not listed"),
+    ("cl-bad-exec environment-nspawn", "what nspawn sets is not listed"),
+    ("cl-bad-exec environment-twice", "a schema sees the last of two"),
+    ("cl-bad-exec hostname-long", "the length is not in the pattern"),
+    ("cm-bad-mounts bind-", "places are compared, and a bind mount may be text with a syntax of its own"),
+    ("cm-bad-mounts device-", "places are compared, and a device may be text with a syntax of its own"),
+    ("cm-bad-mounts hidden-", "places are compared"),
+    (
+        "cm-bad-mounts tmpfs-",
+        "places are compared, and a temporary file system is text with a syntax of its own",
+    ),
 ];
 
 #[test]

@@ -32,7 +32,8 @@ pub(super) fn set(exec: &mut Section, container: &Container) -> Result<(), Escap
     for (name, value) in container.environment.iter() {
         exec.set("Environment", escape::nspawn_word(&format!("{name}={value}"))?);
     }
-    if let Some(score) = container.oom_score_adjust {
+    // Within a user namespace nspawn fails on it ("Permission denied", systemd 257–262): see service/limits.rs.
+    if let Some(score) = container.oom_score_adjust.filter(|_| !container.in_user_namespace()) {
         exec.set("OOMScoreAdjust", score.get().to_string());
     }
     for (name, limit) in container.rlimits.iter() {

@@ -19,6 +19,11 @@ pub(super) fn set(service: &mut Section, container: &Container) -> Result<(), Es
     limit("CPUWeight", container.cpu_weight.as_ref().map(|limit| limit.as_str()));
     limit("IOWeight", container.io_weight.as_ref().map(|limit| limit.as_str()));
     limit("TasksMax", container.tasks_max.as_ref().map(|limit| limit.as_str()));
+    // Of the container's first process alone where nspawn can set it; within a user namespace it is inherited from
+    // nspawn.
+    if let Some(score) = container.oom_score_adjust.filter(|_| container.in_user_namespace()) {
+        service.set("OOMScoreAdjust", score.get().to_string());
+    }
     // The template allows these two as well from systemd 257 on.
     for (_, path) in [(container.tun, TUN), (container.fuse, FUSE)].iter().filter(|(needed, _)| *needed) {
         service.set("DeviceAllow", format!("{path} rwm"));
