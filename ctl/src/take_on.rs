@@ -29,7 +29,7 @@ use crate::generations::running_toplevel;
 use crate::output::{print, tell};
 use crate::systemd::UnitState;
 use crate::update::{limit_or_start, strategy};
-use crate::{gate, intent_file, interrupt, systemd};
+use crate::{gate, host, intent_file, interrupt, systemd};
 
 /// Where it is remembered what containers run, and how these files end.
 const DIRECTORY: &str = "/run/nixos-nspawn";
@@ -56,7 +56,7 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
         repair(context);
     }
     let _lock = if arguments.dry_run { None } else { Some(lock_settled(context, &name)?) };
-    let loaded = context.load();
+    let loaded = host::load(context)?;
     if !arguments.dry_run {
         sweep(context, &loaded);
     }
