@@ -39,7 +39,10 @@ const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
     ("na-network-values edge-blank", "free-form settings are checked as the lines they become"),
     ("na-network-values extra-", "lines of a .network file have a syntax of their own"),
     ("na-network-values lines", "free-form settings are checked as the lines they become"),
-    ("na-network-values older-twice", "a schema does not know that one attribute is the contents of the other"),
+    (
+        "na-network-values older-twice",
+        "a schema does not know that one attribute is the contents of the other",
+    ),
 ];
 
 #[test]
