@@ -153,9 +153,10 @@ mod tests {
     #[test]
     fn values_keep_their_case_and_number_signs() {
         let config =
-            read("# comment\n[Nix]\nCommand=/opt/Nix/bin/nix\nArguments=--override-input x flake#a;b\n")
+            read("# comment\n[Nix]\nCommand=/opt/Nix/bin/nix\nArguments=--override-input x flake#a;b\nNixpkgs=nixpkgs/nixos-26.05\n")
                 .unwrap();
         assert_eq!(config.nix_command.as_deref(), Some("/opt/Nix/bin/nix"));
+        assert_eq!(config.nixpkgs.as_deref(), Some("nixpkgs/nixos-26.05"));
         assert_eq!(config.nix_arguments, ["--override-input", "x", "flake#a;b"]);
         let config = read("[Container]\nTimeoutStartSec=5min\n").unwrap();
         assert_eq!(config.timeout_start_sec.unwrap().as_str(), "5min");
