@@ -17,6 +17,7 @@ pub struct Systemd {
 }
 
 /// What is to be looked at.
+#[derive(Clone)]
 pub struct Input {
     /// What to call it in messages, a file name.
     pub name: String,
