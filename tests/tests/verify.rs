@@ -48,7 +48,7 @@ fn systemd_does_complain_of_faults() {
     let drop_in = "[Service]\nNoSuchSetting=1\nExecStartPre=/missing/program\nTimeoutStartSec=soon\n";
     fs::write(units.join("systemd-nspawn@web.service.d/50.conf"), drop_in).expect("written");
     let proxy = units.join("nixos-nspawn-proxy@web-tcp-80");
-    let unit = "[Unit]\nBindTo=x.service\n";
+    let unit = "[Unit]\nNoSuchUnit=1\n";
     fs::write(proxy.with_extension("socket"), format!("{unit}[Socket]\nListenStream=web:80\n"))
         .expect("written");
     fs::write(proxy.with_extension("service"), format!("{unit}[Service]\nExecStart=/missing/proxy\n"))
@@ -63,7 +63,7 @@ fn systemd_does_complain_of_faults() {
             "/missing/program",
             "soon",
             "exit status 1",
-            "BindTo",
+            "NoSuchUnit",
             "web:80",
             "/missing/proxy",
         ] {
