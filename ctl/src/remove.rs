@@ -14,7 +14,7 @@ use crate::lock::Lock;
 use crate::nix;
 use crate::record::{Details, Record, Step, pending};
 use crate::switch::remove_pending;
-use crate::{dependents, output, state, systemd};
+use crate::{dependents, output, sockets, state, systemd};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
@@ -74,10 +74,8 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
         state::check(context, name)?;
     }
     // While nothing is recorded as begun, a container that cannot be stopped stays as it is.
-    if !shadowed && context.live() && !systemd::state(context, name)?.stopped() {
-        systemd::stop(context, name).map_err(|error| {
-            error.context(format!("container '{name}' cannot be stopped, nothing was removed"))
-        })?;
+    if !shadowed && context.live() {
+        stop(context, &found, name)?;
     }
     let details = Details {
         profile_directory: profile_directory(context, &found, name),
@@ -97,6 +95,20 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
         ));
     }
     say(&format!("container '{name}' is removed{kept}"))
+}
+
+/// Stops the container, and keeps connections from starting it again meanwhile.
+fn stop(context: &Context, found: &Found, name: &MachineName) -> Result<()> {
+    let stopped = sockets::close(context, name).and_then(|()| {
+        if systemd::state(context, name)?.stopped() { Ok(()) } else { systemd::stop(context, name) }
+    });
+    stopped.map_err(|error| {
+        if let Found::Good(stored) = found {
+            // It goes on as it was. The first error is the one that matters.
+            let _ = sockets::align(context, name, None, &stored.intent);
+        }
+        error.context(format!("container '{name}' cannot be stopped, nothing was removed"))
+    })
 }
 
 /// The container, if it is one that this program may remove.

@@ -117,12 +117,12 @@ mod tests {
     #[test]
     fn answers_of_list_units() {
         let answer = "nixos-nspawn-proxy@web-tcp-127.0.0.1-8080.socket loaded active listening Port tcp\n\
-                      nixos-nspawn-proxy@web-tcp-::1-81.service loaded failed failed Proxy\n\
+                      nixos-nspawn-proxy@web-tcp-__1-81.service loaded failed failed Proxy\n\
                       nixos-nspawn-proxy@mine.service loaded active running Somebody's\n\n";
         let units = parse_units(answer);
         assert_eq!(units.len(), 2);
         assert_eq!(units["nixos-nspawn-proxy@web-tcp-127.0.0.1-8080.socket"], "active");
-        assert!(!alive(&units["nixos-nspawn-proxy@web-tcp-::1-81.service"]));
+        assert!(!alive(&units["nixos-nspawn-proxy@web-tcp-__1-81.service"]));
     }
 
     #[test]

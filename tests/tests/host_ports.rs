@@ -46,6 +46,14 @@ fn page(host: &Host, from: &[&str], address: &str) -> String {
     page.unwrap_or_default()
 }
 
+const UDP_ECHO: &str = "use IO::Socket::INET;
+    my $socket = IO::Socket::INET->new(LocalPort => 53, Proto => 'udp') or die $!;
+    while ($socket->recv(my $text, 1024)) { $socket->send($text) }";
+
+const UDP_ASK: &str = "use IO::Socket::INET; alarm 2;
+    my $socket = IO::Socket::INET->new(PeerAddr => '10.250.0.1', PeerPort => 5353, Proto => 'udp') or die $!;
+    $socket->send(qq(ping\n)); $socket->recv(my $text, 1024); print $text";
+
 fn proxies(host: &Host) -> String {
     host.sh("systemctl list-units --all --plain --no-legend 'nixos-nspawn-proxy@*'")
 }
@@ -97,17 +105,17 @@ fn forwards(host: &Host) {
     assert_eq!(ask(host, &FROM_OUTSIDE, "10.251.0.1:8081"), None, "the port is open on one address only");
 
     // UDP: what comes is sent back.
-    host.inside("front", &["sh", "-c", "busybox udpsvd 0.0.0.0 53 cat > /dev/null 2>&1 &"]);
+    let leader = host.ok(&["machinectl", "show", "front", "-P", "Leader"]);
+    let inside = ["systemd-run", "--quiet", "nsenter", "-n", "-t", leader.trim(), "perl", "-e"];
+    host.ok(&[&inside[..], &[UDP_ECHO]].concat());
     host.wait_until("the UDP port answers", || {
-        let script = "echo ping | busybox timeout 2 busybox nc -u -w 1 10.250.0.1 5353";
-        let answer = host.run(&[&FROM_OUTSIDE[..], &["sh", "-c", script]].concat());
-        answer.stdout == "ping\n"
+        host.run(&[&FROM_OUTSIDE[..], &["perl", "-e", UDP_ASK]].concat()).stdout == "ping\n"
     });
 
     // IPv6 by nspawn, as soon as the container has an address of which others may know.
     host.sh("ip addr add fd00:5::1/64 dev ve-front nodad; sysctl -qw net.ipv6.conf.all.forwarding=1");
     host.inside("front", &["ip", "addr", "add", "fd00:5::2/64", "dev", "host0"]);
-    host.inside("front", &["ip", "route", "add", "default", "via", "fd00:5::1"]);
+    host.inside("front", &["ip", "-6", "route", "replace", "default", "via", "fd00:5::1"]);
     assert_eq!(page(host, &FROM_OUTSIDE, "[fd00:9::1]:8080"), "Hello from front.\n");
 
     // Sockets end with the container, in whatever way it ends, and come back with it.

@@ -60,7 +60,7 @@ fn systemd_does_complain_of_faults() {
     fs::write(units.join("nixos-nspawn/50-web.network"), "[Network]\nAdress=1\nDHCPServer=perhaps\n")
         .expect("written");
     let proxy = units.join("nixos-nspawn-proxy@web-tcp-80");
-    let unit = "[Unit]\nBindTo=x.service\n";
+    let unit = "[Unit]\nNoSuchUnit=1\n";
     fs::write(proxy.with_extension("socket"), format!("{unit}[Socket]\nListenStream=web:80\n"))
         .expect("written");
     fs::write(proxy.with_extension("service"), format!("{unit}[Service]\nExecStart=/missing/proxy\n"))
@@ -77,7 +77,7 @@ fn systemd_does_complain_of_faults() {
             "exit status 1",
             "Adress",
             "perhaps",
-            "BindTo",
+            "NoSuchUnit",
             "web:80",
             "/missing/proxy",
         ] {

@@ -45,10 +45,12 @@ pub struct Socket {
     pub service_file: UnitFile,
 }
 
-/// The part of the names that tells container, protocol, address and port: `web-tcp-127.0.0.1-8080`. None of the last three
-/// holds a dash, and colons need no escaping in a unit's name (`systemd.unit(5)`).
+/// The part of the names that tells container, protocol, address and port: `web-tcp-127.0.0.1-8080`, `web-tcp-__1-8080` for
+/// `::1`. None of the last three holds a dash. A unit's name may hold colons, but systemd-analyze(1) takes them for the start
+/// of an alias.
 fn instance(name: &MachineName, port: &ForwardPort) -> String {
-    let address = port.host_address.map(|address| format!("{}-", String::from(address))).unwrap_or_default();
+    let address =
+        port.host_address.map(|address| String::from(address).replace(':', "_") + "-").unwrap_or_default();
     format!("{name}-{}-{address}{}", port.protocol, port.host_port.get())
 }
 
@@ -62,7 +64,7 @@ pub fn container_of(unit: &str) -> Option<&str> {
     match word {
         "tcp" => Some(rest),
         address => {
-            address.parse::<IpAddr>().ok()?;
+            address.replace('_', ":").parse::<IpAddr>().ok()?;
             rest.strip_suffix("-tcp")
         }
     }
@@ -122,7 +124,7 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
     section.set("Requires", unit.as_str());
     section.set("After", format!("{container} {unit}"));
     let section = service_file.section("Service");
-    section.set("RuntimeDirectory", format!("{RUNTIME_DIRECTORY}/{}", instance.replace(':', "\\:")));
+    section.set("RuntimeDirectory", format!("{RUNTIME_DIRECTORY}/{instance}"));
     section.set("EnvironmentFile", format!("-/run/{RUNTIME_DIRECTORY}/{instance}/{TARGET_FILE}"));
     // To look into the container's network takes root; to carry connections takes nothing.
     section.set("ExecStartPre", format!("+{HELPER} --proxy {name} {}", port.inside().get()));
