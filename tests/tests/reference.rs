@@ -13,8 +13,8 @@ use std::process::{Command, Output};
 use nixos_nspawn_tests::golden::Root;
 use nixos_nspawn_tests::host::bins;
 use nixos_nspawn_tests::reference::{Case, Settings, cases, in_force, json, unit_file};
-use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::syntax::UnitFile;
+use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde_json::Value;
 
