@@ -24,13 +24,13 @@ let
       message = "${name path} is set, but ${reason}.";
     }) paths;
 
-  ports = map (
-    value:
-    let
-      port = if builtins.isString value then portParts value else value;
-    in
-    "${if port.hostAddress == null then "" else "${port.hostAddress} "}${port.protocol}/${toString port.hostPort}"
+  forwarded = map (
+    value: { startOnConnect = false; } // (if builtins.isString value then portParts value else value)
   ) settings.forwardPorts;
+  ports = map (
+    port:
+    "${if port.hostAddress == null then "" else "${port.hostAddress} "}${port.protocol}/${toString port.hostPort}"
+  ) forwarded;
   ids = map (credential: credential.id) settings.credentials;
   duplicates =
     values: lib.unique (builtins.filter (value: lib.count (other: other == value) values > 1) values);
@@ -75,6 +75,12 @@ in
     message = "${name "forwardPorts"} is set, but ports lead only into a private network, which `Private' in ${name "nspawnConfig.Network"} turns off.";
   }
   (unique "forwardPorts" ports "host port")
+  {
+    assertion = builtins.all (
+      port: port.protocol == "tcp" || port.hostAddress == null && !port.startOnConnect
+    ) forwarded;
+    message = "${name "forwardPorts"}: an address of the host and startOnConnect are for TCP only, since systemd-socket-proxyd forwards nothing else.";
+  }
   (unique "credentials" ids "the id")
   {
     assertion = settings.sharedNix;

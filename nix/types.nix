@@ -339,13 +339,13 @@ rec {
         example = "127.0.0.1";
         description = ''
           The one address of the host that the port is open on, all if null. It may be a loopback address, which
-          systemd-nspawn cannot forward by itself; a socket unit in the container's life cycle does it then.
+          systemd-nspawn cannot forward by itself; a socket unit in the container's life cycle does it then, for TCP only.
         '';
       };
       startOnConnect = mkOption {
         type = types.bool;
         default = false;
-        description = "Whether the first connection starts the container.";
+        description = "Whether the first connection starts the container. For TCP only.";
       };
     };
     bindMounts = {

@@ -45,11 +45,13 @@
       {
         hostPort = 9090;
         containerPort = 90;
-        protocol = "udp";
         hostAddress = "192.0.2.1";
         startOnConnect = true;
       }
-      { hostPort = 9091; }
+      {
+        hostPort = 9091;
+        protocol = "udp";
+      }
     ];
     hostNetworkConfig = {
       address = [

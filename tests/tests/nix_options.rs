@@ -133,7 +133,7 @@ fn every_option_reaches_the_intent() {
         .flat_map(|name| {
             let module =
                 format!("{{ nixosContainer = (import {PROJECT}/tests/nix/every-option.nix).{name}; }}");
-            [NIXPKGS, PKGS].map(|from| container(&format!("name = \"{name}\"; {from}"), &module, "data"))
+            [NIXPKGS, PKGS].map(|from| container(&format!("name = \"web\"; {from}"), &module, "data"))
         })
         .collect();
     let results = evaluate(&expressions);
@@ -190,6 +190,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("forwardPorts = [ \"sctp:80\" ];", "nixosContainer.forwardPorts", "is not of type"),
     ("forwardPorts = [ \"300.0.0.1:80:80\" ];", "nixosContainer.forwardPorts", "is not of type"),
     ("forwardPorts = [ \"80\" \"80:8080\" ];", "nixosContainer.forwardPorts", "more than once"),
+    ("forwardPorts = [ \"udp:127.0.0.1:53\" ];", "nixosContainer.forwardPorts", "TCP only"),
     ("zone = \"thirteen-char\";", "nixosContainer.zone", "is not of type"),
     ("bridge = \"a/b\";", "nixosContainer.bridge", "is not of type"),
     ("macvlan = [ \"eth0:in:side\" ];", "nixosContainer.macvlan", "is not of type"),
