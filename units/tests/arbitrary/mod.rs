@@ -77,7 +77,10 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
             Some(protocol) => json!({"hostPort": host, "containerPort": inside, "protocol": protocol}),
             None => json!({"hostPort": host, "containerPort": inside}),
         });
-    let credential = (id(), prop_oneof![path(), id()]).prop_map(|(id, path)| json!({"id": id, "path": path}));
+    let credential = (id(), weighted(0.8, prop_oneof![path(), id()]), any::<Option<bool>>())
+        .prop_map(|(id, path, encrypted)| json!({"id": id, "path": path, "encrypted": encrypted}));
+    let others =
+        || vec(prop_oneof!["c[0-9]{1,2}", "[a-zA-Z0-9:_.\\\\-]{1,8}\\.(service|target|mount)"], 0..3);
     let network = prop_oneof![
         3 => Just(("zone", Value::Null)),
         1 => "[a-z0-9.#$~=-]{1,12}".prop_map(|zone| ("zone", Value::from(zone))),
@@ -92,8 +95,9 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     let filter = select(vec!["@keyring", "~@module", "bpf keyctl", "~bpf"]);
     let booleans = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let first = (activation, vec(bind_mount(), 0..4), vec(credential, 0..3), vec(port, 0..4));
-    (first, network, weighted(0.3, time), weighted(0.2, filter), booleans).prop_map(
-        |((activation, mounts, credentials, ports), (network, name), time, filter, booleans)| {
+    let order = (others(), others(), others());
+    (first, network, weighted(0.3, time), weighted(0.2, filter), booleans, order).prop_map(
+        |((activation, mounts, credentials, ports), (network, name), time, filter, booleans, order)| {
             let (declarative, ephemeral, socket, namespacing) = booleans;
             let mut options = Map::new();
             let mut set = |key: &str, value: Value| options.insert(key.to_owned(), value);
@@ -108,6 +112,10 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
             set("ephemeral", ephemeral.into());
             set("mountDaemonSocket", socket.into());
             set("userNamespacing", namespacing.into());
+            let (after, requires, wants) = order;
+            set("after", after.into());
+            set("requires", requires.into());
+            set("wants", wants.into());
             options
         },
     )
