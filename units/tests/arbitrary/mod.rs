@@ -165,7 +165,10 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     )
         .prop_map(|(strategy, start, script)| json!({"strategy": strategy, "autoStart": start, "reloadScript": script}));
     let port = port();
-    let credential = (id(), prop_oneof![path(), id()]).prop_map(|(id, path)| json!({"id": id, "path": path}));
+    let credential = (id(), weighted(0.8, prop_oneof![path(), id()]), any::<Option<bool>>())
+        .prop_map(|(id, path, encrypted)| json!({"id": id, "path": path, "encrypted": encrypted}));
+    let others =
+        || vec(prop_oneof!["c[0-9]{1,2}", "[a-zA-Z0-9:_.\\\\-]{1,8}\\.(service|target|mount)"], 0..3);
     let interface = || "[a-z][a-z0-9.#$~=-]{1,14}(:[a-z][a-z0-9.#$~=-]{1,14})?";
     let extra = (select(vec!["macvlan", "ipvlan", "interfaces", "extraVeths"]), vec(interface(), 1..3));
     let host = (vec(hostile(12), 0..3), settings(&["DHCPServer", "DNS", "X-Note"]));
@@ -186,8 +189,9 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     let booleans = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let more = (limits(), devices_and_mounts(), first_process());
     let first = (activation, vec(bind_mount(), 0..4), vec(credential, 0..3), vec(port, 0..4));
-    (first, network, weighted(0.3, time), weighted(0.2, filter), booleans, more).prop_map(
-        |((activation, mounts, credentials, ports), network, time, filter, booleans, more)| {
+    let order = (others(), others(), others());
+    (first, network, weighted(0.3, time), weighted(0.2, filter), booleans, order, more).prop_map(
+        |((activation, mounts, credentials, ports), network, time, filter, booleans, order, more)| {
             let (declarative, ephemeral, socket, namespacing) = booleans;
             let mut options = Map::new();
             let (limits, devices, process) = more;
@@ -210,6 +214,10 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
             set("ephemeral", ephemeral.into());
             set("mountDaemonSocket", socket.into());
             set("userNamespacing", namespacing.into());
+            let (after, requires, wants) = order;
+            set("after", after.into());
+            set("requires", requires.into());
+            set("wants", wants.into());
             options
         },
     )
