@@ -118,10 +118,12 @@ impl Systemd {
             let end = format!("Failed to resolve path /none/{name}: No such file or directory");
             let expected = |line: &str| line == end || line.starts_with(FAMILIES) || self.is_too_old(line);
             text.extend(said.lines().filter(|line| !expected(line)).map(|line| format!("{line}\n")));
-            // 257 looks for an interface that is to be moved before it looks for the root, and ends without a word.
-            let settings =
-                fs::read_to_string(input.units.join(format!("nixos-nspawn/{file}"))).expect("readable");
-            let looks_first = self.version == 257 && said.is_empty() && settings.contains("\nInterface=");
+            // From 257 on it looks for an interface that is to be moved before it looks for the root, and ends without
+            // a word; there is none here.
+            let settings = input.units.join(format!("nixos-nspawn/{file}"));
+            let settings = fs::read_to_string(settings).expect("just listed");
+            let looks_first =
+                self.version >= 257 && settings.contains("\nInterface=") && said.lines().all(expected);
             if !looks_first && !said.lines().any(|line| line == end) {
                 text.push_str(&format!("{file}: nspawn did not come to the end of its checks\n"));
             }

@@ -171,7 +171,10 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
         || vec(prop_oneof!["c[0-9]{1,2}", "[a-zA-Z0-9:_.\\\\-]{1,8}\\.(service|target|mount)"], 0..3);
     let interface = || "[a-z][a-z0-9.#$~=-]{1,14}(:[a-z][a-z0-9.#$~=-]{1,14})?";
     let extra = (select(vec!["macvlan", "ipvlan", "interfaces", "extraVeths"]), vec(interface(), 1..3));
-    let host = (vec(hostile(12), 0..3), settings(&["DHCPServer", "DNS", "X-Note"]));
+    // With an IPv4 address at the end, since networkd has a word to say of a DHCP server without one.
+    let ends = (select(vec!["", "fd01::1/64"]), "10\\.[1-9]\\.[1-9]\\.[1-9]/24");
+    let host = (ends.prop_map(|(first, last)| vec![first.to_owned(), last]), any::<bool>());
+    let host = host.prop_map(|(address, server)| (address, json!({"DHCPServer": server})));
     let network = prop_oneof![
         3 => Just(json!({"zone": null})),
         1 => "[a-z0-9.#$~=-]{1,12}".prop_map(|zone| json!({"zone": zone})),
