@@ -12,11 +12,14 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 OUT = $(TARGET_DIR)/$(TARGET)/release
 # Where the generated drop-ins find the unit helper.
 HELPER = $(PREFIX)/libexec/nixos-nspawn/unit-helper
+# Where generated services find systemd's proxy. It is in no directory that is searched for commands.
+SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
 .PHONY: build check test demo bench install deps
 
 build:
 	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) \
+		NIXOS_NSPAWN_SOCKET_PROXYD=$(SOCKET_PROXYD) \
 		$(CARGO) build --release --locked --target $(TARGET) -p nixos-nspawn-generator -p nixos-nspawn-ctl
 
 # What a test or the demo needs of a Debian machine.
