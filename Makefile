@@ -30,8 +30,9 @@ check: deps
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 
+# Tests on hosts wait most of their time, for boots and timeouts: two at once on each core.
 test: deps check build
-	$(CARGO) test --workspace --all-features --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --workspace --all-features --locked
 
 demo: deps build
 	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin demo

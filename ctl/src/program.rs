@@ -2,7 +2,7 @@
 //! checked, signals included, and a failure says which program failed and what it said.
 
 use std::ffi::OsStr;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -88,6 +88,10 @@ impl Program {
     /// Lets it ask on the terminal, for a password or a host key. Ctrl-C then reaches it without us.
     pub(crate) fn may_ask(mut self) -> Self {
         self.asks = true;
+        // Nix reads its answer to "allow this configuration setting?" there; without a terminal it must not wait for one.
+        if std::io::stdin().is_terminal() {
+            self.command.stdin(Stdio::inherit());
+        }
         self
     }
 
