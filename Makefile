@@ -15,11 +15,14 @@ HELPER = $(PREFIX)/libexec/nixos-nspawn/unit-helper
 # Where ctl finds what Nix evaluates for a configuration file.
 NIX = $(PREFIX)/share/nixos-nspawn/nix
 NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-profile.nix nix/data.nix nix/name.nix nix/options.nix nix/rules.nix nix/types.nix
+# Where generated services find systemd's proxy. It is in no directory that is searched for commands.
+SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
 .PHONY: build check test demo bench install deps
 
 build:
 	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) NIXOS_NSPAWN_NIX=$(NIX) \
+		NIXOS_NSPAWN_SOCKET_PROXYD=$(SOCKET_PROXYD) \
 		$(CARGO) build --release --locked --target $(TARGET) -p nixos-nspawn-generator -p nixos-nspawn-ctl
 
 # What a test or the demo needs of a Debian machine.

@@ -225,7 +225,11 @@ in
           ExecStart = "-${cfg.package}/bin/nixos-nspawn activate ${name}";
           ExecReload = "${cfg.package}/bin/nixos-nspawn activate ${name}";
           # When the instance is gone, the switch stops this service while the container's unit is still complete.
-          ExecStop = "${config.systemd.package}/bin/systemctl stop ${unit name}";
+          # Its sockets first: a connection could start it again.
+          ExecStop = [
+            "${config.systemd.package}/bin/systemctl stop nixos-nspawn-proxy@${name}-tcp-*.socket"
+            "${config.systemd.package}/bin/systemctl stop ${unit name}"
+          ];
           # The container's unit has limits of its own.
           TimeoutStopSec = "infinity";
         };

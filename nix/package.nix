@@ -9,6 +9,7 @@
   rustPlatform,
   installShellFiles,
   glibc,
+  systemd,
   static ? false,
   prefix ? if static then "/usr/local" else placeholder "out",
 }:
@@ -56,9 +57,10 @@ rustPlatform.buildRustPackage {
   buildInputs = lib.optional static glibc.static;
 
   env = {
-    # Where drop-ins find the unit helper, and ctl what it evaluates for --config.
+    # Where drop-ins find the unit helper, ctl what it evaluates for --config, and services systemd's proxy.
     NIXOS_NSPAWN_HELPER = "${prefix}/libexec/nixos-nspawn/unit-helper";
     NIXOS_NSPAWN_NIX = "${prefix}/share/nixos-nspawn/nix";
+    NIXOS_NSPAWN_SOCKET_PROXYD = "${if static then "/usr" else systemd}/lib/systemd/systemd-socket-proxyd";
   }
   // lib.optionalAttrs static {
     # buildRustPackage names the target, so build scripts and macros are not built this way.

@@ -2,7 +2,7 @@
 //! one that is new (`systemctl daemon-reload` starts and stops nothing). A container and its intents go in; what is
 //! listened on afterwards is what is planned. A port that cannot be opened is told, and hinders nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
@@ -62,24 +62,27 @@ pub(crate) fn close(context: &Context, name: &MachineName) -> Result<()> {
 }
 
 /// Closes what is not planned any more or differs, and opens what is planned: all if the container is active, otherwise those
-/// that start it. To be called after the daemon-reload.
+/// that start it. To be called after the daemon-reload. Without the `old` intent, what has the same unit stays.
 pub(crate) fn align(context: &Context, name: &MachineName, old: Option<&Intent>, new: &Intent) -> Result<()> {
     let new = planned(name, new)?;
     // An intent that could be recorded can be rendered.
-    let old = old.map(|old| planned(name, old)).transpose()?.unwrap_or_default();
-    if old.is_empty() && new.is_empty() {
+    let old = old.map(|old| planned(name, old)).transpose()?;
+    if new.is_empty() && old.as_ref().is_some_and(Vec::is_empty) {
         return Ok(());
     }
-    let stale: Vec<&Socket> = old.iter().filter(|socket| !new.contains(socket)).collect();
+    // Not loaded is as good as closed, and systemctl says so with an error.
+    let known = known(context)?;
+    let units = |socket: &Socket| [socket.unit.clone(), socket.service.clone()];
+    let planned: BTreeSet<String> = new.iter().flat_map(units).collect();
+    let gone = known
+        .keys()
+        .filter(|unit| container_of(unit) == Some(name.as_str()) && !planned.contains(*unit))
+        .cloned();
+    let differing = old.iter().flatten().filter(|socket| !new.contains(socket)).flat_map(units);
+    let stale: BTreeSet<String> =
+        gone.chain(differing).filter(|unit| known.get(unit).is_some_and(|state| alive(state))).collect();
     if !stale.is_empty() {
-        let units = stale.iter().flat_map(|socket| [socket.unit.as_str(), socket.service.as_str()]);
-        // Not loaded is as good as closed, and systemctl says so with an error.
-        let known = known(context)?;
-        let open: Vec<&str> =
-            units.filter(|unit| known.get(*unit).is_some_and(|state| alive(state))).collect();
-        if !open.is_empty() {
-            context.program("systemctl").args(["stop", "--"]).args(&open).output()?;
-        }
+        context.program("systemctl").args(["stop", "--"]).args(&stale).output()?;
     }
     let active = systemd::state(context, name)?.active == "active";
     let wanted = new.iter().filter(|socket| socket.start_on_connect || active);

@@ -29,7 +29,7 @@ use crate::generations::running_toplevel;
 use crate::output::{print, tell};
 use crate::systemd::UnitState;
 use crate::update::{limit_or_start, strategy};
-use crate::{gate, host, intent_file, interrupt, systemd};
+use crate::{dependents, gate, host, intent_file, interrupt, network, sockets, systemd};
 
 /// Where it is remembered what containers run, and how these files end.
 const DIRECTORY: &str = "/run/nixos-nspawn";
@@ -89,6 +89,8 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
     if state.plan.as_ref() != Some(&taking.hash) {
         systemd::reload_to(context, &name, Some(&taking.hash))?;
     }
+    network::apply(context, &name);
+    sockets::align(context, &name, old.as_ref(), &stored.intent)?;
     if state.stopped() {
         // With these settings it will start.
         taking.remember(&taking.hash, &stored.intent);
@@ -223,8 +225,10 @@ impl TakingOn<'_> {
                 }
             }
             Action::Restart => {
+                let dependents = dependents::running(context, name)?;
                 activate::restart(context, name, Some(&self.hash), Some(limit_or_start(None, new)))?;
                 self.remember(&self.hash, new);
+                dependents::start_again(context, &dependents);
             }
         }
         if failed_inside {

@@ -143,7 +143,7 @@ fn forwards(host: &Host) {
     let shown = host.ctl_ok(&["show", "front"]);
     assert!(shown.stdout.contains("port tcp/127.0.0.1:7777 is not open"), "{shown}");
     assert!(shown.stdout.contains("/nixos-nspawn-proxy@front-tcp-127.0.0.1-8090.socket"), "{shown}");
-    let back = host.ctl_ok(&["rollback", "front"]);
+    let back = host.ctl_ok(&["rollback", "front", "--allow-host-changes"]);
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{back}");
 
     // Who wants a part of what is taken, is refused by name.

@@ -58,7 +58,8 @@ fn neighbour_is_unharmed(bad: Vec<(String, Vec<u8>)>) -> Result<(), TestCaseErro
     // Each one is there, whatever it is.
     let drop_ins = fs::read_dir(root.units()).expect("readable").flatten().filter(|entry| {
         let name = entry.file_name();
-        name.to_string_lossy().starts_with("systemd-nspawn@")
+        let name = name.to_string_lossy();
+        name.starts_with("systemd-nspawn@") && name.ends_with(".service.d")
     });
     prop_assert_eq!(drop_ins.count(), count + 1);
     Ok(())

@@ -15,7 +15,6 @@ use nixos_nspawn_tests::host::bins;
 use nixos_nspawn_tests::reference::{Case, Settings, cases, in_force, json, unit_file};
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde_json::Value;
 
 const PROFILE: &str = "/nix/store/00000000000000000000000000000000-nixos-nspawn-profile";
