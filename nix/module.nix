@@ -227,7 +227,7 @@ in
           # When the instance is gone, the switch stops this service while the container's unit is still complete.
           # Its sockets first: a connection could start it again.
           ExecStop = [
-            "${config.systemd.package}/bin/systemctl stop nixos-nspawn-proxy@${name}-tcp-*.socket"
+            "-${config.systemd.package}/bin/systemctl stop nixos-nspawn-proxy@${name}-tcp-*.socket"
             "${config.systemd.package}/bin/systemctl stop ${unit name}"
           ];
           # The container's unit has limits of its own.

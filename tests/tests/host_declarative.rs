@@ -48,7 +48,7 @@ fn switch(host: &Host, from: &Configuration, to: &Configuration) -> Vec<(&'stati
         let text = format!(
             "[Unit]\nRefuseManualStart=true\n[Service]\nType=oneshot\nRemainAfterExit=true\n\
              ExecStart=-nixos-nspawn activate {name}\nExecReload=nixos-nspawn activate {name}\n\
-             ExecStop=systemctl stop {unit}\nTimeoutStopSec=infinity\n",
+             ExecStop=-systemctl stop nixos-nspawn-proxy@{name}-tcp-*.socket\nExecStop=systemctl stop {unit}\nTimeoutStopSec=infinity\n",
             unit = unit(name)
         );
         host.write(&format!("/etc/systemd/system/{service}"), text, 0o644);

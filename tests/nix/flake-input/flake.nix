@@ -39,6 +39,7 @@
           arguments = {
             inherit lib;
             glibc.static = "glibc-static";
+            systemd = "systemd";
             installShellFiles = "installShellFiles";
             rustPlatform.buildRustPackage = shown "package";
             stdenv = rec {
