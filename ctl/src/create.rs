@@ -18,7 +18,7 @@ use nixos_nspawn_units::syntax::words::bind_fields;
 
 use crate::cli::Create;
 use crate::context::{Context, find, machine_name};
-use crate::exit::refuse;
+use crate::exit::{refuse, under};
 use crate::forget::{forget, lock_settled, repair};
 use crate::lock::Lock;
 use crate::nix::{self, Nix};
@@ -80,7 +80,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
             show_journal(context, &name, &begun);
             match forget(context, &record) {
                 Ok(()) => {
-                    Err(error.context(format!("container '{name}' was not created, nothing is left of it")))
+                    Err(under(error, &format!("container '{name}' was not created"), "nothing is left of it"))
                 }
                 Err(left) => Err(error.context(format!(
                     "container '{name}' was not created, and not all of it could be taken away ({left:#}); \

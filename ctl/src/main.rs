@@ -53,7 +53,6 @@ mod take_on;
 mod time;
 mod update;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -75,7 +74,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let text = format!("{error:#}");
             if !text.is_empty() {
-                let _ = writeln!(std::io::stderr(), "nixos-nspawn: {text}");
+                output::tell(&text);
             }
             ExitCode::from(exit::code(&error))
         }
@@ -86,7 +85,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     if let Command::Completions(arguments) = &cli.command {
         let mut script = Vec::new();
         clap_complete::generate(arguments.shell, &mut Cli::command(), "nixos-nspawn", &mut script);
-        return Ok(std::io::stdout().write_all(&script)?);
+        return output::print(&String::from_utf8(script)?);
     }
     let context = Context::new(&cli.global)?;
     interrupt::listen()?;
