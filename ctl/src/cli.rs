@@ -27,6 +27,9 @@ pub(crate) struct Global {
     /// Colour the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+    /// Print JSON for scripts; what is said to people goes to standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
 }
 
 /// When output is coloured.
@@ -251,9 +254,6 @@ pub(crate) struct Rollback {
 pub(crate) struct Status {
     /// Name of the container
     pub(crate) name: String,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -307,9 +307,6 @@ pub(crate) struct List {
     /// Only containers managed this way
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<KindFilter>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Who manages a container.
@@ -325,9 +322,6 @@ pub(crate) enum KindFilter {
 pub(crate) struct Show {
     /// Name of the container
     pub(crate) name: String,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -353,9 +347,6 @@ pub(crate) struct Autostart {
     /// Show what would be started
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

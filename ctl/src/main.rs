@@ -9,6 +9,7 @@ mod config;
 mod configuration;
 mod context;
 mod create;
+mod created;
 mod delete_generations;
 mod dependents;
 mod diff;
@@ -52,6 +53,7 @@ mod systemd;
 mod take_on;
 mod time;
 mod update;
+mod updated;
 
 use std::process::ExitCode;
 

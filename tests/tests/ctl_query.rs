@@ -315,6 +315,14 @@ fn enable_and_disable_set_the_word_of_the_administrator() {
     );
     let left: Vec<_> = fs::read_dir(tree.path("/run/nixos-nspawn")).unwrap().collect();
     assert!(left.is_empty(), "locks are left: {left:?}");
+
+    for changed in [true, false] {
+        let expected = json!({ "name": "off", "autostart": true, "changed": changed, "masked": false });
+        assert_eq!(tree.json(&["enable", "off", "--json"]), expected);
+    }
+    let said = tree.run(&["enable", "nobody", "--json"]);
+    assert_eq!((said.status, said.out.as_str()), (2, ""), "an error is for people");
+    assert!(said.err.starts_with("nixos-nspawn: there is no container 'nobody'"), "{}", said.err);
 }
 
 #[test]
