@@ -146,6 +146,17 @@ fn forwards(host: &Host) {
     let back = host.ctl_ok(&["rollback", "front", "--allow-host-changes"]);
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{back}");
 
+    // What address it has is the container's word. One to which the host has another way, here a neighbour's, is not believed:
+    // the port would lead there.
+    host.sh("systemctl stop nixos-nspawn-proxy@front-tcp-127.0.0.1-8080.service");
+    host.inside("front", &["ip", "addr", "flush", "dev", "host0"]);
+    host.inside("front", &["ip", "addr", "add", "10.250.0.2/32", "dev", "host0"]);
+    assert_eq!(ask(host, &[], "127.0.0.1:8080"), None);
+    let journal = host.sh("journalctl --sync; journalctl --boot --no-pager -u 'nixos-nspawn-proxy@*'");
+    assert!(journal.contains("host0 says that it has the address 10.250.0.2, but"), "{journal}");
+    host.ok(&["systemctl", "restart", &unit("front")]);
+    assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
+
     // Who wants a part of what is taken, is refused by name.
     host.ctl_ok(&["update", "front", "--allow-host-changes"]);
     let refused = host.ctl(&["create", "rival", "--flake", FLAKE]);
