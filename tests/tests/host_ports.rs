@@ -128,6 +128,12 @@ fn forwards(host: &Host) {
         assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello);
     }
 
+    // A container that reboots itself gets its sockets back.
+    host.ok(&["machinectl", "reboot", "front"]);
+    host.wait_until("it started anew", || host.property("front", "NRestarts") == "1");
+    host.wait_state("front", "active");
+    assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
+
     // Another socket needs no restart. A port that another program has is told, and hinders nothing else.
     host.ok(&["systemd-run", "--quiet", "systemd-socket-activate", "-l", "127.0.0.1:7777", "/bin/cat"]);
     host.wait_until("the other program listens", || host.sh("ss -ltn").contains("127.0.0.1:7777"));
