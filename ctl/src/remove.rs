@@ -4,6 +4,7 @@
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
 
 use crate::cli::Remove;
@@ -136,15 +137,29 @@ fn found<'a>(context: &Context, found: Option<Found<'a>>, name: &MachineName) ->
     }
 }
 
+/// There is no such container: what of it is left all the same, with the command that ends it. An intent may have been
+/// deleted by hand, and what has no record may be somebody else's.
 fn nothing(context: &Context, arguments: &Remove, name: &MachineName) -> String {
-    if arguments.delete_state && state::exists(context, name) {
-        return format!(
-            "there is no container '{name}'; {} is not known to be one of ours and stays, 'machinectl remove {name}' \
-             deletes it",
-            state::directory(context, name).display()
-        );
+    let mut left = Vec::new();
+    if context.live() && systemd::state(context, name).is_ok_and(|state| !state.stopped()) {
+        let unit = unit_name(name);
+        left.push(format!("{unit} runs all the same, 'systemctl stop {unit}' ends it"));
     }
-    format!("there is no container '{name}', nothing to do")
+    let profile = nix::profile_directory(context, name);
+    if context.path(&profile).symlink_metadata().is_ok() {
+        let profile = profile.display();
+        left.push(format!(
+            "{profile} is not known to be one of ours and stays, 'rm -r {profile}' deletes it"
+        ));
+    }
+    if arguments.delete_state && state::exists(context, name) {
+        left.push(format!(
+            "{} is not known to be one of ours and stays, 'machinectl remove {name}' deletes it",
+            state::directory(context, name).display()
+        ));
+    }
+    let none = format!("there is no container '{name}'");
+    if left.is_empty() { format!("{none}, nothing to do") } else { format!("{none}; {}", left.join("; ")) }
 }
 
 /// Where the profile of a container is: as recorded, else where a create would have made it.
