@@ -68,6 +68,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_is_named_as_a_whole() {
+        let said = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap_err().to_string();
+        let create = said("nixos-nspawn create web");
+        assert!(create.contains("<--flake <REF[#ATTR]>|--config <FILE>|--profile <PATH>>"), "{create}");
+        assert!(said("nixos-nspawn create web --flake . --config a").contains("cannot be used with"));
+        for command in ["update", "plan"] {
+            let update = said(&format!("nixos-nspawn {command}"));
+            assert!(update.contains("<NAME|--all>"), "{update}");
+            assert!(said(&format!("nixos-nspawn {command} web --all")).contains("cannot be used with"));
+        }
+        let number = said("nixos-nspawn diff web one");
+        assert!(number.contains("'one' for '[N]': not the number of a generation"), "{number}");
+    }
+
+    #[test]
     fn none_of_them_is_a_command_of_ours() {
         for command in Cli::command().get_subcommands() {
             assert_eq!(instead(command.get_name(), "web"), None, "{}", command.get_name());
