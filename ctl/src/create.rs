@@ -60,7 +60,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     if context.path(&directory).symlink_metadata().is_ok() {
         // Generations of python-nixos-nspawn are there, too; they are not ours to delete.
         return refuse(format!(
-            "{}: exists already, but belongs to no container, nothing was changed; move it away first",
+            "{0}: exists already, but belongs to no container, nothing was changed; move it away, or 'rm -r {0}'",
             directory.display()
         ));
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::is_default;
 use super::object::null_as_default;
+use crate::string_type::read_as_text;
 use crate::value::{Invalid, Port, shown};
 
 /// A port of the host that leads to a port of the container.
@@ -55,11 +56,13 @@ impl fmt::Display for Protocol {
 }
 
 /// An address that a socket of the host can be bound to: `0.0.0.0` and `::` are all of their family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = "^[0-9a-fA-F:.]+$")))]
 pub struct HostAddress(IpAddr);
+
+read_as_text!(HostAddress);
 
 impl HostAddress {
     /// The address itself.
