@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use nixos_nspawn_tests::nix::{PROJECT, evaluate, project};
-use nixos_nspawn_units::intent::{Container, parse_data};
+use nixos_nspawn_units::intent::{Container, parse, parse_data};
 use serde_json::{Map, Value, json};
 
 const LIB: &str = "import /project/tests/nix/stand-in/lib";
@@ -120,6 +120,36 @@ fn defaults_are_those_of_a_container() {
     let defaults =
         Container { timeout_start_sec: Some("90s".parse().expect("a time span")), ..Container::default() };
     assert_eq!(reading.container, defaults);
+}
+
+/// The examples of the reference are taken, by Nix and in JSON.
+#[test]
+fn examples_are_valid() {
+    let options = doc("options");
+    let options = options.as_array().expect("a list");
+    let examples: Vec<(&str, &Value)> = options
+        .iter()
+        .map(|option| (option["name"].as_str().expect("a name"), &option["example"]))
+        .filter(|(_, example)| !example.is_null())
+        .collect();
+    assert!(examples.len() > 30, "only {} options have an example", examples.len());
+    let expressions: Vec<String> = examples
+        .iter()
+        .map(|(name, example)| {
+            let module = format!("{{ nixosContainer.{name} = builtins.fromJSON ''{example}''; }}");
+            format!("({})", container(&format!("name = \"web\"; {NIXPKGS}"), &module, "data"))
+        })
+        .collect();
+    let data = value(format!("[ {} ]", expressions.join(" ")));
+    for (data, (name, example)) in data.as_array().expect("a list").iter().zip(examples) {
+        assert!(data.as_object().expect("an object").len() > 1, "{name}: {example} is its default");
+        let mut data = data.clone();
+        data.as_object_mut().expect("an object").remove("version");
+        let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web-26.05";
+        let intent = json!({ "version": 1, "toplevel": toplevel, "container": data }).to_string();
+        parse(intent.as_bytes(), &"web".parse().expect("a name"))
+            .unwrap_or_else(|fault| panic!("{name}: {example}: {fault}"));
+    }
 }
 
 /// What Nix writes of every option is read, and nothing of it is lost on the way.
