@@ -203,8 +203,13 @@ pub(crate) fn restart(
     plan: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<()> {
-    context.program("systemctl").args(["stop", "--"]).arg(unit_name(name)).output()?;
+    stop(context, name)?;
     start(context, name, plan, limit)
+}
+
+/// Stops the container, whatever a connection may make of it at once.
+pub(crate) fn stop(context: &Context, name: &MachineName) -> Result<()> {
+    context.program("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
 }
 
 /// Starts the container, and looks whether it runs what was planned.

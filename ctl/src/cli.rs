@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// Manage NixOS containers on systemd-nspawn, one by one.
 #[derive(Debug, Parser)]
@@ -87,15 +87,15 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("source").required(true).args(["flake", "config", "profile"])))]
 pub(crate) struct Create {
     /// Name of the container
     pub(crate) name: String,
     /// Flake that has it as nixosContainers.ATTR or nixosContainers.SYSTEM.ATTR; ATTR is NAME if left out
     #[arg(long, value_name = "REF[#ATTR]")]
-    #[arg(required_unless_present_any = ["config", "profile"], conflicts_with_all = ["config", "profile"])]
     pub(crate) flake: Option<String>,
     /// NixOS configuration file to build
-    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Use what was built before: a store path or a Nix profile
     #[arg(long, value_name = "PATH")]
@@ -121,12 +121,13 @@ pub(crate) struct Create {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("containers").required(true).args(["names", "all"])))]
 pub(crate) struct Update {
     /// Names of the containers
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["names", "flake", "config", "profile", "nixpkgs"])]
+    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
@@ -147,12 +148,13 @@ pub(crate) struct Update {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("containers").required(true).args(["names", "all"])))]
 pub(crate) struct Plan {
     /// Names of the containers
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["names", "flake", "config", "profile", "nixpkgs"])]
+    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
@@ -238,7 +240,7 @@ pub(crate) struct Rollback {
     /// Name of the container
     pub(crate) name: String,
     /// Number of the generation; the one before the current if left out
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = generation)]
     pub(crate) to: Option<u64>,
     #[command(flatten)]
     pub(crate) activation: Activation,
@@ -273,7 +275,7 @@ pub(crate) struct Pin {
     /// Name of the container
     pub(crate) name: String,
     /// Number of the generation
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = generation)]
     pub(crate) generation: u64,
 }
 
@@ -282,10 +284,10 @@ pub(crate) struct Diff {
     /// Name of the container
     pub(crate) name: String,
     /// Generation to compare; the one before the current if left out
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = generation)]
     pub(crate) from: Option<u64>,
     /// Generation to compare it with; the current if left out
-    #[arg(value_name = "M")]
+    #[arg(value_name = "M", value_parser = generation)]
     pub(crate) to: Option<u64>,
 }
 
@@ -366,4 +368,11 @@ pub(crate) struct Setup {
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// The number of a generation.
+fn generation(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        "not the number of a generation; 'nixos-nspawn list-generations NAME' shows all".to_owned()
+    })
 }

@@ -19,7 +19,7 @@ use nixos_nspawn_units::syntax::words::bind_fields;
 use crate::cli::Create;
 use crate::context::{Context, find, machine_name};
 use crate::created::{self, WouldCreate};
-use crate::exit::refuse;
+use crate::exit::{refuse, under};
 use crate::forget::{forget, lock_settled, repair};
 use crate::lock::Lock;
 use crate::nix::{self, Nix};
@@ -60,7 +60,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     if context.path(&directory).symlink_metadata().is_ok() {
         // Generations of python-nixos-nspawn are there, too; they are not ours to delete.
         return refuse(format!(
-            "{}: exists already, but belongs to no container, nothing was changed; move it away first",
+            "{0}: exists already, but belongs to no container, nothing was changed; move it away, or 'rm -r {0}'",
             directory.display()
         ));
     }
@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
             show_journal(context, &name, &begun);
             match forget(context, &record) {
                 Ok(()) => {
-                    Err(error.context(format!("container '{name}' was not created, nothing is left of it")))
+                    Err(under(error, &format!("container '{name}' was not created"), "nothing is left of it"))
                 }
                 Err(left) => Err(error.context(format!(
                     "container '{name}' was not created, and not all of it could be taken away ({left:#}); \

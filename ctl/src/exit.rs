@@ -35,7 +35,31 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
     })
 }
 
+/// The error behind these words, which end in the remark unless the error itself says that nothing was changed.
+pub(crate) fn under(error: anyhow::Error, what: &str, remark: &str) -> anyhow::Error {
+    if format!("{error:#}").contains("nothing was changed") {
+        error.context(what.to_owned())
+    } else {
+        error.context(format!("{what}, {remark}"))
+    }
+}
+
 /// `Err` with [`Failed::Refused`].
 pub(crate) fn refuse<T>(message: impl Into<String>) -> anyhow::Result<T> {
     Err(Failed::Refused(message.into()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_twice() {
+        let said = |error| format!("{:#}", under(error, "'x' was not updated", "nothing was changed"));
+        assert_eq!(said(anyhow::anyhow!("why")), "'x' was not updated, nothing was changed: why");
+        let refused = refuse::<()>("why, nothing was changed; do this").unwrap_err();
+        assert_eq!(code(&under(refused, "what", "remark")), 10);
+        let refused = refuse::<()>("why, nothing was changed; do this").unwrap_err();
+        assert_eq!(said(refused), "'x' was not updated: why, nothing was changed; do this");
+    }
 }

@@ -27,6 +27,7 @@ mod interrupt;
 mod list;
 mod list_generations;
 mod lock;
+mod mistakes;
 mod network;
 mod nix;
 mod nix_files;
@@ -55,7 +56,6 @@ mod time;
 mod update;
 mod updated;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -67,7 +67,12 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            match mistakes::hint(&error, std::env::args_os()) {
+                Some(hint) => output::tell(&hint),
+                None => {
+                    let _ = error.print();
+                }
+            }
             // Help and version are no failure; all else is a usage error, 2.
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -77,7 +82,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let text = format!("{error:#}");
             if !text.is_empty() {
-                let _ = writeln!(std::io::stderr(), "nixos-nspawn: {text}");
+                output::tell(&text);
             }
             ExitCode::from(exit::code(&error))
         }
@@ -88,7 +93,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     if let Command::Completions(arguments) = &cli.command {
         let mut script = Vec::new();
         clap_complete::generate(arguments.shell, &mut Cli::command(), "nixos-nspawn", &mut script);
-        return Ok(std::io::stdout().write_all(&script)?);
+        return output::print(&String::from_utf8(script)?);
     }
     let context = Context::new(&cli.global)?;
     interrupt::listen()?;

@@ -1,6 +1,7 @@
 //! What people and scripts see: texts, tables and JSON go in, bytes on standard output come out. A reader that goes
 //! away (`| head`) is no failure. Colour is added behind the padding, so that columns stay in line.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::{Context as _, Result};
@@ -33,14 +34,24 @@ pub(crate) fn answer<T: Serialize>(
 
 /// A message for people, to standard error; when nobody can read it, the command goes on.
 pub(crate) fn tell(message: &str) {
-    let _ = writeln!(io::stderr(), "nixos-nspawn: {message}");
+    let _ = writeln!(io::stderr(), "nixos-nspawn: {}", printable(message));
+}
+
+/// A text without what a terminal would act on: programs that were called, and containers, have put their words into it.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if acts(c) { c.escape_debug().collect() } else { vec![c] };
+    Cow::Owned(text.chars().flat_map(shown).collect())
 }
 
 /// Lines that belong to a message, indented.
 pub(crate) fn tell_more(lines: &[String]) {
     let mut out = io::stderr().lock();
     for line in lines {
-        let _ = writeln!(out, "  {line}");
+        let _ = writeln!(out, "  {}", printable(line));
     }
 }
 
@@ -118,6 +129,12 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<Cell>], color: bool) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_acts_on_a_terminal() {
+        assert_eq!(printable("a\tb\nü"), "a\tb\nü");
+        assert_eq!(printable("\u{1b}]0;x\u{7}\r\u{9b}"), "\\u{1b}]0;x\\u{7}\\r\\u{9b}");
+    }
 
     #[test]
     fn columns_stay_in_line_with_and_without_colour() {

@@ -81,7 +81,7 @@ impl Program {
     /// into the container, and nothing that it says reaches the terminal raw.
     pub(crate) fn status_with_messages(self) -> Result<ExitStatus> {
         let (status, stdout, stderr, _) = self.finish(Stdio::piped())?;
-        output::tell_more(&stdout.lines().chain(stderr.lines()).map(printable).collect::<Vec<_>>());
+        output::tell_more(&stdout.lines().chain(stderr.lines()).map(str::to_owned).collect::<Vec<_>>());
         Ok(status)
     }
 
@@ -186,11 +186,6 @@ impl Reader {
         let _ = self.end.recv_timeout(PATIENCE);
         self.text.lock().map(|mut text| std::mem::take(&mut *text)).unwrap_or_default()
     }
-}
-
-/// A line without what a terminal would act on.
-fn printable(line: &str) -> String {
-    line.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
 }
 
 /// How a program ended, in words.

@@ -49,6 +49,8 @@ pub(crate) struct Details {
     pub(crate) phase: Phase,
     /// The text of the intent before an update.
     pub(crate) old_intent: String,
+    /// The text of the intent that an update is about to record, its generation still the old one.
+    pub(crate) new_intent: String,
     /// The newest generation before an update; what is newer was made by it.
     pub(crate) newest_generation: u64,
     /// Whether the container ran before an update.
@@ -70,6 +72,8 @@ pub(crate) enum Phase {
     Recording,
     /// The container is being started, reloaded or restarted, or watched after it.
     Activating,
+    /// All is recorded as before, and the container was stopped to be started with that again.
+    Returning,
     /// It was started for the first time, and may hold data.
     Started,
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{Kind, Loaded};
 use serde::Serialize;
 
@@ -82,6 +83,9 @@ struct Removed {
     /// Whether a killed command had left it half done.
     #[serde(skip)]
     half_done: bool,
+    /// What there is of a container that is none, for people.
+    #[serde(skip)]
+    left: Vec<String>,
 }
 
 impl Removed {
@@ -95,19 +99,19 @@ impl Removed {
             dependents: Vec::new(),
             error: None,
             half_done: false,
+            left: Vec::new(),
         }
     }
 
     /// For people, lines with their ends.
     fn text(&self) -> String {
-        let Self { name, result, stopped, deleted, kept, dependents, error: _, half_done } = self;
+        let Self { name, result, stopped, deleted, kept, dependents, error: _, half_done, left } = self;
         let kept = kept.as_ref().map(|state| state.display().to_string());
         match (result, kept) {
-            (Outcome::Absent, Some(state)) => format!(
-                "there is no container '{name}'; {state} is not known to be one of ours and stays, 'machinectl remove \
-                 {name}' deletes it\n"
-            ),
-            (Outcome::Absent, None) => format!("there is no container '{name}', nothing to do\n"),
+            (Outcome::Absent, _) if left.is_empty() => {
+                format!("there is no container '{name}', nothing to do\n")
+            }
+            (Outcome::Absent, _) => format!("there is no container '{name}'; {}\n", left.join("; ")),
             (Outcome::WouldRemove, kept) => {
                 let mut lines = Vec::new();
                 if *stopped {
@@ -247,10 +251,30 @@ fn found<'a>(context: &Context, found: Option<Found<'a>>, name: &MachineName) ->
     }
 }
 
+/// There is no such container: what of it is left all the same, with the command that ends it. An intent may have been
+/// deleted by hand, and what has no record may be somebody else's.
 fn nothing(context: &Context, arguments: &Remove, name: &MachineName) -> Removed {
+    let mut left = Vec::new();
+    if context.live() && systemd::state(context, name).is_ok_and(|state| !state.stopped()) {
+        let unit = unit_name(name);
+        left.push(format!("{unit} runs all the same, 'systemctl stop {unit}' ends it"));
+    }
+    let profile = nix::profile_directory(context, name);
+    if context.path(&profile).symlink_metadata().is_ok() {
+        let profile = profile.display();
+        left.push(format!(
+            "{profile} is not known to be one of ours and stays, 'rm -r {profile}' deletes it"
+        ));
+    }
     let stays = arguments.delete_state && state::exists(context, name);
     let kept = stays.then(|| state::directory(context, name));
-    Removed { kept, ..Removed::of(name, Outcome::Absent) }
+    if let Some(state) = &kept {
+        left.push(format!(
+            "{} is not known to be one of ours and stays, 'machinectl remove {name}' deletes it",
+            state.display()
+        ));
+    }
+    Removed { kept, left, ..Removed::of(name, Outcome::Absent) }
 }
 
 /// Where the profile of a container is: as recorded, else where a create would have made it.

@@ -5,11 +5,11 @@ use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 
-use crate::activate::decide;
+use crate::activate::{Action, decide};
 use crate::cli::Rollback;
 use crate::context::{Context, imperative, machine_name};
 use crate::exit::{Failed, refuse};
-use crate::forget::{intent_path, lock_settled};
+use crate::forget::{intent_path, lock_settled, repair};
 use crate::generations::{Generation, generations, profile_link};
 use crate::nix::Nix;
 use crate::plan::Planned;
@@ -17,16 +17,17 @@ use crate::record::{Details, Record, Step};
 use crate::switch::{Switch, Target, align_profile};
 use crate::update::{check_reach, limit_or_start, newest, profile_folder, ready, strategy};
 use crate::updated::{Outcome, Updated};
-use crate::{create, host, intent_file, output, profile, systemd};
+use crate::{activate, create, dependents, host, intent_file, output, profile, systemd};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     context.need_systemd()?;
     if arguments.dry_run {
-        let loaded = context.load();
+        let loaded = host::load(context)?;
         let old = imperative(&loaded, &name)?;
         let (generation, new) = target(context, &name, old, arguments.to)?;
+        intent_file::check(&loaded, &name, &new)?;
         let runs = !systemd::state(context, &name)?.stopped();
         let decision = decide(&name, old, &new, strategy(arguments.activation.strategy, &new), runs)?;
         let planned = Planned::of(context, &name, [old, &new], decision, Some(generation.number))?;
@@ -54,8 +55,10 @@ fn back(context: &Context, arguments: &Rollback, name: &MachineName) -> Result<U
     let limit = crate::update::limit(&arguments.activation)?;
     host::check(context)?;
     let nix = Nix::find(context)?;
+    // First: what belongs to others is settled also when this one has nothing to go back to.
+    repair(context);
     let _lock = lock_settled(context, name)?;
-    let loaded = context.load();
+    let loaded = host::load(context)?;
     let old = imperative(&loaded, name)?;
     let (generation, new) = target(context, name, old, arguments.to)?;
     if old.generation == Some(generation.number) {
@@ -67,6 +70,12 @@ fn back(context: &Context, arguments: &Rollback, name: &MachineName) -> Result<U
     intent_file::check(&loaded, name, &new)?;
     let runs = !systemd::state(context, name)?.stopped();
     let decision = decide(name, old, &new, strategy(arguments.activation.strategy, &new), runs)?;
+    if decision.action == Action::Restart {
+        activate::check_credentials(context, name, &new)?;
+    }
+    for note in dependents::unknown_names(&loaded, &new) {
+        output::tell(&format!("container '{name}': {note}"));
+    }
     let details = Details {
         profile_directory: profile_folder(context, name, old),
         old_intent: std::fs::read_to_string(intent_path(context, name))?,

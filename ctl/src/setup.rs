@@ -2,6 +2,7 @@
 //! are copies, since /nix may not be mounted when generators run; the files are in this program. `setup --remove` takes
 //! them away. NixOS has a module for it.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -253,16 +254,22 @@ fn remove(context: &Context, report: &mut Report) -> Result<()> {
     let helper =
         host::ask(context, &target).ok().map(|own| own.helper).filter(|helper| !helper.starts_with("/nix"));
     let loaded = context.load();
-    let names: Vec<MachineName> = loaded.intents.iter().map(|stored| stored.name.clone()).collect();
+    // One that runs while its intent is broken has files and a root here like any other.
+    let good = loaded.intents.iter().map(|stored| stored.name.clone());
+    let broken = loaded.errors.iter().filter_map(|error| error.name.clone());
+    let names: Vec<MachineName> = good.chain(broken).collect::<BTreeSet<_>>().into_iter().collect();
     let states = systemd::states(context, &names)?;
     let running: Vec<MachineName> =
         names.into_iter().filter(|name| states.get(name).is_some_and(|state| !state.stopped())).collect();
+    if !dry_run {
+        // Also of those that do not run: their units go, and PID 1 would listen all the same.
+        sockets::close_all(context)?;
+    }
     // Without the generator nothing would take their files away, and the bare template would start on their roots.
     for name in &running {
         if dry_run {
             report.step(Action::Stop, [name], &format!("would stop container '{name}'"))?;
         } else {
-            sockets::close(context, name)?;
             systemd::stop(context, name)?;
             report.step(Action::Stop, [name], &format!("container '{name}' is stopped"))?;
         }

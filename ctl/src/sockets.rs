@@ -43,8 +43,17 @@ fn alive(state: &str) -> bool {
 
 /// Closes the container's sockets: nothing starts it by a connection any more.
 pub(crate) fn close(context: &Context, name: &MachineName) -> Result<()> {
+    close_of(context, |container| container == name.as_str())
+}
+
+/// Closes the sockets of all containers.
+pub(crate) fn close_all(context: &Context) -> Result<()> {
+    close_of(context, |_| true)
+}
+
+fn close_of(context: &Context, chosen: impl Fn(&str) -> bool) -> Result<()> {
     let known = known(context)?;
-    let own = known.into_iter().filter(|(unit, _)| container_of(unit) == Some(name.as_str()));
+    let own = known.into_iter().filter(|(unit, _)| container_of(unit).is_some_and(&chosen));
     let (open, closed): (Vec<_>, Vec<_>) = own.partition(|(_, state)| alive(state));
     if !open.is_empty() {
         context
@@ -79,14 +88,19 @@ pub(crate) fn align(context: &Context, name: &MachineName, old: Option<&Intent>,
         .filter(|unit| container_of(unit) == Some(name.as_str()) && !planned.contains(*unit))
         .cloned();
     let differing = old.iter().flatten().filter(|socket| !new.contains(socket)).flat_map(units);
-    let stale: BTreeSet<String> =
-        gone.chain(differing).filter(|unit| known.get(unit).is_some_and(|state| alive(state))).collect();
+    let active = systemd::state(context, name)?.active == "active";
+    let wanted = |socket: &&Socket| socket.start_on_connect || active;
+    // What started the container by a connection before, and does no more.
+    let unwanted = new.iter().filter(|socket| !wanted(socket)).flat_map(units);
+    let stale: BTreeSet<String> = gone
+        .chain(differing)
+        .chain(unwanted)
+        .filter(|unit| known.get(unit).is_some_and(|state| alive(state)))
+        .collect();
     if !stale.is_empty() {
         context.program("systemctl").args(["stop", "--"]).args(&stale).output()?;
     }
-    let active = systemd::state(context, name)?.active == "active";
-    let wanted = new.iter().filter(|socket| socket.start_on_connect || active);
-    let units: Vec<&str> = wanted.map(|socket| socket.unit.as_str()).collect();
+    let units: Vec<&str> = new.iter().filter(wanted).map(|socket| socket.unit.as_str()).collect();
     if !units.is_empty() {
         let _ = context.program("systemctl").args(["reset-failed", "--"]).args(&units).output();
         if let Err(error) = context.program("systemctl").args(["start", "--"]).args(&units).output() {
@@ -108,7 +122,10 @@ pub(crate) fn not_open(
         (socket.start_on_connect || active) && !known.get(&socket.unit).is_some_and(|state| alive(state))
     });
     let line = |socket: Socket| {
-        format!("port {} is not open; 'systemctl status {}' tells why", socket.host_side, socket.unit)
+        format!(
+            "port {} is not open; 'systemctl start {}' opens it or tells why not",
+            socket.host_side, socket.unit
+        )
     };
     Ok(missing.map(line).collect())
 }
@@ -141,7 +158,9 @@ mod tests {
         assert_eq!(missing("", true).len(), 2);
         assert_eq!(
             missing("", false),
-            ["port tcp/81 is not open; 'systemctl status nixos-nspawn-proxy@web-tcp-81.socket' tells why"]
+            [
+                "port tcp/81 is not open; 'systemctl start nixos-nspawn-proxy@web-tcp-81.socket' opens it or tells why not"
+            ]
         );
         assert!(missing("nixos-nspawn-proxy@web-tcp-81.socket loaded active running x", false).is_empty());
     }

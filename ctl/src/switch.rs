@@ -17,6 +17,7 @@ use crate::activate::{self, Action, Decision, Reloaded};
 use crate::cli::Expect;
 use crate::context::Context;
 use crate::create::{journal_time, show_journal};
+use crate::exit::under;
 use crate::forget::intent_path;
 use crate::gate::{self, Gate};
 use crate::generations::generations;
@@ -95,6 +96,10 @@ impl Switch<'_> {
                 if self.keep && touched {
                     remove_pending(self.context, &folder);
                     record.finish(self.context)?;
+                    // What requires it would only have it started again, were it down.
+                    if systemd::state(self.context, self.name).is_ok_and(|state| state.active == "active") {
+                        dependents::start_again(self.context, &record.details.dependents);
+                    }
                     interrupt::clean_up_ends();
                     return Err(anyhow!("{error:#}").context(format!(
                         "container '{}' was updated and left as it is (--keep)",
@@ -108,7 +113,9 @@ impl Switch<'_> {
                 let error = if touched { anyhow!("{error:#}") } else { error };
                 Err(match back {
                     Ok(()) if touched => error.context(format!("container '{name}' was rolled back")),
-                    Ok(()) => error.context(format!("container '{name}' was not updated, nothing was changed")),
+                    Ok(()) => {
+                        under(error, &format!("container '{name}' was not updated"), "nothing was changed")
+                    }
                     Err(left) => error.context(format!(
                         "container '{name}' was not updated, and could not be rolled back ({left:#}); the next command tries again"
                     )),
@@ -121,6 +128,7 @@ impl Switch<'_> {
         let (context, name) = (self.context, self.name);
         interrupt::check()?;
         record.details.phase = Phase::Recording;
+        record.details.new_intent = self.new.to_json()?;
         record.save(context)?;
         stop_point("recording");
         let profile = PathBuf::from(self.new.profile.as_ref().map_or("", |profile| profile.as_str()));
@@ -196,16 +204,18 @@ impl Switch<'_> {
 }
 
 /// Back to the intent of the record: profile, intent, units, and the container itself if it was `touched`.
-fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Result<()> {
-    let name = &record.name;
+fn take_back(context: &Context, nix: &Nix, record: &mut Record, touched: bool) -> Result<()> {
+    let name = &record.name.clone();
     let details = &record.details;
     let old =
         parse(details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("the old intent: {fault}"))?;
-    let new = fs::read(intent_path(context, name)).ok().and_then(|bytes| parse(&bytes, name).ok());
+    // From the record: the file may hold the old one again, if taking back was killed before.
+    let new = parse(details.new_intent.as_bytes(), name).ok();
     {
         let _global = Lock::global(context)?;
         intent_file::write_text(context, name, &details.old_intent)?;
     }
+    stop_point("back-intent");
     let planned = intent_file::hash(name, &old);
     intent_file::keep(context, name, &old.toplevel)?;
     if let (Some(profile), Some(generation)) = (&old.profile, old.generation) {
@@ -227,11 +237,26 @@ fn take_back(context: &Context, nix: &Nix, record: &Record, touched: bool) -> Re
     remove_pending(context, &details.profile_directory);
     systemd::reload_to(context, name, planned.as_deref())?;
     network::apply(context, name);
-    if let Some(new) = &new {
-        sockets::align(context, name, Some(new), &old)?;
-    }
+    sockets::align(context, name, new.as_ref(), &old)?;
+    stop_point("back-reload");
     if touched {
-        activate::restart(context, name, planned.as_deref(), None)?;
+        let again = details.phase == Phase::Returning;
+        activate::stop(context, name)?;
+        record.details.phase = Phase::Returning;
+        record.save(context)?;
+        stop_point("back-stopped");
+        match activate::start(context, name, planned.as_deref(), None) {
+            // It would be in the way of an update that mends it.
+            Err(error) if again => {
+                interrupt::check()?;
+                output::tell(&format!(
+                    "{error:#}; its old generation is recorded again, and that is left so"
+                ));
+            }
+            started => started?,
+        }
+    }
+    if matches!(record.details.phase, Phase::Activating | Phase::Returning) {
         dependents::start_again(context, &record.details.dependents);
     }
     record.finish(context)
@@ -271,6 +296,7 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
     let loaded = context.load();
     let recorded =
         loaded.intents.iter().find(|stored| stored.name == *name && stored.kind == Kind::Imperative);
+    let record = &mut record.clone();
     let Some(recorded) = recorded else { return take_back(context, &nix, record, false) };
     let is_new = fs::read_to_string(intent_path(context, name))? != record.details.old_intent;
     let state = systemd::state(context, name)?;
@@ -278,15 +304,24 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
     let started_with = marked(&copy_path(&context.root, name)).ok().flatten();
     if is_new && state.active == "active" && started_with.is_some() && started_with == planned {
         output::tell(&format!("container '{name}': a killed update had been activated, it stays"));
+        // It may have been started by hand or by a boot, before we came to the rest.
+        network::apply(context, name);
+        let old = parse(record.details.old_intent.as_bytes(), name).ok();
+        sockets::align(context, name, old.as_ref(), &recorded.intent)?;
         intent_file::keep(context, name, &recorded.intent.toplevel)?;
         remove_pending(context, &record.details.profile_directory);
         dependents::start_again(context, &record.details.dependents);
         return record.finish(context);
     }
     output::tell(&format!("container '{name}': a killed update is taken back"));
-    // What ran before runs again, also if the kill came between its stop and its start.
-    let started_new = is_new && started_with.is_some() && started_with == planned;
-    let touched = record.details.ran && is_new && (record.details.phase == Phase::Activating || started_new);
+    // What ran before runs again, also if the kill came between its stop and its start, or on the way back.
+    let started_as_recorded = started_with.is_some() && started_with == planned;
+    let to_restart = match record.details.phase {
+        Phase::Activating => true,
+        Phase::Returning => is_new || state.active != "active" || !started_as_recorded,
+        _ => is_new && started_as_recorded,
+    };
+    let touched = record.details.ran && to_restart;
     take_back(context, &nix, record, touched)
 }
 

@@ -183,9 +183,14 @@ impl TakingOn<'_> {
         }
     }
 
+    /// The mark of the settings that it was started with.
+    fn used(&self) -> Option<String> {
+        marked(&copy_path(&self.context.root, self.name())).ok().flatten()
+    }
+
     /// The intent that is in force in the running container.
     fn running(&self) -> Option<Intent> {
-        let used = marked(&copy_path(&self.context.root, self.name())).ok().flatten()?;
+        let used = self.used()?;
         let toplevel = running_toplevel(self.context, self.name());
         let with = |toplevel: Option<StorePath>, intent: Intent| match toplevel {
             Some(toplevel) => Intent { toplevel, ..intent },
@@ -232,13 +237,17 @@ impl TakingOn<'_> {
                     put(&context.root, name, &text)
                         .with_context(|| copy_path(&context.root, name).display().to_string())?;
                     self.remember(&self.hash, new);
+                } else if let Some(used) = self.used() {
+                    // It was started by systemd. Another version's plan would not tell any more what it runs.
+                    if self.known().is_none_or(|known| known.plan != used) {
+                        self.remember(&used, new);
+                    }
                 }
             }
             Action::Reload => {
                 intent_file::keep_running(context, name, &new.toplevel)?;
                 // It runs the new system in the old settings.
-                let used = marked(&copy_path(&context.root, name)).ok().flatten();
-                if let (Some(used), Some(old)) = (used, old) {
+                if let (Some(used), Some(old)) = (self.used(), old) {
                     self.remember(&used, &Intent { toplevel: new.toplevel.clone(), ..old });
                 }
             }

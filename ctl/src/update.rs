@@ -15,7 +15,7 @@ use nixos_nspawn_units::value::{StorePath, Timespan};
 use crate::activate::{Action, Decision, decide};
 use crate::cli::{self, Expect, From, Plan, Update};
 use crate::context::{Context, imperative, machine_name};
-use crate::exit::{Failed, refuse};
+use crate::exit::{Failed, refuse, under};
 use crate::forget::{lock_settled, repair};
 use crate::generations::generations;
 use crate::lock::Lock;
@@ -240,7 +240,7 @@ fn one(
             remove_pending(context, &directory);
             record.finish(context)?;
             interrupt::clean_up_ends();
-            return Err(error.context(format!("container '{name}' was not updated, nothing was changed")));
+            return Err(under(error, &format!("container '{name}' was not updated"), "nothing was changed"));
         }
     };
     let before = old.generation;

@@ -343,6 +343,18 @@ fn disable_deletes_the_links_of_systemctl_enable() {
     assert!(tree.path(other).symlink_metadata().is_ok());
 }
 
+/// systemd would start the bare template in its place, and tell of a failed dependency without a name.
+#[test]
+fn a_required_container_that_is_not_there() {
+    let tree = Tree::new();
+    fs::create_dir_all(tree.path("/var/lib/machines/foreign")).unwrap();
+    tree.intent("db", json!({}));
+    tree.intent("web", json!({ "container": { "requires": ["db", "dd", "foreign", "sshd.service"] } }));
+    let said = tree.run(&["list"]);
+    let warnings: Vec<&str> = said.out.lines().filter(|line| line.starts_with("web: requires")).collect();
+    assert_eq!(warnings, ["web: requires 'dd', which is no container here; it cannot start without it"]);
+}
+
 #[test]
 fn enable_and_disable_refuse_what_is_not_theirs() {
     let tree = zoo();

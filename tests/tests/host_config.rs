@@ -52,7 +52,7 @@ fn what_is_no_configuration(host: &Host) {
     );
     refused(host, 10, &["create", "web", "--config", "/root/web"], &say(&directory));
     let no_nixpkgs = format!(
-        "container 'web' was not created, nothing is left of it: there is no <nixpkgs> to build configuration files with, \
+        "container 'web' was not created: there is no <nixpkgs> to build configuration files with, \
          {nothing}; give one by --nixpkgs, for instance --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in \
          nixos-nspawn.conf(5)"
     );
@@ -60,7 +60,7 @@ fn what_is_no_configuration(host: &Host) {
     let wrong = format!("/root/web: is no nixpkgs, it has no nixos/lib/eval-config.nix, {nothing}");
     refused(host, 10, &["create", "web", "--config", FILE, "--nixpkgs", "/root/web"], &say(&wrong));
     let nameless = "error: the following required arguments were not provided:\n  <NAME>\n\n\
-        Usage: nixos-nspawn create --config <FILE> <NAME> [-- <NIX-ARGS>...]\n\nFor more information, try '--help'.\n";
+        Usage: nixos-nspawn create <--flake <REF[#ATTR]>|--config <FILE>|--profile <PATH>> <NAME> [-- <NIX-ARGS>...]\n\nFor more information, try '--help'.\n";
     refused(host, 2, &["create", "--config", FILE], nameless);
 
     // Flakes that are none.
@@ -74,7 +74,7 @@ fn what_is_no_configuration(host: &Host) {
     host.write("/root/empty/flake.nix", "{ outputs = _: { }; }\n", 0o644);
     let output = host.ctl(&["create", "web", "--flake", "/root/empty"]);
     let looked_for = say(&format!(
-        "container 'web' was not created, nothing is left of it: /root/empty: neither nixosContainers.web nor \
+        "container 'web' was not created: /root/empty: neither nixosContainers.web nor \
          nixosContainers.x86_64-linux.web could be read from this flake, {nothing}: nix eval: exit status 1"
     ));
     assert!(output.stderr.ends_with(&looked_for), "{output}");
@@ -156,7 +156,7 @@ fn created_and_updated(host: &Host) {
     host.ok(&["mv", "/root/web", "/root/moved"]);
     let output = unchanged(10, &["update", "web"]);
     let gone = format!(
-        "nixos-nspawn: container 'web' was not updated, nothing was changed: {FILE}: there is no such configuration file, nothing was changed\n"
+        "nixos-nspawn: container 'web' was not updated: {FILE}: there is no such configuration file, nothing was changed\n"
     );
     assert_eq!(output.stderr, gone);
 
@@ -227,7 +227,7 @@ fn other_nixpkgs(host: &Host) {
     let built = host.ok(&["readlink", "-f", "/nix/var/nix/profiles/per-nspawn/odd/system"]);
     host.ctl_ok(&["create", "built", "--profile", built.trim(), "--no-start"]);
     let output = host.ctl(&["update", "built", "--nixpkgs", NIXPKGS]);
-    let message = "nixos-nspawn: container 'built' was not updated, nothing was changed: --nixpkgs goes with a configuration \
+    let message = "nixos-nspawn: container 'built' was not updated: --nixpkgs goes with a configuration \
         file, which this container does not come from, nothing was changed\n";
     assert_eq!((output.stderr.as_str(), output.code()), (message, 2), "{output}");
 }

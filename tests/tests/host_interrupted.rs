@@ -15,6 +15,7 @@ on_both_hosts!(
     killed_updates,
     killed_updates_and_a_power_cut,
     killed_rollbacks,
+    killed_on_the_way_back,
     killed_creates_and_removes,
     signals,
 );
@@ -227,6 +228,61 @@ fn killed_rollbacks(host: &Host) {
     host.assert_agreed("web");
     assert_eq!(host.recorded("web"), before, "{settled}");
     assert_eq!(host.state("web"), "active", "the old one is started: {settled}");
+}
+
+/// An update that fails and is killed while it is taken back: ports, the host's network and what requires the container come
+/// back with the rest.
+fn killed_on_the_way_back(host: &Host) {
+    const NETWORK: &str = "/run/systemd/network/50-nixos-nspawn-web.network";
+    host.install(stoppable());
+    host.create("stopped");
+    let web = |page: &str, port: u16, mtu: u16| {
+        let mut settings = dynamic(page);
+        settings["container"]["activation"]["strategy"] = json!("restart");
+        settings["container"]["forwardPorts"] = json!([format!("127.0.0.1:8080:{port}")]);
+        settings["container"]["hostNetworkConfig"] = json!({"linkConfig": {"MTUBytes": mtu}});
+        host.own(&json!({ "web": settings }));
+    };
+    web("old\n", 80, 1400);
+    host.create("web");
+    host.write(
+        "/run/systemd/system/needs-web.service",
+        "[Unit]\nRequires=systemd-nspawn@web.service\nAfter=systemd-nspawn@web.service\n\
+         [Service]\nExecStart=/bin/sleep infinity\n",
+        0o644,
+    );
+    host.sh("systemctl daemon-reload; systemctl start needs-web");
+    let (recorded, network) = (host.recorded("web"), host.file(NETWORK));
+    let fails = ["update", "web", "--allow-host-changes", "--check", "false", "--timeout", "6s"];
+    for place in ["back-intent", "back-reload", "back-stopped"] {
+        web("new\n", 81, 1300);
+        killed(host, place, &fails);
+        assert_half(host, "web", "half updated");
+        let settled = settle(host);
+        let at = format!("killed at {place}: {settled}");
+        host.assert_agreed("web");
+        assert_eq!((host.state("web").as_str(), page(host, "web").as_str()), ("active", "old\n"), "{at}");
+        assert_eq!((host.recorded("web"), host.file(NETWORK)), (recorded.clone(), network.clone()), "{at}");
+        assert_eq!(host.ok(&["systemctl", "is-active", "needs-web"]), "active\n", "{at}");
+        // To port 80 of the container as before, not to 81.
+        let asked = host.run(&["curl", "--silent", "--max-time", "40", "http://127.0.0.1:8080/"]);
+        assert_eq!(asked.stdout, "old\n", "{at}");
+        assert!(!host.ctl_ok(&["list"]).stdout.contains("half updated"), "{at}");
+    }
+
+    // The old one cannot be started either: that is told once, and is not in the way of what mends it.
+    killed(host, "back-stopped", &fails);
+    host.write("/etc/systemd/nspawn/web.nspawn", "[Exec]\nBoot=yes\n", 0o644);
+    let settled = settle(host);
+    assert!(settled.stderr.contains("container 'web' did not start: it failed"), "{settled}");
+    assert_eq!(host.recorded("web"), recorded, "{settled}");
+    host.ok(&["rm", "/etc/systemd/nspawn/web.nspawn"]);
+    web("mended\n", 80, 1400);
+    let mended = host.ctl_ok(&["update", "web"]);
+    assert_eq!(mended.stderr, "", "{mended}");
+    host.assert_agreed("web");
+    host.ok(&["systemctl", "start", "needs-web"]);
+    assert_eq!(page(host, "web"), "mended\n", "{mended}");
 }
 
 fn killed_creates_and_removes(host: &Host) {

@@ -2,7 +2,7 @@
 
 use nixos_nspawn_tests::host::{FLAKE, Host, NIXPKGS, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 on_both_hosts!(
     create_and_remove,
@@ -245,13 +245,26 @@ fn setup_installs_and_removes(host: &Host) {
     assert_eq!(host.state("web"), "active");
 
     host.ok(&["mv", "/opt/elsewhere", "/opt/bin"]);
+    // One that runs while its intent is broken, and one that a connection would start, have to end as well.
+    let port = json!({"forwardPorts": [{"hostPort": 9090, "containerPort": 80, "startOnConnect": true}]});
+    host.own(&json!({"lazy": {"container": port}, "torn": {}}));
+    for name in ["lazy", "torn"] {
+        let created = ctl(&["create", name, "--flake", FLAKE]);
+        assert!(created.success(), "{created}");
+    }
+    host.ok(&["systemctl", "stop", &unit("lazy")]);
+    host.write("/etc/nixos-nspawn/torn.json", "{", 0o644);
+    assert!(host.sh("ss -ltn").contains(":9090 "));
     let removed = ctl(&["setup", "--remove"]);
     assert!(removed.success(), "{removed}");
     assert!(!host.exists(generator));
     assert!(!host.exists(files) && !host.exists("/usr/local/libexec/nixos-nspawn"), "{removed}");
-    assert_eq!(host.state("web"), "inactive");
     assert!(host.exists("/etc/nixos-nspawn/web.json"), "records stay");
-    assert!(!host.exists("/run/systemd/nspawn/web.nspawn"));
+    for name in ["web", "torn"] {
+        assert_eq!(host.state(name), "inactive", "{name}: {removed}");
+        assert!(!host.exists(&format!("/run/systemd/nspawn/{name}.nspawn")), "{name}: {removed}");
+    }
+    assert!(!host.sh("ss -ltn").contains(":9090 "), "{removed}");
     assert!(!host.exists("/run/systemd/generator/machines.target.wants"));
 }
 
