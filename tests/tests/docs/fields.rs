@@ -108,7 +108,7 @@ fn json_page_has_the_refused_settings() {
     let lines = lines.iter().skip_while(|line| !line.contains("refused settings")).skip(1);
     let lines = lines.map_while(|line| line.strip_prefix(".Ql "));
     let told: Vec<&str> = lines.filter_map(|line| line.split('=').next()).collect();
-    let source = text("units/src/intent/free.rs");
+    let source = text("units/src/intent/free/rules.rs");
     let (_, list) = source.split_once("const REFUSED_SERVICE").expect("the list");
     let list = list.split("];").next().expect("its end");
     let refused: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
