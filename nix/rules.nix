@@ -47,12 +47,20 @@ let
       )
       ++ clashing others;
   clashes = clashing forwarded;
-  dependencies = builtins.filter (
-    path:
-    builtins.any (
-      unit: unit == container || unit == "systemd-nspawn@${container}.service"
-    ) settings.${path}
-  ) [ "after" "requires" "wants" ];
+  # Those that name the container itself.
+  dependencies =
+    builtins.filter
+      (
+        path:
+        builtins.any (
+          unit: unit == container || unit == "systemd-nspawn@${container}.service"
+        ) settings.${path}
+      )
+      [
+        "after"
+        "requires"
+        "wants"
+      ];
   ids = map (credential: credential.id) settings.credentials;
   duplicates =
     values: lib.unique (builtins.filter (value: lib.count (other: other == value) values > 1) values);

@@ -260,11 +260,13 @@ rec {
         ]
       )
       "attribute set of resource limits"
-      (nullOr (
-        types.either (intBetween 0 9223372036854775807) (
-          matching "rlimit" "number, SOFT:HARD or infinity" "${limit}(:${limit})?"
+      (
+        nullOr (
+          types.either (intBetween 0 9223372036854775807) (
+            matching "rlimit" "number, SOFT:HARD or infinity" "${limit}(:${limit})?"
+          )
         )
-      ));
+      );
   capability = matching "capability" "capabilities such as CAP_NET_ADMIN, or all" "all|CAP_[A-Z0-9_]+";
   temporaryFileSystem =
     text "temporaryFileSystem" "absolute paths, or PATH:OPTIONS"

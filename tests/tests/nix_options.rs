@@ -311,6 +311,29 @@ fn what_is_wrong_names_the_option() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
+/// The flakes that people start from: that of the template, and the one in the README. Both find us at the same place.
+#[test]
+fn first_flakes_make_a_container() {
+    let read = |file: &str| fs::read_to_string(project().join(file)).expect("readable");
+    let readme = read("README.md");
+    let block = readme.split("```").find(|block| block.starts_with("nix\n") && block.contains("mkContainer"));
+    let block = block.and_then(|block| block.strip_prefix("nix")).expect("a flake");
+    let template = format!("import {PROJECT}/nix/templates/default/flake.nix");
+    for flake in [block, &template] {
+        let data = value(format!(
+            "(({flake}).outputs {{
+               self = {{ }};
+               nixpkgs = {{ outPath = {PROJECT}/tests/nix/stand-in; lib = {LIB}; }};
+               nixos-nspawn.lib = import {PROJECT}/nix/lib.nix {{ }};
+             }}).nixosContainers.web.data"
+        ));
+        assert_eq!(data, json!({ "version": 1, "forwardPorts": ["8080:80"] }), "{flake}");
+    }
+    for file in ["README.md", "docs/declarative.md", "nix/templates/default/flake.nix"] {
+        assert!(read(file).contains("url = \"path:/path/to/nixos-nspawn\";"), "{file}");
+    }
+}
+
 #[test]
 fn wrong_arguments_are_errors_of_one_line() {
     let cases = [

@@ -9,7 +9,8 @@
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
     nixos-nspawn = {
-      url = "github:nixos-nspawn/nixos-nspawn";
+      # A copy of its repository, or its address on a Git server.
+      url = "path:/path/to/nixos-nspawn";
       inputs.nixpkgs.follows = "nixpkgs";
     };
   };
