@@ -83,11 +83,10 @@ in
       ];
     })
 
-    # The host's daemon is at the place of the container's own one.
+    # The host's daemon is at the place of the container's own one. Not the socket is asked for: one of the container's own
+    # stays there when it stops.
     (mkIf config.nix.enable {
-      systemd.sockets.nix-daemon.unitConfig.ConditionPathExists = [
-        "!/nix/var/nix/daemon-socket/socket"
-      ];
+      systemd.sockets.nix-daemon.unitConfig.ConditionPathIsMountPoint = "!/nix/var/nix/daemon-socket";
     })
     (mkIf cfg.mountDaemonSocket {
       # Else root would take the host's database for its own, which it can only read.

@@ -90,6 +90,7 @@ in
   config = {
     assertions = rules {
       option = "nixosContainer";
+      container = name;
       settings = config.nixosContainer;
     };
 

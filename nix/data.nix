@@ -33,7 +33,7 @@ let
   element =
     options: value: if builtins.isAttrs value then differing options value else value;
 
-  # Free-form settings that are null are not set.
+  # Settings that are null are not set.
   free = lib.filterAttrs (_: value: value != null);
   clean =
     data:
@@ -41,6 +41,8 @@ let
     // lib.optionalAttrs (data ? nspawnConfig) {
       nspawnConfig = builtins.mapAttrs (_: free) data.nspawnConfig;
     }
+    // lib.optionalAttrs (data ? environment) { environment = free data.environment; }
+    // lib.optionalAttrs (data ? rlimits) { rlimits = free data.rlimits; }
     // lib.optionalAttrs (data ? serviceConfig) { serviceConfig = free data.serviceConfig; }
     // lib.optionalAttrs (data ? unitConfig) { unitConfig = free data.unitConfig; };
 in

@@ -15,6 +15,7 @@ let
   own = import ./types.nix { inherit lib; };
   rules = import ./rules.nix { inherit lib; };
   data = import ./data.nix { inherit lib; };
+  ports = import ./ports.nix { inherit lib; };
 
   instance = import ./instance.nix {
     inherit pkgs;
@@ -40,29 +41,28 @@ let
     else
       (lib.mergeDefinitions option.loc option.type option.definitionsWithLocations).mergedValue;
 
-  # Host ports that more than one instance claims.
+  # Host ports that more than one instance claims, with their names.
   shared =
     let
       claims = lib.concatLists (
         lib.mapAttrsToList (
-          name: settings:
-          map (
-            value:
-            let
-              port = if builtins.isString value then own.portParts value else value;
-              # Without an address it is the port of every address.
-              address = lib.optionalString (port.hostAddress != null) "${port.hostAddress}:";
-            in
-            {
-              inherit name;
-              port = "${port.protocol}:${address}${toString port.hostPort}";
-            }
-          ) settings.forwardPorts
+          name: settings: map (value: ports.parts value // { inherit name; }) settings.forwardPorts
         ) settings
       );
+      clashing =
+        claims:
+        lib.unique (
+          map (claim: claim.name) (
+            builtins.filter (
+              claim: builtins.any (other: other.name != claim.name && ports.overlaps claim other) claims
+            ) claims
+          )
+        );
     in
-    lib.filterAttrs (_: claims: builtins.length (lib.unique (map (claim: claim.name) claims)) > 1) (
-      lib.groupBy (claim: claim.port) claims
+    lib.filterAttrs (_: names: names != [ ]) (
+      lib.mapAttrs (_: clashing) (
+        lib.groupBy (claim: "${claim.protocol}/${toString claim.hostPort}") claims
+      )
     );
 
   # iptables and nftables write "all interfaces that begin so" differently.
@@ -301,15 +301,14 @@ in
           name: settings:
           rules {
             option = "nixos.containers.instances.${name}";
+            container = name;
             inherit settings;
           }
         ) settings
       )
-      ++ lib.mapAttrsToList (port: claims: {
+      ++ lib.mapAttrsToList (port: names: {
         assertion = false;
-        message = "Host port ${port} is in `forwardPorts' of more than one of `nixos.containers.instances': ${
-          lib.concatMapStringsSep ", " (claim: claim.name) claims
-        }.";
+        message = "Host port ${port} is in `forwardPorts' of more than one of `nixos.containers.instances': ${lib.concatStringsSep ", " names}.";
       }) shared
       ++ lib.mapAttrsToList (zone: _: {
         assertion = own.zoneName.check zone;

@@ -1,5 +1,5 @@
 # The reference of the options. In: nixpkgs' lib, or a stand-in for it. Out: `markdown`, which is docs/options.md,
-# `mdoc`, which is man/nixos-nspawn-options.5, and `options`, the name and default of each option for the tests. Read is
+# `mdoc`, which is man/nixos-nspawn-options.5, and `options`, what the tests read: names, defaults, examples. Read is
 # what options.nix says and nothing else; descriptions are Markdown, of which paragraphs, code and fenced blocks are known.
 { lib }:
 let
@@ -383,6 +383,7 @@ else
       inherit (option) name;
       hasDefault = option ? default;
       default = option.default or null;
+      example = option.example or null;
       elements = map (element: {
         inherit (element) name;
         hasDefault = element ? default;

@@ -380,7 +380,7 @@ in
     description = "Paths inside that are empty at each start, in memory: `PATH` or `PATH:OPTIONS` (`TemporaryFileSystem=`).";
   };
   inaccessiblePaths = list own.absolutePath {
-    example = [ "/proc/kallsyms" ];
+    example = [ "/boot" ];
     description = "Paths inside that cannot be opened (`Inaccessible=`).";
   };
 

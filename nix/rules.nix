@@ -5,10 +5,17 @@
 {
   # "nixosContainer", or "nixos.containers.instances.<name>".
   option,
+  # The container's name.
+  container,
   settings,
 }:
 let
-  inherit (import ./types.nix { inherit lib; }) portParts;
+  inherit (import ./ports.nix { inherit lib; })
+    completes
+    hostSide
+    overlaps
+    parts
+    ;
 
   name = path: "`${option}.${path}'";
   isSet = path: settings.${path} != null && settings.${path} != [ ];
@@ -24,13 +31,28 @@ let
       message = "${name path} is set, but ${reason}.";
     }) paths;
 
-  forwarded = map (
-    value: { startOnConnect = false; } // (if builtins.isString value then portParts value else value)
-  ) settings.forwardPorts;
-  ports = map (
-    port:
-    "${if port.hostAddress == null then "" else "${port.hostAddress} "}${port.protocol}/${toString port.hostPort}"
-  ) forwarded;
+  forwarded = map parts settings.forwardPorts;
+  # The pairs of forwards that cannot both be had.
+  clashing =
+    ports:
+    if ports == [ ] then
+      [ ]
+    else
+      let
+        port = builtins.head ports;
+        others = builtins.tail ports;
+      in
+      map (other: { inherit port other; }) (
+        builtins.filter (other: overlaps port other && !completes port other) others
+      )
+      ++ clashing others;
+  clashes = clashing forwarded;
+  dependencies = builtins.filter (
+    path:
+    builtins.any (
+      unit: unit == container || unit == "systemd-nspawn@${container}.service"
+    ) settings.${path}
+  ) [ "after" "requires" "wants" ];
   ids = map (credential: credential.id) settings.credentials;
   duplicates =
     values: lib.unique (builtins.filter (value: lib.count (other: other == value) values > 1) values);
@@ -74,7 +96,18 @@ in
     assertion = isPrivate || !isSet "forwardPorts";
     message = "${name "forwardPorts"} is set, but ports lead only into a private network, which `Private' in ${name "nspawnConfig.Network"} turns off.";
   }
-  (unique "forwardPorts" ports "host port")
+  {
+    assertion = clashes == [ ];
+    message = "${name "forwardPorts"}: ${
+      lib.concatMapStringsSep ", " (
+        { port, other }:
+        if hostSide port == hostSide other then
+          "host port ${hostSide port} is given more than once"
+        else
+          "host port ${hostSide port} and ${hostSide other} overlap"
+      ) clashes
+    }.";
+  }
   {
     assertion = builtins.all (
       port: port.protocol == "tcp" || port.hostAddress == null && !port.startOnConnect
@@ -82,6 +115,10 @@ in
     message = "${name "forwardPorts"}: an address of the host and startOnConnect are for TCP only, since systemd-socket-proxyd forwards nothing else.";
   }
   (unique "credentials" ids "the id")
+  {
+    assertion = dependencies == [ ];
+    message = "${lib.concatMapStringsSep " and " name dependencies}: the container cannot depend on itself.";
+  }
   {
     assertion = settings.sharedNix;
     message = "${name "sharedNix"} must be true: a container sees the whole store.";

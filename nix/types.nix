@@ -74,7 +74,8 @@ let
 
   isInterface =
     value:
-    match "[^][:space:][:cntrl:]/:%\\\\\"']{1,15}" value != null
+    match "[!-~]{1,15}" value != null
+    && match ".*[/:%\\\\\"'].*" value == null
     && match "[0-9]+" value == null
     && !(elem value [
       "."
@@ -187,7 +188,10 @@ let
   # Sizes, numbers, time spans or nice levels, by the name of the limit.
   limit = "[0-9A-Za-z.+-]+( [0-9a-z]+)*";
   # Up to the whole of it.
-  share = "(100|[0-9]{1,2})(\\.[0-9]{1,2})?%";
+  share = "(100(\\.0{1,2})?|[0-9]{1,2}(\\.[0-9]{1,2})?)%";
+  amount =
+    name: description: pattern:
+    text name description (value: match pattern value != null && match "[0.]*[BKMGTPE%]?" value == null);
 in
 rec {
   inherit portParts intBetween called;
@@ -209,7 +213,9 @@ rec {
   zoneName = text "zoneName" "zone name of at most 12 characters" (
     value: stringLength value <= 12 && value != "" && isInterface "vz-${value}"
   );
-  hostname = matching "hostname" "host name" "[a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?";
+  hostname = text "hostname" "host name" (
+    value: match "${label}(\\.${label})*" value != null && stringLength value <= 64
+  );
   absolutePath = text "absolutePath" "absolute path" isAbsolute;
   timespan =
     matching "timespan" "time span such as 90s or 5min 20s"
@@ -219,15 +225,15 @@ rec {
       "~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*";
   memory = called "size such as 512M or 1.5G, number of bytes, percentage, or infinity" (
     types.either (intBetween 1 9223372036854775807) (
-      matching "memory" "size" "[0-9]+[BKMGTPE]?|[0-9]+\\.[0-9]+[KMGTPE]|${share}|infinity"
+      amount "memory" "size" "[0-9]+[BKMGTPE]?|[0-9]+\\.[0-9]+[KMGTPE]|${share}|infinity"
     )
   );
   tasks = called "positive integer, percentage, or infinity" (
     types.either (intBetween 1 9223372036854775807) (
-      matching "tasks" "percentage" "[1-9][0-9]*|${share}|infinity"
+      amount "tasks" "percentage" "[1-9][0-9]*|${share}|infinity"
     )
   );
-  percentage = matching "percentage" "percentage" "[0-9]+(\\.[0-9]{1,2})?%";
+  percentage = amount "percentage" "percentage" "[0-9]+(\\.[0-9]{1,2})?%";
   weight = intBetween 1 10000;
   cpuWeight = called "${weight.description}, or idle" (types.either weight (types.enum [ "idle" ]));
   rlimits =
@@ -254,11 +260,11 @@ rec {
         ]
       )
       "attribute set of resource limits"
-      (
+      (nullOr (
         types.either (intBetween 0 9223372036854775807) (
           matching "rlimit" "number, SOFT:HARD or infinity" "${limit}(:${limit})?"
         )
-      );
+      ));
   capability = matching "capability" "capabilities such as CAP_NET_ADMIN, or all" "all|CAP_[A-Z0-9_]+";
   temporaryFileSystem =
     text "temporaryFileSystem" "absolute paths, or PATH:OPTIONS"
@@ -270,15 +276,25 @@ rec {
         found != null && isAbsolute (builtins.head found)
       );
   environment = keyed (name: match "[a-zA-Z_][a-zA-Z0-9_]*" name != null) "attribute set of strings" (
-    matching "environmentValue" "string of one line" "[^[:cntrl:]]*"
+    nullOr (matching "environmentValue" "string of one line" "[^[:cntrl:]]*")
   );
   credentialId = text "credentialId" "credential id" isCredential;
   credentialSource = text "credentialSource" "absolute path, or name of a credential of the host" (
     value: isAbsolute value || isCredential value
   );
-  unitOrContainer =
-    matching "unitOrContainer" "names of containers or units"
-      "[a-zA-Z0-9:_.@-][a-zA-Z0-9:_.@\\\\-]*";
+  # What ends like a unit is one, an instance if it has an `@`.
+  unitOrContainer = text "unitOrContainer" "names of containers or units" (
+    value:
+    let
+      found = match "(.*)\\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)" value;
+      prefix = builtins.head found;
+    in
+    if found == null then
+      machineName.check value
+    else
+      match "[a-zA-Z0-9:_.\\\\-]([a-zA-Z0-9:_.@\\\\-]*[a-zA-Z0-9:_.\\\\-])?" prefix != null
+      && stringLength value <= 255
+  );
 
   # A .network unit, written as systemd.network.networks.<name> of NixOS.
   networkUnit = called "attribute set as in systemd.network.networks.<name>" (types.attrsOf json);

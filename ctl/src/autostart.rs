@@ -92,7 +92,7 @@ pub(crate) fn autostart(context: &Context, arguments: &Autostart) -> Result<()> 
         start(context, &overview, &mut reports)?;
         tidy(context);
     }
-    if arguments.json {
+    if context.json {
         print_json(&reports)?;
     } else {
         print(&text(&reports, context.color))?;

@@ -31,6 +31,9 @@ pub(crate) struct Global {
     /// Colour the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+    /// Print JSON for scripts; what is said to people goes to standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
 }
 
 /// When output is coloured.
@@ -91,9 +94,6 @@ pub(crate) enum Command {
 pub(crate) struct Status {
     /// Name of the container
     pub(crate) name: String,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -113,7 +113,7 @@ pub(crate) struct Pin {
     /// Name of the container
     pub(crate) name: String,
     /// Number of the generation
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = generation)]
     pub(crate) generation: u64,
 }
 
@@ -122,10 +122,10 @@ pub(crate) struct Diff {
     /// Name of the container
     pub(crate) name: String,
     /// Generation to compare; the one before the current if left out
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = generation)]
     pub(crate) from: Option<u64>,
     /// Generation to compare it with; the current if left out
-    #[arg(value_name = "M")]
+    #[arg(value_name = "M", value_parser = generation)]
     pub(crate) to: Option<u64>,
 }
 
@@ -147,9 +147,6 @@ pub(crate) struct List {
     /// Only containers managed this way
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<KindFilter>,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Who manages a container.
@@ -165,9 +162,6 @@ pub(crate) enum KindFilter {
 pub(crate) struct Show {
     /// Name of the container
     pub(crate) name: String,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -193,9 +187,6 @@ pub(crate) struct Autostart {
     /// Show what would be started
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -215,4 +206,11 @@ pub(crate) struct Setup {
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// The number of a generation.
+fn generation(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        "not the number of a generation; 'nixos-nspawn list-generations NAME' shows all".to_owned()
+    })
 }

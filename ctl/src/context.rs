@@ -20,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) verbose: bool,
     /// Whether output is coloured.
     pub(crate) color: bool,
+    /// Whether the answer is JSON.
+    pub(crate) json: bool,
     /// The administrator's defaults.
     pub(crate) config: Config,
 }
@@ -41,7 +43,7 @@ impl Context {
         let root = global.root.canonicalize()?;
         inside(&root)?;
         let config = Config::read(&root)?;
-        Ok(Self { root, verbose: global.verbose, color, config })
+        Ok(Self { root, verbose: global.verbose, color, json: global.json, config })
     }
 
     /// Whether the tree is the running system.

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
-use nixos_nspawn_units::intent::{Container, Intent, Source};
+use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
-use nixos_nspawn_units::plan::{Entry, belongs_to};
+use nixos_nspawn_units::plan::belongs_to;
 use nixos_nspawn_units::reach::host_reach;
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{DIRECTORY, Loaded};
@@ -18,12 +18,14 @@ use nixos_nspawn_units::syntax::words::bind_fields;
 
 use crate::cli::Create;
 use crate::context::{Context, find, machine_name};
+use crate::created::{self, WouldCreate};
 use crate::exit::{refuse, under};
 use crate::forget::{forget, lock_settled, repair};
 use crate::lock::Lock;
 use crate::nix::{self, Nix};
 use crate::profile::{self, Profile};
 use crate::record::{Details, Phase, Record, Step};
+use crate::show::GeneratedFile;
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
 use crate::{activate, dependents, host, inspect, intent_file, interrupt, output, sockets, state, systemd};
@@ -58,7 +60,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     if context.path(&directory).symlink_metadata().is_ok() {
         // Generations of python-nixos-nspawn are there, too; they are not ours to delete.
         return refuse(format!(
-            "{}: exists already, but belongs to no container, nothing was changed; move it away first",
+            "{0}: exists already, but belongs to no container, nothing was changed; move it away, or 'rm -r {0}'",
             directory.display()
         ));
     }
@@ -71,9 +73,9 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     let begun = journal_time();
     let made = make(context, arguments, &name, nix.as_ref(), source, &mut record);
     match made {
-        Ok(container) => {
+        Ok(intent) => {
             record.finish(context)?;
-            report(context, arguments, &record, &container)
+            created::report(context, arguments, &record, &intent)
         }
         Err(error) => {
             interrupt::clean_up_begins();
@@ -99,7 +101,7 @@ fn make(
     nix: Option<&Nix>,
     mut source: Source,
     record: &mut Record,
-) -> Result<Container> {
+) -> Result<Intent> {
     let directory = record.details.profile_directory.clone();
     let below = context.path(&directory);
     DirBuilder::new()
@@ -164,7 +166,7 @@ fn make(
     record.details.phase = Phase::Started;
     record.save(context)?;
     stop_point("create-done");
-    Ok(intent.container)
+    Ok(intent)
 }
 
 fn said(arguments: &Create) -> Said<'_> {
@@ -276,31 +278,6 @@ pub(crate) fn show_journal(context: &Context, name: &MachineName, since: &str) {
     }
 }
 
-fn report(context: &Context, arguments: &Create, record: &Record, container: &Container) -> Result<()> {
-    let name = &record.name;
-    let mut lines = vec![match (context.live(), arguments.no_start) {
-        (true, false) => format!("container '{name}' is created and running"),
-        (true, true) => {
-            format!("container '{name}' is created; 'systemctl start systemd-nspawn@{name}' starts it")
-        }
-        (false, _) => format!("container '{name}' is recorded in {}", context.root.display()),
-    }];
-    if !record.details.delete_state {
-        lines.push(format!(
-            "note: the state in {} was there before and is used",
-            state::directory(context, name).display()
-        ));
-    }
-    lines.push(
-        "note: whoever builds its profile has root on this host by it; this is what it reaches:".to_owned(),
-    );
-    lines.extend(host_reach(container).into_iter().map(|line| format!("  {line}")));
-    if context.live() {
-        lines.extend(host::hints(context, container).into_iter().map(|hint| format!("note: {hint}")));
-    }
-    output::print(&(lines.join("\n") + "\n"))
-}
-
 /// Shows files and actions by the same path that would act. Only Nix's store may grow.
 fn dry_run(context: &Context, arguments: &Create, name: &MachineName) -> Result<()> {
     let loaded = host::load(context)?;
@@ -315,27 +292,19 @@ fn dry_run(context: &Context, arguments: &Create, name: &MachineName) -> Result<
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(1);
     let (plan, planned) = intent_file::check(&loaded, name, &intent)?;
-    let mut lines: Vec<String> =
-        profile.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
-    lines.extend(dependents::unknown_names(&loaded, &intent).iter().map(|note| format!("note: {note}")));
-    lines.push(format!("would make profile {} of {}", system.display(), profile.path));
-    lines.push(format!("would write {DIRECTORY}/{name}.json:"));
-    lines.extend(intent.to_json()?.lines().map(|line| format!("  {line}")));
-    lines.push("the generator would then write:".to_owned());
-    for (path, entry) in plan.files.iter().filter(|(path, _)| belongs_to(path, name)) {
-        lines.push(format!("  {path}"));
-        if let Entry::File(text) = entry {
-            lines.extend(text.lines().map(|line| format!("  | {line}").trim_end().to_owned()));
-        }
-    }
-    lines.extend(host_reach(&intent.container).iter().map(|line| format!("host reach: {line}")));
-    lines.push(if arguments.no_start || !context.live() {
-        format!("would not start container '{name}'")
-    } else {
-        format!("would start container '{name}'")
-    });
-    if planned.autostart {
-        lines.push("it would start with the host".to_owned());
-    }
-    output::print(&(lines.join("\n") + "\n"))
+    let files = plan.files.iter().filter(|(path, _)| belongs_to(path, name));
+    let would = WouldCreate {
+        name: name.as_str(),
+        start: context.live() && !arguments.no_start,
+        autostart: planned.autostart,
+        built: &profile.path,
+        intent_file: format!("{DIRECTORY}/{name}.json"),
+        intent: &intent,
+        host_reach: host_reach(&intent.container),
+        warnings: &profile.warnings,
+        notes: dependents::unknown_names(&loaded, &intent),
+        files: files.map(|(path, entry)| GeneratedFile::of(path, entry)).collect(),
+    };
+    let text = intent.to_json()?;
+    output::answer(context, &would, |would| would.text(&text))
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
+use serde::Serialize;
 
 use crate::cli::DeleteGenerations;
 use crate::context::{Context, imperative, machine_name};
@@ -14,7 +15,7 @@ use crate::forget::{lock_settled, repair};
 use crate::generations::{Generation, generations, profile_link};
 use crate::list_generations::numbered;
 use crate::nix::{self, Nix};
-use crate::output::print;
+use crate::output::answer;
 
 /// Which generations are meant, as in `nix-env --delete-generations`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,23 +93,52 @@ fn delete(context: &Context, name: &MachineName, which: &Which, dry_run: bool) -
             select(which, &links, current, SystemTime::now())
         }
     };
-    let mut lines = Vec::new();
-    let mut numbers: Vec<u64> = Vec::new();
+    let mut deleted = Deleted { name, dry_run, deleted: Vec::new(), kept: Vec::new() };
     for one in all.iter().filter(|one| chosen.contains(&one.number)) {
         match protection(one, stands_at) {
-            Some(why) => lines.push(format!("generation {} is {why}, it is kept", one.number)),
-            None => numbers.push(one.number),
+            Some(reason) => deleted.kept.push(Kept { generation: one.number, reason }),
+            None => deleted.deleted.push(one.number),
         }
     }
-    if !dry_run && !numbers.is_empty() {
-        Nix::find(context)?.delete_generations(&link, &numbers)?;
+    if !dry_run && !deleted.deleted.is_empty() {
+        Nix::find(context)?.delete_generations(&link, &deleted.deleted)?;
     }
-    let done = if dry_run { "would delete" } else { "deleted" };
-    lines.extend(numbers.iter().map(|number| format!("{done} generation {number} of container '{name}'")));
-    if numbers.is_empty() {
-        lines.push(format!("container '{name}' has no generation to delete"));
+    answer(context, &deleted, Deleted::text)
+}
+
+/// What was or would be deleted, as scripts see it.
+#[derive(Debug, Serialize)]
+struct Deleted<'a> {
+    name: &'a MachineName,
+    /// Whether nothing was done.
+    dry_run: bool,
+    deleted: Vec<u64>,
+    /// What a pattern covers and is protected.
+    kept: Vec<Kept>,
+}
+
+/// A protected generation.
+#[derive(Debug, Serialize)]
+struct Kept {
+    generation: u64,
+    reason: &'static str,
+}
+
+impl Deleted<'_> {
+    fn text(&self) -> String {
+        let Self { name, dry_run, deleted, kept } = self;
+        let kept = kept
+            .iter()
+            .map(|Kept { generation, reason }| format!("generation {generation} is {reason}, it is kept"));
+        let done = if *dry_run { "would delete" } else { "deleted" };
+        let mut lines: Vec<String> = kept.collect();
+        lines
+            .extend(deleted.iter().map(|number| format!("{done} generation {number} of container '{name}'")));
+        if deleted.is_empty() {
+            lines.push(format!("container '{name}' has no generation to delete"));
+        }
+        lines.join("\n") + "\n"
     }
-    print(&(lines.join("\n") + "\n"))
 }
 
 /// Why a generation must stay.

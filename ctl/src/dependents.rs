@@ -4,29 +4,41 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::intent::{Dependency, Intent};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::ordering::unknown;
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::socket::container_of;
-use nixos_nspawn_units::store::Loaded;
+use nixos_nspawn_units::store::{LoadError, Loaded};
 
 use crate::context::Context;
 use crate::output;
 
 /// A remark on each name that is no container's. It may be a foreign container's, or of one that is yet to come.
 pub(crate) fn unknown_names(loaded: &Loaded, intent: &Intent) -> Vec<String> {
-    let known = |name: &str| {
-        loaded.intents.iter().any(|stored| stored.name.as_str() == name)
-            || loaded
-                .errors
-                .iter()
-                .any(|error| error.name.as_ref().is_some_and(|other| other.as_str() == name))
-    };
     let note = |name: &str| {
         format!("after, requires or wants names '{name}', which is no container of nixos-nspawn (yet)")
     };
-    unknown(intent, known).into_iter().map(note).collect()
+    unknown(intent, |name| recorded(loaded, name)).into_iter().map(note).collect()
+}
+
+/// A remark on each container that it cannot start without and that is nowhere to be found, not as a foreign one either.
+pub(crate) fn missing(context: &Context, loaded: &Loaded, intent: &Intent) -> Vec<String> {
+    let required = intent.container.requires.iter().filter_map(Dependency::container);
+    let there = |name: &str| {
+        let image =
+            |end: &str| context.path(format!("/var/lib/machines/{name}{end}")).symlink_metadata().is_ok();
+        recorded(loaded, name) || image("") || image(".raw")
+    };
+    let note =
+        |name: &str| format!("requires '{name}', which is no container here; it cannot start without it");
+    required.filter(|name| !there(name)).map(note).collect()
+}
+
+/// Whether there is an intent of this name, good or not.
+fn recorded(loaded: &Loaded, name: &str) -> bool {
+    let broken = |error: &LoadError| error.name.as_ref().is_some_and(|other| other.as_str() == name);
+    loaded.intents.iter().any(|stored| stored.name.as_str() == name) || loaded.errors.iter().any(broken)
 }
 
 /// The containers that cannot run without this one.

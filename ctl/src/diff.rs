@@ -1,16 +1,20 @@
 //! What differs between two intents of a container, or two of its generations: the options, the generated files and the
-//! closure. Intents and store paths go in, lines of a unified diff come out, so that every tool for diffs reads them.
+//! closure. Intents and store paths go in, a [`Difference`] comes out: for people a unified diff, which every tool for diffs
+//! reads, for scripts values as well.
 //! Nothing is changed here, and nothing of the container is run.
 
 use std::fs;
 
 use anyhow::Result;
+use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Entry, MARKER, OWN_DIRECTORY, Plan, plan_one};
 use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
 use nixos_nspawn_units::store::{DIRECTORY, Kind};
 use nixos_nspawn_units::value::StorePath;
+use serde::Serialize;
+use serde_json::{Value, json};
 use similar::TextDiff;
 
 use crate::cli::Diff;
@@ -19,7 +23,7 @@ use crate::exit::Failed;
 use crate::generations::{Generation, generations};
 use crate::list_generations::{numbered, readable};
 use crate::nix::Nix;
-use crate::output::{Tone, painted, print, tell};
+use crate::output::{Tone, answer, painted, tell};
 use crate::profile;
 use crate::show_text::option_lines;
 
@@ -43,25 +47,90 @@ pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
         })?,
     };
     let [before, after] = [intent(context, &name, &recorded, old)?, intent(context, &name, &recorded, new)?];
-    let mut lines = between(context, &name, &before, &after)?;
-    if lines.is_empty() {
+    let difference = between(context, &name, &before, &after)?;
+    if difference.lines().is_empty() {
         let (old, new) = (old.number, new.number);
         tell(&format!("generations {old} and {new} of container '{name}' have the same options and files"));
-    }
-    if let Some(text) = closure(context, &before.toplevel, &after.toplevel) {
-        // A line of its own keeps it apart for tools that read diffs.
-        lines.push("closure:".to_owned());
-        lines.extend(text.lines().map(str::to_owned));
     }
     if !context.live() {
         tell("the closures were not compared, which needs Nix and not --root");
     }
-    if lines.is_empty() {
-        return Ok(());
+    let compared = Compared {
+        name,
+        old_generation: old.number,
+        generation: new.number,
+        changes: !difference.is_empty(),
+        difference,
+    };
+    answer(context, &compared, |compared| text(compared, context.color))
+}
+
+/// Two generations as scripts see them.
+#[derive(Debug, Serialize)]
+struct Compared {
+    name: MachineName,
+    old_generation: u64,
+    generation: u64,
+    changes: bool,
+    #[serde(flatten)]
+    difference: Difference,
+}
+
+fn text(compared: &Compared, color: bool) -> String {
+    let Compared { old_generation, generation, changes, difference, .. } = compared;
+    if !changes {
+        return String::new();
     }
-    let head = format!("generation {} -> {}", old.number, new.number);
-    let head = painted(&head, Tone::Strong, context.color);
-    print(&lines.iter().fold(head + "\n", |text, line| text + &coloured(line, context.color) + "\n"))
+    let mut lines = difference.lines();
+    if let Some(text) = &difference.closure {
+        // A line of its own keeps it apart for tools that read diffs.
+        lines.push("closure:");
+        lines.extend(text.lines());
+    }
+    let head = painted(&format!("generation {old_generation} -> {generation}"), Tone::Strong, color);
+    lines.iter().fold(head + "\n", |text, line| text + &coloured(line, color) + "\n")
+}
+
+/// What differs between two intents.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Difference {
+    options: Vec<OptionChange>,
+    files: Vec<FileChange>,
+    /// What the packages differ in, in Nix's words, lines without an end. Null where Nix sees no difference or cannot be
+    /// asked: below `--root`, or when one of them is gone from the store.
+    pub(crate) closure: Option<String>,
+    /// The options as a unified diff, with the lines around them.
+    #[serde(skip)]
+    shown: String,
+}
+
+/// An option that differs; null is its default.
+#[derive(Debug, Serialize)]
+struct OptionChange {
+    option: String,
+    old: Value,
+    new: Value,
+}
+
+/// A generated file that differs.
+#[derive(Debug, Serialize)]
+struct FileChange {
+    path: String,
+    /// The unified diff.
+    diff: String,
+}
+
+impl Difference {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.options.is_empty() && self.files.is_empty() && self.closure.is_none()
+    }
+
+    /// Options and files as a unified diff.
+    pub(crate) fn lines(&self) -> Vec<&str> {
+        let files = self.files.iter().flat_map(|file| file.diff.lines());
+        self.shown.lines().chain(files).collect()
+    }
 }
 
 /// What a generation of the container would be recorded as.
@@ -100,41 +169,46 @@ fn coloured(line: &str, color: bool) -> String {
     painted(line, tone, color)
 }
 
-/// Options and generated files of two intents, as a unified diff; empty if there is no difference in them.
+/// Options, generated files and closures of two intents.
 pub(crate) fn between(
     context: &Context,
     name: &MachineName,
     old: &Intent,
     new: &Intent,
-) -> Result<Vec<String>> {
+) -> Result<Difference> {
     let loaded = context.load();
     let (kind, path) = match find(&loaded, name) {
         Some(found) => (found.kind(), found.path().to_owned()),
         None => (Kind::Imperative, format!("{DIRECTORY}/{name}.json")),
     };
-    let mut lines = unified("options", &options(old)?, &options(new)?);
+    let (before, after) = (options(old)?, options(new)?);
+    let shown = unified("options", &option_text(&before), &option_text(&after));
     let plans = [old, new].map(|intent| plan_one(name, kind, &path, intent));
     let unit = unit_name(name);
     let folder = format!("{unit}.d/");
     // The links are told by the option; of the files, those that have a text.
-    let [before, after] = &plans;
-    let mut paths: Vec<&String> = before.files.keys().chain(after.files.keys()).collect();
+    let [with_old, with_new] = &plans;
+    let mut paths: Vec<&String> = with_old.files.keys().chain(with_new.files.keys()).collect();
     paths.retain(|path| path.starts_with(&folder) || path.starts_with(OWN_DIRECTORY));
     paths.sort();
     paths.dedup();
+    let mut files = Vec::new();
     for path in paths {
         let text = |plan: &Plan| match plan.files.get(path) {
             Some(Entry::File(text)) => settings(text),
             _ => String::new(),
         };
-        lines.extend(unified(path, &text(before), &text(after)));
+        let diff = unified(path, &text(with_old), &text(with_new));
+        if !diff.is_empty() {
+            files.push(FileChange { path: format!("/{GENERATOR_DIRECTORY}/{path}"), diff });
+        }
     }
-    Ok(lines)
+    let closure = closure(context, &old.toplevel, &new.toplevel);
+    Ok(Difference { options: changed(&before, &after), files, closure, shown })
 }
 
-/// What the packages of two systems differ in, in Nix's words, lines without an end. `None` where Nix sees no difference
-/// or cannot be asked: below `--root`, or when one of them is gone from the store.
-pub(crate) fn closure(context: &Context, old: &StorePath, new: &StorePath) -> Option<String> {
+/// What the packages of two systems differ in, where Nix can be asked.
+fn closure(context: &Context, old: &StorePath, new: &StorePath) -> Option<String> {
     let there = |path: &StorePath| fs::symlink_metadata(path.as_str()).is_ok();
     if !context.live() || old == new || !there(old) || !there(new) {
         return None;
@@ -143,12 +217,34 @@ pub(crate) fn closure(context: &Context, old: &StorePath, new: &StorePath) -> Op
     Some(text.trim_end().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// One option per line, the system and the start with the host among them.
-fn options(intent: &Intent) -> Result<String> {
-    let mut lines =
-        vec![format!("toplevel = {}", intent.toplevel), format!("autostart = {}", intent.starts_at_boot())];
-    lines.extend(option_lines(&serde_json::to_value(&intent.container)?));
-    Ok(lines.join("\n") + "\n")
+/// The options, the system and the start with the host among them.
+fn options(intent: &Intent) -> Result<Vec<(String, Value)>> {
+    let mut options = vec![
+        ("toplevel".to_owned(), intent.toplevel.as_str().into()),
+        ("autostart".to_owned(), intent.starts_at_boot().into()),
+    ];
+    if let Value::Object(fields) = serde_json::to_value(&intent.container)? {
+        options.extend(fields);
+    }
+    Ok(options)
+}
+
+/// One option per line, one line for each item of a list.
+fn option_text(options: &[(String, Value)]) -> String {
+    let one = |(name, value): &(String, Value)| option_lines(&json!({ name: value }));
+    options.iter().flat_map(one).map(|line| line + "\n").collect()
+}
+
+/// The options that differ, in their order.
+fn changed(old: &[(String, Value)], new: &[(String, Value)]) -> Vec<OptionChange> {
+    let value = |options: &[(String, Value)], name: &str| {
+        options.iter().find(|(option, _)| option == name).map_or(Value::Null, |(_, value)| value.clone())
+    };
+    let only_new = new.iter().filter(|(name, _)| !old.iter().any(|(other, _)| other == name));
+    let names = old.iter().chain(only_new).map(|(name, _)| name);
+    let changes =
+        names.map(|name| OptionChange { option: name.clone(), old: value(old, name), new: value(new, name) });
+    changes.filter(|change| change.old != change.new).collect()
 }
 
 /// A generated text without what only says that something differs: comments and the hash of the plan.
@@ -161,8 +257,7 @@ fn settings(text: &str) -> String {
 }
 
 /// Two texts as a unified diff with three lines of context.
-fn unified(name: &str, old: &str, new: &str) -> Vec<String> {
+fn unified(name: &str, old: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
-    let text = diff.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string();
-    text.lines().map(str::to_owned).collect()
+    diff.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string()
 }

@@ -15,6 +15,7 @@ use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{DIRECTORY, Kind};
 use nixos_nspawn_units::write::write_durably;
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::Serialize;
 
 use crate::cli::Named;
 use crate::context::{Context, imperative, machine_name};
@@ -23,7 +24,7 @@ use crate::forget::{enabled_links, intent_path, lock_settled, repair};
 use crate::inspect::{generator_fault, masked, system_path};
 use crate::list::tidy;
 use crate::lock::Lock;
-use crate::output::{print, tell};
+use crate::output::{answer, tell};
 use crate::{host, interrupt, systemd};
 
 /// `enable`.
@@ -45,9 +46,10 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
     repair(context);
     tidy(context);
     let _lock = lock_settled(context, &name)?;
-    let message = change(context, &name, wanted)?;
-    print(&(message + "\n"))?;
-    if wanted && masked(context, &name) {
+    let (changed, how) = change(context, &name, wanted)?;
+    let set = Set { name: &name, autostart: wanted, changed, masked: masked(context, &name) };
+    answer(context, &set, |_| format!("container '{name}' {how}\n"))?;
+    if wanted && set.masked {
         let unit = unit_name(&name);
         tell(&format!(
             "{unit} is masked, so it does not start all the same; 'systemctl unmask {unit}' helps"
@@ -57,16 +59,33 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
     Ok(())
 }
 
-/// Makes the change; what to say of it.
-fn change(context: &Context, name: &MachineName, wanted: bool) -> Result<String> {
+/// What was set, as scripts see it.
+#[derive(Debug, Serialize)]
+struct Set<'a> {
+    name: &'a MachineName,
+    /// Whether it starts with the host now.
+    autostart: bool,
+    /// Whether something was changed for that.
+    changed: bool,
+    /// Whether `systemctl mask` keeps it from starting all the same.
+    masked: bool,
+}
+
+/// Makes the change; whether there was one, and what to say of it.
+fn change(context: &Context, name: &MachineName, wanted: bool) -> Result<(bool, &'static str)> {
     let global = Lock::global(context)?;
     let loaded = context.load();
     let present = imperative(&loaded, name)?;
     let links = if wanted { Vec::new() } else { enabled_links(context, name) };
     let before = present.starts_at_boot() || !links.is_empty();
     if present.autostart == Some(wanted) && links.is_empty() {
-        let how = if wanted { "starts with the host already" } else { "does not start with the host" };
-        return Ok(format!("container '{name}' {how}, nothing changed"));
+        return Ok((
+            false,
+            match wanted {
+                true => "starts with the host already, nothing changed",
+                false => "does not start with the host, nothing changed",
+            },
+        ));
     }
     let intent = Intent { autostart: Some(wanted), ..present.clone() };
     let path = intent_path(context, name);
@@ -105,7 +124,7 @@ fn change(context: &Context, name: &MachineName, wanted: bool) -> Result<String>
         (false, true) => "does not start with the host any more",
         (false, false) => "still does not start with the host, now whatever its own configuration says",
     };
-    Ok(format!("container '{name}' {how}"))
+    Ok((true, how))
 }
 
 fn write(context: &Context, name: &MachineName, bytes: &[u8]) -> Result<()> {

@@ -16,6 +16,7 @@ use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, Loaded};
 use nixos_nspawn_units::value::StorePath;
 
 use crate::context::Context;
+use crate::dependents;
 use crate::forget::enabled_links;
 use crate::generations::running_toplevel;
 use crate::host::{GENERATOR, generator_file};
@@ -65,6 +66,8 @@ pub(crate) struct Container {
     pub(crate) state: Option<UnitState>,
     /// Why its start is refused.
     pub(crate) refusal: Option<String>,
+    /// Why the unit helper refused its last start, if it did.
+    pub(crate) why_failed: Option<String>,
     /// Whether only the caller cannot read the file.
     pub(crate) unreadable: bool,
     /// A create or remove that did not come to its end.
@@ -103,6 +106,7 @@ impl Container {
             autostart: false,
             state: None,
             refusal: None,
+            why_failed: None,
             unreadable: false,
             unfinished: None,
             reload_needed: false,
@@ -182,6 +186,7 @@ impl Overview {
                 ));
             }
             let Some(intent) = &container.intent else { continue };
+            container.warnings.extend(dependents::missing(context, loaded, intent));
             // An offline tree may come without a store.
             let store = context.path("/nix/store");
             if store.is_dir() && !exists(&context.path(intent.toplevel.init())) {
@@ -227,8 +232,18 @@ impl Overview {
                 let active = state.active == "active";
                 container.warnings.extend(sockets::not_open(name, intent, &sockets, active)?);
             }
+            if state.active == "failed" && container.refusal.is_none() {
+                container.why_failed = systemd::refusal(context, name);
+            }
             container.state = Some(state);
         }
+        // What has just stopped and is recorded nowhere is no container any more.
+        self.containers.retain(|_, container| {
+            container.intent_file.is_some()
+                || container.unfinished.is_some()
+                || container.runs()
+                || container.state.is_none()
+        });
         if unloaded {
             self.generator_fault = generator_fault();
             let helps = self.generator_fault.is_none();

@@ -111,11 +111,11 @@ pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
         Some(KindFilter::Declarative) => kind == Kind::Declarative,
     };
     let containers: Vec<&Container> = overview.containers.values().filter(|c| wanted(c.kind)).collect();
-    if arguments.json {
+    if context.json {
         print_json(&containers.iter().map(|container| Summary::of(container)).collect::<Vec<_>>())?;
     }
     let faults: Vec<&Fault> = overview.faults.iter().filter(|fault| wanted(fault.kind)).collect();
-    if arguments.json {
+    if context.json {
         faults.iter().for_each(|fault| tell(&fault.text));
     } else {
         print(&text(&containers, &faults, context.color))?;
@@ -126,7 +126,7 @@ pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
     if faults.iter().any(|fault| fault.hides) {
         return Err(Failed::Silent.into());
     }
-    if containers.is_empty() && faults.is_empty() && !arguments.json {
+    if containers.is_empty() && faults.is_empty() && !context.json {
         tell(&nothing(arguments.kind));
     }
     Ok(())

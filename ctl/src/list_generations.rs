@@ -49,7 +49,7 @@ pub(crate) fn run(context: &Context, arguments: &Show) -> Result<()> {
     // An offline tree may come without a store.
     let store = context.path("/nix/store").is_dir();
     let entries: Vec<Entry> = generations.iter().map(|one| entry(context, one, store)).collect();
-    if arguments.json {
+    if context.json {
         return print_json(&entries);
     }
     if entries.is_empty() {

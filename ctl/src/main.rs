@@ -9,6 +9,7 @@ mod config;
 mod configuration;
 mod context;
 mod create;
+mod created;
 mod delete_generations;
 mod dependents;
 mod diff;
@@ -26,6 +27,7 @@ mod interrupt;
 mod list;
 mod list_generations;
 mod lock;
+mod mistakes;
 mod network;
 mod nix;
 mod nix_files;
@@ -52,6 +54,7 @@ mod systemd;
 mod take_on;
 mod time;
 mod update;
+mod updated;
 
 use std::process::ExitCode;
 
@@ -64,7 +67,12 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            match mistakes::hint(&error, std::env::args_os()) {
+                Some(hint) => output::tell(&hint),
+                None => {
+                    let _ = error.print();
+                }
+            }
             // Help and version are no failure; all else is a usage error, 2.
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }

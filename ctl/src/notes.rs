@@ -35,6 +35,17 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
         Some(reason) => note("refused", Tone::Bad, format!("the start is refused: {reason}")),
         None => {}
     }
+    // Why a broken intent is refused was said just now.
+    let failed = container.state.as_ref().filter(|state| state.active == "failed");
+    if let Some(state) = failed.filter(|_| container.refusal.is_none()) {
+        match &container.why_failed {
+            Some(why) => note("start refused", Tone::Doubtful, format!("its last start was refused: {why}")),
+            None => {
+                let remedy = format!("'journalctl -u {}' tells why", unit_name(name));
+                note("see journal", Tone::Doubtful, format!("failed ({}); {remedy}", state.result));
+            }
+        }
+    }
     for warning in &container.warnings {
         note("warning", Tone::Doubtful, warning.clone());
     }

@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind, Write};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::context::Context;
+
 /// Writes text to standard output.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
@@ -19,6 +21,15 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Writes a value as JSON, indented, to standard output.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// Writes the answer of a command to standard output: as JSON if that is asked for, else as the text made of it.
+pub(crate) fn answer<T: Serialize>(
+    context: &Context,
+    answer: &T,
+    text: impl FnOnce(&T) -> String,
+) -> Result<()> {
+    if context.json { print_json(answer) } else { print(&text(answer)) }
 }
 
 /// A message for people, to standard error; when nobody can read it, the command goes on.

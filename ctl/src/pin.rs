@@ -11,6 +11,7 @@ use nixos_nspawn_units::copies::GC_ROOTS;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::write::link;
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
+use serde::Serialize;
 
 use crate::cli::Pin;
 use crate::context::{Context, imperative, machine_name};
@@ -20,7 +21,7 @@ use crate::forget::{lock_settled, repair};
 use crate::generations::{generations, pin_link};
 use crate::list_generations::numbered;
 use crate::lock::Lock;
-use crate::output::print;
+use crate::output::answer;
 
 /// `pin`.
 pub(crate) fn pin(context: &Context, arguments: &Pin) -> Result<()> {
@@ -40,7 +41,7 @@ pub(crate) fn pin(context: &Context, arguments: &Pin) -> Result<()> {
         return refuse(gone());
     }
     if generation.pinned && fs::read_link(&at).is_ok_and(|target| target == Path::new(path.as_str())) {
-        return print(&format!("generation {number} of container '{name}' is pinned already\n"));
+        return say(context, &name, (number, true), false, "is pinned already");
     }
     let roots = context.path(Path::new("/").join(GC_ROOTS));
     let cannot = || format!("{}: cannot be linked, nothing was pinned", at.display());
@@ -55,7 +56,7 @@ pub(crate) fn pin(context: &Context, arguments: &Pin) -> Result<()> {
         remove(&at)?;
         return refuse(gone());
     }
-    print(&format!("generation {number} of container '{name}' is pinned\n"))
+    say(context, &name, (number, true), true, "is pinned")
 }
 
 /// `unpin`.
@@ -67,11 +68,37 @@ pub(crate) fn unpin(context: &Context, arguments: &Pin) -> Result<()> {
     let all = generations(context, &name, imperative(&loaded, &name)?);
     // A number that the profile no longer has may have been unpinned before.
     let Some(generation) = all.iter().find(|one| one.number == number && one.pinned) else {
-        return print(&format!("generation {number} of container '{name}' is not pinned\n"));
+        return say(context, &name, (number, false), false, "is not pinned");
     };
     remove(&pin_link(context, &name, number))?;
-    let rest = if generation.made.is_none() { ", and nothing else keeps it" } else { "" };
-    print(&format!("generation {number} of container '{name}' is not pinned any more{rest}\n"))
+    let how = match generation.made {
+        Some(_) => "is not pinned any more",
+        None => "is not pinned any more, and nothing else keeps it",
+    };
+    say(context, &name, (number, false), true, how)
+}
+
+/// What was done, as scripts see it.
+#[derive(Debug, Serialize)]
+struct Pinned<'a> {
+    name: &'a MachineName,
+    generation: u64,
+    /// Whether it is pinned now.
+    pinned: bool,
+    /// Whether it was otherwise before.
+    changed: bool,
+}
+
+fn say(
+    context: &Context,
+    name: &MachineName,
+    (generation, pinned): (u64, bool),
+    changed: bool,
+    how: &str,
+) -> Result<()> {
+    answer(context, &Pinned { name, generation, pinned, changed }, |_| {
+        format!("generation {generation} of container '{name}' {how}\n")
+    })
 }
 
 fn begin(context: &Context, command: &str, name: &MachineName) -> Result<Lock> {

@@ -2,9 +2,13 @@
 //! not there is reported and no failure, so that scripts can repeat the command. Each container is a piece of work of
 //! its own: one that fails does not keep the others.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::Kind;
+use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::store::{Kind, Loaded};
+use serde::Serialize;
 
 use crate::cli::Remove;
 use crate::context::{Context, Found, declarative, find, machine_name};
@@ -26,10 +30,19 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
         }
     }
     let mut failures = Vec::new();
+    let mut all = Vec::new();
     for name in &names {
-        if let Err(error) = one(context, arguments, name) {
-            failures.push(error);
+        match one(context, arguments, name) {
+            Ok(removed) if context.json => all.push(removed),
+            Ok(removed) => output::print(&removed.text())?,
+            Err(error) => {
+                all.push(Removed { error: Some(format!("{error:#}")), ..Removed::of(name, Outcome::Failed) });
+                failures.push(error);
+            }
         }
+    }
+    if context.json {
+        output::print_json(&all)?;
     }
     if !arguments.dry_run {
         repair(context);
@@ -42,7 +55,88 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
     last.map_or(Ok(()), Err)
 }
 
-fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> {
+/// What became of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Removed,
+    WouldRemove,
+    /// There is none.
+    Absent,
+    Failed,
+}
+
+/// One container's result, as scripts see it.
+#[derive(Debug, Serialize)]
+struct Removed {
+    name: MachineName,
+    result: Outcome,
+    /// Whether it ran, and so is stopped.
+    stopped: bool,
+    /// Intent, profile folder with all generations, state.
+    deleted: Vec<PathBuf>,
+    /// The state that stays.
+    kept: Option<PathBuf>,
+    /// Containers that require it.
+    dependents: Vec<MachineName>,
+    error: Option<String>,
+    /// Whether a killed command had left it half done.
+    #[serde(skip)]
+    half_done: bool,
+    /// What there is of a container that is none, for people.
+    #[serde(skip)]
+    left: Vec<String>,
+}
+
+impl Removed {
+    fn of(name: &MachineName, result: Outcome) -> Self {
+        Self {
+            name: name.clone(),
+            result,
+            stopped: false,
+            deleted: Vec::new(),
+            kept: None,
+            dependents: Vec::new(),
+            error: None,
+            half_done: false,
+            left: Vec::new(),
+        }
+    }
+
+    /// For people, lines with their ends.
+    fn text(&self) -> String {
+        let Self { name, result, stopped, deleted, kept, dependents, error: _, half_done, left } = self;
+        let kept = kept.as_ref().map(|state| state.display().to_string());
+        match (result, kept) {
+            (Outcome::Absent, _) if left.is_empty() => {
+                format!("there is no container '{name}', nothing to do\n")
+            }
+            (Outcome::Absent, _) => format!("there is no container '{name}'; {}\n", left.join("; ")),
+            (Outcome::WouldRemove, kept) => {
+                let mut lines = Vec::new();
+                if *stopped {
+                    lines.push(format!("would stop container '{name}'"));
+                }
+                for (number, path) in deleted.iter().enumerate() {
+                    let more = if number == 1 { " with all generations" } else { "" };
+                    lines.push(format!("would delete {}{more}", path.display()));
+                }
+                lines.extend(kept.map(|state| format!("would keep {state}")));
+                lines.extend(dependents.iter().map(|other| {
+                    format!("container '{other}' requires it, would stop with it and not start any more")
+                }));
+                lines.join("\n") + "\n"
+            }
+            _ if *half_done => {
+                format!("container '{name}' was left half done by a killed command and is removed\n")
+            }
+            (_, Some(state)) => format!("container '{name}' is removed; its state stays in {state}\n"),
+            (_, None) => format!("container '{name}' is removed\n"),
+        }
+    }
+}
+
+fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<Removed> {
     if arguments.dry_run {
         return dry_run(context, arguments, name);
     }
@@ -56,12 +150,13 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
         } else {
             record.details.delete_state |= arguments.delete_state;
             forget(context, &record)?;
-            return say(&format!("container '{name}' was left half done by a killed command and is removed"));
+            let deleted = vec![intent_path(context, name), record.details.profile_directory.clone()];
+            return Ok(Removed { half_done: true, deleted, ..Removed::of(name, Outcome::Removed) });
         }
     }
     let loaded = context.load();
     let Some(found) = found(context, find(&loaded, name), name)? else {
-        return say(&nothing(context, arguments, name));
+        return Ok(nothing(context, arguments, name));
     };
     let shadowed = found.kind() == Kind::Declarative;
     if shadowed && arguments.delete_state {
@@ -73,6 +168,7 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
     if arguments.delete_state {
         state::check(context, name)?;
     }
+    let removed = removal(context, arguments, name, &found, &loaded)?;
     // While nothing is recorded as begun, a container that cannot be stopped stays as it is.
     if !shadowed && context.live() {
         stop(context, &found, name)?;
@@ -84,17 +180,36 @@ fn one(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> 
     };
     let record = Record::begin(context, name, Step::Removing, details)?;
     forget(context, &record)?;
-    let kept = if !arguments.delete_state && state::exists(context, name) {
-        format!("; its state stays in {}", state::directory(context, name).display())
-    } else {
-        String::new()
-    };
-    for other in dependents::requiring(&loaded, name) {
+    for other in &removed.dependents {
         output::tell(&format!(
             "container '{other}' requires container '{name}' and cannot start without it; take it out of its options"
         ));
     }
-    say(&format!("container '{name}' is removed{kept}"))
+    Ok(removed)
+}
+
+/// What a removal is about, before anything is done.
+fn removal(
+    context: &Context,
+    arguments: &Remove,
+    name: &MachineName,
+    found: &Found,
+    loaded: &Loaded,
+) -> Result<Removed> {
+    let result = if arguments.dry_run { Outcome::WouldRemove } else { Outcome::Removed };
+    let state = state::directory(context, name);
+    let mut removed = Removed::of(name, result);
+    // A declarative container of that name goes on.
+    let ours = found.kind() == Kind::Imperative;
+    removed.stopped = ours && context.live() && !systemd::state(context, name)?.stopped();
+    removed.deleted = vec![intent_path(context, name), profile_directory(context, found, name)];
+    if arguments.delete_state {
+        removed.deleted.push(state);
+    } else {
+        removed.kept = Some(state).filter(|_| state::exists(context, name));
+    }
+    removed.dependents = dependents::requiring(loaded, name);
+    Ok(removed)
 }
 
 /// Stops the container, and keeps connections from starting it again meanwhile.
@@ -136,15 +251,30 @@ fn found<'a>(context: &Context, found: Option<Found<'a>>, name: &MachineName) ->
     }
 }
 
-fn nothing(context: &Context, arguments: &Remove, name: &MachineName) -> String {
-    if arguments.delete_state && state::exists(context, name) {
-        return format!(
-            "there is no container '{name}'; {} is not known to be one of ours and stays, 'machinectl remove {name}' \
-             deletes it",
-            state::directory(context, name).display()
-        );
+/// There is no such container: what of it is left all the same, with the command that ends it. An intent may have been
+/// deleted by hand, and what has no record may be somebody else's.
+fn nothing(context: &Context, arguments: &Remove, name: &MachineName) -> Removed {
+    let mut left = Vec::new();
+    if context.live() && systemd::state(context, name).is_ok_and(|state| !state.stopped()) {
+        let unit = unit_name(name);
+        left.push(format!("{unit} runs all the same, 'systemctl stop {unit}' ends it"));
     }
-    format!("there is no container '{name}', nothing to do")
+    let profile = nix::profile_directory(context, name);
+    if context.path(&profile).symlink_metadata().is_ok() {
+        let profile = profile.display();
+        left.push(format!(
+            "{profile} is not known to be one of ours and stays, 'rm -r {profile}' deletes it"
+        ));
+    }
+    let stays = arguments.delete_state && state::exists(context, name);
+    let kept = stays.then(|| state::directory(context, name));
+    if let Some(state) = &kept {
+        left.push(format!(
+            "{} is not known to be one of ours and stays, 'machinectl remove {name}' deletes it",
+            state.display()
+        ));
+    }
+    Removed { kept, left, ..Removed::of(name, Outcome::Absent) }
 }
 
 /// Where the profile of a container is: as recorded, else where a create would have made it.
@@ -161,34 +291,13 @@ fn profile_directory(context: &Context, found: &Found, name: &MachineName) -> st
         .map_or(default, std::path::Path::to_owned)
 }
 
-fn dry_run(context: &Context, arguments: &Remove, name: &MachineName) -> Result<()> {
+fn dry_run(context: &Context, arguments: &Remove, name: &MachineName) -> Result<Removed> {
     let loaded = context.load();
     let Some(found) = found(context, find(&loaded, name), name)? else {
-        return say(&nothing(context, arguments, name));
+        return Ok(nothing(context, arguments, name));
     };
-    let mut lines = Vec::new();
-    if context.live() && !systemd::state(context, name)?.stopped() {
-        lines.push(format!("would stop container '{name}'"));
-    }
-    lines.push(format!("would delete {}", intent_path(context, name).display()));
-    lines.push(format!(
-        "would delete {} with all generations",
-        profile_directory(context, &found, name).display()
-    ));
     if arguments.delete_state {
         state::check(context, name)?;
-        lines.push(format!("would delete {}", state::directory(context, name).display()));
-    } else if state::exists(context, name) {
-        lines.push(format!("would keep {}", state::directory(context, name).display()));
     }
-    lines.extend(
-        dependents::requiring(&loaded, name).iter().map(|other| {
-            format!("container '{other}' requires it, would stop with it and not start any more")
-        }),
-    );
-    output::print(&(lines.join("\n") + "\n"))
-}
-
-fn say(line: &str) -> Result<()> {
-    output::print(&format!("{line}\n"))
+    removal(context, arguments, name, &found, &loaded)
 }

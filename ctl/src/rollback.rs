@@ -12,10 +12,12 @@ use crate::exit::{Failed, refuse};
 use crate::forget::{intent_path, lock_settled, repair};
 use crate::generations::{Generation, generations, profile_link};
 use crate::nix::Nix;
+use crate::plan::Planned;
 use crate::record::{Details, Record, Step};
 use crate::switch::{Switch, Target, align_profile};
-use crate::update::{check_reach, done_line, limit_or_start, newest, profile_folder, ready, strategy};
-use crate::{activate, create, dependents, diff, host, intent_file, output, profile, systemd};
+use crate::update::{check_reach, limit_or_start, newest, profile_folder, ready, strategy};
+use crate::updated::{Outcome, Updated};
+use crate::{activate, create, dependents, host, intent_file, output, profile, systemd};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
@@ -28,62 +30,67 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
         intent_file::check(&loaded, &name, &new)?;
         let runs = !systemd::state(context, &name)?.stopped();
         let decision = decide(&name, old, &new, strategy(arguments.activation.strategy, &new), runs)?;
-        let mut lines = diff::between(context, &name, old, &new)?;
-        lines.extend(diff::closure(context, &old.toplevel, &new.toplevel));
-        let action = match decision.action {
-            Action::Reload => "would reload it",
-            Action::Restart => "would restart it",
-            Action::AtNextStart | Action::Nothing => "would not touch it",
-        };
-        lines.push(format!(
-            "container '{name}': would go back to generation {}, {action}: {}",
-            generation.number, decision.reason
-        ));
-        return output::print(&(lines.join("\n") + "\n"));
+        let planned = Planned::of(context, &name, [old, &new], decision, Some(generation.number))?;
+        return output::answer(context, &planned, Planned::text);
     }
     context.need_root("rollback")?;
+    match back(context, arguments, &name) {
+        Ok(updated) => output::answer(context, &updated, |updated| match updated.result {
+            Outcome::UpToDate => {
+                let number = updated.generation.unwrap_or_default();
+                format!("container '{name}': generation {number} is current already\n")
+            }
+            _ => updated.line() + "\n",
+        }),
+        Err(error) => {
+            if context.json {
+                output::print_json(&Updated::failed(&name, &error))?;
+            }
+            Err(error)
+        }
+    }
+}
+
+fn back(context: &Context, arguments: &Rollback, name: &MachineName) -> Result<Updated> {
     let limit = crate::update::limit(&arguments.activation)?;
     host::check(context)?;
     let nix = Nix::find(context)?;
     // First: what belongs to others is settled also when this one has nothing to go back to.
     repair(context);
-    let _lock = lock_settled(context, &name)?;
+    let _lock = lock_settled(context, name)?;
     let loaded = host::load(context)?;
-    let old = imperative(&loaded, &name)?;
-    let (generation, new) = target(context, &name, old, arguments.to)?;
+    let old = imperative(&loaded, name)?;
+    let (generation, new) = target(context, name, old, arguments.to)?;
     if old.generation == Some(generation.number) {
-        return output::print(&format!(
-            "container '{name}': generation {} is current already\n",
-            generation.number
-        ));
+        return Ok(Updated::nothing(name, old.generation));
     }
-    ready(context, &name, old)?;
+    ready(context, name, old)?;
     align_profile(context, &nix, old);
-    check_reach(context, &name, old, &new, arguments.allow_host_changes)?;
-    intent_file::check(&loaded, &name, &new)?;
-    let runs = !systemd::state(context, &name)?.stopped();
-    let decision = decide(&name, old, &new, strategy(arguments.activation.strategy, &new), runs)?;
+    check_reach(context, name, old, &new, arguments.allow_host_changes)?;
+    intent_file::check(&loaded, name, &new)?;
+    let runs = !systemd::state(context, name)?.stopped();
+    let decision = decide(name, old, &new, strategy(arguments.activation.strategy, &new), runs)?;
     if decision.action == Action::Restart {
-        activate::check_credentials(context, &name, &new)?;
+        activate::check_credentials(context, name, &new)?;
     }
     for note in dependents::unknown_names(&loaded, &new) {
         output::tell(&format!("container '{name}': {note}"));
     }
     let details = Details {
-        profile_directory: profile_folder(context, &name, old),
-        old_intent: std::fs::read_to_string(intent_path(context, &name))?,
-        newest_generation: newest(context, &name, old),
+        profile_directory: profile_folder(context, name, old),
+        old_intent: std::fs::read_to_string(intent_path(context, name))?,
+        newest_generation: newest(context, name, old),
         ran: runs,
         ..Details::default()
     };
-    let mut record = Record::begin(context, &name, Step::Updating, details)?;
+    let mut record = Record::begin(context, name, Step::Updating, details)?;
     // A generation that only a pin still keeps gets a new number.
     let present = generation.made.is_some();
     let before = old.generation;
     let switch = Switch {
         context,
         nix: &nix,
-        name: &name,
+        name,
         target: if present { Target::Present(generation.number) } else { Target::New(generation.path) },
         decision,
         expect: arguments.activation.expect,
@@ -93,7 +100,7 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
         new,
     };
     let switched = switch.run(&mut record)?;
-    output::print(&format!("{}\n", done_line(&name, before, &switched)))
+    Ok(Updated::switched(name, before, switched, Outcome::RolledBack))
 }
 
 /// The generation to go to, and the intent for it.

@@ -3,6 +3,7 @@
 //! them away. NixOS has a module for it.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE};
 use nixos_nspawn_units::write::write_durably;
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::Serialize;
 
 use crate::cli::Setup;
 use crate::context::Context;
@@ -39,10 +41,63 @@ pub(crate) fn run(context: &Context, arguments: &Setup) -> Result<()> {
              use systemd.packages or the NixOS module",
         );
     }
-    if arguments.remove { remove(context, arguments.dry_run) } else { install(context, arguments) }
+    let mut report = Report { dry_run: arguments.dry_run, steps: Vec::new(), context };
+    match arguments.remove {
+        true => remove(context, &mut report)?,
+        false => install(context, arguments, &mut report)?,
+    }
+    if context.json { output::print_json(&report) } else { Ok(()) }
 }
 
-fn install(context: &Context, arguments: &Setup) -> Result<()> {
+/// What was or would be done, as scripts see it; people are told of each step when it is done.
+#[derive(Serialize)]
+struct Report<'a> {
+    dry_run: bool,
+    steps: Vec<Step>,
+    #[serde(skip)]
+    context: &'a Context,
+}
+
+/// One step.
+#[derive(Serialize)]
+struct Step {
+    action: Action,
+    /// Paths, a unit, or containers.
+    targets: Vec<String>,
+}
+
+/// What a step does.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    /// Leaves what a package has installed.
+    Keep,
+    /// Puts programs and files in place.
+    Install,
+    /// Writes what the generator must know of the host.
+    Record,
+    /// Enables and starts a unit.
+    Enable,
+    /// Stops a container.
+    Stop,
+    /// Deletes files.
+    Delete,
+}
+
+impl Report<'_> {
+    fn step<T: Display>(
+        &mut self,
+        action: Action,
+        targets: impl IntoIterator<Item = T>,
+        text: &str,
+    ) -> Result<()> {
+        let targets = targets.into_iter().map(|target| target.to_string()).collect();
+        self.steps.push(Step { action, targets });
+        if self.context.json { Ok(()) } else { output::print(&format!("{text}\n")) }
+    }
+}
+
+fn install(context: &Context, arguments: &Setup, report: &mut Report) -> Result<()> {
     let version = systemd::version(context)?;
     if version < host::OLDEST_SYSTEMD {
         return refuse(format!(
@@ -59,24 +114,29 @@ fn install(context: &Context, arguments: &Setup) -> Result<()> {
             ));
         }
         Some(present) if present != target => {
-            say(&format!("{}: the generator is installed by a package, nothing to do", present.display()))?;
+            let present = present.display();
+            let text = format!("{present}: the generator is installed by a package, nothing to do");
+            report.step(Action::Keep, [present], &text)?;
         }
-        _ => copy(context, &target, arguments.dry_run)?,
+        _ => copy(context, &target, report)?,
     }
-    record_host(context, arguments.dry_run)?;
+    record_host(context, report)?;
     if arguments.networkd {
-        if arguments.dry_run {
-            say("would enable and start systemd-networkd.service")?;
-        } else {
-            context.program("systemctl").args(["enable", "--now", "systemd-networkd.service"]).output()?;
-            say("systemd-networkd is enabled and running")?;
+        const NETWORKD: &str = "systemd-networkd.service";
+        if !arguments.dry_run {
+            context.program("systemctl").args(["enable", "--now", NETWORKD]).output()?;
         }
+        let text = match arguments.dry_run {
+            true => "would enable and start systemd-networkd.service",
+            false => "systemd-networkd is enabled and running",
+        };
+        report.step(Action::Enable, [NETWORKD], text)?;
     }
     Ok(())
 }
 
 /// What the generator must know of the host: a new systemd, another BootLimit= of nixos-nspawn.conf.
-fn record_host(context: &Context, dry_run: bool) -> Result<()> {
+fn record_host(context: &Context, report: &mut Report) -> Result<()> {
     let host = host::load(context)?.host;
     let present = context.load().host;
     if host == present && (context.path(HOST_FILE).exists() || host.boot_limit.is_none()) {
@@ -87,31 +147,32 @@ fn record_host(context: &Context, dry_run: bool) -> Result<()> {
         None => "no limit on containers that start at boot".to_owned(),
     };
     let what = format!("{HOST_FILE}: systemd {}, {limit}", host.systemd);
-    if dry_run {
-        return say(&format!("would write {what}"));
+    if report.dry_run {
+        return report.step(Action::Record, [HOST_FILE], &format!("would write {what}"));
     }
     let _global = Lock::global(context)?;
     DirBuilder::new().recursive(true).mode(0o755).create(DIRECTORY).context(DIRECTORY)?;
     if host::record(context, &host)? {
         systemd::daemon_reload(context)?;
-        say(&what)?;
+        report.step(Action::Record, [HOST_FILE], &what)?;
     }
     Ok(())
 }
 
-fn copy(context: &Context, target: &Path, dry_run: bool) -> Result<()> {
+fn copy(context: &Context, target: &Path, report: &mut Report) -> Result<()> {
     let source = beside_this_program()?;
     let bytes = fs::read(&source.path).with_context(|| source.path.display().to_string())?;
     let own = try_out(context, &source, &bytes)?;
-    if dry_run {
-        say(&format!(
-            "would copy {} to {} and {}",
+    let places = [target, &own.helper, Path::new(nix_files::DIRECTORY)].map(Path::display);
+    let [generator, helper, files] = &places;
+    if report.dry_run {
+        let text = format!(
+            "would copy {} to {helper} and {generator}\nwould write {} files for Nix to {files}\n\
+             would run systemctl daemon-reload",
             source.path.display(),
-            own.helper.display(),
-            target.display()
-        ))?;
-        say(&format!("would write {} files for Nix to {}", FILES.len(), nix_files::DIRECTORY))?;
-        return say("would run systemctl daemon-reload");
+            FILES.len()
+        );
+        return report.step(Action::Install, places, &text);
     }
     for (name, text) in FILES {
         put(&Path::new(nix_files::DIRECTORY).join(name), text.as_bytes(), 0o644)?;
@@ -120,13 +181,8 @@ fn copy(context: &Context, target: &Path, dry_run: bool) -> Result<()> {
     put(&own.helper, &bytes, 0o755)?;
     put(target, &bytes, 0o755)?;
     systemd::daemon_reload(context)?;
-    say(&format!(
-        "{} {} is installed, and {}, and {}",
-        target.display(),
-        own.version,
-        own.helper.display(),
-        nix_files::DIRECTORY
-    ))
+    let text = format!("{generator} {} is installed, and {helper}, and {files}", own.version);
+    report.step(Action::Install, places, &text)
 }
 
 /// The generator that came with this program.
@@ -185,10 +241,12 @@ fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     write_durably(&folder, name, bytes, Mode::from_raw_mode(mode)).with_context(failed)
 }
 
-fn remove(context: &Context, dry_run: bool) -> Result<()> {
+fn remove(context: &Context, report: &mut Report) -> Result<()> {
+    let dry_run = report.dry_run;
     let target = Path::new(TARGET).join(GENERATOR);
     if target.symlink_metadata().is_err() {
-        return say("setup has installed nothing here, nothing to do");
+        let text = "setup has installed nothing here, nothing to do";
+        return report.step::<&str>(Action::Delete, [], text);
     }
     if !dry_run {
         repair(context);
@@ -210,17 +268,18 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
     // Without the generator nothing would take their files away, and the bare template would start on their roots.
     for name in &running {
         if dry_run {
-            say(&format!("would stop container '{name}'"))?;
+            report.step(Action::Stop, [name], &format!("would stop container '{name}'"))?;
         } else {
             systemd::stop(context, name)?;
-            say(&format!("container '{name}' is stopped"))?;
+            report.step(Action::Stop, [name], &format!("container '{name}' is stopped"))?;
         }
     }
     let files = FILES.iter().map(|(name, _)| Path::new(nix_files::DIRECTORY).join(name));
-    for path in [Some(target), helper.clone()].into_iter().flatten().chain(files) {
+    let paths: Vec<PathBuf> = [Some(target), helper.clone()].into_iter().flatten().chain(files).collect();
+    for path in &paths {
         if dry_run {
-            say(&format!("would delete {}", path.display()))?;
-        } else if let Err(error) = fs::remove_file(&path) {
+            report.step(Action::Delete, [path.display()], &format!("would delete {}", path.display()))?;
+        } else if let Err(error) = fs::remove_file(path) {
             if error.kind() != std::io::ErrorKind::NotFound {
                 return Err(error).with_context(|| format!("{}: cannot be deleted", path.display()));
             }
@@ -239,9 +298,6 @@ fn remove(context: &Context, dry_run: bool) -> Result<()> {
     copies::sweep_networks(&context.root);
     let records = loaded.intents.len() + loaded.errors.len();
     let kept = if records > 0 { format!("; {records} records stay in {DIRECTORY}") } else { String::new() };
-    say(&format!("the generator is removed{kept}"))
-}
-
-fn say(line: &str) -> Result<()> {
-    output::print(&format!("{line}\n"))
+    let paths = paths.iter().map(|path| path.display());
+    report.step(Action::Delete, paths, &format!("the generator is removed{kept}"))
 }

@@ -51,7 +51,7 @@ pub(crate) struct Details<'a> {
     pub(crate) files: Vec<GeneratedFile<'a>>,
 }
 
-/// A file or link below the generator's directory.
+/// A file or link that the generator makes.
 #[derive(Serialize)]
 pub(crate) struct GeneratedFile<'a> {
     pub(crate) path: String,
@@ -59,6 +59,17 @@ pub(crate) struct GeneratedFile<'a> {
     pub(crate) text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) link_to: Option<&'a str>,
+}
+
+impl<'a> GeneratedFile<'a> {
+    /// A file of a plan.
+    pub(crate) fn of(path: &str, entry: &'a Entry) -> Self {
+        let (text, link_to) = match entry {
+            Entry::File(text) => (Some(text.as_str()), None),
+            Entry::Link(target) => (None, Some(target.as_ref())),
+        };
+        GeneratedFile { path: format!("/{GENERATOR_DIRECTORY}/{path}"), text, link_to }
+    }
 }
 
 /// Runs the command.
@@ -70,7 +81,7 @@ pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
         return Err(unknown(context, &overview, &name));
     };
     let details = details(context, &overview, container)?;
-    if arguments.json {
+    if context.json {
         print_json(&details)?;
     } else {
         print(&text(container, &details, context.color))?;
@@ -144,12 +155,5 @@ fn details<'a>(context: &Context, overview: &'a Overview, container: &'a Contain
 /// The container's files in the plan.
 fn files<'a>(overview: &'a Overview, name: &MachineName) -> Vec<GeneratedFile<'a>> {
     let files = overview.plan.files.iter().filter(|(path, _)| belongs_to(path, name));
-    let files = files.map(|(path, entry)| {
-        let (text, link_to) = match entry {
-            Entry::File(text) => (Some(text.as_str()), None),
-            Entry::Link(target) => (None, Some(target.as_ref())),
-        };
-        GeneratedFile { path: format!("/{GENERATOR_DIRECTORY}/{path}"), text, link_to }
-    });
-    files.collect()
+    files.map(|(path, entry)| GeneratedFile::of(path, entry)).collect()
 }

@@ -64,8 +64,7 @@ fn state_line(container: &Container, details: &Details, color: bool) -> String {
         line.push_str(&format!(" since {since}"));
     }
     if !["", "success"].contains(&state.result.as_str()) {
-        let unit = unit_name(&container.name);
-        line.push_str(&format!(", result '{}'; 'journalctl -u {unit}' tells more", state.result));
+        line.push_str(&format!(", result '{}'", state.result));
     }
     line
 }

@@ -122,7 +122,10 @@ pub(crate) fn not_open(
         (socket.start_on_connect || active) && !known.get(&socket.unit).is_some_and(|state| alive(state))
     });
     let line = |socket: Socket| {
-        format!("port {} is not open; 'systemctl status {}' tells why", socket.host_side, socket.unit)
+        format!(
+            "port {} is not open; 'systemctl start {}' opens it or tells why not",
+            socket.host_side, socket.unit
+        )
     };
     Ok(missing.map(line).collect())
 }
@@ -155,7 +158,9 @@ mod tests {
         assert_eq!(missing("", true).len(), 2);
         assert_eq!(
             missing("", false),
-            ["port tcp/81 is not open; 'systemctl status nixos-nspawn-proxy@web-tcp-81.socket' tells why"]
+            [
+                "port tcp/81 is not open; 'systemctl start nixos-nspawn-proxy@web-tcp-81.socket' opens it or tells why not"
+            ]
         );
         assert!(missing("nixos-nspawn-proxy@web-tcp-81.socket loaded active running x", false).is_empty());
     }

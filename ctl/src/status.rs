@@ -133,7 +133,7 @@ pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
         return Err(unknown(context, &overview, &name));
     };
     let details = details(context, container);
-    if arguments.json {
+    if context.json {
         print_json(&details)?;
     } else {
         print(&text(container, &details, context.color))?;

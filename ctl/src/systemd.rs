@@ -169,16 +169,27 @@ fn parse_addresses(answer: &str, name: &MachineName) -> Vec<String> {
     addresses.lines().map(str::to_owned).filter(|address| !address.is_empty()).collect()
 }
 
-/// The last lines of the container's journal on the host.
+/// The last lines of the container's journal on the host, of its last start and what followed.
 pub(crate) fn journal(context: &Context, name: &MachineName, since: &str, lines: usize) -> Vec<String> {
     let answer = context
         .program("journalctl")
-        .args(["--boot", "--quiet", "--no-pager", "--output=short-iso"])
+        .args(["--boot", "--quiet", "--no-pager", "--output=short-iso", "--invocation=0"])
         .arg(format!("--since={since}"))
         .arg(format!("--lines={lines}"))
         .arg(format!("--unit={}", unit_name(name)))
         .output_if_any();
     answer.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// Why the unit helper refused the last start, in its own words, where that was the reason and the caller may read the
+/// journal.
+pub(crate) fn refusal(context: &Context, name: &MachineName) -> Option<String> {
+    let call = context
+        .program("journalctl")
+        .args(["--boot", "--quiet", "--no-pager", "--output=cat", "--invocation=0", "--lines=1"])
+        .args(["--identifier=unit-helper", "--priority=err"])
+        .arg(format!("--unit={}", unit_name(name)));
+    call.output_if_any()?.lines().last().map(str::to_owned).filter(|line| !line.is_empty())
 }
 
 /// The running systemd's version, 257 for `systemd 257 (257.13-1)`.

@@ -26,10 +26,10 @@ use crate::context::{Context, Found, find, machine_name, no_such};
 use crate::exit::{Failed, refuse};
 use crate::forget::{lock_settled, repair};
 use crate::generations::running_toplevel;
-use crate::output::{print, tell};
+use crate::output::{answer, tell};
 use crate::systemd::UnitState;
 use crate::update::{limit_or_start, strategy};
-use crate::{dependents, gate, host, intent_file, interrupt, network, sockets, systemd};
+use crate::{dependents, gate, host, intent_file, interrupt, network, sockets, status, systemd};
 
 /// Where it is remembered what containers run, and how these files end.
 const DIRECTORY: &str = "/run/nixos-nspawn";
@@ -79,12 +79,14 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
     let taking = TakingOn { context, stored, hash };
     let state = started(context, stored)?;
     let (decision, old) = taking.decision(arguments, !state.stopped())?;
+    let say = |action: Action, reason: &str, text: String| {
+        let Activate { dry_run, .. } = *arguments;
+        let activated = Activated { name: &name, dry_run, action: action.into(), reason };
+        answer(context, &activated, |_| format!("container '{name}'{text}\n"))
+    };
     if arguments.dry_run {
-        return print(&format!(
-            "container '{name}': would {} ({})\n",
-            infinitive(decision.action),
-            decision.reason
-        ));
+        let text = format!(": would {} ({})", infinitive(decision.action), decision.reason);
+        return say(decision.action, &decision.reason, text);
     }
     if state.plan.as_ref() != Some(&taking.hash) {
         systemd::reload_to(context, &name, Some(&taking.hash))?;
@@ -94,12 +96,21 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
     if state.stopped() {
         // With these settings it will start.
         taking.remember(&taking.hash, &stored.intent);
-        return print(&format!(
-            "container '{name}' does not run, its next start takes on what is recorded\n"
-        ));
+        let text = " does not run, its next start takes on what is recorded".to_owned();
+        return say(decision.action, &decision.reason, text);
     }
-    let reason = taking.act(decision, old)?;
-    print(&format!("container '{name}' {reason}\n"))
+    let Decision { action, reason } = taking.act(decision, old)?;
+    say(action, &reason, format!(" {} ({reason})", past(action)))
+}
+
+/// What was or would be done, as scripts see it.
+#[derive(Debug, Serialize)]
+struct Activated<'a> {
+    name: &'a MachineName,
+    /// Whether nothing was done.
+    dry_run: bool,
+    action: status::Action,
+    reason: &'a str,
 }
 
 /// What is remembered of containers that are recorded no more goes, at the latest with the next activation of another.
@@ -135,6 +146,14 @@ fn infinitive(action: Action) -> &'static str {
     }
 }
 
+fn past(action: Action) -> &'static str {
+    match action {
+        Action::AtNextStart | Action::Nothing => "is left as it is",
+        Action::Reload => "was reloaded",
+        Action::Restart => "was restarted",
+    }
+}
+
 /// One container and its recorded intent.
 struct TakingOn<'a> {
     context: &'a Context,
@@ -164,9 +183,14 @@ impl TakingOn<'_> {
         }
     }
 
+    /// The mark of the settings that it was started with.
+    fn used(&self) -> Option<String> {
+        marked(&copy_path(&self.context.root, self.name())).ok().flatten()
+    }
+
     /// The intent that is in force in the running container.
     fn running(&self) -> Option<Intent> {
-        let used = marked(&copy_path(&self.context.root, self.name())).ok().flatten()?;
+        let used = self.used()?;
         let toplevel = running_toplevel(self.context, self.name());
         let with = |toplevel: Option<StorePath>, intent: Intent| match toplevel {
             Some(toplevel) => Intent { toplevel, ..intent },
@@ -187,7 +211,7 @@ impl TakingOn<'_> {
     }
 
     /// Acts; what was done, and why.
-    fn act(&self, decision: Decision, old: Option<Intent>) -> Result<String> {
+    fn act(&self, decision: Decision, old: Option<Intent>) -> Result<Decision> {
         let (context, name, new) = (self.context, self.name(), &self.stored.intent);
         let Decision { mut action, mut reason } = decision;
         let mut failed_inside = false;
@@ -204,7 +228,7 @@ impl TakingOn<'_> {
             }
         }
         match action {
-            Action::AtNextStart => return Ok(format!("is left as it is ({reason})")),
+            Action::AtNextStart => {}
             Action::Nothing => {
                 // What nspawn has is what is planned; only the mark of the plan changes. Where the intent is the same and
                 // the mark is not, the generator has become another: then a restart is due, which `status` tells.
@@ -213,14 +237,17 @@ impl TakingOn<'_> {
                     put(&context.root, name, &text)
                         .with_context(|| copy_path(&context.root, name).display().to_string())?;
                     self.remember(&self.hash, new);
+                } else if let Some(used) = self.used() {
+                    // It was started by systemd. Another version's plan would not tell any more what it runs.
+                    if self.known().is_none_or(|known| known.plan != used) {
+                        self.remember(&used, new);
+                    }
                 }
-                return Ok(format!("is left as it is ({reason})"));
             }
             Action::Reload => {
                 intent_file::keep_running(context, name, &new.toplevel)?;
                 // It runs the new system in the old settings.
-                let used = marked(&copy_path(&context.root, name)).ok().flatten();
-                if let (Some(used), Some(old)) = (used, old) {
+                if let (Some(used), Some(old)) = (self.used(), old) {
                     self.remember(&used, &Intent { toplevel: new.toplevel.clone(), ..old });
                 }
             }
@@ -241,8 +268,7 @@ impl TakingOn<'_> {
             ))
             .into());
         }
-        let done = if action == Action::Restart { "was restarted" } else { "was reloaded" };
-        Ok(format!("{done} ({reason})"))
+        Ok(Decision { action, reason })
     }
 
     fn known_path(&self) -> PathBuf {

@@ -23,7 +23,8 @@ use crate::nix::{self, Nix};
 use crate::record::{Details, Record, Step};
 use crate::source::{self, Said};
 use crate::stop_point::stop_point;
-use crate::switch::{Switch, Switched, Target, align_profile, remove_pending};
+use crate::switch::{Switch, Target, align_profile, remove_pending};
+use crate::updated::{self, Outcome, Updated};
 use crate::{
     activate, create, dependents, host, inspect, intent_file, interrupt, output, plan, profile, systemd,
 };
@@ -59,33 +60,38 @@ pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
             break;
         }
     }
-    let done = finish(results, names.len());
+    let done = finish(context, results, names.len());
     repair(context);
     done
 }
 
 /// One result is the command's; several are told in a table.
-fn finish(results: Vec<(&MachineName, Result<String>)>, wanted: usize) -> Result<()> {
-    if wanted <= 1 {
-        return match results.into_iter().next() {
-            Some((_, Ok(line))) => output::print(&format!("{line}\n")),
-            Some((_, Err(error))) => Err(error),
-            None => Ok(()),
-        };
+fn finish(context: &Context, results: Vec<(&MachineName, Result<Updated>)>, wanted: usize) -> Result<()> {
+    let mut failure = None;
+    let mut all = Vec::new();
+    for (name, result) in results {
+        all.push(result.unwrap_or_else(|error| {
+            let failed = Updated::failed(name, &error);
+            failure = Some(error);
+            failed
+        }));
     }
-    let width = results.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or(0).max(4);
-    let mut text = format!("{:width$}  RESULT\n", "NAME");
-    let mut failed = false;
-    for (name, result) in &results {
-        failed |= result.is_err();
-        let result = match result {
-            Ok(line) => line.split_once(": ").map_or(line.as_str(), |(_, rest)| rest).to_owned(),
-            Err(error) => format!("failed: {error:#}"),
-        };
-        text.push_str(&format!("{:width$}  {result}\n", name.as_str()));
+    match (context.json, wanted, &all[..]) {
+        (true, ..) => output::print_json(&all)?,
+        (false, 2.., _) => output::print(&updated::table(&all))?,
+        (false, _, [one]) if failure.is_none() => output::print(&format!("{}\n", one.line()))?,
+        _ => {}
     }
-    output::print(&text)?;
-    if failed { Err(Failed::Silent.into()) } else { Ok(()) }
+    match failure {
+        // The table has told it; JSON is not for people.
+        Some(_) if wanted > 1 && !context.json => Err(Failed::Silent.into()),
+        Some(_) if wanted > 1 => {
+            all.iter().filter_map(Updated::error_line).for_each(|line| output::tell(&line));
+            Err(Failed::Silent.into())
+        }
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
 }
 
 /// The containers that are meant.
@@ -206,7 +212,7 @@ fn one(
     name: &MachineName,
     arguments: &Update,
     limit: Option<Duration>,
-) -> Result<String> {
+) -> Result<Updated> {
     let _lock = lock_settled(context, name)?;
     let loaded = context.load();
     let old = imperative(&loaded, name)?;
@@ -224,10 +230,10 @@ fn one(
     let prepared = prepare(context, nix, name, old, arguments, &directory);
     let (next, decision) = match prepared {
         Ok(Prepared::Switch(next, decision)) => (next, decision),
-        Ok(Prepared::Nothing(line)) => {
+        Ok(Prepared::Nothing) => {
             remove_pending(context, &directory);
             record.finish(context)?;
-            return Ok(line);
+            return Ok(Updated::nothing(name, old.generation));
         }
         Err(error) => {
             interrupt::clean_up_begins();
@@ -252,7 +258,7 @@ fn one(
     };
     let switched = switch.run(&mut record)?;
     remove_pending(context, &directory);
-    Ok(done_line(name, before, &switched))
+    Ok(Updated::switched(name, before, switched, Outcome::Updated))
 }
 
 /// The number of the newest generation.
@@ -286,21 +292,9 @@ pub(crate) fn profile_folder(context: &Context, name: &MachineName, intent: &Int
     recorded.map_or_else(|| nix::profile_directory(context, name), std::path::Path::to_owned)
 }
 
-/// What was done, in one line.
-pub(crate) fn done_line(name: &MachineName, before: Option<u64>, switched: &Switched) -> String {
-    let Switched { generation, action, reason } = switched;
-    let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
-    let how = match action {
-        Action::Reload => "reloaded",
-        Action::Restart => "restarted",
-        Action::AtNextStart | Action::Nothing => "not touched",
-    };
-    format!("container '{name}': generation {} -> {}, {how}: {reason}", number(before), number(*generation))
-}
-
 enum Prepared {
     Switch(Box<Next>, Decision),
-    Nothing(String),
+    Nothing,
 }
 
 /// Build and checks: nothing but the link for the build is made.
@@ -327,7 +321,7 @@ fn prepare(
                 output::tell(&format!("container '{name}': its new source is recorded, but {error:#}"));
             }
         }
-        return Ok(Prepared::Nothing(format!("container '{name}': is up to date")));
+        return Ok(Prepared::Nothing);
     }
     check_reach(context, name, old, &next.intent, arguments.allow_host_changes)?;
     let loaded = host::load(context)?;

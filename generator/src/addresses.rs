@@ -2,8 +2,8 @@
 //! is the kernel alone: rtnetlink(7) for addresses, proc_net(5) for listeners. An interface's name or a port goes in, IP
 //! addresses come out.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::fd::OwnedFd;
@@ -15,18 +15,24 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
-const NLM_F_REQUEST: u16 = 0x1;
+pub(crate) const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_F_DADFAILED: u8 = 0x08;
 const IFA_F_TENTATIVE: u8 = 0x40;
 const RT_SCOPE_UNIVERSE: u8 = 0;
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
+pub(crate) const AF_INET: u8 = 2;
+pub(crate) const AF_INET6: u8 = 10;
 /// The lengths of `struct nlmsghdr` and `struct ifaddrmsg`.
-const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
+
+/// How many addresses are looked at: how many there are is up to the container.
+const MOST_ADDRESSES: usize = 64;
+
+/// How much of a table of sockets is read, in bytes: the same. Those that listen come first.
+const MOST_OF_TABLE: u64 = 1 << 20;
 
 /// A connection to the kernel, bound to the namespace in which it was made.
 pub(crate) struct Addresses {
@@ -58,7 +64,8 @@ impl Addresses {
                 break;
             }
         }
-        found.sort_unstable_by_key(IpAddr::is_ipv6);
+        found.sort_by_key(IpAddr::is_ipv6);
+        found.truncate(MOST_ADDRESSES);
         Ok(found)
     }
 }
@@ -112,15 +119,15 @@ fn address(message: &[u8], index: u32) -> Option<IpAddr> {
     found
 }
 
-fn aligned(length: usize) -> usize {
+pub(crate) fn aligned(length: usize) -> usize {
     length.next_multiple_of(4).max(4)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
@@ -129,8 +136,15 @@ pub(crate) fn listeners(port: u16) -> Vec<IpAddr> {
     // A thread in another namespace than the process has a table of its own.
     ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
         .iter()
-        .flat_map(|path| read_listeners(&fs::read_to_string(path).unwrap_or_default(), port))
+        .flat_map(|path| read_listeners(&table(path), port))
         .collect()
+}
+
+fn table(path: &str) -> String {
+    let mut text = String::new();
+    // What cannot be read has nobody who listens.
+    let _ = File::open(path).and_then(|file| file.take(MOST_OF_TABLE).read_to_string(&mut text));
+    text
 }
 
 /// Lines `0: 0100007F:1F90 00000000:0000 0A …`, the address in words of the machine's byte order.

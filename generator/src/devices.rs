@@ -7,9 +7,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use nixos_nspawn_units::copies::{DEVICES, copied_device, devices_directory, remove_devices};
+use nixos_nspawn_units::copies::{devices_directory, remove_devices};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::nspawn::files::NEEDED_DEVICE;
+use nixos_nspawn_units::nspawn::files::{DEVICES, NEEDED_DEVICE, copied_device};
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -37,7 +37,9 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(
             Failure::new(format!("{copy}: cannot be made: {error}, container '{name}' is not started"))
         };
         if !mounted {
-            mount_copies(&devices_directory(root, name)).map_err(failed)?;
+            // Locks stand beside it, which others may see.
+            let beside = root.join(DEVICES).parent().map_or(Ok(()), fs::create_dir_all);
+            beside.and_then(|()| mount_copies(&devices_directory(root, name))).map_err(failed)?;
             mounted = true;
         }
         copied(&root.join(copy.trim_start_matches('/')), &node).map_err(failed)?;

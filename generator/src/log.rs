@@ -2,10 +2,18 @@
 //! talked to at that time; otherwise to standard error, with a priority in front where the journal reads it.
 //! A message that cannot be written is lost, never a reason to fail.
 
+use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::fs::OFlags;
 
 const NAME: &str = "nixos-nspawn-generator";
+
+/// How long a line may be, in bytes: the kernel refuses a record of more than 1024 (`devkmsg_write()`, kernel/printk), less
+/// than that before Linux 6.4.
+const LONGEST: usize = 900;
 
 /// A priority of `syslog(3)`.
 #[derive(Clone, Copy)]
@@ -62,8 +70,12 @@ impl Log {
                 Target::Journal => to_stderr(format!("<{priority}>{line}\n")),
                 Target::Kmsg => {
                     // One write is one record. The facility is "daemon", as for systemd's own generators.
+                    let line = beginning(line, LONGEST);
                     let record = format!("<{}>{NAME}[{}]: {line}\n", 3 << 3 | priority, std::process::id());
-                    let kmsg = OpenOptions::new().write(true).open("/dev/kmsg");
+                    // Whatever stands there in a container: to open a pipe that nobody reads must not block.
+                    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+                    let kmsg =
+                        OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open("/dev/kmsg");
                     if kmsg.and_then(|mut kmsg| kmsg.write_all(record.as_bytes())).is_err() {
                         // Containers have no /dev/kmsg.
                         to_stderr(format!("{NAME}: {line}\n"));
@@ -71,5 +83,27 @@ impl Log {
                 }
             }
         }
+    }
+}
+
+/// The line, or as much of it as fits.
+fn beginning(line: &str, longest: usize) -> Cow<'_, str> {
+    if line.len() <= longest {
+        return Cow::Borrowed(line);
+    }
+    let end = (0..=longest).rev().find(|end| line.is_char_boundary(*end)).unwrap_or_default();
+    Cow::Owned(format!("{}...", &line[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beginning;
+
+    #[test]
+    fn long_lines_are_cut_between_characters() {
+        assert_eq!(beginning("abc", 3), "abc");
+        assert_eq!(beginning("abcd", 3), "abc...");
+        assert_eq!(beginning("aäöü", 4), "aä...");
+        assert_eq!(beginning("äöü", 1), "...");
     }
 }

@@ -19,6 +19,7 @@ mod release;
 mod root_directory;
 mod sources;
 mod version;
+mod way;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,7 +1,7 @@
 //! Just before a proxy starts: where in the container a port is, told to systemd-socket-proxyd by a file. The container's
-//! address is known when it has one, mostly by DHCP, so it is looked for then and there, and waited for. The
-//! container's network is entered by one thread, to look only: a service that listens on the container's loopback stays
-//! out of reach, and the others see the host's address.
+//! address is known when it has one, mostly by DHCP, so it is looked for then and there, and waited for; one that the host
+//! does not reach by the container's cable is not believed. The container's network is entered by one thread, to look
+//! only: a service that listens on the container's loopback stays out of reach, and the others see the host's address.
 
 use std::fs;
 use std::io;
@@ -18,6 +18,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::addresses::{Addresses, listeners, reached};
 use crate::log::Log;
+use crate::way::Way;
 use crate::{Failure, leader};
 
 /// The container's end of its network (`systemd-nspawn(1)`).
@@ -39,7 +40,8 @@ pub(crate) fn proxy(root: &Path, name: &MachineName, port: Port, log: &Log) -> R
     };
     let network =
         leader::network(root, name).ok_or_else(|| closed("the container does not run".to_owned()))?;
-    let found = thread::spawn(move || look(&network, port))
+    let way = Way::to(name).map_err(|error| closed(format!("the host's network: {error}")))?;
+    let found = thread::spawn(move || look(&network, &way, port))
         .join()
         .map_err(|_| closed("the look into its network failed".to_owned()))?;
     let address = match found {
@@ -55,6 +57,12 @@ pub(crate) fn proxy(root: &Path, name: &MachineName, port: Port, log: &Log) -> R
             let seconds = ADDRESS.as_secs();
             return Err(closed(format!(
                 "{INTERFACE} has got no address in {seconds} s (do both host and container run systemd-networkd?)"
+            )));
+        }
+        Ok(Found::Elsewhere(address)) => {
+            return Err(closed(format!(
+                "{INTERFACE} says that it has the address {address}, but what the host sends there does not go to the \
+                 container"
             )));
         }
         Err(error) => return Err(closed(format!("{INTERFACE} in its network: {error}"))),
@@ -73,16 +81,25 @@ enum Found {
     Silent(IpAddr),
     /// There is no address.
     NoAddress,
+    /// There is one, but the host's way to it leads elsewhere.
+    Elsewhere(IpAddr),
 }
 
 /// Enters the network, for good: to be called in a thread that ends with it.
-fn look(network: &OwnedFd, port: Port) -> io::Result<Found> {
+fn look(network: &OwnedFd, way: &Way, port: Port) -> io::Result<Found> {
     move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
     let kernel = Addresses::here()?;
     let begin = Instant::now();
     let mut first_seen = None;
     loop {
-        let addresses = kernel.of(INTERFACE)?;
+        let mut addresses = Vec::new();
+        let mut elsewhere = None;
+        for address in kernel.of(INTERFACE)? {
+            match way.leads_to(&address)? {
+                true => addresses.push(address),
+                false => elsewhere = elsewhere.or(Some(address)),
+            }
+        }
         let listeners = listeners(port.get());
         let listening =
             addresses.iter().find(|address| listeners.iter().any(|listener| reached(listener, address)));
@@ -93,7 +110,10 @@ fn look(network: &OwnedFd, port: Port) -> io::Result<Found> {
             Some(address) if first_seen.get_or_insert_with(Instant::now).elapsed() >= LISTENER => {
                 return Ok(Found::Silent(*address));
             }
-            None if begin.elapsed() >= ADDRESS => return Ok(Found::NoAddress),
+            // The host's end may get its address later than the container's.
+            None if begin.elapsed() >= ADDRESS => {
+                return Ok(elsewhere.map_or(Found::NoAddress, Found::Elsewhere));
+            }
             _ => thread::sleep(Duration::from_millis(100)),
         }
     }

@@ -11,6 +11,7 @@ use nixos_nspawn_units::name::MachineName;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use crate::Failure;
 
@@ -71,7 +72,8 @@ fn fill(path: &Path) -> Result<(), (String, io::Error)> {
     Ok(())
 }
 
-fn beneath(root: &OwnedFd, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+/// Opens what a container may have written, without following its links.
+pub(crate) fn beneath(root: &OwnedFd, name: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     openat2(root, name, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), resolve)
 }

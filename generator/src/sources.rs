@@ -1,19 +1,24 @@
 //! The sources of bind mounts. A missing one is made, but only its last component: a database must not initialise
 //! itself on the root file system because the disk that belongs there is not mounted yet. Below /dev nothing is made. What
-//! systemd-nspawn would fail on without a word that helps is said here.
+//! lies in a container's root is the container's: its links are not followed. What systemd-nspawn would fail on without a
+//! word that helps is said here.
 
 use std::fs::{DirBuilder, metadata, read_to_string};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::words::bind_fields;
 
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+use rustix::io::Errno;
+
 use crate::Failure;
 use crate::devices::is_copy;
 use crate::log::Log;
+use crate::root_directory::beneath;
 
 /// Makes the missing sources of all `Bind=` and `BindReadOnly=` lines.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) -> Result<(), Failure> {
@@ -25,7 +30,10 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) 
             continue;
         }
         let path = root.join(fields.source.trim_start_matches('/'));
-        made(&path, &fields.source, name)?;
+        match in_a_container(&fields.source) {
+            Some((container, inside)) => made_inside(root, &container, &inside, name)?,
+            None => made(&path, &fields.source, name)?,
+        }
         let options: Vec<&str> = fields.options.iter().flat_map(|options| options.split(',')).collect();
         if options.iter().any(|option| ["idmap", "rootidmap", "owneridmap"].contains(option)) {
             let mounts = mounts.get_or_insert_with(|| Mounts::read(root));
@@ -33,6 +41,47 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) 
         }
     }
     Ok(())
+}
+
+/// The root of the container that the path lies in, and the path from there.
+fn in_a_container(source: &str) -> Option<(PathBuf, PathBuf)> {
+    let mut parts = Path::new(source).strip_prefix("/var/lib/machines").ok()?.components();
+    let container = Path::new("var/lib/machines").join(parts.next()?);
+    let inside = parts.as_path();
+    (!inside.as_os_str().is_empty()).then(|| (container, inside.to_owned()))
+}
+
+/// systemd-nspawn follows links in the source as the host's: a container whose folder is shared with another one would choose
+/// what of the host that one sees.
+fn made_inside(root: &Path, container: &Path, inside: &Path, name: &MachineName) -> Result<(), Failure> {
+    let path = root.join(container);
+    let failed = |error: Errno| match error {
+        Errno::NOENT => {
+            let reason = "bind mount source and the directory above it do not exist";
+            refused(&path.join(inside), reason, name, "; create it, or mount what belongs there")
+        }
+        Errno::LOOP | Errno::XDEV => {
+            let reason = "bind mount source lies in a container and leads through a symbolic link there";
+            refused(&path.join(inside), reason, name, "; use a directory outside of containers")
+        }
+        other => refused(&path.join(inside), &io::Error::from(other).to_string(), name, ""),
+    };
+    let above = openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let above = above.map_err(failed)?;
+    match beneath(&above, inside, OFlags::empty()) {
+        Ok(_) => return Ok(()),
+        Err(Errno::NOENT) => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let Some(last) = inside.file_name() else { return Err(failed(Errno::XDEV)) };
+    let parent = match inside.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => beneath(&above, parent, OFlags::DIRECTORY).map_err(failed)?,
+        None => above,
+    };
+    match mkdirat(&parent, last, Mode::from_raw_mode(0o755)) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
@@ -126,4 +175,47 @@ impl Mounts {
 
 fn refused(path: &Path, reason: &str, name: &MachineName, next: &str) -> Failure {
     Failure::new(format!("{}: {reason}, container '{name}' is not started{next}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{create_dir_all, remove_dir_all};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn places_in_containers() {
+        let place = |source: &str| in_a_container(source).map(|(container, inside)| container.join(inside));
+        assert_eq!(place("//var/lib/machines//db/srv/x"), Some("var/lib/machines/db/srv/x".into()));
+        assert_eq!(place("/var/lib/machines/db/../x"), Some("var/lib/machines/db/../x".into()));
+        for other in ["/srv", "/var/lib/machines", "/var/lib/machines/db", "/var/lib/machines-2/db/srv"] {
+            assert_eq!(place(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn links_of_containers_are_not_followed() {
+        let root = std::env::temp_dir().join(format!("nixos-nspawn-sources-{}", std::process::id()));
+        let db = root.join("var/lib/machines/db");
+        create_dir_all(db.join("srv")).unwrap();
+        create_dir_all(root.join("etc")).unwrap();
+        symlink(root.join("etc"), db.join("evil")).unwrap();
+        symlink("../../../../../etc", db.join("srv/evil")).unwrap();
+        let name = "web".parse().unwrap();
+        let make = |inside: &str| {
+            made_inside(&root, Path::new("var/lib/machines/db"), Path::new(inside), &name)
+                .map_err(|failure| failure.message)
+        };
+        assert_eq!(make("srv/new"), Ok(()));
+        assert!(db.join("srv/new").is_dir());
+        assert_eq!(make("srv/new"), Ok(()));
+        assert_eq!(make("top"), Ok(()));
+        for evil in ["evil", "evil/x", "srv/evil", "srv/evil/x", "../x", "srv/../../x", ".."] {
+            assert!(make(evil).unwrap_err().contains("leads through a symbolic link"), "{evil}");
+        }
+        assert!(make("none/x").unwrap_err().contains("the directory above it do not exist"));
+        assert!(!root.join("etc/x").exists() && !root.join("var/lib/machines/x").exists());
+        remove_dir_all(&root).unwrap();
+    }
 }

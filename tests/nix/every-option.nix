@@ -114,7 +114,7 @@
       "/var/cache:size=1G,mode=0755"
       "/scratch"
     ];
-    inaccessiblePaths = [ "/proc/kallsyms" ];
+    inaccessiblePaths = [ "/boot" ];
     after = [
       "db"
       "postgresql.service"

@@ -295,6 +295,41 @@ fn diff_of_chosen_generations() {
 }
 
 #[test]
+fn diff_for_scripts() {
+    let tree = zoo();
+    let said = tree.json(&["diff", "web", "--json"]);
+    assert_eq!(
+        (&said["name"], &said["old_generation"], &said["generation"], &said["changes"], &said["closure"]),
+        (&json!("web"), &json!(2), &json!(3), &json!(true), &Value::Null)
+    );
+    assert_eq!(
+        said["options"],
+        json!([
+            { "option": "toplevel", "old": store("system-2"), "new": store("system-3") },
+            { "option": "forwardPorts", "old": [{ "hostPort": 80 }], "new": [{ "hostPort": 8080 }] },
+        ])
+    );
+    // The very text that people see.
+    let text = tree.run(&["diff", "web"]).out;
+    let files = said["files"].as_array().unwrap();
+    assert_eq!(files.len(), 2, "{said}");
+    for file in files {
+        let path = file["path"].as_str().unwrap().strip_prefix("/run/systemd/generator/").unwrap();
+        let diff = file["diff"].as_str().unwrap();
+        assert!(diff.starts_with(&format!("--- a/{path}\n+++ b/{path}\n")) && text.contains(diff), "{diff}");
+    }
+    let default = tree.json(&["diff", "web", "1", "3", "--json"]);
+    let timeout =
+        default["options"].as_array().unwrap().iter().find(|one| one["option"] == "timeoutStartSec");
+    assert_eq!(timeout, Some(&json!({ "option": "timeoutStartSec", "old": null, "new": "5min" })));
+    // What is said to people does not get in between.
+    let same = tree.run(&["--json", "diff", "web", "3", "3"]);
+    assert!(same.err.contains("have the same options and files"), "{}", same.err);
+    let same: Value = serde_json::from_str(&same.out).unwrap();
+    assert_eq!((&same["changes"], &same["options"], &same["files"]), (&json!(false), &json!([]), &json!([])));
+}
+
+#[test]
 fn the_administrators_word_is_no_difference_between_generations() {
     let tree = zoo();
     tree.write("/etc/nixos-nspawn.conf", "[Container]\nTimeoutStartSec=3min\n");
@@ -443,9 +478,25 @@ fn remove_takes_pins_and_records_along() {
     let tree = zoo();
     tree.write(&format!("{PROFILES}/last-activation.json"), ACTIVATION);
     tree.link(&format!("{ROOTS}/webmail-pin-7"), &store("system-1"));
-    let said = tree.run(&["remove", "web"]);
+    let intent = tree.path("/etc/nixos-nspawn/web.json");
+    let mut expected = json!([{
+        "name": "web",
+        "result": "would_remove",
+        "stopped": false,
+        "deleted": [intent, PROFILES],
+        "kept": null,
+        "dependents": [],
+        "error": null,
+    }]);
+    assert_eq!(tree.json(&["remove", "web", "--dry-run", "--json"]), expected);
+    assert!(tree.path(PROFILES).exists());
+    let said = tree.run(&["remove", "web", "--json"]);
     assert_eq!(said.status, 0, "{}", said.err);
+    expected[0]["result"] = json!("removed");
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), expected);
     assert!(!tree.path(PROFILES).exists());
+    let absent = tree.json(&["remove", "web", "--json"]);
+    assert_eq!((&absent[0]["result"], &absent[0]["deleted"]), (&json!("absent"), &json!([])));
     let left: Vec<String> = fs::read_dir(tree.path(ROOTS))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

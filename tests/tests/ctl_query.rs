@@ -315,6 +315,14 @@ fn enable_and_disable_set_the_word_of_the_administrator() {
     );
     let left: Vec<_> = fs::read_dir(tree.path("/run/nixos-nspawn")).unwrap().collect();
     assert!(left.is_empty(), "locks are left: {left:?}");
+
+    for changed in [true, false] {
+        let expected = json!({ "name": "off", "autostart": true, "changed": changed, "masked": false });
+        assert_eq!(tree.json(&["enable", "off", "--json"]), expected);
+    }
+    let said = tree.run(&["enable", "nobody", "--json"]);
+    assert_eq!((said.status, said.out.as_str()), (2, ""), "an error is for people");
+    assert!(said.err.starts_with("nixos-nspawn: there is no container 'nobody'"), "{}", said.err);
 }
 
 #[test]
@@ -333,6 +341,18 @@ fn disable_deletes_the_links_of_systemctl_enable() {
     assert_eq!(said.err, format!("nixos-nspawn: removed {link}, which 'systemctl enable' made\n"));
     assert!(tree.path(link).symlink_metadata().is_err());
     assert!(tree.path(other).symlink_metadata().is_ok());
+}
+
+/// systemd would start the bare template in its place, and tell of a failed dependency without a name.
+#[test]
+fn a_required_container_that_is_not_there() {
+    let tree = Tree::new();
+    fs::create_dir_all(tree.path("/var/lib/machines/foreign")).unwrap();
+    tree.intent("db", json!({}));
+    tree.intent("web", json!({ "container": { "requires": ["db", "dd", "foreign", "sshd.service"] } }));
+    let said = tree.run(&["list"]);
+    let warnings: Vec<&str> = said.out.lines().filter(|line| line.starts_with("web: requires")).collect();
+    assert_eq!(warnings, ["web: requires 'dd', which is no container here; it cannot start without it"]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn what_is_no_configuration(host: &Host) {
     let wrong = format!("/root/web: is no nixpkgs, it has no nixos/lib/eval-config.nix, {nothing}");
     refused(host, 10, &["create", "web", "--config", FILE, "--nixpkgs", "/root/web"], &say(&wrong));
     let nameless = "error: the following required arguments were not provided:\n  <NAME>\n\n\
-        Usage: nixos-nspawn create --config <FILE> <NAME> [-- <NIX-ARGS>...]\n\nFor more information, try '--help'.\n";
+        Usage: nixos-nspawn create <--flake <REF[#ATTR]>|--config <FILE>|--profile <PATH>> <NAME> [-- <NIX-ARGS>...]\n\nFor more information, try '--help'.\n";
     refused(host, 2, &["create", "--config", FILE], nameless);
 
     // Flakes that are none.

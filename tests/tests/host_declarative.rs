@@ -152,6 +152,16 @@ fn switching_the_host(host: &Host) {
     assert_eq!(host.nspawn("web"), imperative, "a switch has touched the imperative container");
 
     assert_eq!(host.reboot(), "running", "{}", host.journal(60));
+    // systemd has started it. What it runs is remembered, or a new version, whose plans differ, would restart it.
+    host.wait_until("the service of dyn has run", || {
+        host.sh("systemctl show --property=ActiveState nixos-nspawn-dyn.service").contains("=active")
+    });
+    let known: Value = serde_json::from_str(&host.file("/run/nixos-nspawn/dyn.known")).expect("JSON");
+    let settings = host.file("/run/systemd/nspawn/dyn.nspawn");
+    assert_eq!(
+        settings.lines().next(),
+        Some(format!("# nixos-nspawn plan {}", known["plan"].as_str().expect("a mark")).as_str())
+    );
     assert_eq!((page(host, "dyn"), page(host, "left")), ("six\n".to_owned(), "two\n".to_owned()));
     assert_eq!(host.state("web"), "active");
 }

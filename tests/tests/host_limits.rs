@@ -208,6 +208,11 @@ fn refused_starts(host: &Host) {
         assert!(!host.run(&["systemctl", "start", &unit(name)]).success(), "{name} was to be refused");
         let said = host.unit_journal(name);
         assert!(said.contains(reason), "{name}: not '{reason}' but {said}");
+        // Nobody has to know where to look for that.
+        for command in [&["status", name][..], &["show", name], &["list"]] {
+            let told = host.ctl_ok(command);
+            assert!(told.stdout.contains(&format!("its last start was refused: {reason}")), "{told}");
+        }
         host.ok(&["systemctl", "reset-failed", &unit(name)]);
     };
     host.ok(&["systemctl", "stop", &unit("plain"), &unit("mapped")]);

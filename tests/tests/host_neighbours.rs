@@ -121,8 +121,20 @@ fn masked_generator(host: &Host) {
     // away stays, until any later command does it.
     host.ok(&["rm", "/etc/nixos-nspawn/web.json"]);
     host.ok(&["systemctl", "daemon-reload"]);
+    let profile = "/nix/var/nix/profiles/per-nspawn/web is not known to be one of ours and stays, \
+                   'rm -r /nix/var/nix/profiles/per-nspawn/web' deletes it\n";
+    assert_eq!(
+        host.ctl_ok(&["remove", "web"]).stdout,
+        format!(
+            "there is no container 'web'; {0} runs all the same, 'systemctl stop {0}' ends it; {profile}",
+            unit("web")
+        )
+    );
+    assert!(host.ctl_ok(&["list"]).stdout.contains("web: still runs, but has no file in"));
     host.ok(&["systemctl", "stop", &unit("web")]);
-    host.ctl(&["list"]);
+    let listed = host.ctl_ok(&["list"]);
+    assert!(!listed.stdout.contains("web"), "{listed}");
+    assert_eq!(host.ctl_ok(&["remove", "web"]).stdout, format!("there is no container 'web'; {profile}"));
     assert!(!host.exists("/run/systemd/nspawn/web.nspawn"));
     assert!(!host.exists("/nix/var/nix/gcroots/nixos-nspawn/web-running"));
 }

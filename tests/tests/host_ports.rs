@@ -128,6 +128,12 @@ fn forwards(host: &Host) {
         assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello);
     }
 
+    // A container that reboots itself gets its sockets back.
+    host.ok(&["machinectl", "reboot", "front"]);
+    host.wait_until("it started anew", || host.property("front", "NRestarts") == "1");
+    host.wait_state("front", "active");
+    assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
+
     // Another socket needs no restart. A port that another program has is told, and hinders nothing else.
     host.ok(&["systemd-run", "--quiet", "systemd-socket-activate", "-l", "127.0.0.1:7777", "/bin/cat"]);
     host.wait_until("the other program listens", || host.sh("ss -ltn").contains("127.0.0.1:7777"));
@@ -145,6 +151,17 @@ fn forwards(host: &Host) {
     assert!(shown.stdout.contains("/nixos-nspawn-proxy@front-tcp-127.0.0.1-8090.socket"), "{shown}");
     let back = host.ctl_ok(&["rollback", "front", "--allow-host-changes"]);
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{back}");
+
+    // What address it has is the container's word. One to which the host has another way, here a neighbour's, is not believed:
+    // the port would lead there.
+    host.sh("systemctl stop nixos-nspawn-proxy@front-tcp-127.0.0.1-8080.service");
+    host.inside("front", &["ip", "addr", "flush", "dev", "host0"]);
+    host.inside("front", &["ip", "addr", "add", "10.250.0.2/32", "dev", "host0"]);
+    assert_eq!(ask(host, &[], "127.0.0.1:8080"), None);
+    let journal = host.sh("journalctl --sync; journalctl --boot --no-pager -u 'nixos-nspawn-proxy@*'");
+    assert!(journal.contains("host0 says that it has the address 10.250.0.2, but"), "{journal}");
+    host.ok(&["systemctl", "restart", &unit("front")]);
+    assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
 
     // Who wants a part of what is taken, is refused by name.
     host.ctl_ok(&["update", "front", "--allow-host-changes"]);

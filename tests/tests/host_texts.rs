@@ -22,6 +22,7 @@ fn texts(host: &Host) {
     updates(host);
     generations(host);
     several(host);
+    scripts(host);
 }
 
 fn updates(host: &Host) {
@@ -128,4 +129,54 @@ fn several(host: &Host) {
     }
     said.run("update --all");
     said.compare("several");
+}
+
+/// What scripts are told by the commands that change something.
+fn scripts(host: &Host) {
+    let mut said = Transcript::of(host);
+    let web = |settings: Value| host.own(&json!({ "web": settings }));
+    web(dynamic("one\n"));
+    for command in [
+        "setup --dry-run --json",
+        "setup --json",
+        "create web --flake /root/flake --dry-run --json",
+        "create web --flake /root/flake --json",
+        "plan web --json --exit-code",
+    ] {
+        said.run(command);
+    }
+    said.note("It reaches further into the host");
+    web(with("two\n", &json!({"bindMounts": ["/srv/more:/srv/seen"], "timeoutStartSec": "2min"})));
+    for command in [
+        "plan web --json --exit-code",
+        "plan web nobody --json",
+        "update web --json",
+        "update web nobody --allow-host-changes --json",
+        "update web --json",
+        "update web --dry-run --json",
+        "diff web --json",
+        "diff web 2 2 --json",
+        "rollback web --to 9 --json",
+        "rollback web --to 2 --json",
+        "rollback web --dry-run --json",
+        "rollback web --json",
+        "pin web 2 --json",
+        "delete-generations web old --dry-run --json",
+        "unpin web 2 --json",
+        "unpin web 2 --json",
+        "delete-generations web old --json",
+        "disable web --json",
+        "enable web --json",
+        "enable web --json",
+        "activate web --dry-run --json",
+        "activate web --json",
+        "autostart --json",
+        "remove web nobody --dry-run --json",
+        "remove web nobody --json",
+        "update --all --json",
+        "show web --json",
+    ] {
+        said.run(command);
+    }
+    said.compare("json");
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use nixos_nspawn_tests::nix::{PROJECT, evaluate, project};
-use nixos_nspawn_units::intent::{Container, parse_data};
+use nixos_nspawn_units::intent::{Container, parse, parse_data};
 use serde_json::{Map, Value, json};
 
 const LIB: &str = "import /project/tests/nix/stand-in/lib";
@@ -122,6 +122,36 @@ fn defaults_are_those_of_a_container() {
     assert_eq!(reading.container, defaults);
 }
 
+/// The examples of the reference are taken, by Nix and in JSON.
+#[test]
+fn examples_are_valid() {
+    let options = doc("options");
+    let options = options.as_array().expect("a list");
+    let examples: Vec<(&str, &Value)> = options
+        .iter()
+        .map(|option| (option["name"].as_str().expect("a name"), &option["example"]))
+        .filter(|(_, example)| !example.is_null())
+        .collect();
+    assert!(examples.len() > 30, "only {} options have an example", examples.len());
+    let expressions: Vec<String> = examples
+        .iter()
+        .map(|(name, example)| {
+            let module = format!("{{ nixosContainer.{name} = builtins.fromJSON ''{example}''; }}");
+            format!("({})", container(&format!("name = \"web\"; {NIXPKGS}"), &module, "data"))
+        })
+        .collect();
+    let data = value(format!("[ {} ]", expressions.join(" ")));
+    for (data, (name, example)) in data.as_array().expect("a list").iter().zip(examples) {
+        assert!(data.as_object().expect("an object").len() > 1, "{name}: {example} is its default");
+        let mut data = data.clone();
+        data.as_object_mut().expect("an object").remove("version");
+        let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web-26.05";
+        let intent = json!({ "version": 1, "toplevel": toplevel, "container": data }).to_string();
+        parse(intent.as_bytes(), &"web".parse().expect("a name"))
+            .unwrap_or_else(|fault| panic!("{name}: {example}: {fault}"));
+    }
+}
+
 /// What Nix writes of every option is read, and nothing of it is lost on the way.
 #[test]
 fn every_option_reaches_the_intent() {
@@ -190,6 +220,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("forwardPorts = [ \"sctp:80\" ];", "nixosContainer.forwardPorts", "is not of type"),
     ("forwardPorts = [ \"300.0.0.1:80:80\" ];", "nixosContainer.forwardPorts", "is not of type"),
     ("forwardPorts = [ \"80\" \"80:8080\" ];", "nixosContainer.forwardPorts", "more than once"),
+    ("forwardPorts = [ \"80\" \"127.0.0.1:80:81\" ];", "nixosContainer.forwardPorts", "overlap"),
+    ("forwardPorts = [ \"0.0.0.0:80\" \"192.0.2.1:80\" ];", "nixosContainer.forwardPorts", "overlap"),
     ("forwardPorts = [ \"udp:127.0.0.1:53\" ];", "nixosContainer.forwardPorts", "TCP only"),
     ("zone = \"thirteen-char\";", "nixosContainer.zone", "is not of type"),
     ("bridge = \"a/b\";", "nixosContainer.bridge", "is not of type"),
@@ -197,8 +229,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("network = \"bridge\";", "nixosContainer.network", "is not of type"),
     ("namespacePath = \"netns/vpn\";", "nixosContainer.namespacePath", "is not of type"),
     ("memoryMax = \"lots\";", "nixosContainer.memoryMax", "is not of type"),
+    ("memoryMax = \"0M\";", "nixosContainer.memoryMax", "is not of type"),
+    ("memoryMax = \"100.5%\";", "nixosContainer.memoryMax", "is not of type"),
     ("memoryHigh = -1;", "nixosContainer.memoryHigh", "is not of type"),
     ("cpuQuota = \"1.5\";", "nixosContainer.cpuQuota", "is not of type"),
+    ("cpuQuota = \"0%\";", "nixosContainer.cpuQuota", "is not of type"),
     ("cpuWeight = 0;", "nixosContainer.cpuWeight", "is not of type"),
     ("ioWeight = \"idle\";", "nixosContainer.ioWeight", "is not of type"),
     ("tasksMax = \"many\";", "nixosContainer.tasksMax", "is not of type"),
@@ -212,6 +247,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("tmpfs = [ \"cache\" ];", "nixosContainer.tmpfs", "is not of type"),
     ("inaccessiblePaths = [ \"/a/..\" ];", "nixosContainer.inaccessiblePaths", "is not of type"),
     ("hostname = \"-x\";", "nixosContainer.hostname", "is not of type"),
+    ("hostname = \"a..b\";", "nixosContainer.hostname", "is not of type"),
     ("timezone = \"Europe/Berlin\";", "nixosContainer.timezone", "is not of type"),
     ("resolvConf = \"copy\";", "nixosContainer.resolvConf", "is not of type"),
     ("environment.\"A B\" = \"c\";", "nixosContainer.environment", "is not of type"),
@@ -222,6 +258,10 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("timeoutStartSec = \"soon\";", "nixosContainer.timeoutStartSec", "is not of type"),
     ("systemCallFilter = \"a, b\";", "nixosContainer.systemCallFilter", "is not of type"),
     ("activation.strategy = \"later\";", "nixosContainer.activation.strategy", "is not of type"),
+    ("after = [ \"a_b\" ];", "nixosContainer.after", "is not of type"),
+    ("after = [ \"x@.service\" ];", "nixosContainer.after", "is not of type"),
+    ("wants = [ \"web\" ];", "nixosContainer.wants", "depend on itself"),
+    ("requires = [ \"systemd-nspawn@web.service\" ];", "nixosContainer.requires", "depend on itself"),
     ("after = [ \"a b\" ];", "nixosContainer.after", "is not of type"),
     ("nspawnConfig.Exec.A = { };", "nixosContainer.nspawnConfig.Exec", "is not of type"),
     ("serviceConfig.\"A B\" = 1;", "nixosContainer.serviceConfig", "is not of type"),
@@ -294,6 +334,32 @@ fn wrong_arguments_are_errors_of_one_line() {
         let last = said.rsplit("error: ").next().unwrap_or_default().trim_end();
         assert!(last.contains(reason) && !last.contains('\n'), "{arguments}: {said}");
     }
+}
+
+/// What is fine although it looks like something that is refused.
+#[test]
+fn what_is_right_is_taken() {
+    let module = r#"
+        {
+          nixosContainer = {
+            forwardPorts = [ "80" "127.0.0.1:80:80" "[::1]:80" "udp:80" "127.0.0.1:81" "127.0.0.2:81" ];
+            environment = { A = "b"; GONE = null; };
+            rlimits = { NOFILE = 10; CORE = null; };
+            memoryMax = "100.0%";
+            after = [ "db.example" "getty@tty1.service" "dev-disk-by\x2dlabel-data.device" ];
+            macvlan = [ "eth0]" ];
+          };
+        }"#;
+    let data = value(container(&format!("name = \"web\"; {NIXPKGS}"), module, "data"));
+    assert_eq!(data["environment"], json!({"A": "b"}));
+    assert_eq!(data["rlimits"], json!({"NOFILE": 10}));
+    let reading = parse_data(data.to_string().as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(reading.container.forward_ports.len(), 6);
+    // Evaluated as a whole, so that assertions are.
+    value(format!(
+        "builtins.isString {}",
+        container(&format!("name = \"web\"; {NIXPKGS}"), module, "drvPath")
+    ));
 }
 
 /// What users of python-nixos-nspawn say to the host in a container's own modules.

@@ -3,7 +3,7 @@
 //! take down a container that works; `create` and `update` refuse the newcomer.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::intent::{Container, ForwardPort, Intent};
 use crate::name::MachineName;
@@ -28,8 +28,12 @@ pub fn conflicts<'a>(
         ports.extend(claimed_ports(&intent.container).map(|port| (port, name)));
     }
     // A parent serves any number of containers, unless one takes it away.
+    interfaces.sort_unstable();
     let taken = |parent: &String, by: &MachineName| {
-        interfaces.iter().any(|(interface, name)| interface == parent && *name != by)
+        let from = interfaces.partition_point(|(interface, _)| interface < parent);
+        let same = interfaces[from..].iter().take_while(|(interface, _)| interface == parent);
+        // The same container may claim it more than once, but not often.
+        same.map(|(_, name)| *name).any(|name| name != by)
     };
     parents.retain(|(parent, name)| taken(parent, name));
     interfaces.append(&mut parents);
@@ -75,6 +79,9 @@ fn shared_ports<'a>(mut claims: Vec<(Cow<'a, ForwardPort>, &'a MachineName)>, fo
     }
 }
 
+/// How many others a message names: a thousand containers with one port must not make a million names.
+const SHOWN: usize = 5;
+
 /// A message for `one`, if there are others.
 fn add<'a>(
     found: &mut Found<'a>,
@@ -82,13 +89,67 @@ fn add<'a>(
     one: &'a MachineName,
     others: impl Iterator<Item = &'a MachineName>,
 ) {
-    let mut others: Vec<&MachineName> = others.filter(|other| *other != one).collect();
-    if others.is_empty() {
+    // Another container may have several addresses of the port.
+    let mut named: BTreeSet<&MachineName> = BTreeSet::new();
+    let mut more = false;
+    for other in others.filter(|other| *other != one) {
+        if named.len() == SHOWN && !named.contains(other) {
+            more = true;
+            break;
+        }
+        named.insert(other);
+    }
+    if named.is_empty() {
         return;
     }
-    // Another container may have several addresses of the port.
-    others.sort_unstable();
-    others.dedup();
-    let others: Vec<String> = others.iter().map(|other| format!("'{other}'")).collect();
-    found.entry(one).or_default().push(format!("{what} is also claimed by {}", others.join(", ")));
+    let named: Vec<String> = named.iter().map(|other| format!("'{other}'")).collect();
+    let more = if more { " and others" } else { "" };
+    found.entry(one).or_default().push(format!("{what} is also claimed by {}{more}", named.join(", ")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intents(count: usize, container: impl Fn(usize) -> String) -> Vec<(MachineName, Intent)> {
+        let one = |number: usize| {
+            let name: MachineName = format!("c{number:04}").parse().unwrap();
+            let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
+            let container = container(number);
+            let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{container}}}"#);
+            let intent = crate::intent::parse(text.as_bytes(), &name).unwrap();
+            (name, intent)
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn found(intents: &[(MachineName, Intent)]) -> Found<'_> {
+        conflicts(intents.iter().map(|(name, intent)| (name, intent)))
+    }
+
+    #[test]
+    fn many_claimants_are_not_all_named() {
+        let port = |_| r#"{"forwardPorts":["8080:80","127.0.0.1:8080:80"]}"#.to_owned();
+        let one = |name: &str, count| {
+            let intents = intents(count, port);
+            found(&intents)[&name.parse::<MachineName>().unwrap()].join("; ")
+        };
+        assert!(one("c0000", 2).ends_with("host port tcp/127.0.0.1:8080 is also claimed by 'c0001'"));
+        let six = "is also claimed by 'c0000', 'c0001', 'c0002', 'c0003', 'c0004'";
+        assert!(one("c0005", 6).ends_with(six), "{}", one("c0005", 6));
+        let text = one("c0999", 1000);
+        assert!(text.ends_with(&format!("{six} and others")), "{text}");
+    }
+
+    #[test]
+    fn a_parent_that_one_takes_away() {
+        let intents = intents(1000, |number| match number {
+            7 => r#"{"interfaces":["eth0"]}"#.to_owned(),
+            _ => r#"{"macvlan":["eth0","eth1"]}"#.to_owned(),
+        });
+        let found = found(&intents);
+        assert_eq!(found.len(), 1000);
+        assert_eq!(found[&intents[0].0].len(), 1, "eth1 serves any number");
+        assert!(found[&intents[0].0][0].starts_with("interface 'eth0' is also claimed by"));
+    }
 }

@@ -11,6 +11,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::name::MachineName;
 use crate::network;
+use crate::nspawn::files::DEVICES;
 use crate::plan::{MARKER, OWN_DIRECTORY};
 use crate::store::{DECLARATIVE_DIRECTORY, DIRECTORY};
 use crate::write::write_at_once;
@@ -26,14 +27,6 @@ pub const GENERATOR_DIRECTORY: &str = "run/systemd/generator";
 
 /// Where links hold systems in the store while they are recorded or run.
 pub const GC_ROOTS: &str = "nix/var/nix/gcroots/nixos-nspawn";
-
-/// Where copies of devices stand while a container with a user namespace is active, in a file system of its own each.
-pub const DEVICES: &str = "run/nixos-nspawn/devices";
-
-/// The copy of the host's device at `path` for the container of this name, as an absolute path.
-pub fn copied_device(name: &str, path: &str) -> String {
-    format!("/{DEVICES}/{name}{path}")
-}
 
 /// The mount point of the container's copies of devices, below `root`.
 pub fn devices_directory(root: &Path, name: &MachineName) -> PathBuf {
@@ -200,12 +193,42 @@ pub fn runs(root: &Path, name: &MachineName) -> bool {
         return true;
     }
     // In machine.slice, unless `Slice=` says otherwise; slices lie in slices.
-    let unit = format!("systemd-nspawn@{name}.service");
-    let slices = |folder: &Path| -> Vec<PathBuf> {
+    fn contains(folder: &Path, unit: &str, depth: u8) -> bool {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        entries.filter(|path| path.extension().is_some_and(|extension| extension == "slice")).collect()
-    };
-    let outer = slices(&root.join("sys/fs/cgroup"));
-    let inner: Vec<PathBuf> = outer.iter().flat_map(|slice| slices(slice)).collect();
-    outer.iter().chain(&inner).any(|slice| slice.join(&unit).exists())
+        let mut slices =
+            entries.filter(|path| path.extension().is_some_and(|extension| extension == "slice"));
+        slices.any(|slice| slice.join(unit).exists() || depth > 0 && contains(&slice, unit, depth - 1))
+    }
+    contains(&root.join("sys/fs/cgroup"), &format!("systemd-nspawn@{name}.service"), DEEPEST_SLICE)
+}
+
+/// How many slices of `a-b-c.slice` lie within each other at most; who nests deeper is seen once the machine is registered.
+const DEEPEST_SLICE: u8 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_runs_in_whatever_slice_it_is() {
+        let root = std::env::temp_dir().join(format!("nixos-nspawn-runs-{}", std::process::id()));
+        let name: MachineName = "web".parse().unwrap();
+        let folders =
+            ["machine.slice", "machine.slice/machine-a.slice", "a.slice/a-b.slice/a-b-c.slice/a-b-c-d.slice"];
+        for folder in folders {
+            let slice = root.join("sys/fs/cgroup").join(folder);
+            fs::create_dir_all(slice.join("systemd-nspawn@other.service")).unwrap();
+            assert!(!runs(&root, &name));
+            fs::create_dir(slice.join("systemd-nspawn@web.service")).unwrap();
+            assert!(runs(&root, &name), "{folder}");
+            fs::remove_dir_all(&root).unwrap();
+        }
+        // A container's own groups are not looked into.
+        fs::create_dir_all(root.join("sys/fs/cgroup/system.slice/x.service/systemd-nspawn@web.service"))
+            .unwrap();
+        assert!(!runs(&root, &name));
+        fs::create_dir_all(root.join("run/systemd/machines/web")).unwrap();
+        assert!(runs(&root, &name));
+        fs::remove_dir_all(&root).unwrap();
+    }
 }

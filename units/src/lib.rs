@@ -1,6 +1,7 @@
 //! The library of nixos-nspawn: the intent model, and a toolkit that reads and writes systemd's file format.
 //!
-//! Imports go one way: store, write, plan → nspawn, service, socket, network → intent → name, value, syntax. Invariants:
+//! Imports go one way: copies, change → write → plan → boot → store, conflict, ordering, version, nspawn, service, socket,
+//! network → intent → name, value, syntax. Invariants:
 //! 1. Only [`store`], [`write`] and [`copies`] touch the disk; nothing here logs, reads the environment, the clock or the network.
 //! 2. [`plan`] is pure: the same intents in any order give the same bytes, and writing the same plan twice changes
 //!    nothing on disk.

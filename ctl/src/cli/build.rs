@@ -2,18 +2,20 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
+
+use super::generation;
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("source").required(true).args(["flake", "config", "profile"])))]
 pub(crate) struct Create {
     /// Name of the container
     pub(crate) name: String,
     /// Flake that has it as nixosContainers.ATTR or nixosContainers.SYSTEM.ATTR; ATTR is NAME if left out
     #[arg(long, value_name = "REF[#ATTR]")]
-    #[arg(required_unless_present_any = ["config", "profile"], conflicts_with_all = ["config", "profile"])]
     pub(crate) flake: Option<String>,
     /// NixOS configuration file to build
-    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Use what was built before: a store path or a Nix profile
     #[arg(long, value_name = "PATH")]
@@ -39,12 +41,13 @@ pub(crate) struct Create {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("containers").required(true).args(["names", "all"])))]
 pub(crate) struct Update {
     /// Names of the containers
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["names", "flake", "config", "profile", "nixpkgs"])]
+    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
@@ -65,12 +68,13 @@ pub(crate) struct Update {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("containers").required(true).args(["names", "all"])))]
 pub(crate) struct Plan {
     /// Names of the containers
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["names", "flake", "config", "profile", "nixpkgs"])]
+    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
@@ -156,7 +160,7 @@ pub(crate) struct Rollback {
     /// Name of the container
     pub(crate) name: String,
     /// Number of the generation; the one before the current if left out
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = generation)]
     pub(crate) to: Option<u64>,
     #[command(flatten)]
     pub(crate) activation: Activation,

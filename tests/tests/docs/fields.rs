@@ -146,10 +146,12 @@ fn json_page_has_the_attributes_of_the_host_network() {
     }
 }
 
-/// The keys that a list of the page's JSON section explains: `.It Cm state , sub_state`.
-fn json_keys(page: &Page) -> BTreeSet<String> {
+/// The keys that a list of the page's JSON section explains for a command: `.It Cm state , sub_state`.
+fn json_keys(page: &Page, command: &str) -> BTreeSet<String> {
     let items = page.items();
-    let heads = items.iter().filter(|item| item.section == "JSON OUTPUT").map(|item| item.head());
+    let here = items.iter().filter(|item| item.section == "JSON OUTPUT");
+    let heads =
+        here.filter(|item| item.subsection.split(", ").any(|one| one == command)).map(|item| item.head());
     let keys = heads.flat_map(|head| head.strip_prefix("Cm ").expect("keys").split(" , ").map(str::to_owned));
     keys.collect()
 }
@@ -170,7 +172,54 @@ fn ctl_page_has_the_json_keys() {
     };
     let (list, show) = (keys(&["list", "--json"]), keys(&["show", "web", "--json"]));
     assert!(list.is_subset(&show), "list has what show has not");
-    assert_eq!(json_keys(&page("nixos-nspawn-ctl.8")), show);
+    let page = page("nixos-nspawn-ctl.8");
+    assert_eq!(json_keys(&page, "show"), show);
+    assert_eq!(json_keys(&page, "list"), show);
+}
+
+/// The answers in the transcripts that the host tests compare: the command with `--dry-run`, if it had that, and the value.
+fn recorded_answers() -> Vec<(String, Value)> {
+    let mut answers = Vec::new();
+    for name in ["generations", "json", "several", "update"] {
+        let transcript = text(&format!("tests/golden/texts/{name}.txt"));
+        for call in transcript.split("$ nixos-nspawn ").skip(1) {
+            let (words, said) = call.split_once('\n').expect("a line");
+            let words: Vec<&str> = words.split(' ').collect();
+            let said = said.lines().filter(|line| !line.starts_with(['!', '=', '#']));
+            let said = said.collect::<Vec<_>>().join("\n");
+            if words.contains(&"--json") && !said.is_empty() {
+                let dry_run = if words.contains(&"--dry-run") { " --dry-run" } else { "" };
+                let value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{words:?}: {e}\n{said}"));
+                answers.push((format!("{}{dry_run}", words[0]), value));
+            }
+        }
+    }
+    answers
+}
+
+#[test]
+fn ctl_page_has_the_json_keys_of_all_commands() {
+    let page = page("nixos-nspawn-ctl.8");
+    let mut seen = BTreeSet::new();
+    for (command, answer) in recorded_answers() {
+        let mut told = json_keys(&page, &command);
+        if told.is_empty() {
+            told = json_keys(&page, command.trim_end_matches(" --dry-run"));
+        }
+        let objects = answer.as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
+        for object in objects.iter().filter(|_| command != "list") {
+            let keys: BTreeSet<String> = object.as_object().expect("an object").keys().cloned().collect();
+            assert_eq!(told, keys, "{command}");
+            seen.insert(command.clone());
+        }
+    }
+    let shown = ["list", "show", "completions", "help"];
+    let commands = page.subsections("COMMANDS").into_iter().filter(|command| !shown.contains(command));
+    let missing: Vec<&str> = commands.filter(|command| !seen.contains(*command)).collect();
+    assert!(missing.is_empty(), "no transcript has the JSON of {missing:?}");
+    for dry_run in ["create", "rollback", "remove", "update"] {
+        assert!(seen.contains(&format!("{dry_run} --dry-run")), "{dry_run}");
+    }
 }
 
 /// `[Nix] Command` as the code matches it: `("Nix", "Command") =>`.

@@ -2,14 +2,17 @@
 //! and those that would break what the generator promises are refused by name. Values are written as they are:
 //! whoever uses them writes systemd's syntax.
 
+mod rules;
+
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::syntax::Section;
-use crate::syntax::settings::setting;
-use crate::value::{Invalid, no_control_characters, shown};
+use crate::value::{Invalid, no_control_characters};
+
+pub(super) use rules::fault;
 
 /// Settings of one section by name, each with its values in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -275,91 +278,4 @@ pub(super) fn one_line(text: String) -> Result<String, Invalid> {
         return Err(Invalid::new(&text, "ends in a backslash, which would join the next line"));
     }
     Ok(text)
-}
-
-/// Settings of [Service] that the life cycle of a container rests on, or that would take nspawn out of the host's
-/// mount namespace, which its mount tunnel and machinectl assume.
-const REFUSED_SERVICE: &[&str] = &[
-    "BindLogSockets",
-    "BindPaths",
-    "BindReadOnlyPaths",
-    "DynamicUser",
-    "ExecPaths",
-    "ExecStart",
-    "ExtensionDirectories",
-    "ExtensionImages",
-    "Group",
-    "InaccessibleDirectories",
-    "InaccessiblePaths",
-    "KillMode",
-    "LogNamespace",
-    "MountAPIVFS",
-    "MountFlags",
-    "MountImages",
-    "NoExecPaths",
-    "NotifyAccess",
-    "PrivateBPF",
-    "PrivateDevices",
-    "PrivateIPC",
-    "PrivateMounts",
-    "PrivateNetwork",
-    "PrivatePIDs",
-    "PrivateTmp",
-    "PrivateUsers",
-    "ProcSubset",
-    "ProtectClock",
-    "ProtectControlGroups",
-    "ProtectHome",
-    "ProtectHostname",
-    "ProtectKernelLogs",
-    "ProtectKernelModules",
-    "ProtectKernelTunables",
-    "ProtectProc",
-    "ProtectSystem",
-    "ReadOnlyDirectories",
-    "ReadOnlyPaths",
-    "ReadWriteDirectories",
-    "ReadWritePaths",
-    "RootDirectory",
-    "RootEphemeral",
-    "RootHash",
-    "RootImage",
-    "RootMStack",
-    "RuntimeDirectory",
-    "StateDirectory",
-    "TemporaryFileSystem",
-    "Type",
-    "User",
-];
-
-/// Settings of [Service] that we write ourselves, where an empty value would take our lines away.
-const NOT_EMPTY: &[&str] =
-    &["Environment", "ExecStartPre", "ExecStopPost", "LoadCredential", "LoadCredentialEncrypted"];
-
-/// A fault in the free-form settings: which one, and what is wrong.
-pub(super) fn fault(container: &super::Container) -> Option<(String, String)> {
-    for (key, values) in container.service_config.iter() {
-        if NOT_EMPTY.contains(&key) && values.iter().any(String::is_empty) {
-            let reason = format!("an empty {key}= would take away what nixos-nspawn sets");
-            return Some((format!("container.serviceConfig.{key}"), reason));
-        }
-        if REFUSED_SERVICE.contains(&key) {
-            let reason = "would break the container's life cycle and cannot be set";
-            return Some((format!("container.serviceConfig.{key}"), format!("{key}= {reason}")));
-        }
-    }
-    let sections = [
-        ("Exec", &container.nspawn_config.exec),
-        ("Files", &container.nspawn_config.files),
-        ("Network", &container.nspawn_config.network),
-    ];
-    for (section, settings) in sections {
-        for (key, _) in settings.iter() {
-            if setting(section, key).is_none() && !key.starts_with("X-") {
-                let reason = format!("'{}' is no setting of [{section}] (systemd.nspawn(5))", shown(key));
-                return Some((format!("container.nspawnConfig.{section}.{key}"), reason));
-            }
-        }
-    }
-    None
 }

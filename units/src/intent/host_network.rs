@@ -6,10 +6,11 @@ mod known;
 mod read;
 
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use super::free::{FreeSettings, Key, Values, one_line};
 use super::parse::nearest;
+use crate::string_type::read_as_text;
 use crate::syntax::{Item, Section, UnitFile, parse};
 use crate::value::{Invalid, shown};
 
@@ -106,12 +107,13 @@ impl HostNetworkConfig {
 }
 
 /// What stands in `extraConfig`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Lines {
     text: String,
     sections: Vec<Section>,
 }
+
+read_as_text!(Lines);
 
 impl TryFrom<String> for Lines {
     type Error = Invalid;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Container;
 use crate::name::{InterfaceName, MachineName, shortened};
+use crate::string_type::read_as_text;
 use crate::syntax::settings::parse_boolean;
 use crate::value::Invalid;
 
@@ -23,8 +24,8 @@ pub enum Network {
 }
 
 /// An interface of the host and, behind a colon, its name inside: `eth1`, `eth1:lan`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = r#"^[^\s/:%\\"']{1,15}(:[^\s/:%\\"']{1,15})?$"#)))]
 pub struct InterfacePair {
@@ -33,6 +34,8 @@ pub struct InterfacePair {
     /// The name inside, if it is said.
     pub inside: Option<InterfaceName>,
 }
+
+read_as_text!(InterfacePair);
 
 impl TryFrom<String> for InterfacePair {
     type Error = Invalid;

@@ -89,10 +89,21 @@ fn why(bytes: &[u8]) -> Fault {
         Ok(_) => return Fault::whole("is not a JSON object"),
     }
     match typed::<Object<Intent>>(bytes) {
+        // An option that stands beside `container` in place of in it.
+        Err(fault) if fault.reason.starts_with("is not known") && is_option(&fault.field) => {
+            let reason = format!("is not known (did you mean 'container.{}'?)", fault.field);
+            Fault { reason, ..fault }
+        }
         Err(fault) => fault,
         // The typed pass refused it before; only a disagreement of the two passes leads here.
         Ok(_) => Fault::whole("cannot be read"),
     }
+}
+
+/// Whether `container` knows a field of this name; each takes a null.
+fn is_option(field: &str) -> bool {
+    let one = Map::from_iter([(field.to_owned(), Value::Null)]);
+    serde_json::from_value::<Container>(Value::Object(one)).is_ok()
 }
 
 fn syntax_fault(error: &serde_json::Error) -> Fault {
@@ -274,8 +285,49 @@ pub fn reads_as_autostart(bytes: &[u8]) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_data;
+    use super::{parse, parse_data};
     use crate::intent::Strategy;
+
+    /// The message for an intent of several lines, whose last one is `field`.
+    fn refused(field: &str) -> String {
+        let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
+        let text = format!("{{\n\"version\": 1,\n\"toplevel\": \"{toplevel}\",\n{field}\n}}\n");
+        let fault = parse(text.as_bytes(), &"web".parse().unwrap()).unwrap_err();
+        format!("{}: {fault}", fault.line.unwrap_or_default())
+    }
+
+    #[test]
+    fn a_fault_is_in_the_line_of_its_value() {
+        for (field, close) in [
+            (r#""profile": "var""#, ""),
+            (r#""container": {"memoryMax": "2 GB""#, "}"),
+            (r#""container": {"zone": "a name that is too long""#, "}"),
+            (r#""container": {"cpuQuota": "150""#, "}"),
+            (r#""container": {"tmpfs": ["var/cache""#, "]}"),
+            (r#""container": {"extraVeths": ["a:b:c""#, "]}"),
+            (r#""container": {"credentials": [{"id": "a/b""#, "}]}"),
+            (r#""container": {"forwardPorts": [{"hostAddress": "here""#, "}]}"),
+            (r#""container": {"hostNetworkConfig": {"extraConfig": "[Nonsense]""#, "}}"),
+            (r#""container": {"environment": {"A": "a\nb""#, "}}"),
+        ] {
+            let close: String = close.chars().flat_map(|c| ['\n', c]).collect();
+            let message = refused(&format!("{field}{close}"));
+            assert!(message.starts_with("4: field '"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_stands_beside_container() {
+        assert_eq!(
+            refused(r#""memoryMax": "2G""#),
+            "4: field 'memoryMax': is not known (did you mean 'container.memoryMax'?)"
+        );
+        assert_eq!(
+            refused(r#""autoStart": true"#),
+            "4: field 'autoStart': is not known (did you mean 'autostart'?)"
+        );
+        assert_eq!(refused(r#""bootLimit": 4"#), "4: field 'bootLimit': is not known");
+    }
 
     #[test]
     fn the_default_strategy_of_a_profile() {

@@ -1,7 +1,6 @@
 //! The part of [Files] that is up to the options: bind mounts, devices, temporary file systems, hidden paths. Options
 //! go in, settings of `systemd.nspawn(5)` come out, and `X-` settings, which nspawn passes over and `--prepare` reads.
 
-use crate::copies::copied_device;
 use crate::intent::{BindMount, BindSource, Container};
 use crate::syntax::Section;
 use crate::syntax::escape::{self, EscapeError};
@@ -15,6 +14,14 @@ pub(crate) const FUSE: &str = "/dev/fuse";
 
 /// The kernel log.
 pub(crate) const KMSG: &str = "/dev/kmsg";
+
+/// Where copies of devices stand while a container with a user namespace is active, in a file system of its own each.
+pub const DEVICES: &str = "run/nixos-nspawn/devices";
+
+/// The copy of the host's device at `path` for the container of this name, as an absolute path.
+pub fn copied_device(name: &str, path: &str) -> String {
+    format!("/{DEVICES}/{name}{path}")
+}
 
 /// Adds the settings of the options that are given.
 pub(super) fn set(files: &mut Section, name: &str, container: &Container) -> Result<(), EscapeError> {

@@ -1,0 +1,91 @@
+//! Commands that people look for here and systemd has, or that have another name. A word goes in, the command to use
+//! instead comes out. Nothing is run in its place: what starts and stops containers is systemd's business, and who is
+//! told its command once needs this program no more for it.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use nixos_nspawn_units::name::MachineName;
+
+/// What to say of a command line that clap has refused, where more can be said than clap does.
+pub(crate) fn hint(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    // What stands behind it is most likely the container's name, which is repeated only where it can be one.
+    let mut behind = arguments.skip_while(|argument| argument.to_str() != Some(word)).skip(1);
+    let name = behind.find_map(|argument| argument.to_str()?.parse::<MachineName>().ok());
+    let name = name.map_or_else(|| "NAME".to_owned(), |name| name.to_string());
+    let instead = instead(word, &name)?;
+    Some(format!("there is no command '{word}'; use '{instead}'"))
+}
+
+fn instead(word: &str, name: &str) -> Option<String> {
+    let unit = format!("systemd-nspawn@{name}");
+    Some(match word {
+        "start" | "stop" | "restart" | "reload" => format!("systemctl {word} {unit}"),
+        "up" => format!("systemctl start {unit}"),
+        "down" | "halt" | "shutdown" => format!("systemctl stop {unit}"),
+        "reboot" | "poweroff" | "terminate" => format!("machinectl {word} {name}"),
+        "kill" => format!("machinectl terminate {name}"),
+        "shell" | "login" | "root-login" | "enter" | "attach" => format!("machinectl shell {name}"),
+        "exec" | "run" => format!("systemd-run -M {name} --pipe --wait --quiet COMMAND"),
+        "log" | "logs" | "journal" => format!("journalctl -u {unit}"),
+        "ls" | "ps" => "nixos-nspawn list".to_owned(),
+        "info" | "inspect" => format!("nixos-nspawn show {name}"),
+        "destroy" | "delete" | "rm" => format!("nixos-nspawn remove {name}"),
+        "generations" => format!("nixos-nspawn list-generations {name}"),
+        "switch" | "upgrade" => format!("nixos-nspawn update {name}"),
+        "install" => "nixos-nspawn setup".to_owned(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn said(line: &str) -> Option<String> {
+        let words = || line.split(' ').map(OsString::from);
+        hint(&Cli::try_parse_from(words()).unwrap_err(), words())
+    }
+
+    #[test]
+    fn commands_that_systemd_has() {
+        let start = "there is no command 'start'; use 'systemctl start systemd-nspawn@web'";
+        assert_eq!(said("nixos-nspawn start web").as_deref(), Some(start));
+        assert_eq!(said("nixos-nspawn -v start --now web").as_deref(), Some(start));
+        let nameless = "there is no command 'logs'; use 'journalctl -u systemd-nspawn@NAME'";
+        assert_eq!(said("nixos-nspawn logs").as_deref(), Some(nameless));
+        assert_eq!(said("nixos-nspawn logs -f 'x;y'").as_deref(), Some(nameless));
+        // What clap says better.
+        assert_eq!(said("nixos-nspawn statsu web"), None);
+        assert_eq!(said("nixos-nspawn show"), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named_as_a_whole() {
+        let said = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap_err().to_string();
+        let create = said("nixos-nspawn create web");
+        assert!(create.contains("<--flake <REF[#ATTR]>|--config <FILE>|--profile <PATH>>"), "{create}");
+        assert!(said("nixos-nspawn create web --flake . --config a").contains("cannot be used with"));
+        for command in ["update", "plan"] {
+            let update = said(&format!("nixos-nspawn {command}"));
+            assert!(update.contains("<NAME|--all>"), "{update}");
+            assert!(said(&format!("nixos-nspawn {command} web --all")).contains("cannot be used with"));
+        }
+        let number = said("nixos-nspawn diff web one");
+        assert!(number.contains("'one' for '[N]': not the number of a generation"), "{number}");
+    }
+
+    #[test]
+    fn none_of_them_is_a_command_of_ours() {
+        for command in Cli::command().get_subcommands() {
+            assert_eq!(instead(command.get_name(), "web"), None, "{}", command.get_name());
+        }
+    }
+}
