@@ -1,9 +1,13 @@
 //! The command line of nixos-nspawn-ctl, as clap derives it from these types. Words go in, a [`Cli`] comes out;
-//! nothing is decided here.
+//! nothing is decided here. What the commands take that build or switch systems is in [`build`].
+
+mod build;
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use build::{Activation, Create, Expect, From, Plan, Rollback, Strategy, Update};
 
 /// Manage NixOS containers on systemd-nspawn, one by one.
 #[derive(Debug, Parser)]
@@ -84,172 +88,6 @@ pub(crate) enum Command {
     Setup(Setup),
     /// Print the completion script for a shell
     Completions(Completions),
-}
-
-#[derive(Debug, Args)]
-#[command(group(ArgGroup::new("source").required(true).args(["flake", "config", "profile"])))]
-pub(crate) struct Create {
-    /// Name of the container
-    pub(crate) name: String,
-    /// Flake that has it as nixosContainers.ATTR or nixosContainers.SYSTEM.ATTR; ATTR is NAME if left out
-    #[arg(long, value_name = "REF[#ATTR]")]
-    pub(crate) flake: Option<String>,
-    /// NixOS configuration file to build
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Use what was built before: a store path or a Nix profile
-    #[arg(long, value_name = "PATH")]
-    pub(crate) profile: Option<PathBuf>,
-    /// With --config: nixpkgs to build it with, a path or a flake reference; <nixpkgs> if nothing is said
-    #[arg(long, value_name = "PATH|REF", conflicts_with_all = ["flake", "profile"])]
-    pub(crate) nixpkgs: Option<String>,
-    /// Nix system to build for
-    #[arg(long, value_name = "SYSTEM")]
-    pub(crate) system: Option<String>,
-    /// Record it, but do not start it now
-    #[arg(long)]
-    pub(crate) no_start: bool,
-    /// Show what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Use a /nix/store that does not belong to root
-    #[arg(long)]
-    pub(crate) allow_user_store: bool,
-    /// Further arguments for nix build
-    #[arg(last = true, value_name = "NIX-ARGS")]
-    pub(crate) nix_args: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(group(ArgGroup::new("containers").required(true).args(["names", "all"])))]
-pub(crate) struct Update {
-    /// Names of the containers
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    /// Every imperative container
-    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs"])]
-    pub(crate) all: bool,
-    #[command(flatten)]
-    pub(crate) from: From,
-    #[command(flatten)]
-    pub(crate) activation: Activation,
-    /// Show what would be changed and done, as 'plan' does
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// With --dry-run: exit with 4 if anything would change
-    #[arg(long, requires = "dry_run")]
-    pub(crate) exit_code: bool,
-    /// Accept options that reach further into the host than before
-    #[arg(long)]
-    pub(crate) allow_host_changes: bool,
-    /// Further arguments for nix build, recorded from then on
-    #[arg(last = true, value_name = "NIX-ARGS")]
-    pub(crate) nix_args: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(group(ArgGroup::new("containers").required(true).args(["names", "all"])))]
-pub(crate) struct Plan {
-    /// Names of the containers
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    /// Every imperative container
-    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs"])]
-    pub(crate) all: bool,
-    #[command(flatten)]
-    pub(crate) from: From,
-    /// How the update would take effect
-    #[arg(long, value_name = "STRATEGY")]
-    pub(crate) strategy: Option<Strategy>,
-    /// Exit with 4 if anything would change
-    #[arg(long)]
-    pub(crate) exit_code: bool,
-    /// Further arguments for nix build
-    #[arg(last = true, value_name = "NIX-ARGS")]
-    pub(crate) nix_args: Vec<String>,
-}
-
-/// Where the new system comes from; the recorded source if nothing is said.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct From {
-    /// Flake to build from, recorded from then on
-    #[arg(long, value_name = "REF[#ATTR]", conflicts_with_all = ["config", "profile"])]
-    pub(crate) flake: Option<String>,
-    /// NixOS configuration file to build, recorded from then on
-    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
-    pub(crate) config: Option<PathBuf>,
-    /// Use what was built before: a store path or a Nix profile
-    #[arg(long, value_name = "PATH")]
-    pub(crate) profile: Option<PathBuf>,
-    /// Nixpkgs to build a configuration file with, a path or a flake reference, recorded from then on
-    #[arg(long, value_name = "PATH|REF", conflicts_with_all = ["flake", "profile"])]
-    pub(crate) nixpkgs: Option<String>,
-    /// Nix system to build for
-    #[arg(long, value_name = "SYSTEM")]
-    pub(crate) system: Option<String>,
-}
-
-/// How a new generation takes effect, and what it must show.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Activation {
-    /// How it takes effect; the container's own strategy if nothing is said
-    #[arg(long, value_name = "STRATEGY")]
-    pub(crate) strategy: Option<Strategy>,
-    /// State the container must reach
-    #[arg(long, value_name = "STATE", default_value = "degraded")]
-    pub(crate) expect: Expect,
-    /// Command that must succeed inside, tried until the timeout
-    #[arg(long, value_name = "COMMAND")]
-    pub(crate) check: Option<String>,
-    /// How long it may take, such as 90s; the container's start timeout if nothing is said
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<String>,
-    /// Leave a failed generation running, for study
-    #[arg(long)]
-    pub(crate) keep: bool,
-}
-
-/// How a generation takes effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Strategy {
-    /// At the next start
-    None,
-    /// By switch-to-configuration inside, or the container's reload script
-    Reload,
-    /// By a restart
-    Restart,
-    /// By a reload where that is enough, else by a restart
-    Dynamic,
-}
-
-/// What a container must show after an activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Expect {
-    /// The system inside is running, no unit failed
-    Running,
-    /// The system inside has settled, and no unit failed that had not failed before
-    Degraded,
-    /// The container is active
-    Active,
-    /// Nothing
-    None,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Rollback {
-    /// Name of the container
-    pub(crate) name: String,
-    /// Number of the generation; the one before the current if left out
-    #[arg(long, value_name = "N", value_parser = generation)]
-    pub(crate) to: Option<u64>,
-    #[command(flatten)]
-    pub(crate) activation: Activation,
-    /// Show what would be changed and done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Accept options that reach further into the host than before
-    #[arg(long)]
-    pub(crate) allow_host_changes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use nixos_nspawn_units::intent::{Dependency, Intent};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::ordering::unknown;
 use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::socket::container_of;
 use nixos_nspawn_units::store::{LoadError, Loaded};
 
 use crate::context::Context;
@@ -74,7 +75,8 @@ pub(crate) fn running(context: &Context, name: &MachineName) -> Result<Vec<Strin
         }
         seen.extend(next.iter().cloned());
     }
-    active.retain(|unit| *unit != unit_name(name));
+    // Sockets come with their container and proxies with a connection; another generation may not have them at all.
+    active.retain(|unit| *unit != unit_name(name) && container_of(unit).is_none());
     Ok(active)
 }
 

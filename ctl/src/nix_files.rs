@@ -17,7 +17,7 @@ pub(crate) const DIRECTORY: &str = match option_env!("NIXOS_NSPAWN_NIX") {
 const EVAL_CONFIG: &str = "eval-config.nix";
 
 /// The files and their texts; each imports only others of these.
-pub(crate) const FILES: [(&str, &str); 9] = [
+pub(crate) const FILES: [(&str, &str); 10] = [
     (EVAL_CONFIG, include_str!("../../nix/eval-config.nix")),
     ("lib.nix", include_str!("../../nix/lib.nix")),
     ("container.nix", include_str!("../../nix/container.nix")),
@@ -25,6 +25,7 @@ pub(crate) const FILES: [(&str, &str); 9] = [
     ("data.nix", include_str!("../../nix/data.nix")),
     ("name.nix", include_str!("../../nix/name.nix")),
     ("options.nix", include_str!("../../nix/options.nix")),
+    ("ports.nix", include_str!("../../nix/ports.nix")),
     ("rules.nix", include_str!("../../nix/rules.nix")),
     ("types.nix", include_str!("../../nix/types.nix")),
 ];

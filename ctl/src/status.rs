@@ -21,7 +21,7 @@ use crate::generations::{generations, profile_link, running_toplevel};
 use crate::inspect::{Container, Overview};
 use crate::list::tidy;
 use crate::notes::{Note, notes, state};
-use crate::output::{Tone, painted, print, print_json, tell};
+use crate::output::{Tone, painted, print, print_json, printable, tell};
 use crate::show::unknown;
 use crate::time;
 
@@ -270,5 +270,7 @@ fn activation_lines(details: &Details, color: bool) -> Vec<String> {
         line.push_str(&format!(", generation {}", last.generation));
     }
     line.push_str(&format!(", {how}"));
-    std::iter::once(line).chain(last.detail.lines().map(str::to_owned)).collect()
+    // It may hold what programs said.
+    let detail = last.detail.lines().map(|line| printable(line).into_owned());
+    std::iter::once(line).chain(detail).collect()
 }

@@ -252,6 +252,7 @@ fn take_back(context: &Context, nix: &Nix, record: &mut Record, touched: bool) -
                 output::tell(&format!(
                     "{error:#}; its old generation is recorded again, and that is left so"
                 ));
+                return record.finish(context);
             }
             started => started?,
         }
