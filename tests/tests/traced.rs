@@ -54,7 +54,9 @@ fn allowed(root: &Root, call: &str) -> bool {
         |path: &Path| path.starts_with(root.intents()) || path.starts_with(root.path().join("nix/store"));
     // The C library and Rust's runtime ask for the bounds of the stack and for where the program is.
     let own = |path: &Path| path.starts_with("/proc/self");
-    let paths = paths(rest);
+    // What a link holds comes before where it is put, and is nothing that is looked at.
+    let paths =
+        paths(if name == "symlinkat" { rest.split_once(", ").map_or(rest, |(_, rest)| rest) } else { rest });
     match name {
         "execve" => call.starts_with(&format!("execve({:?}", root.command().get_program())),
         "exit_group" | "exit" | "close" | "getdents64" | "lseek" | "poll" | "fcntl" | "ioctl" | "mmap" => {
@@ -122,10 +124,7 @@ fn paths(rest: &str) -> Vec<PathBuf> {
         } else if argument.starts_with("AT_FDCWD") {
             at = PathBuf::from("/");
         } else if let Some(text) = argument.strip_prefix('"').and_then(|text| text.split('"').next()) {
-            // What a link holds comes before where it is put, and is nothing that is looked at.
-            if text != "../systemd-nspawn@.service" {
-                found.push(at.join(text));
-            }
+            found.push(at.join(text));
         }
     }
     found
