@@ -319,15 +319,19 @@ fn first_flakes_make_a_container() {
     let block = readme.split("```").find(|block| block.starts_with("nix\n") && block.contains("mkContainer"));
     let block = block.and_then(|block| block.strip_prefix("nix")).expect("a flake");
     let template = format!("import {PROJECT}/nix/templates/default/flake.nix");
-    for flake in [block, &template] {
+    // The reader's own file.
+    let block = block.replace("./configuration.nix", "{ }");
+    let binds = json!({ "version": 1, "bindMounts": ["/var/lib/host/path:/var/lib/container/path"] });
+    let ports = json!({ "version": 1, "forwardPorts": ["8080:80"] });
+    for (flake, name, expected) in [(&block, "mycontainer", binds), (&template, "web", ports)] {
         let data = value(format!(
             "(({flake}).outputs {{
                self = {{ }};
                nixpkgs = {{ outPath = {PROJECT}/tests/nix/stand-in; lib = {LIB}; }};
                nixos-nspawn.lib = import {PROJECT}/nix/lib.nix {{ }};
-             }}).nixosContainers.web.data"
+             }}).nixosContainers.{name}.data"
         ));
-        assert_eq!(data, json!({ "version": 1, "forwardPorts": ["8080:80"] }), "{flake}");
+        assert_eq!(data, expected, "{flake}");
     }
     for file in ["README.md", "docs/declarative.md", "nix/templates/default/flake.nix"] {
         assert!(read(file).contains("url = \"path:/path/to/nixos-nspawn\";"), "{file}");
