@@ -34,6 +34,8 @@ rustPlatform.buildRustPackage {
     inherit root;
     fileset = lib.fileset.unions [
       (root + "/Cargo.toml")
+      # A unit test compares what it installs.
+      (root + "/Makefile")
       (root + "/Cargo.lock")
       (root + "/units")
       (root + "/generator")

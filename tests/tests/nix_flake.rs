@@ -19,7 +19,7 @@ fn repository() -> PathBuf {
 /// Copies what `git` has of the project, as a flake would see it.
 fn install(host: &Host) {
     let mut copied = 0;
-    for place in ["flake.nix", "flake.lock", "Cargo.toml", "Cargo.lock", "nix"] {
+    for place in ["flake.nix", "flake.lock", "Cargo.toml", "Cargo.lock", "Makefile", "nix"] {
         for entry in walkdir::WalkDir::new(repository().join(place)) {
             let entry = entry.expect("readable");
             if entry.file_type().is_file() {
