@@ -123,6 +123,9 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
     section.set("BindsTo", container.as_str());
     section.set("Requires", unit.as_str());
     section.set("After", format!("{container} {unit}"));
+    // Or failures in a row, for instance without an address inside, would end the socket until somebody resets it. What a
+    // client can cause is bounded by the socket's TriggerLimitBurst= (systemd.socket(5)).
+    section.set("StartLimitIntervalSec", "0");
     let section = service_file.section("Service");
     section.set("RuntimeDirectory", format!("{RUNTIME_DIRECTORY}/{instance}"));
     section.set("EnvironmentFile", format!("-/run/{RUNTIME_DIRECTORY}/{instance}/{TARGET_FILE}"));
