@@ -10,19 +10,17 @@ use anyhow::Result;
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{Plan, plan, plan_one};
+use nixos_nspawn_units::plan::{Plan, plan};
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, Loaded};
-use nixos_nspawn_units::value::StorePath;
 
 use crate::context::Context;
-use crate::dependents;
 use crate::forget::enabled_links;
 use crate::generations::running_toplevel;
 use crate::host::{GENERATOR, generator_file};
 use crate::record::{self, Step};
-use crate::sockets;
 use crate::systemd::{self, UnitState};
+use crate::{dependents, in_force, sockets};
 
 /// Everything at one moment.
 pub(crate) struct Overview {
@@ -259,8 +257,7 @@ fn runs_otherwise(context: &Context, container: &Container) -> bool {
     let Container { name, kind, intent_file: Some(path), intent: Some(intent), .. } = container else {
         return false;
     };
-    let copy = copies::copy_path(&context.root, name);
-    let Some(used) = copies::marked(&copy).ok().flatten() else { return false };
+    let Some(used) = in_force::mark(context, name) else { return false };
     let running = running_toplevel(context, name);
     if running.as_ref().is_some_and(|running| *running != intent.toplevel) {
         return true;
@@ -268,15 +265,7 @@ fn runs_otherwise(context: &Context, container: &Container) -> bool {
     if container.hash.as_ref() == Some(&used) {
         return false;
     }
-    // The settings in force with the recorded ones around the system it was started with.
-    let text = fs::read_to_string(&copy).unwrap_or_default();
-    let init = text.lines().find_map(|line| line.strip_prefix("Parameters=")?.strip_suffix("/init"));
-    let started = init.and_then(|system| system.parse::<StorePath>().ok());
-    let same = started.filter(|_| running.is_some()).is_some_and(|toplevel| {
-        let plan = plan_one(name, *kind, path, &Intent { toplevel, ..intent.clone() });
-        plan.containers.first().and_then(|planned| planned.hash.as_ref()) == Some(&used)
-    });
-    !same
+    running.is_none() || in_force::recorded(context, name, *kind, path, intent, &used).is_none()
 }
 
 /// What the plan says of each container.

@@ -21,6 +21,7 @@ mod forget;
 mod gate;
 mod generations;
 mod host;
+mod in_force;
 mod inspect;
 mod intent_file;
 mod interrupt;

@@ -5,7 +5,7 @@
 use std::fs;
 
 use anyhow::Result;
-use nixos_nspawn_units::copies::{self, GENERATOR_DIRECTORY};
+use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
 use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Entry, belongs_to};
@@ -17,6 +17,7 @@ use crate::cli::Show;
 use crate::context::{Context, machine_name, no_such};
 use crate::exit::Failed;
 use crate::generations::generations;
+use crate::in_force;
 use crate::inspect::{Container, Overview};
 use crate::list::{Summary, tidy};
 use crate::output::{print, print_json, tell};
@@ -145,9 +146,7 @@ fn details<'a>(context: &Context, overview: &'a Overview, container: &'a Contain
         running_toplevel: toplevel.filter(|_| running),
         plan: container.hash.as_deref(),
         loaded_plan: state.and_then(|state| state.plan.as_deref()),
-        running_plan: running
-            .then(|| copies::marked(&copies::copy_path(&context.root, name)).ok().flatten())
-            .flatten(),
+        running_plan: running.then(|| in_force::mark(context, name)).flatten(),
         files: files(overview, name),
     })
 }

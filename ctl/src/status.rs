@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::copies;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
@@ -18,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::Status;
 use crate::context::{Context, machine_name};
 use crate::generations::{generations, profile_link, running_toplevel};
+use crate::in_force;
 use crate::inspect::{Container, Overview};
 use crate::list::tidy;
 use crate::notes::{Note, notes, state};
@@ -169,9 +169,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> Details<'a> {
         toplevel: intent.map(|intent| intent.toplevel.as_str()),
         running_toplevel: running_toplevel(context, name).filter(|_| runs).map(|path| path.to_string()),
         plan: hash.as_deref(),
-        running_plan: runs
-            .then(|| copies::marked(&copies::copy_path(&context.root, name)).ok().flatten())
-            .flatten(),
+        running_plan: runs.then(|| in_force::mark(context, name)).flatten(),
         restart_due: (state.is_some() && hash.is_some()).then_some(container.restart_needed),
         reload_needed: container.reload_needed,
         last_activation: folder.and_then(|folder| LastActivation::read(context, &folder)),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use nixos_nspawn_units::copies::{copy_path, generated, marked, put};
+use nixos_nspawn_units::copies::{copy_path, generated, put};
 use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Kind;
@@ -26,7 +26,7 @@ use crate::nix::{self, Nix};
 use crate::record::{Phase, Record};
 use crate::status::{LastActivation, Outcome};
 use crate::stop_point::stop_point;
-use crate::{dependents, intent_file, interrupt, network, output, sockets, systemd};
+use crate::{dependents, in_force, intent_file, interrupt, network, output, sockets, systemd};
 
 /// What the profile shall stand at.
 #[derive(Debug, Clone)]
@@ -302,7 +302,7 @@ pub(crate) fn settle(context: &Context, record: &Record) -> Result<()> {
     let is_new = fs::read_to_string(intent_path(context, name))? != record.details.old_intent;
     let state = systemd::state(context, name)?;
     let planned = intent_file::hash(name, &recorded.intent);
-    let started_with = marked(&copy_path(&context.root, name)).ok().flatten();
+    let started_with = in_force::mark(context, name);
     if is_new && state.active == "active" && started_with.is_some() && started_with == planned {
         output::tell(&format!("container '{name}': a killed update had been activated, it stays"));
         // It may have been started by hand or by a boot, before we came to the rest.

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::change::Change;
-use nixos_nspawn_units::copies::{copy_path, generated, marked, put};
+use nixos_nspawn_units::copies::{copy_path, generated, put};
 use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{plan, plan_one};
+use nixos_nspawn_units::plan::plan;
 use nixos_nspawn_units::store::{Loaded, Stored};
 use nixos_nspawn_units::value::StorePath;
 use nixos_nspawn_units::write::write_at_once;
@@ -29,7 +29,7 @@ use crate::generations::running_toplevel;
 use crate::output::{answer, tell};
 use crate::systemd::UnitState;
 use crate::update::{limit_or_start, strategy};
-use crate::{dependents, gate, host, intent_file, interrupt, network, sockets, status, systemd};
+use crate::{dependents, gate, host, in_force, intent_file, interrupt, network, sockets, status, systemd};
 
 /// Where it is remembered what containers run, and how these files end.
 const DIRECTORY: &str = "/run/nixos-nspawn";
@@ -185,7 +185,7 @@ impl TakingOn<'_> {
 
     /// The mark of the settings that it was started with.
     fn used(&self) -> Option<String> {
-        marked(&copy_path(&self.context.root, self.name())).ok().flatten()
+        in_force::mark(self.context, self.name())
     }
 
     /// The intent that is in force in the running container.
@@ -202,12 +202,9 @@ impl TakingOn<'_> {
         }
         // Nothing is remembered: the settings are the recorded ones if they give the same mark around the system that it
         // was started with.
-        let text = fs::read_to_string(copy_path(&self.context.root, self.name())).ok()?;
-        let init = text.lines().find_map(|line| line.strip_prefix("Parameters=")?.strip_suffix("/init"))?;
-        let started = Intent { toplevel: init.parse().ok()?, ..self.stored.intent.clone() };
-        let Stored { name, kind, path, intent: _ } = self.stored;
-        let same = plan_one(name, *kind, path, &started).containers.first().and_then(|c| c.hash.clone());
-        (same == Some(used)).then(|| with(toplevel, started))
+        let Stored { name, kind, path, intent } = self.stored;
+        let started = in_force::recorded(self.context, name, *kind, path, intent, &used)?;
+        Some(with(toplevel, started))
     }
 
     /// Acts; what was done, and why.
