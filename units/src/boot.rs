@@ -26,11 +26,16 @@ pub(crate) enum BootLimit<'a> {
 }
 
 impl<'a> BootLimit<'a> {
+    /// Whether the limit goes by the order of the containers.
+    pub(crate) fn takes_turns(host: &Host) -> bool {
+        host.boot_limit.is_some() && host.systemd < ACTIVATING_CONCURRENCY_MAX
+    }
+
     /// The limit on this host; `at_boot` gives what starts at boot, each behind all that it waits for.
     pub(crate) fn of(host: &Host, at_boot: impl FnOnce() -> Vec<&'a MachineName>) -> Self {
         let Some(limit) = host.boot_limit else { return Self::None };
         let limit = limit.get();
-        if host.systemd >= ACTIVATING_CONCURRENCY_MAX {
+        if !Self::takes_turns(host) {
             return Self::Slice(limit);
         }
         let order = at_boot();

@@ -43,33 +43,7 @@ macro_rules! number_type {
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
         pub struct $name(String);
 
-        impl $name {
-            /// The text as systemd is given it.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = $crate::value::Invalid;
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                $check(&text)?;
-                Ok(Self(text))
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::value::Invalid;
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Self::try_from(text.to_owned())
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str(&self.0)
-            }
-        }
+        $crate::string_type::checked_text!($name, $check);
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

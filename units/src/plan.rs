@@ -80,8 +80,8 @@ pub struct Planned {
 pub fn plan(loaded: &Loaded) -> Plan {
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
-    let limited = loaded.host.boot_limit.is_some();
-    // A container that is refused takes no turn: nothing of others may depend on it.
+    let limited = BootLimit::takes_turns(&loaded.host);
+    // One that is refused takes no turn: nothing of others may depend on it. Only then each is rendered twice.
     let usable = |intent: &Intent| {
         !limited || nspawn_file(intent).is_ok_and(|file| unmet(&file, loaded.host.systemd).is_none())
     };

@@ -40,20 +40,11 @@ macro_rules! read_as_text {
 }
 pub(crate) use read_as_text;
 
-/// Defines a string newtype whose constructor is `$check(&str) -> Result<(), Invalid>`.
-macro_rules! string_type {
-    ($(#[$meta:meta])* $name:ident, $check:path, $pattern:literal) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-        #[serde(try_from = "String", into = "String")]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[cfg_attr(feature = "schema", schemars(extend("pattern" = $pattern)))]
-        pub struct $name(String);
-
-        $crate::string_type::read_as_text!($name);
-
+/// What every checked text has: `as_str`, one checking constructor, and how it is shown.
+macro_rules! checked_text {
+    ($name:ident, $check:path) => {
         impl $name {
-            /// The text as it was given.
+            /// The text as it was given, and as systemd is given it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -74,15 +65,31 @@ macro_rules! string_type {
             }
         }
 
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.0
-            }
-        }
-
         impl std::fmt::Display for $name {
             fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 out.write_str(&self.0)
+            }
+        }
+    };
+}
+pub(crate) use checked_text;
+
+/// Defines a string newtype whose constructor is `$check(&str) -> Result<(), Invalid>`.
+macro_rules! string_type {
+    ($(#[$meta:meta])* $name:ident, $check:path, $pattern:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[serde(try_from = "String", into = "String")]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(extend("pattern" = $pattern)))]
+        pub struct $name(String);
+
+        $crate::string_type::read_as_text!($name);
+        $crate::string_type::checked_text!($name, $check);
+
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.0
             }
         }
     };
