@@ -23,7 +23,7 @@ let
     ;
 
   declarations = import ./options.nix { inherit lib; };
-  inherit (import ./types.nix { inherit lib; }) elements;
+  inherit (import ./elements.nix { inherit lib; }) elements;
 
   # All options, with names like "activation.strategy".
   flat =
