@@ -13,5 +13,5 @@
   #   specialArgs  further arguments of these modules
   # Out: a derivation that holds the system (`init` and so on are links to it) and nixos-nspawn/data.json. It has the
   # attributes config and options of the evaluation, toplevel, and data, which is what data.json says.
-  mkContainer = import ./make-container.nix;
+  mkContainer = import ./make-container.nix { };
 }

@@ -1,5 +1,17 @@
 # Evaluates a NixOS configuration as a container's and makes the profile of it, for mkContainer (lib.nix) and for an
 # instance of a host (instance.nix).
+{
+  # Where messages say that the options are.
+  prefix ? [ ],
+  # What `nixosContainer` is called in messages of rules.
+  option ? "nixosContainer",
+  # What the host's configuration says of the container: `nspawn`, its systemd.nspawn.<name> or null, and `networks`, the
+  # definitions of its network unit with their files.
+  host ? {
+    nspawn = null;
+    networks = [ ];
+  },
+}:
 arguments@{
   nixpkgs ? null,
   pkgs ? null,
@@ -21,11 +33,11 @@ let
       builtins.currentSystem or (throw "mkContainer: container '${name}': the argument 'system' is missing, or nixpkgs.hostPlatform in its configuration");
 
   evaluation = import (source + "/nixos/lib/eval-config.nix") {
-    inherit lib specialArgs;
+    inherit lib prefix specialArgs;
     # nixpkgs.hostPlatform says it.
     system = null;
     modules = modules ++ [
-      (import ./container.nix { inherit name; })
+      (import ./container.nix { inherit name option host; })
       {
         _file = ./make-container.nix;
         nixpkgs =

@@ -17,7 +17,7 @@ pub(crate) const DIRECTORY: &str = match option_env!("NIXOS_NSPAWN_NIX") {
 const EVAL_CONFIG: &str = "eval-config.nix";
 
 /// The files and their texts; each imports only others of these.
-pub(crate) const FILES: [(&str, &str); 17] = [
+pub(crate) const FILES: [(&str, &str); 18] = [
     (EVAL_CONFIG, include_str!("../../nix/eval-config.nix")),
     ("lib.nix", include_str!("../../nix/lib.nix")),
     ("container.nix", include_str!("../../nix/container.nix")),
@@ -26,6 +26,7 @@ pub(crate) const FILES: [(&str, &str); 17] = [
     ("elements.nix", include_str!("../../nix/elements.nix")),
     ("make-container.nix", include_str!("../../nix/make-container.nix")),
     ("name.nix", include_str!("../../nix/name.nix")),
+    ("nspawn-definitions.nix", include_str!("../../nix/nspawn-definitions.nix")),
     ("options.nix", include_str!("../../nix/options.nix")),
     ("options-files.nix", include_str!("../../nix/options-files.nix")),
     ("options-limits.nix", include_str!("../../nix/options-limits.nix")),

@@ -8,6 +8,7 @@ let
       any
       attrNames
       attrValues
+      concatLists
       concatMap
       concatStringsSep
       elem
@@ -28,6 +29,12 @@ let
       ;
 
     # Lists
+    init = list: builtins.genList (builtins.elemAt list) (builtins.length list - 1);
+    reverseList =
+      list:
+      builtins.genList (
+        index: builtins.elemAt list (builtins.length list - 1 - index)
+      ) (builtins.length list);
     last = list: builtins.elemAt list (builtins.length list - 1);
     optional = condition: value: if condition then [ value ] else [ ];
     optionals = condition: values: if condition then values else [ ];
@@ -57,6 +64,12 @@ let
           value = f name;
         }) names
       );
+    setAttrByPath =
+      path: value:
+      if path == [ ] then
+        value
+      else
+        { ${builtins.head path} = lib.setAttrByPath (builtins.tail path) value; };
     nameValuePair = name: value: { inherit name value; };
 
     # Strings

@@ -18,6 +18,7 @@ in
 {
   options = {
     assertions = option (types.listOf types.unspecified) [ ];
+    warnings = option (types.listOf types.str) [ ];
     boot.isContainer = option types.bool false;
     environment.variables = option (types.attrsOf types.str) { };
     networking = {
