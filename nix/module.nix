@@ -75,6 +75,16 @@ let
       )
     );
 
+  check = pkgs.runCommandLocal "nixos-nspawn-intents" { } ''
+    etc=root/etc/nixos-nspawn
+    mkdir -p $etc/declarative.d units
+    ${lib.concatMapStrings (file: ''
+      cp ${config.environment.etc.${file}.source} root/etc/${file}
+    '') ([ "nixos-nspawn/host.json" ] ++ map etcName (builtins.attrNames containers))}
+    ${cfg.package}/lib/systemd/system-generators/nixos-nspawn-generator --root root units
+    touch $out
+  '';
+
   # iptables and nftables write "all interfaces that begin so" differently.
   beginning = prefix: prefix + (if config.networking.nftables.enable then "*" else "+");
 in
@@ -192,6 +202,11 @@ in
 
   config = {
     environment.systemPackages = [ cfg.package ];
+
+    # The generator itself reads what it will read at boot, so that a host with an intent that it refuses is not built.
+    system.checks = lib.optional (
+      containers != { } && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform
+    ) check;
     systemd.generators.nixos-nspawn-generator = "${cfg.package}/lib/systemd/system-generators/nixos-nspawn-generator";
 
     environment.etc =

@@ -88,7 +88,7 @@ rustPlatform.buildRustPackage {
     install -D --mode=0644 docs/nixos-nspawn.schema.json "$share/nixos-nspawn.schema.json"
     mkdir -p "$share/nix"
     cp --recursive examples "$share/examples"
-    install --mode=0644 nix/*.nix "$share/nix"
+    install --mode=0644 nix/*.json nix/*.nix "$share/nix"
   ''
   + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
     for shell in bash fish zsh; do

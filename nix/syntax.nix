@@ -38,6 +38,15 @@ let
     in
     value != "" && found != null && all isAbsolute paths;
 
+  # Where `SOURCE[:DESTINATION[:OPTIONS]]` without escaped characters is seen inside.
+  bindDestination =
+    value:
+    let
+      found = match "\\+?([^:]*)(:([^:]*).*)?" value;
+      destination = builtins.elemAt found 2;
+    in
+    if destination == null then builtins.head found else destination;
+
   isInterface =
     value:
     match "[!-~]{1,15}" value != null
@@ -192,6 +201,7 @@ let
 in
 {
   inherit
+    bindDestination
     isAbsolute
     isAddress
     isAtom

@@ -12,6 +12,7 @@ let
     match
     ;
   inherit (lib) types;
+  known = import ./known.nix;
   syntax = import ./syntax.nix;
 
   # A string type of our own: `description` says what is allowed, for messages and for the reference.
@@ -131,7 +132,9 @@ rec {
           )
         )
       );
-  capability = matching "capability" "capabilities such as CAP_NET_ADMIN, or all" "all|CAP_[A-Z0-9_]+";
+  capability = text "capability" "capabilities such as CAP_NET_ADMIN, or all" (
+    value: value == "all" || elem value known.capabilities
+  );
   temporaryFileSystem = text "temporaryFileSystem" "absolute paths, or PATH:OPTIONS" syntax.isTemporaryFileSystem;
   environment = keyed (name: match "[a-zA-Z_][a-zA-Z0-9_]*" name != null) "attribute set of strings" (
     nullOr (matching "environmentValue" "string of one line" "[^[:cntrl:]]*")

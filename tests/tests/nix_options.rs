@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use nixos_nspawn_tests::golden::compare;
 use nixos_nspawn_tests::nix::{PROJECT, evaluate, project};
 use nixos_nspawn_tests::options_doc::{Documented, markdown, mdoc, options};
 use nixos_nspawn_units::intent::{Container, parse, parse_data};
@@ -97,6 +98,13 @@ fn options_are_the_fields_of_a_container() {
         missing.is_empty() && unknown.is_empty(),
         "fields and whether they are required; no such option: {missing:?}; no such field: {unknown:?}"
     );
+}
+
+#[test]
+fn known_names_are_current() {
+    let path = project().join("nix/known.json");
+    let known = serde_json::to_string_pretty(&nixos_nspawn_units::known_names()).expect("JSON") + "\n";
+    compare(&path, &known).unwrap_or_else(|why| panic!("{why}"));
 }
 
 /// Leaving an option out means the same in Nix and in JSON.
@@ -257,7 +265,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("wants = [ \"web\" ];", "nixosContainer.wants", "depend on itself"),
     ("requires = [ \"systemd-nspawn@web.service\" ];", "nixosContainer.requires", "depend on itself"),
     ("after = [ \"a b\" ];", "nixosContainer.after", "is not of type"),
-    ("nspawnConfig.Exec.A = { };", "nixosContainer.nspawnConfig.Exec", "is not of type"),
+    ("nspawnConfig.Exec.Boot = { };", "nixosContainer.nspawnConfig.Exec", "is not of type"),
     ("serviceConfig.\"A B\" = 1;", "nixosContainer.serviceConfig", "is not of type"),
     ("unitConfig.A = \"two\\nlines\";", "nixosContainer.unitConfig", "is not of type"),
     ("zone = \"a\"; hostNetworkConfig = { };", "nixosContainer.hostNetworkConfig", "nixosContainer.zone"),
@@ -273,11 +281,33 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "nixosContainer.forwardPorts",
         "nixosContainer.nspawnConfig.Network",
     ),
+    ("capabilities.add = [ \"CAP_NET_ADMN\" ];", "nixosContainer.capabilities.add", "is not of type"),
+    ("serviceConfig.ExecStart = \"x\";", "nixosContainer.serviceConfig", "ExecStart="),
+    (
+        "serviceConfig.ExecStartPre = [ \"\" \"x\" ];",
+        "nixosContainer.serviceConfig",
+        "an empty ExecStartPre=",
+    ),
+    ("nspawnConfig.Exec.Capabilty = \"x\";", "nixosContainer.nspawnConfig.Exec", "has no Capabilty="),
+    ("nspawnConfig.Files.Boot = true;", "nixosContainer.nspawnConfig.Files", "has no Boot="),
+    (
+        "hostNetworkConfig.matchConfig.Name = \"ve-x\";",
+        "nixosContainer.hostNetworkConfig.matchConfig.Name",
+        "cannot be set",
+    ),
+    ("bindMounts = [ \"/a:/b\" \"/c:/b/\" ];", "nixosContainer.bindMounts", "mounted at /b"),
+    ("bindMounts = [ \"/b\" ]; tmpfs = [ \"/b:size=1M\" ];", "nixosContainer.tmpfs", "mounted at /b"),
+    (
+        "bindMounts = [ { source = \"/a\"; destination = \"/nix/store/x\"; } ];",
+        "nixosContainer.bindMounts",
+        "/nix/store/x",
+    ),
+    ("inaccessiblePaths = [ \"/\" ];", "nixosContainer.inaccessiblePaths", "nothing can be mounted at /."),
     ("sharedNix = false;", "nixosContainer.sharedNix", "must be true"),
     (
-        "capabilities = { add = [ \"CAP_X\" ]; drop = [ \"CAP_X\" ]; };",
+        "capabilities = { add = [ \"CAP_SYS_TIME\" ]; drop = [ \"CAP_SYS_TIME\" ]; };",
         "nixosContainer.capabilities.add",
-        "CAP_X",
+        "CAP_SYS_TIME",
     ),
 ];
 
@@ -369,6 +399,8 @@ fn what_is_right_is_taken() {
             memoryMax = "100.0%";
             after = [ "db.example" "getty@tty1.service" "dev-disk-by\x2dlabel-data.device" ];
             macvlan = [ "eth0]" ];
+            bindMounts = [ "/srv" "/srv" "/a\\:b:/b" "/c:/c\\:" ];
+            nspawnConfig.Exec.X-Ours = "x";
           };
         }"#;
     let data = value(container(&format!("name = \"web\"; {NIXPKGS}"), module, "data"));

@@ -48,6 +48,9 @@ let
     toList = value: if builtins.isList value then value else [ value ];
     foldl' = builtins.foldl';
 
+    imap0 = f: list: builtins.genList (index: f index (builtins.elemAt list index)) (builtins.length list);
+    groupBy = builtins.groupBy;
+
     # Attribute sets
     filterAttrs =
       predicate: set:
