@@ -84,6 +84,8 @@ if nixpkgs != null && pkgs != null then
   throw "mkContainer: container '${name}': both 'nixpkgs' and 'pkgs' are given, but one of them says which NixOS to use"
 else if nixpkgs == null && pkgs == null then
   throw "mkContainer: container '${name}': neither 'nixpkgs' nor 'pkgs' is given, so there is no NixOS to use"
+else if system != null && builtins.match "[^-]+-linux" system == null then
+  throw "mkContainer: container '${name}': system is '${system}', which is no system that a container runs on, such as 'x86_64-linux'"
 else if pkgs != null && system != null && system != pkgs.stdenv.hostPlatform.system then
   throw "mkContainer: container '${name}': system is '${system}', but 'pkgs' is for '${pkgs.stdenv.hostPlatform.system}'"
 else

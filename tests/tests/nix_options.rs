@@ -205,9 +205,19 @@ fn leaves(value: &Value, prefix: &str) -> Vec<String> {
 /// Settings of `nixosContainer`, and what is said against them besides the option's name, which comes first.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("bindMounts = \"/srv:/srv\";", "nixosContainer.bindMounts", "is not of type"),
-    ("bindMounts = [ \"srv:/srv\" ];", "nixosContainer.bindMounts", "is not of type"),
+    ("bindMounts = [ \"srv:/srv\" ];", "nixosContainer.bindMounts", "source 'srv' is not absolute"),
+    ("bindMounts = [ \"/srv:b\" ];", "nixosContainer.bindMounts", "destination 'b' is not absolute"),
+    (
+        "bindMounts.\"/srv\" = { hostPath = \"/srv\"; isReadOnly = false; };",
+        "nixosContainer.bindMounts",
+        "write { source = hostPath; destination = mountPoint; readOnly = isReadOnly; }",
+    ),
     ("bindMounts = [ \"/srv:/a/../b\" ];", "nixosContainer.bindMounts", "is not of type"),
-    ("bindMounts = [ \"/srv:/b:ro\" ];", "nixosContainer.bindMounts", "is not of type"),
+    (
+        "bindMounts = [ \"/srv:/b:ro\" ];",
+        "nixosContainer.bindMounts",
+        "destination = \"/b\"; readOnly = true; }",
+    ),
     ("bindMounts = [ { source = \"srv\"; } ];", "nixosContainer.bindMounts", "is not of type"),
     ("bindMounts = [ { } ];", "nixosContainer.bindMounts", "no value defined"),
     (
@@ -229,7 +239,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("bridge = \"a/b\";", "nixosContainer.bridge", "is not of type"),
     ("macvlan = [ \"eth0:in:side\" ];", "nixosContainer.macvlan", "is not of type"),
     ("network = \"bridge\";", "nixosContainer.network", "is not of type"),
-    ("namespacePath = \"netns/vpn\";", "nixosContainer.namespacePath", "is not of type"),
+    ("namespacePath = \"netns/vpn\";", "nixosContainer.namespacePath", "'netns/vpn' is not absolute"),
     ("memoryMax = \"lots\";", "nixosContainer.memoryMax", "is not of type"),
     ("memoryMax = \"0M\";", "nixosContainer.memoryMax", "is not of type"),
     ("memoryMax = \"100.5%\";", "nixosContainer.memoryMax", "is not of type"),
@@ -245,8 +255,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("devices = [ \"/srv\" ];", "nixosContainer.devices", "is not of type"),
     ("devices = [ \"/dev/ttyUSB0:x\" ];", "nixosContainer.devices", "is not of type"),
     ("devices = [ { path = \"/dev/x\"; permissions = \"\"; } ];", "nixosContainer.devices", "is not of type"),
-    ("capabilities.add = [ \"NET_ADMIN\" ];", "nixosContainer.capabilities.add", "is not of type"),
-    ("tmpfs = [ \"cache\" ];", "nixosContainer.tmpfs", "is not of type"),
+    ("capabilities.add = [ \"NET_ADMIN\" ];", "nixosContainer.capabilities.add", "write CAP_NET_ADMIN"),
+    ("tmpfs = [ \"cache\" ];", "nixosContainer.tmpfs", "'cache' is not absolute"),
     ("inaccessiblePaths = [ \"/a/..\" ];", "nixosContainer.inaccessiblePaths", "is not of type"),
     ("hostname = \"-x\";", "nixosContainer.hostname", "is not of type"),
     ("hostname = \"a..b\";", "nixosContainer.hostname", "is not of type"),
@@ -376,6 +386,10 @@ fn wrong_arguments_are_errors_of_one_line() {
         (format!("name = \"host\"; {NIXPKGS}"), "host.json"),
         (format!("name = \"{}\"; {NIXPKGS}", "a".repeat(65)), "longer than 64 characters"),
         (format!("name = 3; {NIXPKGS}"), "must be a string, not a int"),
+        (
+            format!("name = \"web\"; {PKGS} system = \"x86_64\";"),
+            "container 'web': system is 'x86_64', which is no",
+        ),
         (format!("name = \"web\"; {PKGS} system = \"riscv64-linux\";"), "'pkgs' is for 'x86_64-linux'"),
     ];
     let expressions: Vec<String> =

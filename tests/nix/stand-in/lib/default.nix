@@ -109,6 +109,7 @@ let
         example = true;
         description = "Whether to enable ${name}.";
       };
+    showOption = builtins.concatStringsSep ".";
     isOption = value: value._type or null == "option";
     literalExpression = text: {
       _type = "literalExpression";
