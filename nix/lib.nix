@@ -14,4 +14,8 @@
   # Out: a derivation that holds the system (`init` and so on are links to it) and nixos-nspawn/data.json. It has the
   # attributes config and options of the evaluation, toplevel, and data, which is what data.json says.
   mkContainer = import ./make-container.nix { };
+
+  # In: `containers` of NixOS, as an attribute set. Out: the same containers for `nixos.containers.instances`
+  # (docs/coming-from-containers.md). What has no equivalent is an error that names it.
+  fromContainers = import ./from-containers.nix;
 }

@@ -91,7 +91,7 @@ fn outputs_of_the_flake() {
         assert_eq!(evaluated(&host, &format!("named outputs.{output}")), expected, "{output}");
     }
     for (output, names) in [
-        ("lib", json!(["mkContainer"])),
+        ("lib", json!(["fromContainers", "mkContainer"])),
         ("nixosModules", json!(["default", "hypervisor"])),
         ("overlays", json!(["default"])),
         ("templates", json!(["config", "default"])),
