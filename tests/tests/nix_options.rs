@@ -345,6 +345,17 @@ fn what_is_wrong_names_the_option() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
+/// What a system may do on a machine, and not in a container.
+#[test]
+fn a_system_for_a_machine_is_refused() {
+    for option in ["boot.initrd.enable", "system.etc.overlay.enable"] {
+        let module = format!("{{ {option} = true; }}");
+        let expression = container(&format!("name = \"web\"; {NIXPKGS}"), &module, "drvPath");
+        let said = evaluate(&[expression]).remove(0).expect_err(option);
+        assert!(said.contains(&format!("container 'web': `{option}' is true, but")), "{said}");
+    }
+}
+
 /// The flakes that people start from: that of the template, and the one in the README. Both find us at the same place.
 #[test]
 fn first_flakes_make_a_container() {

@@ -19,7 +19,10 @@ in
   options = {
     assertions = option (types.listOf types.unspecified) [ ];
     warnings = option (types.listOf types.str) [ ];
-    boot.isContainer = option types.bool false;
+    boot = {
+      isContainer = option types.bool false;
+      initrd.enable = option types.bool false;
+    };
     environment.variables = option (types.attrsOf types.str) { };
     networking = {
       hostName = option types.str "nixos";
@@ -36,6 +39,7 @@ in
     services.resolved.enable = option types.bool false;
     system = {
       stateVersion = option types.str "25.05";
+      etc.overlay.enable = option types.bool false;
       build = option (types.attrsOf types.unspecified) { };
     };
     systemd = {
