@@ -84,6 +84,7 @@ let
     }).config.hostNetworkConfig;
 in
 {
+  _class = "nixos";
   _file = ./container.nix;
 
   imports = [ ./container-profile.nix ];

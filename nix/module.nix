@@ -89,6 +89,8 @@ let
   beginning = prefix: prefix + (if config.networking.nftables.enable then "*" else "+");
 in
 {
+  _class = "nixos";
+
   options = {
     nixos.containers = {
       instances = mkOption {
