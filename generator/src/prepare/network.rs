@@ -15,7 +15,7 @@ use nixos_nspawn_units::syntax::UnitFile;
 use rustix::net::netdevice::{index_to_name, name_to_index};
 use rustix::net::{AddressFamily, SocketType, socket};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::log::Log;
 
 /// How long a program of systemd may take: a start must not hang on it.

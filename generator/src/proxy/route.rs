@@ -12,7 +12,7 @@ use rustix::fd::OwnedFd;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
-use crate::addresses::{AF_INET, AF_INET6, HEADER, NLM_F_REQUEST, aligned, u16_at, u32_at};
+use crate::proxy::addresses::{AF_INET, AF_INET6, HEADER, NLM_F_REQUEST, aligned, u16_at, u32_at};
 
 // linux/rtnetlink.h
 const RTM_NEWROUTE: u16 = 24;
@@ -25,12 +25,12 @@ const ROUTE_HEADER: usize = 12;
 const ROUTE_TYPE: usize = 7;
 
 /// The host's ends of a container's cable, and a connection to the kernel that is bound to the host's network.
-pub(crate) struct Way {
+pub(crate) struct Route {
     netlink: OwnedFd,
     interfaces: Vec<u32>,
 }
 
-impl Way {
+impl Route {
     /// For the namespace of the calling thread, which is to be the host's.
     pub(crate) fn to(name: &MachineName) -> io::Result<Self> {
         let netlink = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
@@ -115,11 +115,11 @@ mod tests {
     #[test]
     fn the_hosts_own_addresses_lead_nowhere() {
         // Whatever the interface is: the loopback's route is of another kind.
-        let way = Way { interfaces: (0..100).collect(), netlink: netlink() };
+        let route = Route { interfaces: (0..100).collect(), netlink: netlink() };
         for own in ["127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "224.0.0.1", "255.255.255.255"] {
-            assert!(!way.leads_to(&own.parse().unwrap()).unwrap(), "{own}");
+            assert!(!route.leads_to(&own.parse().unwrap()).unwrap(), "{own}");
         }
-        let none = Way { interfaces: Vec::new(), netlink: netlink() };
+        let none = Route { interfaces: Vec::new(), netlink: netlink() };
         for address in ["192.0.2.1", "2001:db8::1"] {
             assert!(!none.leads_to(&address.parse().unwrap()).unwrap(), "{address}");
         }
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_the_cable_ends_in() {
-        let folder = std::env::temp_dir().join(format!("nixos-nspawn-way-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("nixos-nspawn-route-{}", std::process::id()));
         for interface in ["ve-alone", "vb-web", "br0/upper_br0.10"] {
             fs::create_dir_all(folder.join(interface)).unwrap();
         }

@@ -9,8 +9,9 @@ use nixos_nspawn_units::store::HOST_FILE;
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::version::{need, unmet};
 
+use crate::failure::Failure;
 use crate::log::Log;
-use crate::{Failure, refuse};
+use crate::refuse;
 
 /// Fails if the running systemd does not know a setting of the file.
 pub(crate) fn check(name: &MachineName, file: &UnitFile, log: &Log) -> Result<(), Failure> {

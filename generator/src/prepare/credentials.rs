@@ -12,7 +12,7 @@ use nixos_nspawn_units::plan::DROP_IN;
 use nixos_nspawn_units::service::{TEMPLATE, unit_name};
 use nixos_nspawn_units::syntax::{UnitFile, parse};
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::log::Log;
 
 /// A credential of a container: its id, and the file or the name it is from.

@@ -15,10 +15,10 @@ use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
-use crate::Failure;
-use crate::devices::is_copy;
+use crate::failure::Failure;
 use crate::log::Log;
-use crate::root_directory::beneath;
+use crate::prepare::devices::is_copy;
+use crate::prepare::root_directory::beneath;
 
 /// Makes the missing sources of all `Bind=` and `BindReadOnly=` lines.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) -> Result<(), Failure> {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn links_of_containers_are_not_followed() {
-        let root = std::env::temp_dir().join(format!("nixos-nspawn-sources-{}", std::process::id()));
+        let root = std::env::temp_dir().join(format!("nixos-nspawn-bind-sources-{}", std::process::id()));
         let db = root.join("var/lib/machines/db");
         create_dir_all(db.join("srv")).unwrap();
         create_dir_all(root.join("etc")).unwrap();

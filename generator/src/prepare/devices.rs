@@ -15,7 +15,7 @@ use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::mount::{MountFlags, mount};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Checks the devices that the settings need, and makes the copies that they mount.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {

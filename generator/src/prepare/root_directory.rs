@@ -13,7 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Directories below the root. `usr` must exist for Boot=no (nspawn.c); activation writes into the others early.
 const DIRECTORIES: [&str; 3] = ["etc", "usr", "var"];
