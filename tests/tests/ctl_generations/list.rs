@@ -77,7 +77,7 @@ fn list_generations_is_plain_data_for_scripts() {
 #[test]
 fn without_generations_there_is_nothing_to_list() {
     let tree = Tree::new();
-    tree.intent("quiet", &store("system"), json!({}));
+    tree.intent("quiet", json!({}));
     let said = tree.run(&["list-generations", "quiet"]);
     let expected =
         "nixos-nspawn: container 'quiet' has no generations; 'nixos-nspawn update quiet' makes one\n";
@@ -91,7 +91,7 @@ fn without_generations_there_is_nothing_to_list() {
 fn a_tree_without_a_store_does_not_tell_what_is_gone() {
     let tree = Tree::new();
     tree.generation(1);
-    tree.intent("web", &store("system-1"), json!({ "generation": 1 }));
+    tree.intent("web", json!({ "toplevel": store("system-1"), "generation": 1 }));
     let said = tree.ok(&["list-generations", "web"]);
     assert!(said.contains("1  2026-11-23 10:00:00  current\n") && !said.contains("gone"), "{said}");
     assert_eq!(tree.json(&["list-generations", "web", "--json"])[0]["present"], Value::Null);

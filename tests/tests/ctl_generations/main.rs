@@ -23,9 +23,6 @@ fn store(name: &str) -> String {
 
 /// What only these tests put into a tree.
 trait Generations {
-    /// An intent with further fields.
-    fn intent(&self, name: &str, toplevel: &str, fields: Value);
-
     /// A built profile in the store, with options, and the system that it leads to.
     fn built(&self, number: u64, options: Value);
 
@@ -34,12 +31,6 @@ trait Generations {
 }
 
 impl Generations for Tree {
-    fn intent(&self, name: &str, toplevel: &str, fields: Value) {
-        let mut intent = json!({ "version": 1, "toplevel": toplevel });
-        intent.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        self.write(&format!("/etc/nixos-nspawn/{name}.json"), &intent.to_string());
-    }
-
     fn built(&self, number: u64, options: Value) {
         let (profile, system) = (store(&format!("profile-{number}")), store(&format!("system-{number}")));
         self.write(&format!("{system}/init"), "#!/bin/sh\n");
@@ -87,8 +78,8 @@ fn zoo() -> Tree {
     tree.link(&format!("{}/etc", store("system-3")), &format!("{}/etc", store("etc")));
     tree.intent(
         "web",
-        &store("system-3"),
         json!({
+            "toplevel": store("system-3"),
             "source": { "flake": "github:me/infra#web" },
             "profile": format!("{PROFILES}/system"),
             "generation": 3,

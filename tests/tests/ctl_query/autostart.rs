@@ -7,7 +7,7 @@ use nixos_nspawn_tests::offline::Tree;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::{Intents, zoo};
+use crate::zoo;
 
 #[test]
 fn enable_and_disable_set_the_word_of_the_administrator() {

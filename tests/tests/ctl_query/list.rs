@@ -1,11 +1,11 @@
 //! `list`: the table with its remarks, and the JSON.
 
-use nixos_nspawn_tests::offline::Tree;
+use nixos_nspawn_tests::offline::{SYSTEM, Tree};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 use std::fs;
 
-use crate::{Intents, SYSTEM, zoo};
+use crate::zoo;
 
 #[test]
 fn list_is_a_table_with_remarks_below() {

@@ -6,33 +6,8 @@ mod list;
 mod readers;
 mod show;
 
-use std::fs;
-
-use nixos_nspawn_tests::offline::Tree;
-use serde_json::{Value, json};
-
-const SYSTEM: &str = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system";
-
-/// What only these tests ask of a tree.
-trait Intents {
-    /// An intent with further fields.
-    fn intent(&self, name: &str, fields: Value);
-
-    fn recorded(&self, name: &str) -> Value;
-}
-
-impl Intents for Tree {
-    fn intent(&self, name: &str, fields: Value) {
-        let mut intent = json!({ "version": 1, "toplevel": format!("{SYSTEM}-{name}") });
-        intent.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        self.write(&format!("/etc/nixos-nspawn/{name}.json"), &intent.to_string());
-    }
-
-    fn recorded(&self, name: &str) -> Value {
-        let text = fs::read_to_string(self.path(&format!("/etc/nixos-nspawn/{name}.json"))).unwrap();
-        serde_json::from_str(&text).unwrap()
-    }
-}
+use nixos_nspawn_tests::offline::{SYSTEM, Tree};
+use serde_json::json;
 
 /// Something of everything.
 fn zoo() -> Tree {

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::Command;
 
 use nixos_nspawn_tests::host::bins;
+use nixos_nspawn_tests::offline::SYSTEM;
 use pretty_assertions::assert_eq;
 use tempfile::TempDir;
 
-use crate::{SYSTEM, zoo};
+use crate::zoo;
 
 #[test]
 fn show_tells_what_is_recorded() {

@@ -70,10 +70,6 @@ fn settle(host: &Host) -> Output {
     host.ctl_ok(&["enable", "stopped"])
 }
 
-fn page(host: &Host, name: &str) -> String {
-    host.inside(name, &["cat", "/run/current-system/etc/page"])
-}
-
 fn assert_half(host: &Host, name: &str, word: &str) {
     let listed = host.ctl_ok(&["list"]).stdout;
     let line = listed.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_default();

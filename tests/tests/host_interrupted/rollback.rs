@@ -4,7 +4,7 @@ use nixos_nspawn_tests::host::{Host, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
 use serde_json::json;
 
-use crate::{PLACES, assert_half, flake, killed, page, settle, stoppable};
+use crate::{PLACES, assert_half, flake, killed, settle, stoppable};
 
 on_both_hosts!(killed_rollbacks, killed_on_the_way_back);
 
@@ -24,7 +24,7 @@ fn killed_rollbacks(host: &Host) {
         assert_eq!(host.state("web"), "active", "{place}: {settled}");
         if ["activated", "passed"].contains(&place) {
             assert_eq!(
-                (page(host, "web").as_str(), host.generation("web")),
+                (host.system_page("web").as_str(), host.generation("web")),
                 ("one\n", 1),
                 "{place}: {settled}"
             );
@@ -37,7 +37,7 @@ fn killed_rollbacks(host: &Host) {
     killed(host, "intent", &["rollback", "web"]);
     host.ctl_ok(&["rollback", "web"]);
     host.assert_agreed("web");
-    assert_eq!((page(host, "web").as_str(), host.generation("web")), ("one\n", 1));
+    assert_eq!((host.system_page("web").as_str(), host.generation("web")), ("one\n", 1));
 
     // Killed while systemd stops the container for a restart: no step of ours, but the longest time.
     host.sh("mkdir -p /run/systemd/system/systemd-nspawn@web.service.d && printf '[Service]\\nExecStop=/bin/sleep 3\\n' > /run/systemd/system/systemd-nspawn@web.service.d/slow.conf");
@@ -84,7 +84,11 @@ fn killed_on_the_way_back(host: &Host) {
         let settled = settle(host);
         let at = format!("killed at {place}: {settled}");
         host.assert_agreed("web");
-        assert_eq!((host.state("web").as_str(), page(host, "web").as_str()), ("active", "old\n"), "{at}");
+        assert_eq!(
+            (host.state("web").as_str(), host.system_page("web").as_str()),
+            ("active", "old\n"),
+            "{at}"
+        );
         assert_eq!((host.recorded("web"), host.file(NETWORK)), (recorded.clone(), network.clone()), "{at}");
         assert_eq!(host.ok(&["systemctl", "is-active", "needs-web"]), "active\n", "{at}");
         assert!(!host.sh("ss -ltn").contains(":8081 "), "{at}");
@@ -108,5 +112,5 @@ fn killed_on_the_way_back(host: &Host) {
     assert!(!mended.stderr.contains("nixos-nspawn:"), "{mended}");
     host.assert_agreed("web");
     host.ok(&["systemctl", "start", "needs-web"]);
-    assert_eq!(page(host, "web"), "mended\n", "{mended}");
+    assert_eq!(host.system_page("web"), "mended\n", "{mended}");
 }

@@ -4,7 +4,7 @@ use nixos_nspawn_tests::host::{FLAKE, Host, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
 use serde_json::json;
 
-use crate::{page, stoppable};
+use crate::stoppable;
 
 on_both_hosts!(signals);
 
@@ -50,7 +50,11 @@ fn signals(host: &Host) {
         host.sh("rm -f /var/lib/machines/web/var/waits");
         let output = interrupted(signal, &waits("web"), "update web --strategy restart");
         assert_eq!(host.recorded("web"), before, "{output}");
-        assert_eq!((host.state("web").as_str(), page(host, "web").as_str()), ("active", "old\n"), "{output}");
+        assert_eq!(
+            (host.state("web").as_str(), host.system_page("web").as_str()),
+            ("active", "old\n"),
+            "{output}"
+        );
         host.assert_agreed("web");
         let traces = host.traces();
         interrupted(signal, &waits("fresh"), &format!("create fresh --flake {FLAKE}"));
@@ -63,7 +67,7 @@ fn signals(host: &Host) {
         let reloading = "systemd-run -q -M web --wait /bin/test -e /run/slow 2> /dev/null";
         let output = interrupted(signal, reloading, "update web");
         assert_eq!(host.recorded("web"), before, "{output}");
-        assert_eq!(page(host, "web"), "old\n", "{output}");
+        assert_eq!(host.system_page("web"), "old\n", "{output}");
         host.assert_agreed("web");
     }
 }

@@ -3,7 +3,7 @@
 use nixos_nspawn_tests::host::{Host, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
-use crate::{PLACES, assert_half, flake, killed, page, settle, stoppable};
+use crate::{PLACES, assert_half, flake, killed, settle, stoppable};
 
 on_both_hosts!(killed_updates, killed_updates_and_a_power_cut);
 
@@ -14,7 +14,7 @@ fn killed_updates(host: &Host) {
         host.own(&flake([name], "first\n", name));
         host.create(name);
         for place in ["built"].into_iter().chain(PLACES) {
-            let (before, nspawn, old) = (host.recorded(name), host.nspawn(name), page(host, name));
+            let (before, nspawn, old) = (host.recorded(name), host.nspawn(name), host.system_page(name));
             let new = format!("{place}\n");
             host.own(&flake([name], &new, name));
             killed(host, place, &["update", name]);
@@ -26,9 +26,9 @@ fn killed_updates(host: &Host) {
             assert_eq!(host.state(name), "active", "{at}");
             // A restarted container has what it was started with, and that is known; a reload is not.
             if name == "restart" && ["activated", "passed"].contains(&place) {
-                assert_eq!(page(host, name), new, "{at}");
+                assert_eq!(host.system_page(name), new, "{at}");
             } else {
-                assert_eq!(page(host, name), old, "{at}");
+                assert_eq!(host.system_page(name), old, "{at}");
                 assert_eq!(host.recorded(name), before, "{at}");
                 let touched = ["activating", "activated", "passed"].contains(&place);
                 assert_eq!(host.nspawn(name) != nspawn, touched, "restarted, or not: {at}");
@@ -39,7 +39,7 @@ fn killed_updates(host: &Host) {
         killed(host, "profile", &["update", name]);
         host.ctl_ok(&["update", name]);
         host.assert_agreed(name);
-        assert_eq!(page(host, name), "last\n", "{name}");
+        assert_eq!(host.system_page(name), "last\n", "{name}");
 
         // One that does not run is not started.
         host.ok(&["systemctl", "stop", &unit(name)]);
@@ -76,7 +76,7 @@ fn killed_updates_and_a_power_cut(host: &Host) {
         assert_half(host, name, "half updated");
         // What is recorded is what the boot started.
         let new = !["built", "recording", "profile"].contains(place);
-        assert_eq!(page(host, name) == "new\n", new, "{name}");
+        assert_eq!(host.system_page(name) == "new\n", new, "{name}");
     }
     let before: Vec<_> = names.iter().map(|(_, name)| host.nspawn(name)).collect();
     let settled = settle(host);
@@ -84,7 +84,7 @@ fn killed_updates_and_a_power_cut(host: &Host) {
         host.assert_agreed(name);
         assert_eq!(host.nspawn(name), nspawn, "{name}: nothing is to be restarted: {settled}");
         let new = !["built", "recording", "profile"].contains(place);
-        assert_eq!(page(host, name) == "new\n", new, "{name}: {settled}");
+        assert_eq!(host.system_page(name) == "new\n", new, "{name}: {settled}");
         assert_eq!(host.generation(name), if new { 2 } else { 1 }, "{name}: {settled}");
     }
     // One that does not run goes back, and still does not run.
@@ -103,6 +103,6 @@ fn killed_updates_and_a_power_cut(host: &Host) {
         host.assert_agreed(name);
         assert_eq!(host.state(name), "active", "{name}");
         let new = !["built", "recording", "profile"].contains(place);
-        assert_eq!(page(host, name) == format!("newer at {place}\n"), new, "{name}");
+        assert_eq!(host.system_page(name) == format!("newer at {place}\n"), new, "{name}");
     }
 }

@@ -5,7 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::{page, rolled_back, web, with};
+use crate::{rolled_back, web, with};
 
 on_both_hosts!(bad_systems, bad_reloads, containers_that_listen_to_nobody);
 
@@ -40,13 +40,13 @@ fn bad_systems(host: &Host) {
     let kept = host.ctl(&[&["update", "web", "--keep"], &restart[..2]].concat());
     assert_eq!(kept.code(), 1, "{kept}");
     host.assert_agreed("web");
-    assert_eq!(page(host, "web"), "degraded\n", "{kept}");
+    assert_eq!(host.system_page("web"), "degraded\n", "{kept}");
     host.ctl_ok(&["rollback", "web", "--strategy", "restart"]);
-    assert_eq!(page(host, "web"), "good\n");
+    assert_eq!(host.system_page("web"), "good\n");
     for expect in ["active", "none"] {
         host.ctl_ok(&[&["update", "web", "--expect", expect], &restart[..2]].concat());
         host.assert_agreed("web");
-        assert_eq!(page(host, "web"), "degraded\n");
+        assert_eq!(host.system_page("web"), "degraded\n");
         host.ctl_ok(&["rollback", "web", "--strategy", "restart"]);
     }
     host.ctl_ok(&[&["update", "web", "--expect", "active"], &restart[..2]].concat());
@@ -55,21 +55,21 @@ fn bad_systems(host: &Host) {
     let output = rolled_back(host, &["--expect", "running"]);
     assert!(output.stderr.contains("fails.service"), "{output}");
     host.ctl_ok(&["update", "web"]);
-    assert_eq!(page(host, "web"), "better\n");
+    assert_eq!(host.system_page("web"), "better\n");
     host.ok(&["systemctl", "restart", &unit("web")]);
     web(host, &dynamic("best\n"));
     host.ctl_ok(&["update", "web", "--expect", "running"]);
-    assert_eq!(page(host, "web"), "best\n");
+    assert_eq!(host.system_page("web"), "best\n");
 
     // A check of the administrator's.
     web(host, &dynamic("checked\n"));
     let check = |word: &str| format!("grep -q {word} /run/current-system/etc/page");
     let output = rolled_back(host, &["--check", &check("else"), "--timeout", "3s"]);
     assert!(output.stderr.contains("grep -q else"), "{output}");
-    assert_eq!(page(host, "web"), "best\n");
+    assert_eq!(host.system_page("web"), "best\n");
     host.ctl_ok(&["update", "web", "--check", &check("checked")]);
     host.assert_agreed("web");
-    assert_eq!(page(host, "web"), "checked\n");
+    assert_eq!(host.system_page("web"), "checked\n");
 }
 
 /// What switch-to-configuration can say.
@@ -81,7 +81,7 @@ fn bad_reloads(host: &Host) {
     web(host, &with("bad\n", "switch", json!("echo this one cannot; exit 1")));
     let output = rolled_back(host, &[]);
     assert!(output.stderr.contains("this one cannot"), "{output}");
-    assert_eq!(page(host, "web"), "good\n");
+    assert_eq!(host.system_page("web"), "good\n");
 
     // Exit status 4: some units failed. Whether that matters is for the gate to say.
     let fails = "systemd-run --quiet --service-type=oneshot --unit=fails /bin/false || :; exit 4";
@@ -92,7 +92,7 @@ fn bad_reloads(host: &Host) {
     web(host, &with("four\n", "switch", json!("exit 4")));
     host.ctl_ok(&["update", "web"]);
     host.assert_agreed("web");
-    assert_eq!((host.nspawn("web"), page(host, "web").as_str()), (nspawn, "four\n"));
+    assert_eq!((host.nspawn("web"), host.system_page("web").as_str()), (nspawn, "four\n"));
 
     // One that takes too long is ended inside too.
     web(host, &with("slow\n", "switch", json!("touch /run/slow; sleep 6543")));
@@ -106,7 +106,7 @@ fn bad_reloads(host: &Host) {
     assert!(!left.success(), "it goes on inside: {left}");
     host.ctl_ok(&["rollback", "web"]);
     host.assert_agreed("web");
-    assert_eq!(page(host, "web"), "four\n");
+    assert_eq!(host.system_page("web"), "four\n");
 }
 
 /// nspawn must be killed, and leaves a mount behind that the next start would stumble over (systemd#34776).

@@ -5,7 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::{PROFILES, page, unchanged, web, with, with_option};
+use crate::{PROFILES, unchanged, web, with, with_option};
 
 on_both_hosts!(reload_restart_or_neither);
 
@@ -84,7 +84,7 @@ fn reload_restart_or_neither(host: &Host) {
     let nspawn = host.nspawn("web");
     let output = updated(dynamic("seven\n"), &["--strategy", "none"]);
     assert!(output.stdout.contains("not touched: strategy 'none'"), "{output}");
-    assert_eq!((host.nspawn("web"), page(host, "web").as_str()), (nspawn, "six\n"));
+    assert_eq!((host.nspawn("web"), host.system_page("web").as_str()), (nspawn, "six\n"));
     host.ok(&["systemctl", "restart", &unit("web")]);
     served("seven\n");
     let nspawn = host.nspawn("web");

@@ -31,11 +31,6 @@ fn with_option(page: &str, option: &str, value: Value) -> Value {
     settings
 }
 
-/// The page of the system inside.
-fn page(host: &Host, name: &str) -> String {
-    host.inside(name, &["cat", "/run/current-system/etc/page"])
-}
-
 /// Runs a command that must end with `code` and change nothing: neither what is recorded nor the process.
 fn unchanged(host: &Host, code: i32, arguments: &[&str]) -> Output {
     let (before, nspawn) = (host.recorded("web"), host.nspawn("web"));

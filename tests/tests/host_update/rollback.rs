@@ -5,7 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::{PROFILES, page, unchanged, web};
+use crate::{PROFILES, unchanged, web};
 
 on_both_hosts!(rollbacks_pins_and_the_collector);
 
@@ -32,7 +32,7 @@ fn rollbacks_pins_and_the_collector(host: &Host) {
         let output = host.ctl_ok(&[&["rollback", "web"], arguments].concat());
         host.assert_agreed("web");
         assert_eq!(host.generation("web"), number, "{output}");
-        assert_eq!(page(host, "web"), format!("page {number}\n"), "{output}");
+        assert_eq!(host.system_page("web"), format!("page {number}\n"), "{output}");
     }
     assert_eq!(host.nspawn("web"), nspawn);
     unchanged(host, 3, &["rollback", "web", "--to", "9"]);
@@ -63,14 +63,14 @@ fn rollbacks_pins_and_the_collector(host: &Host) {
         host.run(&["test", "-e", &running]).success()
             || host.exists("/nix/var/nix/gcroots/nixos-nspawn/web-running")
     );
-    assert_eq!(page(host, "web"), "page 3\n");
+    assert_eq!(host.system_page("web"), "page 3\n");
     host.inside("web", &["systemctl", "restart", "web.service"]);
     assert_eq!(host.nspawn("web"), nspawn);
     let numbers: Vec<_> = generations().iter().filter_map(|one| one["generation"].as_u64()).collect();
     assert_eq!(numbers, [1, 4]);
     host.ok(&["systemctl", "restart", &unit("web")]);
     host.assert_agreed("web");
-    assert_eq!(page(host, "web"), "page 4\n");
+    assert_eq!(host.system_page("web"), "page 4\n");
 
     // A link to what is gone is refused before anything changes.
     host.ok(&["ln", "-s", second.trim(), &format!("{PROFILES}/web/system-2-link")]);
@@ -81,7 +81,7 @@ fn rollbacks_pins_and_the_collector(host: &Host) {
     // What only its pin has kept is a new generation again.
     host.ctl_ok(&["rollback", "web", "--to", "1"]);
     host.assert_agreed("web");
-    assert_eq!(page(host, "web"), "page 1\n");
+    assert_eq!(host.system_page("web"), "page 1\n");
     assert_eq!(host.generation("web"), 5);
     host.ctl_ok(&["unpin", "web", "1"]);
     host.ctl_ok(&["delete-generations", "web", "old"]);

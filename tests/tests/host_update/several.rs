@@ -5,7 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::{PROFILES, page, web, with};
+use crate::{PROFILES, web, with};
 
 on_both_hosts!(several_at_once, failing_generators_of_others);
 
@@ -37,7 +37,7 @@ fn several_at_once(host: &Host) {
     assert!(output.stdout.contains("container 'slow': is up to date"), "{output}");
     for name in ["slow", "other"] {
         host.assert_agreed(name);
-        assert_eq!(page(host, name), "new\n");
+        assert_eq!(host.system_page(name), "new\n");
     }
 
     // One that fails does not keep the others.
@@ -55,7 +55,7 @@ fn several_at_once(host: &Host) {
         let line = output.stdout.lines().find(|line| line.split_whitespace().next() == Some(name));
         let line = line.unwrap_or_else(|| panic!("no line for {name}: {output}"));
         assert_eq!(line.contains("failed"), name == "third", "{output}");
-        assert_eq!(page(host, name), if name == "third" { "old\n" } else { "newest\n" });
+        assert_eq!(host.system_page(name), if name == "third" { "old\n" } else { "newest\n" });
     }
     assert_eq!(host.recorded("third"), before, "{output}");
     let again = host.ctl(&["plan", "--all", "--exit-code"]);
@@ -82,7 +82,7 @@ fn failing_generators_of_others(host: &Host) {
     web(host, &dynamic("new\n"));
     let mut failures = 0;
     for round in 0..30 {
-        let (intent, before) = (host.intent("web"), page(host, "web"));
+        let (intent, before) = (host.intent("web"), host.system_page("web"));
         let arguments = if intent["generation"] == 1 { ["update", "web"] } else { ["rollback", "web"] };
         let output = host.ctl(&arguments);
         assert_eq!(
@@ -97,7 +97,7 @@ fn failing_generators_of_others(host: &Host) {
         assert_eq!(output.code(), 11, "round {round}: {output}");
         assert!(output.stderr.contains("00-dies"), "the generator that failed is not named: {output}");
         assert_eq!(host.intent("web"), intent, "{output}");
-        assert_eq!(page(host, "web"), before, "{output}");
+        assert_eq!(host.system_page("web"), before, "{output}");
         let link = host.ok(&["readlink", &format!("{PROFILES}/web/system")]);
         assert_eq!(link.trim(), format!("system-{}-link", intent["generation"]), "{output}");
         if failures == 2 {
@@ -112,5 +112,5 @@ fn failing_generators_of_others(host: &Host) {
     assert_eq!(host.nspawn("web"), nspawn);
     host.ctl_ok(&["update", "web"]);
     host.assert_agreed("web");
-    assert_eq!(page(host, "web"), "new\n");
+    assert_eq!(host.system_page("web"), "new\n");
 }

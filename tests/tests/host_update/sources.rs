@@ -5,7 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::{page, unchanged, web, with, with_option};
+use crate::{unchanged, web, with, with_option};
 
 on_both_hosts!(plans_and_sources);
 
@@ -44,13 +44,13 @@ fn plans_and_sources(host: &Host) {
     host.sh("cp /root/flake/own.json /root/moved/own.json && cd /root/moved && nixos-nspawn update web --flake .#other --allow-host-changes 2> /dev/null");
     host.assert_agreed("web");
     assert_eq!(host.intent("web")["source"]["flake"], "/root/moved#other");
-    assert_eq!(page(host, "web"), "three\n");
+    assert_eq!(host.system_page("web"), "three\n");
     assert_ne!(host.nspawn("web"), nspawn, "a bind mount was dropped");
     host.own(&json!({"web": dynamic("four\n")}));
     let installable = format!("{FLAKE}#nixosContainers.web");
     let built = host.ok(&["nix", "build", "--no-link", "--print-out-paths", &installable]);
     host.ctl_ok(&["update", "web", "--profile", built.trim()]);
-    assert_eq!(page(host, "web"), "four\n");
+    assert_eq!(host.system_page("web"), "four\n");
     unchanged(host, 0, &["update", "web"]);
     unchanged(host, 2, &["update", "nobody"]);
     unchanged(host, 10, &["update", "web", "--profile", "/nix/store/nothing-here"]);
