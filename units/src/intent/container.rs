@@ -19,10 +19,11 @@ use super::object::{null_as_default, null_as_true, object, objects};
 use super::ordering::Dependency;
 use super::port::ForwardPort;
 use super::unique::Unique;
+use crate::invalid::Invalid;
 use crate::name::{InterfaceName, ZoneName};
 use crate::string_type::string_type;
 use crate::syntax::settings::parse_boolean;
-use crate::value::{AbsolutePath, Invalid, Timespan};
+use crate::value::{AbsolutePath, Timespan};
 
 /// The `nixosContainer` options. Each field may be left out or, as Nix writes it, be null.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
