@@ -5,6 +5,7 @@ pub mod host;
 pub mod manifest;
 pub mod nix;
 pub mod offline;
+pub mod options_doc;
 pub mod reference;
 pub mod setup;
 pub mod systemd;

@@ -17,16 +17,22 @@ pub(crate) const DIRECTORY: &str = match option_env!("NIXOS_NSPAWN_NIX") {
 const EVAL_CONFIG: &str = "eval-config.nix";
 
 /// The files and their texts; each imports only others of these.
-pub(crate) const FILES: [(&str, &str); 10] = [
+pub(crate) const FILES: [(&str, &str); 16] = [
     (EVAL_CONFIG, include_str!("../../../nix/eval-config.nix")),
     ("lib.nix", include_str!("../../../nix/lib.nix")),
     ("container.nix", include_str!("../../../nix/container.nix")),
     ("container-profile.nix", include_str!("../../../nix/container-profile.nix")),
     ("data.nix", include_str!("../../../nix/data.nix")),
+    ("elements.nix", include_str!("../../../nix/elements.nix")),
     ("name.nix", include_str!("../../../nix/name.nix")),
     ("options.nix", include_str!("../../../nix/options.nix")),
+    ("options-files.nix", include_str!("../../../nix/options-files.nix")),
+    ("options-limits.nix", include_str!("../../../nix/options-limits.nix")),
+    ("options-network.nix", include_str!("../../../nix/options-network.nix")),
+    ("options-rights.nix", include_str!("../../../nix/options-rights.nix")),
     ("ports.nix", include_str!("../../../nix/ports.nix")),
     ("rules.nix", include_str!("../../../nix/rules.nix")),
+    ("syntax.nix", include_str!("../../../nix/syntax.nix")),
     ("types.nix", include_str!("../../../nix/types.nix")),
 ];
 
