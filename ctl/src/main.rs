@@ -15,12 +15,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::base::context::Context;
+use crate::base::context::{Color, Context};
+use crate::base::host::Host;
 use crate::base::{exit, interrupt, output};
-use crate::cli::{Cli, Command, hints};
+use crate::cli::{Cli, Command, Global, hints};
 use crate::command::{
-    activate, autostart, create, delete_generations, diff, enable, list, list_generations, pin, plan, remove,
-    rollback, setup, show, status, update,
+    activate, autostart, create, delete_generations, diff, enable, events, list, list_generations, pin, plan,
+    remove, rollback, setup, show, status, update,
 };
 
 fn main() -> ExitCode {
@@ -55,7 +56,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         clap_complete::generate(arguments.shell, &mut Cli::command(), "nixos-nspawn", &mut script);
         return output::print(&String::from_utf8(script)?);
     }
-    let context = Context::new(&cli.global)?;
+    let context = context(&cli.global)?;
     interrupt::listen()?;
     match &cli.command {
         Command::Completions(_) => Ok(()),
@@ -78,4 +79,15 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Diff(arguments) => diff::run(&context, arguments),
         Command::Status(arguments) => status::run(&context, arguments),
     }
+}
+
+/// The setting that the command line asks for.
+fn context(global: &Global) -> anyhow::Result<Context> {
+    let color = match global.color {
+        cli::Color::Auto => Color::Auto,
+        cli::Color::Always => Color::Always,
+        cli::Color::Never => Color::Never,
+    };
+    let host = Host::open(&global.root, global.verbose, Box::new(events::show))?;
+    Ok(Context { host, color: color.wanted(), json: global.json })
 }

@@ -2,9 +2,12 @@
 
 pub(crate) mod config;
 pub(crate) mod context;
+pub(crate) mod event;
 pub(crate) mod exit;
 pub(crate) mod failpoint;
+pub(crate) mod host;
 pub(crate) mod interrupt;
 pub(crate) mod output;
 pub(crate) mod program;
+pub(crate) mod scope;
 pub(crate) mod time;

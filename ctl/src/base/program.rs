@@ -1,7 +1,7 @@
-//! Calling other programs: systemctl, nix and the like. Words go in, a whole answer comes out; the exit status is
-//! checked, signals included, and a failure says which program failed and what it said.
+//! Calling other programs: systemctl, nix and the like. The exit status is checked, signals included, and a failure says
+//! which program failed and what it said. [`Programs`] is what runs them.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{ErrorKind, IsTerminal, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -9,40 +9,102 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context, Result};
 use rustix::process::Signal;
 
+use crate::base::event::Event;
 use crate::base::exit::Failed;
-use crate::base::{interrupt, output};
+use crate::base::host::Host;
+use crate::base::interrupt;
 
-/// A program to call.
-pub(crate) struct Program {
-    command: Command,
-    words: Vec<String>,
-    verbose: bool,
-    limit: Option<Duration>,
+/// A call of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// The program, found in PATH if it is a plain name, and its arguments.
+    pub(crate) words: Vec<OsString>,
+    /// Ends the program when it takes longer.
+    pub(crate) limit: Option<Duration>,
     /// Whether it may ask the user on the terminal.
-    asks: bool,
+    pub(crate) asks: bool,
+    /// Whether its standard error is the user's.
+    pub(crate) messages: bool,
 }
 
-impl Program {
-    /// The program `path`, found in PATH if it is a plain name.
-    pub(crate) fn new(path: impl AsRef<OsStr>, verbose: bool) -> Self {
-        let mut command = Command::new(&path);
-        command.stdin(Stdio::null());
-        Self {
-            command,
-            words: vec![path.as_ref().to_string_lossy().into_owned()],
-            verbose,
-            limit: None,
-            asks: false,
+impl Call {
+    /// The words as text, for messages.
+    pub(crate) fn text(&self) -> Vec<String> {
+        self.words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+}
+
+/// How a call ended, and what the program wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Its exit status.
+    pub(crate) status: ExitStatus,
+    /// Its standard output.
+    pub(crate) stdout: String,
+    /// Its standard error, unless that was the user's.
+    pub(crate) stderr: String,
+}
+
+/// What runs programs: the machine, or a script in tests.
+pub(crate) trait Programs {
+    /// Runs a program to its end.
+    fn run(&self, call: &Call) -> Result<Ended>;
+}
+
+/// The machine's own programs.
+pub(crate) struct Machine;
+
+impl Programs for Machine {
+    fn run(&self, call: &Call) -> Result<Ended> {
+        let name = call.words.first().cloned().unwrap_or_default();
+        let shown = name.to_string_lossy();
+        let mut command = Command::new(&name);
+        command.args(&call.words[1..]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(if call.messages { Stdio::inherit() } else { Stdio::piped() });
+        if call.asks {
+            // Nix reads its answer to "allow this configuration setting?" there; without a terminal it must not wait for one.
+            if std::io::stdin().is_terminal() {
+                command.stdin(Stdio::inherit());
+            }
+        } else {
+            // A group of its own: the terminal's Ctrl-C is ours to pass on, and must not end the calls of a clean-up.
+            command.process_group(0);
         }
+        let child = command.spawn().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Failed::Program(format!("{shown}: not found")),
+            _ => Failed::Program(format!("{shown}: cannot be run: {error}")),
+        })?;
+        let (output, in_time) =
+            wait(child, call.limit, call.asks).with_context(|| shown.clone().into_owned())?;
+        interrupt::check()?;
+        if !in_time {
+            let seconds = call.limit.unwrap_or_default().as_secs();
+            return Err(Failed::Program(format!("{shown}: took longer than {seconds} s")).into());
+        }
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+    }
+}
+
+/// A program to call on a host.
+pub(crate) struct Program<'a> {
+    host: &'a Host,
+    call: Call,
+}
+
+impl<'a> Program<'a> {
+    /// Returns the program `path`.
+    pub(crate) fn new(host: &'a Host, path: impl AsRef<OsStr>) -> Self {
+        let words = vec![path.as_ref().to_owned()];
+        Self { host, call: Call { words, limit: None, asks: false, messages: false } }
     }
 
     /// Adds a word.
     pub(crate) fn arg(mut self, word: impl AsRef<OsStr>) -> Self {
-        self.words.push(word.as_ref().to_string_lossy().into_owned());
-        self.command.arg(word);
+        self.call.words.push(word.as_ref().to_owned());
         self
     }
 
@@ -53,76 +115,60 @@ impl Program {
 
     /// Its standard output; standard error goes into the message of a failure.
     pub(crate) fn output(self) -> Result<String> {
-        let (status, stdout, stderr, words) = self.finish(Stdio::piped())?;
-        checked(status, &words, &stderr)?;
-        Ok(stdout)
+        let (call, ended) = self.finish()?;
+        checked(&ended, &call)?;
+        Ok(ended.stdout)
     }
 
     /// Its standard output, while standard error is the user's.
-    pub(crate) fn output_with_messages(self) -> Result<String> {
-        let (status, stdout, _, words) = self.finish(Stdio::inherit())?;
-        checked(status, &words, "")?;
-        Ok(stdout)
+    pub(crate) fn output_with_messages(mut self) -> Result<String> {
+        self.call.messages = true;
+        let (call, ended) = self.finish()?;
+        checked(&ended, &call)?;
+        Ok(ended.stdout)
     }
 
     /// Its standard output if it ended well, whatever it said otherwise.
     pub(crate) fn output_if_any(self) -> Option<String> {
-        let (status, stdout, _, _) = self.finish(Stdio::piped()).ok()?;
-        status.success().then_some(stdout)
+        let (_, ended) = self.finish().ok()?;
+        ended.status.success().then_some(ended.stdout)
     }
 
     /// How it ended and its standard output, whatever its status.
     pub(crate) fn answer(self) -> Result<(ExitStatus, String)> {
-        let (status, stdout, _, _) = self.finish(Stdio::piped())?;
-        Ok((status, stdout))
+        let (_, ended) = self.finish()?;
+        Ok((ended.status, ended.stdout))
     }
 
-    /// How it ended; what it said is told. It gets no descriptor of the user's terminal, which systemd-run would pass on
-    /// into the container, and nothing that it says reaches the terminal raw.
+    /// How it ended; what it wrote is reported. It gets no descriptor of the user's terminal, which systemd-run would pass
+    /// on into the container, and nothing that it writes reaches the terminal raw.
     pub(crate) fn status_with_messages(self) -> Result<ExitStatus> {
-        let (status, stdout, stderr, _) = self.finish(Stdio::piped())?;
-        output::tell_more(&stdout.lines().chain(stderr.lines()).map(str::to_owned).collect::<Vec<_>>());
-        Ok(status)
+        let host = self.host;
+        let (_, ended) = self.finish()?;
+        let lines = ended.stdout.lines().chain(ended.stderr.lines()).map(str::to_owned).collect();
+        host.report(Event::ProgramOutput { lines });
+        Ok(ended.status)
     }
 
     /// Lets it ask on the terminal, for a password or a host key. Ctrl-C then reaches it without us.
     pub(crate) fn may_ask(mut self) -> Self {
-        self.asks = true;
-        // Nix reads its answer to "allow this configuration setting?" there; without a terminal it must not wait for one.
-        if std::io::stdin().is_terminal() {
-            self.command.stdin(Stdio::inherit());
-        }
+        self.call.asks = true;
         self
     }
 
     /// Ends it when it takes longer.
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
+        self.call.limit = Some(limit);
         self
     }
 
-    fn finish(mut self, stderr: Stdio) -> Result<(ExitStatus, String, String, Vec<String>)> {
+    fn finish(self) -> Result<(Call, Ended)> {
         interrupt::check()?;
-        if self.verbose {
-            output::tell(&format!("+ {}", shell_words(&self.words)));
+        if self.host.verbose {
+            self.host.report(Event::Called { words: self.call.text() });
         }
-        if !self.asks {
-            // A group of its own: the terminal's Ctrl-C is ours to pass on, and must not end the calls of a clean-up.
-            self.command.process_group(0);
-        }
-        let child = self.command.stdout(Stdio::piped()).stderr(stderr).spawn();
-        let child = child.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Failed::Program(format!("{}: not found", self.words[0])),
-            _ => Failed::Program(format!("{}: cannot be run: {error}", self.words[0])),
-        })?;
-        let (output, in_time) = wait(child, self.limit, self.asks).with_context(|| self.words[0].clone())?;
-        interrupt::check()?;
-        if !in_time {
-            let seconds = self.limit.unwrap_or_default().as_secs();
-            return Err(Failed::Program(format!("{}: took longer than {seconds} s", self.words[0])).into());
-        }
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok((output.status, text(output.stdout), text(output.stderr), self.words))
+        let ended = self.host.programs.run(&self.call)?;
+        Ok((self.call, ended))
     }
 }
 
@@ -197,29 +243,17 @@ pub(crate) fn ended(status: ExitStatus) -> String {
     }
 }
 
-fn checked(status: ExitStatus, words: &[String], stderr: &str) -> Result<()> {
-    if status.success() {
+fn checked(ended: &Ended, call: &Call) -> Result<()> {
+    if ended.status.success() {
         return Ok(());
     }
-    let how = ended(status);
-    let said: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let words = call.text();
+    let how = self::ended(ended.status);
+    let said: Vec<&str> = ended.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let said = if said.is_empty() { String::new() } else { format!(": {}", said.join(" | ")) };
     // Name and command tell which call it was; -v shows all of its words.
     let name = words[0].rsplit('/').next().unwrap_or_default();
     let command = words.get(1).filter(|word| !word.starts_with('-')).map(|word| format!(" {word}"));
     let call = format!("{name}{}", command.unwrap_or_default());
     Err(Failed::Program(format!("{call}: {how}{said}")).into())
-}
-
-/// The words as a shell would take them.
-fn shell_words(words: &[String]) -> String {
-    let quoted = words.iter().map(|word| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,#".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
 }

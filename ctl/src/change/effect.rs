@@ -8,9 +8,8 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 
-use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::program::Program;
+use crate::base::host::Host;
 use crate::host::systemd;
 
 /// How a reload ended.
@@ -27,28 +26,24 @@ pub(crate) enum Reloaded {
 const SWITCH_UNIT: &str = "nixos-nspawn-switch.service";
 
 /// Has the container switch to the new system, within `limit`.
-pub(crate) fn reload(
-    context: &Context,
-    name: &MachineName,
-    new: &Intent,
-    limit: Duration,
-) -> Result<Reloaded> {
+pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Duration) -> Result<Reloaded> {
     if let Some(script) = &new.container.activation.reload_script {
-        let status = context.program(script.as_str()).limit(limit).status_with_messages()?;
+        let status = host.program(script.as_str()).limit(limit).status_with_messages()?;
         return match status.code() {
             Some(0) => Ok(Reloaded::Yes),
             _ => Err(Failed::Program(format!("{script}: {status}")).into()),
         };
     }
     let switch = format!("{}/bin/switch-to-configuration", new.toplevel);
-    if !context.path(&switch).exists() {
+    if !host.path(&switch).exists() {
         return Ok(Reloaded::NeedsRestart("the new system has no bin/switch-to-configuration".to_owned()));
     }
     // ExecReload= would go on inside when its time is over (systemd.service(5)); this unit can be stopped.
-    let call =
-        |program: Program| program.args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"]);
     let begin = Instant::now();
-    let started = call(context.program("systemd-run").arg(format!("--machine={name}")))
+    let started = host
+        .manager("systemd-run")
+        .arg(format!("--machine={name}"))
+        .args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"])
         .arg(format!("--unit={SWITCH_UNIT}"))
         .arg(format!("--property=RuntimeMaxSec={}", limit.as_secs().max(1)))
         .args([switch.as_str(), "test"])
@@ -60,7 +55,7 @@ pub(crate) fn reload(
             // After an interrupt, too.
             crate::base::interrupt::clean_up_begins();
             let machine = format!("--machine={name}");
-            let _ = context.program("systemctl").args([machine.as_str(), "stop", SWITCH_UNIT]).output();
+            let _ = host.manager("systemctl").args([machine.as_str(), "stop", SWITCH_UNIT]).output();
             return Err(error);
         }
     };
@@ -83,47 +78,42 @@ pub(crate) fn reload(
 /// Stops and starts the container, and looks whether it runs what was planned. Only the start is bound by the limit: how
 /// long a stop may take is the unit's affair.
 pub(crate) fn restart(
-    context: &Context,
+    host: &Host,
     name: &MachineName,
     plan: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<()> {
-    stop(context, name)?;
-    start(context, name, plan, limit)
+    stop(host, name)?;
+    start(host, name, plan, limit)
 }
 
 /// Stops the container, whatever a connection may make of it at once.
-pub(crate) fn stop(context: &Context, name: &MachineName) -> Result<()> {
-    context.program("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
+pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
+    host.manager("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
 }
 
 /// Starts the container, and looks whether it runs what was planned.
 pub(crate) fn start(
-    context: &Context,
+    host: &Host,
     name: &MachineName,
     plan: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<()> {
     // A start limit reached by earlier failures must not refuse this one.
-    systemd::reset_failed(context, name);
-    let call = context.program("systemctl").args(["start", "--"]).arg(unit_name(name));
+    systemd::reset_failed(host, name);
+    let call = host.manager("systemctl").args(["start", "--"]).arg(unit_name(name));
     let call = match limit {
         // systemd's own limit comes first where it is the shorter, and tells more.
         Some(limit) => call.limit(limit + Duration::from_secs(1)),
         None => call,
     };
-    came_up(context, name, plan, call.output().err())
+    came_up(host, name, plan, call.output().err())
 }
 
 /// A status of 0 proves nothing: the unit must be active with this plan.
-fn came_up(
-    context: &Context,
-    name: &MachineName,
-    plan: Option<&str>,
-    error: Option<anyhow::Error>,
-) -> Result<()> {
+fn came_up(host: &Host, name: &MachineName, plan: Option<&str>, error: Option<anyhow::Error>) -> Result<()> {
     crate::base::interrupt::check()?;
-    let state = systemd::state(context, name)?;
+    let state = systemd::state(host, name)?;
     if state.active == "active" && state.plan.as_deref() == plan && error.is_none() {
         return Ok(());
     }

@@ -11,8 +11,8 @@ use nixos_nspawn_units::copies::GC_ROOTS;
 use nixos_nspawn_units::store::{DIRECTORY, Kind};
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 
-use crate::base::context::Context;
 use crate::base::failpoint::stop_point;
+use crate::base::host::Host;
 use crate::fact::lookup::find;
 use crate::host::files::remove_file;
 use crate::host::intent_file::intent_path;
@@ -23,59 +23,59 @@ use crate::host::{gc_roots, networkd, profile_links, sockets, state_directory, s
 
 /// Stops the container and takes away everything that the record's command made. What fails is tried by the next
 /// command again, since the record then stays.
-pub(crate) fn forget(context: &Context, record: &Record) -> Result<()> {
+pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     let name = &record.name;
     // A declarative container of the same name is not ours to touch; only the file and the profile behind it go.
-    let loaded = context.load();
+    let loaded = host.load();
     let ours = find(&loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
-    if ours && context.live() {
+    if ours && host.live() {
         // First, or a connection starts the container anew.
-        sockets::close(context, name)?;
-        if !systemd::state(context, name)?.stopped() {
-            systemd::stop(context, name)?;
+        sockets::close(host, name)?;
+        if !systemd::state(host, name)?.stopped() {
+            systemd::stop(host, name)?;
         }
     }
     stop_point("remove-stopped");
     {
-        let _global = Lock::global(context)?;
-        remove_file(&intent_path(context, name))?;
+        let _global = Lock::global(host)?;
+        remove_file(&intent_path(host, name))?;
         let directory =
-            openat(CWD, context.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+            openat(CWD, host.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         fsync(&directory)?;
     }
     if ours && record.step == Step::Removing {
-        for link in enabled_links(context, name) {
+        for link in enabled_links(host, name) {
             remove_file(&link)?;
         }
     }
-    if context.live() {
+    if host.live() {
         if ours {
-            systemd::reload_to(context, name, None)?;
-            systemd::reset_failed(context, name);
+            systemd::reload_to(host, name, None)?;
+            systemd::reset_failed(host, name);
         } else {
-            systemd::daemon_reload(context)?;
+            systemd::daemon_reload(host)?;
         }
     }
     stop_point("remove-forgotten");
-    profile_links::remove_profile(context, &record.details.profile_directory)?;
-    remove_file(&context.path(Path::new("/").join(GC_ROOTS)).join(name.as_str()))?;
-    gc_roots::remove_all(context, name)?;
+    profile_links::remove_profile(host, &record.details.profile_directory)?;
+    remove_file(&host.path(Path::new("/").join(GC_ROOTS)).join(name.as_str()))?;
+    gc_roots::remove_all(host, name)?;
     if ours {
-        copies::remove(&context.root, name).with_context(|| {
-            format!("{}: cannot be removed", copies::copy_path(&context.root, name).display())
+        copies::remove(&host.root, name).with_context(|| {
+            format!("{}: cannot be removed", copies::copy_path(&host.root, name).display())
         })?;
-        networkd::remove(context, name);
-        copies::remove_devices(&context.root, name).with_context(|| {
-            format!("{}: cannot be removed", copies::devices_directory(&context.root, name).display())
+        networkd::remove(host, name);
+        copies::remove_devices(&host.root, name).with_context(|| {
+            format!("{}: cannot be removed", copies::devices_directory(&host.root, name).display())
         })?;
-        remove_file(&copies::running_root(&context.root, name))?;
+        remove_file(&copies::running_root(&host.root, name))?;
         if record.details.delete_state {
-            state_directory::delete(context, name)?;
+            state_directory::delete(host, name)?;
         }
     }
     for source in &record.details.missing_sources {
         // Only what is still empty: a container that ran has put its data there.
-        let _ = fs::remove_dir(context.path(source));
+        let _ = fs::remove_dir(host.path(source));
     }
-    record.finish(context)
+    record.finish(host)
 }

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::shown;
 
-use crate::base::context::Context;
+use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::base::program::ended;
 use crate::cli::Expect;
@@ -33,23 +33,23 @@ pub(crate) struct Gate<'a> {
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Waits until the container shows what is asked.
-pub(crate) fn pass(context: &Context, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
+pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
     let end = Instant::now() + gate.limit;
     if gate.expect == Expect::None && gate.check.is_none() {
         return Ok(());
     }
-    alive(context, name, plan)?;
+    alive(host, name, plan)?;
     if matches!(gate.expect, Expect::Running | Expect::Degraded) {
-        settled(context, name, plan, gate, end)?;
+        settled(host, name, plan, gate, end)?;
     }
     if let Some(command) = gate.check {
-        checked(context, name, plan, command, end)?;
+        checked(host, name, plan, command, end)?;
     }
     Ok(())
 }
 
-fn alive(context: &Context, name: &MachineName, plan: Option<&str>) -> Result<()> {
-    let state = systemd::state(context, name)?;
+fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
+    let state = systemd::state(host, name)?;
     if state.active != "active" {
         bail!("container '{name}' is {} ({})", state.active, state.result);
     }
@@ -60,33 +60,26 @@ fn alive(context: &Context, name: &MachineName, plan: Option<&str>) -> Result<()
 }
 
 /// Until the system inside is neither starting nor stopping.
-fn settled(
-    context: &Context,
-    name: &MachineName,
-    plan: Option<&str>,
-    gate: &Gate,
-    end: Instant,
-) -> Result<()> {
+fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
     loop {
         let machine = format!("--machine={name}");
-        let (_, answer) =
-            context.program("systemctl").args([machine.as_str(), "is-system-running"]).answer()?;
+        let (_, answer) = host.manager("systemctl").args([machine.as_str(), "is-system-running"]).answer()?;
         let answer = answer.trim();
         match (answer, gate.expect) {
             ("running", _) => return Ok(()),
             ("degraded", Expect::Running) => {
                 bail!(
                     "the system in container '{name}' is degraded: {} failed",
-                    listed(&failed_units(context, name))
+                    listed(&failed_units(host, name))
                 );
             }
             ("degraded", _) => {
                 let new: BTreeSet<String> =
-                    failed_units(context, name).difference(&gate.failed_before).cloned().collect();
+                    failed_units(host, name).difference(&gate.failed_before).cloned().collect();
                 if new.is_empty() {
                     return Ok(());
                 }
-                show_journals(context, name, &new);
+                show_journals(host, name, &new);
                 bail!("in container '{name}' failed {}, which had not failed before", listed(&new));
             }
             _ => {}
@@ -95,24 +88,18 @@ fn settled(
             let answer = if answer.is_empty() { "not to be reached".to_owned() } else { shown(answer) };
             bail!("the system in container '{name}' is still {answer} after {} s", gate.limit.as_secs());
         }
-        alive(context, name, plan)?;
+        alive(host, name, plan)?;
         sleep(PAUSE);
         interrupt::check()?;
     }
 }
 
 /// Runs the command inside until it succeeds.
-fn checked(
-    context: &Context,
-    name: &MachineName,
-    plan: Option<&str>,
-    command: &str,
-    end: Instant,
-) -> Result<()> {
+fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, end: Instant) -> Result<()> {
     loop {
         let left = end.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
-        let status = context
-            .program("systemd-run")
+        let status = host
+            .manager("systemd-run")
             .arg(format!("--machine={name}"))
             .args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"])
             .arg(format!("--property=RuntimeMaxSec={}", left.as_secs().max(1)))
@@ -128,7 +115,7 @@ fn checked(
         if Instant::now() + Duration::from_secs(1) >= end {
             bail!("check '{command}' in container '{name}' failed: {how}");
         }
-        alive(context, name, plan)?;
+        alive(host, name, plan)?;
         sleep(Duration::from_secs(1));
     }
 }

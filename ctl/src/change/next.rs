@@ -13,9 +13,9 @@ use nixos_nspawn_units::store::Kind;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::value::{StorePath, Timespan};
 
-use crate::base::context::Context;
+use crate::base::event::Event;
 use crate::base::exit::{Failed, refuse};
-use crate::base::output;
+use crate::base::host::Host;
 use crate::cli;
 use crate::cli::From;
 use crate::fact::generations::generations;
@@ -27,34 +27,29 @@ use crate::nix::tool::Nix;
 use crate::nix::{profile, source};
 
 /// The intent, with the administrator's defaults resolved.
-pub(crate) fn intent(
-    context: &Context,
-    name: &MachineName,
-    profile: &Profile,
-    source: Source,
-) -> Result<Intent> {
+pub(crate) fn intent(host: &Host, name: &MachineName, profile: &Profile, source: Source) -> Result<Intent> {
     let mut intent = Intent::new(name.clone(), profile.toplevel.clone());
     intent.container = profile.container.clone();
     intent.source = Some(source);
     if intent.container.timeout_start_sec.is_none() {
-        intent.container.timeout_start_sec = context.config.timeout_start_sec.clone();
+        intent.container.timeout_start_sec = host.config.timeout_start_sec.clone();
     }
     Ok(intent)
 }
 
 /// Bind mount sources that the start will make, free-form ones too.
-pub(crate) fn missing_sources(context: &Context, intent: &Intent) -> Vec<PathBuf> {
+pub(crate) fn missing_sources(host: &Host, intent: &Intent) -> Vec<PathBuf> {
     let Ok(file) = nspawn_file(intent) else { return Vec::new() };
     let values = file.values("Files", "Bind").chain(file.values("Files", "BindReadOnly"));
     let sources = values.filter_map(|value| Some(bind_fields(value).ok()?.source));
-    let missing = |source: &String| source.starts_with('/') && !context.path(source).exists();
+    let missing = |source: &String| source.starts_with('/') && !host.path(source).exists();
     sources.filter(missing).map(PathBuf::from).collect()
 }
 
 /// The containers that are meant.
-pub(crate) fn names(context: &Context, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
+pub(crate) fn names(host: &Host, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
     if all {
-        let loaded = context.load();
+        let loaded = host.load();
         return Ok(loaded
             .intents
             .into_iter()
@@ -100,7 +95,7 @@ pub(crate) fn strategy(said: Option<cli::Strategy>, new: &Intent) -> Strategy {
 
 /// Refuses options that let a container reach further into its host than before.
 pub(crate) fn check_reach(
-    context: &Context,
+    host: &Host,
     name: &MachineName,
     old: &Intent,
     new: &Intent,
@@ -109,7 +104,7 @@ pub(crate) fn check_reach(
     let before = host_reach(&old.container);
     let added: Vec<String> =
         host_reach(&new.container).into_iter().filter(|line| !before.contains(line)).collect();
-    if added.is_empty() || allow || context.config.allow_host_changes {
+    if added.is_empty() || allow || host.config.allow_host_changes {
         return Ok(());
     }
     refuse(format!(
@@ -129,23 +124,23 @@ pub(crate) struct Next {
 
 /// Builds, and reads what was built.
 pub(crate) fn next(
-    context: &Context,
+    host: &Host,
     nix: &Nix,
     name: &MachineName,
     old: &Intent,
     said: &Said,
     link: Option<&std::path::Path>,
 ) -> Result<Next> {
-    let mut source = said.source(context, old.source.as_ref())?;
-    let path = source::build(context, Some(nix), name, &mut source, link)?;
-    let built = profile::read(context, &path, name)?;
+    let mut source = said.source(host, old.source.as_ref())?;
+    let path = source::build(host, Some(nix), name, &mut source, link)?;
+    let built = profile::read(host, &path, name)?;
     for warning in &built.warnings {
-        output::tell(warning);
+        host.report(Event::ProfileWarning { text: warning.clone() });
     }
-    let mut intent = self::intent(context, name, &built, source)?;
+    let mut intent = self::intent(host, name, &built, source)?;
     intent.profile = old.profile.clone();
     if intent.profile.is_none() {
-        let system = profile_links::profile_directory(context, name).join("system");
+        let system = profile_links::profile_directory(host, name).join("system");
         intent.profile = Some(system.to_string_lossy().parse()?);
     }
     intent.generation = old.generation;
@@ -164,20 +159,20 @@ pub(crate) fn unlocked(intent: &Intent) -> Option<Source> {
 }
 
 /// The number of the newest generation.
-pub(crate) fn newest(context: &Context, name: &MachineName, intent: &Intent) -> u64 {
-    generations(context, name, intent).last().map_or(0, |generation| generation.number)
+pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> u64 {
+    generations(host, name, intent).last().map_or(0, |generation| generation.number)
 }
 
 /// Refuses what could be neither done nor taken back.
-pub(crate) fn ready(context: &Context, name: &MachineName, old: &Intent) -> Result<()> {
+pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
     let unit = unit_name(name);
-    if unit_links::masked(context, name) {
+    if unit_links::masked(host, name) {
         return refuse(format!(
             "{unit} is masked, nothing was changed; 'systemctl unmask {unit}' lifts that"
         ));
     }
     // An intent by hand may name any profile, the host's own for instance.
-    let folder = profile_folder(context, name, old);
+    let folder = profile_folder(host, name, old);
     if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
         return refuse(format!(
             "{}: is not the profile folder of container '{name}', nothing was changed; it must be called '{name}'",
@@ -188,8 +183,8 @@ pub(crate) fn ready(context: &Context, name: &MachineName, old: &Intent) -> Resu
 }
 
 /// The folder of the profile's links.
-pub(crate) fn profile_folder(context: &Context, name: &MachineName, intent: &Intent) -> std::path::PathBuf {
+pub(crate) fn profile_folder(host: &Host, name: &MachineName, intent: &Intent) -> std::path::PathBuf {
     let recorded =
         intent.profile.as_ref().and_then(|profile| std::path::Path::new(profile.as_str()).parent());
-    recorded.map_or_else(|| profile_links::profile_directory(context, name), std::path::Path::to_owned)
+    recorded.map_or_else(|| profile_links::profile_directory(host, name), std::path::Path::to_owned)
 }

@@ -6,7 +6,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::reach::host_reach;
 use serde::Serialize;
 
-use crate::base::context::Context;
+use crate::base::host::Host;
 use crate::decision::activation::Decision;
 use crate::fact::difference::{Difference, between};
 use crate::host::last_activation::Action;
@@ -51,7 +51,7 @@ impl Planned {
 
     /// From one intent to another, to `generation` if that is known.
     pub(crate) fn of(
-        context: &Context,
+        host: &Host,
         name: &MachineName,
         [old, new]: [&Intent; 2],
         decision: Decision,
@@ -65,7 +65,7 @@ impl Planned {
             generation,
             action: Some(decision.action.into()),
             reason: Some(decision.reason),
-            difference: between(context, name, old, new)?,
+            difference: between(host, name, old, new)?,
             host_reach_added: added,
             ..Self::nothing(name, old.generation)
         })

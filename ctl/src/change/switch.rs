@@ -12,10 +12,11 @@ use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::context::Context;
+use crate::base::event::Event;
 use crate::base::exit::under;
 use crate::base::failpoint::stop_point;
-use crate::base::{interrupt, output};
+use crate::base::host::Host;
+use crate::base::interrupt;
 use crate::change::effect::Reloaded;
 use crate::change::gate::Gate;
 use crate::change::profile_steps::{align_profile, remove_pending};
@@ -52,7 +53,7 @@ pub(crate) struct Switched {
 
 /// One switch.
 pub(crate) struct Switch<'a> {
-    pub(crate) context: &'a Context,
+    pub(crate) host: &'a Host,
     pub(crate) nix: &'a Nix<'a>,
     pub(crate) name: &'a MachineName,
     /// What shall be recorded; its generation is filled in.
@@ -74,16 +75,16 @@ impl Switch<'_> {
         let folder = record.details.profile_directory.clone();
         let note = |action: Action, result: Outcome, detail: String, generation: Option<u64>| {
             let last = LastActivation::now(generation.unwrap_or(0), action.into(), result, detail);
-            if let Err(error) = last.write(self.context, &folder) {
-                output::tell(&format!("the result cannot be recorded: {error:#}"));
+            if let Err(error) = last.write(self.host, &folder) {
+                self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
             }
         };
         match done {
             Ok(action) => {
                 note(action, Outcome::Done, self.decision.reason.clone(), self.new.generation);
-                record.finish(self.context)?;
+                record.finish(self.host)?;
                 if action == Action::Restart {
-                    dependents::start_again(self.context, &record.details.dependents);
+                    dependents::start_again(self.host, &record.details.dependents);
                 }
                 Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
             }
@@ -91,17 +92,17 @@ impl Switch<'_> {
                 interrupt::clean_up_begins();
                 let touched = record.details.phase == Phase::Activating;
                 match self.decision.action {
-                    Action::Reload if touched => show_journal_inside(self.context, self.name, &begun),
-                    _ if touched => show_journal(self.context, self.name, &begun),
+                    Action::Reload if touched => show_journal_inside(self.host, self.name, &begun),
+                    _ if touched => show_journal(self.host, self.name, &begun),
                     _ => {}
                 }
                 note(self.decision.action, Outcome::Failed, format!("{error:#}"), self.new.generation);
                 if self.keep && touched {
-                    remove_pending(self.context, &folder);
-                    record.finish(self.context)?;
+                    remove_pending(self.host, &folder);
+                    record.finish(self.host)?;
                     // What requires it would only have it started again, were it down.
-                    if systemd::state(self.context, self.name).is_ok_and(|state| state.active == "active") {
-                        dependents::start_again(self.context, &record.details.dependents);
+                    if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
+                        dependents::start_again(self.host, &record.details.dependents);
                     }
                     interrupt::clean_up_ends();
                     return Err(anyhow!("{error:#}").context(format!(
@@ -109,7 +110,7 @@ impl Switch<'_> {
                         self.name
                     )));
                 }
-                let back = take_back(self.context, self.nix, record, touched);
+                let back = take_back(self.host, self.nix, record, touched);
                 interrupt::clean_up_ends();
                 let name = self.name;
                 // What the new generation does is its failure, 1, whichever program told us.
@@ -128,11 +129,11 @@ impl Switch<'_> {
     }
 
     fn forward(&mut self, record: &mut Record) -> Result<Action> {
-        let (context, name) = (self.context, self.name);
+        let (host, name) = (self.host, self.name);
         interrupt::check()?;
         record.details.phase = Phase::Recording;
         record.details.new_intent = self.new.to_json()?;
-        record.save(context)?;
+        record.save(host)?;
         stop_point("recording");
         let profile = PathBuf::from(self.new.profile.as_ref().map_or("", |profile| profile.as_str()));
         match &self.target {
@@ -146,27 +147,27 @@ impl Switch<'_> {
         }
         stop_point("profile");
         let planned = {
-            let _global = Lock::global(context)?;
-            let loaded = crate::fact::host::load(context)?;
+            let _global = Lock::global(host)?;
+            let loaded = crate::host::host_file::load(host)?;
             let (_, planned) = intent_file::check(&loaded, name, &self.new)?;
-            crate::fact::host::record(context, &loaded.host)?;
-            intent_file::write(context, name, &self.new)?;
+            crate::host::host_file::record(host, &loaded.host)?;
+            intent_file::write(host, name, &self.new)?;
             planned
         };
         stop_point("intent");
-        gc_roots::keep(context, name, &self.new.toplevel)?;
+        gc_roots::keep(host, name, &self.new.toplevel)?;
         let plan = planned.hash.as_deref();
-        systemd::reload_to(context, name, plan)?;
-        networkd::apply(context, name);
+        systemd::reload_to(host, name, plan)?;
+        networkd::apply(host, name);
         let old = parse(record.details.old_intent.as_bytes(), name).ok();
-        sockets::align(context, name, old.as_ref(), &self.new)?;
+        sockets::align(host, name, old.as_ref(), &self.new)?;
         stop_point("reload");
         if self.decision.action == Action::Nothing {
             // What nspawn has is what is planned; only the mark of the plan changes.
-            if copy_path(&context.root, name).exists() {
-                let text = fs::read(generated(&context.root, &format!("{name}.nspawn")))?;
-                put(&context.root, name, &text)
-                    .with_context(|| copy_path(&context.root, name).display().to_string())?;
+            if copy_path(&host.root, name).exists() {
+                let text = fs::read(generated(&host.root, &format!("{name}.nspawn")))?;
+                put(&host.root, name, &text)
+                    .with_context(|| copy_path(&host.root, name).display().to_string())?;
             }
             return Ok(Action::Nothing);
         }
@@ -177,18 +178,18 @@ impl Switch<'_> {
             expect: self.expect,
             check: self.check,
             limit: self.limit,
-            failed_before: systemd::failed_units(context, name),
+            failed_before: systemd::failed_units(host, name),
         };
-        record.details.dependents = dependents::running(context, name)?;
+        record.details.dependents = dependents::running(host, name)?;
         record.details.phase = Phase::Activating;
-        record.save(context)?;
+        record.save(host)?;
         stop_point("activating");
         let mut action = self.decision.action;
         if action == Action::Reload {
-            match effect::reload(context, name, &self.new, self.limit)? {
+            match effect::reload(host, name, &self.new, self.limit)? {
                 Reloaded::Yes => {}
                 Reloaded::UnitsFailed if self.expect == Expect::None => {}
-                Reloaded::UnitsFailed => output::tell("switch-to-configuration says that units failed"),
+                Reloaded::UnitsFailed => host.report(Event::UnitsFailed),
                 Reloaded::NeedsRestart(why) => {
                     self.decision.reason = why;
                     action = Action::Restart;
@@ -196,18 +197,18 @@ impl Switch<'_> {
             }
         }
         match action {
-            Action::Restart => effect::restart(context, name, plan, Some(self.limit))?,
-            _ => gc_roots::keep_running(context, name, &self.new.toplevel)?,
+            Action::Restart => effect::restart(host, name, plan, Some(self.limit))?,
+            _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
         }
         stop_point("activated");
-        gate::pass(context, name, plan, &gate)?;
+        gate::pass(host, name, plan, &gate)?;
         stop_point("passed");
         Ok(action)
     }
 }
 
 /// Back to the intent of the record: profile, intent, units, and the container itself if it was `touched`.
-pub(crate) fn take_back(context: &Context, nix: &Nix, record: &mut Record, touched: bool) -> Result<()> {
+pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bool) -> Result<()> {
     let name = &record.name.clone();
     let details = &record.details;
     let old =
@@ -215,53 +216,54 @@ pub(crate) fn take_back(context: &Context, nix: &Nix, record: &mut Record, touch
     // From the record: the file may hold the old one again, if taking back was killed before.
     let new = parse(details.new_intent.as_bytes(), name).ok();
     {
-        let _global = Lock::global(context)?;
-        intent_file::write_text(context, name, &details.old_intent)?;
+        let _global = Lock::global(host)?;
+        intent_file::write_text(host, name, &details.old_intent)?;
     }
     stop_point("back-intent");
     let planned = intent_file::hash(name, &old);
-    gc_roots::keep(context, name, &old.toplevel)?;
+    gc_roots::keep(host, name, &old.toplevel)?;
     if let (Some(profile), Some(generation)) = (&old.profile, old.generation) {
         let profile = Path::new(profile.as_str());
-        align_profile(context, nix, &old);
+        align_profile(host, nix, &old);
         // What failed is not kept: a timer that fails each night would pile it up.
-        let numbers = generations(context, name, &old).into_iter().map(|made| made.number);
+        let numbers = generations(host, name, &old).into_iter().map(|made| made.number);
         let made: Vec<String> = numbers
             .filter(|number| *number > details.newest_generation && *number != generation)
             .map(|number| number.to_string())
             .collect();
         if !made.is_empty() {
-            let program = context.program(nix.tool("nix-env")).arg("--profile").arg(profile);
+            let program = host.program(nix.tool("nix-env")).arg("--profile").arg(profile);
             if let Err(error) = program.arg("--delete-generations").args(made).output() {
-                output::tell(&format!("{}: what failed stays in the profile: {error:#}", profile.display()));
+                host.report(Event::GenerationStays {
+                    profile: profile.to_owned(),
+                    error: format!("{error:#}"),
+                });
             }
         }
     }
-    remove_pending(context, &details.profile_directory);
-    systemd::reload_to(context, name, planned.as_deref())?;
-    networkd::apply(context, name);
-    sockets::align(context, name, new.as_ref(), &old)?;
+    remove_pending(host, &details.profile_directory);
+    systemd::reload_to(host, name, planned.as_deref())?;
+    networkd::apply(host, name);
+    sockets::align(host, name, new.as_ref(), &old)?;
     stop_point("back-reload");
     if touched {
         let again = details.phase == Phase::Returning;
-        effect::stop(context, name)?;
+        effect::stop(host, name)?;
         record.details.phase = Phase::Returning;
-        record.save(context)?;
+        record.save(host)?;
         stop_point("back-stopped");
-        match effect::start(context, name, planned.as_deref(), None) {
+        match effect::start(host, name, planned.as_deref(), None) {
             // It would be in the way of an update that mends it.
             Err(error) if again => {
                 interrupt::check()?;
-                output::tell(&format!(
-                    "{error:#}; its old generation is recorded again, and that is left so"
-                ));
-                return record.finish(context);
+                host.report(Event::OldGenerationDown { error: format!("{error:#}") });
+                return record.finish(host);
             }
             started => started?,
         }
     }
     if matches!(record.details.phase, Phase::Activating | Phase::Returning) {
-        dependents::start_again(context, &record.details.dependents);
+        dependents::start_again(host, &record.details.dependents);
     }
-    record.finish(context)
+    record.finish(host)
 }

@@ -31,10 +31,10 @@ use crate::change::settle::{lock_settled, repair};
 use crate::cli::Activate;
 use crate::decision::activation::{Action, Decision, decide, decide_for};
 use crate::fact::lookup::{Found, find, machine_name, no_such};
-use crate::fact::{dependents, host, running_settings};
+use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
 use crate::host::systemd::UnitState;
-use crate::host::{gc_roots, last_activation, networkd, runtime_files, sockets, systemd};
+use crate::host::{gc_roots, host_file, last_activation, networkd, runtime_files, sockets, systemd};
 
 /// Where it is remembered what containers run, and how these files end.
 const DIRECTORY: &str = "/run/nixos-nspawn";
@@ -61,7 +61,7 @@ pub(crate) fn run(context: &Context, arguments: &Activate) -> Result<()> {
         repair(context);
     }
     let _lock = if arguments.dry_run { None } else { Some(lock_settled(context, &name)?) };
-    let loaded = host::load(context)?;
+    let loaded = host_file::load(context)?;
     if !arguments.dry_run {
         sweep(context, &loaded);
     }

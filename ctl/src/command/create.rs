@@ -27,12 +27,13 @@ use crate::command::created;
 use crate::command::created::WouldCreate;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::lookup::{find, machine_name};
-use crate::fact::{dependents, host};
+use crate::fact::{dependents, installation};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
 use crate::host::record::{Details, Phase, Record, Step};
 use crate::host::{
-    credentials, gc_roots, intent_file, profile_links, sockets, state_directory, systemd, unit_links,
+    credentials, gc_roots, host_file, intent_file, profile_links, sockets, state_directory, systemd,
+    unit_links,
 };
 use crate::nix::source::Said;
 use crate::nix::tool::Nix;
@@ -50,7 +51,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     context.need_root("create")?;
     if context.live() {
         context.need_systemd()?;
-        host::check(context)?;
+        installation::check(context)?;
     }
     profile::check_store(context, arguments.allow_user_store)?;
     let _lock = lock_settled(context, &name)?;
@@ -143,10 +144,10 @@ fn make(
     record.save(context)?;
     let planned = {
         let _global = Lock::global(context)?;
-        let loaded = host::load(context)?;
+        let loaded = host_file::load(context)?;
         let (_, planned) = intent_file::check(&loaded, name, &intent)?;
         if context.live() {
-            host::record(context, &loaded.host)?;
+            host_file::record(context, &loaded.host)?;
         }
         intent_file::write(context, name, &intent)?;
         for note in dependents::unknown_names(&loaded, &intent) {
@@ -244,7 +245,7 @@ fn make_directory(context: &Context) -> Result<()> {
 
 /// Shows files and actions by the same path that would act. Only Nix's store may grow.
 fn dry_run(context: &Context, arguments: &Create, name: &MachineName) -> Result<()> {
-    let loaded = host::load(context)?;
+    let loaded = host_file::load(context)?;
     name_is_free(context, &loaded, name)?;
     profile::check_store(context, arguments.allow_user_store)?;
     let nix = if arguments.profile.is_none() { Some(Nix::find(context)?) } else { None };

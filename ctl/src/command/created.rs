@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::base::context::Context;
 use crate::cli::Create;
 use crate::fact::generated_file::GeneratedFile;
-use crate::fact::host;
+use crate::fact::installation;
 use crate::host::record::Record;
 use crate::host::state_directory;
 
@@ -40,7 +40,7 @@ pub(crate) fn report(context: &Context, arguments: &Create, record: &Record, int
     }
     let found = notes.len();
     if context.live() {
-        notes.extend(host::hints(context, &intent.container));
+        notes.extend(installation::hints(context, &intent.container));
     }
     let created = Created {
         name: name.as_str(),

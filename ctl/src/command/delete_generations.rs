@@ -14,7 +14,7 @@ use crate::change::settle::{lock_settled, repair};
 use crate::cli::DeleteGenerations;
 use crate::decision::which_generations::{Which, parse, select};
 use crate::fact::generations::{Generation, generations};
-use crate::fact::lookup::{imperative, machine_name, numbered, only_live};
+use crate::fact::lookup::{imperative, machine_name, numbered};
 use crate::host::profile_links;
 use crate::host::profile_links::profile_link;
 use crate::nix::tool::Nix;
@@ -23,7 +23,7 @@ use crate::nix::tool::Nix;
 pub(crate) fn run(context: &Context, arguments: &DeleteGenerations) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     let which = parse(&arguments.generations)?;
-    only_live(context, "delete-generations")?;
+    context.need_live("delete-generations")?;
     if arguments.dry_run {
         return delete(context, &name, &which, true);
     }

@@ -23,14 +23,13 @@ use crate::base::interrupt;
 use crate::base::output::tell;
 use crate::change::settle::{lock_settled, repair};
 use crate::cli::Named;
-use crate::fact::host;
 use crate::fact::lookup::{imperative, machine_name};
 use crate::fact::overview::generator_fault;
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::runtime_files::tidy;
-use crate::host::systemd;
 use crate::host::unit_links::{enabled_links, masked, system_path};
+use crate::host::{host_file, systemd};
 
 /// `enable`.
 pub(crate) fn enable(context: &Context, arguments: &Named) -> Result<()> {
@@ -99,7 +98,7 @@ fn change(context: &Context, name: &MachineName, wanted: bool) -> Result<(bool, 
     let removed = remove_links(context, links)?;
     let made = write(context, name, intent.to_json()?.as_bytes());
     let made = made.and_then(|()| match context.live() {
-        true => host::record(context, &host::load(context)?.host).map(|_| ()),
+        true => host_file::record(context, &host_file::load(context)?.host).map(|_| ()),
         false => Ok(()),
     });
     drop(global);

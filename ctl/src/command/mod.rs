@@ -7,6 +7,7 @@ pub(crate) mod created;
 pub(crate) mod delete_generations;
 pub(crate) mod diff;
 pub(crate) mod enable;
+pub(crate) mod events;
 pub(crate) mod list;
 pub(crate) mod list_generations;
 pub(crate) mod pin;

@@ -17,7 +17,7 @@ use crate::base::exit::refuse;
 use crate::change::settle::{lock_settled, repair};
 use crate::cli::Pin;
 use crate::fact::generations::generations;
-use crate::fact::lookup::{imperative, machine_name, numbered, only_live};
+use crate::fact::lookup::{imperative, machine_name, numbered};
 use crate::host::files::remove_file;
 use crate::host::gc_roots::pin_link;
 use crate::host::lock::Lock;
@@ -101,7 +101,7 @@ fn say(
 }
 
 fn begin(context: &Context, command: &str, name: &MachineName) -> Result<Lock> {
-    only_live(context, command)?;
+    context.need_live(command)?;
     context.need_root(command)?;
     repair(context);
     lock_settled(context, name)

@@ -11,9 +11,9 @@ use crate::change::next::{names, next, same_but_source, strategy};
 use crate::change::planned::Planned;
 use crate::cli::Plan;
 use crate::decision::activation::decide;
+use crate::fact::dependents;
 use crate::fact::lookup::imperative;
-use crate::fact::{dependents, host};
-use crate::host::{intent_file, systemd};
+use crate::host::{host_file, intent_file, systemd};
 use crate::nix::source::Said;
 use crate::nix::tool::Nix;
 
@@ -53,7 +53,7 @@ pub(crate) fn run(context: &Context, arguments: &Plan) -> Result<()> {
 }
 
 fn one(context: &Context, nix: &Nix, name: &MachineName, arguments: &Plan) -> Result<Planned> {
-    let loaded = host::load(context)?;
+    let loaded = host_file::load(context)?;
     let old = imperative(&loaded, name)?;
     let said = Said::of(&arguments.from, &arguments.nix_args);
     let next = next(context, nix, name, old, &said, None)?;

@@ -19,11 +19,11 @@ use crate::cli::Rollback;
 use crate::decision::activation::{Action, decide};
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::{imperative, machine_name};
-use crate::fact::{dependents, host};
+use crate::fact::{dependents, installation};
 use crate::host::intent_file::intent_path;
 use crate::host::profile_links::profile_link;
 use crate::host::record::{Details, Record, Step};
-use crate::host::{credentials, intent_file, systemd};
+use crate::host::{credentials, host_file, intent_file, systemd};
 use crate::nix::profile;
 use crate::nix::tool::Nix;
 
@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     context.need_systemd()?;
     if arguments.dry_run {
-        let loaded = host::load(context)?;
+        let loaded = host_file::load(context)?;
         let old = imperative(&loaded, &name)?;
         let (generation, new) = target(context, &name, old, arguments.to)?;
         intent_file::check(&loaded, &name, &new)?;
@@ -61,12 +61,12 @@ pub(crate) fn run(context: &Context, arguments: &Rollback) -> Result<()> {
 
 fn back(context: &Context, arguments: &Rollback, name: &MachineName) -> Result<Updated> {
     let limit = crate::change::next::limit(&arguments.activation)?;
-    host::check(context)?;
+    installation::check(context)?;
     let nix = Nix::find(context)?;
     // First: what belongs to others is settled also when this one has nothing to go back to.
     repair(context);
     let _lock = lock_settled(context, name)?;
-    let loaded = host::load(context)?;
+    let loaded = host_file::load(context)?;
     let old = imperative(&loaded, name)?;
     let (generation, new) = target(context, name, old, arguments.to)?;
     if old.generation == Some(generation.number) {
@@ -96,7 +96,7 @@ fn back(context: &Context, arguments: &Rollback, name: &MachineName) -> Result<U
     let present = generation.made.is_some();
     let before = old.generation;
     let switch = Switch {
-        context,
+        host: context,
         nix: &nix,
         name,
         target: if present { Target::Present(generation.number) } else { Target::New(generation.path) },

@@ -22,11 +22,11 @@ use crate::base::exit::{Failed, refuse};
 use crate::base::output;
 use crate::change::settle::repair;
 use crate::cli::Setup;
-use crate::fact::host;
-use crate::fact::host::{GENERATOR, Installed};
+use crate::fact::installation;
+use crate::fact::installation::{GENERATOR, Installed};
 use crate::host::elf::{Linking, linking};
 use crate::host::lock::Lock;
-use crate::host::{sockets, systemd};
+use crate::host::{host_file, sockets, systemd};
 use crate::nix::files;
 use crate::nix::files::FILES;
 
@@ -103,14 +103,14 @@ impl Report<'_> {
 
 fn install(context: &Context, arguments: &Setup, report: &mut Report) -> Result<()> {
     let version = systemd::version(context)?;
-    if version < host::OLDEST_SYSTEMD {
+    if version < installation::OLDEST_SYSTEMD {
         return refuse(format!(
             "systemd {version} is too old, nothing was changed; {} or newer is needed",
-            host::OLDEST_SYSTEMD
+            installation::OLDEST_SYSTEMD
         ));
     }
     let target = Path::new(TARGET).join(GENERATOR);
-    match host::generator_file() {
+    match installation::generator_file() {
         Some(present) if present.starts_with("/run") => {
             return refuse(format!(
                 "{}: hides or masks any generator that is installed, nothing was changed; remove this file first",
@@ -141,7 +141,7 @@ fn install(context: &Context, arguments: &Setup, report: &mut Report) -> Result<
 
 /// What the generator must know of the host: a new systemd, another BootLimit= of nixos-nspawn.conf.
 fn record_host(context: &Context, report: &mut Report) -> Result<()> {
-    let host = host::load(context)?.host;
+    let host = host_file::load(context)?.host;
     let present = context.load().host;
     if host == present && (context.path(HOST_FILE).exists() || host.boot_limit.is_none()) {
         return Ok(());
@@ -156,7 +156,7 @@ fn record_host(context: &Context, report: &mut Report) -> Result<()> {
     }
     let _global = Lock::global(context)?;
     DirBuilder::new().recursive(true).mode(0o755).create(DIRECTORY).context(DIRECTORY)?;
-    if host::record(context, &host)? {
+    if host_file::record(context, &host)? {
         systemd::daemon_reload(context)?;
         report.step(Action::Record, [HOST_FILE], &what)?;
     }
@@ -221,7 +221,7 @@ fn try_out(context: &Context, source: &Source, bytes: &[u8]) -> Result<Installed
         }
         Linking::Unknown => return refuse(format!("{path}: is no program, nothing was changed")),
     }
-    let own = host::ask(context, &source.path)?;
+    let own = installation::ask(context, &source.path)?;
     if own.helper.starts_with("/nix") {
         return refuse(format!(
             "{path}: was built for a package, with its helper at {}, nothing was changed; use a build with \
@@ -255,8 +255,10 @@ fn remove(context: &Context, report: &mut Report) -> Result<()> {
     if !dry_run {
         repair(context);
     }
-    let helper =
-        host::ask(context, &target).ok().map(|own| own.helper).filter(|helper| !helper.starts_with("/nix"));
+    let helper = installation::ask(context, &target)
+        .ok()
+        .map(|own| own.helper)
+        .filter(|helper| !helper.starts_with("/nix"));
     let loaded = context.load();
     // One that runs while its intent is broken has files and a root here like any other.
     let good = loaded.intents.iter().map(|stored| stored.name.clone());

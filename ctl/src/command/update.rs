@@ -25,10 +25,10 @@ use crate::cli::{Expect, Plan, Update};
 use crate::command::plan;
 use crate::decision::activation::{Action, Decision, decide};
 use crate::fact::lookup::imperative;
-use crate::fact::{dependents, host};
+use crate::fact::{dependents, installation};
 use crate::host::lock::Lock;
 use crate::host::record::{Details, Record, Step};
-use crate::host::{credentials, intent_file, systemd};
+use crate::host::{credentials, host_file, intent_file, systemd};
 use crate::nix::source::Said;
 use crate::nix::tool::Nix;
 
@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, arguments: &Update) -> Result<()> {
     context.need_root("update")?;
     context.need_systemd()?;
     let limit = limit(&arguments.activation)?;
-    host::check(context)?;
+    installation::check(context)?;
     let nix = Nix::find(context)?;
     let names = names(context, &arguments.names, arguments.all, &arguments.from)?;
     if names.is_empty() {
@@ -136,7 +136,7 @@ fn one(
     };
     let before = old.generation;
     let switch = Switch {
-        context,
+        host: context,
         nix,
         name,
         target: Target::New(next.profile),
@@ -184,7 +184,7 @@ fn prepare(
         return Ok(Prepared::Nothing);
     }
     check_reach(context, name, old, &next.intent, arguments.allow_host_changes)?;
-    let loaded = host::load(context)?;
+    let loaded = host_file::load(context)?;
     intent_file::check(&loaded, name, &next.intent)?;
     for note in dependents::unknown_names(&loaded, &next.intent) {
         output::tell(&format!("container '{name}': {note}"));

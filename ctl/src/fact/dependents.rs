@@ -11,8 +11,8 @@ use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::socket::container_of;
 use nixos_nspawn_units::store::{LoadError, Loaded};
 
-use crate::base::context::Context;
-use crate::base::output;
+use crate::base::event::Event;
+use crate::base::host::Host;
 
 /// A remark on each name that is no container's. It may be a foreign container's, or of one that is yet to come.
 pub(crate) fn unknown_names(loaded: &Loaded, intent: &Intent) -> Vec<String> {
@@ -23,11 +23,11 @@ pub(crate) fn unknown_names(loaded: &Loaded, intent: &Intent) -> Vec<String> {
 }
 
 /// A remark on each container that it cannot start without and that is nowhere to be found, not as a foreign one either.
-pub(crate) fn missing(context: &Context, loaded: &Loaded, intent: &Intent) -> Vec<String> {
+pub(crate) fn missing(host: &Host, loaded: &Loaded, intent: &Intent) -> Vec<String> {
     let required = intent.container.requires.iter().filter_map(Dependency::container);
     let there = |name: &str| {
         let image =
-            |end: &str| context.path(format!("/var/lib/machines/{name}{end}")).symlink_metadata().is_ok();
+            |end: &str| host.path(format!("/var/lib/machines/{name}{end}")).symlink_metadata().is_ok();
         recorded(loaded, name) || image("") || image(".raw")
     };
     let note =
@@ -51,13 +51,13 @@ pub(crate) fn requiring(loaded: &Loaded, name: &MachineName) -> Vec<MachineName>
 }
 
 /// The units that run and would stop with the container: those that require it, and those that require these.
-pub(crate) fn running(context: &Context, name: &MachineName) -> Result<Vec<String>> {
+pub(crate) fn running(host: &Host, name: &MachineName) -> Result<Vec<String>> {
     let mut next = BTreeSet::from([unit_name(name)]);
     let mut seen = next.clone();
     let mut active = Vec::new();
     while !next.is_empty() {
-        let answer = context
-            .program("systemctl")
+        let answer = host
+            .manager("systemctl")
             .args(["show", "-p", "Id", "-p", "ActiveState", "-p", "RequiredBy", "-p", "BoundBy", "--"])
             .args(&next)
             .output()?;
@@ -81,14 +81,11 @@ pub(crate) fn running(context: &Context, name: &MachineName) -> Result<Vec<Strin
 }
 
 /// Starts units that have stopped with the container. That one of them does not come up is no failure of the container's.
-pub(crate) fn start_again(context: &Context, units: &[String]) {
+pub(crate) fn start_again(host: &Host, units: &[String]) {
     if units.is_empty() {
         return;
     }
-    if let Err(error) = context.program("systemctl").args(["start", "--"]).args(units).output() {
-        output::tell(&format!(
-            "{}: require the container, have stopped with it and are started again: {error:#}",
-            units.join(", ")
-        ));
+    if let Err(error) = host.manager("systemctl").args(["start", "--"]).args(units).output() {
+        host.report(Event::DependentsDown { units: units.to_vec(), error: format!("{error:#}") });
     }
 }

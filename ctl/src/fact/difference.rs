@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
-use crate::base::context::Context;
+use crate::base::host::Host;
 use crate::fact::lookup::find;
 use crate::fact::option_lines::option_lines;
 use crate::nix::tool::Nix;
@@ -62,13 +62,8 @@ impl Difference {
 }
 
 /// Options, generated files and closures of two intents.
-pub(crate) fn between(
-    context: &Context,
-    name: &MachineName,
-    old: &Intent,
-    new: &Intent,
-) -> Result<Difference> {
-    let loaded = context.load();
+pub(crate) fn between(host: &Host, name: &MachineName, old: &Intent, new: &Intent) -> Result<Difference> {
+    let loaded = host.load();
     let (kind, path) = match find(&loaded, name) {
         Some(found) => (found.kind(), found.path().to_owned()),
         None => (Kind::Imperative, format!("{DIRECTORY}/{name}.json")),
@@ -95,17 +90,17 @@ pub(crate) fn between(
             files.push(FileChange { path: format!("/{GENERATOR_DIRECTORY}/{path}"), diff });
         }
     }
-    let closure = closure(context, &old.toplevel, &new.toplevel);
+    let closure = closure(host, &old.toplevel, &new.toplevel);
     Ok(Difference { options: changed(&before, &after), files, closure, shown })
 }
 
 /// What the packages of two systems differ in, where Nix can be asked.
-fn closure(context: &Context, old: &StorePath, new: &StorePath) -> Option<String> {
+fn closure(host: &Host, old: &StorePath, new: &StorePath) -> Option<String> {
     let there = |path: &StorePath| fs::symlink_metadata(path.as_str()).is_ok();
-    if !context.live() || old == new || !there(old) || !there(new) {
+    if !host.live() || old == new || !there(old) || !there(new) {
         return None;
     }
-    let text = Nix::find(context).ok()?.diff_closures(old, new)?;
+    let text = Nix::find(host).ok()?.diff_closures(old, new)?;
     Some(text.trim_end().to_owned()).filter(|text| !text.is_empty())
 }
 

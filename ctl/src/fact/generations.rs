@@ -10,7 +10,7 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::context::Context;
+use crate::base::host::Host;
 use crate::host::gc_roots::{pin_link, running_toplevel};
 use crate::host::profile_links::profile_link;
 
@@ -34,10 +34,10 @@ pub(crate) struct Generation {
 }
 
 /// All generations, those too that only a pin still keeps.
-pub(crate) fn generations(context: &Context, name: &MachineName, intent: &Intent) -> Vec<Generation> {
-    let link = profile_link(context, name, intent);
+pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> Vec<Generation> {
+    let link = profile_link(host, name, intent);
     let base = link.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let running = running_toplevel(context, name);
+    let running = running_toplevel(host, name);
     let mut found: Vec<(u64, PathBuf)> = Vec::new();
     let numbered = |folder: PathBuf, prefix: &str, suffix: &str| {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -49,9 +49,9 @@ pub(crate) fn generations(context: &Context, name: &MachineName, intent: &Intent
             })
             .collect::<Vec<(u64, PathBuf)>>()
     };
-    let folder = context.path(link.parent().unwrap_or(Path::new("/")));
+    let folder = host.path(link.parent().unwrap_or(Path::new("/")));
     found.extend(numbered(folder, &format!("{base}-"), "-link"));
-    for (number, pin) in numbered(context.path(Path::new("/").join(GC_ROOTS)), &format!("{name}-pin-"), "") {
+    for (number, pin) in numbered(host.path(Path::new("/").join(GC_ROOTS)), &format!("{name}-pin-"), "") {
         let same = |(other, link): &(u64, PathBuf)| {
             *other == number && fs::read_link(link).ok() == fs::read_link(&pin).ok()
         };
@@ -64,8 +64,8 @@ pub(crate) fn generations(context: &Context, name: &MachineName, intent: &Intent
         .into_iter()
         .filter_map(|(number, link)| {
             let path: StorePath = fs::read_link(&link).ok()?.to_str()?.parse().ok()?;
-            let toplevel = crate::nix::profile::toplevel(context, &path).ok();
-            let pin = pin_link(context, name, number);
+            let toplevel = crate::nix::profile::toplevel(host, &path).ok();
+            let pin = pin_link(host, name, number);
             Some(Generation {
                 number,
                 made: (link != pin)

@@ -7,8 +7,8 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{DIRECTORY, Kind, LoadError, Loaded, Stored};
 
-use crate::base::context::Context;
 use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
 use crate::fact::generations::Generation;
 use crate::fact::overview::Overview;
 
@@ -75,17 +75,9 @@ pub(crate) fn machine_name(text: &str) -> anyhow::Result<MachineName> {
     Ok(text.parse::<MachineName>().map_err(|error| Failed::Usage(error.to_string()))?)
 }
 
-/// Refuses to work on a tree: no Nix serves one.
-pub(crate) fn only_live(context: &Context, command: &str) -> Result<()> {
-    if context.live() {
-        return Ok(());
-    }
-    refuse(format!("{command} works on the running system only, nothing was changed; leave out --root"))
-}
-
 /// The intent of a container that may have generations, for commands that only look.
-pub(crate) fn readable(context: &Context, name: &MachineName) -> Result<Intent> {
-    let loaded = context.load();
+pub(crate) fn readable(host: &Host, name: &MachineName) -> Result<Intent> {
+    let loaded = host.load();
     match find(&loaded, name) {
         None => Err(no_such(name)),
         Some(found) if found.kind() == Kind::Declarative => refuse(format!(
@@ -110,11 +102,11 @@ pub(crate) fn numbered<'a>(all: &'a [Generation], name: &MachineName, number: u6
 }
 
 /// There is no such container, and perhaps why.
-pub(crate) fn unknown(context: &Context, overview: &Overview, name: &MachineName) -> anyhow::Error {
+pub(crate) fn unknown(host: &Host, overview: &Overview, name: &MachineName) -> anyhow::Error {
     let foreign = ["/etc/systemd/nspawn", "/run/systemd/nspawn"]
         .map(|folder| format!("{folder}/{name}.nspawn"))
         .into_iter()
-        .find(|path| fs::symlink_metadata(context.path(path)).is_ok());
+        .find(|path| fs::symlink_metadata(host.path(path)).is_ok());
     if let Some(path) = foreign {
         let message = format!(
             "there is no container '{name}' in {DIRECTORY}; {path} is not managed by nixos-nspawn ('machinectl cat \

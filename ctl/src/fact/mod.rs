@@ -4,7 +4,7 @@ pub(crate) mod dependents;
 pub(crate) mod difference;
 pub(crate) mod generated_file;
 pub(crate) mod generations;
-pub(crate) mod host;
+pub(crate) mod installation;
 pub(crate) mod lookup;
 pub(crate) mod notes;
 pub(crate) mod option_lines;

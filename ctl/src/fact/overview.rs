@@ -14,8 +14,8 @@ use nixos_nspawn_units::plan::{Plan, plan};
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, Loaded};
 
-use crate::base::context::Context;
-use crate::fact::host::{GENERATOR, generator_file};
+use crate::base::host::Host;
+use crate::fact::installation::{GENERATOR, generator_file};
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
 use crate::host::record::Step;
@@ -125,8 +125,8 @@ impl Container {
 
 impl Overview {
     /// Gathers everything.
-    pub(crate) fn gather(context: &Context) -> Result<Self> {
-        let loaded = context.load();
+    pub(crate) fn gather(host: &Host) -> Result<Self> {
+        let loaded = host.load();
         let plan = plan(&loaded);
         let faults = loaded.errors.iter().filter(|error| error.name.is_none()).map(|error| Fault {
             kind: error.kind,
@@ -140,15 +140,15 @@ impl Overview {
             unknown_states: None,
             generator_fault: None,
         };
-        overview.add_traces(context);
-        overview.add_what_lies_about(context, &loaded);
-        overview.add_states(context)?;
+        overview.add_traces(host);
+        overview.add_what_lies_about(host, &loaded);
+        overview.add_states(host)?;
         Ok(overview)
     }
 
-    fn add_traces(&mut self, context: &Context) {
+    fn add_traces(&mut self, host: &Host) {
         let all_seen = !self.faults.iter().any(|fault| fault.hides);
-        for (name, unfinished) in traces(context) {
+        for (name, unfinished) in traces(host) {
             let known = self.containers.contains_key(&name);
             // What runs and is not in a folder that cannot be read may well be recorded there.
             if unfinished.is_none() && (known || !all_seen) {
@@ -168,39 +168,39 @@ impl Overview {
         }
     }
 
-    fn add_what_lies_about(&mut self, context: &Context, loaded: &Loaded) {
+    fn add_what_lies_about(&mut self, host: &Host, loaded: &Loaded) {
         for (name, container) in &mut self.containers {
-            let links = enabled_links(context, name);
-            container.enabled_links = links.iter().map(|link| system_path(context, link)).collect();
-            container.masked = masked(context, name);
+            let links = enabled_links(host, name);
+            container.enabled_links = links.iter().map(|link| system_path(host, link)).collect();
+            container.masked = masked(host, name);
             container.unreadable = container.refusal.is_some()
-                && container.intent_file.as_ref().is_some_and(|path| forbidden(&context.path(path)));
+                && container.intent_file.as_ref().is_some_and(|path| forbidden(&host.path(path)));
             let twice = loaded.errors.iter().filter(|e| e.shadowed && e.name.as_ref() == Some(name));
             container.warnings.extend(twice.map(ToString::to_string));
             let foreign = format!("/etc/systemd/nspawn/{name}.nspawn");
-            if container.intent_file.is_some() && exists(&context.path(&foreign)) {
+            if container.intent_file.is_some() && exists(&host.path(&foreign)) {
                 container.warnings.push(format!(
                     "{foreign} would be used in place of the settings of nixos-nspawn, so the start is refused; \
                      remove the file"
                 ));
             }
             let Some(intent) = &container.intent else { continue };
-            container.warnings.extend(dependents::missing(context, loaded, intent));
+            container.warnings.extend(dependents::missing(host, loaded, intent));
             // An offline tree may come without a store.
-            let store = context.path("/nix/store");
-            if store.is_dir() && !exists(&context.path(intent.toplevel.init())) {
+            let store = host.path("/nix/store");
+            if store.is_dir() && !exists(&host.path(intent.toplevel.init())) {
                 container.warnings.push(format!("{} is gone from the store", intent.toplevel));
             }
         }
     }
 
-    fn add_states(&mut self, context: &Context) -> Result<()> {
+    fn add_states(&mut self, host: &Host) -> Result<()> {
         // As sd_booted(3).
-        if !context.live() || !Path::new("/run/systemd/system").is_dir() {
+        if !host.live() || !Path::new("/run/systemd/system").is_dir() {
             return Ok(());
         }
         let names: Vec<MachineName> = self.containers.keys().cloned().collect();
-        let mut states = match systemd::states(context, &names) {
+        let mut states = match systemd::states(host, &names) {
             Ok(states) => states,
             Err(error) => {
                 crate::base::interrupt::check()?;
@@ -213,7 +213,7 @@ impl Overview {
             let ports = container.intent.iter().flat_map(|intent| &intent.container.forward_ports);
             ports.into_iter().any(|port| !port.by_nspawn())
         });
-        let sockets = if sockets { sockets::known(context)? } else { BTreeMap::new() };
+        let sockets = if sockets { sockets::known(host)? } else { BTreeMap::new() };
         let mut unloaded = false;
         for (name, container) in &mut self.containers {
             let Some(state) = states.remove(name) else { continue };
@@ -225,14 +225,14 @@ impl Overview {
                 && !container.masked;
             unloaded |= container.hash.is_some() && loaded.is_none() && !container.masked;
             if !state.stopped() && container.hash.is_some() {
-                container.restart_needed = runs_otherwise(context, container);
+                container.restart_needed = runs_otherwise(host, container);
             }
             if let Some(intent) = &container.intent {
                 let active = state.active == "active";
                 container.warnings.extend(sockets::not_open(name, intent, &sockets, active)?);
             }
             if state.active == "failed" && container.refusal.is_none() {
-                container.why_failed = journal::refusal(context, name);
+                container.why_failed = journal::refusal(host, name);
             }
             container.state = Some(state);
         }
@@ -254,19 +254,19 @@ impl Overview {
 
 /// Whether a running container has another system or other settings than are recorded. A reload gives it another system
 /// under the settings that it was started with; that is no difference.
-fn runs_otherwise(context: &Context, container: &Container) -> bool {
+fn runs_otherwise(host: &Host, container: &Container) -> bool {
     let Container { name, kind, intent_file: Some(path), intent: Some(intent), .. } = container else {
         return false;
     };
-    let Some(used) = runtime_files::mark(context, name) else { return false };
-    let running = running_toplevel(context, name);
+    let Some(used) = runtime_files::mark(host, name) else { return false };
+    let running = running_toplevel(host, name);
     if running.as_ref().is_some_and(|running| *running != intent.toplevel) {
         return true;
     }
     if container.hash.as_ref() == Some(&used) {
         return false;
     }
-    running.is_none() || running_settings::recorded(context, name, *kind, path, intent, &used).is_none()
+    running.is_none() || running_settings::recorded(host, name, *kind, path, intent, &used).is_none()
 }
 
 /// What the plan says of each container.
@@ -292,17 +292,17 @@ fn planned(plan: &Plan, loaded: &Loaded) -> BTreeMap<MachineName, Container> {
 }
 
 /// Containers that left something behind, or have not come into being yet.
-fn traces(context: &Context) -> Vec<(MachineName, Option<Unfinished>)> {
-    let running = fs::read_dir(context.root.join(copies::NSPAWN_DIRECTORY)).into_iter().flatten().flatten();
+fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
+    let running = fs::read_dir(host.root.join(copies::NSPAWN_DIRECTORY)).into_iter().flatten().flatten();
     let mut traces: BTreeMap<MachineName, Option<Unfinished>> = running
         .filter_map(|entry| {
             let name: MachineName = entry.file_name().to_str()?.strip_suffix(".nspawn")?.parse().ok()?;
             let ours = copies::marked(&entry.path()).ok().flatten().is_some();
-            (ours && copies::runs(&context.root, &name)).then_some((name, None))
+            (ours && copies::runs(&host.root, &name)).then_some((name, None))
         })
         .collect();
-    for record in record::pending(context) {
-        let process = busy(context, &record.name);
+    for record in record::pending(host) {
+        let process = busy(host, &record.name);
         traces.insert(record.name, Some(Unfinished { step: record.step, process }));
     }
     traces.into_iter().collect()
@@ -310,8 +310,8 @@ fn traces(context: &Context) -> Vec<(MachineName, Option<Unfinished>)> {
 
 /// The process that holds the container's lock. Its file is read, not locked: readers may lack the right, and must
 /// not be in the way.
-fn busy(context: &Context, name: &MachineName) -> Option<u32> {
-    let holder = fs::read_to_string(context.path(format!("/run/nixos-nspawn/{name}.lock"))).ok()?;
+fn busy(host: &Host, name: &MachineName) -> Option<u32> {
+    let holder = fs::read_to_string(host.path(format!("/run/nixos-nspawn/{name}.lock"))).ok()?;
     let holder: u32 = holder.trim().parse().ok()?;
     let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
     program.starts_with("nixos-nspawn").then_some(holder)

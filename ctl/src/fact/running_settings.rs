@@ -10,19 +10,19 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::plan_one;
 use nixos_nspawn_units::store::Kind;
 
-use crate::base::context::Context;
+use crate::base::host::Host;
 
 /// The recorded intent around the system that the container was started with, if its settings are those of `mark`; `None`
 /// if it was started with others.
 pub(crate) fn recorded(
-    context: &Context,
+    host: &Host,
     name: &MachineName,
     kind: Kind,
     path: &str,
     intent: &Intent,
     mark: &str,
 ) -> Option<Intent> {
-    let text = fs::read_to_string(copy_path(&context.root, name)).ok()?;
+    let text = fs::read_to_string(copy_path(&host.root, name)).ok()?;
     let init = text.lines().find_map(|line| line.strip_prefix("Parameters=")?.strip_suffix("/init"))?;
     let started = Intent { toplevel: init.parse().ok()?, ..intent.clone() };
     let plan = plan_one(name, kind, path, &started);

@@ -4,8 +4,8 @@ use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 
-use crate::base::context::Context;
 use crate::base::exit::refuse;
+use crate::base::host::Host;
 
 /// Where systemd looks for credentials by name, and whether only for encrypted ones (`systemd.exec(5)`,
 /// LoadCredential=). The first two are what the host itself was given.
@@ -23,11 +23,11 @@ const STORES: [(&str, bool); 10] = [
 ];
 
 /// Refuses to start what cannot: systemd itself does not name the file when a credential is missing.
-pub(crate) fn check_credentials(context: &Context, name: &MachineName, intent: &Intent) -> Result<()> {
+pub(crate) fn check_credentials(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
     for credential in &intent.container.credentials {
         let id = &credential.id;
         if let Some(path) = credential.file() {
-            if !context.path(path).exists() {
+            if !host.path(path).exists() {
                 return refuse(format!(
                     "{path}: not found, but it is credential '{id}' of container '{name}', which could not start"
                 ));
@@ -35,7 +35,7 @@ pub(crate) fn check_credentials(context: &Context, name: &MachineName, intent: &
             continue;
         }
         let stores = STORES.iter().filter(|(_, encrypted)| credential.encrypted || !encrypted);
-        let there = |folder: &str| context.path(folder).join(credential.source()).exists();
+        let there = |folder: &str| host.path(folder).join(credential.source()).exists();
         if !stores.into_iter().any(|(folder, _)| there(folder)) {
             return refuse(format!(
                 "the host's credential store has no '{}', but it is credential '{id}' of container '{name}', which could \

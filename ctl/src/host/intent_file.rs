@@ -11,8 +11,8 @@ use nixos_nspawn_units::store::{DIRECTORY, Kind, Loaded, Stored};
 use nixos_nspawn_units::write::write_durably;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-use crate::base::context::Context;
 use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
 
 /// Refuses an intent that the generator would refuse, or that conflicts with another container.
 pub(crate) fn check(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan, Planned)> {
@@ -44,19 +44,19 @@ pub(crate) fn hash(name: &MachineName, intent: &Intent) -> Option<String> {
 }
 
 /// Writes the intent, at once and for good.
-pub(crate) fn write(context: &Context, name: &MachineName, intent: &Intent) -> Result<()> {
-    write_text(context, name, &intent.to_json()?)
+pub(crate) fn write(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
+    write_text(host, name, &intent.to_json()?)
 }
 
 /// Writes the text of an intent, as it was before.
-pub(crate) fn write_text(context: &Context, name: &MachineName, text: &str) -> Result<()> {
-    let directory = context.path(DIRECTORY);
+pub(crate) fn write_text(host: &Host, name: &MachineName, text: &str) -> Result<()> {
+    let directory = host.path(DIRECTORY);
     let fd = openat(CWD, &directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     write_durably(&fd, &format!("{name}.json"), text.as_bytes(), Mode::from_raw_mode(0o644))
         .with_context(|| format!("{}/{name}.json: cannot be written", directory.display()))
 }
 
 /// The intent file of an imperative container.
-pub(crate) fn intent_path(context: &Context, name: &MachineName) -> PathBuf {
-    context.path(DIRECTORY).join(format!("{name}.json"))
+pub(crate) fn intent_path(host: &Host, name: &MachineName) -> PathBuf {
+    host.path(DIRECTORY).join(format!("{name}.json"))
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 
-use crate::base::context::Context;
-use crate::base::output;
+use crate::base::event::Event;
+use crate::base::host::Host;
 
 /// Now, as journalctl takes it.
 pub(crate) fn journal_time() -> String {
@@ -16,49 +16,47 @@ pub(crate) fn journal_time() -> String {
 }
 
 /// Shows the container's own last words.
-pub(crate) fn show_journal(context: &Context, name: &MachineName, since: &str) {
-    if !context.live() {
+pub(crate) fn show_journal(host: &Host, name: &MachineName, since: &str) {
+    if !host.live() {
         return;
     }
-    let lines = self::journal(context, name, since, 20);
+    let lines = self::journal(host, name, since, 20);
     if !lines.is_empty() {
-        output::tell(&format!("the last lines of the journal of container '{name}':"));
-        output::tell_more(&lines);
+        host.report(Event::Journal { name: name.clone(), lines });
     }
 }
 
 /// The last words of units inside.
-pub(crate) fn show_journals(context: &Context, name: &MachineName, units: &BTreeSet<String>) {
+pub(crate) fn show_journals(host: &Host, name: &MachineName, units: &BTreeSet<String>) {
     for unit in units {
-        let answer = context
-            .program("journalctl")
+        let answer = host
+            .manager("journalctl")
             .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--lines=15"])
             .args([format!("--machine={name}"), format!("--unit={unit}")])
             .output_if_any()
             .unwrap_or_default();
-        output::tell_more(&answer.lines().map(str::to_owned).collect::<Vec<_>>());
+        host.report(Event::UnitJournal { lines: answer.lines().map(str::to_owned).collect() });
     }
 }
 
 /// What went wrong inside during a reload; what the switch itself says went to the user.
-pub(crate) fn show_journal_inside(context: &Context, name: &MachineName, since: &str) {
-    let answer = context
-        .program("journalctl")
+pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) {
+    let answer = host
+        .manager("journalctl")
         .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--priority=warning", "--lines=15"])
         .args([format!("--machine={name}"), format!("--since={since}")])
         .output_if_any()
         .unwrap_or_default();
     let lines: Vec<String> = answer.lines().map(str::to_owned).collect();
     if !lines.is_empty() {
-        output::tell(&format!("warnings in the journal inside container '{name}':"));
-        output::tell_more(&lines);
+        host.report(Event::JournalInside { name: name.clone(), lines });
     }
 }
 
 /// The last lines of the container's journal on the host, of its last start and what followed.
-pub(crate) fn journal(context: &Context, name: &MachineName, since: &str, lines: usize) -> Vec<String> {
-    let answer = context
-        .program("journalctl")
+pub(crate) fn journal(host: &Host, name: &MachineName, since: &str, lines: usize) -> Vec<String> {
+    let answer = host
+        .manager("journalctl")
         .args(["--boot", "--quiet", "--no-pager", "--output=short-iso", "--invocation=0"])
         .arg(format!("--since={since}"))
         .arg(format!("--lines={lines}"))
@@ -69,9 +67,9 @@ pub(crate) fn journal(context: &Context, name: &MachineName, since: &str, lines:
 
 /// Why the unit helper refused the last start, in its own words, where that was the reason and the caller may read the
 /// journal.
-pub(crate) fn refusal(context: &Context, name: &MachineName) -> Option<String> {
-    let call = context
-        .program("journalctl")
+pub(crate) fn refusal(host: &Host, name: &MachineName) -> Option<String> {
+    let call = host
+        .manager("journalctl")
         .args(["--boot", "--quiet", "--no-pager", "--output=cat", "--invocation=0", "--lines=1"])
         .args(["--identifier=unit-helper", "--priority=err"])
         .arg(format!("--unit={}", unit_name(name)));

@@ -9,7 +9,7 @@ use nixos_nspawn_units::write::write_durably;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
-use crate::base::context::Context;
+use crate::base::host::Host;
 use crate::base::time;
 
 /// The file in the folder of a container's profile.
@@ -62,8 +62,8 @@ impl LastActivation {
     }
 
     /// Writes it into the folder of a profile, a path of the system.
-    pub(crate) fn write(&self, context: &Context, folder: &Path) -> Result<()> {
-        let folder = context.path(folder);
+    pub(crate) fn write(&self, host: &Host, folder: &Path) -> Result<()> {
+        let folder = host.path(folder);
         let cannot = || format!("{}: cannot be written", folder.join(LAST_ACTIVATION).display());
         let fd =
             openat(CWD, &folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(cannot)?;
@@ -72,8 +72,8 @@ impl LastActivation {
     }
 
     /// Reads it; `None` if there was no activation, or the file cannot be made sense of.
-    pub(crate) fn read(context: &Context, folder: &Path) -> Option<Self> {
-        let text = fs::read_to_string(context.path(folder).join(LAST_ACTIVATION)).ok()?;
+    pub(crate) fn read(host: &Host, folder: &Path) -> Option<Self> {
+        let text = fs::read_to_string(host.path(folder).join(LAST_ACTIVATION)).ok()?;
         serde_json::from_str(&text).ok()
     }
 }

@@ -14,8 +14,9 @@ use nixos_nspawn_units::name::MachineName;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use crate::base::context::Context;
-use crate::base::{interrupt, output};
+use crate::base::event::Event;
+use crate::base::host::Host;
+use crate::base::interrupt;
 
 const DIRECTORY: &str = "/run/nixos-nspawn";
 
@@ -28,24 +29,24 @@ pub(crate) struct Lock {
 
 impl Lock {
     /// The lock of one container; waits for another command that holds it, and says so.
-    pub(crate) fn container(context: &Context, name: &MachineName) -> Result<Self> {
-        Self::wait(&context.path(DIRECTORY), &format!("{name}.lock"), &format!("container '{name}'"))
+    pub(crate) fn container(host: &Host, name: &MachineName) -> Result<Self> {
+        Self::wait(host, &host.path(DIRECTORY), &format!("{name}.lock"), &format!("container '{name}'"))
     }
 
     /// The lock of one container, if nobody holds it.
-    pub(crate) fn container_if_free(context: &Context, name: &MachineName) -> Result<Option<Self>> {
-        let path = context.path(DIRECTORY).join(format!("{name}.lock"));
-        fs::create_dir_all(context.path(DIRECTORY))?;
+    pub(crate) fn container_if_free(host: &Host, name: &MachineName) -> Result<Option<Self>> {
+        let path = host.path(DIRECTORY).join(format!("{name}.lock"));
+        fs::create_dir_all(host.path(DIRECTORY))?;
         attempt(&path)
     }
 
     /// The lock around checks of all containers.
-    pub(crate) fn global(context: &Context) -> Result<Self> {
+    pub(crate) fn global(host: &Host) -> Result<Self> {
         // No container can be called so.
-        Self::wait(&context.path(DIRECTORY), "_.lock", "/etc/nixos-nspawn")
+        Self::wait(host, &host.path(DIRECTORY), "_.lock", "/etc/nixos-nspawn")
     }
 
-    fn wait(directory: &Path, name: &str, what: &str) -> Result<Self> {
+    fn wait(host: &Host, directory: &Path, name: &str, what: &str) -> Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
         let path = directory.join(name);
         let mut said = false;
@@ -61,7 +62,7 @@ impl Lock {
                 } else {
                     format!("process {holder}")
                 };
-                output::tell(&format!("{what} is being changed by {holder}, waiting"));
+                host.report(Event::Waiting { what: what.to_owned(), holder });
                 said = true;
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -9,15 +9,15 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::context::Context;
-use crate::base::output;
+use crate::base::event::Event;
+use crate::base::host::Host;
 use crate::host::{last_activation, profile_links};
 
 /// The link of a container's profile, as a path of the system.
-pub(crate) fn profile_link(context: &Context, name: &MachineName, intent: &Intent) -> PathBuf {
+pub(crate) fn profile_link(host: &Host, name: &MachineName, intent: &Intent) -> PathBuf {
     match &intent.profile {
         Some(profile) => PathBuf::from(profile.as_str()),
-        None => profile_links::profile_directory(context, name).join("system"),
+        None => profile_links::profile_directory(host, name).join("system"),
     }
 }
 
@@ -34,25 +34,25 @@ pub(crate) fn generation(profile: &Path) -> Result<u64> {
 }
 
 /// Makes the first generation of a profile without Nix, in an offline tree.
-pub(crate) fn make_offline_profile(context: &Context, directory: &Path, path: &StorePath) -> Result<u64> {
-    let directory = context.path(directory);
+pub(crate) fn make_offline_profile(host: &Host, directory: &Path, path: &StorePath) -> Result<u64> {
+    let directory = host.path(directory);
     std::os::unix::fs::symlink(path.as_str(), directory.join("system-1-link"))?;
     std::os::unix::fs::symlink("system-1-link", directory.join("system"))?;
     Ok(1)
 }
 
 /// The folder of a container's profile.
-pub(crate) fn profile_directory(context: &Context, name: &MachineName) -> PathBuf {
-    Path::new(context.config.profile_directory.as_str()).join(name.as_str())
+pub(crate) fn profile_directory(host: &Host, name: &MachineName) -> PathBuf {
+    Path::new(host.config.profile_directory.as_str()).join(name.as_str())
 }
 
 /// Removes a container's profile with all generations; the collector may then take what they held. Only links go, and
 /// the record of the last activation beside them.
-pub(crate) fn remove_profile(context: &Context, directory: &Path) -> Result<()> {
+pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() {
         return Ok(());
     }
-    let below = context.path(directory);
+    let below = host.path(directory);
     let entries = match fs::read_dir(&below) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -60,7 +60,7 @@ pub(crate) fn remove_profile(context: &Context, directory: &Path) -> Result<()> 
     };
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
-            drop_indirect_root(context, &directory.join(entry.file_name()));
+            drop_indirect_root(host, &directory.join(entry.file_name()));
             fs::remove_file(entry.path())
                 .with_context(|| format!("{}: cannot be removed", entry.path().display()))?;
         }
@@ -75,14 +75,14 @@ pub(crate) fn remove_profile(context: &Context, directory: &Path) -> Result<()> 
     }
     if let Err(error) = fs::remove_dir(&below) {
         // What else is in it is not ours, and no reason to keep the container.
-        output::tell(&format!("{}: stays: {error}", below.display()));
+        host.report(Event::FolderStays { folder: below, error: error.to_string() });
     }
     Ok(())
 }
 
 /// `nix build --out-link` also leaves a link to the link in gcroots/auto; nix would collect it some day.
-pub(crate) fn drop_indirect_root(context: &Context, link: &Path) {
-    let Ok(entries) = fs::read_dir(context.path("/nix/var/nix/gcroots/auto")) else { return };
+pub(crate) fn drop_indirect_root(host: &Host, link: &Path) {
+    let Ok(entries) = fs::read_dir(host.path("/nix/var/nix/gcroots/auto")) else { return };
     for entry in entries.flatten() {
         if fs::read_link(entry.path()).is_ok_and(|target| target == link) {
             let _ = fs::remove_file(entry.path());

@@ -14,7 +14,7 @@ use nixos_nspawn_units::write::write_durably;
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 use serde::{Deserialize, Serialize};
 
-use crate::base::context::Context;
+use crate::base::host::Host;
 
 /// What was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,25 +91,25 @@ pub(crate) struct Record {
 
 impl Record {
     /// Writes the record. It is the first thing a command writes, so a read-only or full disk shows here.
-    pub(crate) fn begin(context: &Context, name: &MachineName, step: Step, details: Details) -> Result<Self> {
+    pub(crate) fn begin(host: &Host, name: &MachineName, step: Step, details: Details) -> Result<Self> {
         let record = Self { name: name.clone(), step, details };
-        record.save(context)?;
+        record.save(host)?;
         Ok(record)
     }
 
     /// Writes it again with new details.
-    pub(crate) fn save(&self, context: &Context) -> Result<()> {
-        let directory = context.path(DIRECTORY);
+    pub(crate) fn save(&self, host: &Host) -> Result<()> {
+        let directory = host.path(DIRECTORY);
         let text = serde_json::to_string(&self.details)?;
         let fd = openat(CWD, &directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .with_context(|| directory.display().to_string())?;
         write_durably(&fd, &self.file_name(), text.as_bytes(), Mode::from_raw_mode(0o600))
-            .with_context(|| format!("{}: cannot be written", self.path(context).display()))
+            .with_context(|| format!("{}: cannot be written", self.path(host).display()))
     }
 
     /// All is done: the record goes.
-    pub(crate) fn finish(&self, context: &Context) -> Result<()> {
-        let path = self.path(context);
+    pub(crate) fn finish(&self, host: &Host) -> Result<()> {
+        let path = self.path(host);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error).with_context(|| format!("{}: cannot be removed", path.display()));
@@ -118,7 +118,7 @@ impl Record {
         }
         // It must not come back after a power failure: what it would have taken away may be in use by then.
         let directory =
-            openat(CWD, context.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+            openat(CWD, host.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(fsync(&directory)?)
     }
 
@@ -126,19 +126,19 @@ impl Record {
         format!(".{}.{}", self.name, self.step.ending())
     }
 
-    fn path(&self, context: &Context) -> PathBuf {
-        context.path(DIRECTORY).join(self.file_name())
+    fn path(&self, host: &Host) -> PathBuf {
+        host.path(DIRECTORY).join(self.file_name())
     }
 }
 
 /// The records of commands that were killed, or still run: their locks tell which. A record tells what to delete, so only
 /// root's are believed, as intents are.
-pub(crate) fn pending(context: &Context) -> Vec<Record> {
-    let folder = context.path(DIRECTORY);
+pub(crate) fn pending(host: &Host) -> Vec<Record> {
+    let folder = host.path(DIRECTORY);
     let own = rustix::process::geteuid().as_raw();
     let trusted = |path: &Path| {
         fs::symlink_metadata(path).is_ok_and(|metadata| {
-            let owner = metadata.uid() == 0 || !context.live() && metadata.uid() == own;
+            let owner = metadata.uid() == 0 || !host.live() && metadata.uid() == own;
             owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir())
         })
     };

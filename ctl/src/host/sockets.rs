@@ -10,8 +10,8 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::socket::{PREFIX, Socket, container_of, sockets};
 use nixos_nspawn_units::store::DIRECTORY;
 
-use crate::base::context::Context;
-use crate::base::output;
+use crate::base::event::Event;
+use crate::base::host::Host;
 use crate::host::systemd;
 
 fn planned(name: &MachineName, intent: &Intent) -> Result<Vec<Socket>> {
@@ -19,9 +19,9 @@ fn planned(name: &MachineName, intent: &Intent) -> Result<Vec<Socket>> {
 }
 
 /// The socket units and proxies of containers that PID 1 knows, with their state in one word.
-pub(crate) fn known(context: &Context) -> Result<BTreeMap<String, String>> {
-    let answer = context
-        .program("systemctl")
+pub(crate) fn known(host: &Host) -> Result<BTreeMap<String, String>> {
+    let answer = host
+        .manager("systemctl")
         .args(["list-units", "--all", "--plain", "--no-legend", "--no-pager", "--"])
         .arg(format!("{PREFIX}*"))
         .output()?;
@@ -43,22 +43,21 @@ fn alive(state: &str) -> bool {
 }
 
 /// Closes the container's sockets: nothing starts it by a connection any more.
-pub(crate) fn close(context: &Context, name: &MachineName) -> Result<()> {
-    close_of(context, |container| container == name.as_str())
+pub(crate) fn close(host: &Host, name: &MachineName) -> Result<()> {
+    close_of(host, |container| container == name.as_str())
 }
 
 /// Closes the sockets of all containers.
-pub(crate) fn close_all(context: &Context) -> Result<()> {
-    close_of(context, |_| true)
+pub(crate) fn close_all(host: &Host) -> Result<()> {
+    close_of(host, |_| true)
 }
 
-fn close_of(context: &Context, chosen: impl Fn(&str) -> bool) -> Result<()> {
-    let known = known(context)?;
+fn close_of(host: &Host, chosen: impl Fn(&str) -> bool) -> Result<()> {
+    let known = known(host)?;
     let own = known.into_iter().filter(|(unit, _)| container_of(unit).is_some_and(&chosen));
     let (open, closed): (Vec<_>, Vec<_>) = own.partition(|(_, state)| alive(state));
     if !open.is_empty() {
-        context
-            .program("systemctl")
+        host.manager("systemctl")
             .args(["stop", "--"])
             .args(open.iter().map(|(unit, _)| unit.as_str()))
             .output()?;
@@ -66,14 +65,14 @@ fn close_of(context: &Context, chosen: impl Fn(&str) -> bool) -> Result<()> {
     // What failed would be shown for good.
     if closed.iter().any(|(_, state)| state == "failed") {
         let names = closed.iter().map(|(unit, _)| unit.as_str());
-        let _ = context.program("systemctl").args(["reset-failed", "--"]).args(names).output();
+        let _ = host.manager("systemctl").args(["reset-failed", "--"]).args(names).output();
     }
     Ok(())
 }
 
 /// Closes what is not planned any more or differs, and opens what is planned: all if the container is active, otherwise those
 /// that start it. To be called after the daemon-reload. Without the `old` intent, what has the same unit stays.
-pub(crate) fn align(context: &Context, name: &MachineName, old: Option<&Intent>, new: &Intent) -> Result<()> {
+pub(crate) fn align(host: &Host, name: &MachineName, old: Option<&Intent>, new: &Intent) -> Result<()> {
     let new = planned(name, new)?;
     // An intent that could be recorded can be rendered.
     let old = old.map(|old| planned(name, old)).transpose()?;
@@ -81,7 +80,7 @@ pub(crate) fn align(context: &Context, name: &MachineName, old: Option<&Intent>,
         return Ok(());
     }
     // Not loaded is as good as closed, and systemctl says so with an error.
-    let known = known(context)?;
+    let known = known(host)?;
     let units = |socket: &Socket| [socket.unit.clone(), socket.service.clone()];
     let planned: BTreeSet<String> = new.iter().flat_map(units).collect();
     let gone = known
@@ -89,7 +88,7 @@ pub(crate) fn align(context: &Context, name: &MachineName, old: Option<&Intent>,
         .filter(|unit| container_of(unit) == Some(name.as_str()) && !planned.contains(*unit))
         .cloned();
     let differing = old.iter().flatten().filter(|socket| !new.contains(socket)).flat_map(units);
-    let active = systemd::state(context, name)?.active == "active";
+    let active = systemd::state(host, name)?.active == "active";
     let wanted = |socket: &&Socket| socket.start_on_connect || active;
     // What started the container by a connection before, and does no more.
     let unwanted = new.iter().filter(|socket| !wanted(socket)).flat_map(units);
@@ -99,14 +98,14 @@ pub(crate) fn align(context: &Context, name: &MachineName, old: Option<&Intent>,
         .filter(|unit| known.get(unit).is_some_and(|state| alive(state)))
         .collect();
     if !stale.is_empty() {
-        context.program("systemctl").args(["stop", "--"]).args(&stale).output()?;
+        host.manager("systemctl").args(["stop", "--"]).args(&stale).output()?;
     }
     let units: Vec<&str> = new.iter().filter(wanted).map(|socket| socket.unit.as_str()).collect();
     if !units.is_empty() {
-        let _ = context.program("systemctl").args(["reset-failed", "--"]).args(&units).output();
-        if let Err(error) = context.program("systemctl").args(["start", "--"]).args(&units).output() {
+        let _ = host.manager("systemctl").args(["reset-failed", "--"]).args(&units).output();
+        if let Err(error) = host.manager("systemctl").args(["start", "--"]).args(&units).output() {
             crate::base::interrupt::check()?;
-            output::tell(&format!("container '{name}': not all of its ports could be opened: {error:#}"));
+            host.report(Event::PortsNotOpened { name: name.clone(), error: format!("{error:#}") });
         }
     }
     Ok(())

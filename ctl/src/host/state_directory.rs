@@ -17,20 +17,20 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::base::context::Context;
 use crate::base::exit::refuse;
+use crate::base::host::Host;
 
 /// Where container roots are; nspawn's search path is fixed.
 pub(crate) const MACHINES: &str = "/var/lib/machines";
 
 /// The root directory of a container.
-pub(crate) fn directory(context: &Context, name: &MachineName) -> PathBuf {
-    context.path(MACHINES).join(name.as_str())
+pub(crate) fn directory(host: &Host, name: &MachineName) -> PathBuf {
+    host.path(MACHINES).join(name.as_str())
 }
 
 /// Refuses what [`delete`] could not do, before anything else is changed.
-pub(crate) fn check(context: &Context, name: &MachineName) -> Result<()> {
-    let path = directory(context, name);
+pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
+    let path = directory(host, name);
     let Ok(metadata) = fs::symlink_metadata(&path) else { return Ok(()) };
     if metadata.is_symlink() {
         let target = fs::read_link(&path).unwrap_or_default();
@@ -50,11 +50,11 @@ pub(crate) fn check(context: &Context, name: &MachineName) -> Result<()> {
 }
 
 /// Deletes the root directory of a container that does not run, and what systemd keeps beside it.
-pub(crate) fn delete(context: &Context, name: &MachineName) -> Result<()> {
-    check(context, name)?;
-    let machines = context.path(MACHINES);
-    let path = directory(context, name);
-    let _unused = unused(context, name)?;
+pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
+    check(host, name)?;
+    let machines = host.path(MACHINES);
+    let path = directory(host, name);
+    let _unused = unused(host, name)?;
     // systemd-tmpfiles removes `.#*` at boot, should we be killed (tmpfiles.d/systemd-nspawn.conf).
     let doomed = format!(".#{name}.removed");
     let parent = match openat(CWD, &machines, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
@@ -78,14 +78,14 @@ pub(crate) fn delete(context: &Context, name: &MachineName) -> Result<()> {
         Err(error) => return Err(error).with_context(failed(path.display().to_string())),
     }
     remove_tree(&parent, OsStr::new(&doomed)).with_context(failed(path.display().to_string()))?;
-    remove_journal_links(context, &journals);
+    remove_journal_links(host, &journals);
     let _ = unlinkat(&parent, format!(".#{name}.lck"), AtFlags::empty());
     Ok(())
 }
 
 /// nspawn holds a lock beside the root while it runs; this finds one that no unit knows of.
-fn unused(context: &Context, name: &MachineName) -> Result<Option<OwnedFd>> {
-    let path = context.path(MACHINES).join(format!(".#{name}.lck"));
+fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
+    let path = host.path(MACHINES).join(format!(".#{name}.lck"));
     let lock = match openat(CWD, &path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(lock) => lock,
         Err(_) => return Ok(None),
@@ -93,7 +93,7 @@ fn unused(context: &Context, name: &MachineName) -> Result<Option<OwnedFd>> {
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => refuse(format!(
             "{}: is in use, its state was not deleted; stop what runs there",
-            directory(context, name).display()
+            directory(host, name).display()
         )),
         _ => Ok(Some(lock)),
     }
@@ -280,9 +280,9 @@ fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
 
 /// `LinkJournal=guest` leaves links of these names in the host's journal directory. They lead into the root, on systemd
 /// 262 by a path that is gone before the container runs (/tmp/nspawn-root-…), so the name decides.
-fn remove_journal_links(context: &Context, ids: &[String]) {
+fn remove_journal_links(host: &Host, ids: &[String]) {
     for id in ids {
-        let link = context.path("/var/log/journal").join(id);
+        let link = host.path("/var/log/journal").join(id);
         if fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_symlink()) {
             let _ = fs::remove_file(&link);
         }
@@ -290,8 +290,8 @@ fn remove_journal_links(context: &Context, ids: &[String]) {
 }
 
 /// Whether there is state.
-pub(crate) fn exists(context: &Context, name: &MachineName) -> bool {
-    !matches!(fs::symlink_metadata(directory(context, name)), Err(error) if error.kind() == ErrorKind::NotFound)
+pub(crate) fn exists(host: &Host, name: &MachineName) -> bool {
+    !matches!(fs::symlink_metadata(directory(host, name)), Err(error) if error.kind() == ErrorKind::NotFound)
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
 
-use crate::base::context::Context;
 use crate::base::exit::Failed;
+use crate::base::host::Host;
 
 /// A container's unit as PID 1 sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,12 +38,12 @@ const PROPERTIES: [&str; 7] =
     ["Id", "ActiveState", "SubState", "Result", "Environment", "NeedDaemonReload", "ActiveEnterTimestamp"];
 
 /// The units of these containers, in one call.
-pub(crate) fn states(context: &Context, names: &[MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
+pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let answer = context
-        .program("systemctl")
+    let answer = host
+        .manager("systemctl")
         .arg("show")
         .args(PROPERTIES.iter().flat_map(|property| ["-p", property]))
         .arg("--")
@@ -81,24 +81,24 @@ fn parse_states(answer: &str, names: &[MachineName]) -> BTreeMap<MachineName, Un
 }
 
 /// The unit of one container.
-pub(crate) fn state(context: &Context, name: &MachineName) -> Result<UnitState> {
-    Ok(states(context, std::slice::from_ref(name))?.remove(name).unwrap_or_default())
+pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
+    Ok(states(host, std::slice::from_ref(name))?.remove(name).unwrap_or_default())
 }
 
 /// Has PID 1 run the generators and load all units anew.
-pub(crate) fn daemon_reload(context: &Context) -> Result<()> {
-    context.program("systemctl").arg("daemon-reload").output().map(|_| ())
+pub(crate) fn daemon_reload(host: &Host) -> Result<()> {
+    host.manager("systemctl").arg("daemon-reload").output().map(|_| ())
 }
 
 /// daemon-reload, and then the proof: the container's unit carries this plan hash (or, for `None`, none of ours). The
 /// exit status proves nothing: when another generator dies from a signal, our output is lost and status is 0.
-pub(crate) fn reload_to(context: &Context, name: &MachineName, plan: Option<&str>) -> Result<()> {
-    daemon_reload(context)?;
-    let loaded = state(context, name)?.plan;
+pub(crate) fn reload_to(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
+    daemon_reload(host)?;
+    let loaded = state(host, name)?.plan;
     if loaded.as_deref() == plan {
         return Ok(());
     }
-    let culprits = failed_generators(context);
+    let culprits = failed_generators(host);
     let culprits = if culprits.is_empty() { String::new() } else { format!(" ({culprits})") };
     let message = match plan {
         Some(_) => {
@@ -110,9 +110,9 @@ pub(crate) fn reload_to(context: &Context, name: &MachineName, plan: Option<&str
 }
 
 /// What PID 1 said of generators a moment ago.
-fn failed_generators(context: &Context) -> String {
-    let journal = context
-        .program("journalctl")
+fn failed_generators(host: &Host) -> String {
+    let journal = host
+        .manager("journalctl")
         // The lines come from PID 1's child, which is gone: no field tells it but the text.
         .args(["--boot", "--quiet", "--output=cat", "--since=-2min", "--lines=500"])
         .output_if_any()
@@ -127,17 +127,17 @@ fn failed_generators(context: &Context) -> String {
 }
 
 /// Starts units and waits; all of them in parallel.
-pub(crate) fn start(context: &Context, names: &[MachineName]) -> Result<()> {
+pub(crate) fn start(host: &Host, names: &[MachineName]) -> Result<()> {
     // A start limit reached by earlier failures must not refuse this one.
     let _ =
-        context.program("systemctl").arg("reset-failed").arg("--").args(names.iter().map(unit_name)).output();
-    context.program("systemctl").arg("start").arg("--").args(names.iter().map(unit_name)).output().map(|_| ())
+        host.manager("systemctl").arg("reset-failed").arg("--").args(names.iter().map(unit_name)).output();
+    host.manager("systemctl").arg("start").arg("--").args(names.iter().map(unit_name)).output().map(|_| ())
 }
 
 /// Stops a unit and waits until nothing of it runs.
-pub(crate) fn stop(context: &Context, name: &MachineName) -> Result<()> {
-    context.program("systemctl").arg("stop").arg("--").arg(unit_name(name)).output()?;
-    let state = state(context, name)?;
+pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
+    host.manager("systemctl").arg("stop").arg("--").arg(unit_name(name)).output()?;
+    let state = state(host, name)?;
     if !state.stopped() {
         let message =
             format!("container '{name}' is still {} ({}) after it was stopped", state.active, state.sub);
@@ -147,13 +147,13 @@ pub(crate) fn stop(context: &Context, name: &MachineName) -> Result<()> {
 }
 
 /// Forgets a failed state, so that the unit leaves no trace.
-pub(crate) fn reset_failed(context: &Context, name: &MachineName) {
-    let _ = context.program("systemctl").arg("reset-failed").arg("--").arg(unit_name(name)).output();
+pub(crate) fn reset_failed(host: &Host, name: &MachineName) {
+    let _ = host.manager("systemctl").arg("reset-failed").arg("--").arg(unit_name(name)).output();
 }
 
 /// The addresses of a running container, as machined asks the kernel for them; none if they cannot be had.
-pub(crate) fn addresses(context: &Context, name: &MachineName) -> Vec<String> {
-    let answer = context
+pub(crate) fn addresses(host: &Host, name: &MachineName) -> Vec<String> {
+    let answer = host
         .program("machinectl")
         .args(["list", "--no-pager", "--max-addresses=all", "--output=json"])
         .output_if_any()
@@ -170,8 +170,8 @@ fn parse_addresses(answer: &str, name: &MachineName) -> Vec<String> {
 }
 
 /// The running systemd's version, 257 for `systemd 257 (257.13-1)`.
-pub(crate) fn version(context: &Context) -> Result<u32> {
-    let answer = context.program("systemctl").arg("--version").output()?;
+pub(crate) fn version(host: &Host) -> Result<u32> {
+    let answer = host.manager("systemctl").arg("--version").output()?;
     let number =
         answer.split_whitespace().nth(1).and_then(|word| word.split(['.', '~']).next()?.parse().ok());
     number.ok_or_else(|| {
@@ -181,10 +181,10 @@ pub(crate) fn version(context: &Context) -> Result<u32> {
 }
 
 /// The failed units inside; none if they cannot be asked for.
-pub(crate) fn failed_units(context: &Context, name: &MachineName) -> BTreeSet<String> {
+pub(crate) fn failed_units(host: &Host, name: &MachineName) -> BTreeSet<String> {
     let machine = format!("--machine={name}");
-    let answer = context
-        .program("systemctl")
+    let answer = host
+        .manager("systemctl")
         .args([
             machine.as_str(),
             "list-units",

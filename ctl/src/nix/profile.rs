@@ -11,8 +11,8 @@ use nixos_nspawn_units::intent::{Container, parse_data};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::context::Context;
 use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
 use crate::nix::python_profile;
 
 /// A profile that was read.
@@ -30,9 +30,9 @@ pub(crate) struct Profile {
 }
 
 /// Reads the profile at `path` for a container that will be called `name`.
-pub(crate) fn read(context: &Context, path: &StorePath, name: &MachineName) -> Result<Profile> {
-    let toplevel = toplevel(context, path)?;
-    let folder = context.path(path.as_str()).join("nixos-nspawn");
+pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<Profile> {
+    let toplevel = toplevel(host, path)?;
+    let folder = host.path(path.as_str()).join("nixos-nspawn");
     let mut container = Container::default();
     let mut warnings = Vec::new();
     let mut left_out = Vec::new();
@@ -63,8 +63,8 @@ pub(crate) fn read(context: &Context, path: &StorePath, name: &MachineName) -> R
 }
 
 /// The system: the store path that `init` leads to, or the profile itself where `init` is its own.
-pub(crate) fn toplevel(context: &Context, path: &StorePath) -> Result<StorePath> {
-    let init = context.path(path.as_str()).join("init");
+pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
+    let init = host.path(path.as_str()).join("init");
     let no_system = |why: String| {
         Failed::Refused(format!("{path}: is no NixOS system for a container: {why}, nothing was changed"))
     };
@@ -77,7 +77,7 @@ pub(crate) fn toplevel(context: &Context, path: &StorePath) -> Result<StorePath>
         let named_init = target.file_name().is_some_and(|name| name == "init");
         if let Some(system) = target.parent().and_then(Path::to_str).filter(|_| named_init) {
             if let Ok(system) = system.parse::<StorePath>() {
-                if fs::symlink_metadata(context.path(system.init())).is_err() {
+                if fs::symlink_metadata(host.path(system.init())).is_err() {
                     return Err(no_system(format!("its init leads to {system}, which is not there")).into());
                 }
                 return Ok(system);
@@ -88,16 +88,16 @@ pub(crate) fn toplevel(context: &Context, path: &StorePath) -> Result<StorePath>
 }
 
 /// The store path that the user's PATH means: itself, or what a profile's links lead to.
-pub(crate) fn store_path(context: &Context, path: &Path) -> Result<StorePath> {
+pub(crate) fn store_path(host: &Host, path: &Path) -> Result<StorePath> {
     let absolute = std::path::absolute(path)?;
     // Below --root, both the system's path and that of the caller are taken.
-    let below = if absolute.starts_with(&context.root) { absolute } else { context.path(&absolute) };
+    let below = if absolute.starts_with(&host.root) { absolute } else { host.path(&absolute) };
     let refused = |why: String| Failed::Refused(format!("{}: {why}, nothing was changed", path.display()));
-    let resolved = resolve(context, &below).map_err(|error| match error.kind() {
+    let resolved = resolve(host, &below).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refused("there is no such profile".to_owned()),
         _ => refused(error.to_string()),
     })?;
-    let inside = resolved.strip_prefix(&context.root).unwrap_or(&resolved);
+    let inside = resolved.strip_prefix(&host.root).unwrap_or(&resolved);
     let inside = Path::new("/").join(inside);
     let text = inside.to_str().unwrap_or_default();
     text.parse().map_err(|_| {
@@ -106,28 +106,27 @@ pub(crate) fn store_path(context: &Context, path: &Path) -> Result<StorePath> {
 }
 
 /// Follows links; an absolute target in another tree is one of that tree.
-fn resolve(context: &Context, path: &Path) -> std::io::Result<PathBuf> {
+fn resolve(host: &Host, path: &Path) -> std::io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..40 {
         if !fs::symlink_metadata(&path)?.is_symlink() {
-            return if context.live() { path.canonicalize() } else { Ok(path) };
+            return if host.live() { path.canonicalize() } else { Ok(path) };
         }
         let target = fs::read_link(&path)?;
-        path =
-            if target.is_absolute() { context.path(&target) } else { path.with_file_name("").join(target) };
+        path = if target.is_absolute() { host.path(&target) } else { path.with_file_name("").join(target) };
     }
     Err(std::io::Error::other("too many links"))
 }
 
 /// A store that another user can write to would let that user become root.
-pub(crate) fn check_store(context: &Context, allow_user_store: bool) -> Result<()> {
-    let store = context.path("/nix/store");
+pub(crate) fn check_store(host: &Host, allow_user_store: bool) -> Result<()> {
+    let store = host.path("/nix/store");
     let owner = match fs::metadata(&store) {
         Ok(metadata) => metadata.uid(),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| store.display().to_string()),
     };
-    if owner != 0 && !allow_user_store && context.live() {
+    if owner != 0 && !allow_user_store && host.live() {
         return refuse(format!(
             "/nix/store belongs to user {owner}, who could change what runs as root, nothing was changed; \
              --allow-user-store takes it all the same"

@@ -8,8 +8,8 @@ use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::{StorePath, Text};
 
-use crate::base::context::Context;
 use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
 use crate::cli::From;
 use crate::nix::flake::Flake;
 use crate::nix::tool::Nix;
@@ -46,7 +46,7 @@ impl<'a> Said<'a> {
     }
 
     /// What to record; what is not said comes from `before`, and then from the administrator's defaults.
-    pub(crate) fn source(&self, context: &Context, before: Option<&Source>) -> Result<Source> {
+    pub(crate) fn source(&self, host: &Host, before: Option<&Source>) -> Result<Source> {
         let mut source = match (self.flake, self.config, self.profile, before) {
             (None, None, None, Some(before)) => before.clone(),
             _ => Source::default(),
@@ -60,7 +60,7 @@ impl<'a> Said<'a> {
             source.config = Some(configuration::file(path)?);
             // Another file of the same container is built with the same nixpkgs, unless something else is said.
             source.nixpkgs = before.and_then(|before| before.nixpkgs.clone());
-            let configured = context.config.nixpkgs.as_deref();
+            let configured = host.config.nixpkgs.as_deref();
             if let Some(configured) =
                 configured.filter(|_| source.nixpkgs.is_none() && self.nixpkgs.is_none())
             {
@@ -68,7 +68,7 @@ impl<'a> Said<'a> {
             }
         } else if let Some(path) = self.profile {
             let absolute = std::path::absolute(path)?;
-            let inside = Path::new("/").join(absolute.strip_prefix(&context.root).unwrap_or(&absolute));
+            let inside = Path::new("/").join(absolute.strip_prefix(&host.root).unwrap_or(&absolute));
             source.profile = Some(inside.to_string_lossy().parse().map_err(usage)?);
         }
         if let Some(nixpkgs) = self.nixpkgs {
@@ -83,11 +83,11 @@ impl<'a> Said<'a> {
             source.system = Some(text(system.to_owned())?);
         }
         if source.system.is_none() {
-            let configured = context.config.system.as_ref().map(|system| system.as_str().to_owned());
+            let configured = host.config.system.as_ref().map(|system| system.as_str().to_owned());
             source.system = Some(text(configured.unwrap_or_else(tool::native_system))?);
         }
         if before.is_none() || !self.nix_args.is_empty() {
-            let words = context.config.nix_arguments.iter().chain(self.nix_args);
+            let words = host.config.nix_arguments.iter().chain(self.nix_args);
             source.nix_args = words.map(|word| text(word.clone())).collect::<Result<_>>()?;
         }
         Ok(source)
@@ -104,14 +104,14 @@ fn usage(error: nixos_nspawn_units::value::Invalid) -> anyhow::Error {
 
 /// Builds the source, or finds what was built, and notes the revision. A link keeps the result from the collector.
 pub(crate) fn build(
-    context: &Context,
+    host: &Host,
     nix: Option<&Nix>,
     name: &MachineName,
     source: &mut Source,
     link: Option<&Path>,
 ) -> Result<StorePath> {
     if let Some(path) = &source.profile {
-        return profile::store_path(context, Path::new(path.as_str()));
+        return profile::store_path(host, Path::new(path.as_str()));
     }
     let words: Vec<String> = source.nix_args.iter().map(|word| word.as_str().to_owned()).collect();
     let system = source.system.as_ref().map_or_else(tool::native_system, |system| system.as_str().to_owned());

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::context::Context;
 use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
 use crate::base::program::Program;
 use crate::host::profile_links::generation;
 
 /// The nix program of this host.
 pub(crate) struct Nix<'a> {
-    context: &'a Context,
+    host: &'a Host,
     program: PathBuf,
 }
 
@@ -23,15 +23,15 @@ const PLACES: [&str; 2] = ["/nix/var/nix/profiles/default/bin", "/run/current-sy
 
 impl<'a> Nix<'a> {
     /// Finds nix: as configured, in PATH, or where multi-user installations and NixOS have it.
-    pub(crate) fn find(context: &'a Context) -> Result<Self> {
-        let name = context.config.nix_command.as_deref().unwrap_or("nix");
+    pub(crate) fn find(host: &'a Host) -> Result<Self> {
+        let name = host.config.nix_command.as_deref().unwrap_or("nix");
         if name.contains('/') {
             if !Path::new(name).is_file() {
                 return refuse(format!(
                     "{name}: not found, nothing was changed; see Command= in nixos-nspawn.conf(5)"
                 ));
             }
-            return Ok(Self { context, program: name.into() });
+            return Ok(Self { host, program: name.into() });
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let program = std::env::split_paths(&path)
@@ -39,7 +39,7 @@ impl<'a> Nix<'a> {
             .map(|folder| folder.join(name))
             .find(|program| program.is_file());
         match program {
-            Some(program) => Ok(Self { context, program }),
+            Some(program) => Ok(Self { host, program }),
             None => refuse(format!(
                 "{name}: not found in PATH, {}, nothing was changed; install Nix (Debian: package nix-bin), or set \
                  Command= in nixos-nspawn.conf(5)",
@@ -48,11 +48,11 @@ impl<'a> Nix<'a> {
         }
     }
 
-    fn call(&self, command: &str) -> Program {
+    fn call(&self, command: &str) -> Program<'_> {
         // Flakes may be off; these features do no harm where they are on.
         let features = ["--extra-experimental-features", "nix-command flakes"];
-        let trace = (self.context.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
-        self.context.program(&self.program).args(command.split(' ')).args(features).args(trace).may_ask()
+        let trace = (self.host.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
+        self.host.program(&self.program).args(command.split(' ')).args(features).args(trace).may_ask()
     }
 
     /// The names below an attribute set of a flake.
@@ -134,7 +134,7 @@ impl<'a> Nix<'a> {
 
     /// Makes an existing generation the profile's current one.
     pub(crate) fn switch_generation(&self, profile: &Path, number: u64) -> Result<()> {
-        let program = self.context.program(self.tool("nix-env"));
+        let program = self.host.program(self.tool("nix-env"));
         program
             .arg("--profile")
             .arg(profile)
@@ -146,7 +146,7 @@ impl<'a> Nix<'a> {
 
     /// Makes `path` the newest generation of a profile; the number of that generation.
     pub(crate) fn set_profile(&self, profile: &Path, path: &StorePath) -> Result<u64> {
-        self.context
+        self.host
             .program(self.tool("nix-env"))
             .arg("--profile")
             .arg(profile)
@@ -159,7 +159,7 @@ impl<'a> Nix<'a> {
 impl Nix<'_> {
     /// Deletes generations of a profile; Nix refuses the one that the profile stands at.
     pub(crate) fn delete_generations(&self, profile: &Path, numbers: &[u64]) -> Result<()> {
-        self.context
+        self.host
             .program(self.program.with_file_name("nix-env"))
             .arg("--profile")
             .arg(profile)

@@ -7,13 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Container;
-use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE, Host, Loaded};
-use nixos_nspawn_units::write::write_durably;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use nixos_nspawn_units::store::DIRECTORY;
 
-use crate::base::context::Context;
 use crate::base::exit::{Failed, refuse};
-use crate::fact::host;
+use crate::base::host::Host;
 use crate::host::{networkd, systemd};
 
 /// The oldest systemd this is tested with.
@@ -51,8 +48,8 @@ pub(crate) fn generator_file() -> Option<PathBuf> {
 }
 
 /// Asks a generator for version and helper.
-pub(crate) fn ask(context: &Context, path: &Path) -> Result<Installed> {
-    let answer = context.program(path).arg("--version").output()?;
+pub(crate) fn ask(host: &Host, path: &Path) -> Result<Installed> {
+    let answer = host.program(path).arg("--version").output()?;
     let word = |prefix: &str| answer.lines().find_map(|line| line.strip_prefix(prefix)).map(str::to_owned);
     match (word("nixos-nspawn-generator "), word("unit-helper ")) {
         (Some(version), Some(helper)) => {
@@ -67,19 +64,19 @@ pub(crate) fn ask(context: &Context, path: &Path) -> Result<Installed> {
 }
 
 /// Checks the running host before a container is created on it.
-pub(crate) fn check(context: &Context) -> Result<()> {
+pub(crate) fn check(host: &Host) -> Result<()> {
     if !Path::new("/usr/bin/systemd-nspawn").exists() && which("systemd-nspawn").is_none() {
         return refuse(
             "systemd-nspawn: not found, nothing was changed; install it (Debian and Fedora: package systemd-container)",
         );
     }
-    let version = systemd::version(context)?;
+    let version = systemd::version(host)?;
     if version < OLDEST_SYSTEMD {
         return refuse(format!(
             "systemd {version} is too old, nothing was changed; {OLDEST_SYSTEMD} or newer is needed"
         ));
     }
-    let installed = installed(context)?;
+    let installed = installed(host)?;
     if older(&installed.version, env!("CARGO_PKG_VERSION")) {
         return refuse(format!(
             "{}: version {} is older than this program ({}), nothing was changed; run 'nixos-nspawn setup'",
@@ -91,7 +88,7 @@ pub(crate) fn check(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn installed(context: &Context) -> Result<Installed> {
+fn installed(host: &Host) -> Result<Installed> {
     let Some(path) = generator_file() else {
         return refuse(
             "the systemd generator is not installed, nothing was changed; run 'nixos-nspawn setup' first",
@@ -105,7 +102,7 @@ fn installed(context: &Context) -> Result<Installed> {
             path.display()
         ));
     }
-    let installed = ask(context, &path)?;
+    let installed = ask(host, &path)?;
     if !installed.helper.exists() {
         return refuse(format!(
             "{}: the unit helper is missing, nothing was changed; run 'nixos-nspawn setup' first",
@@ -128,37 +125,9 @@ fn older(a: &str, b: &str) -> bool {
     numbers(a) < numbers(b)
 }
 
-/// Everything below /etc/nixos-nspawn, and the host as it is rather than as it was recorded.
-pub(crate) fn load(context: &Context) -> Result<Loaded> {
-    let mut loaded = context.load();
-    if context.live() {
-        loaded.host.systemd = systemd::version(context)?;
-        if !is_configured(context) {
-            loaded.host.boot_limit = context.config.boot_limit;
-        }
-    }
-    Ok(loaded)
-}
-
-/// Whether host.json is a link, and so part of the host's NixOS configuration.
-fn is_configured(context: &Context) -> bool {
-    fs::symlink_metadata(context.path(HOST_FILE)).is_ok_and(|file| file.is_symlink())
-}
-
-/// Records what the generator must know of the host, if that changed; whether it did.
-pub(crate) fn record(context: &Context, host: &Host) -> Result<bool> {
-    let text = serde_json::to_string(host)? + "\n";
-    if is_configured(context) || fs::read_to_string(context.path(HOST_FILE)).is_ok_and(|old| old == text) {
-        return Ok(false);
-    }
-    let directory = openat(CWD, context.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    write_durably(&directory, "host.json", text.as_bytes(), Mode::from_raw_mode(0o644))?;
-    Ok(true)
-}
-
 /// What an administrator should know after a container was created.
-pub(crate) fn hints(context: &Context, container: &Container) -> Vec<String> {
-    let mut hints = Vec::from_iter(host::hint(context, container));
+pub(crate) fn hints(host: &Host, container: &Container) -> Vec<String> {
+    let mut hints = Vec::from_iter(hint(host, container));
     let device = |path: &str| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     if device(DIRECTORY) != device("/etc") {
         hints.push(format!(
@@ -169,9 +138,9 @@ pub(crate) fn hints(context: &Context, container: &Container) -> Vec<String> {
 }
 
 /// What an administrator should know of a container's network on a host without networkd.
-pub(crate) fn hint(context: &Context, container: &Container) -> Option<String> {
+pub(crate) fn hint(host: &Host, container: &Container) -> Option<String> {
     const REMEDY: &str = "'nixos-nspawn setup --networkd' turns it on";
-    if !container.has_virtual_ethernet() || networkd::runs(context) {
+    if !container.has_virtual_ethernet() || networkd::runs(host) {
         return None;
     }
     Some(if container.host_network_config.is_some() {
