@@ -62,7 +62,7 @@ impl Host {
 
     /// Returns a program to call.
     pub(crate) fn program(&self, name: impl AsRef<OsStr>) -> Program<'_> {
-        Program::new(self, name)
+        Program::new(name, &*self.programs, &*self.watcher, self.verbose)
     }
 
     /// Returns one of systemd's programs, told which manager it is about.

@@ -14,7 +14,6 @@ use rustix::process::Signal;
 
 use crate::base::event::Event;
 use crate::base::exit::Failed;
-use crate::base::host::Host;
 use crate::base::interrupt;
 
 /// A call of a program.
@@ -89,17 +88,26 @@ impl Programs for Machine {
     }
 }
 
-/// A program to call on a host.
+/// A program to call.
 pub(crate) struct Program<'a> {
-    host: &'a Host,
+    programs: &'a dyn Programs,
+    /// Is told of the output; and of the call, if it shall be shown.
+    watcher: &'a dyn Fn(Event),
+    verbose: bool,
     call: Call,
 }
 
 impl<'a> Program<'a> {
-    /// Returns the program `path`.
-    pub(crate) fn new(host: &'a Host, path: impl AsRef<OsStr>) -> Self {
+    /// Returns the program `path`, run by `programs`.
+    pub(crate) fn new(
+        path: impl AsRef<OsStr>,
+        programs: &'a dyn Programs,
+        watcher: &'a dyn Fn(Event),
+        verbose: bool,
+    ) -> Self {
         let words = vec![path.as_ref().to_owned()];
-        Self { host, call: Call { words, limit: None, asks: false, messages: false } }
+        let call = Call { words, limit: None, asks: false, messages: false };
+        Self { programs, watcher, verbose, call }
     }
 
     /// Adds a word.
@@ -143,10 +151,10 @@ impl<'a> Program<'a> {
     /// How it ended; what it wrote is reported. It gets no descriptor of the user's terminal, which systemd-run would pass
     /// on into the container, and nothing that it writes reaches the terminal raw.
     pub(crate) fn status_with_messages(self) -> Result<ExitStatus> {
-        let host = self.host;
+        let watcher = self.watcher;
         let (_, ended) = self.finish()?;
         let lines = ended.stdout.lines().chain(ended.stderr.lines()).map(str::to_owned).collect();
-        host.report(Event::ProgramOutput { lines });
+        watcher(Event::ProgramOutput { lines });
         Ok(ended.status)
     }
 
@@ -164,10 +172,10 @@ impl<'a> Program<'a> {
 
     fn finish(self) -> Result<(Call, Ended)> {
         interrupt::check()?;
-        if self.host.verbose {
-            self.host.report(Event::Called { words: self.call.text() });
+        if self.verbose {
+            (self.watcher)(Event::Called { words: self.call.text() });
         }
-        let ended = self.host.programs.run(&self.call)?;
+        let ended = self.programs.run(&self.call)?;
         Ok((self.call, ended))
     }
 }
