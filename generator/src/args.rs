@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::Port;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// The text of `--help`.
 pub(crate) const HELP: &str = "\

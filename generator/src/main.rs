@@ -3,23 +3,14 @@
 //! refused or failed, 2 wrong arguments, 78 a start is refused. It never panics across `main`, never aborts, and as a
 //! generator never blocks, calls a program or writes outside of its output directory.
 
-mod addresses;
 mod args;
-mod credentials;
-mod devices;
+mod failure;
 mod generate;
-mod hidden;
-mod leader;
 mod log;
-mod network;
 mod prepare;
 mod proxy;
 mod refuse;
 mod release;
-mod root_directory;
-mod sources;
-mod version;
-mod way;
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,21 +18,9 @@ use std::process::ExitCode;
 
 use nixos_nspawn_units::service::HELPER;
 
-use args::Mode;
-use log::Log;
-
-/// What ends a run: the exit status and the message for people.
-pub(crate) struct Failure {
-    status: u8,
-    message: String,
-}
-
-impl Failure {
-    /// A fault of the host or of a file: status 1.
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { status: 1, message: message.into() }
-    }
-}
+use crate::args::Mode;
+use crate::failure::Failure;
+use crate::log::Log;
 
 fn main() -> ExitCode {
     let log = Log::start();

@@ -2,6 +2,14 @@
 //! is made. It says clearly what would make nspawn fail, or worse, start on the wrong data. The settings file
 //! comes last, so that a start which fails half way leaves nothing that looks ready.
 
+mod bind_sources;
+pub(crate) mod credentials;
+mod devices;
+mod inaccessible;
+mod network;
+mod root_directory;
+mod version;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -20,8 +28,9 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
+use crate::failure::Failure;
 use crate::log::Log;
-use crate::{Failure, credentials, devices, hidden, network, refuse, root_directory, sources, version};
+use crate::refuse;
 
 /// How long a daemon-reload that empties and refills the generator's directory is waited for.
 const REFILL: Duration = Duration::from_secs(10);
@@ -38,9 +47,9 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
     devices::make(root, name, &file)?;
-    sources::make(root, name, &file, log)?;
+    bind_sources::make(root, name, &file, log)?;
     credentials::check(root, name, log)?;
-    hidden::make(root, name, &file);
+    inaccessible::make(root, name, &file);
     for swept in copies::sweep(root) {
         log.warning(&format!("what container '{swept}' had left in /run is removed"));
     }

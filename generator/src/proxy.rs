@@ -3,6 +3,10 @@
 //! does not reach by the container's cable is not believed. The container's network is entered by one thread, to look
 //! only: a service that listens on the container's loopback stays out of reach, and the others see the host's address.
 
+mod addresses;
+mod network_namespace;
+mod route;
+
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -16,10 +20,10 @@ use nixos_nspawn_units::value::Port;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::addresses::{Addresses, listeners, reached};
+use crate::failure::Failure;
 use crate::log::Log;
-use crate::way::Way;
-use crate::{Failure, leader};
+use crate::proxy::addresses::{Addresses, listeners, reached};
+use crate::proxy::route::Route;
 
 /// The container's end of its network (`systemd-nspawn(1)`).
 const INTERFACE: &str = "host0";
@@ -38,10 +42,10 @@ pub(crate) fn proxy(root: &Path, name: &MachineName, port: Port, log: &Log) -> R
     let Some(folder) = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from) else {
         return Err(Failure { status: 2, message: "--proxy is called by units only".to_owned() });
     };
-    let network =
-        leader::network(root, name).ok_or_else(|| closed("the container does not run".to_owned()))?;
-    let way = Way::to(name).map_err(|error| closed(format!("the host's network: {error}")))?;
-    let found = thread::spawn(move || look(&network, &way, port))
+    let network = network_namespace::network(root, name)
+        .ok_or_else(|| closed("the container does not run".to_owned()))?;
+    let route = Route::to(name).map_err(|error| closed(format!("the host's network: {error}")))?;
+    let found = thread::spawn(move || look(&network, &route, port))
         .join()
         .map_err(|_| closed("the look into its network failed".to_owned()))?;
     let address = match found {
@@ -86,7 +90,7 @@ enum Found {
 }
 
 /// Enters the network, for good: to be called in a thread that ends with it.
-fn look(network: &OwnedFd, way: &Way, port: Port) -> io::Result<Found> {
+fn look(network: &OwnedFd, route: &Route, port: Port) -> io::Result<Found> {
     move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
     let kernel = Addresses::here()?;
     let begin = Instant::now();
@@ -95,7 +99,7 @@ fn look(network: &OwnedFd, way: &Way, port: Port) -> io::Result<Found> {
         let mut addresses = Vec::new();
         let mut elsewhere = None;
         for address in kernel.of(INTERFACE)? {
-            match way.leads_to(&address)? {
+            match route.leads_to(&address)? {
                 true => addresses.push(address),
                 false => elsewhere = elsewhere.or(Some(address)),
             }

@@ -6,7 +6,7 @@ use std::path::Path;
 use nixos_nspawn_units::copies::generated;
 use nixos_nspawn_units::name::MachineName;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// EX_CONFIG of sysexits.h; systemd.exec(5) names it CONFIG.
 pub(crate) const CONFIG: u8 = 78;

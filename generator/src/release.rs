@@ -7,9 +7,9 @@ use std::path::Path;
 use nixos_nspawn_units::copies::{self, running_root};
 use nixos_nspawn_units::name::MachineName;
 
-use crate::Failure;
-use crate::credentials;
+use crate::failure::Failure;
 use crate::log::Log;
+use crate::prepare::credentials;
 
 /// Takes away what [`crate::prepare`] put in place, except for directories that may hold data.
 pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {

@@ -1,0 +1,68 @@
+//! What an update or a rollback came to, as scripts see it.
+
+use nixos_nspawn_units::name::MachineName;
+use serde::Serialize;
+
+use crate::change::switch::Switched;
+use crate::host::last_activation::Action;
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// A new generation is recorded.
+    Updated,
+    /// An earlier generation is recorded.
+    RolledBack,
+    /// There was nothing to do.
+    UpToDate,
+    /// It was taken back, or nothing was changed; the error tells.
+    Failed,
+}
+
+/// One container's result.
+#[derive(Debug, Serialize)]
+pub(crate) struct Updated {
+    pub(crate) name: MachineName,
+    pub(crate) result: Outcome,
+    /// The generation before; null after a failure.
+    pub(crate) old_generation: Option<u64>,
+    /// The generation that is recorded; null after a failure.
+    pub(crate) generation: Option<u64>,
+    /// What was done to the container, and why; null if there was nothing to do.
+    pub(crate) action: Option<Action>,
+    pub(crate) reason: Option<String>,
+    pub(crate) error: Option<String>,
+}
+
+impl Updated {
+    /// There was nothing to do.
+    pub(crate) fn nothing(name: &MachineName, generation: Option<u64>) -> Self {
+        Self {
+            name: name.clone(),
+            result: Outcome::UpToDate,
+            old_generation: generation,
+            generation,
+            action: None,
+            reason: None,
+            error: None,
+        }
+    }
+
+    /// It was switched.
+    pub(crate) fn switched(
+        name: &MachineName,
+        before: Option<u64>,
+        switched: Switched,
+        result: Outcome,
+    ) -> Self {
+        let Switched { generation, action, reason } = switched;
+        let (action, reason) = (Some(action.into()), Some(reason));
+        Self { result, generation, action, reason, ..Self::nothing(name, before) }
+    }
+
+    /// It failed.
+    pub(crate) fn failed(name: &MachineName, error: &anyhow::Error) -> Self {
+        Self { result: Outcome::Failed, error: Some(format!("{error:#}")), ..Self::nothing(name, None) }
+    }
+}

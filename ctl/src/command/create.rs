@@ -1,0 +1,179 @@
+//! `create`: builds a container, records it and starts it.
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::belongs_to;
+use nixos_nspawn_units::reach::host_reach;
+use nixos_nspawn_units::store::DIRECTORY;
+use nixos_nspawn_units::value::StorePath;
+use serde::Serialize;
+
+use crate::base::context::Context;
+use crate::base::exit::refuse;
+use crate::change::create;
+use crate::change::create::{CreateOptions, Created};
+use crate::cli::Create;
+use crate::fact::generated_file::GeneratedFile;
+use crate::fact::installation;
+use crate::fact::lookup::machine_name;
+use crate::host::state_directory;
+use crate::nix::source::SourceArguments;
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
+    let name = machine_name(&arguments.name)?;
+    if !context.live() && arguments.profile.is_none() {
+        return refuse("--root works with --profile only, nothing was changed");
+    }
+    let options = options(arguments);
+    if arguments.dry_run {
+        return dry_run(context, &name, &options);
+    }
+    context.need_root("create")?;
+    if context.live() {
+        context.need_systemd()?;
+    }
+    let created = create::create(context, &name, &options)?;
+    report(context, &name, &created)
+}
+
+fn options(arguments: &Create) -> CreateOptions<'_> {
+    CreateOptions {
+        source: SourceArguments {
+            flake: arguments.flake.as_deref(),
+            config: arguments.config.as_deref(),
+            nixpkgs: arguments.nixpkgs.as_deref(),
+            profile: arguments.profile.as_deref(),
+            system: arguments.system.as_deref(),
+            nix_args: &arguments.nix_args,
+        },
+        start: !arguments.no_start,
+        allow_user_store: arguments.allow_user_store,
+    }
+}
+
+/// What was made, as scripts see it.
+#[derive(Serialize)]
+struct CreatedAnswer<'a> {
+    name: &'a str,
+    /// Whether it runs now.
+    started: bool,
+    intent_file: String,
+    toplevel: &'a str,
+    generation: Option<u64>,
+    host_reach: Vec<String>,
+    notes: Vec<String>,
+}
+
+fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()> {
+    let Created { intent, started, state_was_there } = created;
+    let mut notes = Vec::new();
+    if *state_was_there {
+        notes.push(format!(
+            "the state in {} was there before and is used",
+            state_directory::directory(context, name).display()
+        ));
+    }
+    let found = notes.len();
+    if context.live() {
+        notes.extend(installation::hints(context, &intent.container));
+    }
+    let answer = CreatedAnswer {
+        name: name.as_str(),
+        started: *started,
+        intent_file: format!("{DIRECTORY}/{name}.json"),
+        toplevel: intent.toplevel.as_str(),
+        generation: intent.generation,
+        host_reach: host_reach(&intent.container),
+        notes,
+    };
+    context.answer(&answer, |created| {
+        let (found, hints) = created.notes.split_at(found);
+        let mut lines = vec![match (context.live(), created.started) {
+            (true, true) => format!("container '{name}' is created and running"),
+            (true, false) => {
+                format!("container '{name}' is created; 'systemctl start systemd-nspawn@{name}' starts it")
+            }
+            (false, _) => format!("container '{name}' is recorded in {}", context.root.display()),
+        }];
+        lines.extend(found.iter().map(|note| format!("note: {note}")));
+        lines.push(
+            "note: whoever builds its profile has root on this host by it; this is what it reaches:"
+                .to_owned(),
+        );
+        lines.extend(created.host_reach.iter().map(|line| format!("  {line}")));
+        lines.extend(hints.iter().map(|note| format!("note: {note}")));
+        lines.join("\n") + "\n"
+    })
+}
+
+/// Shows files and actions.
+fn dry_run(context: &Context, name: &MachineName, options: &CreateOptions) -> Result<()> {
+    let draft = create::draft(context, name, options)?;
+    let files = draft.plan.files.iter().filter(|(path, _)| belongs_to(path, name));
+    let would = WouldCreate {
+        name: name.as_str(),
+        start: context.live() && options.start,
+        autostart: draft.planned.autostart,
+        built: &draft.profile.path,
+        intent_file: format!("{DIRECTORY}/{name}.json"),
+        intent: &draft.intent,
+        host_reach: host_reach(&draft.intent.container),
+        warnings: &draft.profile.warnings,
+        notes: draft.notes.clone(),
+        files: files.map(|(path, entry)| GeneratedFile::of(path, entry)).collect(),
+    };
+    let text = draft.intent.to_json()?;
+    context.answer(&would, |would| would.text(&text))
+}
+
+/// What would be made, as scripts see it.
+#[derive(Serialize)]
+struct WouldCreate<'a> {
+    name: &'a str,
+    /// Whether it would be started now, and with the host.
+    start: bool,
+    autostart: bool,
+    /// What was built.
+    built: &'a StorePath,
+    intent_file: String,
+    intent: &'a Intent,
+    host_reach: Vec<String>,
+    warnings: &'a [String],
+    notes: Vec<String>,
+    files: Vec<GeneratedFile<'a>>,
+}
+
+impl WouldCreate<'_> {
+    /// For people, with the text of the intent.
+    fn text(&self, intent: &str) -> String {
+        let name = self.name;
+        let mut lines: Vec<String> =
+            self.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
+        let profile = self.intent.profile.as_ref().map_or("", |profile| profile.as_str());
+        lines.push(format!("would make profile {profile} of {}", self.built));
+        lines.push(format!("would write {}:", self.intent_file));
+        lines.extend(intent.lines().map(|line| format!("  {line}")));
+        lines.push("the generator would then write:".to_owned());
+        for GeneratedFile { path, text, .. } in &self.files {
+            // Below the generator's directory.
+            lines.push(format!(
+                "  {}",
+                path.split_once("/generator/").map_or(path.as_str(), |(_, path)| path)
+            ));
+            let text = text.unwrap_or_default();
+            lines.extend(text.lines().map(|line| format!("  | {line}").trim_end().to_owned()));
+        }
+        lines.extend(self.host_reach.iter().map(|line| format!("host reach: {line}")));
+        lines.push(match self.start {
+            true => format!("would start container '{name}'"),
+            false => format!("would not start container '{name}'"),
+        });
+        if self.autostart {
+            lines.push("it would start with the host".to_owned());
+        }
+        lines.join("\n") + "\n"
+    }
+}

@@ -1,0 +1,14 @@
+//! `plan`: builds as an update would and shows what it would change and do. Nothing but Nix's store grows.
+
+use anyhow::Result;
+
+use crate::base::context::Context;
+use crate::cli::Plan;
+use crate::command::{arguments, planned};
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, given: &Plan) -> Result<()> {
+    let source = arguments::source(&given.from, &given.nix_args);
+    let names = || arguments::names(context, &given.names, given.all, &given.from);
+    planned::run(context, names, &source, given.strategy.map(arguments::strategy), given.exit_code)
+}

@@ -1,0 +1,42 @@
+//! `rollback`: goes back to an earlier generation.
+
+use anyhow::Result;
+
+use crate::base::context::Context;
+use crate::base::output;
+use crate::change::rollback;
+use crate::change::rollback::RollbackOptions;
+use crate::change::updated::{Outcome, Updated};
+use crate::cli::Rollback;
+use crate::command::{arguments, planned, updated};
+use crate::fact::lookup::machine_name;
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, given: &Rollback) -> Result<()> {
+    let name = machine_name(&given.name)?;
+    context.need_systemd()?;
+    let options = RollbackOptions {
+        to: given.to,
+        activation: arguments::activation(&given.activation)?,
+        allow_host_changes: given.allow_host_changes,
+    };
+    if given.dry_run {
+        return context.answer(&rollback::plan(context, &name, &options)?, planned::text);
+    }
+    context.need_root("rollback")?;
+    match rollback::rollback(context, &name, &options) {
+        Ok(result) => context.answer(&result, |one| match one.result {
+            Outcome::UpToDate => {
+                let number = one.generation.unwrap_or_default();
+                format!("container '{name}': generation {number} is current already\n")
+            }
+            _ => updated::line(one) + "\n",
+        }),
+        Err(error) => {
+            if context.json {
+                output::print_json(&Updated::failed(&name, &error))?;
+            }
+            Err(error)
+        }
+    }
+}

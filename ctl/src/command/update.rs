@@ -1,0 +1,79 @@
+//! `update`: builds containers anew and switches to the result. Several containers are several pieces of work.
+
+use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::context::Context;
+use crate::base::exit::Failed;
+use crate::base::{interrupt, output};
+use crate::change::settle::repair;
+use crate::change::update::{UpdateOptions, update};
+use crate::change::updated::Updated;
+use crate::cli::Update;
+use crate::command::{arguments, planned, updated};
+use crate::fact::installation;
+use crate::nix::tool::Nix;
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
+    let source = arguments::source(&given.from, &given.nix_args);
+    let names = || arguments::names(context, &given.names, given.all, &given.from);
+    if given.dry_run {
+        let strategy = given.activation.strategy.map(arguments::strategy);
+        return planned::run(context, names, &source, strategy, given.exit_code);
+    }
+    context.need_root("update")?;
+    context.need_systemd()?;
+    let options = UpdateOptions {
+        source,
+        activation: arguments::activation(&given.activation)?,
+        allow_host_changes: given.allow_host_changes,
+    };
+    installation::check(context)?;
+    let nix = Nix::find(context)?;
+    let names = names()?;
+    if names.is_empty() {
+        output::tell("there are no imperative containers, nothing to update");
+    }
+    let mut results = Vec::new();
+    for name in &names {
+        let result = update(context, &nix, name, &options);
+        let stop = interrupt::check().is_err();
+        results.push((name, result));
+        if stop {
+            break;
+        }
+    }
+    let done = finish(context, results, names.len());
+    repair(context);
+    done
+}
+
+/// One result is the command's; several are told in a table.
+fn finish(context: &Context, results: Vec<(&MachineName, Result<Updated>)>, wanted: usize) -> Result<()> {
+    let mut failure = None;
+    let mut all = Vec::new();
+    for (name, result) in results {
+        all.push(result.unwrap_or_else(|error| {
+            let failed = Updated::failed(name, &error);
+            failure = Some(error);
+            failed
+        }));
+    }
+    match (context.json, wanted, &all[..]) {
+        (true, ..) => output::print_json(&all)?,
+        (false, 2.., _) => output::print(&updated::table(&all))?,
+        (false, _, [one]) if failure.is_none() => output::print(&format!("{}\n", updated::line(one)))?,
+        _ => {}
+    }
+    match failure {
+        // The table has told it; JSON is not for people.
+        Some(_) if wanted > 1 && !context.json => Err(Failed::Silent.into()),
+        Some(_) if wanted > 1 => {
+            all.iter().filter_map(updated::error_line).for_each(|line| output::tell(&line));
+            Err(Failed::Silent.into())
+        }
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}

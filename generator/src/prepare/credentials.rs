@@ -1,0 +1,116 @@
+//! Credentials that are not there. systemd ends a start whose credential file is missing with 243/CREDENTIALS and no
+//! name, and passes over one that its credential store does not have, on which nspawn then fails. The generated drop-in
+//! goes in; what is missing is named, before the start or after it.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::DROP_IN;
+use nixos_nspawn_units::service::{TEMPLATE, unit_name};
+use nixos_nspawn_units::syntax::{UnitFile, parse};
+
+use crate::failure::Failure;
+use crate::log::Log;
+
+/// A credential of a container: its id, and the file or the name it is from.
+struct Credential {
+    id: String,
+    source: String,
+}
+
+/// Fails if systemd did not find a credential; warns if the host's template has another command line than ours.
+pub(crate) fn check(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
+    let credentials = credentials(root, name);
+    // Called by hand there is no unit that could have loaded them.
+    if credentials.is_empty() || env::var_os("INVOCATION_ID").is_none() {
+        return Ok(());
+    }
+    let directory = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).unwrap_or_default();
+    for Credential { id, source } in &credentials {
+        if !directory.join(id).exists() {
+            return Err(Failure::new(format!(
+                "credential '{id}' of container '{name}': the host's credential store has no '{source}' \
+                 (systemd.exec(5), LoadCredential=), container '{name}' is not started; put it into /etc/credstore, or \
+                 into /etc/credstore.encrypted if it is encrypted"
+            )));
+        }
+    }
+    if let Some((path, line)) = foreign_template(root) {
+        log.warning(&format!(
+            "{}: starts containers with '{line}', but container '{name}' has credentials and is started with '{TEMPLATE}' \
+             and these",
+            path.display()
+        ));
+    }
+    Ok(())
+}
+
+/// After a start that failed: names the credential files that are not there.
+pub(crate) fn explain(root: &Path, name: &MachineName, log: &Log) {
+    if env::var("SERVICE_RESULT").is_ok_and(|result| result != "success") {
+        let files =
+            credentials(root, name).into_iter().filter(|credential| credential.source.starts_with('/'));
+        for Credential { id, source } in files {
+            if let Err(error) = fs::metadata(root.join(source.trim_start_matches('/'))) {
+                log.error(&format!(
+                    "{source}: {error}, but it is credential '{id}' of container '{name}', which cannot start without it"
+                ));
+            }
+        }
+    }
+}
+
+/// The credentials of the drop-in that nspawn is told to pass on.
+fn credentials(root: &Path, name: &MachineName) -> Vec<Credential> {
+    let path = root.join(GENERATOR_DIRECTORY).join(format!("{}.d", unit_name(name))).join(DROP_IN);
+    let Some(file) = read(&path) else { return Vec::new() };
+    let passed: Vec<&str> = file.values("Service", "ExecStart").collect();
+    let loaded = file
+        .values("Service", "LoadCredential")
+        .chain(file.values("Service", "LoadCredentialEncrypted"))
+        .map(|value| {
+            let value = value.replace("%%", "%");
+            let (id, source) = value.split_once(':').unwrap_or((&value, &value));
+            Credential { id: id.to_owned(), source: source.to_owned() }
+        });
+    // A free-form LoadCredential= concerns nspawn itself.
+    loaded
+        .filter(|credential| {
+            let argument = format!("--load-credential={0}:{0}", credential.id);
+            let escaped = nixos_nspawn_units::syntax::escape::exec_argument(&argument);
+            escaped.is_ok_and(|word| passed.iter().any(|line| line.contains(&word)))
+        })
+        .collect()
+}
+
+/// The host's template, and its command line, if that is not the one we know.
+fn foreign_template(root: &Path) -> Option<(PathBuf, String)> {
+    // The unit path of systemd.unit(5), as far as a template lies in it.
+    let folders = [
+        "etc/systemd/system",
+        "run/systemd/system",
+        "usr/local/lib/systemd/system",
+        "usr/lib/systemd/system",
+    ];
+    let path = folders
+        .iter()
+        .map(|folder| root.join(folder).join("systemd-nspawn@.service"))
+        .find(|path| path.exists())?;
+    let file = read(&path)?;
+    let line = file.values("Service", "ExecStart").last()?.to_owned();
+    // NixOS writes the path of its nspawn into it.
+    let known = |line: &str| {
+        let program = line.split(' ').next().unwrap_or_default();
+        program.rsplit('/').next() == Some("systemd-nspawn")
+            && line.split_whitespace().skip(1).eq(TEMPLATE.split_whitespace().skip(1))
+    };
+    (!known(&line)).then_some((path, line))
+}
+
+fn read(path: &Path) -> Option<UnitFile> {
+    let text = fs::read(path).ok()?;
+    Some(parse(&text).ok()?.file)
+}

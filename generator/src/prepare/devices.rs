@@ -1,0 +1,94 @@
+//! Devices of the host that the container needs: a missing one is said before nspawn starts without it. Within a user
+//! namespace the container gets copies of the nodes, since owners on the host's /dev cannot be mapped: the kernel
+//! refuses that for devtmpfs, and a node that belongs to nobody inside cannot be opened there.
+
+use std::fs::{self, DirBuilder, Metadata, metadata, set_permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use nixos_nspawn_units::copies::{devices_directory, remove_devices};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::nspawn::files::{DEVICES, NEEDED_DEVICE, copied_device};
+use nixos_nspawn_units::syntax::UnitFile;
+use nixos_nspawn_units::syntax::words::bind_fields;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::mount::{MountFlags, mount};
+
+use crate::failure::Failure;
+
+/// Checks the devices that the settings need, and makes the copies that they mount.
+pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
+    // What a start that was cut short has left.
+    let stale = |error| {
+        Failure::new(format!("{}: cannot be removed: {error}", devices_directory(root, name).display()))
+    };
+    remove_devices(root, name).map_err(stale)?;
+    let sources: Vec<String> =
+        file.values("Files", "Bind").filter_map(|value| Some(bind_fields(value).ok()?.source)).collect();
+    let mut mounted = false;
+    for path in file.values("Files", NEEDED_DEVICE) {
+        let node = node(root, name, path)?;
+        let copy = copied_device(name.as_str(), path);
+        if !sources.contains(&copy) {
+            continue;
+        }
+        let failed = |error: std::io::Error| {
+            Failure::new(format!("{copy}: cannot be made: {error}, container '{name}' is not started"))
+        };
+        if !mounted {
+            // Locks stand beside it, which others may see.
+            let beside = root.join(DEVICES).parent().map_or(Ok(()), fs::create_dir_all);
+            beside.and_then(|()| mount_copies(&devices_directory(root, name))).map_err(failed)?;
+            mounted = true;
+        }
+        copied(&root.join(copy.trim_start_matches('/')), &node).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether a path is one of the container's copies of devices.
+pub(crate) fn is_copy(path: &str, name: &MachineName) -> bool {
+    path.strip_prefix(&format!("/{DEVICES}/{name}/")).is_some()
+}
+
+/// The device, behind any links.
+fn node(root: &Path, name: &MachineName, path: &str) -> Result<Metadata, Failure> {
+    let at = root.join(path.trim_start_matches('/'));
+    let refused = |reason: &str, next: &str| {
+        Failure::new(format!("{}: {reason}, container '{name}' is not started; {next}", at.display()))
+    };
+    let found = metadata(&at).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refused(
+            "there is no such device on the host",
+            "connect it or load its module, or take it out of the container's options",
+        ),
+        _ => refused(&error.to_string(), "correct the container's options"),
+    })?;
+    if found.file_type().is_char_device() || found.file_type().is_block_device() {
+        Ok(found)
+    } else {
+        Err(refused("is no device", "name each device by itself in the container's options"))
+    }
+}
+
+/// A file system that may hold devices and whose owners can be mapped. Nothing but root gets to it on the host.
+fn mount_copies(directory: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    mount("nixos-nspawn", directory, "tmpfs", flags, c"mode=0700,size=1m,nr_inodes=4k")?;
+    Ok(())
+}
+
+fn copied(copy: &Path, node: &Metadata) -> std::io::Result<()> {
+    let parent: PathBuf = copy.parent().map(Path::to_owned).unwrap_or_default();
+    fs::create_dir_all(parent)?;
+    let kind = match node.file_type().is_block_device() {
+        true => FileType::BlockDevice,
+        false => FileType::CharacterDevice,
+    };
+    mknodat(CWD, copy, kind, Mode::empty(), node.rdev())?;
+    chown(copy, Some(node.uid()), Some(node.gid()))?;
+    // In a step of its own: the umask has no say in it.
+    set_permissions(copy, fs::Permissions::from_mode(node.mode() & 0o7777))
+}

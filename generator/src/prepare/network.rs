@@ -1,0 +1,137 @@
+//! The network before a container starts: the interfaces of the host that it needs are there, and networkd has the file
+//! for the host's end of its cable. A missing interface is an error, since nspawn fails on it; networkd is not, since
+//! the container runs without.
+
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nixos_nspawn_units::copies;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::syntax::UnitFile;
+use rustix::net::netdevice::{index_to_name, name_to_index};
+use rustix::net::{AddressFamily, SocketType, socket};
+
+use crate::failure::Failure;
+use crate::log::Log;
+
+/// How long a program of systemd may take: a start must not hang on it.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Whether the interfaces that the settings name are there; systemd makes those of a zone by itself.
+pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
+    // Below another root nothing is known of the host.
+    if root != Path::new("/") {
+        return Ok(());
+    }
+    let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) else { return Ok(()) };
+    let refused = |interface: &str, what: &str, next: &str| {
+        Err(Failure::new(format!("{interface}: {what}, container '{name}' is not started{next}")))
+    };
+    if let Some(bridge) = file.values("Network", "Bridge").last().filter(|bridge| !bridge.is_empty()) {
+        match real_name(&socket, bridge) {
+            None => {
+                let next =
+                    "; make it first, for instance with 'ip link add', or use a zone, whose bridge is made";
+                return refused(bridge, "the host has no such bridge", next);
+            }
+            Some(real) if !Path::new("/sys/class/net").join(&real).join("bridge").exists() => {
+                return refused(bridge, "is an interface of the host, but no bridge", "");
+            }
+            Some(_) => {}
+        }
+    }
+    for key in ["Interface", "MACVLAN", "IPVLAN"] {
+        for word in file.values("Network", key).flat_map(str::split_whitespace) {
+            let interface = word.split(':').next().unwrap_or_default();
+            if real_name(&socket, interface).is_none() {
+                return refused(interface, &format!("the host has no such interface ({key}=)"), "");
+            }
+        }
+    }
+    if let Some(path) = file.values("Network", "NamespacePath").last().filter(|path| !path.is_empty()) {
+        if !Path::new(path).exists() {
+            return refused(path, "the host has no such network namespace", "; 'ip netns add' makes one");
+        }
+    }
+    Ok(())
+}
+
+/// The name of an interface of the host by any of its names.
+fn real_name(socket: &OwnedFd, name: &str) -> Option<String> {
+    index_to_name(socket, name_to_index(socket, name).ok()?).ok()
+}
+
+/// Gives networkd the configuration of the host's end, if there is one, or takes an earlier one away.
+pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log) {
+    let path = copies::network_path(root, name);
+    let changed = copies::put_network(root, name, text.map(str::as_bytes)).unwrap_or_else(|error| {
+        log.warning(&format!(
+            "{}: {error}: the host's end of the network of container '{name}' is not configured as it says",
+            path.display()
+        ));
+        false
+    });
+    let swept = copies::sweep_networks(root);
+    let told = changed || !swept.is_empty();
+    if text.is_none() && !told {
+        return;
+    }
+    // Where PID 1 is too busy to answer, nothing is said of it.
+    let off = run("systemctl", &["is-active", "--quiet", "systemd-networkd.service"])
+        .is_ok_and(|status| !status.success());
+    if off && text.is_some() {
+        log.warning(&format!(
+            "systemd-networkd does not run on the host: hostNetworkConfig of container '{name}' has no effect until \
+             'systemctl enable --now systemd-networkd'"
+        ));
+    } else if told && !off {
+        let failed = match run("networkctl", &["reload"]) {
+            Ok(status) if status.success() => None,
+            Ok(status) => Some(format!("networkctl: {status}")),
+            Err(reason) => Some(reason),
+        };
+        if let Some(reason) = failed {
+            log.warning(&format!(
+                "{}: networkd could not be told of it: {reason}; 'networkctl reload' tries again",
+                path.display()
+            ));
+        }
+    }
+}
+
+/// Where programs are that $PATH does not lead to: NixOS has them nowhere else.
+const FOLDERS: [&str; 3] = ["", "/run/current-system/sw/bin/", "/usr/bin/"];
+
+/// Runs a program of systemd to its end, for as long as it may take; why it could not otherwise.
+fn run(program: &str, words: &[&str]) -> Result<ExitStatus, String> {
+    let started = FOLDERS.iter().find_map(|folder| {
+        let mut command = Command::new(format!("{folder}{program}"));
+        let command = command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
+        match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            spawned => Some(spawned),
+        }
+    });
+    let mut child = match started {
+        None => return Err(format!("{program} is not found")),
+        Some(Err(error)) => return Err(format!("{program}: {error}")),
+        Some(Ok(child)) => child,
+    };
+    let begin = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if begin.elapsed() < LIMIT => sleep(Duration::from_millis(5)),
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("{program} took longer than {} s", LIMIT.as_secs()));
+            }
+            Err(error) => return Err(format!("{program}: {error}")),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The container's root directory with the few entries nspawn needs. Everything below it was, after the first start,
+//! written by the container: it is opened by directory descriptor, and a link where a directory must be is an error,
+//! or a container's `etc -> /` would have us make files on the host.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use nixos_nspawn_units::name::MachineName;
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+use crate::failure::Failure;
+
+/// Directories below the root. `usr` must exist for Boot=no (nspawn.c); activation writes into the others early.
+const DIRECTORIES: [&str; 3] = ["etc", "usr", "var"];
+
+/// Empty files in etc: machinectl asks for the one, the container's PID 1 fills the other.
+const FILES: [&str; 2] = ["os-release", "machine-id"];
+
+/// Makes the root of the container, or what it lacks.
+pub(crate) fn make(root: &Path, name: &MachineName) -> Result<(), Failure> {
+    let machines = root.join("var/lib/machines");
+    let path = machines.join(name.as_str());
+    let failed = |at: &str, error: io::Error| {
+        // openat2() says ELOOP for any link, which nobody would understand.
+        let reason = match Errno::from_io_error(&error) {
+            Some(Errno::LOOP) => "is a symbolic link, must be a directory".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::new(format!("{}{at}: {reason}, container '{name}' is not started", path.display()))
+    };
+    // As systemd's own tmpfiles.d/systemd-nspawn.conf has it.
+    builder(0o700).recursive(true).create(&machines).map_err(|error| failed("", error))?;
+    let made = match builder(0o755).create(&path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(failed("", error)),
+    };
+    let filled = fill(&path).map_err(|(at, error)| failed(&format!("/{at}"), error));
+    if made && filled.is_err() {
+        let _ = fs::remove_dir_all(&path);
+    }
+    filled
+}
+
+fn fill(path: &Path) -> Result<(), (String, io::Error)> {
+    let at = |name: &str| {
+        let name = name.to_owned();
+        move |error: Errno| (name, error.into())
+    };
+    let root = openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(at(""))?;
+    for name in DIRECTORIES {
+        match mkdirat(&root, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(at(name)(error)),
+        }
+        beneath(&root, name, OFlags::DIRECTORY).map_err(at(name))?;
+    }
+    let etc = beneath(&root, "etc", OFlags::DIRECTORY).map_err(at("etc"))?;
+    for name in FILES {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(&etc, name, flags, Mode::from_raw_mode(0o644)) {
+            // Whatever stands there is the container's own.
+            Ok(_) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(at(&format!("etc/{name}"))(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Opens what a container may have written, without following its links.
+pub(crate) fn beneath(root: &OwnedFd, name: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    openat2(root, name, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), resolve)
+}
+
+fn builder(mode: u32) -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.mode(mode);
+    builder
+}
