@@ -100,14 +100,14 @@ in
               modules
               ++ given [ "nixosContainer" ] (builtins.intersectAttrs declarations options)
               ++ [
-              {
-                _file = ./instance.nix;
-                nixosContainer.declarative = true;
-                system.stateVersion = lib.mkDefault hostConfig.system.stateVersion;
-              }
-              # The host's packages have this configuration already.
-              (lib.mkIf (config.nixpkgs != null) { nixpkgs = { inherit (hostConfig.nixpkgs) config; }; })
-            ];
+                {
+                  _file = ./instance.nix;
+                  nixosContainer.declarative = true;
+                  system.stateVersion = lib.mkDefault hostConfig.system.stateVersion;
+                }
+                # The host's packages have this configuration already.
+                (lib.mkIf (config.nixpkgs != null) { nixpkgs = { inherit (hostConfig.nixpkgs) config; }; })
+              ];
           }
           // (
             if config.nixpkgs == null then
