@@ -1,5 +1,5 @@
-//! The command line: words go in, what to do comes out. Small by hand: the generator runs in every boot, and the
-//! convention of `systemd.generator(7)` leaves little to parse.
+//! Parses the command line. It is written by hand to keep the program small: the generator runs at every boot, and
+//! `systemd.generator(7)` leaves little to parse.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -34,13 +34,13 @@ See nixos-nspawn-generator(8).
 pub(crate) enum Mode {
     /// Write units below this directory.
     Generate(PathBuf),
-    /// See [`crate::prepare`].
+    /// Prepare the container's start ([`crate::prepare`]).
     Prepare(MachineName),
-    /// See [`crate::release`].
+    /// Clean up after the container ([`crate::release`]).
     Release(MachineName),
-    /// See [`crate::refuse`].
+    /// Refuse the container's start ([`crate::refuse`]).
     Refuse(MachineName),
-    /// See [`crate::proxy`].
+    /// Find the address for the proxy of a port ([`crate::proxy`]).
     Proxy(MachineName, Port),
     /// Print the version.
     Version,
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     pub(crate) mode: Mode,
 }
 
-/// Parses the words behind the program's name.
+/// Parses the arguments after the program's name.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Args, Failure> {
     let usage = |problem: String| Failure { status: 2, message: format!("{problem}, see --help") };
     let mut root = PathBuf::from("/");
@@ -100,7 +100,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Args, Failu
     }
     match (mode, directories.len()) {
         (Some(mode), 0) => Ok(Args { root, mode }),
-        // One directory serves for all three; the others are left alone in any case.
+        // The early and late directories are optional, and never written to.
         (None, 1 | 3) => Ok(Args { root, mode: Mode::Generate(directories.swap_remove(0)) }),
         _ => Err(usage("expected one or three directories, or a mode".to_owned())),
     }

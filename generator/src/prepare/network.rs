@@ -1,6 +1,6 @@
-//! The network before a container starts: the interfaces of the host that it needs are there, and networkd has the file
-//! for the host's end of its cable. A missing interface is an error, since nspawn fails on it; networkd is not, since
-//! the container runs without.
+//! Prepares the network before a container starts: checks that the host's interfaces it needs exist, and gives
+//! networkd the file for the host's end of its link. A missing interface is an error, since nspawn fails on it.
+//! Trouble with networkd is a warning, since the container runs without it.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -18,12 +18,12 @@ use rustix::net::{AddressFamily, SocketType, socket};
 use crate::failure::Failure;
 use crate::log::Log;
 
-/// How long a program of systemd may take: a start must not hang on it.
+/// How long a program of systemd may take; a start must not hang on it.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Whether the interfaces that the settings name are there; systemd makes those of a zone by itself.
+/// Fails if an interface that the settings name is missing. The bridge of a zone is made by nspawn.
 pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
-    // Below another root nothing is known of the host.
+    // The interfaces belong to the running host, not to another tree.
     if root != Path::new("/") {
         return Ok(());
     }
@@ -60,12 +60,12 @@ pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<
     Ok(())
 }
 
-/// The name of an interface of the host by any of its names.
+/// Returns the real name of an interface, given any of its names.
 fn real_name(socket: &OwnedFd, name: &str) -> Option<String> {
     index_to_name(socket, name_to_index(socket, name).ok()?).ok()
 }
 
-/// Gives networkd the configuration of the host's end, if there is one, or takes an earlier one away.
+/// Gives networkd the configuration of the host's end, or removes an earlier one if there is none now.
 pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log) {
     let path = copies::network_path(root, name);
     let changed = copies::put_network(root, name, text.map(str::as_bytes)).unwrap_or_else(|error| {
@@ -80,7 +80,7 @@ pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log
     if text.is_none() && !told {
         return;
     }
-    // Where PID 1 is too busy to answer, nothing is said of it.
+    // If PID 1 is too busy to answer, assume that networkd runs.
     let off = run("systemctl", &["is-active", "--quiet", "systemd-networkd.service"])
         .is_ok_and(|status| !status.success());
     if off && text.is_some() {
@@ -103,10 +103,10 @@ pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log
     }
 }
 
-/// Where programs are that $PATH does not lead to: NixOS has them nowhere else.
+/// Where to look for programs: in `$PATH`, then where NixOS and other distributions keep them.
 const FOLDERS: [&str; 3] = ["", "/run/current-system/sw/bin/", "/usr/bin/"];
 
-/// Runs a program of systemd to its end, for as long as it may take; why it could not otherwise.
+/// Runs a program of systemd and waits for it. Returns an error if it cannot run, or kills it after [`LIMIT`].
 fn run(program: &str, words: &[&str]) -> Result<ExitStatus, String> {
     let started = FOLDERS.iter().find_map(|folder| {
         let mut command = Command::new(format!("{folder}{program}"));

@@ -1,6 +1,6 @@
-//! The running systemd against what the generator believed of it: host.json may be older, or from before a downgrade.
-//! nspawn only warns of a setting it does not know, so a container would start with half of its settings. systemd is asked
-//! only if a setting depends on it.
+//! Compares the running systemd with the version that the generator assumed, since host.json may be outdated. nspawn
+//! only warns about a setting it does not know, so a container would start with some of its settings missing. systemd
+//! is asked only if a setting depends on its version.
 
 use std::process::{Command, Stdio};
 
@@ -34,7 +34,7 @@ pub(crate) fn check(name: &MachineName, file: &UnitFile, log: &Log) -> Result<()
     }
 }
 
-/// 257 for `systemd 257 (257.13-1)`.
+/// Returns the running version: 257 for `systemd 257 (257.13-1)`.
 fn running() -> Option<u32> {
     // Units of NixOS have no systemctl in their PATH.
     let ask = |program: &str| {
