@@ -46,12 +46,12 @@ fn run(log: &Log) -> Result<u8, Failure> {
     match args.mode {
         Mode::Generate(directory) => Ok(generate::generate(&args.root, &directory, log)),
         Mode::Prepare(name) => {
-            prepare::prepare(&args.root, &name, log).map(|()| 0).inspect_err(|_| let_start_be_noted())
+            prepare::prepare(&args.root, &name, log).map(|()| 0).inspect_err(|_| wait_for_start_record())
         }
         Mode::Release(name) => release::release(&args.root, &name, log).map(|()| 0),
         Mode::Proxy(name, port) => proxy::proxy(&args.root, &name, port, log).map(|()| 0),
         Mode::Refuse(name) => {
-            let_start_be_noted();
+            wait_for_start_record();
             Err(refuse::refuse(&args.root, &name))
         }
         Mode::Version => {
@@ -65,7 +65,7 @@ fn run(log: &Log) -> Result<u8, Failure> {
 ///
 /// PID 1 records it after it has forked this process, and `systemctl status` shows only later messages. Without the
 /// wait, about one in forty refusals lacked its reason on a busy machine (systemd 262).
-fn let_start_be_noted() {
+fn wait_for_start_record() {
     if std::env::var_os("INVOCATION_ID").is_some() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }

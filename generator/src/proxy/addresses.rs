@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_the_kernel() {
+    fn kernel_answers() {
         let message = |family: u8, flags: u8, scope: u8, index: u32, attributes: &[(u16, &[u8])]| {
             let mut body = vec![family, 24, flags, scope];
             body.extend(index.to_ne_bytes());

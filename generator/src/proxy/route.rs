@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_own_addresses_lead_nowhere() {
+    fn own_addresses_of_the_host_are_rejected() {
         // For any interface: the route to the loopback is of another type.
         let route = Route { interfaces: (0..100).collect(), netlink: netlink() };
         for own in ["127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "224.0.0.1", "255.255.255.255"] {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_the_kernel() {
+    fn kernel_answers() {
         let answer = |kind: u8| {
             let mut body = vec![AF_INET, 32, 0, 0, 254, 0, 0, kind, 0, 0, 0, 0];
             body.extend([8, 0, 15, 0, 254, 0, 0, 0]);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_cable_ends_in() {
+    fn interfaces_of_a_link() {
         let folder = std::env::temp_dir().join(format!("nixos-nspawn-route-{}", std::process::id()));
         for interface in ["ve-alone", "vb-web", "br0/upper_br0.10"] {
             fs::create_dir_all(folder.join(interface)).unwrap();
