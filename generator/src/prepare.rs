@@ -51,7 +51,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     credentials::check(root, name, log)?;
     inaccessible::make(root, name, &file);
     for swept in copies::sweep(root) {
-        log.warning(&format!("what container '{swept}' had left in /run is removed"));
+        log.warning(&format!("removed files in /run that container '{swept}' left behind"));
     }
     network::put(root, name, network.as_deref(), log);
     copies::put(root, name, text.as_bytes()).map_err(|error| {
@@ -101,8 +101,8 @@ fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
         if error.kind() != ErrorKind::NotFound || begin.elapsed() >= REFILL {
             let path = path.display();
             return Err(Failure::new(format!(
-                "{path}: {error}, container '{name}' is not started; run 'systemctl daemon-reload' and look for \
-                 messages of nixos-nspawn-generator in 'journalctl -b'"
+                "{path}: {error}, container '{name}' is not started; run 'systemctl daemon-reload' and check \
+                 'journalctl -b' for messages of nixos-nspawn-generator"
             )));
         }
         if generated(root, &format!("{name}.refused")).exists() {
@@ -120,7 +120,7 @@ fn unshadowed(root: &Path, name: &MachineName) -> Result<(), Failure> {
             status: refuse::CONFIG,
             message: format!(
                 "{}: would be used in place of the settings of nixos-nspawn, container '{name}' is not started; \
-                 remove the file, and put what it sets into the container's nspawnConfig",
+                 remove the file, and move its settings to the container's nspawnConfig",
                 path.display()
             ),
         }),
@@ -142,7 +142,7 @@ fn toplevel(root: &Path, name: &MachineName, file: &UnitFile) -> Result<String, 
         Ok(_) => Ok(toplevel),
         Err(error) => Err(Failure::new(format!(
             "{init}: {error}: the system of container '{name}' is gone from the store, it is not started; build it \
-             again ('nixos-nspawn show {name}' tells its source)"
+             again from the source that 'nixos-nspawn show {name}' prints"
         ))),
     }
 }
@@ -158,7 +158,7 @@ fn keep(root: &Path, name: &MachineName, toplevel: &str, log: &Log) {
     if let Err(error) = linked {
         // The profile still keeps the recorded generation.
         log.warning(&format!(
-            "{}: {error}: {toplevel} is not kept from the garbage collector",
+            "{}: {error}, {toplevel} is not protected from garbage collection",
             path.display()
         ));
     }

@@ -41,14 +41,18 @@ pub(crate) fn proxy(root: &Path, name: &MachineName, port: Port, log: &Log) -> R
         Failure::new(format!("port {} of container '{name}': {reason}, the connection is closed", port.get()))
     };
     let Some(folder) = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from) else {
-        return Err(Failure { status: 2, message: "--proxy is called by units only".to_owned() });
+        return Err(Failure {
+            status: 2,
+            message: "--proxy works only in a unit, where RUNTIME_DIRECTORY is set".to_owned(),
+        });
     };
     let network = network_namespace::network(root, name)
-        .ok_or_else(|| closed("the container does not run".to_owned()))?;
-    let route = Route::to(name).map_err(|error| closed(format!("the host's network: {error}")))?;
+        .ok_or_else(|| closed("the container is not running".to_owned()))?;
+    let route =
+        Route::to(name).map_err(|error| closed(format!("cannot read the host's network: {error}")))?;
     let found = thread::spawn(move || look(&network, &route, port))
         .join()
-        .map_err(|_| closed("the look into its network failed".to_owned()))?;
+        .map_err(|_| closed("internal error, please report it".to_owned()))?;
     let address = match found {
         Ok(Found::Listening(address)) => address,
         Ok(Found::Silent(address)) => {
@@ -61,16 +65,16 @@ pub(crate) fn proxy(root: &Path, name: &MachineName, port: Port, log: &Log) -> R
         Ok(Found::NoAddress) => {
             let seconds = ADDRESS.as_secs();
             return Err(closed(format!(
-                "{INTERFACE} has got no address in {seconds} s (do both host and container run systemd-networkd?)"
+                "{INTERFACE} has no address after {seconds} s (is systemd-networkd running on the host and in the \
+                 container?)"
             )));
         }
         Ok(Found::Elsewhere(address)) => {
             return Err(closed(format!(
-                "{INTERFACE} says that it has the address {address}, but what the host sends there does not go to the \
-                 container"
+                "{INTERFACE} has the address {address}, but the host's route to that does not lead to the container"
             )));
         }
-        Err(error) => return Err(closed(format!("{INTERFACE} in its network: {error}"))),
+        Err(error) => return Err(closed(format!("cannot read its network: {error}"))),
     };
     let path = folder.join(TARGET_FILE);
     // systemd-socket-proxyd splits at the last colon, and does not accept brackets.

@@ -57,12 +57,12 @@ fn made_inside(root: &Path, container: &Path, inside: &Path, name: &MachineName)
     let path = root.join(container);
     let failed = |error: Errno| match error {
         Errno::NOENT => {
-            let reason = "bind mount source and the directory above it do not exist";
-            refused(&path.join(inside), reason, name, "; create it, or mount what belongs there")
+            let reason = "bind mount source and its parent directory do not exist";
+            refused(&path.join(inside), reason, name, "; create them, or mount what belongs there")
         }
         Errno::LOOP | Errno::XDEV => {
-            let reason = "bind mount source lies in a container and leads through a symbolic link there";
-            refused(&path.join(inside), reason, name, "; use a directory outside of containers")
+            let reason = "bind mount source is inside a container and leads through a symbolic link";
+            refused(&path.join(inside), reason, name, "; use a directory outside containers")
         }
         other => refused(&path.join(inside), &io::Error::from(other).to_string(), name, ""),
     };
@@ -104,10 +104,10 @@ fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && metadata(path).is_ok() => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let reason = "bind mount source and the directory above it do not exist";
-            Err(refused(path, reason, name, "; create it, or mount what belongs there"))
+            let reason = "bind mount source and its parent directory do not exist";
+            Err(refused(path, reason, name, "; create them, or mount what belongs there"))
         }
-        Err(error) => Err(refused(path, &format!("cannot be made: {error}"), name, "")),
+        Err(error) => Err(refused(path, &format!("cannot be created: {error}"), name, "")),
     }
 }
 
@@ -128,16 +128,15 @@ fn mappable(
 ) -> Result<(), Failure> {
     let Ok(path) = path.canonicalize() else { return Ok(()) };
     if let Some(below) = mounts.below(&path).filter(|_| recursive) {
-        let reason =
-            format!("'{below}' is mounted below it, and the owners of both cannot be mapped at once");
-        let next = "; set 'recursive' to false (or 'norbind') and give what is below a bind mount of its own";
+        let reason = format!("'{below}' is mounted below it, and ids cannot be mapped on both");
+        let next = "; set 'recursive' to false (or 'norbind'), and add a bind mount for what is below";
         return Err(refused(&path, &reason, name, next));
     }
     if let Some(kind) =
         mounts.kind(&path).filter(|kind| NOT_MAPPABLE.contains(kind) || kind.starts_with("fuse."))
     {
         log.warning(&format!(
-            "{}: owners on a file system of type {kind} cannot be mapped; if systemd-nspawn fails to map ids, set 'idmap' \
+            "{}: ids cannot be mapped on a file system of type {kind}; if systemd-nspawn fails to map them, set 'idmap' \
              of this bind mount to 'noidmap'",
             path.display()
         ));
@@ -217,7 +216,7 @@ mod tests {
         for evil in ["evil", "evil/x", "srv/evil", "srv/evil/x", "../x", "srv/../../x", ".."] {
             assert!(make(evil).unwrap_err().contains("leads through a symbolic link"), "{evil}");
         }
-        assert!(make("none/x").unwrap_err().contains("the directory above it do not exist"));
+        assert!(make("none/x").unwrap_err().contains("its parent directory do not exist"));
         assert!(!root.join("etc/x").exists() && !root.join("var/lib/machines/x").exists());
         remove_dir_all(&root).unwrap();
     }

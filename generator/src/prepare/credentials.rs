@@ -41,8 +41,8 @@ pub(crate) fn check(root: &Path, name: &MachineName, log: &Log) -> Result<(), Fa
     }
     if let Some((path, line)) = foreign_template(root) {
         log.warning(&format!(
-            "{}: starts containers with '{line}', but container '{name}' has credentials and is started with '{TEMPLATE}' \
-             and these",
+            "{}: its ExecStart= '{line}' is not used, because container '{name}' has credentials and is started with \
+             '{TEMPLATE}' and these",
             path.display()
         ));
     }
@@ -57,7 +57,7 @@ pub(crate) fn explain(root: &Path, name: &MachineName, log: &Log) {
         for Credential { id, source } in files {
             if let Err(error) = fs::metadata(root.join(source.trim_start_matches('/'))) {
                 log.error(&format!(
-                    "{source}: {error}, but it is credential '{id}' of container '{name}', which cannot start without it"
+                    "{source}: {error}, container '{name}' cannot start without credential '{id}'"
                 ));
             }
         }

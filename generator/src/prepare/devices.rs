@@ -21,7 +21,11 @@ use crate::failure::Failure;
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
     // An interrupted start may have left copies.
     let stale = |error| {
-        Failure::new(format!("{}: cannot be removed: {error}", devices_directory(root, name).display()))
+        let path = devices_directory(root, name);
+        Failure::new(format!(
+            "{}: cannot be removed: {error}, container '{name}' is not started",
+            path.display()
+        ))
     };
     remove_devices(root, name).map_err(stale)?;
     let sources: Vec<String> =
@@ -34,7 +38,7 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(
             continue;
         }
         let failed = |error: std::io::Error| {
-            Failure::new(format!("{copy}: cannot be made: {error}, container '{name}' is not started"))
+            Failure::new(format!("{copy}: cannot be created: {error}, container '{name}' is not started"))
         };
         if !mounted {
             // The parent also holds locks, so it keeps the default mode.
@@ -61,14 +65,14 @@ fn node(root: &Path, name: &MachineName, path: &str) -> Result<Metadata, Failure
     let found = metadata(&at).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refused(
             "there is no such device on the host",
-            "connect it or load its module, or take it out of the container's options",
+            "connect it, load its module, or remove it from the container's options",
         ),
         _ => refused(&error.to_string(), "correct the container's options"),
     })?;
     if found.file_type().is_char_device() || found.file_type().is_block_device() {
         Ok(found)
     } else {
-        Err(refused("is no device", "name each device by itself in the container's options"))
+        Err(refused("is not a device", "list each device in the container's options"))
     }
 }
 

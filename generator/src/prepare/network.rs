@@ -34,12 +34,11 @@ pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<
     if let Some(bridge) = file.values("Network", "Bridge").last().filter(|bridge| !bridge.is_empty()) {
         match real_name(&socket, bridge) {
             None => {
-                let next =
-                    "; make it first, for instance with 'ip link add', or use a zone, whose bridge is made";
+                let next = "; create it, for instance with 'ip link add', or use a zone, whose bridge nspawn creates";
                 return refused(bridge, "the host has no such bridge", next);
             }
             Some(real) if !Path::new("/sys/class/net").join(&real).join("bridge").exists() => {
-                return refused(bridge, "is an interface of the host, but no bridge", "");
+                return refused(bridge, "is an interface of the host, but not a bridge", "");
             }
             Some(_) => {}
         }
@@ -54,7 +53,11 @@ pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<
     }
     if let Some(path) = file.values("Network", "NamespacePath").last().filter(|path| !path.is_empty()) {
         if !Path::new(path).exists() {
-            return refused(path, "the host has no such network namespace", "; 'ip netns add' makes one");
+            return refused(
+                path,
+                "the host has no such network namespace",
+                "; create it with 'ip netns add'",
+            );
         }
     }
     Ok(())
@@ -70,7 +73,7 @@ pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log
     let path = copies::network_path(root, name);
     let changed = copies::put_network(root, name, text.map(str::as_bytes)).unwrap_or_else(|error| {
         log.warning(&format!(
-            "{}: {error}: the host's end of the network of container '{name}' is not configured as it says",
+            "{}: {error}, the host's end of the link to container '{name}' is not configured",
             path.display()
         ));
         false
@@ -85,7 +88,7 @@ pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log
         .is_ok_and(|status| !status.success());
     if off && text.is_some() {
         log.warning(&format!(
-            "systemd-networkd does not run on the host: hostNetworkConfig of container '{name}' has no effect until \
+            "systemd-networkd is not running on the host, hostNetworkConfig of container '{name}' has no effect; run \
              'systemctl enable --now systemd-networkd'"
         ));
     } else if told && !off {
@@ -96,7 +99,7 @@ pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log
         };
         if let Some(reason) = failed {
             log.warning(&format!(
-                "{}: networkd could not be told of it: {reason}; 'networkctl reload' tries again",
+                "{}: systemd-networkd did not load it: {reason}; run 'networkctl reload' to try again",
                 path.display()
             ));
         }
@@ -117,7 +120,7 @@ fn run(program: &str, words: &[&str]) -> Result<ExitStatus, String> {
         }
     });
     let mut child = match started {
-        None => return Err(format!("{program} is not found")),
+        None => return Err(format!("{program}: not found")),
         Some(Err(error)) => return Err(format!("{program}: {error}")),
         Some(Ok(child)) => child,
     };
@@ -129,7 +132,7 @@ fn run(program: &str, words: &[&str]) -> Result<ExitStatus, String> {
             Ok(None) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("{program} took longer than {} s", LIMIT.as_secs()));
+                return Err(format!("{program}: took longer than {} s", LIMIT.as_secs()));
             }
             Err(error) => return Err(format!("{program}: {error}")),
         }

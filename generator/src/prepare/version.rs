@@ -18,7 +18,8 @@ pub(crate) fn check(name: &MachineName, file: &UnitFile, log: &Log) -> Result<()
     let Some(need) = need(file) else { return Ok(()) };
     let Some(running) = running() else {
         log.warning(&format!(
-            "systemctl: does not tell its version, container '{name}' is started in the belief of {HOST_FILE} that it knows {}",
+            "systemctl: cannot get the version of systemd, container '{name}' is started because according to \
+             {HOST_FILE} it knows {}",
             need.setting
         ));
         return Ok(());
@@ -28,7 +29,8 @@ pub(crate) fn check(name: &MachineName, file: &UnitFile, log: &Log) -> Result<()
         Some(unmet) => Err(Failure {
             status: refuse::CONFIG,
             message: format!(
-                "{unmet}, although {HOST_FILE} says otherwise, container '{name}' is not started"
+                "{unmet}, contrary to {HOST_FILE}, container '{name}' is not started; update systemd, or remove \
+                 the setting"
             ),
         }),
     }
