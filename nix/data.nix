@@ -5,7 +5,7 @@
 settings:
 let
   declarations = import ./options.nix { inherit lib; };
-  inherit (import ./types.nix { inherit lib; }) elements;
+  inherit (import ./elements.nix { inherit lib; }) elements;
 
   # A name leads to a declaration, or to a set of further names.
   isDeclaration = value: value._type or null == "option";

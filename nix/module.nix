@@ -13,6 +13,7 @@ let
   inherit (lib) mkDefault mkIf mkOption types;
   cfg = config.nixos.containers;
   own = import ./types.nix { inherit lib; };
+  syntax = import ./syntax.nix;
   rules = import ./rules.nix { inherit lib; };
   data = import ./data.nix { inherit lib; };
   ports = import ./ports.nix { inherit lib; };
@@ -311,7 +312,7 @@ in
         message = "Host port ${port} is in `forwardPorts' of more than one of `nixos.containers.instances': ${lib.concatStringsSep ", " names}.";
       }) shared
       ++ lib.mapAttrsToList (zone: _: {
-        assertion = own.zoneName.check zone;
+        assertion = syntax.isZone zone;
         message = "`nixos.containers.zones.${zone}': the name of a zone has 1 to 12 characters that interface names may have.";
       }) cfg.zones;
   };

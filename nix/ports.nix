@@ -2,7 +2,7 @@
 # values of `forwardPorts`: their parts, and whether two of them get in each other's way.
 { lib }:
 let
-  inherit (import ./types.nix { inherit lib; }) portParts;
+  inherit (import ./syntax.nix) portParts;
   isIPv6 = port: builtins.match ".*:.*" port.hostAddress != null;
   isAny = port: port.hostAddress == "0.0.0.0" || port.hostAddress == "::";
   isLoopback =

@@ -2,73 +2,33 @@
 //! /etc/nixos-nspawn, and asks systemd for the rest. Arguments go in, an exit code comes out; errors are printed once,
 //! here. It keeps no state anywhere else but in the Nix profile.
 
-mod activate;
-mod autostart;
+mod base;
+mod change;
 mod cli;
-mod config;
-mod configuration;
-mod context;
-mod create;
-mod created;
-mod delete_generations;
-mod dependents;
-mod diff;
-mod elf;
-mod enable;
-mod exit;
-mod flake;
-mod forget;
-mod gate;
-mod generations;
+mod command;
+mod decision;
+mod fact;
 mod host;
-mod in_force;
-mod inspect;
-mod intent_file;
-mod interrupt;
-mod list;
-mod list_generations;
-mod lock;
-mod mistakes;
-mod network;
 mod nix;
-mod nix_files;
-mod notes;
-mod output;
-mod peer;
-mod pin;
-mod plan;
-mod profile;
-mod program;
-mod record;
-mod remove;
-mod rollback;
-mod setup;
-mod show;
-mod show_text;
-mod sockets;
-mod source;
-mod state;
-mod status;
-mod stop_point;
-mod switch;
-mod systemd;
-mod take_on;
-mod time;
-mod update;
-mod updated;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use cli::{Cli, Command};
-use context::Context;
+use crate::base::context::{Color, Context};
+use crate::base::host::Host;
+use crate::base::{exit, interrupt, output};
+use crate::cli::{Cli, Command, Global, hints};
+use crate::command::{
+    activate, autostart, create, delete_generations, diff, enable, events, list, list_generations, pin, plan,
+    remove, rollback, setup, show, status, update,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            match mistakes::hint(&error, std::env::args_os()) {
+            match hints::hint(&error, std::env::args_os()) {
                 Some(hint) => output::tell(&hint),
                 None => {
                     let _ = error.print();
@@ -96,7 +56,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         clap_complete::generate(arguments.shell, &mut Cli::command(), "nixos-nspawn", &mut script);
         return output::print(&String::from_utf8(script)?);
     }
-    let context = Context::new(&cli.global)?;
+    let context = context(&cli.global)?;
     interrupt::listen()?;
     match &cli.command {
         Command::Completions(_) => Ok(()),
@@ -106,7 +66,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Show(arguments) => show::show(&context, arguments),
         Command::Enable(arguments) => enable::enable(&context, arguments),
         Command::Disable(arguments) => enable::disable(&context, arguments),
-        Command::Activate(arguments) => take_on::run(&context, arguments),
+        Command::Activate(arguments) => activate::run(&context, arguments),
         Command::Autostart(arguments) => autostart::autostart(&context, arguments),
         Command::Setup(arguments) => setup::run(&context, arguments),
         Command::Update(arguments) => update::run(&context, arguments),
@@ -119,4 +79,15 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Diff(arguments) => diff::run(&context, arguments),
         Command::Status(arguments) => status::run(&context, arguments),
     }
+}
+
+/// The setting that the command line asks for.
+fn context(global: &Global) -> anyhow::Result<Context> {
+    let color = match global.color {
+        cli::Color::Auto => Color::Auto,
+        cli::Color::Always => Color::Always,
+        cli::Color::Never => Color::Never,
+    };
+    let host = Host::open(&global.root, global.verbose, Box::new(events::show))?;
+    Ok(Context { host, color: color.wanted(), json: global.json })
 }

@@ -6,6 +6,7 @@ pub mod imports;
 pub mod manifest;
 pub mod nix;
 pub mod offline;
+pub mod options_doc;
 pub mod reference;
 pub mod setup;
 pub mod systemd;

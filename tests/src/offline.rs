@@ -1,15 +1,18 @@
-//! System trees for `--root`: files, links and what commands print about them. In: nothing but a temporary folder. Out: a
-//! tree to fill, and the output of `nixos-nspawn-ctl` on it.
+//! System trees for `--root`: temporary directories that tests fill with files, links and intents, and the output of
+//! `nixos-nspawn-ctl` on them.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::host::bins;
+
+/// The beginning of the path of a system that [`Tree::intent`] records.
+pub const SYSTEM: &str = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system";
 
 /// A system tree.
 pub struct Tree(TempDir);
@@ -65,6 +68,20 @@ impl Tree {
     pub fn link(&self, path: &str, target: &str) {
         fs::create_dir_all(self.path(path).parent().expect("a tree")).expect("a tree");
         symlink(target, self.path(path)).expect("a tree");
+    }
+
+    /// Records a container: an intent for a system of that name, with further fields or others in their place.
+    pub fn intent(&self, name: &str, fields: Value) {
+        let mut intent = json!({ "version": 1, "toplevel": format!("{SYSTEM}-{name}") });
+        intent.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
+        self.write(&format!("/etc/nixos-nspawn/{name}.json"), &intent.to_string());
+    }
+
+    /// Returns the recorded intent of a container.
+    pub fn recorded(&self, name: &str) -> Value {
+        let text =
+            fs::read_to_string(self.path(&format!("/etc/nixos-nspawn/{name}.json"))).expect("an intent");
+        serde_json::from_str(&text).expect("JSON")
     }
 
     /// `nixos-nspawn-ctl` on the tree, with times in UTC.

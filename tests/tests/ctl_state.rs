@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use nixos_nspawn_tests::host::bins;
+use nixos_nspawn_tests::offline::Tree;
+use serde_json::json;
+use tempfile::TempDir;
 
 /// Runs a program that must succeed.
 fn ok(program: &str, words: &[&str]) {
@@ -35,14 +37,12 @@ impl Drop for Btrfs<'_> {
 
 #[test]
 fn subvolumes_and_immutable_directories_go() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let root = folder.path().join("root");
-    let machines = root.join("var/lib/machines");
+    let tree = Tree::new();
+    let machines = tree.path("var/lib/machines");
     fs::create_dir_all(&machines).expect("machines");
-    fs::create_dir_all(root.join("etc/nixos-nspawn")).expect("etc");
-    let intent = format!(r#"{{"version": 1, "toplevel": "/nix/store/{}-web"}}"#, "a".repeat(32));
-    fs::write(root.join("etc/nixos-nspawn/web.json"), intent).expect("an intent");
-    let _mounted = Btrfs::mount(&folder.path().join("image"), &machines);
+    tree.intent("web", json!({}));
+    let images = TempDir::new().expect("a folder");
+    let _mounted = Btrfs::mount(&images.path().join("image"), &machines);
     let path = |path: &str| machines.join(path).to_str().expect("UTF-8").to_owned();
     ok("btrfs", &["subvolume", "create", &path("web")]);
     fs::create_dir(path("web/var")).expect("var");
@@ -52,8 +52,8 @@ fn subvolumes_and_immutable_directories_go() {
     ok("chattr", &["+i", &path("web/var/empty")]);
     ok("btrfs", &["subvolume", "create", &path("other")]);
 
-    let ctl = bins().ctl.to_str().expect("UTF-8").to_owned();
-    ok(&ctl, &["--root", root.to_str().expect("UTF-8"), "remove", "web", "--delete-state"]);
+    let said = tree.run(&["remove", "web", "--delete-state"]);
+    assert_eq!(said.status, 0, "{}", said.err);
     let left: Vec<_> =
         fs::read_dir(&machines).expect("machines").flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["other"]);

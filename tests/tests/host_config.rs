@@ -118,7 +118,7 @@ fn what_nix_refuses(host: &Host) {
 }
 
 fn created_and_updated(host: &Host) {
-    let page = || host.inside("web", &["cat", "/run/current-system/etc/page"]);
+    let page = || host.system_page("web");
     // What is recorded means the same elsewhere.
     host.sh("cd /root/web && nixos-nspawn create web --config ./configuration.nix --nixpkgs ../nixpkgs 2> /dev/null");
     let source = json!({"config": FILE, "nixpkgs": NIXPKGS, "system": "x86_64-linux"});
@@ -209,7 +209,7 @@ fn other_nixpkgs(host: &Host) {
     host.ok(&["rm", "/etc/nixos-nspawn.conf"]);
     assert_eq!(host.intent("odd")["source"]["nixpkgs"], NIXPKGS);
     assert_eq!(host.intent("odd")["source"]["config"], odd);
-    let page = host.inside("odd", &["cat", "/run/current-system/etc/page"]);
+    let page = host.system_page("odd");
     assert_eq!(page, format!("{NIXPKGS}\n"));
     assert_eq!(host.ctl_ok(&["update", "odd"]).stdout, "container 'odd': is up to date\n");
 

@@ -73,10 +73,6 @@ fn well(host: &Host, results: Vec<(&'static str, Output)>) {
     }
 }
 
-fn page(host: &Host, name: &str) -> String {
-    host.inside(name, &["cat", "/run/current-system/etc/page"])
-}
-
 fn switching_the_host(host: &Host) {
     host.install(bins());
     host.own(&json!({ "web": dynamic("imperative\n") }));
@@ -105,8 +101,8 @@ fn switching_the_host(host: &Host) {
     second.insert("left", intent(host, "left", &dynamic("two\n"), none));
     second.remove("gone");
     well(host, switch(host, &first, &second));
-    assert_eq!((host.nspawn("dyn"), page(host, "dyn")), (dynamic_process.clone(), "two\n".to_owned()));
-    assert_eq!((host.nspawn("left"), page(host, "left")), (left.clone(), "one\n".to_owned()));
+    assert_eq!((host.nspawn("dyn"), host.system_page("dyn")), (dynamic_process.clone(), "two\n".to_owned()));
+    assert_eq!((host.nspawn("left"), host.system_page("left")), (left.clone(), "one\n".to_owned()));
     assert_eq!(host.state("gone"), "inactive");
     assert!(host.exists("/var/lib/machines/gone") && !host.exists("/run/systemd/nspawn/gone.nspawn"));
     assert!(host.ctl_ok(&["activate", "dyn"]).stdout.contains("is left as it is"), "twice");
@@ -119,7 +115,7 @@ fn switching_the_host(host: &Host) {
     let mut fourth = third.clone();
     fourth.insert("dyn", intent(host, "dyn", &dynamic("four\n"), json!({ "timeoutStartSec": "3min" })));
     well(host, switch(host, &third, &fourth));
-    assert_eq!((host.nspawn("dyn"), page(host, "dyn")), (dynamic_process.clone(), "four\n".to_owned()));
+    assert_eq!((host.nspawn("dyn"), host.system_page("dyn")), (dynamic_process.clone(), "four\n".to_owned()));
 
     // A mount is taken on by a restart only.
     let mut fifth = fourth.clone();
@@ -143,7 +139,7 @@ fn switching_the_host(host: &Host) {
     let mut sixth = bad.clone();
     sixth.insert("dyn", intent(host, "dyn", &dynamic("six\n"), json!({ "bindMounts": ["/srv/new"] })));
     well(host, switch(host, &bad, &sixth));
-    assert_eq!((host.nspawn("dyn"), page(host, "dyn")), (restarted.clone(), "six\n".to_owned()));
+    assert_eq!((host.nspawn("dyn"), host.system_page("dyn")), (restarted.clone(), "six\n".to_owned()));
 
     // Commands refuse what is not theirs, and by hand the service cannot be restarted, which would stop the container.
     assert_eq!(host.ctl(&["remove", "dyn"]).code(), 10);
@@ -162,6 +158,6 @@ fn switching_the_host(host: &Host) {
         settings.lines().next(),
         Some(format!("# nixos-nspawn plan {}", known["plan"].as_str().expect("a mark")).as_str())
     );
-    assert_eq!((page(host, "dyn"), page(host, "left")), ("six\n".to_owned(), "two\n".to_owned()));
+    assert_eq!((host.system_page("dyn"), host.system_page("left")), ("six\n".to_owned(), "two\n".to_owned()));
     assert_eq!(host.state("web"), "active");
 }

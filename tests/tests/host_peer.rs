@@ -185,7 +185,7 @@ fn seen_from_inside(host: &Host) {
 
 fn update_and_rollback(host: &Host, one: &str) {
     let two = system(host, "two\n");
-    let page = |name: &str| host.inside(name, &["cat", "/run/current-system/etc/page"]);
+    let page = |name: &str| host.system_page(name);
     // Its own way is to restart, though here a reload would be enough.
     let nspawn = host.nspawn("foo");
     let built = profile(host, "empty", &two);

@@ -76,7 +76,7 @@ fn garbage_collection_under_a_running_container(host: &Host) {
     host.sh(&format!("rm /etc/nixos-nspawn/web.json; {roots}"));
     host.ok(&["nix-collect-garbage", "-d"]);
     assert!(host.exists(&toplevel), "the running system was deleted");
-    assert_eq!(host.inside("web", &["cat", "/run/current-system/etc/page"]), "Hello from web.\n");
+    assert_eq!(host.system_page("web"), "Hello from web.\n");
     host.ok(&["systemctl", "stop", &unit("web")]);
     host.ok(&["nix-collect-garbage", "-d"]);
     assert!(!host.exists(&toplevel), "it stays although nothing runs it");

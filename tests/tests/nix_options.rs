@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use nixos_nspawn_tests::nix::{PROJECT, evaluate, project};
+use nixos_nspawn_tests::options_doc::{Documented, markdown, mdoc, options};
 use nixos_nspawn_units::intent::{Container, parse, parse_data};
 use serde_json::{Map, Value, json};
 
@@ -15,9 +16,9 @@ fn value(expression: String) -> Value {
     result.unwrap_or_else(|said| panic!("{said}"))
 }
 
-/// What options-doc.nix makes.
-fn doc(attribute: &str) -> Value {
-    value(format!("(import {PROJECT}/nix/options-doc.nix {{ lib = {LIB}; }}).{attribute}"))
+/// What options-doc.nix says of every option.
+fn documented() -> Vec<Documented> {
+    options(&value(format!("import {PROJECT}/nix/options-doc.nix {{ lib = {LIB}; }}")))
 }
 
 /// mkContainer with these arguments besides the modules.
@@ -32,13 +33,14 @@ const PKGS: &str = "pkgs = import /project/tests/nix/stand-in { system = \"x86_6
 
 #[test]
 fn reference_is_current() {
+    let options = documented();
     let mut old = Vec::new();
-    for (attribute, file) in [("markdown", "docs/options.md"), ("mdoc", "man/nixos-nspawn-options.5")] {
+    for (made, file) in
+        [(markdown(&options), "docs/options.md"), (mdoc(&options), "man/nixos-nspawn-options.5")]
+    {
         let path = project().join(file);
-        let made = doc(attribute);
-        let made = made.as_str().expect("text");
         if std::env::var_os("NIXOS_NSPAWN_BLESS").is_some() {
-            fs::write(&path, made).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            fs::write(&path, &made).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         }
         if fs::read_to_string(&path).unwrap_or_default() != made {
             old.push(file);
@@ -46,7 +48,7 @@ fn reference_is_current() {
     }
     assert!(
         old.is_empty(),
-        "{old:?}: not what nix/options-doc.nix makes of nix/options.nix; \
+        "{old:?}: not what tests/src/options_doc makes of nix/options.nix; \
          NIXOS_NSPAWN_BLESS=1 cargo test --test nix_options writes them"
     );
 }
@@ -83,13 +85,11 @@ fn options_are_the_fields_of_a_container() {
     // Options that are not for users are not in the reference.
     known.remove("sharedNix");
     let mut options = BTreeMap::new();
-    for option in doc("options").as_array().expect("a list") {
-        let name = option["name"].as_str().expect("a name");
-        options.insert(name.to_owned(), false);
-        for element in option["elements"].as_array().expect("a list") {
-            let required = element["hasDefault"] == Value::Bool(false);
-            options.insert(format!("{name}.*.{}", element["name"].as_str().expect("a name")), required);
+    for option in documented() {
+        for element in &option.elements {
+            options.insert(format!("{}.*.{}", option.name, element.name), element.default.is_none());
         }
+        options.insert(option.name, false);
     }
     let missing: Vec<_> = known.iter().filter(|field| options.get(field.0) != Some(field.1)).collect();
     let unknown: Vec<_> = options.iter().filter(|field| known.get(field.0) != Some(field.1)).collect();
@@ -104,16 +104,15 @@ fn options_are_the_fields_of_a_container() {
 fn defaults_are_those_of_a_container() {
     let mut data = Map::new();
     data.insert("version".into(), json!(1));
-    for option in doc("options").as_array().expect("a list") {
-        assert_eq!(option["hasDefault"], true, "{option}");
+    for Documented { name, default, .. } in documented() {
+        let default = default.unwrap_or_else(|| panic!("{name} has no default"));
         let mut place = &mut data;
-        let name = option["name"].as_str().expect("a name");
         let (parents, last) =
-            name.rsplit_once('.').map_or((None, name), |(parents, last)| (Some(parents), last));
+            name.rsplit_once('.').map_or((None, name.as_str()), |(parents, last)| (Some(parents), last));
         for parent in parents.into_iter().flat_map(|parents| parents.split('.')) {
             place = place.entry(parent).or_insert_with(|| json!({})).as_object_mut().expect("an object");
         }
-        place.insert(last.into(), option["default"].clone());
+        place.insert(last.into(), default);
     }
     let reading =
         parse_data(Value::Object(data).to_string().as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
@@ -125,13 +124,9 @@ fn defaults_are_those_of_a_container() {
 /// The examples of the reference are taken, by Nix and in JSON.
 #[test]
 fn examples_are_valid() {
-    let options = doc("options");
-    let options = options.as_array().expect("a list");
-    let examples: Vec<(&str, &Value)> = options
-        .iter()
-        .map(|option| (option["name"].as_str().expect("a name"), &option["example"]))
-        .filter(|(_, example)| !example.is_null())
-        .collect();
+    let options = documented();
+    let examples: Vec<(&str, &Value)> =
+        options.iter().filter_map(|option| Some((option.name.as_str(), option.example.as_ref()?))).collect();
     assert!(examples.len() > 30, "only {} options have an example", examples.len());
     let expressions: Vec<String> = examples
         .iter()
@@ -183,9 +178,8 @@ fn every_option_reaches_the_intent() {
         let lost: Vec<String> = leaves(data, "").into_iter().filter(lost).collect();
         assert!(lost.is_empty(), "{name}: not read: {lost:?}");
     }
-    for option in doc("options").as_array().expect("a list") {
-        let name = option["name"].as_str().expect("a name");
-        let used = set.iter().any(|path| path == name || path.starts_with(&format!("{name}.")));
+    for Documented { name, .. } in documented() {
+        let used = set.iter().any(|path| *path == name || path.starts_with(&format!("{name}.")));
         assert!(used || name == "declarative", "tests/nix/every-option.nix does not set {name}");
     }
 }

@@ -6,8 +6,8 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
+use crate::invalid::Invalid;
 use crate::string_type::string_type;
-use crate::value::Invalid;
 
 string_type! {
     /// The name of a container: what systemd accepts as a machine name (`hostname_is_valid()`), less the

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Visitor};
 
-use crate::value::Invalid;
+use crate::invalid::Invalid;
 
 /// Reads a whole number or a text into what its text is checked for.
 pub(crate) struct NumberOrText<T>(pub(crate) PhantomData<T>);

@@ -2,11 +2,10 @@
 //! link targets by relative path. Same input in any order, same bytes; nothing here does I/O or can fail as a
 //! whole: what cannot be planned becomes a refusal of that one container.
 
+mod hash;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hasher;
-
-use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
@@ -21,6 +20,8 @@ use crate::store::{HOST_FILE, Host, Kind, Loaded, Stored};
 use crate::syntax::UnitFile;
 use crate::syntax::escape::EscapeError;
 use crate::version::unmet;
+
+use hash::plan_hash;
 
 /// The folder below the generator's directory for what is no unit; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
@@ -276,25 +277,6 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
         || path == format!("{OWN_DIRECTORY}/{name}.refused")
         || path == turn_unit(name)
         || path == format!("{OWN_DIRECTORY}/{}", network::file_name(name))
-}
-
-/// The hash over the settings of all files. Two plans of the same hash make systemd and nspawn do the same.
-fn plan_hash<'a>(files: impl Iterator<Item = &'a UnitFile>) -> String {
-    let mut text = String::with_capacity(4096);
-    for file in files {
-        for (section, key, value) in file.settings() {
-            // No name or value holds a line break, so no two lists of settings look the same.
-            for part in [section, key, value] {
-                text.push_str(part);
-                text.push('\n');
-            }
-        }
-        text.push('\0');
-    }
-    let mut hasher = SipHasher24::new();
-    hasher.write(text.as_bytes());
-    let hash = hasher.finish128();
-    format!("{:016x}{:016x}", hash.h1, hash.h2)
 }
 
 /// The .nspawn text and the drop-in text of one intent by itself, as the generator would write them.

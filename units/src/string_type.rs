@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Visitor};
 
-use crate::value::Invalid;
+use crate::invalid::Invalid;
 
 /// Reads a text into what it is checked for. The check is made while the text is the last thing read, so that a fault
 /// has its line; serde's `try_from` makes it when the parser is one sign further, which may be on another line.
@@ -51,7 +51,7 @@ macro_rules! checked_text {
         }
 
         impl TryFrom<String> for $name {
-            type Error = $crate::value::Invalid;
+            type Error = $crate::invalid::Invalid;
             fn try_from(text: String) -> Result<Self, Self::Error> {
                 $check(&text)?;
                 Ok(Self(text))
@@ -59,7 +59,7 @@ macro_rules! checked_text {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::value::Invalid;
+            type Err = $crate::invalid::Invalid;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::try_from(text.to_owned())
             }

@@ -1,5 +1,5 @@
-//! Properties of intents and plans: no input makes them panic, what parses can be planned and is written the same again,
-//! the order of intents makes no difference, and one intent never touches what another gets.
+//! Properties of plans: what parses can be planned and is written as planned, the order of intents makes no difference,
+//! and one intent never touches what another gets.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,10 +9,11 @@
 )]
 
 mod arbitrary;
+mod mutated;
 
 use std::collections::BTreeMap;
 
-use nixos_nspawn_units::intent::{Fault, Intent, parse, parse_data, reads_as_autostart};
+use nixos_nspawn_units::intent::reads_as_autostart;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Entry, plan};
 use nixos_nspawn_units::store::{Host, Kind, LoadError, Loaded, Stored};
@@ -21,16 +22,9 @@ use nixos_nspawn_units::write::write_plan;
 use pretty_assertions::assert_eq;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
 use serde_json::Value;
 
-fn name(text: &str) -> MachineName {
-    text.parse().unwrap()
-}
-
-fn parsed(value: &Value, name: &MachineName) -> Result<Intent, Fault> {
-    parse(value.to_string().as_bytes(), name)
-}
+use mutated::{mutated, name, parsed};
 
 /// A loaded directory: good and bad intents, all their names different.
 fn loaded(values: &[Value]) -> Loaded {
@@ -90,87 +84,7 @@ fn without_comments(files: BTreeMap<String, Entry>) -> BTreeMap<String, Entry> {
         .collect()
 }
 
-/// JSON with one thing changed: a value replaced, a field taken away or added.
-fn mutated() -> impl Strategy<Value = Value> {
-    let junk = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        any::<String>().prop_map(Value::from),
-        Just(Value::from(Vec::<Value>::new())),
-        Just(serde_json::json!({})),
-        Just(serde_json::json!([["a", 1], {"b": null}])),
-    ];
-    (arbitrary::intent(), any::<prop::sample::Index>(), junk, any::<Option<String>>()).prop_map(
-        |(mut value, at, junk, added)| {
-            let mut pointers = Vec::new();
-            collect(&value, String::new(), &mut pointers);
-            let pointer = at.get(&pointers).clone();
-            let target = value.pointer_mut(&pointer).unwrap();
-            match (added, target) {
-                (Some(field), Value::Object(fields)) => drop(fields.insert(field, junk)),
-                (_, target) => *target = junk,
-            }
-            value
-        },
-    )
-}
-
-fn collect(value: &Value, pointer: String, pointers: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(key, value)| {
-            collect(value, format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")), pointers);
-        }),
-        Value::Array(items) => items.iter().enumerate().for_each(|(at, value)| {
-            collect(value, format!("{pointer}/{at}"), pointers);
-        }),
-        _ => {}
-    }
-    pointers.push(pointer);
-}
-
 proptest! {
-    /// Whatever the bytes are, the answer is an intent or one line that says why not.
-    #[test]
-    fn any_bytes(bytes in vec(any::<u8>(), 0..200)) {
-        for answer in [parse(&bytes, &name("web")).map(drop), parse_data(&bytes).map(drop)] {
-            if let Err(fault) = answer {
-                prop_assert!(!fault.to_string().contains(char::is_control), "{fault}");
-            }
-        }
-        reads_as_autostart(&bytes);
-    }
-
-    #[test]
-    fn any_change_of_a_good_intent(value in mutated()) {
-        match parsed(&value, &name("web")) {
-            Ok(_) => {}
-            Err(fault) => {
-                let text = fault.to_string();
-                prop_assert!(!text.contains(char::is_control) && !text.is_empty(), "{text:?}");
-                prop_assert!(!text.contains("internal") && !text.contains("untagged"), "{text:?}");
-            }
-        }
-        let mut data = value["container"].clone();
-        parse_data(data.to_string().as_bytes()).map(drop).unwrap_or_default();
-        if let Value::Object(fields) = &mut data {
-            fields.insert("version".to_owned(), 1.into());
-            let _ = parse_data(data.to_string().as_bytes());
-        }
-    }
-
-    /// Cut off and overwritten anywhere, as by a full disk.
-    #[test]
-    fn any_damage(value in arbitrary::intent(), at: prop::sample::Index, byte: u8, cut: bool) {
-        let mut bytes = value.to_string().into_bytes();
-        let at = at.index(bytes.len());
-        if cut { bytes.truncate(at) } else { bytes[at] = byte }
-        if let Err(fault) = parse(&bytes, &name("web")) {
-            prop_assert!(!fault.to_string().contains(char::is_control), "{fault}");
-        }
-    }
-
     /// What validates can be written, and is read back by a parser like systemd's as what it is: no refusal behind the
     /// door, no warning, no line more.
     #[test]
@@ -186,21 +100,6 @@ proptest! {
             prop_assert_eq!(parsed.warnings, vec![], "{}", path);
             prop_assert_eq!(&parsed.file.without_comments().to_string(), &without_comment_lines(text), "{}", path);
         }
-    }
-
-    /// What is recorded is what was meant.
-    #[test]
-    fn intents_are_read_back_as_written(value in arbitrary::intent()) {
-        let web = name("web");
-        let Ok(intent) = parsed(&value, &web) else { return Ok(()) };
-        let text = intent.to_json().unwrap();
-        let again = parse(text.as_bytes(), &web);
-        prop_assert_eq!(again.as_ref(), Ok(&intent), "{}", text);
-        prop_assert_eq!(again.unwrap().to_json().unwrap(), text);
-        // A profile's data.json gives the same options.
-        let mut container = serde_json::to_value(&intent.container).unwrap();
-        container["version"] = 1.into();
-        prop_assert_eq!(parse_data(container.to_string().as_bytes()).unwrap().container, intent.container);
     }
 
     /// Folders list their entries in any order.
@@ -293,20 +192,4 @@ fn without_comment_lines(text: &str) -> String {
     let text: String =
         text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
     text.strip_prefix('\n').map(str::to_owned).unwrap_or(text)
-}
-
-/// The strategy is of use only if most of what it makes gets past the door.
-#[test]
-fn most_arbitrary_intents_are_good() {
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let mut faults: BTreeMap<String, u32> = BTreeMap::new();
-    let mut good = 0;
-    for _ in 0..300 {
-        let value = arbitrary::intent().new_tree(&mut runner).unwrap().current();
-        match parsed(&value, &name("web")) {
-            Ok(_) => good += 1,
-            Err(fault) => *faults.entry(fault.to_string()).or_default() += 1,
-        }
-    }
-    assert!(good > 200, "only {good} of 300 are good: {faults:#?}");
 }

@@ -23,6 +23,11 @@ impl Host {
         self.write(&format!("{FLAKE}/own.json"), containers.to_string(), 0o644);
     }
 
+    /// Returns the page in the system that runs inside: it says which generation that is.
+    pub fn system_page(&self, name: &str) -> String {
+        self.inside(name, &["cat", "/run/current-system/etc/page"])
+    }
+
     /// The recorded intent of a container.
     pub fn intent(&self, name: &str) -> Value {
         let text = self.file(&format!("/etc/nixos-nspawn/{name}.json"));

@@ -224,7 +224,7 @@ fn ctl_page_has_the_json_keys_of_all_commands() {
 
 /// `[Nix] Command` as the code matches it: `("Nix", "Command") =>`.
 fn config_settings() -> BTreeSet<String> {
-    let source = text("ctl/src/config.rs");
+    let source = text("ctl/src/base/config.rs");
     let mut settings = BTreeSet::new();
     for line in source.lines().filter(|line| line.contains("=>")) {
         let parts: Vec<&str> = line.trim_start().split('"').collect();
@@ -233,7 +233,7 @@ fn config_settings() -> BTreeSet<String> {
             settings.insert(format!("[{section}] {setting}="));
         }
     }
-    assert!(settings.len() > 3, "found only {settings:?} in ctl/src/config.rs");
+    assert!(settings.len() > 3, "found only {settings:?} in ctl/src/base/config.rs");
     settings
 }
 

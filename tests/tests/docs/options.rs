@@ -144,7 +144,7 @@ fn exit_codes(page: &Page) -> BTreeSet<u8> {
 
 #[test]
 fn exit_codes_of_ctl() {
-    let source = text("ctl/src/exit.rs");
+    let source = text("ctl/src/base/exit.rs");
     let (_, function) = source.split_once("fn code(").expect("the function that tells the codes");
     let function = function.split("\n}\n").next().expect("its end");
     let mut codes = BTreeSet::from([0]);
@@ -152,7 +152,7 @@ fn exit_codes_of_ctl() {
         let digits = start.find(|c: char| !c.is_ascii_digit()).unwrap_or_default();
         codes.extend(start[..digits].parse::<u8>());
     }
-    assert!(codes.len() > 3, "found only {codes:?} in ctl/src/exit.rs");
+    assert!(codes.len() > 3, "found only {codes:?} in ctl/src/base/exit.rs");
     assert_eq!(exit_codes(&page("nixos-nspawn-ctl.8")), codes);
     let root = tempfile::tempdir().expect("a directory");
     let root = root.path().to_str().expect("UTF-8");

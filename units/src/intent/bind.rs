@@ -10,8 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::is_default;
 use super::object::{null_as_default, null_as_true};
+use crate::invalid::Invalid;
 use crate::syntax::words::{BindFields, bind_fields};
-use crate::value::{AbsolutePath, Invalid};
+use crate::value::AbsolutePath;
 
 /// A bind mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,7 +226,7 @@ impl TryFrom<String> for BindMount {
         if let Some(unknown) = options.iter().find(|option| !OPTIONS.contains(&option.as_str())) {
             return Err(refuse(format!(
                 "option '{}' is none of {}",
-                crate::value::shown(unknown),
+                crate::invalid::shown(unknown),
                 OPTIONS.join(", ")
             )));
         }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::activation::Activation;
 use super::bind::BindMount;
 use super::credential::Credential;
 use super::device::Device;
@@ -19,10 +20,11 @@ use super::object::{null_as_default, null_as_true, object, objects};
 use super::ordering::Dependency;
 use super::port::ForwardPort;
 use super::unique::Unique;
+use crate::invalid::Invalid;
 use crate::name::{InterfaceName, ZoneName};
 use crate::string_type::string_type;
 use crate::syntax::settings::parse_boolean;
-use crate::value::{AbsolutePath, Invalid, Timespan};
+use crate::value::{AbsolutePath, Timespan};
 
 /// The `nixosContainer` options. Each field may be left out or, as Nix writes it, be null.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -266,46 +268,6 @@ impl Default for Container {
     }
 }
 
-/// What happens at an update, and at boot.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Activation {
-    /// What an update does to the running container.
-    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Strategy>"))]
-    pub strategy: Strategy,
-    /// Whether the container starts with the host.
-    #[serde(deserialize_with = "null_as_true", skip_serializing_if = "is_true")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
-    pub auto_start: bool,
-    /// A program on the host that reloads the container, in place of `switch-to-configuration test` inside.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reload_script: Option<AbsolutePath>,
-}
-
-impl Default for Activation {
-    fn default() -> Self {
-        Self { strategy: Strategy::default(), auto_start: true, reload_script: None }
-    }
-}
-
-/// How an update takes effect.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum Strategy {
-    /// At the next start.
-    None,
-    /// By `switch-to-configuration test` inside, or the reload script.
-    Reload,
-    /// By a restart.
-    Restart,
-    /// By a reload where that is enough, otherwise by a restart.
-    #[default]
-    Dynamic,
-}
-
 string_type! {
     /// Words of `SystemCallFilter=` (`systemd.nspawn(5)`): names of system calls and `@groups`, `~` in front denies them all.
     SystemCallFilter, check_system_call_filter, r"^~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*$"
@@ -333,6 +295,6 @@ fn check_system_call_filter(text: &str) -> Result<(), Invalid> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Json(pub serde_json::Map<String, serde_json::Value>);
 
-fn is_true(value: &bool) -> bool {
+pub(super) fn is_true(value: &bool) -> bool {
     *value
 }

@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::object::null_as_default;
+use crate::invalid::Invalid;
 use crate::name::CredentialId;
 use crate::string_type::string_type;
-use crate::value::{AbsolutePath, Invalid};
+use crate::value::AbsolutePath;
 
 /// A credential: the id services inside load it by, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

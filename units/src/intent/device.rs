@@ -8,8 +8,9 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::object::null_as_default;
+use crate::invalid::Invalid;
 use crate::string_type::string_type;
-use crate::value::{AbsolutePath, Invalid};
+use crate::value::AbsolutePath;
 
 /// A device (`DeviceAllow=` of `systemd.resource-control(5)`).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::object::null_as_default;
 use super::{is_default, nearest};
+use crate::invalid::Invalid;
 use crate::string_type::string_type;
-use crate::value::{Invalid, no_control_characters};
+use crate::value::no_control_characters;
 
 /// Capabilities added to and taken from those nspawn gives (`Capability=`, `DropCapability=`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -9,8 +9,9 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::invalid::Invalid;
 use crate::syntax::Section;
-use crate::value::{Invalid, no_control_characters};
+use crate::value::no_control_characters;
 
 pub(super) use rules::fault;
 

@@ -10,9 +10,9 @@ use serde::{Serialize, Serializer};
 
 use super::free::{FreeSettings, Key, Values, one_line};
 use super::parse::nearest;
+use crate::invalid::{Invalid, shown};
 use crate::string_type::read_as_text;
 use crate::syntax::{Item, Section, UnitFile, parse};
-use crate::value::{Invalid, shown};
 
 use known::{FURTHER_SECTIONS, Form, KNOWN, Known};
 

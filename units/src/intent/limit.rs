@@ -4,9 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::invalid::Invalid;
 use crate::number_type::number_type;
 use crate::string_type::string_type;
-use crate::value::{Invalid, microseconds};
+use crate::value::microseconds;
 
 number_type! {
     /// An amount of memory (`MemoryMax=`): bytes, `2G`, `50%` of the host's memory, or `infinity`.

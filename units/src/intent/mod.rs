@@ -2,6 +2,7 @@
 //! a checked [`Intent`] or a [`Fault`] with its line and field comes out. Types refuse bad values at the
 //! door, so that planning cannot fail; nothing here reads the disk.
 
+mod activation;
 mod bind;
 mod check;
 mod container;
@@ -25,8 +26,9 @@ use serde::{Deserialize, Serialize};
 use crate::name::MachineName;
 use crate::value::{AbsolutePath, StorePath, Text};
 
+pub use activation::{Activation, Strategy};
 pub use bind::{BindMount, BindSource};
-pub use container::{Activation, Container, Json, Strategy, SystemCallFilter};
+pub use container::{Container, Json, SystemCallFilter};
 pub use credential::{Credential, CredentialSource};
 pub use device::{Device, DevicePath, Permissions};
 pub use exec::{Capabilities, Capability, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::Container;
+use crate::invalid::{Invalid, shown};
 use crate::string_type::string_type;
 use crate::syntax::words::first_field;
-use crate::value::{AbsolutePath, Invalid, shown};
+use crate::value::AbsolutePath;
 
 string_type! {
     /// A temporary file system, `PATH[:OPTION,…]` with options of `tmpfs(5)` (`TemporaryFileSystem=` of

@@ -4,10 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Container;
+use crate::invalid::Invalid;
 use crate::name::{InterfaceName, MachineName, shortened};
 use crate::string_type::read_as_text;
 use crate::syntax::settings::parse_boolean;
-use crate::value::Invalid;
 
 /// Whose network the container is in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -1,9 +1,9 @@
 //! What a container comes after or needs: other containers by their names, any other unit by its own. Text goes in, a
 //! checked name comes out; whether there is such a unit is known to the host only.
 
+use crate::invalid::Invalid;
 use crate::name::MachineName;
 use crate::string_type::string_type;
-use crate::value::Invalid;
 
 /// The types of units (`systemd.unit(5)`). What ends so is a unit, even where it could be a container's name.
 const SUFFIXES: [&str; 11] = [

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::check::broken_rule;
 use super::object::Object;
 use super::{Container, Intent};
+use crate::invalid::shown;
 use crate::name::MachineName;
-use crate::value::shown;
 
 /// The largest intent file that is read, in bytes. The generator runs in every boot and must stay small.
 pub const MAX_SIZE: usize = 1 << 20;

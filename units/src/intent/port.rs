@@ -11,8 +11,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::is_default;
 use super::object::null_as_default;
+use crate::invalid::{Invalid, shown};
 use crate::string_type::read_as_text;
-use crate::value::{Invalid, Port, shown};
+use crate::value::Port;
 
 /// A port of the host that leads to a port of the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

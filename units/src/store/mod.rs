@@ -12,8 +12,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::intent::{Fault, Intent, typed};
+use crate::invalid::{Invalid, shown};
 use crate::name::MachineName;
-use crate::value::{Invalid, shown};
 
 use reader::{Reader, Unreadable, intent_names};
 

@@ -13,8 +13,8 @@ use rustix::io::{Errno, read};
 
 use super::{DECLARATIVE_DIRECTORY, HOST_FILE, Kind, LoadError, Stored, Trust};
 use crate::intent::{Fault, MAX_SIZE, parse, reads_as_autostart};
+use crate::invalid::shown;
 use crate::name::MachineName;
-use crate::value::shown;
 
 const STORE: &str = "/nix/store/";
 
@@ -236,7 +236,7 @@ pub(super) fn intent_names(directory: &OwnedFd) -> Result<Vec<IntentName>, Errno
         }
         let (text, machine) = match std::str::from_utf8(base) {
             Ok(text) => {
-                (text.to_owned(), text.parse().map_err(|error: crate::value::Invalid| error.to_string()))
+                (text.to_owned(), text.parse().map_err(|error: crate::invalid::Invalid| error.to_string()))
             }
             Err(_) => {
                 let text = String::from_utf8_lossy(base).into_owned();

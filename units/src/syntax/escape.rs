@@ -7,8 +7,16 @@
 //! escapes: a line feed, a carriage return and a NUL all end the line for `read_line()`. Nor are
 //! Unicode noncharacters, which make systemd refuse the whole line as broken UTF-8.
 
-use super::words::{self, WordError, is_noncharacter};
+mod read;
+
 use thiserror::Error;
+
+use super::words::{WordError, is_noncharacter};
+
+pub use read::{
+    bind_field_value, environment_values, exec_values, nspawn_values, requires_mounts_for_values,
+    unit_raw_value,
+};
 
 /// Why a text cannot be written, or a written one not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -162,48 +170,6 @@ pub fn nspawn_raw(value: &str) -> Result<String, EscapeError> {
     Ok(value.to_owned())
 }
 
-/// The assignments of an `Environment=` line in a unit; the inverse of [`environment`].
-pub fn environment_values(value: &str) -> Result<Vec<String>, EscapeError> {
-    words::unit_words(value)?.into_iter().map(without_specifiers).collect()
-}
-
-/// The words of an `Exec*=` line, the executable with its prefixes first; the inverse of
-/// [`executable`] and [`exec_argument`]. What variables stand for cannot be told, so they are
-/// errors.
-pub fn exec_values(value: &str) -> Result<Vec<String>, EscapeError> {
-    let mut words = words::command_words(value)?.into_iter();
-    let mut values = Vec::with_capacity(words.len());
-    if let Some(executable) = words.next() {
-        values.push(without_specifiers(executable)?);
-    }
-    for argument in words {
-        values.push(without_variables(without_specifiers(argument)?)?);
-    }
-    Ok(values)
-}
-
-/// The paths of a `RequiresMountsFor=` line; the inverse of [`requires_mounts_for`].
-pub fn requires_mounts_for_values(value: &str) -> Result<Vec<String>, EscapeError> {
-    words::path_words(value)?.into_iter().map(without_specifiers).collect()
-}
-
-/// The text of a raw unit setting; the inverse of [`unit_raw`].
-pub fn unit_raw_value(value: &str) -> Result<String, EscapeError> {
-    without_specifiers(value.to_owned())
-}
-
-/// The words of a `Parameters=` or `Environment=` line in a `.nspawn` file; the inverse of
-/// [`nspawn_word`].
-pub fn nspawn_values(value: &str) -> Result<Vec<String>, EscapeError> {
-    Ok(words::nspawn_words(value)?)
-}
-
-/// The text of one field; the inverse of [`bind_field`]. For whole values see
-/// [`words::bind_fields`].
-pub fn bind_field_value(field: &str) -> Result<String, EscapeError> {
-    Ok(words::first_field(field)?.0)
-}
-
 /// A word for `EXTRACT_UNQUOTE | EXTRACT_CUNESCAPE`.
 fn unit_word(text: &str, variables: bool) -> Result<String, EscapeError> {
     if is_plain_word(text) {
@@ -276,52 +242,6 @@ fn raw(value: &str) -> Result<(), EscapeError> {
         return Err(EscapeError::TrailingBackslash { value: value.to_owned() });
     }
     Ok(())
-}
-
-/// Undoes `%%` as `specifier_printf()` does: in front of anything but letters and digits a `%`
-/// stands for itself.
-fn without_specifiers(text: String) -> Result<String, EscapeError> {
-    undoubled(text, '%', |text, rest| match rest.chars().next() {
-        Some(specifier) if specifier.is_ascii_alphanumeric() => {
-            Err(EscapeError::Specifier { value: text.to_owned(), specifier })
-        }
-        _ => Ok(()),
-    })
-}
-
-/// Undoes `$$` as `replace_env_argv()` does: a variable is `${` anywhere, or `$` in front of
-/// a word.
-fn without_variables(word: String) -> Result<String, EscapeError> {
-    undoubled(word, '$', |word, rest| {
-        if rest.starts_with('{') || rest.len() + 1 == word.len() {
-            return Err(EscapeError::Variable { value: word.to_owned() });
-        }
-        Ok(())
-    })
-}
-
-/// Replaces each pair of `sign` by one; a single one stays if `check` lets it, which is given
-/// the text and what follows.
-fn undoubled(
-    text: String,
-    sign: char,
-    check: impl Fn(&str, &str) -> Result<(), EscapeError>,
-) -> Result<String, EscapeError> {
-    let mut result = String::with_capacity(text.len());
-    let mut rest = text.as_str();
-    while let Some((before, after)) = rest.split_once(sign) {
-        result.push_str(before);
-        result.push(sign);
-        rest = match after.strip_prefix(sign) {
-            Some(rest) => rest,
-            None => {
-                check(&text, after)?;
-                after
-            }
-        };
-    }
-    result.push_str(rest);
-    Ok(result)
 }
 
 #[cfg(test)]

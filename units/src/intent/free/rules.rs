@@ -2,8 +2,8 @@
 //! go in, the first fault comes out with its field.
 
 use crate::intent::Container;
+use crate::invalid::shown;
 use crate::syntax::settings::setting;
-use crate::value::shown;
 
 /// Settings of [Service] that the life cycle of a container rests on, or that would take nspawn out of the host's
 /// mount namespace, which its mount tunnel and machinectl assume.

@@ -1,0 +1,146 @@
+//! The host that operations work on: a tree of files, programs to call, and whom to tell what happens. The real one is
+//! the running system or an offline tree; tests give operations a tree of their own and scripted programs.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use nixos_nspawn_units::store::{Loaded, Trust, load};
+
+use crate::base::config::Config;
+use crate::base::event::Event;
+use crate::base::exit::{Failed, refuse};
+use crate::base::program::{Machine, Program, Programs};
+use crate::base::scope::Scope;
+
+/// A host.
+pub(crate) struct Host {
+    /// The tree that is worked on, `/` on a running system.
+    pub(crate) root: PathBuf,
+    /// Whether it is the running system, so that systemd and Nix can be asked.
+    pub(crate) live: bool,
+    /// Whose containers are managed.
+    pub(crate) scope: Scope,
+    /// Whether programs that are called are shown.
+    pub(crate) verbose: bool,
+    /// The administrator's defaults.
+    pub(crate) config: Config,
+    /// Runs programs.
+    pub(crate) programs: Box<dyn Programs>,
+    /// Is told what happens meanwhile.
+    pub(crate) watcher: Box<dyn Fn(Event)>,
+}
+
+impl Host {
+    /// Opens the running system (`/`) or an offline tree.
+    pub(crate) fn open(root: &Path, verbose: bool, watcher: Box<dyn Fn(Event)>) -> Result<Self> {
+        if !root.is_dir() {
+            return Err(Failed::Usage(format!("{}: --root is not a directory", root.display())).into());
+        }
+        let root = root.canonicalize()?;
+        inside(&root)?;
+        let config = Config::read(&root)?;
+        let live = root == Path::new("/");
+        Ok(Self { root, live, scope: Scope::SYSTEM, verbose, config, programs: Box::new(Machine), watcher })
+    }
+
+    /// Whether the tree is the running system.
+    pub(crate) fn live(&self) -> bool {
+        self.live
+    }
+
+    /// Returns an absolute path of the system, below the root.
+    pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = path.as_ref();
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// Reports what happens.
+    pub(crate) fn report(&self, event: Event) {
+        (self.watcher)(event);
+    }
+
+    /// Returns a program to call.
+    pub(crate) fn program(&self, name: impl AsRef<OsStr>) -> Program<'_> {
+        Program::new(self, name)
+    }
+
+    /// Returns one of systemd's programs, told which manager it is about.
+    pub(crate) fn manager(&self, name: &str) -> Program<'_> {
+        self.program(name).args(self.scope.manager)
+    }
+
+    /// Loads everything below /etc/nixos-nspawn.
+    pub(crate) fn load(&self) -> Loaded {
+        let also = (!self.live()).then(|| rustix::process::geteuid().as_raw());
+        load(&self.root, Trust { also })
+    }
+
+    /// Whether systemd runs here, as sd_booted(3).
+    pub(crate) fn booted(&self) -> bool {
+        self.live && self.path("/run/systemd/system").is_dir()
+    }
+
+    /// Refuses what needs the rights of the containers' owner.
+    pub(crate) fn need_root(&self, what: &str) -> Result<()> {
+        if self.live() && rustix::process::geteuid().as_raw() != self.scope.owner {
+            return refuse(format!("{what} needs root, nothing was changed; try again with sudo"));
+        }
+        Ok(())
+    }
+
+    /// Refuses what needs the service manager.
+    pub(crate) fn need_systemd(&self) -> Result<()> {
+        if !self.live() {
+            return refuse("this command works on the running system only, not with --root");
+        }
+        if !self.booted() {
+            return refuse(
+                "systemd is not running here, nothing was changed; --root DIR works on a tree offline",
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses to work on a tree: no Nix serves one.
+    pub(crate) fn need_live(&self, command: &str) -> Result<()> {
+        if self.live() {
+            return Ok(());
+        }
+        refuse(format!("{command} works on the running system only, nothing was changed; leave out --root"))
+    }
+}
+
+/// Refuses a tree in which a place that is written to leads out of it: links in it were made by somebody else.
+fn inside(root: &Path) -> anyhow::Result<()> {
+    if root == Path::new("/") {
+        return Ok(());
+    }
+    let places = [
+        "etc/nixos-nspawn",
+        "etc/systemd/system",
+        "nix/var/nix/gcroots",
+        "nix/var/nix/profiles/per-nspawn",
+        "run/nixos-nspawn/devices",
+        "run/systemd/network",
+        "run/systemd/nspawn",
+        "var/lib/machines",
+        "var/log/journal",
+    ];
+    for place in places {
+        // The longest part of it that is there; what is made below that is real.
+        let there = Path::new(place)
+            .ancestors()
+            .map(|part| root.join(part))
+            .find(|part| part.symlink_metadata().is_ok());
+        let Some(there) = there else { continue };
+        if !there.canonicalize().is_ok_and(|resolved| resolved.starts_with(root)) {
+            return refuse(format!(
+                "{}: leads out of {}, nothing was changed",
+                there.display(),
+                root.display()
+            ));
+        }
+    }
+    Ok(())
+}

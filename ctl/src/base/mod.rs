@@ -1,0 +1,13 @@
+//! What everything else stands on: the setting of a command, programs, output, errors, signals and time.
+
+pub(crate) mod config;
+pub(crate) mod context;
+pub(crate) mod event;
+pub(crate) mod exit;
+pub(crate) mod failpoint;
+pub(crate) mod host;
+pub(crate) mod interrupt;
+pub(crate) mod output;
+pub(crate) mod program;
+pub(crate) mod scope;
+pub(crate) mod time;

@@ -1,0 +1,141 @@
+//! What people and scripts see: texts, tables and JSON go in, bytes on standard output come out. A reader that goes
+//! away (`| head`) is no failure. Colour is added behind the padding, so that columns stay in line.
+
+use std::borrow::Cow;
+use std::io;
+use std::io::{ErrorKind, Write};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+/// Writes text to standard output.
+pub(crate) fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output"),
+    }
+}
+
+/// Writes a value as JSON, indented, to standard output.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// A message for people, to standard error; when nobody can read it, the command goes on.
+pub(crate) fn tell(message: &str) {
+    let _ = writeln!(io::stderr(), "nixos-nspawn: {}", printable(message));
+}
+
+/// A text without what a terminal would act on: programs that were called, and containers, have put their words into it.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if acts(c) { c.escape_debug().collect() } else { vec![c] };
+    Cow::Owned(text.chars().flat_map(shown).collect())
+}
+
+/// Lines that belong to a message, indented.
+pub(crate) fn tell_more(lines: &[String]) {
+    let mut out = io::stderr().lock();
+    for line in lines {
+        let _ = writeln!(out, "  {}", printable(line));
+    }
+}
+
+/// How a piece of text is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// As any other.
+    Plain,
+    /// A heading.
+    Strong,
+    /// All is well.
+    Good,
+    /// Worth a look.
+    Doubtful,
+    /// Broken.
+    Bad,
+}
+
+/// The text in the colour of its tone.
+pub(crate) fn painted(text: &str, tone: Tone, color: bool) -> String {
+    let code = match tone {
+        Tone::Plain => return text.to_owned(),
+        Tone::Strong => "1",
+        Tone::Good => "32",
+        Tone::Doubtful => "33",
+        Tone::Bad => "31",
+    };
+    if color && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// A cell of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A cell with this text.
+    pub(crate) fn new(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: text.into(), tone }
+    }
+
+    /// A cell without colour.
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self::new(text, Tone::Plain)
+    }
+}
+
+/// Rows below a header, columns two blanks apart, no blanks at the ends of lines.
+pub(crate) fn table(header: &[&str], rows: &[Vec<Cell>], color: bool) -> String {
+    let heads: Vec<Cell> = header.iter().map(|head| Cell::new(*head, Tone::Strong)).collect();
+    let lines: Vec<&Vec<Cell>> = std::iter::once(&heads).chain(rows).collect();
+    let width = |column: usize| {
+        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.text.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..header.len()).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in lines {
+        let mut gap = 0;
+        for (cell, width) in line.iter().zip(&widths) {
+            if cell.text.is_empty() {
+                gap += width + 2;
+                continue;
+            }
+            text.push_str(&" ".repeat(gap));
+            text.push_str(&painted(&cell.text, cell.tone, color));
+            gap = width.saturating_sub(cell.text.chars().count()) + 2;
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_acts_on_a_terminal() {
+        assert_eq!(printable("a\tb\nü"), "a\tb\nü");
+        assert_eq!(printable("\u{1b}]0;x\u{7}\r\u{9b}"), "\\u{1b}]0;x\\u{7}\\r\\u{9b}");
+    }
+
+    #[test]
+    fn columns_stay_in_line_with_and_without_colour() {
+        let rows = [
+            vec![Cell::plain("database"), Cell::new("", Tone::Good), Cell::plain("x")],
+            vec![Cell::plain("b"), Cell::new("up", Tone::Good), Cell::plain("")],
+        ];
+        let header = ["NAME", "STATE", "NOTE"];
+        let plain = "NAME      STATE  NOTE\ndatabase         x\nb         up\n";
+        assert_eq!(table(&header, &rows, false), plain);
+        let coloured = table(&header, &rows, true);
+        assert!(coloured.contains("\nb         \u{1b}[32mup\u{1b}[0m\n"), "{coloured:?}");
+    }
+}

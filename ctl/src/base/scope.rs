@@ -1,0 +1,40 @@
+//! Whose containers they are: the directories they live in, their owner, and what systemd's programs are told. Today
+//! there is the system's scope only; one of a user would be another value of this type.
+
+use nixos_nspawn_units::copies::GC_ROOTS;
+use nixos_nspawn_units::store;
+
+/// Directories, owner and arguments. Directories are absolute paths of the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Scope {
+    /// Intents and the records of commands under way.
+    pub(crate) intents: &'static str,
+    /// Roots of containers; nspawn's search path is fixed.
+    pub(crate) machines: &'static str,
+    /// Locks, device copies and what is remembered until the next boot.
+    pub(crate) runtime: &'static str,
+    /// Where `systemctl enable` and `mask` make their links.
+    pub(crate) unit_links: &'static str,
+    /// Settings files of others, and the copies that `--prepare` makes (`systemd.nspawn(5)`).
+    pub(crate) nspawn_files: [&'static str; 2],
+    /// Roots for Nix's garbage collector, relative to the root directory.
+    pub(crate) gc_roots: &'static str,
+    /// What systemctl, systemd-run and journalctl are told first.
+    pub(crate) manager: &'static [&'static str],
+    /// The user that intents and records must belong to.
+    pub(crate) owner: u32,
+}
+
+impl Scope {
+    /// Containers of the system, managed by root.
+    pub(crate) const SYSTEM: Self = Self {
+        intents: store::DIRECTORY,
+        machines: "/var/lib/machines",
+        runtime: "/run/nixos-nspawn",
+        unit_links: "/etc/systemd/system",
+        nspawn_files: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
+        gc_roots: GC_ROOTS,
+        manager: &[],
+        owner: 0,
+    };
+}

@@ -1,0 +1,81 @@
+//! Taking a container away: a create that failed, a remove, and the repair of either after it was killed. Each step may
+//! find its work done already, so the whole can be repeated until it succeeds. The state directory goes only where the
+//! record says so.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::copies;
+use nixos_nspawn_units::copies::GC_ROOTS;
+use nixos_nspawn_units::store::{DIRECTORY, Kind};
+use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
+
+use crate::base::failpoint::stop_point;
+use crate::base::host::Host;
+use crate::fact::lookup::find;
+use crate::host::files::remove_file;
+use crate::host::intent_file::intent_path;
+use crate::host::lock::Lock;
+use crate::host::record::{Record, Step};
+use crate::host::unit_links::enabled_links;
+use crate::host::{gc_roots, networkd, profile_links, sockets, state_directory, systemd};
+
+/// Stops the container and takes away everything that the record's command made. What fails is tried by the next
+/// command again, since the record then stays.
+pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
+    let name = &record.name;
+    // A declarative container of the same name is not ours to touch; only the file and the profile behind it go.
+    let loaded = host.load();
+    let ours = find(&loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
+    if ours && host.live() {
+        // First, or a connection starts the container anew.
+        sockets::close(host, name)?;
+        if !systemd::state(host, name)?.stopped() {
+            systemd::stop(host, name)?;
+        }
+    }
+    stop_point("remove-stopped");
+    {
+        let _global = Lock::global(host)?;
+        remove_file(&intent_path(host, name))?;
+        let directory =
+            openat(CWD, host.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        fsync(&directory)?;
+    }
+    if ours && record.step == Step::Removing {
+        for link in enabled_links(host, name) {
+            remove_file(&link)?;
+        }
+    }
+    if host.live() {
+        if ours {
+            systemd::reload_to(host, name, None)?;
+            systemd::reset_failed(host, name);
+        } else {
+            systemd::daemon_reload(host)?;
+        }
+    }
+    stop_point("remove-forgotten");
+    profile_links::remove_profile(host, &record.details.profile_directory)?;
+    remove_file(&host.path(Path::new("/").join(GC_ROOTS)).join(name.as_str()))?;
+    gc_roots::remove_all(host, name)?;
+    if ours {
+        copies::remove(&host.root, name).with_context(|| {
+            format!("{}: cannot be removed", copies::copy_path(&host.root, name).display())
+        })?;
+        networkd::remove(host, name);
+        copies::remove_devices(&host.root, name).with_context(|| {
+            format!("{}: cannot be removed", copies::devices_directory(&host.root, name).display())
+        })?;
+        remove_file(&copies::running_root(&host.root, name))?;
+        if record.details.delete_state {
+            state_directory::delete(host, name)?;
+        }
+    }
+    for source in &record.details.missing_sources {
+        // Only what is still empty: a container that ran has put its data there.
+        let _ = fs::remove_dir(host.path(source));
+    }
+    record.finish(host)
+}

@@ -1,0 +1,130 @@
+//! The gate behind an activation: the container must show the state that was asked for, in time. What it must show goes
+//! in, a reason why it does not comes out as an error. It watches and changes nothing.
+
+use std::collections::BTreeSet;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::shown;
+
+use crate::base::host::Host;
+use crate::base::interrupt;
+use crate::base::program::ended;
+use crate::cli::Expect;
+use crate::host::journal::show_journals;
+use crate::host::systemd;
+use crate::host::systemd::failed_units;
+
+/// What is asked of the container.
+pub(crate) struct Gate<'a> {
+    /// The state it must reach.
+    pub(crate) expect: Expect,
+    /// A command that must succeed inside.
+    pub(crate) check: Option<&'a str>,
+    /// How long it may take.
+    pub(crate) limit: Duration,
+    /// Units inside that had failed before.
+    pub(crate) failed_before: BTreeSet<String>,
+}
+
+/// How often the container is looked at.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Waits until the container shows what is asked.
+pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
+    let end = Instant::now() + gate.limit;
+    if gate.expect == Expect::None && gate.check.is_none() {
+        return Ok(());
+    }
+    alive(host, name, plan)?;
+    if matches!(gate.expect, Expect::Running | Expect::Degraded) {
+        settled(host, name, plan, gate, end)?;
+    }
+    if let Some(command) = gate.check {
+        checked(host, name, plan, command, end)?;
+    }
+    Ok(())
+}
+
+fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
+    let state = systemd::state(host, name)?;
+    if state.active != "active" {
+        bail!("container '{name}' is {} ({})", state.active, state.result);
+    }
+    if state.plan.as_deref() != plan {
+        bail!("systemd has other settings of container '{name}' than were planned");
+    }
+    Ok(())
+}
+
+/// Until the system inside is neither starting nor stopping.
+fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
+    loop {
+        let machine = format!("--machine={name}");
+        let (_, answer) = host.manager("systemctl").args([machine.as_str(), "is-system-running"]).answer()?;
+        let answer = answer.trim();
+        match (answer, gate.expect) {
+            ("running", _) => return Ok(()),
+            ("degraded", Expect::Running) => {
+                bail!(
+                    "the system in container '{name}' is degraded: {} failed",
+                    listed(&failed_units(host, name))
+                );
+            }
+            ("degraded", _) => {
+                let new: BTreeSet<String> =
+                    failed_units(host, name).difference(&gate.failed_before).cloned().collect();
+                if new.is_empty() {
+                    return Ok(());
+                }
+                show_journals(host, name, &new);
+                bail!("in container '{name}' failed {}, which had not failed before", listed(&new));
+            }
+            _ => {}
+        }
+        if Instant::now() >= end {
+            let answer = if answer.is_empty() { "not to be reached".to_owned() } else { shown(answer) };
+            bail!("the system in container '{name}' is still {answer} after {} s", gate.limit.as_secs());
+        }
+        alive(host, name, plan)?;
+        sleep(PAUSE);
+        interrupt::check()?;
+    }
+}
+
+/// Runs the command inside until it succeeds.
+fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, end: Instant) -> Result<()> {
+    loop {
+        let left = end.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
+        let status = host
+            .manager("systemd-run")
+            .arg(format!("--machine={name}"))
+            .args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"])
+            .arg(format!("--property=RuntimeMaxSec={}", left.as_secs().max(1)))
+            .args(["/bin/sh", "-c", command])
+            .limit(left + Duration::from_secs(5))
+            .answer();
+        interrupt::check()?;
+        let how = match status {
+            Ok((status, _)) if status.success() => return Ok(()),
+            Ok((status, _)) => ended(status),
+            Err(error) => format!("{error:#}"),
+        };
+        if Instant::now() + Duration::from_secs(1) >= end {
+            bail!("check '{command}' in container '{name}' failed: {how}");
+        }
+        alive(host, name, plan)?;
+        sleep(Duration::from_secs(1));
+    }
+}
+
+fn listed(units: &BTreeSet<String>) -> String {
+    // Written by the container: nothing of it goes raw to a terminal.
+    if units.is_empty() {
+        "a unit".to_owned()
+    } else {
+        units.iter().map(|unit| shown(unit)).collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,12 @@
+//! Recoverable work: plain options go in, results come out. Nothing here prints.
+
+pub(crate) mod effect;
+pub(crate) mod forget;
+pub(crate) mod gate;
+pub(crate) mod next;
+pub(crate) mod planned;
+pub(crate) mod profile_steps;
+pub(crate) mod settle;
+pub(crate) mod settle_switch;
+pub(crate) mod switch;
+pub(crate) mod updated;

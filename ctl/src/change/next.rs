@@ -1,0 +1,190 @@
+//! What an update would record: builds the next intent, and the checks that go with it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::{Intent, Source, Strategy};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::nspawn::nspawn_file;
+use nixos_nspawn_units::reach::host_reach;
+use nixos_nspawn_units::service::{DEFAULT_TIMEOUT, unit_name};
+use nixos_nspawn_units::store::Kind;
+use nixos_nspawn_units::syntax::words::bind_fields;
+use nixos_nspawn_units::value::{StorePath, Timespan};
+
+use crate::base::event::Event;
+use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
+use crate::cli;
+use crate::cli::From;
+use crate::fact::generations::generations;
+use crate::fact::lookup::machine_name;
+use crate::host::{profile_links, unit_links};
+use crate::nix::profile::Profile;
+use crate::nix::source::Said;
+use crate::nix::tool::Nix;
+use crate::nix::{profile, source};
+
+/// The intent, with the administrator's defaults resolved.
+pub(crate) fn intent(host: &Host, name: &MachineName, profile: &Profile, source: Source) -> Result<Intent> {
+    let mut intent = Intent::new(name.clone(), profile.toplevel.clone());
+    intent.container = profile.container.clone();
+    intent.source = Some(source);
+    if intent.container.timeout_start_sec.is_none() {
+        intent.container.timeout_start_sec = host.config.timeout_start_sec.clone();
+    }
+    Ok(intent)
+}
+
+/// Bind mount sources that the start will make, free-form ones too.
+pub(crate) fn missing_sources(host: &Host, intent: &Intent) -> Vec<PathBuf> {
+    let Ok(file) = nspawn_file(intent) else { return Vec::new() };
+    let values = file.values("Files", "Bind").chain(file.values("Files", "BindReadOnly"));
+    let sources = values.filter_map(|value| Some(bind_fields(value).ok()?.source));
+    let missing = |source: &String| source.starts_with('/') && !host.path(source).exists();
+    sources.filter(missing).map(PathBuf::from).collect()
+}
+
+/// The containers that are meant.
+pub(crate) fn names(host: &Host, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
+    if all {
+        let loaded = host.load();
+        return Ok(loaded
+            .intents
+            .into_iter()
+            .filter(|stored| stored.kind == Kind::Imperative)
+            .map(|stored| stored.name)
+            .collect());
+    }
+    if given.len() > 1 && (from.flake.is_some() || from.config.is_some() || from.profile.is_some()) {
+        return Err(Failed::Usage(
+            "--flake, --config and --profile go with one container, nothing was changed".to_owned(),
+        )
+        .into());
+    }
+    given.iter().map(|name| machine_name(name)).collect()
+}
+
+pub(crate) fn limit(activation: &cli::Activation) -> Result<Option<Duration>> {
+    let Some(text) = &activation.timeout else { return Ok(None) };
+    let span: Timespan = text.parse().map_err(|error| Failed::Usage(format!("--timeout: {error}")))?;
+    Ok(Some(span.microseconds().map_or(Duration::from_secs(86_400), Duration::from_micros)))
+}
+
+/// How long an activation may take: as said, else as the container's start.
+pub(crate) fn limit_or_start(limit: Option<Duration>, intent: &Intent) -> Duration {
+    let start = || {
+        let text = intent.container.timeout_start_sec.as_ref().map_or(DEFAULT_TIMEOUT, |span| span.as_str());
+        let span = text.parse::<Timespan>().ok();
+        span.and_then(|span| span.microseconds()).map_or(Duration::from_secs(86_400), Duration::from_micros)
+    };
+    limit.unwrap_or_else(start)
+}
+
+/// The strategy as said, else the container's own.
+pub(crate) fn strategy(said: Option<cli::Strategy>, new: &Intent) -> Strategy {
+    match said {
+        Some(cli::Strategy::None) => Strategy::None,
+        Some(cli::Strategy::Reload) => Strategy::Reload,
+        Some(cli::Strategy::Restart) => Strategy::Restart,
+        Some(cli::Strategy::Dynamic) => Strategy::Dynamic,
+        None => new.container.activation.strategy,
+    }
+}
+
+/// Refuses options that let a container reach further into its host than before.
+pub(crate) fn check_reach(
+    host: &Host,
+    name: &MachineName,
+    old: &Intent,
+    new: &Intent,
+    allow: bool,
+) -> Result<()> {
+    let before = host_reach(&old.container);
+    let added: Vec<String> =
+        host_reach(&new.container).into_iter().filter(|line| !before.contains(line)).collect();
+    if added.is_empty() || allow || host.config.allow_host_changes {
+        return Ok(());
+    }
+    refuse(format!(
+        "container '{name}' would reach further into the host than before ({}), nothing was changed; \
+         --allow-host-changes accepts that",
+        added.join("; ")
+    ))
+}
+
+/// What an update would record.
+pub(crate) struct Next {
+    /// The new intent, its generation still that of the old one.
+    pub(crate) intent: Intent,
+    /// What was built.
+    pub(crate) profile: StorePath,
+}
+
+/// Builds, and reads what was built.
+pub(crate) fn next(
+    host: &Host,
+    nix: &Nix,
+    name: &MachineName,
+    old: &Intent,
+    said: &Said,
+    link: Option<&std::path::Path>,
+) -> Result<Next> {
+    let mut source = said.source(host, old.source.as_ref())?;
+    let path = source::build(host, Some(nix), name, &mut source, link)?;
+    let built = profile::read(host, &path, name)?;
+    for warning in &built.warnings {
+        host.report(Event::ProfileWarning { text: warning.clone() });
+    }
+    let mut intent = self::intent(host, name, &built, source)?;
+    intent.profile = old.profile.clone();
+    if intent.profile.is_none() {
+        let system = profile_links::profile_directory(host, name).join("system");
+        intent.profile = Some(system.to_string_lossy().parse()?);
+    }
+    intent.generation = old.generation;
+    intent.autostart = old.autostart;
+    Ok(Next { intent, profile: path })
+}
+
+/// Whether only what is recorded of the source differs.
+pub(crate) fn same_but_source(old: &Intent, new: &Intent) -> bool {
+    Intent { source: None, ..old.clone() } == Intent { source: None, ..new.clone() }
+}
+
+/// The source without the revision, which changes with every commit, also one that builds the same.
+pub(crate) fn unlocked(intent: &Intent) -> Option<Source> {
+    intent.source.clone().map(|source| Source { locked: None, ..source })
+}
+
+/// The number of the newest generation.
+pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> u64 {
+    generations(host, name, intent).last().map_or(0, |generation| generation.number)
+}
+
+/// Refuses what could be neither done nor taken back.
+pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
+    let unit = unit_name(name);
+    if unit_links::masked(host, name) {
+        return refuse(format!(
+            "{unit} is masked, nothing was changed; 'systemctl unmask {unit}' lifts that"
+        ));
+    }
+    // An intent by hand may name any profile, the host's own for instance.
+    let folder = profile_folder(host, name, old);
+    if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
+        return refuse(format!(
+            "{}: is not the profile folder of container '{name}', nothing was changed; it must be called '{name}'",
+            folder.display()
+        ));
+    }
+    Ok(())
+}
+
+/// The folder of the profile's links.
+pub(crate) fn profile_folder(host: &Host, name: &MachineName, intent: &Intent) -> std::path::PathBuf {
+    let recorded =
+        intent.profile.as_ref().and_then(|profile| std::path::Path::new(profile.as_str()).parent());
+    recorded.map_or_else(|| profile_links::profile_directory(host, name), std::path::Path::to_owned)
+}

@@ -1,0 +1,100 @@
+//! What a change would do, for `plan` and the dry runs.
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::reach::host_reach;
+use serde::Serialize;
+
+use crate::base::host::Host;
+use crate::decision::activation::Decision;
+use crate::fact::difference::{Difference, between};
+use crate::host::last_activation::Action;
+
+/// What would change and be done, as scripts see it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Planned {
+    pub(crate) name: MachineName,
+    /// Whether anything would.
+    pub(crate) changes: bool,
+    pub(crate) old_generation: Option<u64>,
+    /// The generation that a rollback goes to; null for one that would be made.
+    pub(crate) generation: Option<u64>,
+    /// What would be done to the container, and why; null if nothing would change.
+    pub(crate) action: Option<Action>,
+    pub(crate) reason: Option<String>,
+    #[serde(flatten)]
+    pub(crate) difference: Difference,
+    /// What of the host the container would reach and does not now.
+    pub(crate) host_reach_added: Vec<String>,
+    pub(crate) notes: Vec<String>,
+    /// Why it cannot be told.
+    pub(crate) error: Option<String>,
+}
+
+impl Planned {
+    /// Nothing would change.
+    pub(crate) fn nothing(name: &MachineName, generation: Option<u64>) -> Self {
+        Self {
+            name: name.clone(),
+            changes: false,
+            old_generation: generation,
+            generation,
+            action: None,
+            reason: None,
+            difference: Difference::default(),
+            host_reach_added: Vec::new(),
+            notes: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// From one intent to another, to `generation` if that is known.
+    pub(crate) fn of(
+        host: &Host,
+        name: &MachineName,
+        [old, new]: [&Intent; 2],
+        decision: Decision,
+        generation: Option<u64>,
+    ) -> Result<Self> {
+        let before = host_reach(&old.container);
+        let mut added = host_reach(&new.container);
+        added.retain(|line| !before.contains(line));
+        Ok(Self {
+            changes: true,
+            generation,
+            action: Some(decision.action.into()),
+            reason: Some(decision.reason),
+            difference: between(host, name, old, new)?,
+            host_reach_added: added,
+            ..Self::nothing(name, old.generation)
+        })
+    }
+
+    /// For people, lines with their ends.
+    pub(crate) fn text(&self) -> String {
+        let Self { name, difference, .. } = self;
+        let (Some(action), Some(reason)) = (self.action, &self.reason) else {
+            return format!("container '{name}': is up to date\n");
+        };
+        let mut lines: Vec<String> = difference.lines().into_iter().map(str::to_owned).collect();
+        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
+        lines.extend(difference.closure.clone());
+        lines.extend(
+            self.host_reach_added.iter().map(|line| {
+                format!("would reach further into the host: {line} (needs --allow-host-changes)")
+            }),
+        );
+        let back = match self.generation {
+            Some(number) => format!("would go back to generation {number}, "),
+            None => String::new(),
+        };
+        let action = match action {
+            Action::Reload => "would reload it",
+            Action::Restart => "would restart it",
+            Action::Start | Action::None => "would not touch it",
+        };
+        lines.push(format!("container '{name}': {back}{action}: {reason}"));
+        lines.join("\n") + "\n"
+    }
+}

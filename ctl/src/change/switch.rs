@@ -1,0 +1,269 @@
+//! The way from one generation to another, for updates and rollbacks: profile, intent, units, container, gate, in this
+//! order, and back in one go if anything fails. A killed switch is settled by the next command: [`settle`]. The table of
+//! states is in docs/decisions/interrupted.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use nixos_nspawn_units::copies::{copy_path, generated, put};
+use nixos_nspawn_units::intent::{Intent, parse};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::StorePath;
+
+use crate::base::event::Event;
+use crate::base::exit::under;
+use crate::base::failpoint::stop_point;
+use crate::base::host::Host;
+use crate::base::interrupt;
+use crate::change::effect::Reloaded;
+use crate::change::gate::Gate;
+use crate::change::profile_steps::{align_profile, remove_pending};
+use crate::change::{effect, gate};
+use crate::cli::Expect;
+use crate::decision::activation::{Action, Decision};
+use crate::fact::dependents;
+use crate::fact::generations::generations;
+use crate::host::journal::{journal_time, show_journal, show_journal_inside};
+use crate::host::last_activation::{LastActivation, Outcome};
+use crate::host::lock::Lock;
+use crate::host::record::{Phase, Record};
+use crate::host::{gc_roots, intent_file, networkd, sockets, systemd};
+use crate::nix::tool::Nix;
+
+/// What the profile shall stand at.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// A new generation of this profile.
+    New(StorePath),
+    /// A generation that is there.
+    Present(u64),
+}
+
+/// What a switch came to.
+pub(crate) struct Switched {
+    /// The generation that is current.
+    pub(crate) generation: Option<u64>,
+    /// What was done to the container in the end.
+    pub(crate) action: Action,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// One switch.
+pub(crate) struct Switch<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) nix: &'a Nix<'a>,
+    pub(crate) name: &'a MachineName,
+    /// What shall be recorded; its generation is filled in.
+    pub(crate) new: Intent,
+    pub(crate) target: Target,
+    pub(crate) decision: Decision,
+    pub(crate) expect: Expect,
+    pub(crate) check: Option<&'a str>,
+    pub(crate) limit: Duration,
+    /// Leave what failed, for study.
+    pub(crate) keep: bool,
+}
+
+impl Switch<'_> {
+    /// Switches; on failure everything is as it was, unless it shall be kept. The generation that is current then.
+    pub(crate) fn run(mut self, record: &mut Record) -> Result<Switched> {
+        let begun = journal_time();
+        let done = self.forward(record);
+        let folder = record.details.profile_directory.clone();
+        let note = |action: Action, result: Outcome, detail: String, generation: Option<u64>| {
+            let last = LastActivation::now(generation.unwrap_or(0), action.into(), result, detail);
+            if let Err(error) = last.write(self.host, &folder) {
+                self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
+            }
+        };
+        match done {
+            Ok(action) => {
+                note(action, Outcome::Done, self.decision.reason.clone(), self.new.generation);
+                record.finish(self.host)?;
+                if action == Action::Restart {
+                    dependents::start_again(self.host, &record.details.dependents);
+                }
+                Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
+            }
+            Err(error) => {
+                interrupt::clean_up_begins();
+                let touched = record.details.phase == Phase::Activating;
+                match self.decision.action {
+                    Action::Reload if touched => show_journal_inside(self.host, self.name, &begun),
+                    _ if touched => show_journal(self.host, self.name, &begun),
+                    _ => {}
+                }
+                note(self.decision.action, Outcome::Failed, format!("{error:#}"), self.new.generation);
+                if self.keep && touched {
+                    remove_pending(self.host, &folder);
+                    record.finish(self.host)?;
+                    // What requires it would only have it started again, were it down.
+                    if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
+                        dependents::start_again(self.host, &record.details.dependents);
+                    }
+                    interrupt::clean_up_ends();
+                    return Err(anyhow!("{error:#}").context(format!(
+                        "container '{}' was updated and left as it is (--keep)",
+                        self.name
+                    )));
+                }
+                let back = take_back(self.host, self.nix, record, touched);
+                interrupt::clean_up_ends();
+                let name = self.name;
+                // What the new generation does is its failure, 1, whichever program told us.
+                let error = if touched { anyhow!("{error:#}") } else { error };
+                Err(match back {
+                    Ok(()) if touched => error.context(format!("container '{name}' was rolled back")),
+                    Ok(()) => {
+                        under(error, &format!("container '{name}' was not updated"), "nothing was changed")
+                    }
+                    Err(left) => error.context(format!(
+                        "container '{name}' was not updated, and could not be rolled back ({left:#}); the next command tries again"
+                    )),
+                })
+            }
+        }
+    }
+
+    fn forward(&mut self, record: &mut Record) -> Result<Action> {
+        let (host, name) = (self.host, self.name);
+        interrupt::check()?;
+        record.details.phase = Phase::Recording;
+        record.details.new_intent = self.new.to_json()?;
+        record.save(host)?;
+        stop_point("recording");
+        let profile = PathBuf::from(self.new.profile.as_ref().map_or("", |profile| profile.as_str()));
+        match &self.target {
+            Target::New(path) => {
+                self.new.generation = Some(self.nix.set_profile(&profile, path)?);
+            }
+            Target::Present(number) => {
+                self.nix.switch_generation(&profile, *number)?;
+                self.new.generation = Some(*number);
+            }
+        }
+        stop_point("profile");
+        let planned = {
+            let _global = Lock::global(host)?;
+            let loaded = crate::host::host_file::load(host)?;
+            let (_, planned) = intent_file::check(&loaded, name, &self.new)?;
+            crate::host::host_file::record(host, &loaded.host)?;
+            intent_file::write(host, name, &self.new)?;
+            planned
+        };
+        stop_point("intent");
+        gc_roots::keep(host, name, &self.new.toplevel)?;
+        let plan = planned.hash.as_deref();
+        systemd::reload_to(host, name, plan)?;
+        networkd::apply(host, name);
+        let old = parse(record.details.old_intent.as_bytes(), name).ok();
+        sockets::align(host, name, old.as_ref(), &self.new)?;
+        stop_point("reload");
+        if self.decision.action == Action::Nothing {
+            // What nspawn has is what is planned; only the mark of the plan changes.
+            if copy_path(&host.root, name).exists() {
+                let text = fs::read(generated(&host.root, &format!("{name}.nspawn")))?;
+                put(&host.root, name, &text)
+                    .with_context(|| copy_path(&host.root, name).display().to_string())?;
+            }
+            return Ok(Action::Nothing);
+        }
+        if self.decision.action == Action::AtNextStart {
+            return Ok(Action::AtNextStart);
+        }
+        let gate = Gate {
+            expect: self.expect,
+            check: self.check,
+            limit: self.limit,
+            failed_before: systemd::failed_units(host, name),
+        };
+        record.details.dependents = dependents::running(host, name)?;
+        record.details.phase = Phase::Activating;
+        record.save(host)?;
+        stop_point("activating");
+        let mut action = self.decision.action;
+        if action == Action::Reload {
+            match effect::reload(host, name, &self.new, self.limit)? {
+                Reloaded::Yes => {}
+                Reloaded::UnitsFailed if self.expect == Expect::None => {}
+                Reloaded::UnitsFailed => host.report(Event::UnitsFailed),
+                Reloaded::NeedsRestart(why) => {
+                    self.decision.reason = why;
+                    action = Action::Restart;
+                }
+            }
+        }
+        match action {
+            Action::Restart => effect::restart(host, name, plan, Some(self.limit))?,
+            _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
+        }
+        stop_point("activated");
+        gate::pass(host, name, plan, &gate)?;
+        stop_point("passed");
+        Ok(action)
+    }
+}
+
+/// Back to the intent of the record: profile, intent, units, and the container itself if it was `touched`.
+pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bool) -> Result<()> {
+    let name = &record.name.clone();
+    let details = &record.details;
+    let old =
+        parse(details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("the old intent: {fault}"))?;
+    // From the record: the file may hold the old one again, if taking back was killed before.
+    let new = parse(details.new_intent.as_bytes(), name).ok();
+    {
+        let _global = Lock::global(host)?;
+        intent_file::write_text(host, name, &details.old_intent)?;
+    }
+    stop_point("back-intent");
+    let planned = intent_file::hash(name, &old);
+    gc_roots::keep(host, name, &old.toplevel)?;
+    if let (Some(profile), Some(generation)) = (&old.profile, old.generation) {
+        let profile = Path::new(profile.as_str());
+        align_profile(host, nix, &old);
+        // What failed is not kept: a timer that fails each night would pile it up.
+        let numbers = generations(host, name, &old).into_iter().map(|made| made.number);
+        let made: Vec<String> = numbers
+            .filter(|number| *number > details.newest_generation && *number != generation)
+            .map(|number| number.to_string())
+            .collect();
+        if !made.is_empty() {
+            let program = host.program(nix.tool("nix-env")).arg("--profile").arg(profile);
+            if let Err(error) = program.arg("--delete-generations").args(made).output() {
+                host.report(Event::GenerationStays {
+                    profile: profile.to_owned(),
+                    error: format!("{error:#}"),
+                });
+            }
+        }
+    }
+    remove_pending(host, &details.profile_directory);
+    systemd::reload_to(host, name, planned.as_deref())?;
+    networkd::apply(host, name);
+    sockets::align(host, name, new.as_ref(), &old)?;
+    stop_point("back-reload");
+    if touched {
+        let again = details.phase == Phase::Returning;
+        effect::stop(host, name)?;
+        record.details.phase = Phase::Returning;
+        record.save(host)?;
+        stop_point("back-stopped");
+        match effect::start(host, name, planned.as_deref(), None) {
+            // It would be in the way of an update that mends it.
+            Err(error) if again => {
+                interrupt::check()?;
+                host.report(Event::OldGenerationDown { error: format!("{error:#}") });
+                return record.finish(host);
+            }
+            started => started?,
+        }
+    }
+    if matches!(record.details.phase, Phase::Activating | Phase::Returning) {
+        dependents::start_again(host, &record.details.dependents);
+    }
+    record.finish(host)
+}

@@ -1,0 +1,91 @@
+//! What people are told while a command is at work: each event in words, on standard error.
+
+use crate::base::event::Event;
+use crate::base::output::{tell, tell_more};
+
+/// Tells people of an event.
+pub(crate) fn show(event: Event) {
+    let (message, lines) = text(event);
+    if !message.is_empty() {
+        tell(&message);
+    }
+    tell_more(&lines);
+}
+
+/// The event as a message, and the lines that belong to it.
+fn text(event: Event) -> (String, Vec<String>) {
+    let message = match event {
+        Event::Called { words } => format!("+ {}", shell_words(&words)),
+        Event::ProgramOutput { lines } | Event::UnitJournal { lines } => return (String::new(), lines),
+        Event::Waiting { what, holder } => format!("{what} is being changed by {holder}, waiting"),
+        Event::Starting { name } => format!("starting container '{name}'"),
+        Event::Journal { name, lines } => {
+            return (format!("the last lines of the journal of container '{name}':"), lines);
+        }
+        Event::JournalInside { name, lines } => {
+            return (format!("warnings in the journal inside container '{name}':"), lines);
+        }
+        Event::ProfileWarning { text } => text,
+        Event::Note { name, text } => format!("container '{name}': {text}"),
+        Event::UnitsFailed => "switch-to-configuration says that units failed".to_owned(),
+        Event::CheckSkipped => "the container is not activated now, so --check is not run".to_owned(),
+        Event::SourceNotLoaded { name, error } => {
+            format!("container '{name}': its new source is recorded, but {error}")
+        }
+        Event::RequiredBy { name, other } => format!(
+            "container '{other}' requires container '{name}' and cannot start without it; take it out of its options"
+        ),
+        Event::LinkRemoved { link } => format!("removed {link}, which 'systemctl enable' made"),
+        Event::UpdateAccepted { name } => {
+            format!("container '{name}': a killed update had been activated, it stays")
+        }
+        Event::UpdateTakenBack { name } => format!("container '{name}': a killed update is taken back"),
+        Event::CreateAccepted { name } => {
+            format!("container '{name}' was created by a command that was killed at its end, it stays")
+        }
+        Event::CreateTakenBack { name } => {
+            format!("container '{name}' was left half created by a killed command, taking it away")
+        }
+        Event::RemoveFinished { name } => {
+            format!("container '{name}' was left half removed by a killed command, taking it away")
+        }
+        Event::NotSettled { name, error } => format!("container '{name}' is left half done: {error}"),
+        Event::OldGenerationDown { error } => {
+            format!("{error}; its old generation is recorded again, and that is left so")
+        }
+        Event::ProfileNotAligned { profile, generation, error } => {
+            format!("{}: cannot be set to generation {generation}: {error}", profile.display())
+        }
+        Event::GenerationStays { profile, error } => {
+            format!("{}: what failed stays in the profile: {error}", profile.display())
+        }
+        Event::FolderStays { folder, error } => format!("{}: stays: {error}", folder.display()),
+        Event::DependentsDown { units, error } => {
+            let units = units.join(", ");
+            format!("{units}: require the container, have stopped with it and are started again: {error}")
+        }
+        Event::NetworkdNotTold { path, error } => {
+            format!("{}: networkd could not be told of it: {error}", path.display())
+        }
+        Event::NetworkFileFailed { path, error } => format!("{}: {error}", path.display()),
+        Event::PortsNotOpened { name, error } => {
+            format!("container '{name}': not all of its ports could be opened: {error}")
+        }
+        Event::ResultNotRecorded { error } => format!("the result cannot be recorded: {error}"),
+        Event::NotRemembered { path, error } => format!("{}: cannot be written: {error}", path.display()),
+    };
+    (message, Vec::new())
+}
+
+/// The words as a shell would take them.
+fn shell_words(words: &[String]) -> String {
+    let quoted = words.iter().map(|word| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,#".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,96 @@
+//! `list`: one line per container, remarks below the table; or one JSON object per container. Refused containers and
+//! half done commands are in it like any other, and are no failure: only a folder that cannot be read is one.
+
+use anyhow::Result;
+use nixos_nspawn_units::store::{DIRECTORY, Kind};
+
+use crate::base::context::Context;
+use crate::base::exit::Failed;
+use crate::base::output::{Cell, Tone, painted, print, print_json, table, tell};
+use crate::cli::{KindFilter, List};
+use crate::fact::notes::{Note, notes, state, yes_no};
+use crate::fact::overview::{Container, Fault, Overview};
+use crate::fact::summary::{Summary, known_autostart};
+use crate::host::runtime_files::tidy;
+
+/// Runs the command.
+pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
+    tidy(context);
+    let overview = Overview::gather(context)?;
+    let wanted = |kind: Kind| match arguments.kind {
+        None => true,
+        Some(KindFilter::Imperative) => kind == Kind::Imperative,
+        Some(KindFilter::Declarative) => kind == Kind::Declarative,
+    };
+    let containers: Vec<&Container> = overview.containers.values().filter(|c| wanted(c.kind)).collect();
+    if context.json {
+        print_json(&containers.iter().map(|container| Summary::of(container)).collect::<Vec<_>>())?;
+    }
+    let faults: Vec<&Fault> = overview.faults.iter().filter(|fault| wanted(fault.kind)).collect();
+    if context.json {
+        faults.iter().for_each(|fault| tell(&fault.text));
+    } else {
+        print(&text(&containers, &faults, context.color))?;
+    }
+    for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
+        tell(trouble);
+    }
+    if faults.iter().any(|fault| fault.hides) {
+        return Err(Failed::Silent.into());
+    }
+    if containers.is_empty() && faults.is_empty() && !context.json {
+        tell(&nothing(arguments.kind));
+    }
+    Ok(())
+}
+
+fn nothing(kind: Option<KindFilter>) -> String {
+    match kind {
+        None => format!("no containers in {DIRECTORY}; 'nixos-nspawn create' makes one"),
+        Some(KindFilter::Imperative) => {
+            "no imperative containers; 'nixos-nspawn create' makes one".to_owned()
+        }
+        Some(KindFilter::Declarative) => "no declarative containers".to_owned(),
+    }
+}
+
+/// The table, and below it what needs more words than a column has room for.
+fn text(containers: &[&Container], faults: &[&Fault], color: bool) -> String {
+    let remarks: Vec<_> = containers.iter().map(|container| notes(container)).collect();
+    let mut header = vec!["NAME", "TYPE", "STATE", "AUTOSTART"];
+    // The first four columns are always there, for scripts that take words; the last is for people.
+    if remarks.iter().any(|notes| !notes.is_empty()) {
+        header.push("NOTE");
+    }
+    let rows: Vec<Vec<Cell>> = containers
+        .iter()
+        .zip(&remarks)
+        .map(|(container, notes)| {
+            let (state, tone) = state(container);
+            vec![
+                Cell::plain(container.name.as_str()),
+                Cell::plain(container.kind.to_string()),
+                Cell::new(state, tone),
+                Cell::plain(known_autostart(container).map_or("-", yes_no)),
+                Cell::new(brief(notes), notes.first().map_or(Tone::Plain, |note| note.tone)),
+            ]
+        })
+        .collect();
+    let mut lines: Vec<String> = Vec::new();
+    for (container, notes) in containers.iter().zip(&remarks) {
+        let line =
+            |note: &Note| format!("{}: {}\n", painted(container.name.as_str(), note.tone, color), note.long);
+        lines.extend(notes.iter().map(line));
+    }
+    lines.extend(faults.iter().map(|fault| format!("{}\n", fault.text)));
+    let table = if rows.is_empty() { String::new() } else { table(&header, &rows, color) };
+    let gap = if rows.is_empty() || lines.is_empty() { "" } else { "\n" };
+    table + gap + &lines.concat()
+}
+
+/// The weightiest word: a line with more would not fit into 80 columns, and the sentences follow below.
+fn brief(notes: &[Note]) -> String {
+    let Some(first) = notes.first() else { return String::new() };
+    let more = notes.iter().any(|note| note.short != first.short);
+    format!("{}{}", first.short, if more { ", …" } else { "" })
+}

@@ -1,0 +1,154 @@
+//! `list-generations NAME`: what there is to go back to, oldest first: a line of short columns each, and the path below
+//! it; or one JSON object each. Read are the links of the profile, the pins and the store; nothing is changed.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::Result;
+use nixos_nspawn_units::value::StorePath;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use serde::Serialize;
+
+use crate::base::context::Context;
+use crate::base::output::{Cell, Tone, print, print_json, table, tell};
+use crate::base::time;
+use crate::cli::Show;
+use crate::fact::generations::{Generation, generations};
+use crate::fact::lookup::{machine_name, readable};
+
+/// A generation as scripts see it.
+#[derive(Debug, Serialize)]
+struct Entry<'a> {
+    generation: u64,
+    /// UTC, RFC 3339; null where only a pin keeps it.
+    date: Option<String>,
+    /// Whether it is recorded.
+    current: bool,
+    /// Whether the live container has its system.
+    running: bool,
+    pinned: bool,
+    /// Whether the profile still has it; a pin keeps it without.
+    in_profile: bool,
+    /// Whether its system is in the store; null in a tree without a store.
+    present: Option<bool>,
+    nixos_label: Option<String>,
+    nixos_version: Option<String>,
+    path: &'a str,
+    toplevel: Option<&'a str>,
+}
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, arguments: &Show) -> Result<()> {
+    let name = machine_name(&arguments.name)?;
+    let intent = readable(context, &name)?;
+    let generations = generations(context, &name, &intent);
+    // An offline tree may come without a store.
+    let store = context.path("/nix/store").is_dir();
+    let entries: Vec<Entry> = generations.iter().map(|one| entry(context, one, store)).collect();
+    if context.json {
+        return print_json(&entries);
+    }
+    if entries.is_empty() {
+        tell(&format!("container '{name}' has no generations; 'nixos-nspawn update {name}' makes one"));
+        return Ok(());
+    }
+    print(&text(&entries, context.color))
+}
+
+fn entry<'a>(context: &Context, generation: &'a Generation, store: bool) -> Entry<'a> {
+    let Generation { number, made, path, toplevel, current, running, pinned } = generation;
+    let (label, version) =
+        toplevel.as_ref().map_or((None, None), |system| (label(context, system), version(context, system)));
+    Entry {
+        generation: *number,
+        date: made.map(time::utc),
+        current: *current,
+        running: *running,
+        pinned: *pinned,
+        in_profile: made.is_some(),
+        present: store.then_some(toplevel.is_some()),
+        nixos_label: label,
+        nixos_version: version,
+        path: path.as_str(),
+        toplevel: toplevel.as_ref().map(|system| system.as_str()),
+    }
+}
+
+fn text(entries: &[Entry], color: bool) -> String {
+    let rows: Vec<Vec<Cell>> = entries.iter().map(row).collect();
+    let table = table(&["N", "DATE", "STATE", "NIXOS"], &rows, color);
+    let mut lines = table.lines();
+    let mut text = lines.next().map_or(String::new(), |header| format!("{header}\n"));
+    for (line, entry) in lines.zip(entries) {
+        let remark = match entry {
+            Entry { present: Some(false), .. } => " (gone from the store)",
+            Entry { in_profile: false, .. } => " (kept by its pin alone)",
+            _ => "",
+        };
+        // A store path of usual length fills a line by itself.
+        text.push_str(&format!("{line}\n    {}{remark}\n", entry.path));
+    }
+    text
+}
+
+fn row(entry: &Entry) -> Vec<Cell> {
+    let words = [
+        (entry.current, "current"),
+        (entry.running, "running"),
+        (entry.pinned, "pinned"),
+        (entry.present == Some(false), "gone"),
+    ];
+    let state: Vec<&str> = words.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+    let tone = match entry {
+        Entry { present: Some(false), .. } => Tone::Bad,
+        Entry { running: true, .. } => Tone::Good,
+        _ => Tone::Plain,
+    };
+    // The label is the version with the administrator's tags, so mostly the one says all.
+    let nixos = match (&entry.nixos_label, &entry.nixos_version) {
+        (Some(label), Some(version)) if !label.contains(version.as_str()) => format!("{label} ({version})"),
+        (Some(text), _) | (None, Some(text)) => text.clone(),
+        (None, None) => String::new(),
+    };
+    let date = entry.date.as_deref().map_or("-".to_owned(), time::local_of);
+    vec![
+        Cell::plain(entry.generation.to_string()),
+        Cell::plain(date),
+        Cell::new(state.join(", "), tone),
+        Cell::plain(nixos),
+    ]
+}
+
+/// `system.nixos.label`, which NixOS writes beside init.
+fn label(context: &Context, system: &StorePath) -> Option<String> {
+    let text = read(context, &format!("{system}/nixos-version"))?;
+    Some(printable(text.lines().next()?)).filter(|label| !label.is_empty())
+}
+
+/// `system.nixos.version`, which NixOS writes as the build into os-release(5).
+fn version(context: &Context, system: &StorePath) -> Option<String> {
+    let text = read(context, &format!("{system}/etc/os-release"))?;
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+        Some(printable(line.trim_matches(['"', '\'']))).filter(|value| !value.is_empty())
+    };
+    value("BUILD_ID").or_else(|| value("VERSION_ID"))
+}
+
+/// What a terminal takes as text.
+fn printable(text: &str) -> String {
+    text.trim().chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// The start of a file of the tree, whose links lead to other places of the same tree.
+fn read(context: &Context, path: &str) -> Option<String> {
+    let root = openat(CWD, &context.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let relative = Path::new(path).strip_prefix("/").ok()?;
+    let file = File::from(openat2(&root, relative, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?);
+    let mut text = String::new();
+    file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    file.take(16 << 10).read_to_string(&mut text).ok()?;
+    Some(text)
+}

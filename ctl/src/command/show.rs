@@ -1,0 +1,245 @@
+//! `show NAME`: everything known of one container, as text or as one JSON object: what is recorded, what systemd made
+//! of it, how far it reaches into the host, and the generated files with their text, from the same plan that the
+//! generator writes. Nothing is changed.
+
+use std::fs;
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::{Intent, Source};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::belongs_to;
+use nixos_nspawn_units::reach::host_reach;
+use nixos_nspawn_units::service::unit_name;
+use serde::Serialize;
+
+use crate::base::context::Context;
+use crate::base::output::{Tone, painted, print, print_json, tell};
+use crate::cli::Show;
+use crate::fact::generated_file::GeneratedFile;
+use crate::fact::generations::generations;
+use crate::fact::lookup::{machine_name, unknown};
+use crate::fact::notes::{Note, notes, state, yes_no};
+use crate::fact::option_lines::option_lines;
+use crate::fact::overview::{Container, Overview};
+use crate::fact::summary::{Summary, known_autostart};
+use crate::host::runtime_files;
+use crate::host::runtime_files::tidy;
+use crate::host::systemd::addresses;
+use crate::nix::profile;
+
+/// What `list` tells of the container, and all else.
+#[derive(Serialize)]
+pub(crate) struct Details<'a> {
+    #[serde(flatten)]
+    summary: Summary<'a>,
+    /// Since when it runs, as systemctl prints it.
+    pub(crate) since: Option<&'a str>,
+    pub(crate) source: Option<&'a Source>,
+    pub(crate) profile: Option<&'a str>,
+    /// The administrator's word; null leaves it to the container.
+    pub(crate) autostart_override: Option<bool>,
+    /// The container's options that differ from their default.
+    pub(crate) options: serde_json::Value,
+    pub(crate) host_reach: Vec<String>,
+    /// What a profile of python-nixos-nspawn has for its own machinery.
+    pub(crate) left_out: Vec<String>,
+    pub(crate) host_interface: Option<String>,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) state_directory: String,
+    /// The system that runs, which may be another than the recorded one.
+    pub(crate) running_toplevel: Option<String>,
+    pub(crate) plan: Option<&'a str>,
+    pub(crate) loaded_plan: Option<&'a str>,
+    pub(crate) running_plan: Option<String>,
+    pub(crate) files: Vec<GeneratedFile<'a>>,
+}
+
+/// Runs the command.
+pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
+    let name = machine_name(&arguments.name)?;
+    tidy(context);
+    let overview = Overview::gather(context)?;
+    let Some(container) = overview.containers.get(&name) else {
+        return Err(unknown(context, &overview, &name));
+    };
+    let details = details(context, &overview, container)?;
+    if context.json {
+        print_json(&details)?;
+    } else {
+        print(&text(container, &details, context.color))?;
+    }
+    for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
+        tell(trouble);
+    }
+    Ok(())
+}
+
+/// What was left out of the profile that is recorded, as far as it can be read.
+fn left_out(context: &Context, name: &MachineName, intent: &Intent) -> Vec<String> {
+    let current = generations(context, name, intent).into_iter().find(|generation| generation.current);
+    let profile = current.and_then(|generation| profile::read(context, &generation.path, name).ok());
+    profile.map(|profile| [profile.warnings, profile.left_out].concat()).unwrap_or_default()
+}
+
+fn details<'a>(context: &Context, overview: &'a Overview, container: &'a Container) -> Result<Details<'a>> {
+    let name = &container.name;
+    let intent = container.intent.as_ref();
+    let state = container.state.as_ref();
+    let running = container.runs();
+    let link = context.path(format!("/nix/var/nix/gcroots/nixos-nspawn/{name}-running"));
+    let toplevel = fs::read_link(link).ok().map(|target| target.to_string_lossy().into_owned());
+    let options = match intent {
+        Some(Intent { container, .. }) => serde_json::to_value(container)?,
+        None => serde_json::Value::Null,
+    };
+    Ok(Details {
+        summary: Summary::of(container),
+        since: state.filter(|_| running).and_then(|state| state.since.as_deref()),
+        source: intent.and_then(|intent| intent.source.as_ref()),
+        profile: intent.and_then(|intent| intent.profile.as_ref()).map(|path| path.as_str()),
+        autostart_override: intent.and_then(|intent| intent.autostart),
+        options,
+        host_reach: intent.map(|intent| host_reach(&intent.container)).unwrap_or_default(),
+        left_out: intent.map(|intent| left_out(context, name, intent)).unwrap_or_default(),
+        host_interface: intent.and_then(|intent| intent.container.host_interface(name)),
+        addresses: if running { addresses(context, name) } else { Vec::new() },
+        state_directory: format!("/var/lib/machines/{name}"),
+        running_toplevel: toplevel.filter(|_| running),
+        plan: container.hash.as_deref(),
+        loaded_plan: state.and_then(|state| state.plan.as_deref()),
+        running_plan: running.then(|| runtime_files::mark(context, name)).flatten(),
+        files: files(overview, name),
+    })
+}
+
+/// The container's files in the plan.
+fn files<'a>(overview: &'a Overview, name: &MachineName) -> Vec<GeneratedFile<'a>> {
+    let files = overview.plan.files.iter().filter(|(path, _)| belongs_to(path, name));
+    files.map(|(path, entry)| GeneratedFile::of(path, entry)).collect()
+}
+
+/// The label column; labels end before it.
+const INDENT: usize = 12;
+
+/// The text for people.
+pub(crate) fn text(container: &Container, details: &Details, color: bool) -> String {
+    let mut out = painted(container.name.as_str(), Tone::Strong, color) + "\n";
+    let mut section = |label: &str, lines: Vec<String>| {
+        for (number, line) in lines.iter().enumerate() {
+            let label = if number == 0 && !label.is_empty() { format!("{label}:") } else { String::new() };
+            out.push_str(&format!("{label:>INDENT$} {line}\n"));
+        }
+    };
+    section("Type", vec![container.kind.to_string()]);
+    section("State", vec![state_line(container, details, color)]);
+    section("Autostart", vec![autostart_line(container, details)]);
+    section("Notes", notes(container).iter().map(|note| note_line(note, color)).collect());
+    section("Remedy", remedy(container));
+    section("Source", details.source.map(source_lines).unwrap_or_default());
+    section("System", system_lines(container, details));
+    let interface = details.host_interface.iter().filter(|_| container.runs());
+    section("Interface", interface.map(|name| format!("{name} (on the host)")).collect());
+    section("Addresses", details.addresses.clone());
+    section("Options", option_lines(&details.options));
+    section("Host reach", host_reach_lines(container, details));
+    section("Left out", details.left_out.clone());
+    section("Intent", container.intent_file.iter().cloned().collect());
+    section("Profile", details.profile.iter().map(|path| (*path).to_owned()).collect());
+    section("Data", vec![details.state_directory.clone()]);
+    section("Unit", vec![unit_name(&container.name)]);
+    section("Plan", plan_lines(details));
+    for file in &details.files {
+        let target = file.link_to.map(|target| format!(" -> {target}")).unwrap_or_default();
+        out.push_str(&format!("\n{}\n", painted(&format!("# {}{target}", file.path), Tone::Strong, color)));
+        out.push_str(file.text.unwrap_or_default());
+    }
+    out
+}
+
+fn note_line(note: &Note, color: bool) -> String {
+    painted(&note.long, if note.tone == Tone::Bad { Tone::Bad } else { Tone::Plain }, color)
+}
+
+fn state_line(container: &Container, details: &Details, color: bool) -> String {
+    let (word, tone) = state(container);
+    let mut line = painted(word, tone, color);
+    let Some(state) = &container.state else { return line + " (not known: systemd was not asked)" };
+    if !state.sub.is_empty() {
+        line.push_str(&format!(" ({})", state.sub));
+    }
+    if let Some(since) = details.since {
+        line.push_str(&format!(" since {since}"));
+    }
+    if !["", "success"].contains(&state.result.as_str()) {
+        line.push_str(&format!(", result '{}'", state.result));
+    }
+    line
+}
+
+fn autostart_line(container: &Container, details: &Details) -> String {
+    let whose = match (&container.intent, details.autostart_override) {
+        (None, _) => "",
+        (Some(_), Some(_)) => " (set by the administrator)",
+        (Some(_), None) => " (as the container says)",
+    };
+    format!("{}{whose}", known_autostart(container).map_or("-", yes_no))
+}
+
+/// What to do about an intent that cannot be used.
+fn remedy(container: &Container) -> Vec<String> {
+    match (&container.refusal, &container.intent_file) {
+        (Some(_), _) if container.unreadable => vec!["try again with sudo".to_owned()],
+        (Some(_), Some(path)) => vec![format!("correct {path}, then run 'systemctl daemon-reload'")],
+        _ => Vec::new(),
+    }
+}
+
+fn source_lines(source: &Source) -> Vec<String> {
+    let Source { flake, locked, config, profile, system, nixpkgs, nix_args } = source;
+    let mut lines = Vec::new();
+    let mut line = |label: &str, value: Option<String>| {
+        if let Some(value) = value {
+            lines.push(format!("{label} {value}"));
+        }
+    };
+    line("flake", flake.as_ref().map(ToString::to_string));
+    line("locked", locked.as_ref().map(ToString::to_string));
+    line("config", config.as_ref().map(ToString::to_string));
+    line("profile", profile.as_ref().map(ToString::to_string));
+    line("for", system.as_ref().map(ToString::to_string));
+    line("nixpkgs", nixpkgs.as_ref().map(ToString::to_string));
+    let words: Vec<&str> = nix_args.iter().map(|word| word.as_str()).collect();
+    line("nix arguments", Some(words.join(" ")).filter(|words| !words.is_empty()));
+    lines
+}
+
+fn system_lines(container: &Container, details: &Details) -> Vec<String> {
+    let Some(intent) = &container.intent else { return Vec::new() };
+    let generation = intent.generation.map(|number| format!(" (generation {number})")).unwrap_or_default();
+    let mut lines = vec![format!("{}{generation}", intent.toplevel)];
+    if let Some(running) = details.running_toplevel.as_ref().filter(|path| *path != intent.toplevel.as_str())
+    {
+        lines.push(format!("{running} (runs now)"));
+    }
+    lines
+}
+
+/// How far it reaches into the host; that it does not is said as well.
+fn host_reach_lines(container: &Container, details: &Details) -> Vec<String> {
+    match (&container.intent, details.host_reach.is_empty()) {
+        (Some(_), true) => vec!["none of its options".to_owned()],
+        _ => details.host_reach.clone(),
+    }
+}
+
+fn plan_lines(details: &Details) -> Vec<String> {
+    let Some(plan) = details.plan else { return Vec::new() };
+    let mut lines = vec![plan.to_owned()];
+    if let Some(loaded) = details.loaded_plan.filter(|loaded| *loaded != plan) {
+        lines.push(format!("{loaded} (what systemd has loaded)"));
+    }
+    if let Some(running) = details.running_plan.as_ref().filter(|running| *running != plan) {
+        lines.push(format!("{running} (what it runs with)"));
+    }
+    lines
+}

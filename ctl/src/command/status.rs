@@ -1,0 +1,207 @@
+//! `status NAME`: how a container is: its state, its generations, whether a restart is due for what is recorded, and how
+//! the last activation ended. That last result is a file beside the profile, which updates write through here and
+//! nothing depends on. The command itself changes nothing.
+
+use std::path::Path;
+
+use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::store::Kind;
+use serde::Serialize;
+
+use crate::base::context::Context;
+use crate::base::output::{Tone, painted, print, print_json, printable, tell};
+use crate::base::time;
+use crate::cli::Status;
+use crate::fact::generations::generations;
+use crate::fact::lookup::{machine_name, unknown};
+use crate::fact::notes::{Note, notes, state};
+use crate::fact::overview::{Container, Overview};
+use crate::host::gc_roots::running_toplevel;
+use crate::host::last_activation::{Action, LastActivation, Outcome};
+use crate::host::profile_links::profile_link;
+use crate::host::runtime_files;
+use crate::host::runtime_files::tidy;
+
+/// A container as scripts see it.
+#[derive(Debug, Serialize)]
+struct Details<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: Kind,
+    unit: String,
+    /// `ActiveState=` and the like of the unit; null where systemd does not run or gave no answer.
+    state: Option<&'a str>,
+    sub_state: Option<&'a str>,
+    result: Option<&'a str>,
+    /// Since when it is in this state; UTC, RFC 3339.
+    since: Option<String>,
+    /// The recorded generation.
+    generation: Option<u64>,
+    /// The generation whose system the live container has.
+    running_generation: Option<u64>,
+    newest_generation: Option<u64>,
+    toplevel: Option<&'a str>,
+    running_toplevel: Option<String>,
+    plan: Option<&'a str>,
+    /// The plan by whose settings it was started.
+    running_plan: Option<String>,
+    /// Whether it takes a restart until all that is recorded is in force; null where that cannot be known.
+    restart_due: Option<bool>,
+    /// Whether `systemctl daemon-reload` is due.
+    reload_needed: bool,
+    last_activation: Option<LastActivation>,
+    /// Why its start is refused.
+    error: Option<&'a str>,
+    warnings: &'a [String],
+}
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
+    let name = machine_name(&arguments.name)?;
+    tidy(context);
+    let overview = Overview::gather(context)?;
+    let Some(container) = overview.containers.get(&name) else {
+        return Err(unknown(context, &overview, &name));
+    };
+    let details = details(context, container);
+    if context.json {
+        print_json(&details)?;
+    } else {
+        print(&text(container, &details, context.color))?;
+    }
+    for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
+        tell(trouble);
+    }
+    Ok(())
+}
+
+fn details<'a>(context: &Context, container: &'a Container) -> Details<'a> {
+    let Container { name, kind, intent, state, hash, .. } = container;
+    let runs = container.runs();
+    let said = |value: &'a String| Some(value.as_str()).filter(|value| !value.is_empty());
+    // Declarative containers have no profile of their own, and a folder of that name is none of theirs.
+    let intent = intent.as_ref();
+    let own = intent.filter(|_| *kind == Kind::Imperative);
+    let all = own.map(|intent| generations(context, name, intent)).unwrap_or_default();
+    let running = all.iter().filter(|one| runs && one.running);
+    let folder = own.and_then(|intent| profile_link(context, name, intent).parent().map(Path::to_owned));
+    Details {
+        name: name.as_str(),
+        kind: *kind,
+        unit: unit_name(name),
+        state: state.as_ref().and_then(|state| said(&state.active)),
+        sub_state: state.as_ref().and_then(|state| said(&state.sub)),
+        result: state.as_ref().and_then(|state| said(&state.result)),
+        since: state.as_ref().and_then(|_| since(context, name)),
+        generation: intent.and_then(|intent| intent.generation),
+        // Several may be the same system: the recorded one among them, or the newest.
+        running_generation: running.max_by_key(|one| (one.current, one.number)).map(|one| one.number),
+        newest_generation: all.last().map(|one| one.number),
+        toplevel: intent.map(|intent| intent.toplevel.as_str()),
+        running_toplevel: running_toplevel(context, name).filter(|_| runs).map(|path| path.to_string()),
+        plan: hash.as_deref(),
+        running_plan: runs.then(|| runtime_files::mark(context, name)).flatten(),
+        restart_due: (state.is_some() && hash.is_some()).then_some(container.restart_needed),
+        reload_needed: container.reload_needed,
+        last_activation: folder.and_then(|folder| LastActivation::read(context, &folder)),
+        error: container.refusal.as_deref(),
+        warnings: &container.warnings,
+    }
+}
+
+/// When the unit came into its state.
+fn since(context: &Context, name: &MachineName) -> Option<String> {
+    let call = context.program("systemctl").args(["show", "--timestamp=unix", "--value"]);
+    let answer = call.args(["-p", "StateChangeTimestamp", "--", &unit_name(name)]).output_if_any()?;
+    time::utc_of_unix(&answer)
+}
+
+/// Labels end before this column.
+const INDENT: usize = 16;
+
+fn text(container: &Container, details: &Details, color: bool) -> String {
+    let mut out = painted(details.name, Tone::Strong, color) + "\n";
+    let mut line = |label: &str, text: &str| {
+        if !text.is_empty() {
+            let label = if label.is_empty() { String::new() } else { format!("{label}:") };
+            out.push_str(&format!("{label:>INDENT$} {text}\n"));
+        }
+    };
+    line("State", &state_line(container, details, color));
+    line("Generation", &generation_line(details));
+    line("Restart", restart_line(details));
+    for (number, text) in activation_lines(details, color).iter().enumerate() {
+        line(if number == 0 { "Last activation" } else { "" }, text);
+    }
+    let remarks = notes(container);
+    for (number, Note { long, tone, .. }) in remarks.iter().enumerate() {
+        let tone = if *tone == Tone::Bad { Tone::Bad } else { Tone::Plain };
+        line(if number == 0 { "Notes" } else { "" }, &painted(long, tone, color));
+    }
+    out
+}
+
+fn state_line(container: &Container, details: &Details, color: bool) -> String {
+    let (word, tone) = state(container);
+    let mut line = painted(word, tone, color);
+    match details.sub_state {
+        Some(sub) => line.push_str(&format!(" ({sub})")),
+        None => line.push_str(" (not known: systemd was not asked)"),
+    }
+    if let Some(since) = &details.since {
+        line.push_str(&format!(" since {}", time::local_of(since)));
+    }
+    if let Some(result) = details.result.filter(|result| *result != "success") {
+        line.push_str(&format!(", result '{result}'"));
+    }
+    line
+}
+
+fn generation_line(details: &Details) -> String {
+    let Some(current) = details.generation else { return String::new() };
+    let mut line = format!("{current} is recorded");
+    match (&details.running_toplevel, details.running_generation) {
+        (_, Some(running)) if running == current => line.push_str(" and runs"),
+        (_, Some(running)) => line.push_str(&format!(", {running} runs")),
+        (Some(path), None) => line.push_str(&format!(", {path} runs, which is no generation any more")),
+        (None, None) => {}
+    }
+    match details.newest_generation {
+        Some(newest) if newest != current => line + &format!(", {newest} is the newest"),
+        _ => line,
+    }
+}
+
+fn restart_line(details: &Details) -> &'static str {
+    match (details.restart_due, details.running_plan.is_some()) {
+        (Some(true), _) => "due, for what is recorded to take effect",
+        (Some(false), true) => "not due",
+        _ => "",
+    }
+}
+
+fn activation_lines(details: &Details, color: bool) -> Vec<String> {
+    let Some(last) = &details.last_activation else { return Vec::new() };
+    let (word, tone) = match last.result {
+        Outcome::Done => ("done", Tone::Plain),
+        Outcome::Failed => ("failed", Tone::Bad),
+    };
+    let how = match last.action {
+        Action::Reload => "by reload",
+        Action::Restart => "by restart",
+        Action::Start => "by start",
+        Action::None => "without touching the container",
+    };
+    let when = time::local_of(&last.time);
+    let mut line = format!("{when} {}", painted(word, tone, color));
+    // What failed before it had a number has 0.
+    if last.generation > 0 {
+        line.push_str(&format!(", generation {}", last.generation));
+    }
+    line.push_str(&format!(", {how}"));
+    // It may hold what programs said.
+    let detail = last.detail.lines().map(|line| printable(line).into_owned());
+    std::iter::once(line).chain(detail).collect()
+}

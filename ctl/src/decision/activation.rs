@@ -1,0 +1,82 @@
+//! How a new generation takes effect: nothing, a reload or a restart, with the reason. Pure: old and new intent, the
+//! strategy and whether the container runs decide.
+
+use anyhow::Result;
+use nixos_nspawn_units::change::{Change, change};
+use nixos_nspawn_units::intent::{Intent, Strategy};
+use nixos_nspawn_units::name::MachineName;
+
+use crate::host::last_activation;
+
+/// What is done to the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// It does not run, or shall not be touched: at the next start.
+    AtNextStart,
+    /// Nothing inside is concerned.
+    Nothing,
+    /// The system inside switches.
+    Reload,
+    /// The container stops and starts.
+    Restart,
+}
+
+/// What to do, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decision {
+    /// What to do.
+    pub(crate) action: Action,
+    /// Why; one line.
+    pub(crate) reason: String,
+}
+
+/// Decides. `runs` tells whether the container is active.
+pub(crate) fn decide(
+    name: &MachineName,
+    old: &Intent,
+    new: &Intent,
+    strategy: Strategy,
+    runs: bool,
+) -> Result<Decision> {
+    Ok(decide_for(change(name, old, new)?, strategy, runs))
+}
+
+/// Decides on a change that is known.
+pub(crate) fn decide_for(change: Change, strategy: Strategy, runs: bool) -> Decision {
+    let to = |action, reason: &str| Decision { action, reason: reason.to_owned() };
+    match (&change, strategy) {
+        (Change::Nothing, _) => return to(Action::Nothing, "nothing that concerns the container differs"),
+        (Change::Outside(what), _) => {
+            return to(
+                Action::Nothing,
+                &format!("only {what} differs, which the running container does not see"),
+            );
+        }
+        _ if !runs => {
+            return to(Action::AtNextStart, "the container does not run, its next start takes it on");
+        }
+        (_, Strategy::None) => return to(Action::AtNextStart, "strategy 'none', the next start takes it on"),
+        (_, Strategy::Restart) => return to(Action::Restart, "strategy 'restart'"),
+        _ => {}
+    }
+    match (change, strategy) {
+        (Change::Settings(what), Strategy::Reload) => {
+            to(Action::Reload, &format!("strategy 'reload'; {what}, which only a restart takes on"))
+        }
+        (Change::Settings(what), _) => {
+            to(Action::Restart, &format!("{what}, which a running container cannot take on"))
+        }
+        (_, Strategy::Reload) => to(Action::Reload, "strategy 'reload'"),
+        _ => to(Action::Reload, "only the system differs"),
+    }
+}
+
+impl From<Action> for last_activation::Action {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::AtNextStart | Action::Nothing => Self::None,
+            Action::Reload => Self::Reload,
+            Action::Restart => Self::Restart,
+        }
+    }
+}

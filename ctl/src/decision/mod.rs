@@ -1,0 +1,4 @@
+//! Decisions without side effects: every input is an argument, every output a value.
+
+pub(crate) mod activation;
+pub(crate) mod which_generations;

@@ -1,0 +1,91 @@
+//! Other units beside a container: those it names that nobody knows, and those that need it. systemd stops what requires a
+//! container together with it, and does not start it again by itself; whoever restarts the container does.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::{Dependency, Intent};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::ordering::unknown;
+use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::socket::container_of;
+use nixos_nspawn_units::store::{LoadError, Loaded};
+
+use crate::base::event::Event;
+use crate::base::host::Host;
+
+/// A remark on each name that is no container's. It may be a foreign container's, or of one that is yet to come.
+pub(crate) fn unknown_names(loaded: &Loaded, intent: &Intent) -> Vec<String> {
+    let note = |name: &str| {
+        format!("after, requires or wants names '{name}', which is no container of nixos-nspawn (yet)")
+    };
+    unknown(intent, |name| recorded(loaded, name)).into_iter().map(note).collect()
+}
+
+/// A remark on each container that it cannot start without and that is nowhere to be found, not as a foreign one either.
+pub(crate) fn missing(host: &Host, loaded: &Loaded, intent: &Intent) -> Vec<String> {
+    let required = intent.container.requires.iter().filter_map(Dependency::container);
+    let there = |name: &str| {
+        let image =
+            |end: &str| host.path(format!("/var/lib/machines/{name}{end}")).symlink_metadata().is_ok();
+        recorded(loaded, name) || image("") || image(".raw")
+    };
+    let note =
+        |name: &str| format!("requires '{name}', which is no container here; it cannot start without it");
+    required.filter(|name| !there(name)).map(note).collect()
+}
+
+/// Whether there is an intent of this name, good or not.
+fn recorded(loaded: &Loaded, name: &str) -> bool {
+    let broken = |error: &LoadError| error.name.as_ref().is_some_and(|other| other.as_str() == name);
+    loaded.intents.iter().any(|stored| stored.name.as_str() == name) || loaded.errors.iter().any(broken)
+}
+
+/// The containers that cannot run without this one.
+pub(crate) fn requiring(loaded: &Loaded, name: &MachineName) -> Vec<MachineName> {
+    let requires = |intent: &Intent| {
+        intent.container.requires.iter().any(|other| other.container() == Some(name.as_str()))
+    };
+    let all = loaded.intents.iter().filter(|stored| requires(&stored.intent));
+    all.map(|stored| stored.name.clone()).collect()
+}
+
+/// The units that run and would stop with the container: those that require it, and those that require these.
+pub(crate) fn running(host: &Host, name: &MachineName) -> Result<Vec<String>> {
+    let mut next = BTreeSet::from([unit_name(name)]);
+    let mut seen = next.clone();
+    let mut active = Vec::new();
+    while !next.is_empty() {
+        let answer = host
+            .manager("systemctl")
+            .args(["show", "-p", "Id", "-p", "ActiveState", "-p", "RequiredBy", "-p", "BoundBy", "--"])
+            .args(&next)
+            .output()?;
+        next.clear();
+        for block in answer.split("\n\n") {
+            let value = |key: &str| {
+                block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default()
+            };
+            if !["active", "activating", "reloading", "refreshing"].contains(&value("ActiveState")) {
+                continue;
+            }
+            active.push(value("Id").to_owned());
+            let needing = [value("RequiredBy"), value("BoundBy")].map(str::split_whitespace);
+            next.extend(needing.into_iter().flatten().map(str::to_owned).filter(|unit| !seen.contains(unit)));
+        }
+        seen.extend(next.iter().cloned());
+    }
+    // Sockets come with their container and proxies with a connection; another generation may not have them at all.
+    active.retain(|unit| *unit != unit_name(name) && container_of(unit).is_none());
+    Ok(active)
+}
+
+/// Starts units that have stopped with the container. That one of them does not come up is no failure of the container's.
+pub(crate) fn start_again(host: &Host, units: &[String]) {
+    if units.is_empty() {
+        return;
+    }
+    if let Err(error) = host.manager("systemctl").args(["start", "--"]).args(units).output() {
+        host.report(Event::DependentsDown { units: units.to_vec(), error: format!("{error:#}") });
+    }
+}

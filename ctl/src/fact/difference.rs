@@ -1,0 +1,150 @@
+//! What differs between two intents: options, generated files and closure.
+
+use std::fs;
+
+use anyhow::Result;
+use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::{Entry, MARKER, OWN_DIRECTORY, Plan, plan_one};
+use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
+use nixos_nspawn_units::store::{DIRECTORY, Kind};
+use nixos_nspawn_units::value::StorePath;
+use serde::Serialize;
+use serde_json::{Value, json};
+use similar::TextDiff;
+
+use crate::base::host::Host;
+use crate::fact::lookup::find;
+use crate::fact::option_lines::option_lines;
+use crate::nix::tool::Nix;
+
+/// What differs between two intents.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Difference {
+    options: Vec<OptionChange>,
+    files: Vec<FileChange>,
+    /// What the packages differ in, in Nix's words, lines without an end. Null where Nix sees no difference or cannot be
+    /// asked: below `--root`, or when one of them is gone from the store.
+    pub(crate) closure: Option<String>,
+    /// The options as a unified diff, with the lines around them.
+    #[serde(skip)]
+    shown: String,
+}
+
+/// An option that differs; null is its default.
+#[derive(Debug, Serialize)]
+struct OptionChange {
+    option: String,
+    old: Value,
+    new: Value,
+}
+
+/// A generated file that differs.
+#[derive(Debug, Serialize)]
+struct FileChange {
+    path: String,
+    /// The unified diff.
+    diff: String,
+}
+
+impl Difference {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.options.is_empty() && self.files.is_empty() && self.closure.is_none()
+    }
+
+    /// Options and files as a unified diff.
+    pub(crate) fn lines(&self) -> Vec<&str> {
+        let files = self.files.iter().flat_map(|file| file.diff.lines());
+        self.shown.lines().chain(files).collect()
+    }
+}
+
+/// Options, generated files and closures of two intents.
+pub(crate) fn between(host: &Host, name: &MachineName, old: &Intent, new: &Intent) -> Result<Difference> {
+    let loaded = host.load();
+    let (kind, path) = match find(&loaded, name) {
+        Some(found) => (found.kind(), found.path().to_owned()),
+        None => (Kind::Imperative, format!("{DIRECTORY}/{name}.json")),
+    };
+    let (before, after) = (options(old)?, options(new)?);
+    let shown = unified("options", &option_text(&before), &option_text(&after));
+    let plans = [old, new].map(|intent| plan_one(name, kind, &path, intent));
+    let unit = unit_name(name);
+    let folder = format!("{unit}.d/");
+    // The links are told by the option; of the files, those that have a text.
+    let [with_old, with_new] = &plans;
+    let mut paths: Vec<&String> = with_old.files.keys().chain(with_new.files.keys()).collect();
+    paths.retain(|path| path.starts_with(&folder) || path.starts_with(OWN_DIRECTORY));
+    paths.sort();
+    paths.dedup();
+    let mut files = Vec::new();
+    for path in paths {
+        let text = |plan: &Plan| match plan.files.get(path) {
+            Some(Entry::File(text)) => settings(text),
+            _ => String::new(),
+        };
+        let diff = unified(path, &text(with_old), &text(with_new));
+        if !diff.is_empty() {
+            files.push(FileChange { path: format!("/{GENERATOR_DIRECTORY}/{path}"), diff });
+        }
+    }
+    let closure = closure(host, &old.toplevel, &new.toplevel);
+    Ok(Difference { options: changed(&before, &after), files, closure, shown })
+}
+
+/// What the packages of two systems differ in, where Nix can be asked.
+fn closure(host: &Host, old: &StorePath, new: &StorePath) -> Option<String> {
+    let there = |path: &StorePath| fs::symlink_metadata(path.as_str()).is_ok();
+    if !host.live() || old == new || !there(old) || !there(new) {
+        return None;
+    }
+    let text = Nix::find(host).ok()?.diff_closures(old, new)?;
+    Some(text.trim_end().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The options, the system and the start with the host among them.
+fn options(intent: &Intent) -> Result<Vec<(String, Value)>> {
+    let mut options = vec![
+        ("toplevel".to_owned(), intent.toplevel.as_str().into()),
+        ("autostart".to_owned(), intent.starts_at_boot().into()),
+    ];
+    if let Value::Object(fields) = serde_json::to_value(&intent.container)? {
+        options.extend(fields);
+    }
+    Ok(options)
+}
+
+/// One option per line, one line for each item of a list.
+fn option_text(options: &[(String, Value)]) -> String {
+    let one = |(name, value): &(String, Value)| option_lines(&json!({ name: value }));
+    options.iter().flat_map(one).map(|line| line + "\n").collect()
+}
+
+/// The options that differ, in their order.
+fn changed(old: &[(String, Value)], new: &[(String, Value)]) -> Vec<OptionChange> {
+    let value = |options: &[(String, Value)], name: &str| {
+        options.iter().find(|(option, _)| option == name).map_or(Value::Null, |(_, value)| value.clone())
+    };
+    let only_new = new.iter().filter(|(name, _)| !old.iter().any(|(other, _)| other == name));
+    let names = old.iter().chain(only_new).map(|(name, _)| name);
+    let changes =
+        names.map(|name| OptionChange { option: name.clone(), old: value(old, name), new: value(new, name) });
+    changes.filter(|change| change.old != change.new).collect()
+}
+
+/// A generated text without what only says that something differs: comments and the hash of the plan.
+fn settings(text: &str) -> String {
+    let hash = format!("Environment={PLAN_VARIABLE}=");
+    let header = ["# Written by ".to_owned(), format!("# {MARKER}"), hash];
+    let lines = text.lines().filter(|line| !header.iter().any(|start| line.starts_with(start)));
+    // Blank lines below the header go with it.
+    lines.skip_while(|line| line.is_empty()).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Two texts as a unified diff with three lines of context.
+fn unified(name: &str, old: &str, new: &str) -> String {
+    let diff = TextDiff::from_lines(old, new);
+    diff.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string()
+}

@@ -1,0 +1,164 @@
+//! What of the host must be as it should before a container is created: systemd's version, nspawn, the generator and its
+//! helper. Each check names the next step. What the generator must know of the host is recorded in host.json.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::Container;
+use nixos_nspawn_units::store::DIRECTORY;
+
+use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
+use crate::host::{networkd, systemd};
+
+/// The oldest systemd this is tested with.
+pub(crate) const OLDEST_SYSTEMD: u32 = nixos_nspawn_units::version::OLDEST;
+
+/// The generator's file name.
+pub(crate) const GENERATOR: &str = "nixos-nspawn-generator";
+
+/// Where PID 1 looks for generators; the first of a name counts (`systemd.generator(7)`).
+const GENERATOR_PATH: [&str; 5] = [
+    "/run/systemd/system-generators",
+    "/etc/systemd/system-generators",
+    "/usr/local/lib/systemd/system-generators",
+    "/usr/lib/systemd/system-generators",
+    "/lib/systemd/system-generators",
+];
+
+/// What a generator says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Installed {
+    /// Its file.
+    pub(crate) path: PathBuf,
+    /// Its version.
+    pub(crate) version: String,
+    /// Where its drop-ins expect the unit helper.
+    pub(crate) helper: PathBuf,
+}
+
+/// The generator that PID 1 would run.
+pub(crate) fn generator_file() -> Option<PathBuf> {
+    GENERATOR_PATH
+        .iter()
+        .map(|folder| Path::new(folder).join(GENERATOR))
+        .find(|path| path.symlink_metadata().is_ok())
+}
+
+/// Asks a generator for version and helper.
+pub(crate) fn ask(host: &Host, path: &Path) -> Result<Installed> {
+    let answer = host.program(path).arg("--version").output()?;
+    let word = |prefix: &str| answer.lines().find_map(|line| line.strip_prefix(prefix)).map(str::to_owned);
+    match (word("nixos-nspawn-generator "), word("unit-helper ")) {
+        (Some(version), Some(helper)) => {
+            Ok(Installed { path: path.to_owned(), version, helper: helper.into() })
+        }
+        _ => Err(Failed::Program(format!(
+            "{}: does not answer as a generator of nixos-nspawn",
+            path.display()
+        ))
+        .into()),
+    }
+}
+
+/// Checks the running host before a container is created on it.
+pub(crate) fn check(host: &Host) -> Result<()> {
+    if !Path::new("/usr/bin/systemd-nspawn").exists() && which("systemd-nspawn").is_none() {
+        return refuse(
+            "systemd-nspawn: not found, nothing was changed; install it (Debian and Fedora: package systemd-container)",
+        );
+    }
+    let version = systemd::version(host)?;
+    if version < OLDEST_SYSTEMD {
+        return refuse(format!(
+            "systemd {version} is too old, nothing was changed; {OLDEST_SYSTEMD} or newer is needed"
+        ));
+    }
+    let installed = installed(host)?;
+    if older(&installed.version, env!("CARGO_PKG_VERSION")) {
+        return refuse(format!(
+            "{}: version {} is older than this program ({}), nothing was changed; run 'nixos-nspawn setup'",
+            installed.path.display(),
+            installed.version,
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+    Ok(())
+}
+
+fn installed(host: &Host) -> Result<Installed> {
+    let Some(path) = generator_file() else {
+        return refuse(
+            "the systemd generator is not installed, nothing was changed; run 'nixos-nspawn setup' first",
+        );
+    };
+    let runs = fs::metadata(&path)
+        .is_ok_and(|file| file.is_file() && file.len() > 0 && file.permissions().mode() & 0o111 != 0);
+    if !runs {
+        return refuse(format!(
+            "{}: the generator is masked, nothing was changed; remove this file first",
+            path.display()
+        ));
+    }
+    let installed = ask(host, &path)?;
+    if !installed.helper.exists() {
+        return refuse(format!(
+            "{}: the unit helper is missing, nothing was changed; run 'nixos-nspawn setup' first",
+            installed.helper.display()
+        ));
+    }
+    Ok(installed)
+}
+
+/// A program in PATH.
+pub(crate) fn which(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// Whether a version `1.2.3` is older than another.
+fn older(a: &str, b: &str) -> bool {
+    let numbers =
+        |text: &str| text.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0)).collect::<Vec<_>>();
+    numbers(a) < numbers(b)
+}
+
+/// What an administrator should know after a container was created.
+pub(crate) fn hints(host: &Host, container: &Container) -> Vec<String> {
+    let mut hints = Vec::from_iter(hint(host, container));
+    let device = |path: &str| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    if device(DIRECTORY) != device("/etc") {
+        hints.push(format!(
+            "{DIRECTORY} is a mount of its own, which may come after the generators at boot: then no container starts"
+        ));
+    }
+    hints
+}
+
+/// What an administrator should know of a container's network on a host without networkd.
+pub(crate) fn hint(host: &Host, container: &Container) -> Option<String> {
+    const REMEDY: &str = "'nixos-nspawn setup --networkd' turns it on";
+    if !container.has_virtual_ethernet() || networkd::runs(host) {
+        return None;
+    }
+    Some(if container.host_network_config.is_some() {
+        format!("systemd-networkd is off on this host, so hostNetworkConfig has no effect; {REMEDY}")
+    } else {
+        format!(
+            "systemd-networkd is off on this host, so nobody configures the container's network; {REMEDY}"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::older;
+
+    #[test]
+    fn versions() {
+        assert!(older("0.1.0", "0.2.0") && older("0.9.0", "0.10.0"));
+        assert!(!older("0.1.0", "0.1.0") && !older("1.0.0", "0.9.9"));
+    }
+}

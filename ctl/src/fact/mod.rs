@@ -1,0 +1,13 @@
+//! What is the case: read, never changed.
+
+pub(crate) mod dependents;
+pub(crate) mod difference;
+pub(crate) mod generated_file;
+pub(crate) mod generations;
+pub(crate) mod installation;
+pub(crate) mod lookup;
+pub(crate) mod notes;
+pub(crate) mod option_lines;
+pub(crate) mod overview;
+pub(crate) mod running_settings;
+pub(crate) mod summary;

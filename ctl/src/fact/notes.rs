@@ -1,0 +1,120 @@
+//! What is to be said of a container beside its state: a word for the table, a sentence for people, in the
+//! order of weight. An inspected container goes in; nothing is asked or changed here.
+
+use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::store::Kind;
+
+use crate::base::output::Tone;
+use crate::fact::overview::{Container, Unfinished};
+use crate::host::record::Step;
+
+/// A remark.
+pub(crate) struct Note {
+    /// One or two words.
+    pub(crate) short: &'static str,
+    /// A sentence without the container's name, which the caller puts in front.
+    pub(crate) long: String,
+    /// How bad it is.
+    pub(crate) tone: Tone,
+}
+
+/// All remarks on a container, the weightiest first.
+pub(crate) fn notes(container: &Container) -> Vec<Note> {
+    let name = &container.name;
+    let mut notes = Vec::new();
+    let mut note = |short, tone, long: String| notes.push(Note { short, long, tone });
+    if let Some(unfinished) = container.unfinished {
+        let (short, long) = unfinished_note(unfinished, name.as_str());
+        note(short, if unfinished.process.is_some() { Tone::Doubtful } else { Tone::Bad }, long);
+    }
+    match &container.refusal {
+        Some(reason) if container.unreadable => note("unreadable", Tone::Doubtful, reason.clone()),
+        Some(reason) if container.runs() => {
+            note("refused", Tone::Bad, format!("running; the next start will be refused: {reason}"));
+        }
+        Some(reason) => note("refused", Tone::Bad, format!("the start is refused: {reason}")),
+        None => {}
+    }
+    // Why a broken intent is refused was said just now.
+    let failed = container.state.as_ref().filter(|state| state.active == "failed");
+    if let Some(state) = failed.filter(|_| container.refusal.is_none()) {
+        match &container.why_failed {
+            Some(why) => note("start refused", Tone::Doubtful, format!("its last start was refused: {why}")),
+            None => {
+                let remedy = format!("'journalctl -u {}' tells why", unit_name(name));
+                note("see journal", Tone::Doubtful, format!("failed ({}); {remedy}", state.result));
+            }
+        }
+    }
+    for warning in &container.warnings {
+        note("warning", Tone::Doubtful, warning.clone());
+    }
+    if container.masked {
+        let remedy = format!("'systemctl unmask {}' lets it start again", unit_name(name));
+        note("masked", Tone::Doubtful, format!("masked by 'systemctl mask'; {remedy}"));
+    }
+    if !container.enabled_links.is_empty() && !container.autostart {
+        let links = container.enabled_links.join(", ");
+        let remedy = match container.kind {
+            Kind::Imperative => format!("nixos-nspawn disable {name}"),
+            Kind::Declarative => format!("systemctl disable {}", unit_name(name)),
+        };
+        let long = format!("starts with the host all the same, by {links}; '{remedy}' removes that");
+        note("enabled", Tone::Doubtful, long);
+    } else if !container.enabled_links.is_empty() {
+        let links = container.enabled_links.join(", ");
+        note("enabled", Tone::Plain, format!("enabled by systemctl as well: {links}"));
+    }
+    if container.reload_needed {
+        let loaded = container.state.as_ref().and_then(|state| state.plan.as_ref());
+        let what = if loaded.is_some() { "an older plan" } else { "no plan" };
+        let remedy = if container.reload_helps { "; run 'systemctl daemon-reload'" } else { "" };
+        let long = format!("systemd has {what} of it loaded{remedy}");
+        note("not loaded", Tone::Doubtful, long);
+    }
+    if container.restart_needed {
+        let remedy = format!("'systemctl restart {}' applies the recorded ones", unit_name(name));
+        note("outdated", Tone::Plain, format!("runs with earlier settings; {remedy}"));
+    }
+    notes
+}
+
+fn unfinished_note(unfinished: Unfinished, name: &str) -> (&'static str, String) {
+    match (unfinished.step, unfinished.process) {
+        (Step::Creating, Some(process)) => {
+            ("being created", format!("is being created by process {process}"))
+        }
+        (Step::Removing, Some(process)) => {
+            ("being removed", format!("is being removed by process {process}"))
+        }
+        (Step::Updating, Some(process)) => {
+            ("being updated", format!("is being updated by process {process}"))
+        }
+        (Step::Updating, None) => {
+            let long =
+                "half updated by a killed command: the next 'nixos-nspawn update' or 'rollback' settles it";
+            ("half updated", long.to_owned())
+        }
+        (Step::Creating, None) => {
+            ("half created", format!("half created: 'nixos-nspawn remove {name}' cleans up"))
+        }
+        (Step::Removing, None) => {
+            ("half removed", format!("half removed: 'nixos-nspawn remove {name}' finishes it"))
+        }
+    }
+}
+
+/// The word for the container's autostart setting.
+pub(crate) fn yes_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
+
+/// The state as systemd has it, `-` where it is not known.
+pub(crate) fn state(container: &Container) -> (&str, Tone) {
+    match container.state.as_ref().map(|state| state.active.as_str()) {
+        None | Some("") => ("-", Tone::Plain),
+        Some("active") => ("active", Tone::Good),
+        Some("failed") => ("failed", Tone::Bad),
+        Some(other) => (other, Tone::Plain),
+    }
+}

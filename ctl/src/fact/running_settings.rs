@@ -1,0 +1,31 @@
+//! What a running container was started with, against what is recorded of it. The marked copy of its settings in /run and
+//! its recorded intent go in; the intent that is in force comes out, as far as it can be told. A reload gives a container
+//! another system under the settings that it was started with; that is no difference in settings.
+
+use std::fs;
+
+use nixos_nspawn_units::copies::copy_path;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::plan_one;
+use nixos_nspawn_units::store::Kind;
+
+use crate::base::host::Host;
+
+/// The recorded intent around the system that the container was started with, if its settings are those of `mark`; `None`
+/// if it was started with others.
+pub(crate) fn recorded(
+    host: &Host,
+    name: &MachineName,
+    kind: Kind,
+    path: &str,
+    intent: &Intent,
+    mark: &str,
+) -> Option<Intent> {
+    let text = fs::read_to_string(copy_path(&host.root, name)).ok()?;
+    let init = text.lines().find_map(|line| line.strip_prefix("Parameters=")?.strip_suffix("/init"))?;
+    let started = Intent { toplevel: init.parse().ok()?, ..intent.clone() };
+    let plan = plan_one(name, kind, path, &started);
+    let same = plan.containers.first().and_then(|planned| planned.hash.as_deref()) == Some(mark);
+    same.then_some(started)
+}

@@ -1,0 +1,89 @@
+//! A container as `list --json` shows it.
+
+use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::plan::OWN_DIRECTORY;
+use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::store::Kind;
+use serde::Serialize;
+
+use crate::base::output::Tone;
+use crate::fact::notes::notes;
+use crate::fact::overview::Container;
+use crate::host::record::Step;
+
+/// A container as scripts see it. `name`, `unit_file` and `is_imperative` are python-nixos-nspawn's keys.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary<'a> {
+    name: &'a str,
+    /// The generated .nspawn file; null if there is none, because the container is refused.
+    unit_file: Option<String>,
+    is_imperative: bool,
+    #[serde(rename = "type")]
+    kind: Kind,
+    unit: String,
+    /// `ActiveState=` and `SubState=` of the unit; null where systemd does not run or gave no answer.
+    state: Option<&'a str>,
+    sub_state: Option<&'a str>,
+    result: Option<&'a str>,
+    /// Null where the caller may not read the intent, or there is none.
+    autostart: Option<bool>,
+    masked: bool,
+    enabled_links: &'a [String],
+    toplevel: Option<&'a str>,
+    generation: Option<u64>,
+    intent_file: Option<&'a str>,
+    /// `creating` or `removing`, if that is under way or was killed.
+    unfinished: Option<&'a str>,
+    /// Why its start is refused, or why it is only half there.
+    error: Option<String>,
+    warnings: &'a [String],
+    reload_needed: bool,
+    restart_needed: bool,
+}
+
+impl<'a> Summary<'a> {
+    /// What scripts are told of the container.
+    pub(crate) fn of(container: &'a Container) -> Self {
+        let Container { name, kind, intent_file, intent, hash, state, .. } = container;
+        let said = |value: &'a str| Some(value).filter(|value| !value.is_empty());
+        Self {
+            name: name.as_str(),
+            unit_file: hash.is_some().then(|| unit_file(container)),
+            is_imperative: *kind == Kind::Imperative,
+            kind: *kind,
+            unit: unit_name(name),
+            state: state.as_ref().and_then(|state| said(&state.active)),
+            sub_state: state.as_ref().and_then(|state| said(&state.sub)),
+            result: state.as_ref().and_then(|state| said(&state.result)),
+            autostart: known_autostart(container),
+            masked: container.masked,
+            enabled_links: &container.enabled_links,
+            toplevel: intent.as_ref().map(|intent| intent.toplevel.as_str()),
+            generation: intent.as_ref().and_then(|Intent { generation, .. }| *generation),
+            intent_file: intent_file.as_deref(),
+            unfinished: container.unfinished.map(|unfinished| match unfinished.step {
+                Step::Creating => "creating",
+                Step::Updating => "updating",
+                Step::Removing => "removing",
+            }),
+            error: container
+                .refusal
+                .clone()
+                .or_else(|| notes(container).into_iter().find(|n| n.tone == Tone::Bad).map(|n| n.long)),
+            warnings: &container.warnings,
+            reload_needed: container.reload_needed,
+            restart_needed: container.restart_needed,
+        }
+    }
+}
+
+/// Whether it starts with the host, as far as the caller can know.
+pub(crate) fn known_autostart(container: &Container) -> Option<bool> {
+    (container.intent_file.is_some() && !container.unreadable).then_some(container.autostart)
+}
+
+/// The path of the generated .nspawn file.
+fn unit_file(container: &Container) -> String {
+    format!("/{GENERATOR_DIRECTORY}/{OWN_DIRECTORY}/{}.nspawn", container.name)
+}

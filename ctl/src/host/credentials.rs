@@ -1,0 +1,49 @@
+//! Checks that the credentials of a container are there before it is started: systemd does not name a missing file.
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::exit::refuse;
+use crate::base::host::Host;
+
+/// Where systemd looks for credentials by name, and whether only for encrypted ones (`systemd.exec(5)`,
+/// LoadCredential=). The first two are what the host itself was given.
+const STORES: [(&str, bool); 10] = [
+    ("/run/credentials/@system", false),
+    ("/run/credentials/@encrypted", true),
+    ("/etc/credstore", false),
+    ("/run/credstore", false),
+    ("/usr/local/lib/credstore", false),
+    ("/usr/lib/credstore", false),
+    ("/etc/credstore.encrypted", true),
+    ("/run/credstore.encrypted", true),
+    ("/usr/local/lib/credstore.encrypted", true),
+    ("/usr/lib/credstore.encrypted", true),
+];
+
+/// Refuses to start what cannot: systemd itself does not name the file when a credential is missing.
+pub(crate) fn check_credentials(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
+    for credential in &intent.container.credentials {
+        let id = &credential.id;
+        if let Some(path) = credential.file() {
+            if !host.path(path).exists() {
+                return refuse(format!(
+                    "{path}: not found, but it is credential '{id}' of container '{name}', which could not start"
+                ));
+            }
+            continue;
+        }
+        let stores = STORES.iter().filter(|(_, encrypted)| credential.encrypted || !encrypted);
+        let there = |folder: &str| host.path(folder).join(credential.source()).exists();
+        if !stores.into_iter().any(|(folder, _)| there(folder)) {
+            return refuse(format!(
+                "the host's credential store has no '{}', but it is credential '{id}' of container '{name}', which could \
+                 not start; put it into /etc/credstore{}",
+                credential.source(),
+                if credential.encrypted { ".encrypted" } else { "" }
+            ));
+        }
+    }
+    Ok(())
+}

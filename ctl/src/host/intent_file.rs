@@ -1,0 +1,62 @@
+//! Checking an intent against all others, and writing it: what is written is what the generator will accept, and the
+//! system it names is kept from the garbage collector.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::intent::{Intent, parse};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::{Plan, Planned, plan, plan_one};
+use nixos_nspawn_units::store::{DIRECTORY, Kind, Loaded, Stored};
+use nixos_nspawn_units::write::write_durably;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
+
+/// Refuses an intent that the generator would refuse, or that conflicts with another container.
+pub(crate) fn check(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan, Planned)> {
+    // By the generator's own eyes: what is written must be readable.
+    let intent = parse(intent.to_json()?.as_bytes(), name)
+        .map_err(|fault| Failed::Refused(format!("container '{name}': {fault}")))?;
+    let path = format!("{DIRECTORY}/{name}.json");
+    let mut all = loaded.clone();
+    all.errors.clear();
+    all.intents.retain(|stored| stored.name != *name);
+    all.intents.push(Stored { name: name.clone(), kind: Kind::Imperative, path, intent });
+    let plan = plan(&all);
+    let planned = plan.containers.iter().find(|planned| planned.name == *name).cloned();
+    let planned = planned.with_context(|| format!("container '{name}' is not in the plan"))?;
+    if let Some(refusal) = &planned.refusal {
+        return refuse(refusal.clone());
+    }
+    if let Some(conflict) = planned.warnings.first() {
+        return refuse(format!("container '{name}': {conflict}"));
+    }
+    Ok((plan, planned))
+}
+
+/// The hash of an intent's plan, whatever others say.
+pub(crate) fn hash(name: &MachineName, intent: &Intent) -> Option<String> {
+    let path = format!("{DIRECTORY}/{name}.json");
+    let plan = plan_one(name, Kind::Imperative, &path, intent);
+    plan.containers.into_iter().next().and_then(|planned| planned.hash)
+}
+
+/// Writes the intent, at once and for good.
+pub(crate) fn write(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
+    write_text(host, name, &intent.to_json()?)
+}
+
+/// Writes the text of an intent, as it was before.
+pub(crate) fn write_text(host: &Host, name: &MachineName, text: &str) -> Result<()> {
+    let directory = host.path(DIRECTORY);
+    let fd = openat(CWD, &directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    write_durably(&fd, &format!("{name}.json"), text.as_bytes(), Mode::from_raw_mode(0o644))
+        .with_context(|| format!("{}/{name}.json: cannot be written", directory.display()))
+}
+
+/// The intent file of an imperative container.
+pub(crate) fn intent_path(host: &Host, name: &MachineName) -> PathBuf {
+    host.path(DIRECTORY).join(format!("{name}.json"))
+}

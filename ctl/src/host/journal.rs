@@ -1,0 +1,77 @@
+//! Reads the journal of containers, on the host and inside.
+
+use std::collections::BTreeSet;
+
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
+
+use crate::base::event::Event;
+use crate::base::host::Host;
+
+/// Now, as journalctl takes it.
+pub(crate) fn journal_time() -> String {
+    let seconds =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    format!("@{seconds}")
+}
+
+/// Shows the container's own last words.
+pub(crate) fn show_journal(host: &Host, name: &MachineName, since: &str) {
+    if !host.live() {
+        return;
+    }
+    let lines = self::journal(host, name, since, 20);
+    if !lines.is_empty() {
+        host.report(Event::Journal { name: name.clone(), lines });
+    }
+}
+
+/// The last words of units inside.
+pub(crate) fn show_journals(host: &Host, name: &MachineName, units: &BTreeSet<String>) {
+    for unit in units {
+        let answer = host
+            .manager("journalctl")
+            .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--lines=15"])
+            .args([format!("--machine={name}"), format!("--unit={unit}")])
+            .output_if_any()
+            .unwrap_or_default();
+        host.report(Event::UnitJournal { lines: answer.lines().map(str::to_owned).collect() });
+    }
+}
+
+/// What went wrong inside during a reload; what the switch itself says went to the user.
+pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) {
+    let answer = host
+        .manager("journalctl")
+        .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--priority=warning", "--lines=15"])
+        .args([format!("--machine={name}"), format!("--since={since}")])
+        .output_if_any()
+        .unwrap_or_default();
+    let lines: Vec<String> = answer.lines().map(str::to_owned).collect();
+    if !lines.is_empty() {
+        host.report(Event::JournalInside { name: name.clone(), lines });
+    }
+}
+
+/// The last lines of the container's journal on the host, of its last start and what followed.
+pub(crate) fn journal(host: &Host, name: &MachineName, since: &str, lines: usize) -> Vec<String> {
+    let answer = host
+        .manager("journalctl")
+        .args(["--boot", "--quiet", "--no-pager", "--output=short-iso", "--invocation=0"])
+        .arg(format!("--since={since}"))
+        .arg(format!("--lines={lines}"))
+        .arg(format!("--unit={}", unit_name(name)))
+        .output_if_any();
+    answer.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// Why the unit helper refused the last start, in its own words, where that was the reason and the caller may read the
+/// journal.
+pub(crate) fn refusal(host: &Host, name: &MachineName) -> Option<String> {
+    let call = host
+        .manager("journalctl")
+        .args(["--boot", "--quiet", "--no-pager", "--output=cat", "--invocation=0", "--lines=1"])
+        .args(["--identifier=unit-helper", "--priority=err"])
+        .arg(format!("--unit={}", unit_name(name)));
+    call.output_if_any()?.lines().last().map(str::to_owned).filter(|line| !line.is_empty())
+}

@@ -1,0 +1,79 @@
+//! How a generation was last put into effect: a file beside the profile. Nothing depends on it.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::write::write_durably;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+
+use crate::base::host::Host;
+use crate::base::time;
+
+/// The file in the folder of a container's profile.
+pub(crate) const LAST_ACTIVATION: &str = "last-activation.json";
+
+/// How a generation was last put into effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastActivation {
+    /// When it ended, RFC 3339.
+    pub(crate) time: String,
+    /// Which one; 0 if it had no number yet.
+    pub(crate) generation: u64,
+    /// How.
+    pub(crate) action: Action,
+    /// How that ended.
+    pub(crate) result: Outcome,
+    /// More for people: why it failed, or why this action was taken; may be empty.
+    #[serde(default)]
+    pub(crate) detail: String,
+}
+
+/// What was done to a container so that it takes on a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Action {
+    /// The system inside switched.
+    Reload,
+    /// It was restarted.
+    Restart,
+    /// It was started.
+    Start,
+    /// Nothing; the next start takes it on.
+    None,
+}
+
+/// How an activation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// As asked for.
+    Done,
+    /// The generation before it is in force again, unless the detail says otherwise.
+    Failed,
+}
+
+impl LastActivation {
+    /// One that ended now.
+    pub(crate) fn now(generation: u64, action: Action, result: Outcome, detail: impl Into<String>) -> Self {
+        Self { time: time::utc(SystemTime::now()), generation, action, result, detail: detail.into() }
+    }
+
+    /// Writes it into the folder of a profile, a path of the system.
+    pub(crate) fn write(&self, host: &Host, folder: &Path) -> Result<()> {
+        let folder = host.path(folder);
+        let cannot = || format!("{}: cannot be written", folder.join(LAST_ACTIVATION).display());
+        let fd =
+            openat(CWD, &folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(cannot)?;
+        let text = serde_json::to_string(self)? + "\n";
+        write_durably(&fd, LAST_ACTIVATION, text.as_bytes(), Mode::from_raw_mode(0o644)).with_context(cannot)
+    }
+
+    /// Reads it; `None` if there was no activation, or the file cannot be made sense of.
+    pub(crate) fn read(host: &Host, folder: &Path) -> Option<Self> {
+        let text = fs::read_to_string(host.path(folder).join(LAST_ACTIVATION)).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+}

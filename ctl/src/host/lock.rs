@@ -1,0 +1,109 @@
+//! Locks between commands: one per container for the whole of a command, and a global one, held shortly around checks
+//! that concern several containers and the write that follows. They are files in /run, free again when their
+//! holder ends in any way.
+
+use std::fs;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::name::MachineName;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::base::event::Event;
+use crate::base::host::Host;
+use crate::base::interrupt;
+
+const DIRECTORY: &str = "/run/nixos-nspawn";
+
+/// A lock that is held until it is dropped.
+pub(crate) struct Lock {
+    // Held open: closing it is what frees the lock.
+    _file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// The lock of one container; waits for another command that holds it, and says so.
+    pub(crate) fn container(host: &Host, name: &MachineName) -> Result<Self> {
+        Self::wait(host, &host.path(DIRECTORY), &format!("{name}.lock"), &format!("container '{name}'"))
+    }
+
+    /// The lock of one container, if nobody holds it.
+    pub(crate) fn container_if_free(host: &Host, name: &MachineName) -> Result<Option<Self>> {
+        let path = host.path(DIRECTORY).join(format!("{name}.lock"));
+        fs::create_dir_all(host.path(DIRECTORY))?;
+        attempt(&path)
+    }
+
+    /// The lock around checks of all containers.
+    pub(crate) fn global(host: &Host) -> Result<Self> {
+        // No container can be called so.
+        Self::wait(host, &host.path(DIRECTORY), "_.lock", "/etc/nixos-nspawn")
+    }
+
+    fn wait(host: &Host, directory: &Path, name: &str, what: &str) -> Result<Self> {
+        fs::create_dir_all(directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
+        let path = directory.join(name);
+        let mut said = false;
+        loop {
+            if let Some(lock) = attempt(&path)? {
+                return Ok(lock);
+            }
+            if !said {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                let holder = holder.trim();
+                let holder = if holder.is_empty() {
+                    "another command".to_owned()
+                } else {
+                    format!("process {holder}")
+                };
+                host.report(Event::Waiting { what: what.to_owned(), holder });
+                said = true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+            interrupt::check()?;
+        }
+    }
+}
+
+fn attempt(path: &Path) -> Result<Option<Lock>> {
+    let cannot = || format!("{}: cannot be locked", path.display());
+    loop {
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .with_context(cannot)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error).with_context(cannot),
+        }
+        // The holder before us may have removed the file after we opened it: then it locks nothing.
+        let same =
+            fs::metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|own| own.ino() == there.ino()));
+        if !same {
+            continue;
+        }
+        let mut present = String::new();
+        let _ = file.read_to_string(&mut present);
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        return Ok(Some(Lock { _file: file, path: path.to_owned() }));
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is still locked, so that nobody else's file is removed.
+        let _ = fs::remove_file(&self.path);
+    }
+}

@@ -1,0 +1,19 @@
+//! The host, one outside thing a file.
+
+pub(crate) mod credentials;
+pub(crate) mod elf;
+pub(crate) mod files;
+pub(crate) mod gc_roots;
+pub(crate) mod host_file;
+pub(crate) mod intent_file;
+pub(crate) mod journal;
+pub(crate) mod last_activation;
+pub(crate) mod lock;
+pub(crate) mod networkd;
+pub(crate) mod profile_links;
+pub(crate) mod record;
+pub(crate) mod runtime_files;
+pub(crate) mod sockets;
+pub(crate) mod state_directory;
+pub(crate) mod systemd;
+pub(crate) mod unit_links;

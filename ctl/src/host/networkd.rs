@@ -1,0 +1,50 @@
+//! The host's end of a container's network: networkd gets the generated file as soon as an update has made it, since a
+//! running container need not notice. Failures are told and keep nothing from going on; the next start tries again.
+
+use std::fs;
+use std::time::Duration;
+
+use nixos_nspawn_units::copies;
+use nixos_nspawn_units::copies::generated;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::network::file_name;
+
+use crate::base::event::Event;
+use crate::base::host::Host;
+
+/// How long networkd may take to read its files.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Gives networkd what the generator wrote for the container, or takes the file away where it wrote none.
+pub(crate) fn apply(host: &Host, name: &MachineName) {
+    // Of a container that has not started yet, `--prepare` takes care.
+    let text = fs::read(generated(&host.root, &file_name(name))).ok();
+    let present = copies::network_path(&host.root, name).exists();
+    if present || (text.is_some() && copies::runs(&host.root, name)) {
+        put(host, name, text.as_deref());
+    }
+}
+
+/// Takes the container's file away.
+pub(crate) fn remove(host: &Host, name: &MachineName) {
+    put(host, name, None);
+}
+
+fn put(host: &Host, name: &MachineName, text: Option<&[u8]>) {
+    let path = copies::network_path(&host.root, name);
+    match copies::put_network(&host.root, name, text) {
+        Ok(true) if host.live() && runs(host) => {
+            if let Err(error) = host.program("networkctl").arg("reload").limit(LIMIT).output() {
+                host.report(Event::NetworkdNotTold { path, error: format!("{error:#}") });
+            }
+        }
+        Ok(_) => {}
+        Err(error) => host.report(Event::NetworkFileFailed { path, error: error.to_string() }),
+    }
+}
+
+/// Whether networkd runs on the host.
+pub(crate) fn runs(host: &Host) -> bool {
+    let words = ["is-active", "--quiet", "systemd-networkd.service"];
+    host.manager("systemctl").args(words).output_if_any().is_some()
+}

@@ -1,0 +1,167 @@
+//! Forwards by socket units, after the plan of a container changed: PID 1 neither closes a socket whose unit is gone nor opens
+//! one that is new (`systemctl daemon-reload` starts and stops nothing). A container and its intents go in; what is
+//! listened on afterwards is what is planned. A port that cannot be opened is told, and hinders nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::socket::{PREFIX, Socket, container_of, sockets};
+use nixos_nspawn_units::store::DIRECTORY;
+
+use crate::base::event::Event;
+use crate::base::host::Host;
+use crate::host::systemd;
+
+fn planned(name: &MachineName, intent: &Intent) -> Result<Vec<Socket>> {
+    Ok(sockets(name, intent, &format!("{DIRECTORY}/{name}.json"))?)
+}
+
+/// The socket units and proxies of containers that PID 1 knows, with their state in one word.
+pub(crate) fn known(host: &Host) -> Result<BTreeMap<String, String>> {
+    let answer = host
+        .manager("systemctl")
+        .args(["list-units", "--all", "--plain", "--no-legend", "--no-pager", "--"])
+        .arg(format!("{PREFIX}*"))
+        .output()?;
+    Ok(parse_units(&answer))
+}
+
+/// Lines `UNIT LOAD ACTIVE SUB DESCRIPTION`.
+fn parse_units(answer: &str) -> BTreeMap<String, String> {
+    let line = |line: &str| {
+        let mut words = line.split_whitespace();
+        let unit = words.next().filter(|unit| container_of(unit).is_some())?;
+        Some((unit.to_owned(), words.nth(1)?.to_owned()))
+    };
+    answer.lines().filter_map(line).collect()
+}
+
+fn alive(state: &str) -> bool {
+    !matches!(state, "inactive" | "failed")
+}
+
+/// Closes the container's sockets: nothing starts it by a connection any more.
+pub(crate) fn close(host: &Host, name: &MachineName) -> Result<()> {
+    close_of(host, |container| container == name.as_str())
+}
+
+/// Closes the sockets of all containers.
+pub(crate) fn close_all(host: &Host) -> Result<()> {
+    close_of(host, |_| true)
+}
+
+fn close_of(host: &Host, chosen: impl Fn(&str) -> bool) -> Result<()> {
+    let known = known(host)?;
+    let own = known.into_iter().filter(|(unit, _)| container_of(unit).is_some_and(&chosen));
+    let (open, closed): (Vec<_>, Vec<_>) = own.partition(|(_, state)| alive(state));
+    if !open.is_empty() {
+        host.manager("systemctl")
+            .args(["stop", "--"])
+            .args(open.iter().map(|(unit, _)| unit.as_str()))
+            .output()?;
+    }
+    // What failed would be shown for good.
+    if closed.iter().any(|(_, state)| state == "failed") {
+        let names = closed.iter().map(|(unit, _)| unit.as_str());
+        let _ = host.manager("systemctl").args(["reset-failed", "--"]).args(names).output();
+    }
+    Ok(())
+}
+
+/// Closes what is not planned any more or differs, and opens what is planned: all if the container is active, otherwise those
+/// that start it. To be called after the daemon-reload. Without the `old` intent, what has the same unit stays.
+pub(crate) fn align(host: &Host, name: &MachineName, old: Option<&Intent>, new: &Intent) -> Result<()> {
+    let new = planned(name, new)?;
+    // An intent that could be recorded can be rendered.
+    let old = old.map(|old| planned(name, old)).transpose()?;
+    if new.is_empty() && old.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(());
+    }
+    // Not loaded is as good as closed, and systemctl says so with an error.
+    let known = known(host)?;
+    let units = |socket: &Socket| [socket.unit.clone(), socket.service.clone()];
+    let planned: BTreeSet<String> = new.iter().flat_map(units).collect();
+    let gone = known
+        .keys()
+        .filter(|unit| container_of(unit) == Some(name.as_str()) && !planned.contains(*unit))
+        .cloned();
+    let differing = old.iter().flatten().filter(|socket| !new.contains(socket)).flat_map(units);
+    let active = systemd::state(host, name)?.active == "active";
+    let wanted = |socket: &&Socket| socket.start_on_connect || active;
+    // What started the container by a connection before, and does no more.
+    let unwanted = new.iter().filter(|socket| !wanted(socket)).flat_map(units);
+    let stale: BTreeSet<String> = gone
+        .chain(differing)
+        .chain(unwanted)
+        .filter(|unit| known.get(unit).is_some_and(|state| alive(state)))
+        .collect();
+    if !stale.is_empty() {
+        host.manager("systemctl").args(["stop", "--"]).args(&stale).output()?;
+    }
+    let units: Vec<&str> = new.iter().filter(wanted).map(|socket| socket.unit.as_str()).collect();
+    if !units.is_empty() {
+        let _ = host.manager("systemctl").args(["reset-failed", "--"]).args(&units).output();
+        if let Err(error) = host.manager("systemctl").args(["start", "--"]).args(&units).output() {
+            crate::base::interrupt::check()?;
+            host.report(Event::PortsNotOpened { name: name.clone(), error: format!("{error:#}") });
+        }
+    }
+    Ok(())
+}
+
+/// The ports that should be listened on and are not, as lines for people. Another program may have them.
+pub(crate) fn not_open(
+    name: &MachineName,
+    intent: &Intent,
+    known: &BTreeMap<String, String>,
+    active: bool,
+) -> Result<Vec<String>> {
+    let missing = planned(name, intent)?.into_iter().filter(|socket| {
+        (socket.start_on_connect || active) && !known.get(&socket.unit).is_some_and(|state| alive(state))
+    });
+    let line = |socket: Socket| {
+        format!(
+            "port {} is not open; 'systemctl start {}' opens it or tells why not",
+            socket.host_side, socket.unit
+        )
+    };
+    Ok(missing.map(line).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_list_units() {
+        let answer = "nixos-nspawn-proxy@web-tcp-127.0.0.1-8080.socket loaded active listening Port tcp\n\
+                      nixos-nspawn-proxy@web-tcp-__1-81.service loaded failed failed Proxy\n\
+                      nixos-nspawn-proxy@mine.service loaded active running Somebody's\n\n";
+        let units = parse_units(answer);
+        assert_eq!(units.len(), 2);
+        assert_eq!(units["nixos-nspawn-proxy@web-tcp-127.0.0.1-8080.socket"], "active");
+        assert!(!alive(&units["nixos-nspawn-proxy@web-tcp-__1-81.service"]));
+    }
+
+    #[test]
+    fn ports_that_are_not_open() {
+        let text = format!(
+            r#"{{"version":1,"toplevel":"/nix/store/{}-a","container":{{"forwardPorts":
+               ["127.0.0.1:80", "82", {{"hostPort":81,"startOnConnect":true}}]}}}}"#,
+            "a".repeat(32)
+        );
+        let name = "web".parse().unwrap();
+        let intent = nixos_nspawn_units::intent::parse(text.as_bytes(), &name).unwrap();
+        let missing = |known: &str, active| not_open(&name, &intent, &parse_units(known), active).unwrap();
+        assert_eq!(missing("", true).len(), 2);
+        assert_eq!(
+            missing("", false),
+            [
+                "port tcp/81 is not open; 'systemctl start nixos-nspawn-proxy@web-tcp-81.socket' opens it or tells why not"
+            ]
+        );
+        assert!(missing("nixos-nspawn-proxy@web-tcp-81.socket loaded active running x", false).is_empty());
+    }
+}

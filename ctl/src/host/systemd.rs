@@ -1,0 +1,228 @@
+//! What systemctl is asked and told, a whole answer per call. Names go in, states come out. A daemon-reload is believed
+//! only after PID 1 itself has shown that it loaded what was planned.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
+
+use crate::base::exit::Failed;
+use crate::base::host::Host;
+
+/// A container's unit as PID 1 sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct UnitState {
+    /// `active`, `inactive`, `failed`, `activating`, …
+    pub(crate) active: String,
+    /// `running`, `dead`, …
+    pub(crate) sub: String,
+    /// The result of the last run, `success` if good.
+    pub(crate) result: String,
+    /// The hash of the plan that is loaded.
+    pub(crate) plan: Option<String>,
+    /// Whether `systemctl daemon-reload` is due.
+    pub(crate) need_reload: bool,
+    /// Since when it is active, as systemctl prints it.
+    pub(crate) since: Option<String>,
+}
+
+impl UnitState {
+    /// Whether nothing of it runs.
+    pub(crate) fn stopped(&self) -> bool {
+        matches!(self.active.as_str(), "inactive" | "failed" | "")
+    }
+}
+
+const PROPERTIES: [&str; 7] =
+    ["Id", "ActiveState", "SubState", "Result", "Environment", "NeedDaemonReload", "ActiveEnterTimestamp"];
+
+/// The units of these containers, in one call.
+pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let answer = host
+        .manager("systemctl")
+        .arg("show")
+        .args(PROPERTIES.iter().flat_map(|property| ["-p", property]))
+        .arg("--")
+        .args(names.iter().map(unit_name))
+        .output()?;
+    Ok(parse_states(&answer, names))
+}
+
+/// Blocks of KEY=VALUE lines with empty lines between them; the order of keys is not guaranteed.
+fn parse_states(answer: &str, names: &[MachineName]) -> BTreeMap<MachineName, UnitState> {
+    let mut states = BTreeMap::new();
+    for block in answer.split("\n\n") {
+        let value = |key: &str| {
+            let line = block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            line.unwrap_or_default().to_owned()
+        };
+        let id = value("Id");
+        let Some(name) = names.iter().find(|name| unit_name(name) == id) else { continue };
+        let prefix = format!("{PLAN_VARIABLE}=");
+        let plan =
+            value("Environment").split(' ').find_map(|word| word.strip_prefix(&prefix).map(str::to_owned));
+        states.insert(
+            name.clone(),
+            UnitState {
+                active: value("ActiveState"),
+                sub: value("SubState"),
+                result: value("Result"),
+                plan,
+                need_reload: value("NeedDaemonReload") == "yes",
+                since: Some(value("ActiveEnterTimestamp")).filter(|since| !since.is_empty()),
+            },
+        );
+    }
+    states
+}
+
+/// The unit of one container.
+pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
+    Ok(states(host, std::slice::from_ref(name))?.remove(name).unwrap_or_default())
+}
+
+/// Has PID 1 run the generators and load all units anew.
+pub(crate) fn daemon_reload(host: &Host) -> Result<()> {
+    host.manager("systemctl").arg("daemon-reload").output().map(|_| ())
+}
+
+/// daemon-reload, and then the proof: the container's unit carries this plan hash (or, for `None`, none of ours). The
+/// exit status proves nothing: when another generator dies from a signal, our output is lost and status is 0.
+pub(crate) fn reload_to(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
+    daemon_reload(host)?;
+    let loaded = state(host, name)?.plan;
+    if loaded.as_deref() == plan {
+        return Ok(());
+    }
+    let culprits = failed_generators(host);
+    let culprits = if culprits.is_empty() { String::new() } else { format!(" ({culprits})") };
+    let message = match plan {
+        Some(_) => {
+            format!("systemd did not load the units of container '{name}' after daemon-reload{culprits}")
+        }
+        None => format!("systemd still has units of container '{name}' after daemon-reload{culprits}"),
+    };
+    Err(Failed::Program(message).into())
+}
+
+/// What PID 1 said of generators a moment ago.
+fn failed_generators(host: &Host) -> String {
+    let journal = host
+        .manager("journalctl")
+        // The lines come from PID 1's child, which is gone: no field tells it but the text.
+        .args(["--boot", "--quiet", "--output=cat", "--since=-2min", "--lines=500"])
+        .output_if_any()
+        .unwrap_or_default();
+    let mut lines: Vec<&str> = journal
+        .lines()
+        .filter(|line| line.contains("system-generators/") || line.contains("generator-setup"))
+        .collect();
+    lines.dedup();
+    let last = lines.len().saturating_sub(3);
+    lines[last..].join(" | ")
+}
+
+/// Starts units and waits; all of them in parallel.
+pub(crate) fn start(host: &Host, names: &[MachineName]) -> Result<()> {
+    // A start limit reached by earlier failures must not refuse this one.
+    let _ =
+        host.manager("systemctl").arg("reset-failed").arg("--").args(names.iter().map(unit_name)).output();
+    host.manager("systemctl").arg("start").arg("--").args(names.iter().map(unit_name)).output().map(|_| ())
+}
+
+/// Stops a unit and waits until nothing of it runs.
+pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
+    host.manager("systemctl").arg("stop").arg("--").arg(unit_name(name)).output()?;
+    let state = state(host, name)?;
+    if !state.stopped() {
+        let message =
+            format!("container '{name}' is still {} ({}) after it was stopped", state.active, state.sub);
+        return Err(Failed::Program(message).into());
+    }
+    Ok(())
+}
+
+/// Forgets a failed state, so that the unit leaves no trace.
+pub(crate) fn reset_failed(host: &Host, name: &MachineName) {
+    let _ = host.manager("systemctl").arg("reset-failed").arg("--").arg(unit_name(name)).output();
+}
+
+/// The addresses of a running container, as machined asks the kernel for them; none if they cannot be had.
+pub(crate) fn addresses(host: &Host, name: &MachineName) -> Vec<String> {
+    let answer = host
+        .program("machinectl")
+        .args(["list", "--no-pager", "--max-addresses=all", "--output=json"])
+        .output_if_any()
+        .unwrap_or_default();
+    parse_addresses(&answer, name)
+}
+
+/// An array of machines; `addresses` is null or one text with line ends.
+fn parse_addresses(answer: &str, name: &MachineName) -> Vec<String> {
+    let machines: Vec<serde_json::Value> = serde_json::from_str(answer).unwrap_or_default();
+    let machine = machines.iter().find(|machine| machine["machine"] == name.as_str());
+    let addresses = machine.and_then(|machine| machine["addresses"].as_str()).unwrap_or_default();
+    addresses.lines().map(str::to_owned).filter(|address| !address.is_empty()).collect()
+}
+
+/// The running systemd's version, 257 for `systemd 257 (257.13-1)`.
+pub(crate) fn version(host: &Host) -> Result<u32> {
+    let answer = host.manager("systemctl").arg("--version").output()?;
+    let number =
+        answer.split_whitespace().nth(1).and_then(|word| word.split(['.', '~']).next()?.parse().ok());
+    number.ok_or_else(|| {
+        let first = answer.lines().next().unwrap_or_default();
+        Failed::Program(format!("systemctl --version: '{first}' tells no version")).into()
+    })
+}
+
+/// The failed units inside; none if they cannot be asked for.
+pub(crate) fn failed_units(host: &Host, name: &MachineName) -> BTreeSet<String> {
+    let machine = format!("--machine={name}");
+    let answer = host
+        .manager("systemctl")
+        .args([
+            machine.as_str(),
+            "list-units",
+            "--failed",
+            "--full",
+            "--plain",
+            "--no-legend",
+            "--output=json",
+        ])
+        .output_if_any()
+        .unwrap_or_default();
+    let units: Vec<serde_json::Value> = serde_json::from_str(&answer).unwrap_or_default();
+    units.iter().filter_map(|unit| unit.get("unit")?.as_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_systemctl_show() {
+        let names: Vec<MachineName> = ["a", "b"].map(|name| name.parse().unwrap()).into();
+        let answer = "Result=success\nId=systemd-nspawn@b.service\nActiveState=active\nSubState=running\n\
+                      Environment=SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 NIXOS_NSPAWN_PLAN=abc\nNeedDaemonReload=no\n\n\
+                      Id=systemd-nspawn@a.service\nActiveState=inactive\nSubState=dead\nEnvironment=\n";
+        let states = parse_states(answer, &names);
+        assert_eq!(states[&names[1]].plan.as_deref(), Some("abc"));
+        assert!(!states[&names[1]].stopped());
+        assert_eq!(states[&names[0]].plan, None);
+        assert!(states[&names[0]].stopped());
+    }
+
+    #[test]
+    fn addresses_of_one_machine() {
+        let answer = r#"[{"machine":"a","addresses":null},{"machine":"b","addresses":"10.0.0.2\nfe80::1"}]"#;
+        let addresses = |name: &str| parse_addresses(answer, &name.parse().unwrap());
+        assert_eq!(addresses("b"), ["10.0.0.2", "fe80::1"]);
+        assert!(addresses("a").is_empty() && addresses("c").is_empty());
+        assert!(parse_addresses("", &"a".parse().unwrap()).is_empty());
+    }
+}

@@ -1,0 +1,41 @@
+//! Links below /etc/systemd/system that concern a container's unit: enablements and masks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
+
+use crate::base::host::Host;
+
+/// Links that `systemctl enable` made: they outlive everything else and would start the bare template.
+pub(crate) fn enabled_links(host: &Host, name: &MachineName) -> Vec<PathBuf> {
+    let unit = unit_name(name);
+    let Ok(entries) = fs::read_dir(host.path("/etc/systemd/system")) else { return Vec::new() };
+    let folders = entries.flatten().map(|entry| entry.path()).filter(|path| {
+        path.extension().is_some_and(|extension| {
+            extension == "wants" || extension == "requires" || extension == "upholds"
+        })
+    });
+    let mut links: Vec<PathBuf> = folders
+        .map(|folder| folder.join(&unit))
+        .filter(|link| fs::symlink_metadata(link).is_ok_and(|metadata| metadata.is_symlink()))
+        // A link to /dev/null is the administrator's off switch, not an enablement.
+        .filter(|link| fs::read_link(link).is_ok_and(|target| target != Path::new("/dev/null")))
+        .collect();
+    links.sort();
+    links
+}
+
+/// Whether `systemctl mask` keeps the container from starting.
+pub(crate) fn masked(host: &Host, name: &MachineName) -> bool {
+    ["/etc/systemd/system", "/run/systemd/system"].iter().any(|folder| {
+        let unit = host.path(format!("{folder}/{}", unit_name(name)));
+        fs::read_link(unit).is_ok_and(|target| target == Path::new("/dev/null"))
+    })
+}
+
+/// A path below the root, as the system itself would name it.
+pub(crate) fn system_path(host: &Host, path: &Path) -> String {
+    Path::new("/").join(path.strip_prefix(&host.root).unwrap_or(path)).display().to_string()
+}

@@ -1,0 +1,174 @@
+//! Configuration files, `--config`: a NixOS configuration, the nixpkgs to build it with and a Nix system go in, what to
+//! record and the words that have Nix build it come out. They reach Nix as values, never as parts of an expression.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::intent::Source;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::{AbsolutePath, Text};
+
+use crate::base::exit::{Failed, refuse};
+use crate::nix::files;
+use crate::nix::flake::Flake;
+use crate::nix::tool::Nix;
+
+/// The file of a command line as it is recorded: absolute, so that it means the same later. It must be there.
+pub(crate) fn file(path: &Path) -> Result<AbsolutePath> {
+    let absolute = std::path::absolute(path)?;
+    check(&absolute)?;
+    // A link stays a link; the folders above lose what an intent cannot hold, '..'.
+    let recorded = match (absolute.parent(), absolute.file_name()) {
+        (Some(folder), Some(name)) => folder.canonicalize()?.join(name),
+        _ => absolute.canonicalize()?,
+    };
+    Ok(recorded.to_string_lossy().parse().map_err(|error| Failed::Usage(format!("--config: {error}")))?)
+}
+
+/// Refuses what is no configuration file, in words of our own.
+fn check(path: &Path) -> Result<()> {
+    let shown = path.display();
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return refuse(format!("{shown}: there is no such configuration file, nothing was changed"));
+        }
+        Err(error) => return refuse(format!("{shown}: {error}, nothing was changed")),
+    };
+    // As everywhere in Nix, a directory stands for the default.nix in it.
+    if !metadata.is_dir() || path.join("default.nix").is_file() {
+        return Ok(());
+    }
+    let inside = path.join("configuration.nix");
+    let next = if inside.is_file() {
+        format!("; give --config {}", inside.display())
+    } else if path.join("flake.nix").is_file() {
+        format!("; --flake {shown} takes its flake")
+    } else {
+        String::new()
+    };
+    refuse(format!("{shown}: is a directory without default.nix, nothing was changed{next}"))
+}
+
+/// A nixpkgs of the command line, or of the administrator, as it is recorded: an absolute path or a flake reference.
+pub(crate) fn nixpkgs(said: &str, folder: &Path) -> Result<Text> {
+    let flake = Flake::parse(said, folder)?;
+    if flake.attribute.is_some() {
+        let message = format!("'{said}' names an attribute, but nixpkgs is wanted as a whole");
+        return Err(Failed::Usage(message).into());
+    }
+    check_nixpkgs(&flake.reference)?;
+    Ok(flake.reference.parse().map_err(|error| Failed::Usage(format!("--nixpkgs: {error}")))?)
+}
+
+/// A path must lead to a nixpkgs; what a flake reference leads to, Nix tells.
+fn check_nixpkgs(reference: &str) -> Result<()> {
+    if reference.starts_with('/') && !Path::new(reference).join("nixos/lib/eval-config.nix").is_file() {
+        return refuse(format!(
+            "{reference}: is no nixpkgs, it has no nixos/lib/eval-config.nix, nothing was changed"
+        ));
+    }
+    Ok(())
+}
+
+/// The words for `nix build`; the revision of a nixpkgs that is a flake is noted in the source.
+pub(crate) fn words(
+    nix: &Nix,
+    name: &MachineName,
+    system: &str,
+    source: &mut Source,
+    config: &AbsolutePath,
+    arguments: &[String],
+) -> Result<Vec<String>> {
+    let eval_config = files::eval_config()?;
+    check(Path::new(config.as_str()))?;
+    let mut words = vec!["--file".to_owned(), eval_config.to_string_lossy().into_owned()];
+    let mut value = |argument: &str, value: &str| {
+        words.extend(["--argstr", argument, value].map(str::to_owned));
+    };
+    value("name", name.as_str());
+    value("system", system);
+    value("config", config.as_str());
+    // <nixpkgs> in the configuration shall be the same.
+    let search_path = |path: PathBuf| ["-I".to_owned(), format!("nixpkgs={}", path.display())];
+    match source.nixpkgs.as_ref().map(Text::as_str) {
+        Some(path) if path.starts_with('/') => {
+            check_nixpkgs(path)?;
+            value("nixpkgs", path);
+            words.extend(search_path(path.into()));
+            source.locked = None;
+        }
+        Some(reference) => {
+            let (locked, path) = nix.fetched(reference).with_context(|| {
+                format!("{reference}: nixpkgs could not be had from there, nothing was changed")
+            })?;
+            value("nixpkgsFlake", &locked);
+            words.extend(search_path(path));
+            source.locked = Some(locked.parse()?);
+        }
+        None if nix.knows_nixpkgs(arguments)? => source.locked = None,
+        None => {
+            return refuse(
+                "there is no <nixpkgs> to build configuration files with, nothing was changed; give one by --nixpkgs, \
+                 for instance --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in nixos-nspawn.conf(5)",
+            );
+        }
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message<T: std::fmt::Debug>(result: Result<T>) -> String {
+        format!("{:#}", result.unwrap_err())
+    }
+
+    #[test]
+    fn files_and_directories() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().canonicalize().unwrap();
+        let shown = at.display();
+        let nothing = "nothing was changed";
+        let missing = at.join("missing.nix");
+        assert_eq!(
+            message(file(&missing)),
+            format!("{shown}/missing.nix: there is no such configuration file, {nothing}")
+        );
+        let without = format!("{shown}: is a directory without default.nix, {nothing}");
+        assert_eq!(message(file(&at)), without);
+        fs::write(at.join("flake.nix"), "").unwrap();
+        assert_eq!(message(file(&at)), format!("{without}; --flake {shown} takes its flake"));
+        fs::write(at.join("configuration.nix"), "").unwrap();
+        assert_eq!(message(file(&at)), format!("{without}; give --config {shown}/configuration.nix"));
+        fs::write(at.join("default.nix"), "").unwrap();
+        assert_eq!(file(&at).unwrap().as_str(), at.to_str().unwrap());
+        fs::create_dir(at.join("sub")).unwrap();
+        std::os::unix::fs::symlink("configuration.nix", at.join("link.nix")).unwrap();
+        assert_eq!(file(&at.join("sub/../link.nix")).unwrap().as_str(), format!("{shown}/link.nix"));
+    }
+
+    #[test]
+    fn nixpkgs_is_a_path_or_a_reference() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().canonicalize().unwrap();
+        let shown = at.display();
+        let said = |text: &str| nixpkgs(text, &at);
+        assert_eq!(
+            message(said("./.")),
+            format!("{shown}: is no nixpkgs, it has no nixos/lib/eval-config.nix, nothing was changed")
+        );
+        fs::create_dir_all(at.join("nixos/lib")).unwrap();
+        fs::write(at.join("nixos/lib/eval-config.nix"), "").unwrap();
+        assert_eq!(said(".").unwrap().as_str(), at.to_str().unwrap());
+        assert_eq!(said("path:.").unwrap().as_str(), format!("path:{shown}"));
+        assert_eq!(said("nixpkgs/nixos-26.05").unwrap().as_str(), "nixpkgs/nixos-26.05");
+        assert_eq!(
+            message(said("nixpkgs#hello")),
+            "'nixpkgs#hello' names an attribute, but nixpkgs is wanted as a whole"
+        );
+    }
+}

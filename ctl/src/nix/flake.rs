@@ -1,0 +1,219 @@
+//! Flake references: what the user wrote goes in, the installable that Nix builds and what to record come out. Both
+//! layouts are looked for, `nixosContainers.ATTR` and `nixosContainers.SYSTEM.ATTR`.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::exit::refuse;
+use crate::nix::tool::Nix;
+
+const OUTPUT: &str = "nixosContainers";
+
+/// A flake reference, its path absolute, and the attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Flake {
+    /// The reference without `#`.
+    pub(crate) reference: String,
+    /// What stood behind the `#`.
+    pub(crate) attribute: Option<String>,
+}
+
+impl Flake {
+    /// Reads what the user wrote; a relative path becomes absolute, so that it means the same later.
+    pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self> {
+        let (reference, attribute) = match text.split_once('#') {
+            Some((reference, attribute)) => (reference, Some(attribute)),
+            None => (text, None),
+        };
+        let attribute = attribute.filter(|attribute| !attribute.is_empty()).map(str::to_owned);
+        Ok(Self { reference: absolute(reference, folder)?, attribute })
+    }
+
+    /// Refuses a local path that is no flake, in words of our own.
+    pub(crate) fn check(&self) -> Result<()> {
+        let path = self.reference.strip_prefix("path:").unwrap_or(&self.reference);
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        // With `dir=` the flake is somewhere below.
+        if !path.starts_with('/') || query.contains("dir=") {
+            return Ok(());
+        }
+        let folder = Path::new(path);
+        if !folder.exists() {
+            return refuse(not_found(folder));
+        }
+        // Without a scheme Nix also looks in the folders above.
+        let above = if path == self.reference { usize::MAX } else { 1 };
+        let found = folder.ancestors().take(above).any(|folder| folder.join("flake.nix").exists());
+        if !folder.is_dir() || found {
+            return Ok(());
+        }
+        let inside = folder.join("configuration.nix");
+        let next = if inside.is_file() {
+            format!("; --config {} takes the configuration in it", inside.display())
+        } else {
+            String::new()
+        };
+        refuse(format!("{path}: is a directory without flake.nix, nothing was changed{next}"))
+    }
+
+    /// What is recorded as the source.
+    pub(crate) fn recorded(&self) -> String {
+        match &self.attribute {
+            Some(attribute) => format!("{}#{attribute}", self.reference),
+            None => self.reference.clone(),
+        }
+    }
+
+    /// What Nix is told to build for the container `name`.
+    pub(crate) fn installable(
+        &self,
+        nix: &Nix,
+        name: &MachineName,
+        system: &str,
+        arguments: &[String],
+    ) -> Result<String> {
+        self.check()?;
+        let attribute = self.attribute.as_deref().unwrap_or(name.as_str());
+        if attribute.starts_with("nixosContainers.") {
+            return Ok(format!("{}#{attribute}", self.reference));
+        }
+        let attribute = attribute.trim_matches('"');
+        let looked = |error: anyhow::Error| {
+            let hint = self.foreign_owner().unwrap_or_default();
+            error.context(format!(
+                "{}: neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute} could be read from this flake, \
+                 nothing was changed{hint}",
+                self.reference
+            ))
+        };
+        let direct = nix.attribute_names(&self.reference, OUTPUT, arguments).map_err(looked)?;
+        if direct.iter().any(|one| one == attribute && one != system) {
+            return Ok(format!("{}#{OUTPUT}.{}", self.reference, quoted(attribute)));
+        }
+        let mut by_system = Vec::new();
+        if direct.iter().any(|one| one == system) {
+            let set = format!("{OUTPUT}.{}", quoted(system));
+            by_system = nix.attribute_names(&self.reference, &set, arguments).map_err(looked)?;
+            if by_system.iter().any(|one| one == attribute) {
+                return Ok(format!("{}#{set}.{}", self.reference, quoted(attribute)));
+            }
+        }
+        // Other systems' sets are no containers.
+        let all: Vec<String> = direct.into_iter().filter(|one| !is_system(one)).chain(by_system).collect();
+        let has =
+            if all.is_empty() { "it has none".to_owned() } else { format!("it has {}", all.join(", ")) };
+        let message = format!(
+            "{}: there is neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute}, nothing was changed; {has}",
+            self.reference
+        );
+        refuse(message)
+    }
+
+    /// Nix, through Git, refuses a repository of another user unless sudo tells whose session it is.
+    fn foreign_owner(&self) -> Option<String> {
+        let path = self.reference.strip_prefix("git+file://").unwrap_or(&self.reference);
+        let path = Path::new(path.split('?').next().unwrap_or(path));
+        let owner = std::fs::metadata(path.join(".git")).ok()?.uid();
+        let trusted = owner == rustix::process::geteuid().as_raw() || std::env::var_os("SUDO_UID").is_some();
+        (!trusted).then(|| {
+            format!(
+                "; it belongs to user {owner}: call the program through sudo, or allow the folder with 'git config \
+                 --global --add safe.directory {}'",
+                path.display()
+            )
+        })
+    }
+}
+
+fn is_system(name: &str) -> bool {
+    name.ends_with("-linux") || name.ends_with("-darwin")
+}
+
+/// An attribute name as Nix takes it in a path: `web.example` is one name, not two.
+fn quoted(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-'".contains(c));
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")) }
+}
+
+fn not_found(path: &Path) -> String {
+    format!("{}: there is no such flake, nothing was changed", path.display())
+}
+
+fn absolute(reference: &str, folder: &Path) -> Result<String> {
+    let (scheme, rest) = match reference.strip_prefix("path:") {
+        Some(rest) => ("path:", rest),
+        None => ("", reference),
+    };
+    let local =
+        reference.is_empty() || rest.starts_with('.') || (!scheme.is_empty() && !rest.starts_with('/'));
+    if !local {
+        return Ok(reference.to_owned());
+    }
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, format!("?{query}")),
+        None => (rest, String::new()),
+    };
+    let path: PathBuf = std::path::absolute(folder.join(path))?;
+    let path = match path.canonicalize() {
+        Ok(path) => path,
+        Err(error) if error.kind() == ErrorKind::NotFound => return refuse(not_found(&path)),
+        Err(error) => return Err(error).with_context(|| format!("{}: no flake", path.display())),
+    };
+    let path = path.to_str().with_context(|| format!("{}: is not UTF-8", path.display()))?;
+    Ok(format!("{scheme}{path}{query}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().canonicalize().unwrap();
+        let at = here.display();
+        let recorded = |text: &str| Flake::parse(text, &here).unwrap().recorded();
+        assert_eq!(recorded(".#web"), format!("{at}#web"));
+        assert_eq!(recorded("."), format!("{at}"));
+        assert_eq!(recorded("path:.?dir=x#web"), format!("path:{at}?dir=x#web"));
+        assert_eq!(recorded("#web"), format!("{at}#web"));
+        assert_eq!(recorded("github:me/infra#web"), "github:me/infra#web");
+        assert_eq!(recorded("/srv/flake#a.b"), "/srv/flake#a.b");
+        assert_eq!(recorded("infra"), "infra");
+        assert!(Flake::parse("./missing#web", &here).is_err());
+    }
+
+    #[test]
+    fn directories() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().canonicalize().unwrap();
+        let shown = at.display();
+        let check = |text: &str| Flake::parse(text, &at).and_then(|flake| flake.check());
+        let message = |text: &str| check(text).unwrap_err().to_string();
+        let none = format!("{shown}/none: there is no such flake, nothing was changed");
+        assert_eq!(message("./none#web"), none);
+        assert_eq!(message(&format!("path:{shown}/none#web")), none);
+        let without = format!("{shown}: is a directory without flake.nix, nothing was changed");
+        assert_eq!(message("."), without);
+        std::fs::write(at.join("configuration.nix"), "").unwrap();
+        let next = format!("; --config {shown}/configuration.nix takes the configuration in it");
+        assert_eq!(message("path:.#web"), without.clone() + &next);
+        assert!(check(".?dir=below").is_ok() && check("infra").is_ok());
+        std::fs::write(at.join("flake.nix"), "").unwrap();
+        std::fs::create_dir(at.join("sub")).unwrap();
+        assert!(check(".").is_ok() && check("./sub#web").is_ok() && check("path:./sub").is_err());
+    }
+
+    #[test]
+    fn attributes() {
+        assert_eq!(quoted("web"), "web");
+        assert_eq!(quoted("web.example"), "\"web.example\"");
+        assert_eq!(quoted("x86_64-linux"), "x86_64-linux");
+        assert_eq!(quoted("1a"), "\"1a\"");
+    }
+}

@@ -1,0 +1,9 @@
+//! Nix: sources, building, and what built profiles say.
+
+pub(crate) mod configuration;
+pub(crate) mod files;
+pub(crate) mod flake;
+pub(crate) mod profile;
+pub(crate) mod python_profile;
+pub(crate) mod source;
+pub(crate) mod tool;

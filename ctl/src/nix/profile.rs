@@ -1,0 +1,136 @@
+//! What a built profile says: the system to run and the container's options. A store path goes in, checked values come
+//! out. Read are our own profiles, those of python-nixos-nspawn, and any NixOS system made for containers.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::intent::{Container, parse_data};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::StorePath;
+
+use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
+use crate::nix::python_profile;
+
+/// A profile that was read.
+pub(crate) struct Profile {
+    /// The profile itself.
+    pub(crate) path: StorePath,
+    /// The system it leads to.
+    pub(crate) toplevel: StorePath,
+    /// The options of the container.
+    pub(crate) container: Container,
+    /// What was passed over, and should be known.
+    pub(crate) warnings: Vec<String>,
+    /// What a profile of python-nixos-nspawn has for its own machinery, and is left out.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// Reads the profile at `path` for a container that will be called `name`.
+pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<Profile> {
+    let toplevel = toplevel(host, path)?;
+    let folder = host.path(path.as_str()).join("nixos-nspawn");
+    let mut container = Container::default();
+    let mut warnings = Vec::new();
+    let mut left_out = Vec::new();
+    let data = folder.join("data.json");
+    match fs::read(&data) {
+        Ok(bytes) => {
+            let reading = parse_data(&bytes).map_err(|fault| {
+                let line = fault.line.map(|line| format!(":{line}")).unwrap_or_default();
+                Failed::Refused(format!("{}{line}: {fault}, nothing was changed", data.display()))
+            })?;
+            container = reading.container;
+            warnings
+                .extend(reading.warnings.into_iter().map(|warning| format!("{}: {warning}", data.display())));
+            python_profile::take_over(
+                &folder,
+                name,
+                &toplevel,
+                &mut container,
+                &mut warnings,
+                &mut left_out,
+            )?;
+        }
+        // Any NixOS system made for containers has the defaults.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| data.display().to_string()),
+    }
+    Ok(Profile { path: path.clone(), toplevel, container, warnings, left_out })
+}
+
+/// The system: the store path that `init` leads to, or the profile itself where `init` is its own.
+pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
+    let init = host.path(path.as_str()).join("init");
+    let no_system = |why: String| {
+        Failed::Refused(format!("{path}: is no NixOS system for a container: {why}, nothing was changed"))
+    };
+    let metadata = fs::symlink_metadata(&init).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => no_system("it has no 'init'".to_owned()),
+        _ => no_system(format!("init: {error}")),
+    })?;
+    if metadata.is_symlink() {
+        let target = fs::read_link(&init)?;
+        let named_init = target.file_name().is_some_and(|name| name == "init");
+        if let Some(system) = target.parent().and_then(Path::to_str).filter(|_| named_init) {
+            if let Ok(system) = system.parse::<StorePath>() {
+                if fs::symlink_metadata(host.path(system.init())).is_err() {
+                    return Err(no_system(format!("its init leads to {system}, which is not there")).into());
+                }
+                return Ok(system);
+            }
+        }
+    }
+    Ok(path.clone())
+}
+
+/// The store path that the user's PATH means: itself, or what a profile's links lead to.
+pub(crate) fn store_path(host: &Host, path: &Path) -> Result<StorePath> {
+    let absolute = std::path::absolute(path)?;
+    // Below --root, both the system's path and that of the caller are taken.
+    let below = if absolute.starts_with(&host.root) { absolute } else { host.path(&absolute) };
+    let refused = |why: String| Failed::Refused(format!("{}: {why}, nothing was changed", path.display()));
+    let resolved = resolve(host, &below).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => refused("there is no such profile".to_owned()),
+        _ => refused(error.to_string()),
+    })?;
+    let inside = resolved.strip_prefix(&host.root).unwrap_or(&resolved);
+    let inside = Path::new("/").join(inside);
+    let text = inside.to_str().unwrap_or_default();
+    text.parse().map_err(|_| {
+        refused(format!("leads to {}, which is no path in the Nix store", inside.display())).into()
+    })
+}
+
+/// Follows links; an absolute target in another tree is one of that tree.
+fn resolve(host: &Host, path: &Path) -> std::io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..40 {
+        if !fs::symlink_metadata(&path)?.is_symlink() {
+            return if host.live() { path.canonicalize() } else { Ok(path) };
+        }
+        let target = fs::read_link(&path)?;
+        path = if target.is_absolute() { host.path(&target) } else { path.with_file_name("").join(target) };
+    }
+    Err(std::io::Error::other("too many links"))
+}
+
+/// A store that another user can write to would let that user become root.
+pub(crate) fn check_store(host: &Host, allow_user_store: bool) -> Result<()> {
+    let store = host.path("/nix/store");
+    let owner = match fs::metadata(&store) {
+        Ok(metadata) => metadata.uid(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error).with_context(|| store.display().to_string()),
+    };
+    if owner != 0 && !allow_user_store && host.live() {
+        return refuse(format!(
+            "/nix/store belongs to user {owner}, who could change what runs as root, nothing was changed; \
+             --allow-user-store takes it all the same"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! Nix: finding it, building with it, and the profile that keeps what was built. References and attributes go to Nix
+//! as words of their own, never as parts of an expression. Nix's messages pass through to the user.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::value::StorePath;
+
+use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
+use crate::base::program::Program;
+use crate::host::profile_links::generation;
+
+/// The nix program of this host.
+pub(crate) struct Nix<'a> {
+    host: &'a Host,
+    program: PathBuf,
+}
+
+/// Where nix is when PATH does not lead to it; sudo resets PATH.
+const PLACES: [&str; 2] = ["/nix/var/nix/profiles/default/bin", "/run/current-system/sw/bin"];
+
+impl<'a> Nix<'a> {
+    /// Finds nix: as configured, in PATH, or where multi-user installations and NixOS have it.
+    pub(crate) fn find(host: &'a Host) -> Result<Self> {
+        let name = host.config.nix_command.as_deref().unwrap_or("nix");
+        if name.contains('/') {
+            if !Path::new(name).is_file() {
+                return refuse(format!(
+                    "{name}: not found, nothing was changed; see Command= in nixos-nspawn.conf(5)"
+                ));
+            }
+            return Ok(Self { host, program: name.into() });
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = std::env::split_paths(&path)
+            .chain(PLACES.iter().map(PathBuf::from))
+            .map(|folder| folder.join(name))
+            .find(|program| program.is_file());
+        match program {
+            Some(program) => Ok(Self { host, program }),
+            None => refuse(format!(
+                "{name}: not found in PATH, {}, nothing was changed; install Nix (Debian: package nix-bin), or set \
+                 Command= in nixos-nspawn.conf(5)",
+                PLACES.join(" or ")
+            )),
+        }
+    }
+
+    fn call(&self, command: &str) -> Program<'_> {
+        // Flakes may be off; these features do no harm where they are on.
+        let features = ["--extra-experimental-features", "nix-command flakes"];
+        let trace = (self.host.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
+        self.host.program(&self.program).args(command.split(' ')).args(features).args(trace).may_ask()
+    }
+
+    /// The names below an attribute set of a flake.
+    pub(crate) fn attribute_names(
+        &self,
+        reference: &str,
+        set: &str,
+        arguments: &[String],
+    ) -> Result<Vec<String>> {
+        let answer = self
+            .call("eval")
+            .args(["--json", "--apply", "builtins.attrNames"])
+            .arg(format!("{reference}#{set}"))
+            .args(arguments)
+            .output_with_messages()?;
+        serde_json::from_str(&answer)
+            .with_context(|| format!("{}: unexpected answer of nix eval", self.program.display()))
+    }
+
+    /// Builds what the words name; the result is kept from the garbage collector by `link`, if one is given.
+    pub(crate) fn build(
+        &self,
+        what: &[String],
+        link: Option<&Path>,
+        arguments: &[String],
+    ) -> Result<StorePath> {
+        let keep: Vec<&OsStr> = match link {
+            Some(link) => vec![OsStr::new("--out-link"), link.as_os_str()],
+            None => vec![OsStr::new("--no-link")],
+        };
+        let answer = self
+            .call("build")
+            .arg("--print-out-paths")
+            .args(keep)
+            .args(what)
+            .args(arguments)
+            .output_with_messages()?;
+        let mut paths = answer.lines().map(str::trim).filter(|line| !line.is_empty());
+        match (paths.next(), paths.next()) {
+            (Some(path), None) => Ok(path.parse()?),
+            _ => Err(Failed::Program(format!(
+                "{}: nix built {} paths, expected one",
+                what.join(" "),
+                answer.lines().count()
+            ))
+            .into()),
+        }
+    }
+
+    /// Another program of the same Nix.
+    pub(crate) fn tool(&self, name: &str) -> PathBuf {
+        self.program.with_file_name(name)
+    }
+
+    /// What a flake reference stands for now, with its revision or hash; `None` if that cannot be told.
+    pub(crate) fn locked(&self, reference: &str) -> Option<String> {
+        let answer = self.call("flake metadata").args(["--json", reference]).output_if_any()?;
+        let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
+        answer.get("url")?.as_str().map(str::to_owned)
+    }
+
+    /// Fetches the flake that a reference names: the same reference with its revision or hash, and where it is now.
+    pub(crate) fn fetched(&self, reference: &str) -> Result<(String, PathBuf)> {
+        let answer = self.call("flake metadata").args(["--json", reference]).output_with_messages()?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        let text = |key: &str| answer.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+        let (url, path) = text("url").zip(text("path")).with_context(|| {
+            format!("{}: unexpected answer of nix flake metadata", self.program.display())
+        })?;
+        Ok((url, path.into()))
+    }
+
+    /// Whether Nix finds something under `<nixpkgs>`.
+    pub(crate) fn knows_nixpkgs(&self, arguments: &[String]) -> Result<bool> {
+        let expression = "(builtins.tryEval (toString <nixpkgs>)).success";
+        let answer = self.call("eval").args(["--json", "--impure", "--expr", expression]).args(arguments);
+        Ok(answer.output()?.trim() == "true")
+    }
+
+    /// Makes an existing generation the profile's current one.
+    pub(crate) fn switch_generation(&self, profile: &Path, number: u64) -> Result<()> {
+        let program = self.host.program(self.tool("nix-env"));
+        program
+            .arg("--profile")
+            .arg(profile)
+            .arg("--switch-generation")
+            .arg(number.to_string())
+            .output()
+            .map(|_| ())
+    }
+
+    /// Makes `path` the newest generation of a profile; the number of that generation.
+    pub(crate) fn set_profile(&self, profile: &Path, path: &StorePath) -> Result<u64> {
+        self.host
+            .program(self.tool("nix-env"))
+            .arg("--profile")
+            .arg(profile)
+            .args(["--set", path.as_str()])
+            .output()?;
+        generation(profile)
+    }
+}
+
+impl Nix<'_> {
+    /// Deletes generations of a profile; Nix refuses the one that the profile stands at.
+    pub(crate) fn delete_generations(&self, profile: &Path, numbers: &[u64]) -> Result<()> {
+        self.host
+            .program(self.program.with_file_name("nix-env"))
+            .arg("--profile")
+            .arg(profile)
+            .arg("--delete-generations")
+            .args(numbers.iter().map(u64::to_string))
+            .output()
+            .map(|_| ())
+    }
+
+    /// What the packages below two store paths differ in, for people; `None` if it cannot be told.
+    pub(crate) fn diff_closures(&self, old: &StorePath, new: &StorePath) -> Option<String> {
+        let program = self.call("store").arg("diff-closures").args([old.as_str(), new.as_str()]);
+        Some(without_colour(&program.output_if_any()?))
+    }
+}
+
+/// The text without escape sequences: older versions of Nix colour sizes wherever they write to.
+fn without_colour(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
+/// The Nix system of this machine, as Nix names it.
+pub(crate) fn native_system() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "x86" => "i686",
+        "arm" => "armv7l",
+        "powerpc64" => "powerpc64le",
+        other => other,
+    };
+    format!("{architecture}-linux")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_taken_away() {
+        let text = "glibc: 2.40 → 2.41, \u{1b}[31;1m+12.3 KiB\u{1b}[0m\nfirefox: ∅ → 140\n";
+        assert_eq!(without_colour(text), "glibc: 2.40 → 2.41, +12.3 KiB\nfirefox: ∅ → 140\n");
+    }
+}

@@ -1,0 +1,141 @@
+# The elements of lists that are more than a string: the options of their attribute sets, and types that take the short
+# form as well.
+{ lib }:
+let
+  inherit (lib) mkOption types;
+  own = import ./types.nix { inherit lib; };
+  syntax = import ./syntax.nix;
+
+  # What the elements of these lists may be, written out.
+  elements = {
+    forwardPorts = {
+      hostPort = mkOption {
+        type = own.intBetween 1 65535;
+        example = 8080;
+        description = "The port on the host.";
+      };
+      containerPort = mkOption {
+        type = own.nullOr (own.intBetween 1 65535);
+        default = null;
+        example = 80;
+        description = "The port inside; the same as on the host if null.";
+      };
+      protocol = mkOption {
+        type = types.enum [
+          "tcp"
+          "udp"
+        ];
+        default = "tcp";
+        description = "The transport protocol.";
+      };
+      hostAddress = mkOption {
+        type = own.nullOr own.address;
+        default = null;
+        example = "127.0.0.1";
+        description = ''
+          The one address of the host that the port is open on, all if null. It may be a loopback address, which
+          systemd-nspawn cannot forward by itself; a socket unit in the container's life cycle does it then, for TCP only.
+        '';
+      };
+      startOnConnect = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether the first connection starts the container. For TCP only.";
+      };
+    };
+    bindMounts = {
+      source = mkOption {
+        type = own.absolutePath;
+        example = "/srv/data";
+        description = "The path of the host that is mounted.";
+      };
+      destination = mkOption {
+        type = own.nullOr own.absolutePath;
+        default = null;
+        example = "/data";
+        description = "Where it is seen inside; at the same path if null.";
+      };
+      readOnly = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Whether it can only be read inside (`BindReadOnly=`).";
+      };
+      recursive = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether mounts below the source are seen as well.";
+      };
+      idmap = mkOption {
+        type = own.nullOr (
+          types.enum [
+            "noidmap"
+            "idmap"
+            "rootidmap"
+            "owneridmap"
+          ]
+        );
+        default = null;
+        description = ''
+          How owners outside are mapped to owners inside under `userNamespacing`, see {manpage}`systemd-nspawn(1)`. If
+          null, each keeps its number. Without `userNamespacing` there is nothing to map.
+        '';
+      };
+    };
+    credentials = {
+      id = mkOption {
+        type = own.credentialId;
+        example = "token";
+        description = "The name by which services inside load it.";
+      };
+      path = mkOption {
+        type = own.nullOr own.credentialSource;
+        default = null;
+        example = "/run/keys/token";
+        description = ''
+          An absolute path on the host, or the name of a credential in the host's credential store; the one called like
+          `id` if null.
+        '';
+      };
+      encrypted = mkOption {
+        type = types.bool;
+        default = false;
+        description = ''
+          Whether the file is encrypted by {manpage}`systemd-creds(1)`. It is decrypted when the container starts
+          (`LoadCredentialEncrypted=`).
+        '';
+      };
+    };
+    devices = {
+      path = mkOption {
+        type = own.device;
+        example = "/dev/ttyUSB0";
+        description = "The device node.";
+      };
+      permissions = mkOption {
+        type = own.permissions;
+        default = "rwm";
+        description = "What is allowed: any of `r` (read), `w` (write) and `m` (make the node).";
+      };
+    };
+  };
+
+  # A submodule could also be a function, or the path of a file, as which it would take a short form that is wrong.
+  attributes = options: types.addCheck (types.submodule { inherit options; }) builtins.isAttrs;
+in
+{
+  inherit elements;
+
+  # Lists of these, so that their descriptions are in the plural.
+  forwardPort = own.called "[PROTOCOL:][ADDRESS:]HOST-PORT[:CONTAINER-PORT], or attribute sets" (
+    types.either (own.text "forwardPort" "port" syntax.isForward) (attributes elements.forwardPorts)
+  );
+  bindMount = own.called "SOURCE[:DESTINATION[:OPTIONS]], or attribute sets" (
+    types.either (own.text "bindMount" "bind mount" syntax.isBind) (attributes elements.bindMounts)
+  );
+  credential = own.called "attribute sets" (attributes elements.credentials);
+  deviceOrPath = own.called "PATH[:PERMISSIONS], or attribute sets" (
+    types.either (own.text "device" "device" syntax.isDeviceAndPermissions) (
+      attributes elements.devices
+    )
+  );
+}

@@ -1,0 +1,75 @@
+# The options of a container for its files: mounts, credentials, and what is hidden.
+{ lib }:
+let
+  inherit (lib) mkOption types;
+  own = import ./types.nix { inherit lib; };
+  elements = import ./elements.nix { inherit lib; };
+in
+{
+  bindMounts = mkOption {
+    type = own.listOf elements.bindMount;
+    default = [ ];
+    example = [
+      "/var/lib/host/path:/var/lib/container/path"
+      "/srv/data"
+      {
+        source = "/srv/music";
+        readOnly = true;
+      }
+    ];
+    description = ''
+      Host paths that the container sees, each `SOURCE[:DESTINATION[:OPTIONS]]` as for `Bind=` in
+      {manpage}`systemd.nspawn(5)`, or an attribute set. Without a destination it is the same path inside. A source that
+      is missing when the container starts is created if its parent exists.
+    '';
+  };
+
+  tmpfs = mkOption {
+    type = own.listOf own.temporaryFileSystem;
+    default = [ ];
+    example = [ "/var/cache:size=1G,mode=0755" ];
+    description = "Paths inside that are empty at each start, in memory: `PATH` or `PATH:OPTIONS` (`TemporaryFileSystem=`).";
+  };
+
+  inaccessiblePaths = mkOption {
+    type = own.listOf own.absolutePath;
+    default = [ ];
+    example = [ "/boot" ];
+    description = "Paths inside that cannot be opened (`Inaccessible=`).";
+  };
+
+  credentials = mkOption {
+    type = own.listOf elements.credential;
+    default = [ ];
+    example = [
+      {
+        id = "token";
+        path = "/run/keys/token";
+      }
+      {
+        id = "tls";
+        path = "/etc/credstore.encrypted/tls";
+        encrypted = true;
+      }
+    ];
+    description = ''
+      Secrets for services inside. systemd reads them on the host when the container starts, and hands them to the
+      container's service manager; nothing of them is in the store. A service inside gets one by
+
+      ```nix
+      systemd.services.web.serviceConfig.LoadCredential = "token:token";
+      ```
+
+      See {manpage}`systemd.exec(5)` and {manpage}`systemd-nspawn(1)`.
+    '';
+  };
+
+  mountDaemonSocket = mkOption {
+    type = types.bool;
+    default = false;
+    description = ''
+      Whether the host's Nix daemon can be used inside: its socket and its database are mounted. What is built inside lands
+      in the host's store.
+    '';
+  };
+}

@@ -1,0 +1,214 @@
+# The syntax of strings in options, by the rules of units/src (name.rs, value.rs, intent/) and of
+# docs/nixos-nspawn.schema.json: predicates, and the parts of a short form.
+let
+  inherit (builtins)
+    all
+    any
+    elem
+    filter
+    isAttrs
+    isBool
+    isInt
+    isPath
+    isString
+    match
+    split
+    stringLength
+    ;
+
+  parts = path: filter isString (split "/" path);
+  isAbsolute =
+    path:
+    match "/[^[:cntrl:]]*" path != null
+    && match ".*[ \\\\]" path == null
+    && !(any (part: part == "." || part == ".." || stringLength part > 255) (parts path))
+    && stringLength path < 4096;
+
+  # `A:B` with a backslash before a `:` that belongs to a path, as systemd.nspawn(5) has it.
+  field = "([^:\\\\]|\\\\.)*";
+  bindOption = "(rbind|norbind|idmap|noidmap|rootidmap|owneridmap)";
+  isBind =
+    value:
+    let
+      found = match "(\\+?(/${field}))?(:(/${field})(:${bindOption}(,${bindOption})*)?)?" value;
+      paths = filter (path: path != null) [
+        (builtins.elemAt found 1)
+        (builtins.elemAt found 4)
+      ];
+    in
+    value != "" && found != null && all isAbsolute paths;
+
+  isInterface =
+    value:
+    match "[!-~]{1,15}" value != null
+    && match ".*[/:%\\\\\"'].*" value == null
+    && match "[0-9]+" value == null
+    && !(elem value [
+      "."
+      ".."
+      "all"
+      "default"
+    ]);
+
+  # `OUTSIDE[:INSIDE]`, where a name inside follows the same rules.
+  isInterfacePair =
+    value:
+    let
+      names = filter isString (split ":" value);
+    in
+    builtins.length names <= 2 && all isInterface names;
+
+  # [ protocol address hostPort containerPort ] of a short form; null if it is none.
+  portParts =
+    value:
+    let
+      octet = "[0-9]{1,3}";
+      address = "${octet}\\.${octet}\\.${octet}\\.${octet}|\\[[0-9a-fA-F:.]+]";
+      port = "([0-9]{1,5})";
+      found = match "((tcp|udp):)?((${address}):)?${port}(:${port})?" value;
+      at = builtins.elemAt found;
+    in
+    if found == null then
+      null
+    else
+      {
+        protocol = if at 1 == null then "tcp" else at 1;
+        hostAddress = if at 3 == null then null else unbracketed (at 3);
+        hostPort = number (at 4);
+        containerPort = if at 6 == null then null else number (at 6);
+      };
+  unbracketed =
+    address:
+    let
+      found = match "\\[(.*)]" address;
+    in
+    if found == null then address else builtins.head found;
+  # Leading zeros are no JSON.
+  number =
+    digits:
+    let
+      found = match "0*([0-9]*)" digits;
+      rest = builtins.head found;
+    in
+    if rest == "" then 0 else builtins.fromJSON rest;
+  isPort = value: value >= 1 && value <= 65535;
+  isForward =
+    value:
+    let
+      found = portParts value;
+    in
+    found != null
+    && isPort found.hostPort
+    && (found.containerPort == null || isPort found.containerPort)
+    && (found.hostAddress == null || isAddress found.hostAddress);
+  isAddress =
+    value:
+    let
+      octets = filter isString (split "\\." value);
+      v4 =
+        builtins.length octets == 4
+        && all (octet: match "[0-9]{1,3}" octet != null && number octet <= 255) octets;
+    in
+    v4 || (match "[0-9a-fA-F:.]*:[0-9a-fA-F:.]*" value != null && stringLength value >= 2);
+
+  isCredential =
+    value:
+    match "[!-~]{1,255}" value != null
+    && match ".*[/:\\\\\"'$].*" value == null
+    && value != "."
+    && value != "..";
+
+  # A value of a free-form setting, as systemd.nspawn options of NixOS take them.
+  isAtom =
+    value:
+    isBool value
+    || isInt value
+    || isPath value
+    || (isString value && isOneLine value)
+    || (isAttrs value && value ? outPath);
+  isOneLine =
+    value: match "[^[:cntrl:]]*" value != null && match "[ \t].*|.*[ \t]" value == null;
+
+  isDevice = value: match "/dev/.*[^/]" value != null && isAbsolute value;
+  isPermissions = value: match "r(w?m?|mw)|w(r?m?|mr)|m(r?w?|wr)" value != null;
+  # Names below /dev/disk/by-path have a `:` as well: a few letters behind the last one are permissions.
+  isDeviceAndPermissions =
+    value:
+    let
+      found = match "(.*):([a-z]{1,3})" value;
+    in
+    if found == null then
+      isDevice value
+    else
+      isDevice (builtins.head found) && isPermissions (builtins.elemAt found 1);
+
+  label = "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?";
+  # What is wrong with the name of a container, or null.
+  machineNameProblem =
+    name:
+    let
+      refuse = reason: "'${toString name}' is not a machine name: ${reason}";
+      matches = pattern: match pattern name != null;
+    in
+    if !isString name then
+      "the name of a container must be a string, not a ${builtins.typeOf name}"
+    else if name == "" then
+      refuse "it is empty"
+    else if !matches "[a-zA-Z0-9.-]*" then
+      refuse "only letters, digits, '-' and '.' may be in it"
+    else if stringLength name > 64 then
+      refuse "it is longer than 64 characters"
+    else if !matches "${label}(\\.${label})*" then
+      refuse "'.' and '-' may not be at an end, next to '.' or doubled"
+    else if matches ".*\\.(raw|v|mstack|nspawn)" then
+      refuse "systemd gives its ending a meaning of its own"
+    else if matches ".*-running" || matches ".*-pin-[0-9]*" then
+      refuse "'-running' and '-pin-NUMBER' at the end are what nixos-nspawn calls its GC roots"
+    else if name == "host" then
+      refuse "host.json holds what the generator must know of the host"
+    else
+      null;
+  isMachineName = value: machineNameProblem value == null;
+  isHostname = value: match "${label}(\\.${label})*" value != null && stringLength value <= 64;
+  isZone = value: stringLength value <= 12 && value != "" && isInterface "vz-${value}";
+  # What ends like a unit is one, an instance if it has an `@`.
+  isUnitOrContainer =
+    value:
+    let
+      found = match "(.*)\\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)" value;
+      prefix = builtins.head found;
+    in
+    if found == null then
+      isMachineName value
+    else
+      match "[a-zA-Z0-9:_.\\\\-]([a-zA-Z0-9:_.@\\\\-]*[a-zA-Z0-9:_.\\\\-])?" prefix != null
+      && stringLength value <= 255;
+  isTemporaryFileSystem =
+    value:
+    let
+      found = match "(/${field})(:[^[:cntrl:]]+)?" value;
+    in
+    found != null && isAbsolute (builtins.head found);
+in
+{
+  inherit
+    isAbsolute
+    isAddress
+    isAtom
+    isBind
+    isCredential
+    isDevice
+    isDeviceAndPermissions
+    isForward
+    isHostname
+    isInterface
+    isInterfacePair
+    isMachineName
+    isPermissions
+    isTemporaryFileSystem
+    isUnitOrContainer
+    isZone
+    machineNameProblem
+    portParts
+    ;
+}

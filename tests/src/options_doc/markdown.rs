@@ -1,0 +1,61 @@
+//! docs/options.md.
+
+use super::description::{Block, blocks, plain};
+use super::value::shown;
+use super::{Documented, grouped};
+
+const HEAD: &str = "\
+# Options of a container
+
+<!-- Made by nix/options-doc.nix from nix/options.nix; do not edit. -->
+
+A container's NixOS configuration sets these as `nixosContainer.NAME`. In a host's configuration they are options
+of `nixos.containers.instances.<name>`, and in an intent, nixos-nspawn.json(5), they are fields of `container`.
+An option that is null, or an empty list, is not set. Settings in brackets, such as `Bind=`, are those of
+systemd.nspawn(5), systemd.exec(5) and systemd.resource-control(5) that it becomes.
+";
+
+/// Returns the text of docs/options.md.
+pub fn markdown(options: &[Documented]) -> String {
+    let mut parts = vec![HEAD.trim_end().to_owned()];
+    for (title, options) in grouped(options) {
+        parts.push(format!("## {title}"));
+        parts.extend(options.into_iter().flat_map(section));
+    }
+    parts.join("\n\n") + "\n"
+}
+
+fn section(option: &Documented) -> Vec<String> {
+    let name = &option.name;
+    let mut parts = vec![format!("### `{name}`")];
+    parts.extend(blocks(&option.description).iter().map(|block| match block {
+        Block::Paragraph(text) => plain(text),
+        Block::Code(code) => format!("```nix\n{code}\n```"),
+    }));
+    parts.push(facts(option).map(|fact| format!("- {fact}")).join("\n"));
+    if let Some(example) = &option.example {
+        parts.push(format!("Example:\n\n```nix\n{name} = {};\n```", shown(example)));
+    }
+    if !option.elements.is_empty() {
+        let elements: Vec<String> = option.elements.iter().map(element).collect();
+        parts.push(format!("Written out, an element is an attribute set:\n\n{}", elements.join("\n")));
+    }
+    parts
+}
+
+fn facts(option: &Documented) -> [String; 2] {
+    let default = option.default.as_ref();
+    let default = default.map_or("required".to_owned(), |default| format!("default: `{}`", shown(default)));
+    [format!("type: {}", option.kind), default]
+}
+
+fn element(option: &Documented) -> String {
+    let texts: Vec<String> = blocks(&option.description)
+        .iter()
+        .map(|block| match block {
+            Block::Paragraph(text) => plain(text),
+            Block::Code(_) => panic!("{}: a fenced block in the description of an element", option.name),
+        })
+        .collect();
+    format!("- `{}`, {}. {}", option.name, facts(option).join(", "), texts.join(" "))
+}

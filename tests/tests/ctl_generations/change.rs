@@ -1,0 +1,76 @@
+//! `pin`, `unpin`, `delete-generations` and `remove`: what they refuse on a tree, and what `remove` deletes.
+
+use std::fs;
+
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+use crate::{ACTIVATION, PROFILES, ROOTS, store, zoo};
+
+#[test]
+fn what_changes_generations_refuses_a_tree() {
+    let tree = zoo();
+    let before = tree.snapshot();
+    let commands: [&[&str]; 4] = [
+        &["pin", "web", "2"],
+        &["unpin", "web", "1"],
+        &["delete-generations", "web", "1"],
+        &["delete-generations", "web", "old", "--dry-run"],
+    ];
+    for words in commands {
+        let said = tree.run(words);
+        let expected = format!(
+            "nixos-nspawn: {} works on the running system only, nothing was changed; leave out --root\n",
+            words[0]
+        );
+        assert_eq!((said.out.as_str(), said.err, said.status), ("", expected, 10));
+    }
+    assert_eq!(tree.snapshot(), before);
+}
+
+#[test]
+fn generations_are_named_as_nix_env_takes_them() {
+    let tree = zoo();
+    for words in [&["+0"][..], &["0d"], &["yesterday"], &["1", "old"], &["-1"], &["3x"], &[]] {
+        let said = tree.run(&[&["delete-generations", "web"], words].concat());
+        assert_eq!((said.out.as_str(), said.status), ("", 2), "{words:?}: {}", said.err);
+    }
+    let said = tree.run(&["delete-generations", "web", "3x"]);
+    let expected = "nixos-nspawn: '3x': is no generation; give numbers, or one of +K (all but the newest K), 30d \
+                    (older than 30 days) or old\n";
+    assert_eq!(said.err, expected);
+    for words in [&["pin", "web"][..], &["pin", "web", "x"], &["pin", "bad_name", "1"]] {
+        assert_eq!(tree.run(words).status, 2, "{words:?}");
+    }
+}
+
+#[test]
+fn remove_takes_pins_and_records_along() {
+    let tree = zoo();
+    tree.write(&format!("{PROFILES}/last-activation.json"), ACTIVATION);
+    tree.link(&format!("{ROOTS}/webmail-pin-7"), &store("system-1"));
+    let intent = tree.path("/etc/nixos-nspawn/web.json");
+    let mut expected = json!([{
+        "name": "web",
+        "result": "would_remove",
+        "stopped": false,
+        "deleted": [intent, PROFILES],
+        "kept": null,
+        "dependents": [],
+        "error": null,
+    }]);
+    assert_eq!(tree.json(&["remove", "web", "--dry-run", "--json"]), expected);
+    assert!(tree.path(PROFILES).exists());
+    let said = tree.run(&["remove", "web", "--json"]);
+    assert_eq!(said.status, 0, "{}", said.err);
+    expected[0]["result"] = json!("removed");
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap(), expected);
+    assert!(!tree.path(PROFILES).exists());
+    let absent = tree.json(&["remove", "web", "--json"]);
+    assert_eq!((&absent[0]["result"], &absent[0]["deleted"]), (&json!("absent"), &json!([])));
+    let left: Vec<String> = fs::read_dir(tree.path(ROOTS))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(left, ["webmail-pin-7"]);
+}

@@ -1,0 +1,137 @@
+//! `list`: the table with its remarks, and the JSON.
+
+use nixos_nspawn_tests::offline::{SYSTEM, Tree};
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+use std::fs;
+
+use crate::zoo;
+
+#[test]
+fn list_is_a_table_with_remarks_below() {
+    let expected = "\
+NAME   TYPE         STATE  AUTOSTART  NOTE
+db     imperative   -      yes        refused
+dup    declarative  -      yes        warning, …
+gone   imperative   -      -          half removed
+half   imperative   -      -          half created
+old    imperative   -      no         warning, …
+quiet  imperative   -      yes
+web    imperative   -      yes        warning
+
+db: the start is refused: /etc/nixos-nspawn/db.json:2: field 'container.zoen': is not known (did you mean 'zone'?)
+dup: /etc/nixos-nspawn/dup.json: 'dup' is a declarative container as well, which is used in its place
+dup: masked by 'systemctl mask'; 'systemctl unmask systemd-nspawn@dup.service' lets it start again
+gone: half removed: 'nixos-nspawn remove gone' finishes it
+half: half created: 'nixos-nspawn remove half' cleans up
+old: host port tcp/80 is also claimed by 'web'
+old: starts with the host all the same, by /etc/systemd/system/machines.target.wants/systemd-nspawn@old.service; \
+'nixos-nspawn disable old' removes that
+web: host port tcp/80 is also claimed by 'old'
+/etc/nixos-nspawn/bad_name.json: 'bad_name' is not a machine name: only letters, digits, '-' and '.' may be in it, \
+not '_'
+";
+    assert_eq!(zoo().ok(&["list"]), expected);
+    let declarative = zoo().ok(&["list", "--type", "declarative"]);
+    assert!(
+        declarative.starts_with("NAME  TYPE         STATE  AUTOSTART  NOTE\ndup   declarative"),
+        "{declarative}"
+    );
+    assert!(!declarative.contains("web") && !declarative.contains("bad_name"), "{declarative}");
+}
+
+#[test]
+fn colour_is_for_terminals_and_those_who_ask() {
+    let tree = zoo();
+    assert!(!tree.ok(&["list"]).contains('\u{1b}'));
+    let coloured = tree.ok(&["--color", "always", "list"]);
+    assert!(coloured.contains("\u{1b}[31mrefused\u{1b}[0m"), "{coloured:?}");
+    let mut plain = String::new();
+    let mut inside = false;
+    for c in coloured.chars() {
+        inside |= c == '\u{1b}';
+        if !inside {
+            plain.push(c);
+        }
+        inside &= c != 'm';
+    }
+    assert_eq!(plain, tree.ok(&["list"]));
+}
+
+#[test]
+fn nothing_to_list() {
+    let tree = Tree::new();
+    for (words, message) in [
+        (&["list"][..], "no containers in /etc/nixos-nspawn; 'nixos-nspawn create' makes one"),
+        (&["list", "--type", "declarative"], "no declarative containers"),
+    ] {
+        let said = tree.run(words);
+        assert_eq!((said.status, said.out.as_str()), (0, ""));
+        assert_eq!(said.err, format!("nixos-nspawn: {message}\n"));
+    }
+    assert_eq!(tree.ok(&["list", "--json"]), "[]\n");
+}
+
+#[test]
+fn list_as_json_keeps_the_keys_of_python_nixos_nspawn() {
+    let tree = zoo();
+    let said = tree.run(&["--color", "always", "list", "--json"]);
+    assert_eq!(said.status, 0);
+    assert!(said.err.contains("bad_name.json: 'bad_name' is not a machine name"), "{}", said.err);
+    assert!(!said.out.contains('\u{1b}'));
+    let list: Value = serde_json::from_str(&said.out).unwrap();
+    let names: Vec<&str> = list.as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["db", "dup", "gone", "half", "old", "quiet", "web"]);
+    let of = |name: &str| list.as_array().unwrap().iter().find(|c| c["name"] == name).unwrap().clone();
+    assert_eq!(
+        of("web"),
+        json!({
+            "name": "web",
+            "unit_file": "/run/systemd/generator/nixos-nspawn/web.nspawn",
+            "is_imperative": true,
+            "type": "imperative",
+            "unit": "systemd-nspawn@web.service",
+            "state": null,
+            "sub_state": null,
+            "result": null,
+            "autostart": true,
+            "masked": false,
+            "enabled_links": [],
+            "toplevel": format!("{SYSTEM}-web"),
+            "generation": 3,
+            "intent_file": "/etc/nixos-nspawn/web.json",
+            "unfinished": null,
+            "error": null,
+            "warnings": ["host port tcp/80 is also claimed by 'old'"],
+            "reload_needed": false,
+            "restart_needed": false,
+        })
+    );
+    let db = of("db");
+    let error = "/etc/nixos-nspawn/db.json:2: field 'container.zoen': is not known (did you mean 'zone'?)";
+    assert_eq!(
+        (&db["error"], &db["unit_file"], &db["toplevel"]),
+        (&json!(error), &Value::Null, &Value::Null)
+    );
+    assert_eq!((&of("dup")["is_imperative"], &of("dup")["masked"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&of("half")["unfinished"], &of("gone")["unfinished"]),
+        (&json!("creating"), &json!("removing"))
+    );
+    assert_eq!(
+        of("old")["enabled_links"],
+        json!(["/etc/systemd/system/machines.target.wants/systemd-nspawn@old.service"])
+    );
+}
+
+/// systemd would start the bare template in its place, and tell of a failed dependency without a name.
+#[test]
+fn a_required_container_that_is_not_there() {
+    let tree = Tree::new();
+    fs::create_dir_all(tree.path("/var/lib/machines/foreign")).unwrap();
+    tree.intent("db", json!({}));
+    tree.intent("web", json!({ "container": { "requires": ["db", "dd", "foreign", "sshd.service"] } }));
+    let said = tree.run(&["list"]);
+    let warnings: Vec<&str> = said.out.lines().filter(|line| line.starts_with("web: requires")).collect();
+    assert_eq!(warnings, ["web: requires 'dd', which is no container here; it cannot start without it"]);
+}

@@ -1,0 +1,98 @@
+//! `show`: what is recorded, the generated files, and containers that are broken or not ours.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nixos_nspawn_tests::host::bins;
+use nixos_nspawn_tests::offline::SYSTEM;
+use pretty_assertions::assert_eq;
+use tempfile::TempDir;
+
+use crate::zoo;
+
+#[test]
+fn show_tells_what_is_recorded() {
+    let text = zoo().ok(&["show", "web"]);
+    let head = text.split("\n\n").next().unwrap();
+    let (head, plan) = head.rsplit_once('\n').unwrap();
+    assert!(plan.starts_with("       Plan: ") && plan.len() == 13 + 32, "{plan}");
+    let expected = format!(
+        "\
+web
+       Type: imperative
+      State: - (not known: systemd was not asked)
+  Autostart: yes (as the container says)
+      Notes: host port tcp/80 is also claimed by 'old'
+     Source: flake github:me/infra#web
+             for x86_64-linux
+     System: {SYSTEM}-web (generation 3)
+    Options: bindMounts = /srv/data:/data
+             forwardPorts = {{\"hostPort\":80}}
+             userNamespacing = true
+ Host reach: writes /srv/data (bind mount)
+             takes host port tcp/80
+     Intent: /etc/nixos-nspawn/web.json
+    Profile: /nix/var/nix/profiles/per-nspawn/web/system
+       Data: /var/lib/machines/web
+       Unit: systemd-nspawn@web.service"
+    );
+    assert_eq!(head, expected);
+}
+
+#[test]
+fn show_has_the_very_files_that_the_generator_writes() {
+    let tree = zoo();
+    let out = TempDir::new().unwrap();
+    let generator = Command::new(&bins().generator)
+        .arg("--root")
+        .arg(tree.root())
+        .args([out.path(); 3])
+        .output()
+        .unwrap();
+    // 1: it refused db, as it should.
+    assert_eq!(generator.status.code(), Some(1));
+    for name in ["web", "old", "db", "dup"] {
+        let details = tree.json(&["show", name, "--json"]);
+        let files = details["files"].as_array().unwrap();
+        let autostart = details["autostart"] == true;
+        assert_eq!(files.len(), if autostart { 4 } else { 2 }, "{details}");
+        for file in files {
+            let path = file["path"].as_str().unwrap();
+            let written = out.path().join(path.strip_prefix("/run/systemd/generator/").unwrap());
+            match file["link_to"].as_str() {
+                Some(target) => assert_eq!(fs::read_link(&written).unwrap(), Path::new(target)),
+                None => assert_eq!(file["text"], fs::read_to_string(&written).unwrap()),
+            }
+        }
+        let text = tree.ok(&["show", name]);
+        for file in files.iter().filter_map(|file| file["text"].as_str()) {
+            assert!(text.contains(file), "{text}");
+        }
+    }
+}
+
+#[test]
+fn show_of_what_is_broken_foreign_or_unknown() {
+    let tree = zoo();
+    let text = tree.ok(&["show", "db"]);
+    assert!(
+        text.contains("Notes: the start is refused: /etc/nixos-nspawn/db.json:2: field 'container.zoen'"),
+        "{text}"
+    );
+    assert!(text.contains("correct /etc/nixos-nspawn/db.json, then run 'systemctl daemon-reload'"), "{text}");
+    assert!(tree.ok(&["show", "half"]).contains("'nixos-nspawn remove half' cleans up"));
+
+    for (name, message) in [
+        ("nope", "there is no container 'nope' in /etc/nixos-nspawn; 'nixos-nspawn list' shows all"),
+        (
+            "foreign",
+            "there is no container 'foreign' in /etc/nixos-nspawn; /etc/systemd/nspawn/foreign.nspawn is not \
+             managed by nixos-nspawn ('machinectl cat foreign' shows it)",
+        ),
+        ("a/b", "'a/b' is not a machine name: only letters, digits, '-' and '.' may be in it, not '/'"),
+    ] {
+        let said = tree.run(&["show", name]);
+        assert_eq!((said.status, said.out.as_str(), said.err), (2, "", format!("nixos-nspawn: {message}\n")));
+    }
+}

@@ -1,0 +1,55 @@
+//! `create` and `remove` that are killed.
+
+use nixos_nspawn_tests::host::{FLAKE, Host};
+use nixos_nspawn_tests::on_both_hosts;
+
+use crate::{assert_half, killed, settle, stoppable};
+
+on_both_hosts!(killed_creates_and_removes);
+
+fn killed_creates_and_removes(host: &Host) {
+    host.install(stoppable());
+    host.create("stopped");
+    let before = host.traces();
+    for place in ["create-begun", "create-built", "create-intent", "create-started"] {
+        let create = ["create", "web", "--flake", FLAKE];
+        killed(host, place, &create);
+        assert_half(host, "web", "half created");
+        settle(host);
+        assert_eq!(host.state("web"), "inactive", "{place}");
+        // What a started container has written may be data: it is not deleted behind anybody's back.
+        assert_eq!(host.exists("/var/lib/machines/web"), place == "create-started", "{place}");
+        host.sh("cd /var/lib/machines; for id in web/var/log/journal/*; do rm -f \"/var/log/journal/${id##*/}\"; done; rm -rf web .#web.lck");
+        host.assert_no_traces_since(&before);
+
+        killed(host, place, &create);
+        assert_eq!(host.power_cut(), "running", "{place}");
+        // The next command is the same one.
+        host.ctl_ok(&create);
+        host.assert_agreed("web");
+        assert_eq!(host.state("web"), "active", "{place}");
+        host.ctl_ok(&["remove", "web", "--delete-state"]);
+        host.assert_no_traces_since(&before);
+    }
+    // Killed when all was done but the record: it stays.
+    killed(host, "create-done", &["create", "web", "--flake", FLAKE]);
+    let nspawn = host.nspawn("web");
+    settle(host);
+    host.assert_agreed("web");
+    assert_eq!((host.state("web"), host.nspawn("web")), ("active".to_owned(), nspawn));
+    host.ctl_ok(&["remove", "web", "--delete-state"]);
+
+    for place in ["remove-stopped", "remove-forgotten"] {
+        for cut in [false, true] {
+            host.create("web");
+            killed(host, place, &["remove", "web", "--delete-state"]);
+            if cut {
+                host.power_cut();
+            }
+            assert_half(host, "web", "half removed");
+            settle(host);
+            host.assert_no_traces_since(&before);
+            assert_eq!(host.state("web"), "inactive", "{place}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Commands that are killed between two of their steps: each row of docs/decisions/interrupted.md.
+//!
+//! The program is built with the feature `stop-points`, kills itself where NIXOS_NSPAWN_STOP_AT says, and the next
+//! command, with or without a power cut in between, has to find what the table promises: all of the old or all of the
+//! new. A power cut is made once for all containers of a test.
+
+mod create_remove;
+mod rollback;
+mod signals;
+mod update;
+
+use nixos_nspawn_tests::host::{Bins, Host, Output, bins, dynamic};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Where an update or a rollback can be stopped behind its build.
+const PLACES: [&str; 7] = ["recording", "profile", "intent", "reload", "activating", "activated", "passed"];
+
+/// The programs, ctl with its stop points.
+fn stoppable() -> &'static Bins {
+    static BINS: OnceLock<Bins> = OnceLock::new();
+    BINS.get_or_init(|| {
+        let plain = bins();
+        // RELEASE/../../.. is the target directory.
+        let release = plain.ctl.parent().expect("a folder");
+        let triple =
+            release.parent().and_then(Path::file_name).and_then(|name| name.to_str()).expect("a target");
+        let target = release.ancestors().nth(2).expect("a target directory").join("stop-points");
+        let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
+        let cargo = Command::new(env!("CARGO"))
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+            .args(["build", "--quiet", "--release", "--locked", "--target", triple])
+            .args(["-p", "nixos-nspawn-ctl", "--features", "nixos-nspawn-ctl/stop-points"])
+            // As `make build` does, but for what takes the linker minutes.
+            .env("CARGO_TARGET_DIR", &target)
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .env(flags, "-C target-feature=+crt-static")
+            .env("NIXOS_NSPAWN_HELPER", "/usr/local/libexec/nixos-nspawn/unit-helper")
+            .output()
+            .expect("cargo");
+        assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
+        let ctl = target.join(triple).join("release/nixos-nspawn-ctl");
+        Bins { generator: plain.generator.clone(), ctl }
+    })
+}
+
+/// Runs a command that is to be killed at `place`.
+fn killed(host: &Host, place: &str, arguments: &[&str]) {
+    let variable = format!("NIXOS_NSPAWN_STOP_AT={place}");
+    let output = host.run(&[&["env", &variable, "nixos-nspawn"], arguments].concat());
+    assert_eq!(output.code(), 128 + 9, "was to be killed at {place}: {output}");
+}
+
+/// Containers of the test flake under these names, all of them with this page and strategy.
+fn flake<'a>(names: impl IntoIterator<Item = &'a str>, page: &str, strategy: &str) -> Value {
+    let own = names.into_iter().map(|name| {
+        let mut settings = dynamic(page);
+        settings["container"]["activation"]["strategy"] = json!(strategy);
+        (name.to_owned(), settings)
+    });
+    Value::Object(own.collect::<Map<_, _>>())
+}
+
+/// A change in one container makes every command settle what was killed in all the others.
+fn settle(host: &Host) -> Output {
+    host.ctl_ok(&["enable", "stopped"])
+}
+
+fn assert_half(host: &Host, name: &str, word: &str) {
+    let listed = host.ctl_ok(&["list"]).stdout;
+    let line = listed.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_default();
+    assert!(line.contains(word), "list does not say that {name} is {word}:\n{listed}");
+}

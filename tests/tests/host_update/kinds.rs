@@ -1,0 +1,106 @@
+//! What decides whether an update reloads, restarts, or touches nothing.
+
+use nixos_nspawn_tests::host::{Host, bins, dynamic, unit};
+use nixos_nspawn_tests::on_both_hosts;
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+use crate::{PROFILES, unchanged, web, with, with_option};
+
+on_both_hosts!(reload_restart_or_neither);
+
+fn reload_restart_or_neither(host: &Host) {
+    host.install(bins());
+    web(host, &dynamic("one\n"));
+    host.create("web");
+    let served = |expected: &str| {
+        host.assert_agreed("web");
+        assert_eq!(host.page(&format!("http://{}/", host.address("web"))), expected);
+    };
+    let updated = |settings: Value, options: &[&str]| {
+        web(host, &settings);
+        host.ctl_ok(&[&["update", "web"], options].concat())
+    };
+    let nspawn = host.nspawn("web");
+    served("one\n");
+
+    let output = updated(dynamic("two\n"), &[]);
+    served("two\n");
+    assert_eq!(host.nspawn("web"), nspawn, "a reload keeps the uptime: {output}");
+    assert_eq!(host.generation("web"), 2);
+    assert!(output.stdout.contains("1 -> 2, reloaded: only the system differs"), "{output}");
+
+    let same = unchanged(host, 0, &["update", "web"]);
+    assert!(same.stdout.contains("up to date"), "{same}");
+
+    // What reaches further into the host wants to be allowed.
+    web(host, &with_option("three\n", "bindMounts", json!(["/srv/more:/srv/seen"])));
+    let output = unchanged(host, 10, &["update", "web"]);
+    assert!(
+        output.stderr.contains("/srv/more") && output.stderr.contains("--allow-host-changes"),
+        "{output}"
+    );
+    let output = host.ctl_ok(&["update", "web", "--allow-host-changes"]);
+    served("three\n");
+    host.inside("web", &["touch", "/srv/seen/mine"]);
+    assert!(host.exists("/srv/more/mine"));
+    assert!(output.stdout.contains("restarted: [Files] Bind= is added"), "{output}");
+    assert_ne!(host.nspawn("web"), nspawn);
+
+    let nspawn = host.nspawn("web");
+    let port = json!([{"protocol": "tcp", "hostPort": 8080, "containerPort": 80}]);
+    let output = updated(with_option("three\n", "forwardPorts", port), &["--allow-host-changes"]);
+    served("three\n");
+    assert!(output.stdout.contains("restarted: [") && output.stdout.contains("Port="), "{output}");
+    assert_ne!(host.nspawn("web"), nspawn);
+
+    // Autostart is the host's affair.
+    updated(dynamic("four\n"), &[]);
+    let nspawn = host.nspawn("web");
+    let off = json!({"strategy": "dynamic", "autoStart": false, "reloadScript": null});
+    let output = updated(with_option("four\n", "activation", off), &[]);
+    served("four\n");
+    assert!(output.stdout.contains("not touched: only autostart differs"), "{output}");
+    assert_eq!(host.nspawn("web"), nspawn);
+    let link = format!("/run/systemd/generator/machines.target.wants/{}", unit("web"));
+    assert!(!host.exists(&link));
+    let output = updated(dynamic("four\n"), &[]);
+    assert!(output.stdout.contains("not touched") && host.exists(&link), "{output}");
+    assert_eq!(host.nspawn("web"), nspawn);
+
+    // Systems that cannot be switched to in place.
+    for (page, key, value, why) in [
+        ("five\n", "switch", json!("exit 100"), "the new system asks for a restart"),
+        ("six\n", "switchable", json!(false), "no bin/switch-to-configuration"),
+    ] {
+        let nspawn = host.nspawn("web");
+        let output = updated(with(page, key, value), &[]);
+        served(page);
+        assert_ne!(host.nspawn("web"), nspawn, "{output}");
+        assert!(output.stdout.contains("restarted: ") && output.stdout.contains(why), "{output}");
+    }
+
+    // As the command line wants it.
+    let nspawn = host.nspawn("web");
+    let output = updated(dynamic("seven\n"), &["--strategy", "none"]);
+    assert!(output.stdout.contains("not touched: strategy 'none'"), "{output}");
+    assert_eq!((host.nspawn("web"), host.system_page("web").as_str()), (nspawn, "six\n"));
+    host.ok(&["systemctl", "restart", &unit("web")]);
+    served("seven\n");
+    let nspawn = host.nspawn("web");
+    updated(dynamic("eight\n"), &["--strategy", "restart"]);
+    served("eight\n");
+    assert_ne!(host.nspawn("web"), nspawn);
+
+    // One that does not run takes it on when it starts.
+    host.ok(&["systemctl", "stop", &unit("web")]);
+    let output = updated(dynamic("nine\n"), &[]);
+    assert!(output.stdout.contains("not touched: the container does not run"), "{output}");
+    host.assert_agreed("web");
+    assert_eq!(host.state("web"), "inactive");
+    host.ok(&["systemctl", "start", &unit("web")]);
+    served("nine\n");
+
+    host.ctl_ok(&["remove", "web", "--delete-state"]);
+    assert!(!host.exists(&format!("{PROFILES}/web")));
+}

@@ -1,0 +1,68 @@
+//! Where an update builds from, and what `plan` says before it.
+
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, dynamic};
+use nixos_nspawn_tests::on_both_hosts;
+use pretty_assertions::assert_eq;
+use serde_json::json;
+
+use crate::{unchanged, web, with, with_option};
+
+on_both_hosts!(plans_and_sources);
+
+fn plans_and_sources(host: &Host) {
+    host.install(bins());
+    // A relative path is recorded so that it means the same elsewhere, with the revision that was built.
+    web(host, &dynamic("one\n"));
+    host.sh("cd /root && nixos-nspawn create web --flake ./flake 2> /dev/null");
+    let source = host.intent("web")["source"].clone();
+    assert_eq!(source["flake"], FLAKE, "{source}");
+    let locked = source["locked"].as_str().unwrap_or_default().to_owned();
+    assert!(locked.contains("narHash"), "{source}");
+    unchanged(host, 0, &["plan", "web", "--exit-code"]);
+    unchanged(host, 0, &["update", "web", "--dry-run", "--exit-code"]);
+
+    web(host, &with_option("two\n", "bindMounts", json!(["/srv/more:/srv/seen"])));
+    for command in [&["plan", "web"][..], &["update", "web", "--dry-run"]] {
+        let plan = unchanged(host, 4, &[command, &["--exit-code"]].concat());
+        for word in ["+Bind=/srv/more:/srv/seen", "would restart it", "--allow-host-changes"] {
+            assert!(plan.stdout.contains(word), "{word} is not in {plan}");
+        }
+        unchanged(host, 0, command);
+    }
+    host.ctl_ok(&["update", "web", "--allow-host-changes"]);
+    unchanged(host, 0, &["plan", "web", "--exit-code"]);
+    assert_ne!(host.intent("web")["source"]["locked"], locked.as_str());
+
+    // A commit that builds the same is no change, not even of the record's revision.
+    host.write(&format!("{FLAKE}/unrelated"), "", 0o644);
+    unchanged(host, 0, &["update", "web"]);
+
+    // Another source is recorded from then on, also a built one.
+    let nspawn = host.nspawn("web");
+    host.sh("cp -r /root/flake /root/moved");
+    host.own(&json!({"other": dynamic("three\n")}));
+    host.sh("cp /root/flake/own.json /root/moved/own.json && cd /root/moved && nixos-nspawn update web --flake .#other --allow-host-changes 2> /dev/null");
+    host.assert_agreed("web");
+    assert_eq!(host.intent("web")["source"]["flake"], "/root/moved#other");
+    assert_eq!(host.system_page("web"), "three\n");
+    assert_ne!(host.nspawn("web"), nspawn, "a bind mount was dropped");
+    host.own(&json!({"web": dynamic("four\n")}));
+    let installable = format!("{FLAKE}#nixosContainers.web");
+    let built = host.ok(&["nix", "build", "--no-link", "--print-out-paths", &installable]);
+    host.ctl_ok(&["update", "web", "--profile", built.trim()]);
+    assert_eq!(host.system_page("web"), "four\n");
+    unchanged(host, 0, &["update", "web"]);
+    unchanged(host, 2, &["update", "nobody"]);
+    unchanged(host, 10, &["update", "web", "--profile", "/nix/store/nothing-here"]);
+
+    // Builds that fail, in the evaluation and in the builder.
+    for (key, value) in [("page", json!(1)), ("switch", json!("$(kill -KILL $$)"))] {
+        web(host, &with("five\n", key, value));
+        let output = unchanged(host, 11, &["update", "web", "--flake", FLAKE]);
+        assert!(
+            output.stderr.contains("error:") && output.stderr.contains("nothing was changed"),
+            "{output}"
+        );
+        host.assert_agreed("web");
+    }
+}

@@ -1,0 +1,48 @@
+//! What an update does to a running container, and whether the container starts with the host.
+
+use serde::{Deserialize, Serialize};
+
+use super::container::is_true;
+use super::is_default;
+use super::object::{null_as_default, null_as_true};
+use crate::value::AbsolutePath;
+
+/// What happens at an update, and at boot.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Activation {
+    /// What an update does to the running container.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Strategy>"))]
+    pub strategy: Strategy,
+    /// Whether the container starts with the host.
+    #[serde(deserialize_with = "null_as_true", skip_serializing_if = "is_true")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    pub auto_start: bool,
+    /// A program on the host that reloads the container, in place of `switch-to-configuration test` inside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reload_script: Option<AbsolutePath>,
+}
+
+impl Default for Activation {
+    fn default() -> Self {
+        Self { strategy: Strategy::default(), auto_start: true, reload_script: None }
+    }
+}
+
+/// How an update takes effect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum Strategy {
+    /// At the next start.
+    None,
+    /// By `switch-to-configuration test` inside, or the reload script.
+    Reload,
+    /// By a restart.
+    Restart,
+    /// By a reload where that is enough, otherwise by a restart.
+    #[default]
+    Dynamic,
+}

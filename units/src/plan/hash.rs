@@ -1,0 +1,26 @@
+//! The hash that tells whether a container's settings changed.
+
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+use crate::syntax::UnitFile;
+
+/// The hash over the settings of all files. Two plans of the same hash make systemd and nspawn do the same.
+pub(super) fn plan_hash<'a>(files: impl Iterator<Item = &'a UnitFile>) -> String {
+    let mut text = String::with_capacity(4096);
+    for file in files {
+        for (section, key, value) in file.settings() {
+            // No name or value holds a line break, so no two lists of settings look the same.
+            for part in [section, key, value] {
+                text.push_str(part);
+                text.push('\n');
+            }
+        }
+        text.push('\0');
+    }
+    let mut hasher = SipHasher24::new();
+    hasher.write(text.as_bytes());
+    let hash = hasher.finish128();
+    format!("{:016x}{:016x}", hash.h1, hash.h2)
+}
