@@ -15,9 +15,10 @@ const UNITS: Layers = Layers {
         &["conflict", "network", "nspawn", "ordering", "reach", "service", "socket", "version"],
         &["intent"],
         &["name", "number_type", "string_type", "syntax", "value"],
+        &["invalid"],
     ],
     only: &[],
-    circles: &["intent", "nspawn", "store", "string_type", "value"],
+    circles: &["intent", "nspawn", "store", "syntax"],
 };
 
 const GENERATOR: Layers = Layers {
