@@ -2,6 +2,7 @@
 
 pub mod golden;
 pub mod host;
+pub mod imports;
 pub mod manifest;
 pub mod nix;
 pub mod offline;

@@ -223,7 +223,7 @@ fn refused_starts(host: &Host) {
         assert!(!host.exists("/dev/own-null") && !host.exists("/run/nixos-nspawn/devices/mapped"));
     }
     host.sh("mkdir /dev/own-null");
-    refused("plain", "/dev/own-null: is no device");
+    refused("plain", "/dev/own-null: is not a device");
     host.sh("rmdir /dev/own-null && mv /root/own-null /dev/");
     refused("mapped", "/srv/data: '/srv/data/disk' is mounted below it");
     // Without a user namespace that is no fault: it is seen inside.

@@ -81,12 +81,12 @@ fn configured_ends(host: &Host) {
     host.ok(&["systemctl", "restart", &unit("fixed")]);
     let journal = host.unit_journal("fixed");
     assert!(
-        journal.contains("systemd-networkd does not run") && journal.contains("hostNetworkConfig"),
+        journal.contains("systemd-networkd is not running") && journal.contains("hostNetworkConfig"),
         "{journal}"
     );
     let created = host.ctl_ok(&["create", "web", "--flake", FLAKE]);
     assert!(created.text().contains("systemd-networkd is off"), "{created}");
-    assert!(!host.unit_journal("web").contains("networkd does not run"));
+    assert!(!host.unit_journal("web").contains("networkd is not running"));
     host.ok(&["systemctl", "stop", &unit("fixed")]);
     host.sh("rm /etc/nixos-nspawn/fixed.json; systemctl daemon-reload");
     host.ctl_ok(&["list"]);
@@ -134,7 +134,7 @@ fn interfaces(host: &Host) {
         ip link add br-test type veth peer name br-peer");
     let failed = host.ctl(&["create", "bridged", "--flake", FLAKE]);
     assert!(
-        !failed.success() && failed.stderr.contains("br-test: is an interface of the host, but no bridge"),
+        !failed.success() && failed.stderr.contains("br-test: is an interface of the host, but not a bridge"),
         "{failed}"
     );
     host.sh("ip link del br-test; ip link add br-test type bridge; ip addr add 10.45.0.1/24 dev br-test; ip link set br-test up");

@@ -159,7 +159,7 @@ fn forwards(host: &Host) {
     host.inside("front", &["ip", "addr", "add", "10.250.0.2/32", "dev", "host0"]);
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), None);
     let journal = host.sh("journalctl --sync; journalctl --boot --no-pager -u 'nixos-nspawn-proxy@*'");
-    assert!(journal.contains("host0 says that it has the address 10.250.0.2, but"), "{journal}");
+    assert!(journal.contains("host0 has the address 10.250.0.2, but"), "{journal}");
     host.ok(&["systemctl", "restart", &unit("front")]);
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
 
