@@ -1,7 +1,6 @@
-//! Golden cases. A folder below tests/golden/cases is one case: what stands in it besides `setup` and `expected` is a
-//! miniature root, `setup` (see [`crate::setup`]) does to it what Git cannot hold. Out comes everything the built
-//! generator makes of it: exit status, standard error, and the whole tree of its three output folders. The cases are
-//! found by listing; a link in one leads to a documentation example and is followed.
+//! Golden cases. Each directory in tests/golden/cases is one: its files are a root directory, `setup` (see
+//! [`crate::setup`]) makes what Git cannot store, and `expected` holds the generator's exit status, standard error and
+//! output directories. Cases are found by listing. Links lead to documentation examples and are followed.
 
 use std::any::Any;
 use std::fmt::Write;
@@ -38,9 +37,19 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// Does `check` to every case and panics with all that failed, each with its name.
+/// Returns the cases whose names start with the value of NIXOS_NSPAWN_CASE, or all if it is not set.
+fn chosen_cases() -> Vec<Case> {
+    let mut cases = cases();
+    if let Ok(start) = std::env::var("NIXOS_NSPAWN_CASE") {
+        cases.retain(|case| case.name.starts_with(&start));
+        assert!(!cases.is_empty(), "NIXOS_NSPAWN_CASE={start}: no case has such a name");
+    }
+    cases
+}
+
+/// Runs `check` on every chosen case. Panics with the names and reasons of all that failed.
 pub fn for_each_case(check: impl Fn(&Case) -> Result<(), String>) {
-    let cases = cases();
+    let cases = chosen_cases();
     let failed: Vec<String> = cases
         .iter()
         .filter_map(|case| {

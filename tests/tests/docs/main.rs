@@ -1,6 +1,7 @@
 //! The documents say what the programs do: manual pages against the programs' own help and types, examples through the
 //! real code, links and names against the files there are. Nothing is listed by hand here that can be asked for.
 
+mod contributing;
 mod fields;
 mod mdoc;
 mod options;
