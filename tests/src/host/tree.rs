@@ -149,7 +149,7 @@ fn arguments(suite: Suite) -> Vec<String> {
         r#"--customize-hook=touch "$1/etc/.updated" "$1/var/.updated""#.into(),
     ];
     if suite == Suite::Forky {
-        // The release file of a suite in preparation may be older than its validity.
+        // The release file of a suite in preparation may have expired.
         arguments.push(r#"--aptopt=Acquire::Check-Valid-Until "false""#.into());
     }
     arguments

@@ -1,5 +1,4 @@
-//! CONTRIBUTING.md: its commands name make targets, packages, test programs, tests and golden cases that exist, and the
-//! paths in its text are there.
+//! CONTRIBUTING.md: make targets, packages, test programs, tests, golden cases and paths that it names exist.
 
 use std::fs;
 
@@ -28,7 +27,7 @@ fn test_source(name: &str) -> Option<String> {
     files.map(|entry| fs::read_to_string(entry.ok()?.path()).ok()).collect()
 }
 
-/// Says what in a `cargo test` command does not exist.
+/// Checks that everything in a `cargo test` command exists.
 fn check_cargo_test(words: &[&str]) -> Result<(), String> {
     let mut source = None;
     let mut words = words.iter();
