@@ -1,4 +1,4 @@
-//! Tests.
+//! Harness of the tests: golden cases, trees for `--root`, throwaway hosts, and the real parsers of systemd.
 
 pub mod golden;
 pub mod host;
