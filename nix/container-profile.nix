@@ -92,5 +92,20 @@ in
       # Else root would take the host's database for its own, which it can only read.
       environment.variables.NIX_REMOTE = mkDefault "daemon";
     })
+
+    {
+      assertions = [
+        {
+          # Only then is `init` of the system the program that activates it.
+          assertion = !(config.boot.initrd.enable or false);
+          message = "`boot.initrd.enable' is true, but a container has no initrd: its system would start without being activated.";
+        }
+        {
+          assertion = !(config.system.etc.overlay.enable or false);
+          message = "`system.etc.overlay.enable' is true, but a container has no initrd that would mount /etc.";
+        }
+      ];
+      warnings = lib.optional (cfg.userNamespacing && !(options.boot ? isNspawnContainer)) "`nixosContainer.userNamespacing' is true, but the activation of this release of NixOS mounts /proc and others anew, which fails under user namespaces (https://github.com/NixOS/nixpkgs/issues/345899). Releases with `boot.isNspawnContainer' do not.";
+    }
   ];
 }

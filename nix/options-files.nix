@@ -7,7 +7,7 @@ let
 in
 {
   bindMounts = mkOption {
-    type = own.listOf elements.bindMount;
+    type = elements.bindMounts;
     default = [ ];
     example = [
       "/var/lib/host/path:/var/lib/container/path"

@@ -36,3 +36,10 @@ pub mod write;
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(intent::Intent).to_value()
 }
+
+/// Names that the rules of an intent know, for checks in other languages: capabilities, the settings of a `.nspawn` file by
+/// section, and the settings of [Service] that are refused.
+#[cfg(feature = "schema")]
+pub fn known_names() -> serde_json::Value {
+    intent::known_names()
+}

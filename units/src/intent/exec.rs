@@ -30,7 +30,7 @@ string_type! {
 }
 
 /// `capabilities(7)`, as Linux 5.9 and later have them.
-const CAPABILITIES: [&str; 41] = [
+pub(super) const CAPABILITIES: [&str; 41] = [
     "CAP_AUDIT_CONTROL",
     "CAP_AUDIT_READ",
     "CAP_AUDIT_WRITE",

@@ -14,6 +14,8 @@ use crate::syntax::Section;
 use crate::value::no_control_characters;
 
 pub(super) use rules::fault;
+#[cfg(feature = "schema")]
+pub(super) use rules::{NOT_EMPTY, REFUSED_SERVICE};
 
 /// Settings of one section by name, each with its values in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -156,3 +156,18 @@ pub struct Source {
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
+
+/// See [`crate::known_names`].
+#[cfg(feature = "schema")]
+pub(crate) fn known_names() -> serde_json::Value {
+    let names = |section: &str| -> Vec<&str> {
+        let settings = crate::syntax::settings::SETTINGS.iter();
+        settings.filter(|setting| setting.section == section).map(|setting| setting.key).collect()
+    };
+    serde_json::json!({
+        "capabilities": exec::CAPABILITIES.as_slice(),
+        "nspawn": { "Exec": names("Exec"), "Files": names("Files"), "Network": names("Network") },
+        "refusedServiceSettings": free::REFUSED_SERVICE,
+        "serviceSettingsThatMustNotBeEmpty": free::NOT_EMPTY,
+    })
+}

@@ -7,7 +7,7 @@ use crate::syntax::settings::setting;
 
 /// Settings of [Service] that the life cycle of a container rests on, or that would take nspawn out of the host's
 /// mount namespace, which its mount tunnel and machinectl assume.
-const REFUSED_SERVICE: &[&str] = &[
+pub(in crate::intent) const REFUSED_SERVICE: &[&str] = &[
     "BindLogSockets",
     "BindPaths",
     "BindReadOnlyPaths",
@@ -61,7 +61,7 @@ const REFUSED_SERVICE: &[&str] = &[
 ];
 
 /// Settings of [Service] that we write ourselves, where an empty value would take our lines away.
-const NOT_EMPTY: &[&str] =
+pub(in crate::intent) const NOT_EMPTY: &[&str] =
     &["Environment", "ExecStartPre", "ExecStopPost", "LoadCredential", "LoadCredentialEncrypted"];
 
 /// A fault in the free-form settings: which one, and what is wrong.

@@ -18,7 +18,11 @@ in
 {
   options = {
     assertions = option (types.listOf types.unspecified) [ ];
-    boot.isContainer = option types.bool false;
+    warnings = option (types.listOf types.str) [ ];
+    boot = {
+      isContainer = option types.bool false;
+      initrd.enable = option types.bool false;
+    };
     environment.variables = option (types.attrsOf types.str) { };
     networking = {
       hostName = option types.str "nixos";
@@ -35,6 +39,7 @@ in
     services.resolved.enable = option types.bool false;
     system = {
       stateVersion = option types.str "25.05";
+      etc.overlay.enable = option types.bool false;
       build = option (types.attrsOf types.unspecified) { };
     };
     systemd = {
