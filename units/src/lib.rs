@@ -15,6 +15,7 @@ pub mod conflict;
 pub mod copies;
 pub mod intent;
 pub mod invalid;
+mod json;
 pub mod name;
 pub mod network;
 pub mod nspawn;

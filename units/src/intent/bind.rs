@@ -2,14 +2,10 @@
 //! also knows read-only and chooses how owners are mapped. Either goes in, its checked parts come out; in a string a
 //! `:` or `\` that belongs to a path has a `\` in front, as in systemd.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::is_default;
-use super::object::{null_as_default, null_as_true};
+use super::object::{null_as_default, null_as_true, text_or_object};
 use crate::invalid::Invalid;
 use crate::syntax::words::{BindFields, bind_fields};
 use crate::value::AbsolutePath;
@@ -153,23 +149,7 @@ impl From<Object> for BindMount {
 
 impl<'de> Deserialize<'de> for BindMount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = BindMount;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a string or an object")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<BindMount, E> {
-                BindMount::try_from(text.to_owned()).map_err(E::custom)
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<BindMount, M::Error> {
-                Object::deserialize(MapAccessDeserializer::new(map)).map(BindMount::from)
-            }
-        }
-        deserializer.deserialize_any(Either)
+        text_or_object(deserializer, BindMount::try_from, |object: Object| Ok(object.into()))
     }
 }
 
@@ -256,7 +236,7 @@ mod tests {
     }
 
     fn object(json: &str) -> BindMount {
-        serde_json::from_str(json).expect("a bind mount")
+        crate::json::read(json).expect("a bind mount")
     }
 
     #[test]
@@ -275,7 +255,7 @@ mod tests {
         let nulls = r#"{"source":"/a","destination":null,"readOnly":null,"recursive":null,"idmap":null}"#;
         assert_eq!(object(nulls), object(r#"{"source":"/a"}"#));
         for bad in [r#"{}"#, r#"{"source":"a"}"#, r#"{"source":"/a","ro":true}"#, "[]", "1", "null"] {
-            assert!(serde_json::from_str::<BindMount>(bad).is_err(), "{bad}");
+            assert!(crate::json::read::<BindMount>(bad).is_err(), "{bad}");
         }
     }
 

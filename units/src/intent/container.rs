@@ -16,7 +16,7 @@ use super::limit::{
 };
 use super::mount::Tmpfs;
 use super::network::{InterfacePair, Network};
-use super::object::{null_as_default, null_as_true, object, objects};
+use super::object::{null_as_default, null_as_true};
 use super::ordering::Dependency;
 use super::port::ForwardPort;
 use super::unique::Unique;
@@ -32,7 +32,7 @@ use crate::value::{AbsolutePath, Timespan};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Container {
     /// What an update does to the running container, and whether it starts with the host.
-    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Activation>"))]
     pub activation: Activation,
     /// Host paths bound into the container, each `SOURCE[:DESTINATION[:OPTIONS]]` as for `Bind=` (`systemd.nspawn(5)`),
@@ -47,7 +47,7 @@ pub struct Container {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_network_config: Option<Json>,
     /// Credentials handed to the container's service manager (`systemd.exec(5)`).
-    #[serde(deserialize_with = "objects", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Credential>>"))]
     pub credentials: Vec<Credential>,
     /// Whether the container is part of the host's NixOS configuration. Informative: the folder of the file decides.
@@ -112,7 +112,7 @@ pub struct Container {
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub kernel_log: bool,
     /// Capabilities it has besides those nspawn gives, and those it has not.
-    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Capabilities>"))]
     pub capabilities: Capabilities,
     /// Temporary file systems (`TemporaryFileSystem=` of `systemd.nspawn(5)`).
@@ -177,7 +177,7 @@ pub struct Container {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_start_sec: Option<Timespan>,
     /// Further settings for the .nspawn file, by section: lists are added to ours, other settings replace ours.
-    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<NspawnConfig>"))]
     pub nspawn_config: NspawnConfig,
     /// Further settings for the [Service] section of the drop-in.

@@ -3,11 +3,9 @@
 
 use std::fmt;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::object::null_as_default;
+use super::object::{null_as_default, text_or_object};
 use crate::invalid::Invalid;
 use crate::string_type::string_type;
 use crate::value::AbsolutePath;
@@ -35,7 +33,8 @@ fn check_device_path(text: &str) -> Result<(), Invalid> {
 }
 
 /// Reading, writing and making the device: `r`, `w`, `m` or several of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Permissions {
     read: bool,
     write: bool,
@@ -106,12 +105,6 @@ struct Object {
     permissions: Permissions,
 }
 
-impl<'de> Deserialize<'de> for Permissions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::try_from(String::deserialize(deserializer)?).map_err(de::Error::custom)
-    }
-}
-
 impl Serialize for Permissions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -120,24 +113,9 @@ impl Serialize for Permissions {
 
 impl<'de> Deserialize<'de> for Device {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Device;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a string or an object")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Device, E> {
-                Device::try_from(text.to_owned()).map_err(E::custom)
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Device, M::Error> {
-                let Object { path, permissions } = Object::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Device { path, permissions })
-            }
-        }
-        deserializer.deserialize_any(Either)
+        text_or_object(deserializer, Device::try_from, |Object { path, permissions }: Object| {
+            Ok(Device { path, permissions })
+        })
     }
 }
 
@@ -234,9 +212,9 @@ mod tests {
             r#"{"path":"/dev/a:rw","permissions":"rwm"}"#,
             r#"{"path":"/dev/a:b","permissions":"rwm"}"#,
         ] {
-            let device: Device = serde_json::from_str(json).expect("a device");
+            let device: Device = crate::json::read(json).expect("a device");
             let again = serde_json::to_string(&device).expect("JSON");
-            assert_eq!(serde_json::from_str::<Device>(&again).expect("a device"), device, "{json} {again}");
+            assert_eq!(crate::json::read::<Device>(&again).expect("a device"), device, "{json} {again}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::invalid::Invalid;
+use crate::invalid::{Invalid, shown};
 use crate::syntax::Section;
 use crate::value::no_control_characters;
 
@@ -61,13 +61,14 @@ impl FreeSettings {
         self.0.is_empty()
     }
 
-    /// Adds a setting that is not there yet.
-    pub(super) fn insert(&mut self, key: Key, values: Values) -> Result<(), String> {
-        match self.0.binary_search_by(|(name, _)| name.cmp(&key)) {
-            Ok(_) => Err(format!("duplicate field '{}'", key.0)),
-            Err(at) => {
-                self.0.insert(at, (key, values));
-                Ok(())
+    /// Settings in any order; fails on one that is there twice.
+    pub(super) fn from_entries(mut entries: Vec<(Key, Values)>) -> Result<Self, String> {
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        match entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(format!("duplicate field '{}'", shown(pair[0].0.as_str()))),
+            None => {
+                entries.shrink_to_fit();
+                Ok(Self(entries))
             }
         }
     }
@@ -120,13 +121,11 @@ impl<'de> Deserialize<'de> for FreeSettings {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FreeSettings, M::Error> {
-                let mut settings = FreeSettings::default();
+                let mut settings = Vec::new();
                 while let Some(key) = map.next_key::<Key>()? {
-                    let values = map.next_value::<Values>()?;
-                    settings.insert(key, values).map_err(de::Error::custom)?;
+                    settings.push((key, map.next_value::<Values>()?));
                 }
-                settings.0.shrink_to_fit();
-                Ok(settings)
+                FreeSettings::from_entries(settings).map_err(de::Error::custom)
             }
         }
         deserializer.deserialize_any(Settings)

@@ -6,12 +6,11 @@ mod known;
 mod read;
 
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::free::{FreeSettings, Key, Values, one_line};
 use super::parse::nearest;
 use crate::invalid::{Invalid, shown};
-use crate::string_type::read_as_text;
 use crate::syntax::{Item, Section, UnitFile, parse};
 
 use known::{FURTHER_SECTIONS, Form, KNOWN, Known};
@@ -107,13 +106,12 @@ impl HostNetworkConfig {
 }
 
 /// What stands in `extraConfig`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 struct Lines {
     text: String,
     sections: Vec<Section>,
 }
-
-read_as_text!(Lines);
 
 impl TryFrom<String> for Lines {
     type Error = Invalid;

@@ -7,6 +7,7 @@ mod bind;
 mod check;
 mod container;
 mod credential;
+mod data;
 mod device;
 mod exec;
 mod free;
@@ -30,6 +31,7 @@ pub use activation::{Activation, Strategy};
 pub use bind::{BindMount, BindSource};
 pub use container::{Container, Json, SystemCallFilter};
 pub use credential::{Credential, CredentialSource};
+pub use data::{Reading, parse_data};
 pub use device::{Device, DevicePath, Permissions};
 pub use exec::{Capabilities, Capability, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};
 pub use free::{FreeSettings, NspawnConfig};
@@ -40,7 +42,7 @@ pub use network::{InterfacePair, Network};
 pub use ordering::Dependency;
 use parse::nearest;
 pub(crate) use parse::typed;
-pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
+pub use parse::{Fault, MAX_SIZE, parse, reads_as_autostart};
 pub use port::{ForwardPort, HostAddress, Protocol};
 pub use unique::Unique;
 
@@ -57,7 +59,7 @@ pub struct Intent {
     /// The NixOS system to run: the store path that holds `init`.
     pub toplevel: StorePath,
     /// Where the system comes from, for updates.
-    #[serde(default, deserialize_with = "object::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// The Nix profile that keeps the generations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +71,7 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autostart: Option<bool>,
     /// The container's own options, as its data.json has them.
-    #[serde(default, deserialize_with = "object::object", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "object::null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Container>"))]
     pub container: Container,
 }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::Container;
 use crate::invalid::Invalid;
 use crate::name::{InterfaceName, MachineName, shortened};
-use crate::string_type::read_as_text;
 use crate::syntax::settings::parse_boolean;
 
 /// Whose network the container is in.
@@ -24,8 +23,8 @@ pub enum Network {
 }
 
 /// An interface of the host and, behind a colon, its name inside: `eth1`, `eth1:lan`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = r#"^[^\s/:%\\"']{1,15}(:[^\s/:%\\"']{1,15})?$"#)))]
 pub struct InterfacePair {
@@ -34,8 +33,6 @@ pub struct InterfacePair {
     /// The name inside, if it is said.
     pub inside: Option<InterfaceName>,
 }
-
-read_as_text!(InterfacePair);
 
 impl TryFrom<String> for InterfacePair {
     type Error = Invalid;

@@ -5,14 +5,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::is_default;
-use super::object::null_as_default;
+use super::object::{null_as_default, text_or_object};
 use crate::invalid::{Invalid, shown};
-use crate::string_type::read_as_text;
 use crate::value::Port;
 
 /// A port of the host that leads to a port of the container.
@@ -57,13 +54,11 @@ impl fmt::Display for Protocol {
 }
 
 /// An address that a socket of the host can be bound to: `0.0.0.0` and `::` are all of their family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = "^[0-9a-fA-F:.]+$")))]
 pub struct HostAddress(IpAddr);
-
-read_as_text!(HostAddress);
 
 impl HostAddress {
     /// The address itself.
@@ -270,27 +265,14 @@ pub(super) enum Form {
 
 impl<'de> Deserialize<'de> for ForwardPort {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Forms;
-        impl<'de> Visitor<'de> for Forms {
-            type Value = ForwardPort;
+        text_or_object(deserializer, |text| text.parse(), ForwardPort::from_fields)
+    }
+}
 
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a string or an object")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ForwardPort, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<ForwardPort, M::Error> {
-                let Fields { host_port, container_port, protocol, host_address, start_on_connect } =
-                    Fields::deserialize(MapAccessDeserializer::new(map))?;
-                ForwardPort { host_port, container_port, protocol, host_address, start_on_connect }
-                    .checked()
-                    .map_err(serde::de::Error::custom)
-            }
-        }
-        deserializer.deserialize_any(Forms)
+impl ForwardPort {
+    fn from_fields(fields: Fields) -> Result<Self, Invalid> {
+        let Fields { host_port, container_port, protocol, host_address, start_on_connect } = fields;
+        Self { host_port, container_port, protocol, host_address, start_on_connect }.checked()
     }
 }
 

@@ -58,10 +58,11 @@ where
                 let mut all: Vec<(K, Option<V>)> = Vec::new();
                 while let Some(name) = map.next_key::<K>()? {
                     let value = map.next_value()?;
-                    match all.binary_search_by(|(other, _)| other.cmp(&name)) {
-                        Ok(_) => return Err(de::Error::custom(format!("duplicate field '{name}'"))),
-                        Err(at) => all.insert(at, (name, value)),
-                    }
+                    all.push((name, value));
+                }
+                all.sort_by(|(one, _), (other, _)| one.cmp(other));
+                if let Some(pair) = all.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                    return Err(de::Error::custom(format!("duplicate field '{}'", pair[0].0)));
                 }
                 Ok(Unique(all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
             }
