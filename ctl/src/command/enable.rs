@@ -113,7 +113,7 @@ fn change(context: &Context, name: &MachineName, wanted: bool) -> Result<(bool, 
         if context.live() {
             let _ = systemd::daemon_reload(context);
         }
-        let why = generator_fault()
+        let why = generator_fault(context)
             .filter(|_| context.live())
             .map(|fault| format!("{fault}; "))
             .unwrap_or_default();

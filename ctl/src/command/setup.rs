@@ -110,7 +110,7 @@ fn install(context: &Context, arguments: &Setup, report: &mut Report) -> Result<
         ));
     }
     let target = Path::new(TARGET).join(GENERATOR);
-    match installation::generator_file() {
+    match installation::generator_file(context) {
         Some(present) if present.starts_with("/run") => {
             return refuse(format!(
                 "{}: hides or masks any generator that is installed, nothing was changed; remove this file first",

@@ -177,7 +177,7 @@ impl Overview {
                 && container.intent_file.as_ref().is_some_and(|path| forbidden(&host.path(path)));
             let twice = loaded.errors.iter().filter(|e| e.shadowed && e.name.as_ref() == Some(name));
             container.warnings.extend(twice.map(ToString::to_string));
-            let foreign = format!("/etc/systemd/nspawn/{name}.nspawn");
+            let foreign = format!("{}/{name}.nspawn", host.scope.nspawn_files[0]);
             if container.intent_file.is_some() && exists(&host.path(&foreign)) {
                 container.warnings.push(format!(
                     "{foreign} would be used in place of the settings of nixos-nspawn, so the start is refused; \
@@ -195,8 +195,7 @@ impl Overview {
     }
 
     fn add_states(&mut self, host: &Host) -> Result<()> {
-        // As sd_booted(3).
-        if !host.live() || !Path::new("/run/systemd/system").is_dir() {
+        if !host.booted() {
             return Ok(());
         }
         let names: Vec<MachineName> = self.containers.keys().cloned().collect();
@@ -244,7 +243,7 @@ impl Overview {
                 || container.state.is_none()
         });
         if unloaded {
-            self.generator_fault = generator_fault();
+            self.generator_fault = generator_fault(host);
             let helps = self.generator_fault.is_none();
             self.containers.values_mut().for_each(|container| container.reload_helps = helps);
         }
@@ -311,7 +310,7 @@ fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
 /// The process that holds the container's lock. Its file is read, not locked: readers may lack the right, and must
 /// not be in the way.
 fn busy(host: &Host, name: &MachineName) -> Option<u32> {
-    let holder = fs::read_to_string(host.path(format!("/run/nixos-nspawn/{name}.lock"))).ok()?;
+    let holder = fs::read_to_string(host.runtime().join(format!("{name}.lock"))).ok()?;
     let holder: u32 = holder.trim().parse().ok()?;
     let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
     program.starts_with("nixos-nspawn").then_some(holder)
@@ -328,8 +327,8 @@ fn exists(path: &Path) -> bool {
 }
 
 /// Why the generator does not run (`systemd.generator(7)`: a link to /dev/null or an empty file masks it).
-pub(crate) fn generator_fault() -> Option<String> {
-    let Some(path) = generator_file() else {
+pub(crate) fn generator_fault(host: &Host) -> Option<String> {
+    let Some(path) = generator_file(host) else {
         return Some(format!(
             "{GENERATOR} is not installed, so no container starts; run 'nixos-nspawn setup'"
         ));

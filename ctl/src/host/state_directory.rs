@@ -20,12 +20,9 @@ use rustix::io::Errno;
 use crate::base::exit::refuse;
 use crate::base::host::Host;
 
-/// Where container roots are; nspawn's search path is fixed.
-pub(crate) const MACHINES: &str = "/var/lib/machines";
-
 /// The root directory of a container.
 pub(crate) fn directory(host: &Host, name: &MachineName) -> PathBuf {
-    host.path(MACHINES).join(name.as_str())
+    host.machines().join(name.as_str())
 }
 
 /// Refuses what [`delete`] could not do, before anything else is changed.
@@ -52,7 +49,7 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
 /// Deletes the root directory of a container that does not run, and what systemd keeps beside it.
 pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
     check(host, name)?;
-    let machines = host.path(MACHINES);
+    let machines = host.machines();
     let path = directory(host, name);
     let _unused = unused(host, name)?;
     // systemd-tmpfiles removes `.#*` at boot, should we be killed (tmpfiles.d/systemd-nspawn.conf).
@@ -85,7 +82,7 @@ pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
 
 /// nspawn holds a lock beside the root while it runs; this finds one that no unit knows of.
 fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
-    let path = host.path(MACHINES).join(format!(".#{name}.lck"));
+    let path = host.machines().join(format!(".#{name}.lck"));
     let lock = match openat(CWD, &path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(lock) => lock,
         Err(_) => return Ok(None),
