@@ -6,6 +6,7 @@ pub(crate) mod gate;
 pub(crate) mod next;
 pub(crate) mod planned;
 pub(crate) mod profile_steps;
+pub(crate) mod remove;
 pub(crate) mod settle;
 pub(crate) mod settle_switch;
 pub(crate) mod switch;

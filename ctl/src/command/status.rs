@@ -5,7 +5,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
 use serde::Serialize;
