@@ -1,9 +1,13 @@
 //! Recoverable work: plain options go in, results come out. Nothing here prints.
 
+pub(crate) mod autostart;
+pub(crate) mod delete_generations;
 pub(crate) mod effect;
+pub(crate) mod enable;
 pub(crate) mod forget;
 pub(crate) mod gate;
 pub(crate) mod next;
+pub(crate) mod pin;
 pub(crate) mod planned;
 pub(crate) mod profile_steps;
 pub(crate) mod remove;

@@ -36,6 +36,18 @@ pub(crate) fn generator_file(host: &Host) -> Option<PathBuf> {
     places.find(|path| path.symlink_metadata().is_ok())
 }
 
+/// Why the generator does not run (`systemd.generator(7)`: a link to /dev/null or an empty file masks it).
+pub(crate) fn generator_fault(host: &Host) -> Option<String> {
+    let Some(path) = generator_file(host) else {
+        return Some(format!(
+            "{GENERATOR} is not installed, so no container starts; run 'nixos-nspawn setup'"
+        ));
+    };
+    let masked = !fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() > 0);
+    masked
+        .then(|| format!("{}: masks the generator, so no container starts; remove this file", path.display()))
+}
+
 /// Asks a generator for version and helper.
 pub(crate) fn ask(host: &Host, path: &Path) -> Result<Installed> {
     let answer = host.program(path).arg("--version").output()?;

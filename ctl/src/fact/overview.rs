@@ -15,7 +15,7 @@ use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, Loaded};
 
 use crate::base::host::Host;
-use crate::fact::installation::{GENERATOR, generator_file};
+use crate::fact::installation::generator_fault;
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
 use crate::host::record::Step;
@@ -324,16 +324,4 @@ fn forbidden(path: &Path) -> bool {
 
 fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
-}
-
-/// Why the generator does not run (`systemd.generator(7)`: a link to /dev/null or an empty file masks it).
-pub(crate) fn generator_fault(host: &Host) -> Option<String> {
-    let Some(path) = generator_file(host) else {
-        return Some(format!(
-            "{GENERATOR} is not installed, so no container starts; run 'nixos-nspawn setup'"
-        ));
-    };
-    let masked = !fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() > 0);
-    masked
-        .then(|| format!("{}: masks the generator, so no container starts; remove this file", path.display()))
 }

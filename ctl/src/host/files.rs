@@ -23,9 +23,9 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 }
 
 /// Replaces a link by one to `target`.
-pub(crate) fn write_link(path: &Path, target: &str) -> Result<()> {
-    let linked = split(path).and_then(|(folder, name)| link(open_directory(folder)?, name, target));
-    linked.with_context(|| format!("{}: cannot be linked", path.display()))
+pub(crate) fn write_link(path: &Path, target: &str) -> io::Result<()> {
+    let (folder, name) = split(path)?;
+    link(open_directory(folder)?, name, target)
 }
 
 /// Removes a file, if it is there.

@@ -37,7 +37,8 @@ pub(crate) fn keep_running(host: &Host, name: &MachineName, toplevel: &StorePath
 fn root(host: &Host, name: &str, toplevel: &StorePath) -> Result<()> {
     let roots = host.gc_roots();
     fs::create_dir_all(&roots).with_context(|| roots.display().to_string())?;
-    write_link(&roots.join(name), toplevel.as_str())
+    let link = roots.join(name);
+    write_link(&link, toplevel.as_str()).with_context(|| format!("{}: cannot be linked", link.display()))
 }
 
 /// Takes away all pins of a container that is being removed.
