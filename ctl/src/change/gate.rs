@@ -12,10 +12,22 @@ use nixos_nspawn_units::value::shown;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::base::program::ended;
-use crate::cli::Expect;
 use crate::host::journal::show_journals;
 use crate::host::systemd;
 use crate::host::systemd::failed_units;
+
+/// What a container must show after an activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// The system inside is running, no unit failed.
+    Running,
+    /// The system inside has settled, and no unit failed that had not failed before.
+    Degraded,
+    /// The container is active.
+    Active,
+    /// Nothing.
+    None,
+}
 
 /// What is asked of the container.
 pub(crate) struct Gate<'a> {

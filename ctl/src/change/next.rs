@@ -9,20 +9,16 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::reach::host_reach;
 use nixos_nspawn_units::service::{DEFAULT_TIMEOUT, unit_name};
-use nixos_nspawn_units::store::Kind;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::value::{StorePath, Timespan};
 
 use crate::base::event::Event;
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::refuse;
 use crate::base::host::Host;
-use crate::cli;
-use crate::cli::From;
 use crate::fact::generations::generations;
-use crate::fact::lookup::machine_name;
 use crate::host::{profile_links, unit_links};
 use crate::nix::profile::Profile;
-use crate::nix::source::Said;
+use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 use crate::nix::{profile, source};
 
@@ -46,32 +42,6 @@ pub(crate) fn missing_sources(host: &Host, intent: &Intent) -> Vec<PathBuf> {
     sources.filter(missing).map(PathBuf::from).collect()
 }
 
-/// The containers that are meant.
-pub(crate) fn names(host: &Host, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
-    if all {
-        let loaded = host.load();
-        return Ok(loaded
-            .intents
-            .into_iter()
-            .filter(|stored| stored.kind == Kind::Imperative)
-            .map(|stored| stored.name)
-            .collect());
-    }
-    if given.len() > 1 && (from.flake.is_some() || from.config.is_some() || from.profile.is_some()) {
-        return Err(Failed::Usage(
-            "--flake, --config and --profile go with one container, nothing was changed".to_owned(),
-        )
-        .into());
-    }
-    given.iter().map(|name| machine_name(name)).collect()
-}
-
-pub(crate) fn limit(activation: &cli::Activation) -> Result<Option<Duration>> {
-    let Some(text) = &activation.timeout else { return Ok(None) };
-    let span: Timespan = text.parse().map_err(|error| Failed::Usage(format!("--timeout: {error}")))?;
-    Ok(Some(span.microseconds().map_or(Duration::from_secs(86_400), Duration::from_micros)))
-}
-
 /// How long an activation may take: as said, else as the container's start.
 pub(crate) fn limit_or_start(limit: Option<Duration>, intent: &Intent) -> Duration {
     let start = || {
@@ -82,15 +52,9 @@ pub(crate) fn limit_or_start(limit: Option<Duration>, intent: &Intent) -> Durati
     limit.unwrap_or_else(start)
 }
 
-/// The strategy as said, else the container's own.
-pub(crate) fn strategy(said: Option<cli::Strategy>, new: &Intent) -> Strategy {
-    match said {
-        Some(cli::Strategy::None) => Strategy::None,
-        Some(cli::Strategy::Reload) => Strategy::Reload,
-        Some(cli::Strategy::Restart) => Strategy::Restart,
-        Some(cli::Strategy::Dynamic) => Strategy::Dynamic,
-        None => new.container.activation.strategy,
-    }
+/// The strategy as given, else the container's own.
+pub(crate) fn strategy(given: Option<Strategy>, new: &Intent) -> Strategy {
+    given.unwrap_or(new.container.activation.strategy)
 }
 
 /// Refuses options that let a container reach further into its host than before.
@@ -128,7 +92,7 @@ pub(crate) fn next(
     nix: &Nix,
     name: &MachineName,
     old: &Intent,
-    said: &Said,
+    said: &SourceArguments,
     link: Option<&std::path::Path>,
 ) -> Result<Next> {
     let mut source = said.source(host, old.source.as_ref())?;

@@ -70,31 +70,4 @@ impl Planned {
             ..Self::nothing(name, old.generation)
         })
     }
-
-    /// For people, lines with their ends.
-    pub(crate) fn text(&self) -> String {
-        let Self { name, difference, .. } = self;
-        let (Some(action), Some(reason)) = (self.action, &self.reason) else {
-            return format!("container '{name}': is up to date\n");
-        };
-        let mut lines: Vec<String> = difference.lines().into_iter().map(str::to_owned).collect();
-        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
-        lines.extend(difference.closure.clone());
-        lines.extend(
-            self.host_reach_added.iter().map(|line| {
-                format!("would reach further into the host: {line} (needs --allow-host-changes)")
-            }),
-        );
-        let back = match self.generation {
-            Some(number) => format!("would go back to generation {number}, "),
-            None => String::new(),
-        };
-        let action = match action {
-            Action::Reload => "would reload it",
-            Action::Restart => "would restart it",
-            Action::Start | Action::None => "would not touch it",
-        };
-        lines.push(format!("container '{name}': {back}{action}: {reason}"));
-        lines.join("\n") + "\n"
-    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use nixos_nspawn_units::copies::{copy_path, generated, put};
-use nixos_nspawn_units::intent::{Intent, parse};
+use nixos_nspawn_units::intent::{Intent, Strategy, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
@@ -18,10 +18,10 @@ use crate::base::failpoint::stop_point;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::effect::Reloaded;
-use crate::change::gate::Gate;
+use crate::change::gate::{Expect, Gate};
+use crate::change::next::limit_or_start;
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::{effect, gate};
-use crate::cli::Expect;
 use crate::decision::activation::{Action, Decision};
 use crate::fact::dependents;
 use crate::fact::generations::generations;
@@ -51,6 +51,21 @@ pub(crate) struct Switched {
     pub(crate) reason: String,
 }
 
+/// How a new generation shall take effect, and what it must show.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Activation<'a> {
+    /// The strategy; the container's own if nothing is said.
+    pub(crate) strategy: Option<Strategy>,
+    /// The state that the container must reach.
+    pub(crate) expect: Expect,
+    /// A command that must succeed inside.
+    pub(crate) check: Option<&'a str>,
+    /// How long it may take; as long as the container's start if nothing is said.
+    pub(crate) limit: Option<Duration>,
+    /// Leave what failed, for study.
+    pub(crate) keep: bool,
+}
+
 /// One switch.
 pub(crate) struct Switch<'a> {
     pub(crate) host: &'a Host,
@@ -60,11 +75,7 @@ pub(crate) struct Switch<'a> {
     pub(crate) new: Intent,
     pub(crate) target: Target,
     pub(crate) decision: Decision,
-    pub(crate) expect: Expect,
-    pub(crate) check: Option<&'a str>,
-    pub(crate) limit: Duration,
-    /// Leave what failed, for study.
-    pub(crate) keep: bool,
+    pub(crate) activation: Activation<'a>,
 }
 
 impl Switch<'_> {
@@ -97,7 +108,7 @@ impl Switch<'_> {
                     _ => {}
                 }
                 note(self.decision.action, Outcome::Failed, format!("{error:#}"), self.new.generation);
-                if self.keep && touched {
+                if self.activation.keep && touched {
                     remove_pending(self.host, &folder);
                     record.finish(self.host)?;
                     // What requires it would only have it started again, were it down.
@@ -174,10 +185,12 @@ impl Switch<'_> {
         if self.decision.action == Action::AtNextStart {
             return Ok(Action::AtNextStart);
         }
+        let limit = limit_or_start(self.activation.limit, &self.new);
+        let expect = self.activation.expect;
         let gate = Gate {
-            expect: self.expect,
-            check: self.check,
-            limit: self.limit,
+            expect,
+            check: self.activation.check,
+            limit,
             failed_before: systemd::failed_units(host, name),
         };
         record.details.dependents = dependents::running(host, name)?;
@@ -186,9 +199,9 @@ impl Switch<'_> {
         stop_point("activating");
         let mut action = self.decision.action;
         if action == Action::Reload {
-            match effect::reload(host, name, &self.new, self.limit)? {
+            match effect::reload(host, name, &self.new, limit)? {
                 Reloaded::Yes => {}
-                Reloaded::UnitsFailed if self.expect == Expect::None => {}
+                Reloaded::UnitsFailed if expect == Expect::None => {}
                 Reloaded::UnitsFailed => host.report(Event::UnitsFailed),
                 Reloaded::NeedsRestart(why) => {
                     self.decision.reason = why;
@@ -197,7 +210,7 @@ impl Switch<'_> {
             }
         }
         match action {
-            Action::Restart => effect::restart(host, name, plan, Some(self.limit))?,
+            Action::Restart => effect::restart(host, name, plan, Some(limit))?,
             _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
         }
         stop_point("activated");

@@ -1,5 +1,4 @@
-//! What an update or a rollback came to, for people and for scripts. What a switch did goes in, lines, a table or JSON
-//! come out; nothing is decided here.
+//! What an update or a rollback came to, as scripts see it.
 
 use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
@@ -27,13 +26,13 @@ pub(crate) struct Updated {
     pub(crate) name: MachineName,
     pub(crate) result: Outcome,
     /// The generation before; null after a failure.
-    old_generation: Option<u64>,
+    pub(crate) old_generation: Option<u64>,
     /// The generation that is recorded; null after a failure.
     pub(crate) generation: Option<u64>,
     /// What was done to the container, and why; null if there was nothing to do.
-    action: Option<Action>,
-    reason: Option<String>,
-    error: Option<String>,
+    pub(crate) action: Option<Action>,
+    pub(crate) reason: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 impl Updated {
@@ -66,39 +65,4 @@ impl Updated {
     pub(crate) fn failed(name: &MachineName, error: &anyhow::Error) -> Self {
         Self { result: Outcome::Failed, error: Some(format!("{error:#}")), ..Self::nothing(name, None) }
     }
-
-    /// The failure as a message, if it is one.
-    pub(crate) fn error_line(&self) -> Option<String> {
-        self.error.as_ref().map(|error| format!("container '{}': failed: {error}", self.name))
-    }
-
-    /// The line that tells of it alone.
-    pub(crate) fn line(&self) -> String {
-        format!("container '{}': {}", self.name, self.text())
-    }
-
-    fn text(&self) -> String {
-        let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
-        match (&self.error, self.action) {
-            (Some(error), _) => format!("failed: {error}"),
-            (None, None) => "is up to date".to_owned(),
-            (None, Some(action)) => {
-                let how = match action {
-                    Action::Reload => "reloaded",
-                    Action::Restart => "restarted",
-                    Action::Start | Action::None => "not touched",
-                };
-                let (before, after) = (number(self.old_generation), number(self.generation));
-                let reason = self.reason.as_deref().unwrap_or_default();
-                format!("generation {before} -> {after}, {how}: {reason}")
-            }
-        }
-    }
-}
-
-/// Several results in a table.
-pub(crate) fn table(results: &[Updated]) -> String {
-    let width = results.iter().map(|one| one.name.as_str().len()).max().unwrap_or(0).max(4);
-    let line = |one: &Updated| format!("{:width$}  {}\n", one.name.as_str(), one.text());
-    format!("{:width$}  RESULT\n", "NAME") + &results.iter().map(line).collect::<String>()
 }

@@ -7,6 +7,7 @@ pub(crate) mod gc_roots;
 pub(crate) mod host_file;
 pub(crate) mod intent_file;
 pub(crate) mod journal;
+pub(crate) mod known_settings;
 pub(crate) mod last_activation;
 pub(crate) mod lock;
 pub(crate) mod networkd;

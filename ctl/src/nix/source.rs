@@ -10,14 +10,13 @@ use nixos_nspawn_units::value::{StorePath, Text};
 
 use crate::base::exit::{Failed, refuse};
 use crate::base::host::Host;
-use crate::cli::From;
 use crate::nix::flake::Flake;
 use crate::nix::tool::Nix;
 use crate::nix::{configuration, profile, tool};
 
 /// What a command line says of a source.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Said<'a> {
+pub(crate) struct SourceArguments<'a> {
     /// `--flake`
     pub(crate) flake: Option<&'a str>,
     /// `--config`
@@ -32,19 +31,7 @@ pub(crate) struct Said<'a> {
     pub(crate) nix_args: &'a [String],
 }
 
-impl<'a> Said<'a> {
-    /// What the command line of an update says.
-    pub(crate) fn of(from: &'a From, nix_args: &'a [String]) -> Self {
-        Self {
-            flake: from.flake.as_deref(),
-            config: from.config.as_deref(),
-            nixpkgs: from.nixpkgs.as_deref(),
-            profile: from.profile.as_deref(),
-            system: from.system.as_deref(),
-            nix_args,
-        }
-    }
-
+impl<'a> SourceArguments<'a> {
     /// What to record; what is not said comes from `before`, and then from the administrator's defaults.
     pub(crate) fn source(&self, host: &Host, before: Option<&Source>) -> Result<Source> {
         let mut source = match (self.flake, self.config, self.profile, before) {

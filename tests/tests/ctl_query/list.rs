@@ -124,7 +124,7 @@ fn list_as_json_keeps_the_keys_of_python_nixos_nspawn() {
     );
 }
 
-/// systemd would start the bare template in its place, and tell of a failed dependency without a name.
+/// systemd would start the bare template instead, and report a failed dependency without its name.
 #[test]
 fn a_required_container_that_is_not_there() {
     let tree = Tree::new();

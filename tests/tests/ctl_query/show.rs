@@ -1,4 +1,4 @@
-//! `show`: what is recorded, the generated files, and containers that are broken or not ours.
+//! `show`: the record, the generated files, and containers that are broken or not ours.
 
 use std::fs;
 use std::path::Path;

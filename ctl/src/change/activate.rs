@@ -1,0 +1,223 @@
+//! Applies what is recorded to a running container, as its strategy says. The host's NixOS configuration has it done for
+//! its own containers when it is switched, administrators for intents written by hand.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::change::Change;
+use nixos_nspawn_units::copies::{copy_path, generated, put};
+use nixos_nspawn_units::intent::{Intent, Strategy, parse};
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::plan;
+use nixos_nspawn_units::store::Stored;
+use nixos_nspawn_units::value::StorePath;
+
+use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
+use crate::base::interrupt;
+use crate::change::effect;
+use crate::change::effect::Reloaded;
+use crate::change::next::{limit_or_start, strategy};
+use crate::change::settle::{lock_settled, repair};
+use crate::decision::activation::{Action, Decision, decide, decide_for};
+use crate::fact::lookup::{Found, find, no_such};
+use crate::fact::{dependents, running_settings};
+use crate::host::gc_roots::running_toplevel;
+use crate::host::systemd::UnitState;
+use crate::host::{gc_roots, host_file, known_settings, networkd, runtime_files, sockets, systemd};
+
+/// Between two looks at a container that is starting.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What was or would be done.
+#[derive(Debug)]
+pub(crate) struct Activated {
+    /// The action, and why.
+    pub(crate) decision: Decision,
+    /// Whether the container runs.
+    pub(crate) running: bool,
+}
+
+/// Applies the recorded intent, or finds out what that would do.
+pub(crate) fn activate(
+    host: &Host,
+    name: &MachineName,
+    given: Option<Strategy>,
+    dry_run: bool,
+) -> Result<Activated> {
+    if !dry_run {
+        repair(host);
+    }
+    let _lock = if dry_run { None } else { Some(lock_settled(host, name)?) };
+    let loaded = host_file::load(host)?;
+    if !dry_run {
+        known_settings::sweep(host, |name| find(&loaded, name).is_some());
+    }
+    let stored = match find(&loaded, name) {
+        Some(Found::Good(stored)) => stored,
+        Some(Found::Broken(error)) => {
+            return refuse(format!("{error}, nothing was changed; correct it first"));
+        }
+        None => return Err(no_such(name)),
+    };
+    let plan = plan(&loaded);
+    let planned = plan.containers.iter().find(|planned| planned.name == *name);
+    let Some(hash) = planned.and_then(|planned| planned.hash.clone()) else {
+        return refuse(format!(
+            "{}: is refused, nothing was changed; 'nixos-nspawn show {name}' tells why",
+            stored.path
+        ));
+    };
+    let activation = Activation { host, stored, hash };
+    let state = started(host, stored)?;
+    let (decision, old) = activation.decision(given, !state.stopped())?;
+    if dry_run {
+        return Ok(Activated { decision, running: !state.stopped() });
+    }
+    if state.plan.as_ref() != Some(&activation.hash) {
+        systemd::reload_to(host, name, Some(&activation.hash))?;
+    }
+    networkd::apply(host, name);
+    sockets::align(host, name, old.as_ref(), &stored.intent)?;
+    if state.stopped() {
+        // With these settings it will start.
+        activation.remember(&activation.hash, &stored.intent);
+        return Ok(Activated { decision, running: false });
+    }
+    Ok(Activated { decision: activation.act(decision, old)?, running: true })
+}
+
+/// The state of its unit, once that is not just starting: only then it is known what it runs.
+fn started(host: &Host, stored: &Stored) -> Result<UnitState> {
+    let end = Instant::now() + limit_or_start(None, &stored.intent);
+    loop {
+        let state = systemd::state(host, &stored.name)?;
+        if state.active != "activating" || Instant::now() >= end {
+            return Ok(state);
+        }
+        sleep(PAUSE);
+        interrupt::check()?;
+    }
+}
+
+/// One container and its recorded intent.
+struct Activation<'a> {
+    host: &'a Host,
+    stored: &'a Stored,
+    hash: String,
+}
+
+impl Activation<'_> {
+    fn name(&self) -> &MachineName {
+        &self.stored.name
+    }
+
+    /// What to do, and what the container runs as far as that is known.
+    fn decision(&self, given: Option<Strategy>, runs: bool) -> Result<(Decision, Option<Intent>)> {
+        let new = &self.stored.intent;
+        let strategy = strategy(given, new);
+        if !runs {
+            let change = Change::Settings(String::new());
+            return Ok((decide_for(change, strategy, runs), None));
+        }
+        match self.running() {
+            Some(old) => Ok((decide(self.name(), &old, new, strategy, runs)?, Some(old))),
+            None => {
+                let change = Change::Settings("it runs with other settings than are recorded".to_owned());
+                Ok((decide_for(change, strategy, runs), None))
+            }
+        }
+    }
+
+    /// The mark of the settings that it was started with.
+    fn used(&self) -> Option<String> {
+        runtime_files::mark(self.host, self.name())
+    }
+
+    /// The intent that is in force in the running container.
+    fn running(&self) -> Option<Intent> {
+        let used = self.used()?;
+        let toplevel = running_toplevel(self.host, self.name());
+        let with = |toplevel: Option<StorePath>, intent: Intent| match toplevel {
+            Some(toplevel) => Intent { toplevel, ..intent },
+            None => intent,
+        };
+        let known = known_settings::read(self.host, self.name()).filter(|known| known.plan == used);
+        if let Some(intent) = known.and_then(|known| parse(known.intent.as_bytes(), self.name()).ok()) {
+            return Some(with(toplevel, intent));
+        }
+        // Nothing is remembered: the settings are the recorded ones if they give the same mark around the system that it
+        // was started with.
+        let Stored { name, kind, path, intent } = self.stored;
+        let started = running_settings::recorded(self.host, name, *kind, path, intent, &used)?;
+        Some(with(toplevel, started))
+    }
+
+    /// Acts; what was done, and why.
+    fn act(&self, decision: Decision, old: Option<Intent>) -> Result<Decision> {
+        let (host, name, new) = (self.host, self.name(), &self.stored.intent);
+        let Decision { mut action, mut reason } = decision;
+        let mut failed_inside = false;
+        let mut before = BTreeSet::new();
+        if action == Action::Reload {
+            before = systemd::failed_units(host, name);
+            match effect::reload(host, name, new, limit_or_start(None, new))? {
+                Reloaded::Yes => {}
+                Reloaded::UnitsFailed => failed_inside = true,
+                Reloaded::NeedsRestart(why) => {
+                    action = Action::Restart;
+                    reason = why;
+                }
+            }
+        }
+        match action {
+            Action::AtNextStart => {}
+            Action::Nothing => {
+                // What nspawn has is what is planned; only the mark of the plan changes. Where the intent is the same and
+                // the mark is not, the generator has become another: then a restart is due, which `status` tells.
+                if old.as_ref() != Some(new) {
+                    let text = fs::read(generated(&host.root, &format!("{name}.nspawn")))?;
+                    put(&host.root, name, &text)
+                        .with_context(|| copy_path(&host.root, name).display().to_string())?;
+                    self.remember(&self.hash, new);
+                } else if let Some(used) = self.used() {
+                    // It was started by systemd. Another version's plan would not tell any more what it runs.
+                    if known_settings::read(self.host, self.name()).is_none_or(|known| known.plan != used) {
+                        self.remember(&used, new);
+                    }
+                }
+            }
+            Action::Reload => {
+                gc_roots::keep_running(host, name, &new.toplevel)?;
+                // It runs the new system in the old settings.
+                if let (Some(used), Some(old)) = (self.used(), old) {
+                    self.remember(&used, &Intent { toplevel: new.toplevel.clone(), ..old });
+                }
+            }
+            Action::Restart => {
+                let dependents = dependents::running(host, name)?;
+                effect::restart(host, name, Some(&self.hash), Some(limit_or_start(None, new)))?;
+                self.remember(&self.hash, new);
+                dependents::start_again(host, &dependents);
+            }
+        }
+        if failed_inside {
+            let now = systemd::failed_units(host, name);
+            let units: Vec<String> =
+                now.difference(&before).map(|unit| nixos_nspawn_units::value::shown(unit)).collect();
+            let units = if units.is_empty() { "units".to_owned() } else { units.join(", ") };
+            return Err(Failed::Program(format!(
+                "container '{name}' was reloaded, but in it failed {units}"
+            ))
+            .into());
+        }
+        Ok(Decision { action, reason })
+    }
+
+    fn remember(&self, plan: &str, intent: &Intent) {
+        known_settings::remember(self.host, self.name(), plan, intent);
+    }
+}

@@ -1,0 +1,129 @@
+//! Goes back to an earlier generation. Intent, unit files and profile move together, by the same way as an update; a
+//! generation whose system is gone from the store is refused before anything changes.
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::event::Event;
+use crate::base::exit::{Failed, refuse};
+use crate::base::host::Host;
+use crate::change::next;
+use crate::change::next::{check_reach, newest, profile_folder, ready, strategy};
+use crate::change::planned::Planned;
+use crate::change::profile_steps::align_profile;
+use crate::change::settle::{lock_settled, repair};
+use crate::change::switch::{Activation, Switch, Target};
+use crate::change::updated::{Outcome, Updated};
+use crate::decision::activation::{Action, decide};
+use crate::fact::generations::{Generation, generations};
+use crate::fact::lookup::imperative;
+use crate::fact::{dependents, installation};
+use crate::host::intent_file::intent_path;
+use crate::host::profile_links::profile_link;
+use crate::host::record::{Details, Record, Step};
+use crate::host::{credentials, host_file, intent_file, systemd};
+use crate::nix::profile;
+use crate::nix::tool::Nix;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RollbackOptions<'a> {
+    /// The generation; the one before the current if nothing is said.
+    pub(crate) to: Option<u64>,
+    /// How it takes effect.
+    pub(crate) activation: Activation<'a>,
+    /// Accept options that reach further into the host than before.
+    pub(crate) allow_host_changes: bool,
+}
+
+/// Finds out what a rollback would change and do.
+pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -> Result<Planned> {
+    let loaded = host_file::load(host)?;
+    let old = imperative(&loaded, name)?;
+    let (generation, new) = target(host, name, old, options.to)?;
+    intent_file::check(&loaded, name, &new)?;
+    let runs = !systemd::state(host, name)?.stopped();
+    let decision = decide(name, old, &new, strategy(options.activation.strategy, &new), runs)?;
+    Planned::of(host, name, [old, &new], decision, Some(generation.number))
+}
+
+/// Goes back.
+pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOptions) -> Result<Updated> {
+    installation::check(host)?;
+    let nix = Nix::find(host)?;
+    // First: what belongs to others is settled also when this one has nothing to go back to.
+    repair(host);
+    let _lock = lock_settled(host, name)?;
+    let loaded = host_file::load(host)?;
+    let old = imperative(&loaded, name)?;
+    let (generation, new) = target(host, name, old, options.to)?;
+    if old.generation == Some(generation.number) {
+        return Ok(Updated::nothing(name, old.generation));
+    }
+    ready(host, name, old)?;
+    align_profile(host, &nix, old);
+    check_reach(host, name, old, &new, options.allow_host_changes)?;
+    intent_file::check(&loaded, name, &new)?;
+    let runs = !systemd::state(host, name)?.stopped();
+    let decision = decide(name, old, &new, strategy(options.activation.strategy, &new), runs)?;
+    if decision.action == Action::Restart {
+        credentials::check_credentials(host, name, &new)?;
+    }
+    for text in dependents::unknown_names(&loaded, &new) {
+        host.report(Event::Note { name: name.clone(), text });
+    }
+    let details = Details {
+        profile_directory: profile_folder(host, name, old),
+        old_intent: std::fs::read_to_string(intent_path(host, name))?,
+        newest_generation: newest(host, name, old),
+        ran: runs,
+        ..Details::default()
+    };
+    let mut record = Record::begin(host, name, Step::Updating, details)?;
+    // A generation that only a pin still keeps gets a new number.
+    let present = generation.made.is_some();
+    let before = old.generation;
+    let switch = Switch {
+        host,
+        nix: &nix,
+        name,
+        target: if present { Target::Present(generation.number) } else { Target::New(generation.path) },
+        decision,
+        activation: options.activation,
+        new,
+    };
+    let switched = switch.run(&mut record)?;
+    Ok(Updated::switched(name, before, switched, Outcome::RolledBack))
+}
+
+/// The generation to go to, and the intent for it.
+fn target(host: &Host, name: &MachineName, old: &Intent, to: Option<u64>) -> Result<(Generation, Intent)> {
+    let all = generations(host, name, old);
+    let current = old.generation.unwrap_or(0);
+    let none = |message: String| Failed::NothingToRollBack(message);
+    let found = match to {
+        Some(number) => all.into_iter().find(|one| one.number == number).ok_or_else(|| {
+            none(format!("container '{name}' has no generation {number}, nothing was changed; 'nixos-nspawn list-generations {name}' shows all"))
+        })?,
+        None => all.into_iter().rev().find(|one| one.number < current).ok_or_else(|| {
+            none(format!("container '{name}' has no generation before {current}, nothing was changed"))
+        })?,
+    };
+    if found.toplevel.is_none() {
+        return refuse(format!(
+            "generation {} of container '{name}': {} is gone from the store, nothing was changed",
+            found.number, found.path
+        ));
+    }
+    let built = profile::read(host, &found.path, name)?;
+    // The source stays: the next update shall bring the newest again, from where it always comes.
+    let source = old.source.clone().unwrap_or_default();
+    let mut new = next::intent(host, name, &built, source)?;
+    new.source = old.source.clone();
+    new.profile =
+        old.profile.clone().or_else(|| profile_link(host, name, old).to_string_lossy().parse().ok());
+    new.generation = Some(found.number);
+    new.autostart = old.autostart;
+    Ok((found, new))
+}

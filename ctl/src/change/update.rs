@@ -1,0 +1,161 @@
+//! Updates a container: has Nix build it anew from its recorded source, or another one, and switches to the result. What
+//! cannot be checked beforehand is watched afterwards, and taken back if it fails.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::intent::{Intent, Strategy};
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::event::Event;
+use crate::base::exit::under;
+use crate::base::failpoint::stop_point;
+use crate::base::host::Host;
+use crate::base::interrupt;
+use crate::change::gate::Expect;
+use crate::change::next::{
+    Next, check_reach, newest, next, profile_folder, ready, same_but_source, strategy, unlocked,
+};
+use crate::change::planned::Planned;
+use crate::change::profile_steps::{align_profile, remove_pending};
+use crate::change::settle::lock_settled;
+use crate::change::switch::{Activation, Switch, Target};
+use crate::change::updated::{Outcome, Updated};
+use crate::decision::activation::{Action, Decision, decide};
+use crate::fact::dependents;
+use crate::fact::lookup::imperative;
+use crate::host::lock::Lock;
+use crate::host::record::{Details, Record, Step};
+use crate::host::{credentials, host_file, intent_file, systemd};
+use crate::nix::source::SourceArguments;
+use crate::nix::tool::Nix;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UpdateOptions<'a> {
+    /// Where the new system comes from.
+    pub(crate) source: SourceArguments<'a>,
+    /// How it takes effect.
+    pub(crate) activation: Activation<'a>,
+    /// Accept options that reach further into the host than before.
+    pub(crate) allow_host_changes: bool,
+}
+
+/// Updates one container: builds, checks, switches.
+pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &UpdateOptions) -> Result<Updated> {
+    let _lock = lock_settled(host, name)?;
+    let loaded = host.load();
+    let old = imperative(&loaded, name)?;
+    ready(host, name, old)?;
+    align_profile(host, nix, old);
+    let directory = profile_folder(host, name, old);
+    let details = Details {
+        profile_directory: directory.clone(),
+        old_intent: std::fs::read_to_string(crate::host::intent_file::intent_path(host, name))?,
+        newest_generation: newest(host, name, old),
+        ran: !systemd::state(host, name)?.stopped(),
+        ..Details::default()
+    };
+    let mut record = Record::begin(host, name, Step::Updating, details)?;
+    let prepared = prepare(host, nix, name, old, options, &directory);
+    let (next, decision) = match prepared {
+        Ok(Prepared::Switch(next, decision)) => (next, decision),
+        Ok(Prepared::Nothing) => {
+            remove_pending(host, &directory);
+            record.finish(host)?;
+            return Ok(Updated::nothing(name, old.generation));
+        }
+        Err(error) => {
+            interrupt::clean_up_begins();
+            remove_pending(host, &directory);
+            record.finish(host)?;
+            interrupt::clean_up_ends();
+            return Err(under(error, &format!("container '{name}' was not updated"), "nothing was changed"));
+        }
+    };
+    let before = old.generation;
+    let switch = Switch {
+        host,
+        nix,
+        name,
+        target: Target::New(next.profile),
+        decision,
+        activation: options.activation,
+        new: next.intent,
+    };
+    let switched = switch.run(&mut record)?;
+    remove_pending(host, &directory);
+    Ok(Updated::switched(name, before, switched, Outcome::Updated))
+}
+
+enum Prepared {
+    Switch(Box<Next>, Decision),
+    Nothing,
+}
+
+/// Build and checks: nothing but the link for the build is made.
+fn prepare(
+    host: &Host,
+    nix: &Nix,
+    name: &MachineName,
+    old: &Intent,
+    options: &UpdateOptions,
+    directory: &Path,
+) -> Result<Prepared> {
+    let below = host.path(directory);
+    std::fs::create_dir_all(&below).with_context(|| below.display().to_string())?;
+    let next = next(host, nix, name, old, &options.source, Some(&directory.join("pending")))?;
+    stop_point("built");
+    if same_but_source(old, &next.intent) {
+        if unlocked(old) != unlocked(&next.intent) {
+            let _global = Lock::global(host)?;
+            intent_file::write(host, name, &next.intent)?;
+            drop(_global);
+            // The drop-in names the file as its source, and systemctl would warn that it changed.
+            if let Err(error) = systemd::daemon_reload(host) {
+                host.report(Event::SourceNotLoaded { name: name.clone(), error: format!("{error:#}") });
+            }
+        }
+        return Ok(Prepared::Nothing);
+    }
+    check_reach(host, name, old, &next.intent, options.allow_host_changes)?;
+    let loaded = host_file::load(host)?;
+    intent_file::check(&loaded, name, &next.intent)?;
+    for text in dependents::unknown_names(&loaded, &next.intent) {
+        host.report(Event::Note { name: name.clone(), text });
+    }
+    let runs = !systemd::state(host, name)?.stopped();
+    let decision =
+        decide(name, old, &next.intent, strategy(options.activation.strategy, &next.intent), runs)?;
+    if decision.action == Action::Restart {
+        credentials::check_credentials(host, name, &next.intent)?;
+    }
+    if options.activation.expect == Expect::None
+        && decision.action == Action::AtNextStart
+        && options.activation.check.is_some()
+    {
+        host.report(Event::CheckSkipped);
+    }
+    Ok(Prepared::Switch(Box::new(next), decision))
+}
+
+/// Finds out what an update would change and do, by the same steps. Nothing but Nix's store grows.
+pub(crate) fn plan(
+    host: &Host,
+    nix: &Nix,
+    name: &MachineName,
+    source: &SourceArguments,
+    given: Option<Strategy>,
+) -> Result<Planned> {
+    let loaded = host_file::load(host)?;
+    let old = imperative(&loaded, name)?;
+    let next = next(host, nix, name, old, source, None)?;
+    if same_but_source(old, &next.intent) {
+        return Ok(Planned::nothing(name, old.generation));
+    }
+    intent_file::check(&loaded, name, &next.intent)?;
+    let runs = !systemd::state(host, name)?.stopped();
+    let decision = decide(name, old, &next.intent, strategy(given, &next.intent), runs)?;
+    let notes = dependents::unknown_names(&loaded, &next.intent);
+    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None)? })
+}

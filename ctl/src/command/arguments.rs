@@ -1,0 +1,83 @@
+//! Words of the command line as the plain values that operations take.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use nixos_nspawn_units::intent;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::store::Kind;
+use nixos_nspawn_units::value::Timespan;
+
+use crate::base::exit::Failed;
+use crate::base::host::Host;
+use crate::change::gate::Expect;
+use crate::change::switch::Activation;
+use crate::cli;
+use crate::cli::From;
+use crate::fact::lookup::machine_name;
+use crate::nix::source::SourceArguments;
+
+/// Where an update builds from.
+pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String]) -> SourceArguments<'a> {
+    SourceArguments {
+        flake: from.flake.as_deref(),
+        config: from.config.as_deref(),
+        nixpkgs: from.nixpkgs.as_deref(),
+        profile: from.profile.as_deref(),
+        system: from.system.as_deref(),
+        nix_args,
+    }
+}
+
+/// How a new generation takes effect, and what it must show.
+pub(crate) fn activation(given: &cli::Activation) -> Result<Activation<'_>> {
+    Ok(Activation {
+        strategy: given.strategy.map(strategy),
+        expect: match given.expect {
+            cli::Expect::Running => Expect::Running,
+            cli::Expect::Degraded => Expect::Degraded,
+            cli::Expect::Active => Expect::Active,
+            cli::Expect::None => Expect::None,
+        },
+        check: given.check.as_deref(),
+        limit: limit(given)?,
+        keep: given.keep,
+    })
+}
+
+/// The strategy, in the intent's terms.
+pub(crate) fn strategy(given: cli::Strategy) -> intent::Strategy {
+    match given {
+        cli::Strategy::None => intent::Strategy::None,
+        cli::Strategy::Reload => intent::Strategy::Reload,
+        cli::Strategy::Restart => intent::Strategy::Restart,
+        cli::Strategy::Dynamic => intent::Strategy::Dynamic,
+    }
+}
+
+/// The time that `--timeout` allows.
+fn limit(activation: &cli::Activation) -> Result<Option<Duration>> {
+    let Some(text) = &activation.timeout else { return Ok(None) };
+    let span: Timespan = text.parse().map_err(|error| Failed::Usage(format!("--timeout: {error}")))?;
+    Ok(Some(span.microseconds().map_or(Duration::from_secs(86_400), Duration::from_micros)))
+}
+
+/// The containers that are meant.
+pub(crate) fn names(host: &Host, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
+    if all {
+        let loaded = host.load();
+        return Ok(loaded
+            .intents
+            .into_iter()
+            .filter(|stored| stored.kind == Kind::Imperative)
+            .map(|stored| stored.name)
+            .collect());
+    }
+    if given.len() > 1 && (from.flake.is_some() || from.config.is_some() || from.profile.is_some()) {
+        return Err(Failed::Usage(
+            "--flake, --config and --profile go with one container, nothing was changed".to_owned(),
+        )
+        .into());
+    }
+    given.iter().map(|name| machine_name(name)).collect()
+}

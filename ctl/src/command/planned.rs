@@ -1,0 +1,83 @@
+//! What a change would do, for `plan` and the dry runs of `update` and `rollback`.
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::Strategy;
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::context::Context;
+use crate::base::exit::Failed;
+use crate::base::output;
+use crate::change::planned::Planned;
+use crate::change::update;
+use crate::host::last_activation::Action;
+use crate::nix::source::SourceArguments;
+use crate::nix::tool::Nix;
+
+/// Shows what an update of these containers would do.
+pub(crate) fn run(
+    context: &Context,
+    names: impl FnOnce() -> Result<Vec<MachineName>>,
+    source: &SourceArguments,
+    strategy: Option<Strategy>,
+    exit_code: bool,
+) -> Result<()> {
+    context.need_systemd()?;
+    let nix = Nix::find(context)?;
+    let names = names()?;
+    let mut all = Vec::new();
+    let mut failed = None;
+    for name in &names {
+        match update::plan(context, &nix, name, source, strategy) {
+            Ok(planned) if context.json => all.push(planned),
+            Ok(planned) => {
+                output::print(&text(&planned))?;
+                all.push(planned);
+            }
+            Err(error) => {
+                all.push(Planned { error: Some(format!("{error:#}")), ..Planned::nothing(name, None) });
+                if names.len() > 1 {
+                    output::tell(&format!("{error:#}"));
+                    failed = Some(Failed::Silent.into());
+                } else {
+                    failed = Some(error);
+                }
+            }
+        }
+    }
+    if context.json {
+        output::print_json(&all)?;
+    }
+    match failed {
+        Some(error) => Err(error),
+        None if exit_code && all.iter().any(|one| one.changes) => Err(Failed::WouldChange.into()),
+        None => Ok(()),
+    }
+}
+
+/// For people, lines with their ends.
+pub(crate) fn text(planned: &Planned) -> String {
+    let Planned { name, difference, .. } = planned;
+    let (Some(action), Some(reason)) = (planned.action, &planned.reason) else {
+        return format!("container '{name}': is up to date\n");
+    };
+    let mut lines: Vec<String> = difference.lines().into_iter().map(str::to_owned).collect();
+    lines.extend(planned.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(difference.closure.clone());
+    lines.extend(
+        planned
+            .host_reach_added
+            .iter()
+            .map(|line| format!("would reach further into the host: {line} (needs --allow-host-changes)")),
+    );
+    let back = match planned.generation {
+        Some(number) => format!("would go back to generation {number}, "),
+        None => String::new(),
+    };
+    let action = match action {
+        Action::Reload => "would reload it",
+        Action::Restart => "would restart it",
+        Action::Start | Action::None => "would not touch it",
+    };
+    lines.push(format!("container '{name}': {back}{action}: {reason}"));
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,64 @@
+//! What containers were last known to run, kept in /run until the next boot: only with it can be told what differs from
+//! what is recorded. Nothing else depends on these files.
+
+use std::fs;
+use std::path::PathBuf;
+
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::write::write_at_once;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use serde::{Deserialize, Serialize};
+
+use crate::base::event::Event;
+use crate::base::host::Host;
+
+/// How these files end.
+const ENDING: &str = ".known";
+
+/// What a container was last known to run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KnownSettings {
+    /// The mark of the settings it was started with.
+    pub(crate) plan: String,
+    /// The text of its intent.
+    pub(crate) intent: String,
+}
+
+fn path(host: &Host, name: &MachineName) -> PathBuf {
+    host.path(host.scope.runtime).join(format!("{name}{ENDING}"))
+}
+
+/// Reads what is remembered of a container.
+pub(crate) fn read(host: &Host, name: &MachineName) -> Option<KnownSettings> {
+    serde_json::from_slice(&fs::read(path(host, name)).ok()?).ok()
+}
+
+/// Remembers what a container runs. Where that fails, the next activation knows less, and restarts where a reload might
+/// have done.
+pub(crate) fn remember(host: &Host, name: &MachineName, plan: &str, intent: &Intent) {
+    let path = path(host, name);
+    let folder = host.path(host.scope.runtime);
+    let written = fs::create_dir_all(&folder).map_err(anyhow::Error::from).and_then(|()| {
+        let directory = openat(CWD, &folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let known = KnownSettings { plan: plan.to_owned(), intent: intent.to_json()? };
+        let text = serde_json::to_string(&known)?;
+        let file = format!("{name}{ENDING}");
+        Ok(write_at_once(&directory, &file, text.as_bytes(), Mode::from_raw_mode(0o600))?)
+    });
+    if let Err(error) = written {
+        host.report(Event::NotRemembered { path, error: format!("{error:#}") });
+    }
+}
+
+/// Forgets containers that are no longer recorded.
+pub(crate) fn sweep(host: &Host, recorded: impl Fn(&MachineName) -> bool) {
+    let Ok(entries) = fs::read_dir(host.path(host.scope.runtime)) else { return };
+    for entry in entries.flatten() {
+        let file = entry.file_name();
+        let name = file.to_str().and_then(|file| file.strip_suffix(ENDING)?.parse::<MachineName>().ok());
+        if name.is_some_and(|name| !recorded(&name)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
