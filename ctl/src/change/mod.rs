@@ -16,6 +16,7 @@ pub(crate) mod remove;
 pub(crate) mod rollback;
 pub(crate) mod settle;
 pub(crate) mod settle_switch;
+pub(crate) mod setup;
 pub(crate) mod switch;
 pub(crate) mod update;
 pub(crate) mod updated;
