@@ -55,6 +55,31 @@ impl Host {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// Returns the directory of intents and records.
+    pub(crate) fn intents(&self) -> PathBuf {
+        self.path(self.scope.intents)
+    }
+
+    /// Returns the directory of the containers' roots.
+    pub(crate) fn machines(&self) -> PathBuf {
+        self.path(self.scope.machines)
+    }
+
+    /// Returns the directory of locks and of what is remembered until the next boot.
+    pub(crate) fn runtime(&self) -> PathBuf {
+        self.path(self.scope.runtime)
+    }
+
+    /// Returns the directory in which `systemctl enable` and `mask` make their links.
+    pub(crate) fn unit_links(&self) -> PathBuf {
+        self.path(self.scope.unit_links)
+    }
+
+    /// Returns the directory of roots for Nix's garbage collector.
+    pub(crate) fn gc_roots(&self) -> PathBuf {
+        self.path(self.scope.gc_roots)
+    }
+
     /// Reports what happens.
     pub(crate) fn report(&self, event: Event) {
         (self.watcher)(event);

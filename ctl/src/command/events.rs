@@ -32,6 +32,10 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::SourceNotLoaded { name, error } => {
             format!("container '{name}': its new source is recorded, but {error}")
         }
+        Event::ReloadDue => {
+            "would run 'systemctl daemon-reload' first: systemd has not loaded all plans".to_owned()
+        }
+        Event::GeneratorFault { reason } => reason,
         Event::RequiredBy { name, other } => format!(
             "container '{other}' requires container '{name}' and cannot start without it; take it out of its options"
         ),

@@ -5,6 +5,7 @@
 use std::fs;
 
 use anyhow::Result;
+use nixos_nspawn_units::copies::running_root;
 use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::belongs_to;
@@ -86,8 +87,9 @@ fn details<'a>(context: &Context, overview: &'a Overview, container: &'a Contain
     let intent = container.intent.as_ref();
     let state = container.state.as_ref();
     let running = container.runs();
-    let link = context.path(format!("/nix/var/nix/gcroots/nixos-nspawn/{name}-running"));
-    let toplevel = fs::read_link(link).ok().map(|target| target.to_string_lossy().into_owned());
+    let toplevel = fs::read_link(running_root(&context.root, name))
+        .ok()
+        .map(|target| target.to_string_lossy().into_owned());
     let options = match intent {
         Some(Intent { container, .. }) => serde_json::to_value(container)?,
         None => serde_json::Value::Null,
@@ -103,7 +105,7 @@ fn details<'a>(context: &Context, overview: &'a Overview, container: &'a Contain
         left_out: intent.map(|intent| left_out(context, name, intent)).unwrap_or_default(),
         host_interface: intent.and_then(|intent| intent.container.host_interface(name)),
         addresses: if running { addresses(context, name) } else { Vec::new() },
-        state_directory: format!("/var/lib/machines/{name}"),
+        state_directory: format!("{}/{name}", context.scope.machines),
         running_toplevel: toplevel.filter(|_| running),
         plan: container.hash.as_deref(),
         loaded_plan: state.and_then(|state| state.plan.as_deref()),

@@ -5,7 +5,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
 use serde::Serialize;
@@ -23,6 +22,7 @@ use crate::host::last_activation::{Action, LastActivation, Outcome};
 use crate::host::profile_links::profile_link;
 use crate::host::runtime_files;
 use crate::host::runtime_files::tidy;
+use crate::host::systemd::state_since;
 
 /// A container as scripts see it.
 #[derive(Debug, Serialize)]
@@ -94,7 +94,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> Details<'a> {
         state: state.as_ref().and_then(|state| said(&state.active)),
         sub_state: state.as_ref().and_then(|state| said(&state.sub)),
         result: state.as_ref().and_then(|state| said(&state.result)),
-        since: state.as_ref().and_then(|_| since(context, name)),
+        since: state.as_ref().and_then(|_| state_since(context, name)),
         generation: intent.and_then(|intent| intent.generation),
         // Several may be the same system: the recorded one among them, or the newest.
         running_generation: running.max_by_key(|one| (one.current, one.number)).map(|one| one.number),
@@ -109,13 +109,6 @@ fn details<'a>(context: &Context, container: &'a Container) -> Details<'a> {
         error: container.refusal.as_deref(),
         warnings: &container.warnings,
     }
-}
-
-/// When the unit came into its state.
-fn since(context: &Context, name: &MachineName) -> Option<String> {
-    let call = context.program("systemctl").args(["show", "--timestamp=unix", "--value"]);
-    let answer = call.args(["-p", "StateChangeTimestamp", "--", &unit_name(name)]).output_if_any()?;
-    time::utc_of_unix(&answer)
 }
 
 /// Labels end before this column.

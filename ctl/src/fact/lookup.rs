@@ -103,7 +103,9 @@ pub(crate) fn numbered<'a>(all: &'a [Generation], name: &MachineName, number: u6
 
 /// There is no such container, and perhaps why.
 pub(crate) fn unknown(host: &Host, overview: &Overview, name: &MachineName) -> anyhow::Error {
-    let foreign = ["/etc/systemd/nspawn", "/run/systemd/nspawn"]
+    let foreign = host
+        .scope
+        .nspawn_files
         .map(|folder| format!("{folder}/{name}.nspawn"))
         .into_iter()
         .find(|path| fs::symlink_metadata(host.path(path)).is_ok());

@@ -4,13 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result};
-use nixos_nspawn_units::write::write_durably;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
 use crate::base::time;
+use crate::host::files::write_file;
 
 /// The file in the folder of a container's profile.
 pub(crate) const LAST_ACTIVATION: &str = "last-activation.json";
@@ -63,12 +62,8 @@ impl LastActivation {
 
     /// Writes it into the folder of a profile, a path of the system.
     pub(crate) fn write(&self, host: &Host, folder: &Path) -> Result<()> {
-        let folder = host.path(folder);
-        let cannot = || format!("{}: cannot be written", folder.join(LAST_ACTIVATION).display());
-        let fd =
-            openat(CWD, &folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(cannot)?;
         let text = serde_json::to_string(self)? + "\n";
-        write_durably(&fd, LAST_ACTIVATION, text.as_bytes(), Mode::from_raw_mode(0o644)).with_context(cannot)
+        write_file(&host.path(folder).join(LAST_ACTIVATION), text.as_bytes(), 0o644)
     }
 
     /// Reads it; `None` if there was no activation, or the file cannot be made sense of.

@@ -13,6 +13,7 @@ pub(crate) mod lock;
 pub(crate) mod networkd;
 pub(crate) mod profile_links;
 pub(crate) mod record;
+pub(crate) mod remove_tree;
 pub(crate) mod runtime_files;
 pub(crate) mod sockets;
 pub(crate) mod state_directory;

@@ -6,15 +6,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::DIRECTORY;
 use nixos_nspawn_units::value::AbsolutePath;
-use nixos_nspawn_units::write::write_durably;
-use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
+use crate::host::files::{remove_file, sync_directory, write_file};
 
 /// What was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,27 +97,14 @@ impl Record {
 
     /// Writes it again with new details.
     pub(crate) fn save(&self, host: &Host) -> Result<()> {
-        let directory = host.path(DIRECTORY);
-        let text = serde_json::to_string(&self.details)?;
-        let fd = openat(CWD, &directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .with_context(|| directory.display().to_string())?;
-        write_durably(&fd, &self.file_name(), text.as_bytes(), Mode::from_raw_mode(0o600))
-            .with_context(|| format!("{}: cannot be written", self.path(host).display()))
+        write_file(&self.path(host), serde_json::to_string(&self.details)?.as_bytes(), 0o600)
     }
 
     /// All is done: the record goes.
     pub(crate) fn finish(&self, host: &Host) -> Result<()> {
-        let path = self.path(host);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("{}: cannot be removed", path.display()));
-            }
-            _ => {}
-        }
+        remove_file(&self.path(host))?;
         // It must not come back after a power failure: what it would have taken away may be in use by then.
-        let directory =
-            openat(CWD, host.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(fsync(&directory)?)
+        Ok(sync_directory(&host.intents())?)
     }
 
     fn file_name(&self) -> String {
@@ -127,18 +112,18 @@ impl Record {
     }
 
     fn path(&self, host: &Host) -> PathBuf {
-        host.path(DIRECTORY).join(self.file_name())
+        host.intents().join(self.file_name())
     }
 }
 
 /// The records of commands that were killed, or still run: their locks tell which. A record tells what to delete, so only
 /// root's are believed, as intents are.
 pub(crate) fn pending(host: &Host) -> Vec<Record> {
-    let folder = host.path(DIRECTORY);
+    let folder = host.intents();
     let own = rustix::process::geteuid().as_raw();
     let trusted = |path: &Path| {
         fs::symlink_metadata(path).is_ok_and(|metadata| {
-            let owner = metadata.uid() == 0 || !host.live() && metadata.uid() == own;
+            let owner = metadata.uid() == host.scope.owner || !host.live() && metadata.uid() == own;
             owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir())
         })
     };

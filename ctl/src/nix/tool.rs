@@ -10,6 +10,7 @@ use nixos_nspawn_units::value::StorePath;
 use crate::base::exit::{Failed, refuse};
 use crate::base::host::Host;
 use crate::base::program::Program;
+use crate::host::files::which;
 use crate::host::profile_links::generation;
 
 /// The nix program of this host.
@@ -33,12 +34,7 @@ impl<'a> Nix<'a> {
             }
             return Ok(Self { host, program: name.into() });
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&path)
-            .chain(PLACES.iter().map(PathBuf::from))
-            .map(|folder| folder.join(name))
-            .find(|program| program.is_file());
-        match program {
+        match which(name, &PLACES) {
             Some(program) => Ok(Self { host, program }),
             None => refuse(format!(
                 "{name}: not found in PATH, {}, nothing was changed; install Nix (Debian: package nix-bin), or set \
@@ -160,7 +156,7 @@ impl Nix<'_> {
     /// Deletes generations of a profile; Nix refuses the one that the profile stands at.
     pub(crate) fn delete_generations(&self, profile: &Path, numbers: &[u64]) -> Result<()> {
         self.host
-            .program(self.program.with_file_name("nix-env"))
+            .program(self.tool("nix-env"))
             .arg("--profile")
             .arg(profile)
             .arg("--delete-generations")
