@@ -1,5 +1,7 @@
 //! Exit codes, documented in nixos-nspawn-ctl(8) and stable. An error that is none of these is a plain failure, 1.
 
+use nixos_nspawn_units::name::MachineName;
+
 /// An error with an exit code of its own.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failed {
@@ -15,6 +17,9 @@ pub(crate) enum Failed {
     /// Not done, and nothing changed: a name is taken, rights are missing, a check says no.
     #[error("{0}")]
     Refused(String),
+    /// A killed command left the container half done, and that is not settled.
+    #[error("container '{0}' was left half done by a killed command, nothing was changed; try again")]
+    Unsettled(MachineName),
     /// A program that was called failed.
     #[error("{0}")]
     Program(String),
@@ -29,7 +34,7 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         Failed::Usage(_) => 2,
         Failed::NothingToRollBack(_) => 3,
         Failed::WouldChange => 4,
-        Failed::Refused(_) => 10,
+        Failed::Refused(_) | Failed::Unsettled(_) => 10,
         Failed::Program(_) => 11,
         Failed::Silent => 1,
     })

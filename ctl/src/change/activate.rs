@@ -18,10 +18,9 @@ use nixos_nspawn_units::value::StorePath;
 use crate::base::exit::{Failed, refuse};
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::effect;
 use crate::change::effect::Reloaded;
 use crate::change::next::{limit_or_start, strategy};
-use crate::change::settle::{lock_settled, repair};
+use crate::change::{effect, settle};
 use crate::decision::activation::{Action, Decision, decide, decide_for};
 use crate::fact::lookup::{Found, find, no_such};
 use crate::fact::{dependents, running_settings};
@@ -48,10 +47,7 @@ pub(crate) fn activate(
     given: Option<Strategy>,
     dry_run: bool,
 ) -> Result<Activated> {
-    if !dry_run {
-        repair(host);
-    }
-    let _lock = if dry_run { None } else { Some(lock_settled(host, name)?) };
+    let _lock = if dry_run { None } else { Some(settle::lock(host, name)?) };
     let loaded = host_file::load(host)?;
     if !dry_run {
         known_settings::sweep(host, |name| find(&loaded, name).is_some());

@@ -18,10 +18,9 @@ use crate::base::exit::{refuse, under};
 use crate::base::failpoint::stop_point;
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::effect;
 use crate::change::forget::forget;
 use crate::change::next::{intent, missing_sources};
-use crate::change::settle::{lock_settled, repair};
+use crate::change::{effect, settle};
 use crate::fact::lookup::find;
 use crate::fact::{dependents, installation};
 use crate::host::journal::{journal_time, show_journal};
@@ -64,8 +63,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
         installation::check(host)?;
     }
     profile::check_store(host, options.allow_user_store)?;
-    let _lock = lock_settled(host, name)?;
-    repair(host);
+    let _lock = settle::lock(host, name)?;
     name_is_free(host, &host.load(), name)?;
     // What can be refused without having built is refused before the first write.
     if let Some(path) = options.source.profile {

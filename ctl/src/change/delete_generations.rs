@@ -10,7 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::base::exit::refuse;
 use crate::base::host::Host;
-use crate::change::settle::lock_settled;
+use crate::change::settle;
 use crate::decision::which_generations::{Which, select};
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::{imperative, numbered};
@@ -54,7 +54,7 @@ impl Protection {
 
 /// Deletes generations of a container.
 pub(crate) fn delete(host: &Host, name: &MachineName, which: &Which) -> Result<Deleted> {
-    let _lock = lock_settled(host, name)?;
+    let _lock = settle::lock(host, name)?;
     let (link, chosen) = choose(host, name, which)?;
     if !chosen.deleted.is_empty() {
         Nix::find(host)?.delete_generations(&link, &chosen.deleted)?;

@@ -8,13 +8,12 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, refuse};
 use crate::base::host::Host;
-use crate::change::next;
 use crate::change::next::{check_reach, newest, profile_folder, ready, strategy};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::align_profile;
-use crate::change::settle::{lock_settled, repair};
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{Outcome, Updated};
+use crate::change::{next, settle};
 use crate::decision::activation::{Action, decide};
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
@@ -52,9 +51,7 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
 pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOptions) -> Result<Updated> {
     installation::check(host)?;
     let nix = Nix::find(host)?;
-    // First: what belongs to others is settled also when this one has nothing to go back to.
-    repair(host);
-    let _lock = lock_settled(host, name)?;
+    let _lock = settle::lock(host, name)?;
     let loaded = host_file::load(host)?;
     let old = imperative(&loaded, name)?;
     let (generation, new) = target(host, name, old, options.to)?;

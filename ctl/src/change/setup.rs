@@ -15,7 +15,6 @@ use nixos_nspawn_units::store::{HOST_FILE, Host as HostFacts};
 
 use crate::base::exit::refuse;
 use crate::base::host::Host;
-use crate::change::settle::repair;
 use crate::fact::installation;
 use crate::fact::installation::{GENERATOR, Installed};
 use crate::host::elf::{Linking, linking};
@@ -113,9 +112,6 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     let target = target(host);
     if target.symlink_metadata().is_err() {
         return done(Step::NothingInstalled);
-    }
-    if !dry_run {
-        repair(host);
     }
     let helper = installation::ask(host, &target)
         .ok()

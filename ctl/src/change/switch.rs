@@ -101,7 +101,7 @@ impl Switch<'_> {
             }
             Err(error) => {
                 interrupt::clean_up_begins();
-                let touched = record.details.phase == Phase::Activating;
+                let touched = matches!(record.details.phase, Phase::Activating | Phase::Passed);
                 match self.decision.action {
                     Action::Reload if touched => show_journal_inside(self.host, self.name, &begun),
                     _ if touched => show_journal(self.host, self.name, &begun),
@@ -194,6 +194,7 @@ impl Switch<'_> {
             failed_before: systemd::failed_units(host, name),
         };
         record.details.dependents = dependents::running(host, name)?;
+        record.details.reload = self.decision.action == Action::Reload;
         record.details.phase = Phase::Activating;
         record.save(host)?;
         stop_point("activating");
@@ -209,12 +210,18 @@ impl Switch<'_> {
                 }
             }
         }
+        if record.details.reload && action == Action::Restart {
+            record.details.reload = false;
+            record.save(host)?;
+        }
         match action {
             Action::Restart => effect::restart(host, name, plan, Some(limit))?,
             _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
         }
         stop_point("activated");
         gate::pass(host, name, plan, &gate)?;
+        record.details.phase = Phase::Passed;
+        record.save(host)?;
         stop_point("passed");
         Ok(action)
     }
@@ -275,7 +282,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
             started => started?,
         }
     }
-    if matches!(record.details.phase, Phase::Activating | Phase::Returning) {
+    if matches!(record.details.phase, Phase::Activating | Phase::Passed | Phase::Returning) {
         dependents::start_again(host, &record.details.dependents);
     }
     record.finish(host)

@@ -18,7 +18,7 @@ use crate::change::next::{
 };
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
-use crate::change::settle::lock_settled;
+use crate::change::settle;
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{Outcome, Updated};
 use crate::decision::activation::{Action, Decision, decide};
@@ -43,7 +43,7 @@ pub(crate) struct UpdateOptions<'a> {
 
 /// Updates one container: builds, checks, switches.
 pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &UpdateOptions) -> Result<Updated> {
-    let _lock = lock_settled(host, name)?;
+    let _lock = settle::lock(host, name)?;
     let loaded = host.load();
     let old = imperative(&loaded, name)?;
     ready(host, name, old)?;

@@ -7,31 +7,30 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::output::{Tone, painted, print, print_json, tell};
+use crate::base::output::{Tone, painted};
 use crate::change::autostart;
 use crate::change::autostart::{Outcome, Started};
-use crate::change::settle::repair;
 use crate::cli::Autostart;
+use crate::command::begin::begin;
 
 /// Runs the command.
 pub(crate) fn autostart(context: &Context, arguments: &Autostart) -> Result<()> {
     context.need_systemd()?;
     if !arguments.dry_run {
-        context.need_root("autostart")?;
-        repair(context);
+        begin(context, "autostart")?;
     }
     let Started { containers, faults } = autostart::autostart(context, arguments.dry_run)?;
     let answers: Vec<Answer> = containers.iter().map(|(name, outcome)| Answer::of(name, outcome)).collect();
     if context.json {
-        print_json(&answers)?;
+        context.screen.print_json(&answers)?;
     } else {
-        print(&text(&answers, context.color))?;
+        context.screen.print(&text(&answers, context.color))?;
         if answers.is_empty() {
-            tell("no container starts with the host");
+            context.screen.tell("no container starts with the host");
         }
     }
     for fault in &faults {
-        tell(&fault.text);
+        context.screen.tell(&fault.text);
     }
     let failed = |answer: &Answer| matches!(answer.outcome, Word::Failed | Word::Refused);
     if answers.iter().any(failed) || faults.iter().any(|fault| fault.hides) {

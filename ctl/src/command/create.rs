@@ -14,6 +14,7 @@ use crate::base::exit::refuse;
 use crate::change::create;
 use crate::change::create::{CreateOptions, Created};
 use crate::cli::Create;
+use crate::command::begin::begin;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::installation;
 use crate::fact::lookup::machine_name;
@@ -30,7 +31,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     if arguments.dry_run {
         return dry_run(context, &name, &options);
     }
-    context.need_root("create")?;
+    begin(context, "create")?;
     if context.live() {
         context.need_systemd()?;
     }

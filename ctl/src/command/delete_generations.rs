@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::change::delete_generations::{delete, plan};
-use crate::change::settle::repair;
 use crate::cli::DeleteGenerations;
+use crate::command::begin::begin;
 use crate::decision::which_generations::parse;
 use crate::fact::lookup::machine_name;
 
@@ -20,8 +20,7 @@ pub(crate) fn run(context: &Context, arguments: &DeleteGenerations) -> Result<()
     let done = if dry_run {
         plan(context, &name, &which)?
     } else {
-        context.need_root("delete-generations")?;
-        repair(context);
+        begin(context, "delete-generations")?;
         delete(context, &name, &which)?
     };
     let kept = done.kept.iter().map(|(generation, why)| Kept { generation: *generation, reason: why.word() });

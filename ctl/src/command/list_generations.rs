@@ -11,7 +11,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output::{Cell, Tone, print, print_json, table, tell};
+use crate::base::output::{Cell, Tone, table};
 use crate::base::time;
 use crate::cli::Show;
 use crate::fact::generations::{Generation, generations};
@@ -47,13 +47,15 @@ pub(crate) fn run(context: &Context, arguments: &Show) -> Result<()> {
     let store = context.path("/nix/store").is_dir();
     let entries: Vec<Entry> = generations.iter().map(|one| entry(context, one, store)).collect();
     if context.json {
-        return print_json(&entries);
+        return context.screen.print_json(&entries);
     }
     if entries.is_empty() {
-        tell(&format!("container '{name}' has no generations; 'nixos-nspawn update {name}' makes one"));
+        context
+            .screen
+            .tell(&format!("container '{name}' has no generations; 'nixos-nspawn update {name}' makes one"));
         return Ok(());
     }
-    print(&text(&entries, context.color))
+    context.screen.print(&text(&entries, context.color))
 }
 
 fn entry<'a>(context: &Context, generation: &'a Generation, store: bool) -> Entry<'a> {

@@ -10,10 +10,9 @@ use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output;
 use crate::change::remove::{Left, Options, Removal, Removed, remove};
-use crate::change::settle::repair;
 use crate::cli::Remove;
+use crate::command::begin::begin_except;
 use crate::fact::lookup::machine_name;
 
 /// Runs the command.
@@ -21,7 +20,7 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
     let names = arguments.names.iter().map(|name| machine_name(name)).collect::<Result<Vec<_>>>()?;
     let Remove { delete_state, dry_run, .. } = *arguments;
     if !dry_run {
-        context.need_root("remove")?;
+        begin_except(context, "remove", &names)?;
         if context.live() {
             context.need_systemd()?;
         }
@@ -31,7 +30,7 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
     for name in &names {
         match remove(context, name, Options { delete_state, dry_run }) {
             Ok(removed) if context.json => answers.push(Answer::of(name, &removed, dry_run)),
-            Ok(removed) => output::print(&text(name, &removed, dry_run))?,
+            Ok(removed) => context.screen.print(&text(name, &removed, dry_run))?,
             Err(error) => {
                 let failed = Answer::new(name, Outcome::Failed);
                 answers.push(Answer { error: Some(format!("{error:#}")), ..failed });
@@ -40,15 +39,12 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
         }
     }
     if context.json {
-        output::print_json(&answers)?;
-    }
-    if !dry_run {
-        repair(context);
+        context.screen.print_json(&answers)?;
     }
     // One failure is the command's; of several each is told, and the last decides the exit code.
     let last = failures.pop();
     for error in failures {
-        output::tell(&format!("{error:#}"));
+        context.screen.tell(&format!("{error:#}"));
     }
     last.map_or(Ok(()), Err)
 }

@@ -6,10 +6,10 @@ use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE};
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output;
 use crate::change::setup;
 use crate::change::setup::{Options, Step};
 use crate::cli::Setup;
+use crate::command::begin::begin;
 use crate::host::networkd::NETWORKD;
 use crate::nix::files::FILES;
 
@@ -18,12 +18,15 @@ pub(crate) fn run(context: &Context, arguments: &Setup) -> Result<()> {
     let Setup { remove, networkd, dry_run } = *arguments;
     if !dry_run {
         context.need_root("setup")?;
+        if remove {
+            begin(context, "setup")?;
+        }
     }
     context.need_systemd()?;
     let mut answer = Answer { dry_run, steps: Vec::new() };
     let mut done = |step: Step| {
         if !context.json {
-            output::print(&(text(&step, dry_run) + "\n"))?;
+            context.screen.print(&(text(&step, dry_run) + "\n"))?;
         }
         answer.steps.push(Entry::of(&step));
         Ok(())
@@ -32,7 +35,7 @@ pub(crate) fn run(context: &Context, arguments: &Setup) -> Result<()> {
         true => setup::remove(context, dry_run, &mut done)?,
         false => setup::install(context, Options { networkd, dry_run }, &mut done)?,
     }
-    if context.json { output::print_json(&answer) } else { Ok(()) }
+    if context.json { context.screen.print_json(&answer) } else { Ok(()) }
 }
 
 /// What was or would be done, as scripts see it.

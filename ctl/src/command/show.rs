@@ -14,7 +14,7 @@ use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output::{Tone, painted, print, print_json, tell};
+use crate::base::output::{Tone, painted};
 use crate::cli::Show;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::generations::generations;
@@ -65,12 +65,12 @@ pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
     };
     let details = details(context, &overview, container)?;
     if context.json {
-        print_json(&details)?;
+        context.screen.print_json(&details)?;
     } else {
-        print(&text(container, &details, context.color))?;
+        context.screen.print(&text(container, &details, context.color))?;
     }
     for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
-        tell(trouble);
+        context.screen.tell(trouble);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use nixos_nspawn_units::store::Kind;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output::{Tone, painted, print, print_json, printable, tell};
+use crate::base::output::{Tone, painted, printable};
 use crate::base::time;
 use crate::cli::Status;
 use crate::fact::generations::generations;
@@ -67,12 +67,12 @@ pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
     };
     let details = details(context, container);
     if context.json {
-        print_json(&details)?;
+        context.screen.print_json(&details)?;
     } else {
-        print(&text(container, &details, context.color))?;
+        context.screen.print(&text(container, &details, context.color))?;
     }
     for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
-        tell(trouble);
+        context.screen.tell(trouble);
     }
     Ok(())
 }

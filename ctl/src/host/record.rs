@@ -53,6 +53,8 @@ pub(crate) struct Details {
     pub(crate) newest_generation: u64,
     /// Whether the container ran before an update.
     pub(crate) ran: bool,
+    /// Whether the container is being reloaded, not restarted.
+    pub(crate) reload: bool,
     /// Units that ran before an activation and stop with the container, since they require it.
     pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they go if they are empty.
@@ -70,6 +72,8 @@ pub(crate) enum Phase {
     Recording,
     /// The container is being started, reloaded or restarted, or watched after it.
     Activating,
+    /// The container has shown what was asked of it; only the end is left.
+    Passed,
     /// All is recorded as before, and the container was stopped to be started with that again.
     Returning,
     /// It was started for the first time, and may hold data.
