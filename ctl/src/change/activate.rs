@@ -15,7 +15,7 @@ use nixos_nspawn_units::plan::plan;
 use nixos_nspawn_units::store::Stored;
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::effect::Reloaded;
@@ -55,17 +55,17 @@ pub(crate) fn activate(
     let stored = match find(&loaded, name) {
         Some(Found::Good(stored)) => stored,
         Some(Found::Broken(error)) => {
-            return refuse(format!("{error}, nothing was changed; correct it first"));
+            return unchanged(format!("{error}"), "correct it first");
         }
         None => return Err(no_such(name)),
     };
     let plan = plan(&loaded);
     let planned = plan.containers.iter().find(|planned| planned.name == *name);
     let Some(hash) = planned.and_then(|planned| planned.hash.clone()) else {
-        return refuse(format!(
-            "{}: is refused, nothing was changed; 'nixos-nspawn show {name}' tells why",
-            stored.path
-        ));
+        return unchanged(
+            format!("{}: is refused", stored.path),
+            format!("'nixos-nspawn show {name}' tells why"),
+        );
     };
     let activation = Activation { host, stored, hash };
     let state = started(host, stored)?;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 
-use crate::base::exit::refuse;
+use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
 use crate::change::settle;
 use crate::decision::which_generations::{Which, select};
@@ -74,12 +74,13 @@ fn choose(host: &Host, name: &MachineName, which: &Which) -> Result<(PathBuf, De
     let link = profile_link(host, name, intent);
     // A profile named by hand may be anybody's.
     if link.parent().and_then(|folder| folder.file_name()) != Some(name.as_str().as_ref()) {
-        return refuse(format!(
-            "{}: is not in a folder '{name}', so it may not be the container's alone, nothing was changed; use \
-             nix-env --profile {} --delete-generations",
-            link.display(),
-            link.display()
-        ));
+        return unchanged(
+            format!(
+                "{}: is not in a folder '{name}', so it may not be the container's alone",
+                link.display()
+            ),
+            format!("use nix-env --profile {} --delete-generations", link.display()),
+        );
     }
     let all = generations(host, name, intent);
     let stands_at = profile_links::generation(&host.path(&link)).ok();

@@ -10,7 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{Kind, Stored};
 
 use crate::base::event::Event;
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::change::forget::forget;
 use crate::change::profile_steps::remove_pending;
@@ -21,7 +21,7 @@ use crate::decision::settlement::{
 use crate::fact::dependents;
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
-use crate::host::record::{Record, Step, pending};
+use crate::host::record::{Begun, Record, pending};
 use crate::host::{gc_roots, inside, intent_file, networkd, runtime_files, sockets, systemd};
 use crate::nix::tool::Nix;
 
@@ -65,9 +65,9 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
         own_state: record.details.delete_state,
     };
     match settlement(record.step, record.details.phase, observed) {
-        Settlement::NeedsSystem => refuse(format!(
-            "container '{name}' was left half updated, nothing was changed; the running system settles it"
-        )),
+        Settlement::NeedsSystem => {
+            unchanged(format!("container '{name}' was left half updated"), "the running system settles it")
+        }
         Settlement::Switch => settle_switch(host, record),
         Settlement::Keep => {
             host.report(Event::CreateAccepted { name: name.clone() });
@@ -80,7 +80,7 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
             forget(host, &record)
         }
         Settlement::Finish => {
-            debug_assert_eq!(record.step, Step::Removing);
+            debug_assert_eq!(record.step, Begun::Removing);
             host.report(Event::RemoveFinished { name: name.clone() });
             forget(host, record)
         }

@@ -33,7 +33,7 @@ struct ActivatedAnswer<'a> {
     name: &'a MachineName,
     /// Whether nothing was done.
     dry_run: bool,
-    action: last_activation::Action,
+    action: last_activation::AppliedAction,
     reason: &'a str,
 }
 

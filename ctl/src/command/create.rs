@@ -10,7 +10,7 @@ use nixos_nspawn_units::value::StorePath;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::exit::refuse;
+use crate::base::exit::unchanged;
 use crate::change::create;
 use crate::change::create::{CreateOptions, Created};
 use crate::cli::Create;
@@ -25,7 +25,7 @@ use crate::nix::source::SourceArguments;
 pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     if !context.live() && arguments.profile.is_none() {
-        return refuse("--root works with --profile only, nothing was changed");
+        return unchanged("--root works with --profile only", "");
     }
     let options = options(arguments);
     if arguments.dry_run {

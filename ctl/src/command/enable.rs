@@ -30,7 +30,7 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
     }
     let setting = enable::set(context, &name, wanted)?;
     let Setting { changed, masked, .. } = setting;
-    let answer = Answer { name: &name, autostart: wanted, changed, masked };
+    let answer = EnableAnswer { name: &name, autostart: wanted, changed, masked };
     context.answer(&answer, |_| format!("container '{name}' {}\n", words(setting, wanted)))?;
     if wanted && masked {
         let unit = unit_name(&name);
@@ -43,7 +43,7 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
 
 /// What was set, as scripts see it.
 #[derive(Debug, Serialize)]
-struct Answer<'a> {
+struct EnableAnswer<'a> {
     name: &'a MachineName,
     /// Whether it starts with the host now.
     autostart: bool,

@@ -36,7 +36,7 @@ fn name_of(context: &Context, command: &str, arguments: &Pin) -> Result<MachineN
 
 /// What was done, as scripts see it.
 #[derive(Debug, Serialize)]
-struct Answer<'a> {
+struct PinAnswer<'a> {
     name: &'a MachineName,
     generation: u64,
     /// Whether it is pinned now.
@@ -54,7 +54,7 @@ fn answer(context: &Context, name: &MachineName, generation: u64, wanted: bool, 
         (false, true, true) => "is not pinned any more",
         (false, true, false) => "is not pinned any more, and nothing else keeps it",
     };
-    context.answer(&Answer { name, generation, pinned: wanted, changed }, |_| {
+    context.answer(&PinAnswer { name, generation, pinned: wanted, changed }, |_| {
         format!("generation {generation} of container '{name}' {how}\n")
     })
 }

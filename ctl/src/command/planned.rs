@@ -8,7 +8,7 @@ use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::change::planned::Planned;
 use crate::change::update;
-use crate::host::last_activation::Action;
+use crate::host::last_activation::AppliedAction;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 
@@ -73,9 +73,9 @@ pub(crate) fn text(planned: &Planned) -> String {
         None => String::new(),
     };
     let action = match action {
-        Action::Reload => "would reload it",
-        Action::Restart => "would restart it",
-        Action::Start | Action::None => "would not touch it",
+        AppliedAction::Reload => "would reload it",
+        AppliedAction::Restart => "would restart it",
+        AppliedAction::Start | AppliedAction::None => "would not touch it",
     };
     lines.push(format!("container '{name}': {back}{action}: {reason}"));
     lines.join("\n") + "\n"

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::base::context::Context;
 use crate::change::rollback;
 use crate::change::rollback::RollbackOptions;
-use crate::change::updated::{Outcome, Updated};
+use crate::change::updated::{UpdateResult, Updated};
 use crate::cli::Rollback;
 use crate::command::begin::begin;
 use crate::command::{arguments, planned, updated};
@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context, given: &Rollback) -> Result<()> {
     begin(context, "rollback")?;
     match rollback::rollback(context, &name, &options) {
         Ok(result) => context.answer(&result, |one| match one.result {
-            Outcome::UpToDate => {
+            UpdateResult::UpToDate => {
                 let number = one.generation.unwrap_or_default();
                 format!("container '{name}': generation {number} is current already\n")
             }

@@ -1,7 +1,7 @@
 //! What becomes of a command that was killed: its record and what is observed decide. Pure; the tests are the rows of
 //! docs/decisions/interrupted.md.
 
-use crate::host::record::{Phase, Step};
+use crate::host::record::{Begun, Phase};
 
 /// What settles a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +33,16 @@ pub(crate) struct Observed {
 }
 
 /// Decides what settles a record.
-pub(crate) fn settlement(step: Step, phase: Phase, observed: Observed) -> Settlement {
+pub(crate) fn settlement(step: Begun, phase: Phase, observed: Observed) -> Settlement {
     match (step, phase) {
-        (Step::Updating, _) if !observed.live => Settlement::NeedsSystem,
-        (Step::Updating, _) => Settlement::Switch,
-        (Step::Creating, Phase::Started) => Settlement::Keep,
+        (Begun::Updating, _) if !observed.live => Settlement::NeedsSystem,
+        (Begun::Updating, _) => Settlement::Switch,
+        (Begun::Creating, Phase::Started) => Settlement::Keep,
         // What was started by the create, or by a boot since, may hold data.
-        (Step::Creating, phase) => Settlement::TakeAway {
+        (Begun::Creating, phase) => Settlement::TakeAway {
             state: observed.own_state && phase != Phase::Activating && !observed.recorded,
         },
-        (Step::Removing, _) => Settlement::Finish,
+        (Begun::Removing, _) => Settlement::Finish,
     }
 }
 
@@ -113,14 +113,14 @@ mod tests {
     use super::*;
 
     fn create(phase: Phase, recorded: bool) -> Settlement {
-        settlement(Step::Creating, phase, Observed { live: true, recorded, own_state: true })
+        settlement(Begun::Creating, phase, Observed { live: true, recorded, own_state: true })
     }
 
     #[test]
     fn create_before_the_intent() {
         assert_eq!(create(Phase::Building, false), Settlement::TakeAway { state: true });
         let observed = Observed { live: true, recorded: false, own_state: false };
-        let theirs = settlement(Step::Creating, Phase::Building, observed);
+        let theirs = settlement(Begun::Creating, Phase::Building, observed);
         assert_eq!(theirs, Settlement::TakeAway { state: false }, "state of somebody else");
     }
 
@@ -140,14 +140,14 @@ mod tests {
     fn remove_anywhere_after_its_record() {
         for live in [true, false] {
             let observed = Observed { live, recorded: true, own_state: false };
-            assert_eq!(settlement(Step::Removing, Phase::Building, observed), Settlement::Finish);
+            assert_eq!(settlement(Begun::Removing, Phase::Building, observed), Settlement::Finish);
         }
     }
 
     #[test]
     fn update_below_root() {
         let observed = Observed { live: false, recorded: true, own_state: false };
-        assert_eq!(settlement(Step::Updating, Phase::Activating, observed), Settlement::NeedsSystem);
+        assert_eq!(settlement(Begun::Updating, Phase::Activating, observed), Settlement::NeedsSystem);
     }
 
     /// The container runs the old generation, the new one is recorded.
