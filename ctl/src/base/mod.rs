@@ -11,3 +11,4 @@ pub(crate) mod output;
 pub(crate) mod program;
 pub(crate) mod scope;
 pub(crate) mod time;
+pub(crate) mod tree;
