@@ -12,3 +12,4 @@ pub(crate) mod program;
 pub(crate) mod scope;
 pub(crate) mod screen;
 pub(crate) mod time;
+pub(crate) mod tree;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use anstyle::{AnsiColor, Style};
+
 /// A text without what a terminal would act on: programs that were called, and containers, have put their words into it.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
@@ -29,14 +31,14 @@ pub(crate) enum Tone {
 
 /// The text in the colour of its tone.
 pub(crate) fn painted(text: &str, tone: Tone, color: bool) -> String {
-    let code = match tone {
-        Tone::Plain => return text.to_owned(),
-        Tone::Strong => "1",
-        Tone::Good => "32",
-        Tone::Doubtful => "33",
-        Tone::Bad => "31",
+    let style = match tone {
+        Tone::Plain => Style::new(),
+        Tone::Strong => Style::new().bold(),
+        Tone::Good => AnsiColor::Green.on_default(),
+        Tone::Doubtful => AnsiColor::Yellow.on_default(),
+        Tone::Bad => AnsiColor::Red.on_default(),
     };
-    if color && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    if color && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
 /// A cell of a table.

@@ -83,13 +83,19 @@ fn text(event: Event) -> (String, Vec<String>) {
 
 /// The words as a shell would take them.
 fn shell_words(words: &[String]) -> String {
-    let quoted = words.iter().map(|word| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,#".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
+    // A word with a NUL is none that a program could be given.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_can_be_pasted_into_a_shell() {
+        let words = ["nix", "--features", "nix-command flakes", "it's", "", "a#b"].map(str::to_owned);
+        let (text, lines) = text(Event::Called { words: words.to_vec() });
+        assert_eq!(text, r#"+ nix --features 'nix-command flakes' "it's" '' 'a#b'"#);
+        assert!(lines.is_empty());
+    }
 }

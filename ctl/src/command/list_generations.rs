@@ -1,18 +1,17 @@
 //! `list-generations NAME`: what there is to go back to, oldest first: a line of short columns each, and the path below
 //! it; or one JSON object each. Read are the links of the profile, the pins and the store; nothing is changed.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::Result;
 use nixos_nspawn_units::value::StorePath;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::output::{Cell, Tone, table};
 use crate::base::time;
+use crate::base::tree::open_below;
 use crate::cli::Show;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::{machine_name, readable};
@@ -145,10 +144,7 @@ fn printable(text: &str) -> String {
 
 /// The start of a file of the tree, whose links lead to other places of the same tree.
 fn read(context: &Context, path: &str) -> Option<String> {
-    let root = openat(CWD, &context.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let relative = Path::new(path).strip_prefix("/").ok()?;
-    let file = File::from(openat2(&root, relative, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?);
+    let file = open_below(&context.root, Path::new(path)).ok()?;
     let mut text = String::new();
     file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     file.take(16 << 10).read_to_string(&mut text).ok()?;
