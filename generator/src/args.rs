@@ -42,6 +42,8 @@ pub(crate) enum Mode {
     Refuse(MachineName),
     /// See [`crate::proxy`].
     Proxy(MachineName, Port),
+    /// See [`crate::locked`]; called by `--prepare` alone.
+    LockMounts(Vec<PathBuf>),
     /// Print the version.
     Version,
     /// Print the help.
@@ -90,6 +92,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Args, Failu
                 let number = number.ok_or_else(|| usage("--proxy needs the number of a port".to_owned()))?;
                 Mode::Proxy(name, Port::try_from(number).map_err(|error| usage(error.to_string()))?)
             }
+            "--lock-mounts" => Mode::LockMounts(words.by_ref().map(PathBuf::from).collect()),
             "--version" => Mode::Version,
             "--help" => Mode::Help,
             _ => return Err(usage(format!("unknown option '{option}'"))),

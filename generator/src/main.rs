@@ -9,7 +9,9 @@ mod credentials;
 mod devices;
 mod generate;
 mod hidden;
+mod host_nix;
 mod leader;
+mod locked;
 mod log;
 mod network;
 mod prepare;
@@ -75,6 +77,7 @@ fn run(log: &Log) -> Result<u8, Failure> {
             let_start_be_noted();
             Err(refuse::refuse(&args.root, &name))
         }
+        Mode::LockMounts(paths) => locked::hold(&paths).map(|()| 0),
         Mode::Version => {
             print(&format!("nixos-nspawn-generator {}\nunit-helper {HELPER}\n", env!("CARGO_PKG_VERSION")))
         }

@@ -21,7 +21,9 @@ use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::log::Log;
-use crate::{Failure, credentials, devices, hidden, network, refuse, root_directory, sources, version};
+use crate::{
+    Failure, credentials, devices, hidden, host_nix, network, refuse, root_directory, sources, version,
+};
 
 /// How long a daemon-reload that empties and refills the generator's directory is waited for.
 const REFILL: Duration = Duration::from_secs(10);
@@ -38,6 +40,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
     devices::make(root, name, &file)?;
+    host_nix::make(root, name, &file, log)?;
     sources::make(root, name, &file, log)?;
     credentials::check(root, name, log)?;
     hidden::make(root, name, &file);

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use crate::Failure;
 use crate::devices::is_copy;
+use crate::host_nix::is_locked;
 use crate::log::Log;
 use crate::root_directory::beneath;
 
@@ -26,7 +27,8 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) 
     for value in file.values("Files", "Bind").chain(file.values("Files", "BindReadOnly")) {
         let Ok(fields) = bind_fields(value) else { continue };
         // An empty source is a temporary directory, `+` one inside the container.
-        if !fields.source.starts_with('/') || is_copy(&fields.source, name) {
+        let own = is_copy(&fields.source, name) || is_locked(&fields.source, name);
+        if own || !fields.source.starts_with('/') {
             continue;
         }
         let path = root.join(fields.source.trim_start_matches('/'));
@@ -84,7 +86,8 @@ fn made_inside(root: &Path, container: &Path, inside: &Path, name: &MachineName)
     }
 }
 
-fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
+/// Makes the last component of a source's path, unless it is there.
+pub(crate) fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
     match metadata(path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {}

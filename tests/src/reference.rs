@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nixos_nspawn_units::nspawn::host_nix::HOST_NIX;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::syntax::{UnitFile, effective, parse};
 use serde_json::Value;
+
+const NIX_DATABASE: &str = "/nix/var/nix/db";
 
 /// One container.
 pub struct Case {
@@ -67,10 +70,17 @@ pub fn in_force(file: &UnitFile) -> Settings {
         // Nobody is shifted, so it does not matter how; theirs writes chown in all cases.
         settings.remove("[Files] PrivateUsersOwnership");
     }
+    if let Some(read_only) = settings.get_mut("[Files] BindReadOnly") {
+        // Every container of ours sees Nix's database, whose lack is a fault of theirs: garbage collectors inside deleted
+        // the host's store.
+        read_only
+            .retain(|value| bind_fields(value).is_ok_and(|f| f.destination.as_deref() != Some(NIX_DATABASE)));
+    }
     for key in ["[Files] Bind", "[Files] BindReadOnly"] {
         for value in settings.get_mut(key).into_iter().flatten() {
             *value = mapping_left_out(value, namespaced);
         }
+        settings.entry(key.to_owned()).and_modify(|values| values.sort());
     }
     // The template says --network-veth, which any of these replaces as a whole; see merge_settings() of nspawn.c.
     let deciding = [
@@ -99,16 +109,19 @@ pub fn in_force(file: &UnitFile) -> Settings {
 /// A bind mount without its id mapping, where that is a difference we mean to make:
 /// - without a user namespace nspawn fails the start on it (EINVAL from 252 to 262), so ours leaves it out;
 /// - of the store and the profiles, with one: only userNamespacing= makes theirs map them, and then they belong to
-///   nobody if PrivateUsers= is set by other means; ours always maps them.
+///   nobody if PrivateUsers= is set by other means; ours always maps them;
+/// - and of them without one: ours mounts what `--prepare` has locked for it.
 fn mapping_left_out(value: &str, namespaced: bool) -> String {
     let fields = bind_fields(value).expect("effective() lets only good ones through");
-    let of_nix = fields.source.starts_with("/nix/");
+    let destination = fields.destination.as_deref().unwrap_or(&fields.source);
+    let locked = fields.source.starts_with(&format!("/{HOST_NIX}/"));
+    let source = if locked { destination } else { &fields.source };
+    let of_nix = source.starts_with("/nix/");
     if namespaced && !of_nix {
         return value.to_owned();
     }
     let options = fields.options.as_deref().unwrap_or_default().split(',');
     let kept: Vec<&str> =
         options.filter(|option| !matches!(*option, "" | "idmap" | "rootidmap" | "owneridmap")).collect();
-    let destination = fields.destination.as_deref().unwrap_or(&fields.source);
-    format!("{}:{destination}:{}", fields.source, kept.join(","))
+    format!("{source}:{destination}:{}", kept.join(","))
 }
