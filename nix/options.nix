@@ -89,8 +89,8 @@ in
   '' { };
 
   mountDaemonSocket = flag ''
-    Whether the host's Nix daemon can be used inside: its socket and its database are mounted. What is built inside lands
-    in the host's store.
+    Whether the host's Nix daemon can be used inside: its socket is mounted. What is built inside lands in the host's
+    store. Without it Nix can do nothing inside, and `nix.enable` is off by default.
   '' { };
 
   userNamespacing = flag ''
