@@ -1,6 +1,6 @@
-//! The copies of generated files, and of devices, that stand in /run while a container is active, for networkd while it
-//! has an intent. A root directory and a name go
-//! in; what is provably ours, by its first line, is replaced or removed, and nothing else ever is.
+//! What stands in /run while a container is active: copies of generated files and of devices, and mounts of the host's Nix.
+//! Files for networkd stay as long as the container has an intent. A root directory and a name go in; only what is provably
+//! ours, by its first line or its place, is replaced or removed.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{UnmountFlags, unmount};
 
+use crate::intent::NIX_PARTS;
 use crate::name::MachineName;
 use crate::network;
 use crate::nspawn::files::DEVICES;
+use crate::nspawn::host_nix::HOST_NIX;
 use crate::plan::{MARKER, OWN_DIRECTORY};
 use crate::store::{DECLARATIVE_DIRECTORY, DIRECTORY};
 use crate::write::write_at_once;
@@ -35,14 +37,33 @@ pub fn devices_directory(root: &Path, name: &MachineName) -> PathBuf {
 
 /// Removes the container's copies of devices; false if there were none. Whoever has one open keeps it.
 pub fn remove_devices(root: &Path, name: &MachineName) -> io::Result<bool> {
-    let path = devices_directory(root, name);
+    remove_mount(&devices_directory(root, name))
+}
+
+/// Returns the folder of the container's mounts of the host's Nix, below `root`.
+pub fn host_nix_directory(root: &Path, name: &MachineName) -> PathBuf {
+    root.join(HOST_NIX).join(name.as_str())
+}
+
+/// Removes the container's mounts of the host's Nix; false if there were none. A running container keeps its own.
+pub fn remove_host_nix(root: &Path, name: &MachineName) -> io::Result<bool> {
+    let directory = host_nix_directory(root, name);
+    for part in NIX_PARTS {
+        remove_mount(&directory.join(part.name))?;
+    }
+    remove_mount(&directory)
+}
+
+/// Unmounts everything from a folder and removes it; false if there is none.
+fn remove_mount(path: &Path) -> io::Result<bool> {
     // Mounts may be stacked; the last attempt fails with EINVAL when none is left.
     for _ in 0..16 {
-        if unmount(&path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_err() {
+        if unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_err() {
             break;
         }
     }
-    match fs::remove_dir(&path) {
+    // Never recursively: that would empty what is still mounted.
+    match fs::remove_dir(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
@@ -178,6 +199,11 @@ pub fn sweep(root: &Path) -> Vec<MachineName> {
     }
     for name in listed(DEVICES, "").into_iter().filter(|name| stale(name)) {
         if remove_devices(root, &name).unwrap_or(false) {
+            swept.push(name);
+        }
+    }
+    for name in listed(HOST_NIX, "").into_iter().filter(|name| stale(name)) {
+        if remove_host_nix(root, &name).unwrap_or(false) {
             swept.push(name);
         }
     }

@@ -4,6 +4,7 @@
 
 mod exec;
 pub mod files;
+pub mod host_nix;
 mod network;
 
 use crate::intent::{Activation, Container, FreeSettings, Intent};
@@ -26,8 +27,8 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
         ephemeral,
         forward_ports,
         host_network_config: _, // No part of it, see network.rs of the library.
-        mount_daemon_socket,
-        shared_nix: _, // Always true.
+        mount_daemon_socket: _, // nspawn/host_nix.rs
+        shared_nix: _,          // Always true.
         system_call_filter,
         memory_max: _, // service/limits.rs, as all up to tasks_max
         memory_high: _,
@@ -81,23 +82,17 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
         exec.set("SystemCallFilter", filter.as_str());
     }
     exec::set(exec, container)?;
-    merge(exec, &nspawn_config.exec);
+    merge(exec, &nspawn_config.exec, |_, _| true);
 
     let files = file.section("Files");
     // PrivateUsers=pick alone would chown the whole root on systemd < 262 (nspawn-settings.c), and `auto` maps it.
     let in_user_namespace = container.in_user_namespace();
     files.set("PrivateUsersOwnership", if in_user_namespace { "auto" } else { "off" });
-    // Without the mapping, root's files in the store would be nobody's inside.
-    let mapped = if in_user_namespace { ":rootidmap" } else { "" };
-    files.set("BindReadOnly", format!("/nix/store:/nix/store{mapped}"));
-    files.set("BindReadOnly", format!("/nix/var/nix/profiles:/nix/var/nix/profiles{mapped}"));
-    if *mount_daemon_socket {
-        files.set("BindReadOnly", format!("/nix/var/nix/db:/nix/var/nix/db{mapped}"));
-        files.set("Bind", format!("/nix/var/nix/daemon-socket:/nix/var/nix/daemon-socket{mapped}"));
-    }
     // Parsing gives every intent a name.
-    files::set(files, name.as_ref().map_or("", |name| name.as_str()), container)?;
-    merge(files, &nspawn_config.files);
+    let name = name.as_ref().map_or("", |name| name.as_str());
+    host_nix::set(files, name, container);
+    files::set(files, name, container)?;
+    merge(files, &nspawn_config.files, |key, value| !host_nix::is_repeated(key, value, container));
 
     let network = file.section("Network");
     network::interfaces(network, container);
@@ -105,7 +100,7 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     for port in forward_ports.iter().filter(|port| port.by_nspawn()) {
         network.set("Port", format!("{}:{}:{}", port.protocol, port.host_port.get(), port.inside().get()));
     }
-    merge(network, &nspawn_config.network);
+    merge(network, &nspawn_config.network, |_, _| true);
     Ok(file)
 }
 
@@ -114,14 +109,15 @@ fn yes_no(value: bool) -> &'static str {
 }
 
 /// Adds free-form settings: a list goes on, any other setting takes the place of ours, since a second
-/// `Boot=` is not simply the last that wins (systemd-nspawn keeps the first of two in conflict).
-fn merge(section: &mut Section, free: &FreeSettings) {
+/// `Boot=` is not simply the last that wins (systemd-nspawn keeps the first of two in conflict). Only
+/// `wanted` values are added.
+fn merge(section: &mut Section, free: &FreeSettings, wanted: impl Fn(&str, &str) -> bool) {
     // null and [] are how Nix writes "not set".
     for (key, values) in free.iter().filter(|(_, values)| !values.is_empty()) {
         if !setting(&section.name, key).is_some_and(|known| known.list) {
             section.remove(key);
         }
-        for value in values {
+        for value in values.iter().filter(|value| wanted(key, value)) {
             section.set(key, value);
         }
     }

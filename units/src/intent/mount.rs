@@ -91,10 +91,10 @@ pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String
     for own in own_places(container) {
         taken.insert(own.to_owned(), ("", ""));
     }
-    let binds = container
-        .bind_mounts
-        .iter()
-        .map(|mount| ("bindMounts", mount.destination.as_str().to_owned(), mount.text().unwrap_or_default()));
+    let binds =
+        container.bind_mounts.iter().filter(|mount| !mount.is_host_database()).map(|mount| {
+            ("bindMounts", mount.destination.as_str().to_owned(), mount.text().unwrap_or_default())
+        });
     let devices = container.devices.iter().map(|device| ("devices", device.path.to_string(), ""));
     let tmpfs = container.tmpfs.iter().map(|tmpfs| ("tmpfs", tmpfs.path(), tmpfs.as_str()));
     let hidden = container
@@ -136,10 +136,9 @@ pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String
 
 /// Where [`crate::nspawn`] itself mounts something.
 fn own_places(container: &Container) -> impl Iterator<Item = &'static str> {
-    let socket = ["/nix/var/nix/db", "/nix/var/nix/daemon-socket"];
-    let socket = socket.into_iter().filter(|_| container.mount_daemon_socket);
+    let nix = container.nix_parts().map(|part| part.path).filter(|path| *path != "/nix/store");
     let log = Some("/dev/kmsg").filter(|_| container.kernel_log);
-    ["/nix/var/nix/profiles"].into_iter().chain(socket).chain(log)
+    nix.chain(log)
 }
 
 fn within(place: &str, above: &str) -> bool {

@@ -27,6 +27,10 @@ pub fn copied_device(name: &str, path: &str) -> String {
 pub(super) fn set(files: &mut Section, name: &str, container: &Container) -> Result<(), EscapeError> {
     let in_user_namespace = container.in_user_namespace();
     for mount in &container.bind_mounts {
+        if mount.is_host_database() {
+            files.comment("the bind mount of Nix's database is left out: every container sees it, read-only");
+            continue;
+        }
         if mount.loses_options(in_user_namespace) {
             files.comment("id mapping is left out: it means nothing without userNamespacing, and nspawn would fail on it");
         }
