@@ -12,8 +12,7 @@ impl<'de> Reader<'de> {
         let mut start = self.offset();
         let mut owned: Option<String> = None;
         loop {
-            let plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
-            self.take_while(plain);
+            self.take_while(|byte| (byte != b'"') & (byte != b'\\') & (byte >= b' '));
             let part = self.since(start);
             match self.peek() {
                 Some(b'"') => {
