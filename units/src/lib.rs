@@ -32,7 +32,7 @@ pub mod value;
 pub mod version;
 pub mod write;
 
-/// The JSON Schema of an intent file, made from the types.
+/// Returns the JSON Schema of an intent file, made from the types.
 #[cfg(feature = "schema")]
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(intent::Intent).to_value()

@@ -1,17 +1,16 @@
-//! Rules about the options of a container's network: what nspawn would refuse, or take otherwise than it is meant. Options
-//! go in, the first broken rule comes out with the name of the option; other containers are looked at by
-//! [`crate::conflict`].
+//! Rules about the options of a container's network: what nspawn would refuse, or would take differently than meant.
+//! Rules between containers are in [`crate::conflict`].
 
 use std::collections::BTreeMap;
 
 use super::{Container, Network};
 
-/// The option of the first broken rule and the reason.
+/// Returns the option of the first broken rule and the reason.
 pub(super) fn broken_rule(container: &Container) -> Option<(&'static str, String)> {
     network_of_others(container).or_else(|| ends(container)).or_else(|| host_network(container))
 }
 
-/// The options that add interfaces, and whether they are set.
+/// Returns the options that add interfaces, and whether they are set.
 fn interfaces(container: &Container) -> [(&'static str, bool); 6] {
     [
         ("bridge", container.bridge.is_some()),
@@ -23,7 +22,7 @@ fn interfaces(container: &Container) -> [(&'static str, bool); 6] {
     ]
 }
 
-/// With the network of somebody else, the container has no interfaces of its own.
+/// Refuses interfaces for a container that shares somebody else's network.
 fn network_of_others(container: &Container) -> Option<(&'static str, String)> {
     let set = |options: &[(&'static str, bool)]| options.iter().find(|(_, set)| *set).map(|(name, _)| *name);
     let own = interfaces(container);
@@ -69,7 +68,7 @@ fn network_of_others(container: &Container) -> Option<(&'static str, String)> {
     }
 }
 
-/// No name twice on one side, and no interface for two purposes that exclude each other.
+/// Refuses names that occur twice on one side, and an interface with two purposes that exclude each other.
 fn ends(container: &Container) -> Option<(&'static str, String)> {
     let mut inside: BTreeMap<String, &str> = BTreeMap::new();
     for (option, name) in container.inside_interfaces() {
@@ -78,7 +77,7 @@ fn ends(container: &Container) -> Option<(&'static str, String)> {
             return Some((option, format!("two interfaces would be called '{name}' inside{of}")));
         }
     }
-    // Two of one purpose are fine for a parent, which serves any number.
+    // A parent serves any number of interfaces of one kind.
     let mut purposes: BTreeMap<&str, &str> = BTreeMap::new();
     for (option, list, shared) in [
         ("interfaces", &container.interfaces, false),
@@ -104,7 +103,7 @@ fn ends(container: &Container) -> Option<(&'static str, String)> {
     None
 }
 
-/// The host's end of the cable can be configured if there is one, and it is the container's.
+/// Refuses a configuration of the host's end of the cable if there is none, or if it is not the container's.
 fn host_network(container: &Container) -> Option<(&'static str, String)> {
     let config = container.host_network_config.as_ref()?;
     if container.zone.is_some() {

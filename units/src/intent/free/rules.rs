@@ -1,12 +1,11 @@
-//! Which free-form settings are refused, by name: those that would break what the generator promises. A container's options
-//! go in, the first fault comes out with its field.
+//! The free-form settings that are refused by name, since they would break what the generator promises.
 
 use crate::intent::Container;
 use crate::invalid::shown;
 use crate::syntax::settings::setting;
 
-/// Settings of [Service] that the life cycle of a container rests on, or that would take nspawn out of the host's
-/// mount namespace, which its mount tunnel and machinectl assume.
+/// Settings of [Service] on which the life cycle of a container depends, or which would take nspawn out of the host's
+/// mount namespace, which its mount tunnel and machinectl need.
 const REFUSED_SERVICE: &[&str] = &[
     "BindLogSockets",
     "BindPaths",
@@ -60,11 +59,11 @@ const REFUSED_SERVICE: &[&str] = &[
     "User",
 ];
 
-/// Settings of [Service] that we write ourselves, where an empty value would take our lines away.
+/// Settings of [Service] that the drop-in sets, where an empty value would remove its lines.
 const NOT_EMPTY: &[&str] =
     &["Environment", "ExecStartPre", "ExecStopPost", "LoadCredential", "LoadCredentialEncrypted"];
 
-/// A fault in the free-form settings: which one, and what is wrong.
+/// Returns the field of the first fault and the reason.
 pub(in crate::intent) fn fault(container: &Container) -> Option<(String, String)> {
     for (key, values) in container.service_config.iter() {
         if NOT_EMPTY.contains(&key) && values.iter().any(String::is_empty) {
