@@ -14,9 +14,9 @@ pub(crate) fn no_control_characters(text: &str) -> Result<(), Invalid> {
     let noncharacter = |c: char| matches!(u32::from(c), 0xfdd0..=0xfdef) || u32::from(c) & 0xfffe == 0xfffe;
     match text.chars().find(|c| c.is_control() || noncharacter(*c)) {
         Some(c) if c.is_control() => {
-            Err(Invalid::new(text, format!("holds a control character ({})", c.escape_debug())))
+            Err(Invalid::new(text, format!("contains a control character ({})", c.escape_debug())))
         }
-        Some(_) => Err(Invalid::new(text, "holds a Unicode noncharacter, which systemd refuses")),
+        Some(_) => Err(Invalid::new(text, "contains a Unicode noncharacter, which systemd refuses")),
         None => Ok(()),
     }
 }
@@ -47,10 +47,14 @@ fn check_absolute_path(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(text, "is not an absolute path"));
     }
     no_control_characters(text)?;
-    if text.split('/').any(|part| part == ".." || part == ".") {
-        return Err(Invalid::new(text, "has a '.' or '..' component"));
+    let mut is_too_long = text.len() >= PATH_MAX;
+    for part in text.as_bytes().split(|byte| *byte == b'/') {
+        if part == b"." || part == b".." {
+            return Err(Invalid::new(text, "has a '.' or '..' component"));
+        }
+        is_too_long |= part.len() > 255;
     }
-    if text.len() >= PATH_MAX || text.split('/').any(|part| part.len() > 255) {
+    if is_too_long {
         return Err(Invalid::new(text, "is longer than Linux allows"));
     }
     if text.ends_with(char::is_whitespace) || text.ends_with('\\') {
@@ -234,6 +238,6 @@ mod tests {
     #[test]
     fn refused_values_are_shown_on_one_line() {
         let error = "/a\n\u{1b}[31m".parse::<AbsolutePath>().unwrap_err().to_string();
-        assert_eq!(error, r"'/a\n\u{1b}[31m' holds a control character (\n)");
+        assert_eq!(error, r"'/a\n\u{1b}[31m' contains a control character (\n)");
     }
 }

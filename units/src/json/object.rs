@@ -19,8 +19,6 @@ pub(super) struct Fields<'a, 'de> {
     except: Option<&'static str>,
     /// Where the names of this object begin among those of the reader.
     start: usize,
-    /// Which shapes of names there are; a name of another shape is new.
-    shapes: u64,
     /// The names beyond the first few.
     many: BTreeSet<Cow<'de, str>>,
     first: bool,
@@ -34,7 +32,7 @@ impl<'a, 'de> Fields<'a, 'de> {
         except: Option<&'static str>,
     ) -> Self {
         let start = reader.names.len();
-        Self { reader, known, except, start, shapes: 0, many: BTreeSet::new(), first: true, ended: false }
+        Self { reader, known, except, start, many: BTreeSet::new(), first: true, ended: false }
     }
 
     /// Reads the name of the next field that is wanted, and where it begins.
@@ -65,15 +63,9 @@ impl<'a, 'de> Fields<'a, 'de> {
     fn is_new(&mut self, name: Cow<'de, str>) -> bool {
         const FEW: usize = 16;
         let few = self.reader.names.get(self.start..).unwrap_or_default();
-        let bytes = name.as_bytes();
-        let letter = |at: usize| u32::from(bytes.get(at).copied().unwrap_or_default());
-        // The first, the middle and the last letter tell most names apart.
-        let shape =
-            1 << ((letter(0) + letter(bytes.len() / 2) * 7 + letter(bytes.len().saturating_sub(1)) * 3) % 64);
-        if self.shapes & shape != 0 && few.contains(&name) {
+        if few.contains(&name) {
             return false;
         }
-        self.shapes |= shape;
         if few.len() == FEW {
             return self.many.insert(name);
         }

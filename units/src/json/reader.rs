@@ -80,13 +80,14 @@ impl<'de> Reader<'de> {
         self.at += 1;
     }
 
-    /// Moves over the bytes that are wanted, by eight as long as all of them are.
+    /// Moves over the bytes that are wanted.
     pub(super) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let all = |eight: &&[u8]| eight.iter().fold(true, |all, byte| all & wanted(*byte));
-        self.at += 8 * rest.chunks_exact(8).take_while(all).count();
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        self.at += rest.iter().take_while(|byte| wanted(**byte)).count();
+        let bytes = self.text.as_bytes();
+        let mut at = self.at;
+        while bytes.get(at).is_some_and(|byte| wanted(*byte)) {
+            at += 1;
+        }
+        self.at = at;
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -94,9 +95,8 @@ impl<'de> Reader<'de> {
     }
 
     pub(super) fn blanks(&mut self) {
-        if matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
-            self.take_while(|byte| (byte == b' ') | (byte == b'\n') | (byte == b'\t') | (byte == b'\r'));
-        }
+        const BLANKS: u64 = 1 << b' ' | 1 << b'\n' | 1 << b'\t' | 1 << b'\r';
+        self.take_while(|byte| byte <= b' ' && BLANKS >> byte & 1 == 1);
     }
 
     /// Takes the byte if it is the next one.
