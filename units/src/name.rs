@@ -20,11 +20,11 @@ fn check_machine_name(text: &str) -> Result<(), Invalid> {
         return refuse("it is empty");
     }
     if text == ".host" {
-        return refuse("systemd means the host by it");
+        return refuse("systemd uses it for the host");
     }
     if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-' && *c != '.') {
         return refuse(&format!(
-            "only letters, digits, '-' and '.' may be in it, not '{}'",
+            "it may contain only letters, digits, '-' and '.', not '{}'",
             bad.escape_debug()
         ));
     }
@@ -63,7 +63,7 @@ fn check_interface_name(text: &str) -> Result<(), Invalid> {
     }
     // The kernel also takes backslashes and quotes, but systemd's settings cannot hold them safely.
     if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains(['/', ':', '%', '\\', '"', '\'']) {
-        return refuse("blanks, quotes, '/', ':', '%' and '\\' may not be in it");
+        return refuse("it must not contain blanks, quotes, '/', ':', '%' or '\\'");
     }
     if matches!(text, "." | ".." | "all" | "default") || text.bytes().all(|b| b.is_ascii_digit()) {
         return refuse("it is reserved");
@@ -81,7 +81,7 @@ fn check_zone_name(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(text, "is not a zone name: it must have 1 to 12 characters"));
     }
     check_interface_name(&format!("vz-{text}")).map_err(|_| {
-        Invalid::new(text, "is not a zone name: blanks, quotes, '/', ':', '%' and '\\' may not be in it")
+        Invalid::new(text, "is not a zone name: it must not contain blanks, quotes, '/', ':', '%' or '\\'")
     })
 }
 

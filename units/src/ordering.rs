@@ -80,7 +80,7 @@ impl<'a> Order<'a> {
             text.push(format!("{} others", others.len() - SHOWN));
         }
         let text = text.join(", ");
-        Some(format!("waits for itself by way of {text} (after, requires), the order among them is left out"))
+        Some(format!("waits for itself through {text} (after, requires); the order among them is left out"))
     }
 
     /// Returns whether the drop-in leaves out that a container waits for another, since both are in the same cycle.
@@ -231,7 +231,7 @@ mod tests {
         ]);
         let order = order(&intents);
         let warning = |at: usize| order.warning(&intents[at].0);
-        assert!(warning(0).unwrap().starts_with("waits for itself by way of 'b' (after, requires)"));
+        assert!(warning(0).unwrap().starts_with("waits for itself through 'b' (after, requires)"));
         assert!(warning(1).unwrap().contains("'a'"));
         assert_eq!((warning(2), warning(3)), (None, None));
         let leaves_out = |at: usize, other: &str| order.leaves_out(&intents[at].0, &other.parse().unwrap());

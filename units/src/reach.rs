@@ -90,10 +90,7 @@ fn network(container: &Container) -> Vec<String> {
     }
     for (kind, pairs) in [("macvlan", &container.macvlan), ("ipvlan", &container.ipvlan)] {
         for pair in pairs {
-            reach.push(format!(
-                "joins the network that the host's interface {} leads to ({kind})",
-                pair.outside
-            ));
+            reach.push(format!("joins the network behind the host's interface {} ({kind})", pair.outside));
         }
     }
     for pair in &container.extra_veths {

@@ -204,7 +204,7 @@ impl TryFrom<String> for BindMount {
             options.map(|list| list.split(',').map(str::to_owned).collect()).unwrap_or_default();
         if let Some(unknown) = options.iter().find(|option| !OPTIONS.contains(&option.as_str())) {
             return Err(refuse(format!(
-                "option '{}' is none of {}",
+                "option '{}' is not one of {}",
                 crate::invalid::shown(unknown),
                 OPTIONS.join(", ")
             )));

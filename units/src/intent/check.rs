@@ -84,7 +84,7 @@ fn forwarded_twice(ports: &[ForwardPort]) -> Option<String> {
         Some(if here == there {
             format!("host port {here} is forwarded twice")
         } else {
-            format!("host port {here} is part of {there}, which is forwarded already")
+            format!("host port {here} is part of {there}, which is already forwarded")
         })
     })
 }

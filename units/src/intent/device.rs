@@ -72,7 +72,7 @@ impl TryFrom<String> for Permissions {
         if !once {
             return Err(Invalid::new(
                 &text,
-                "is not what may be done to a device ('r', 'w', 'm' or several)",
+                "is not a kind of access to a device ('r', 'w', 'm' or several)",
             ));
         }
         Ok(Self { read: has('r'), write: has('w'), make: has('m') })

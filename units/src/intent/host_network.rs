@@ -132,7 +132,7 @@ impl TryFrom<String> for Lines {
                 _ => false,
             };
             if section.name == "Match" {
-                return refuse("holds a [Match] section, matchConfig is the place for it".to_owned());
+                return refuse("contains a [Match] section; use matchConfig instead".to_owned());
             }
             let known = KNOWN.iter().any(|known| by_attribute(&known));
             if !known && !section.is_extension() && !FURTHER_SECTIONS.contains(&section.name.as_str()) {
@@ -144,7 +144,9 @@ impl TryFrom<String> for Lines {
                     .map(|name| format!(" (did you mean [{name}]?)"))
                     .unwrap_or_default();
                 let name = shown(&section.name);
-                return refuse(format!("holds [{name}], which is no section of a .network file{meant}"));
+                return refuse(format!(
+                    "contains [{name}], which is not a section of a .network file{meant}"
+                ));
             }
             for item in &section.items {
                 if let Item::Setting { key, value } = item {

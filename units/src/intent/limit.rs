@@ -135,7 +135,7 @@ fn check_rlimit_name(text: &str) -> Result<(), Invalid> {
         return Ok(());
     }
     let names: Vec<&str> = RLIMITS.iter().map(|(name, _)| *name).collect();
-    Err(Invalid::new(text, format!("is no resource limit (there are {})", names.join(", "))))
+    Err(Invalid::new(text, format!("is not a resource limit (there are {})", names.join(", "))))
 }
 
 number_type! {

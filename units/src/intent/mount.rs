@@ -103,30 +103,27 @@ pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String
         .map(|path| ("inaccessiblePaths", path.to_string(), path.as_str()));
     for (field, path, written) in binds.chain(devices).chain(tmpfs).chain(hidden) {
         let place = normal(&path);
-        let quoted = shown(&path);
+        let refused = |reason: &str| Some((field, format!("'{}' {reason}", shown(&path))));
         if place == "/" {
-            return Some((
-                field,
-                format!("'{quoted}' is the container's root, nothing can be mounted there"),
-            ));
+            return refused("is the container's root, nothing can be mounted there");
         }
         if within(&place, "/nix/store") {
-            return Some((field, format!("'{quoted}' is in the store, which is read-only inside")));
+            return refused("is in the store, which is read-only inside");
         }
         if field == "inaccessiblePaths" && MADE_BY_NSPAWN.iter().any(|above| within(&place, above)) {
-            return Some((field, format!("'{quoted}' is made by systemd-nspawn, which cannot hide it")));
+            return refused("is made by systemd-nspawn, which cannot hide it");
         }
         match taken.get(&place) {
             // Merged Nix modules repeat entries; python-nixos-nspawn accepts that too.
             Some((other, same)) if *other == field && *same == written && !written.is_empty() => {}
             Some((other, _)) if *other == field => {
-                return Some((field, format!("'{quoted}' is the place of two of them")));
+                return refused("is a mount point twice");
             }
             Some(("", _)) => {
-                return Some((field, format!("'{quoted}' is the place of a mount of nixos-nspawn's own")));
+                return refused("is a mount point of nixos-nspawn itself");
             }
             Some((other, _)) => {
-                return Some((field, format!("'{quoted}' is already the place of one of '{other}'")));
+                return refused(&format!("is already a mount point of '{other}'"));
             }
             None => drop(taken.insert(place, (field, written))),
         }

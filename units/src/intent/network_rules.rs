@@ -28,17 +28,15 @@ fn network_of_others(container: &Container) -> Option<(&'static str, String)> {
     let own = interfaces(container);
     if container.namespace_path.is_some() {
         if container.network != Network::Private {
-            return Some(("namespacePath", "goes with no other 'network' than the default".to_owned()));
+            return Some(("namespacePath", "works only with the default 'network'".to_owned()));
         }
         let further = [("hostNetworkConfig", container.host_network_config.is_some())].into_iter().chain(own);
         if let Some(option) = set(&further.collect::<Vec<_>>()) {
-            let reason =
-                "the network namespace of namespacePath is taken as it is, nothing can be added to it";
+            let reason = "nothing can be added to the existing network namespace of namespacePath";
             return Some((option, reason.to_owned()));
         }
         if !container.forward_ports.is_empty() {
-            let reason =
-                "nspawn forwards ports to a network of the container's own, which namespacePath replaces";
+            let reason = "ports can be forwarded only to a network of the container's own, which namespacePath replaces";
             return Some(("forwardPorts", reason.to_owned()));
         }
     }
@@ -46,7 +44,7 @@ fn network_of_others(container: &Container) -> Option<(&'static str, String)> {
         Network::Private => None,
         Network::Host => {
             if let Some(option) = set(&own) {
-                let reason = "network 'host' is the host's network itself, nothing can be added to it";
+                let reason = "network 'host' is the host's own network; nothing can be added to it";
                 return Some((option, reason.to_owned()));
             }
             (!container.forward_ports.is_empty()).then(|| {
@@ -92,7 +90,7 @@ fn ends(container: &Container) -> Option<(&'static str, String)> {
                     let reason = if other == option {
                         format!("names the host's interface '{name}' twice")
                     } else {
-                        format!("the host's interface '{name}' is used by '{other}' already")
+                        format!("the host's interface '{name}' is already used by '{other}'")
                     };
                     return Some((option, reason));
                 }

@@ -40,7 +40,7 @@ fn check_dependency(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(text, "is not the name of a unit"));
     }
     if prefix.ends_with('@') {
-        return Err(Invalid::new(text, "is a template, which needs an instance behind the '@'"));
+        return Err(Invalid::new(text, "is a template; it needs an instance after the '@'"));
     }
     Ok(())
 }

@@ -72,17 +72,17 @@ impl TryFrom<String> for HostAddress {
     fn try_from(text: String) -> Result<Self, Invalid> {
         let refuse = |reason: &str| Err(Invalid::new(&text, reason));
         let Ok(address) = text.parse::<IpAddr>() else {
-            return refuse("is no IP address");
+            return refuse("is not an IP address");
         };
         match address {
             IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() => {
-                refuse("is no address of one host, so nothing can listen on it")
+                refuse("is a multicast or broadcast address, so nothing can listen on it")
             }
             IpAddr::V6(v6) if v6.is_multicast() => {
-                refuse("is no address of one host, so nothing can listen on it")
+                refuse("is a multicast or broadcast address, so nothing can listen on it")
             }
             IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
-                refuse("is an IPv4 address written as IPv6, write the IPv4 address")
+                refuse("is an IPv4 address written as IPv6; write the IPv4 address")
             }
             IpAddr::V6(v6) if is_link_local(v6) => {
                 refuse("is a link-local address, which means nothing without an interface")
@@ -153,7 +153,7 @@ impl ForwardPort {
             return Err(Invalid::new(
                 &self.host_side(),
                 format!(
-                    "cannot have {option}: that takes a socket unit, and systemd-socket-proxyd forwards TCP only"
+                    "cannot have {option}: it needs a socket unit, and systemd-socket-proxyd forwards TCP only"
                 ),
             ));
         }
@@ -189,10 +189,10 @@ impl std::str::FromStr for ForwardPort {
         let mut host_address = None;
         if let Some(behind) = rest.strip_prefix('[') {
             let (inner, ports) = behind.split_once("]:").ok_or_else(|| {
-                refuse(format!("an address in brackets is followed by ':' and a port; {SYNTAX}"))
+                refuse(format!("an address in brackets must be followed by ':' and a port; {SYNTAX}"))
             })?;
             if !inner.contains(':') {
-                return Err(refuse(format!("'{}' in brackets is no IPv6 address", shown(inner))));
+                return Err(refuse(format!("'{}' in brackets is not an IPv6 address", shown(inner))));
             }
             host_address = Some(address(inner)?);
             rest = ports;
@@ -214,7 +214,7 @@ impl std::str::FromStr for ForwardPort {
             [host] => (port(host)?, None),
             [host, inside] => (port(host)?, Some(port(inside)?)),
             _ if parts.contains(&"") || rest.parse::<Ipv6Addr>().is_ok() => {
-                return Err(refuse(format!("an IPv6 address stands in brackets; {SYNTAX}")));
+                return Err(refuse(format!("an IPv6 address needs brackets; {SYNTAX}")));
             }
             _ => return Err(refuse(format!("it has more than two ports; {SYNTAX}"))),
         };
@@ -222,7 +222,7 @@ impl std::str::FromStr for ForwardPort {
     }
 }
 
-/// The object form; each field is checked before they are combined.
+/// A port forward as an object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -245,7 +245,7 @@ pub(super) struct Fields {
     start_on_connect: bool,
 }
 
-/// Both forms, for the schema.
+/// A port forward, as text or as an object.
 #[cfg(feature = "schema")]
 #[derive(schemars::JsonSchema)]
 #[schemars(untagged)]

@@ -28,7 +28,9 @@ pub(super) fn set(files: &mut Section, name: &str, container: &Container) -> Res
     let in_user_namespace = container.in_user_namespace();
     for mount in &container.bind_mounts {
         if mount.loses_options(in_user_namespace) {
-            files.comment("id mapping is left out: it means nothing without userNamespacing, and nspawn would fail on it");
+            files.comment(
+                "id mapping is left out: it needs userNamespacing, and nspawn would fail without that",
+            );
         }
         let key = if mount.read_only { "BindReadOnly" } else { "Bind" };
         files.set(key, bind(mount, in_user_namespace)?);

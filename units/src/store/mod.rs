@@ -223,8 +223,7 @@ fn settle_names(intents: &mut Vec<Stored>, declarative: Vec<Stored>, errors: &mu
     }
     for stored in std::mem::take(intents) {
         if claimed.contains(&stored.name) {
-            let reason =
-                format!("'{}' is a declarative container as well, which is used in its place", stored.name);
+            let reason = format!("'{}' is also a declarative container, which takes precedence", stored.name);
             let error = LoadError::new(stored.path, Kind::Imperative, Fault::whole(reason));
             errors.push(LoadError { shadowed: true, ..error.of(Some(stored.name), false) });
         } else {

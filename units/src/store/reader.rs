@@ -51,7 +51,7 @@ impl Reader<'_> {
     }
 
     fn believed(&self, directory: OwnedFd) -> Opened {
-        let looked = fstat(&directory).map_err(|e| format!("cannot be looked at: {}", io::Error::from(e)));
+        let looked = fstat(&directory).map_err(|e| format!("cannot be inspected: {}", io::Error::from(e)));
         match looked.and_then(|stat| self.trusted(&stat)) {
             Ok(()) => Ok(Some(directory)),
             Err(reason) => Err((Fault::whole(reason), Some(directory))),
@@ -131,7 +131,7 @@ impl Reader<'_> {
             Err(error) => return Err(fault(format!("cannot be read: {}", io::Error::from(error)))),
         };
         let stat =
-            fstat(&fd).map_err(|error| fault(format!("cannot be looked at: {}", io::Error::from(error))))?;
+            fstat(&fd).map_err(|error| fault(format!("cannot be inspected: {}", io::Error::from(error))))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(fault("is not a regular file".to_owned()));
         }

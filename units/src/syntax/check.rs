@@ -44,7 +44,7 @@ pub enum RenderError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ValueFault {
     /// A control character other than the tab, or a Unicode noncharacter.
-    #[error("holds the character {0:?}")]
+    #[error("contains the character {0:?}")]
     Character(char),
     /// A blank at the beginning or the end.
     #[error("begins or ends in a blank, which would be lost")]

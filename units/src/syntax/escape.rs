@@ -50,7 +50,7 @@ pub enum EscapeError {
         value: String,
     },
     /// `%` with a letter or digit behind it, which systemd expands.
-    #[error("{value:?}: holds the specifier %{specifier}")]
+    #[error("{value:?}: contains the specifier %{specifier}")]
     Specifier {
         /// The whole text.
         value: String,
@@ -58,7 +58,7 @@ pub enum EscapeError {
         specifier: char,
     },
     /// `$NAME` or `${NAME}`, whose value is known only when the command runs.
-    #[error("{value:?}: holds an environment variable")]
+    #[error("{value:?}: contains an environment variable")]
     Variable {
         /// The whole text.
         value: String,

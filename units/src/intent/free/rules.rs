@@ -67,7 +67,7 @@ const NOT_EMPTY: &[&str] =
 pub(in crate::intent) fn fault(container: &Container) -> Option<(String, String)> {
     for (key, values) in container.service_config.iter() {
         if NOT_EMPTY.contains(&key) && values.iter().any(String::is_empty) {
-            let reason = format!("an empty {key}= would take away what nixos-nspawn sets");
+            let reason = format!("an empty {key}= would reset what nixos-nspawn sets");
             return Some((format!("container.serviceConfig.{key}"), reason));
         }
         if REFUSED_SERVICE.contains(&key) {
@@ -83,7 +83,7 @@ pub(in crate::intent) fn fault(container: &Container) -> Option<(String, String)
     for (section, settings) in sections {
         for (key, _) in settings.iter() {
             if setting(section, key).is_none() && !key.starts_with("X-") {
-                let reason = format!("'{}' is no setting of [{section}] (systemd.nspawn(5))", shown(key));
+                let reason = format!("'{}' is not a setting of [{section}] (systemd.nspawn(5))", shown(key));
                 return Some((format!("container.nspawnConfig.{section}.{key}"), reason));
             }
         }
