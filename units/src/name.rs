@@ -1,5 +1,13 @@
 //! Names that systemd and the kernel restrict: machines, network interfaces, zones, credentials. Host-side interface
 //! names are computed as nspawn computes them.
+//!
+//! ```
+//! use nixos_nspawn_units::name::MachineName;
+//!
+//! assert_eq!("web".parse::<MachineName>()?.as_str(), "web");
+//! assert!("../web".parse::<MachineName>().is_err());
+//! # Ok::<(), nixos_nspawn_units::invalid::Invalid>(())
+//! ```
 
 use std::hash::Hasher;
 

@@ -78,6 +78,25 @@ pub struct Planned {
 }
 
 /// Returns the plan for everything that was loaded.
+///
+/// ```
+/// use nixos_nspawn_units::intent::Intent;
+/// use nixos_nspawn_units::name::MachineName;
+/// use nixos_nspawn_units::plan::plan;
+/// use nixos_nspawn_units::store::{Kind, Loaded, Stored};
+///
+/// let name: MachineName = "web".parse()?;
+/// let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web".parse()?;
+/// let intent = Intent::new(name.clone(), toplevel);
+/// let path = "/etc/nixos-nspawn/web.json".to_owned();
+/// let loaded = Loaded { intents: vec![Stored { name, kind: Kind::Imperative, path, intent }], ..Loaded::default() };
+///
+/// let plan = plan(&loaded);
+/// assert!(plan.files.contains_key("nixos-nspawn/web.nspawn"));
+/// assert!(plan.files.contains_key("systemd-nspawn@web.service.d/50-nixos-nspawn.conf"));
+/// assert_eq!(plan.containers[0].refusal, None);
+/// # Ok::<(), nixos_nspawn_units::invalid::Invalid>(())
+/// ```
 pub fn plan(loaded: &Loaded) -> Plan {
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());

@@ -74,6 +74,20 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 /// Reads and checks the intent in `bytes`, whose file is called `name`.json.
+///
+/// ```
+/// use nixos_nspawn_units::intent::parse;
+///
+/// let name = "web".parse()?;
+/// let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
+/// let intent = parse(format!(r#"{{"version": 1, "toplevel": "{toplevel}"}}"#).as_bytes(), &name)?;
+/// assert!(intent.starts_at_boot());
+///
+/// let fault = parse(b"{\n  \"version\": 2\n}", &name).unwrap_err();
+/// assert_eq!(fault.line, Some(2));
+/// assert_eq!(fault.to_string(), "field 'version': 2 is not known, this nixos-nspawn knows version 1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn parse(bytes: &[u8], name: &MachineName) -> Result<Intent, Fault> {
     let text = text_of(bytes)?;
     let mut intent: Intent = json::read(text).map_err(|error| why(text, &error))?;

@@ -178,6 +178,15 @@ impl Trust {
 }
 
 /// Loads everything below `root`, which is `/` on a running system.
+///
+/// ```
+/// use nixos_nspawn_units::store::{Trust, load};
+///
+/// let root = tempfile::tempdir()?;
+/// let loaded = load(root.path(), Trust::default());
+/// assert!(loaded.intents.is_empty() && loaded.errors.is_empty());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn load(root: &Path, trust: Trust) -> Loaded {
     let mut loaded = Loaded::default();
     let reader = Reader { root, trust };

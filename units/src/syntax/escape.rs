@@ -5,6 +5,15 @@
 //! No place accepts control characters other than the tab, except the two with C escapes: a line feed, a carriage
 //! return and a NUL all end the line for `read_line()`. Nor does any accept Unicode noncharacters, which make systemd
 //! refuse the whole line as broken UTF-8.
+//!
+//! ```
+//! use nixos_nspawn_units::syntax::escape::{exec_argument, exec_values};
+//!
+//! let line = format!("/bin/echo {}", exec_argument("100% of $HOME")?);
+//! assert_eq!(line, r#"/bin/echo "100%% of $$HOME""#);
+//! assert_eq!(exec_values(&line)?, ["/bin/echo", "100% of $HOME"]);
+//! # Ok::<(), nixos_nspawn_units::syntax::escape::EscapeError>(())
+//! ```
 
 mod read;
 

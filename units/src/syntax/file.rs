@@ -4,6 +4,16 @@
 use std::fmt;
 
 /// A unit file, drop-in or `.nspawn` file (`systemd.syntax(7)`).
+///
+/// ```
+/// use nixos_nspawn_units::syntax::{UnitFile, parse};
+///
+/// let mut file = UnitFile::default();
+/// file.section("Service").set("MemoryMax", "2G");
+/// assert_eq!(file.to_string(), "[Service]\nMemoryMax=2G\n");
+/// assert_eq!(parse(file.to_string().as_bytes())?.file, file);
+/// # Ok::<(), nixos_nspawn_units::syntax::SyntaxError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitFile {
     /// Comment lines above the first section, without the `#`.
