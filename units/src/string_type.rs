@@ -1,11 +1,11 @@
 //! A macro for string types that hold only valid values: JSON, the command line and file
 //! names all enter through one checking constructor, so nothing downstream checks again.
 
-/// What every checked text has: `as_str`, one checking constructor, and how it is shown.
+/// Implements what every checked text has: `as_str`, one checking constructor, `Display`.
 macro_rules! checked_text {
     ($name:ident, $check:path) => {
         impl $name {
-            /// The text as it was given, and as systemd is given it.
+            /// Returns the text as given, which is also what systemd gets.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -5,20 +5,21 @@ use super::{Container, Fault, Strategy};
 use crate::invalid::shown;
 use crate::json::{self, find};
 
-/// How many fields that are not known are told one by one.
+/// How many unknown fields are reported one by one.
 const TOLD: usize = 20;
 
-/// Options read from a profile's data.json, and what was passed over.
+/// The options read from a profile's data.json, and what was left out.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
     /// The options.
     pub container: Container,
-    /// Fields of a data.json without version that we do not know, each with the consequence.
+    /// The fields of a data.json without version that are not known, each with the consequence.
     pub warnings: Vec<String>,
 }
 
-/// The options in a profile's data.json. With `version`, an unknown field is an error; without, as
-/// python-nixos-nspawn writes it, an unknown field is left out with a warning, and the default strategy is its: restart.
+/// Reads the options in a profile's data.json. With `version`, an unknown field is an error. Without, as
+/// python-nixos-nspawn writes it, an unknown field is left out with a warning, and the default strategy is
+/// python-nixos-nspawn's: restart.
 pub fn parse_data(bytes: &[u8]) -> Result<Reading, Fault> {
     let text = text_of(bytes)?;
     basic(text)?;
@@ -28,7 +29,7 @@ pub fn parse_data(bytes: &[u8]) -> Result<Reading, Fault> {
     }
     let (mut container, passed_over) =
         json::read_known::<Container>(text, "version").map_err(|error| Fault::of(text, &error))?;
-    // python-nixos-nspawn restarts what says nothing else.
+    // python-nixos-nspawn restarts by default.
     if find(text, &["activation", "strategy"]).is_none_or(|strategy| strategy.text == "null") {
         container.activation.strategy = Strategy::Restart;
     }

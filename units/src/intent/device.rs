@@ -1,5 +1,5 @@
-//! A device of the host that the container may use: `/dev/ttyUSB0`, `/dev/ttyUSB0:rw`, or an object. Text or an object
-//! goes in; out comes a path below /dev with what may be done to it. Whether there is such a device is seen at the start.
+//! A device of the host that the container may use: `/dev/ttyUSB0`, `/dev/ttyUSB0:rw`, or an object. Whether the device
+//! exists is known only at the start.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::value::AbsolutePath;
 pub struct Device {
     /// The node, or a link to it.
     pub path: DevicePath,
-    /// What may be done to it.
+    /// What the container may do with it.
     pub permissions: Permissions,
 }
 
@@ -32,7 +32,7 @@ fn check_device_path(text: &str) -> Result<(), Invalid> {
     }
 }
 
-/// Reading, writing and making the device: `r`, `w`, `m` or several of them.
+/// Access to a device: reading, writing and mknod, as `r`, `w`, `m` or several of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Permissions {
@@ -48,10 +48,10 @@ impl Default for Permissions {
 }
 
 impl Permissions {
-    /// To read, and nothing else.
+    /// Reading only.
     pub const READ: Self = Self { read: true, write: false, make: false };
 
-    /// These, and to make the device.
+    /// Returns the same with mknod added.
     pub fn and_make(self) -> Self {
         Self { make: true, ..self }
     }
@@ -72,15 +72,15 @@ impl TryFrom<String> for Permissions {
         if !once {
             return Err(Invalid::new(
                 &text,
-                "is not what may be done to a device ('r', 'w', 'm' or several)",
+                "is not a kind of access to a device ('r', 'w', 'm' or several)",
             ));
         }
         Ok(Self { read: has('r'), write: has('w'), make: has('m') })
     }
 }
 
-/// `/dev/NODE[:PERMISSIONS]`. Names below /dev/disk/by-path hold colons: what stands behind the last one is taken for
-/// permissions if it has up to three letters and nothing else.
+/// Parses `/dev/NODE[:PERMISSIONS]`. Names below /dev/disk/by-path contain colons: the part after the last one is taken
+/// for permissions only if it has one to three lowercase letters.
 impl TryFrom<String> for Device {
     type Error = Invalid;
     fn try_from(text: String) -> Result<Self, Invalid> {
@@ -119,7 +119,7 @@ impl<'de> Deserialize<'de> for Device {
     }
 }
 
-/// As text where that is read back as the same.
+/// Written as text if that is read back as the same device.
 impl Serialize for Device {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { path, permissions } = self;

@@ -23,7 +23,7 @@ pub(super) fn null_as_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     Option::deserialize(deserializer).map(|value| value.unwrap_or(true))
 }
 
-/// Reads what may be written as a text or as an object, and checks either.
+/// Reads what may be written as text or as an object, and checks either.
 pub(super) fn text_or_object<'de, D, T, O>(
     deserializer: D,
     from_text: fn(String) -> Result<T, Invalid>,

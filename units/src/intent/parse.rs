@@ -1,5 +1,5 @@
-//! From the bytes of an intent file to a checked intent. A fault names line, column and field and suggests the nearest
-//! known name; parsing never panics and needs no more memory than a small multiple of its input, which is bounded.
+//! Reads the bytes of an intent file into a checked intent. A fault names line, column and field and suggests the
+//! nearest known name. Parsing never panics; memory is bounded by a small multiple of the input.
 
 use std::fmt;
 
@@ -11,35 +11,35 @@ use crate::invalid::shown;
 use crate::json::{self, Error, Kind, field_names, find, line_and_column};
 use crate::name::MachineName;
 
-/// The largest intent file that is read, in bytes. The generator runs in every boot and must stay small.
+/// The largest intent file that is read, in bytes: the generator runs at every boot and must stay small.
 pub const MAX_SIZE: usize = 1 << 20;
 
 /// What is wrong with an intent, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fault {
-    /// Line, from 1.
+    /// The line, from 1.
     pub line: Option<usize>,
-    /// Character of the line, from 1.
+    /// The character in the line, from 1.
     pub column: Option<usize>,
-    /// Path of the field, `container.bindMounts[0]`; empty when the whole file is meant.
+    /// The path of the field, such as `container.bindMounts[0]`; empty for the whole file.
     pub field: String,
-    /// The reason, one line without a final dot.
+    /// The reason, one line without a full stop.
     pub reason: String,
 }
 
 impl Fault {
-    /// A fault of the file as a whole.
+    /// Returns a fault of the file as a whole.
     pub fn whole(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), ..Self::default() }
     }
 
-    /// A fault at an offset of a text.
+    /// Returns a fault at an offset of a text.
     fn at(text: &str, offset: usize, field: impl Into<String>, reason: impl Into<String>) -> Self {
         let (line, column) = line_and_column(text, offset);
         Self { line: Some(line), column: Some(column), field: field.into(), reason: reason.into() }
     }
 
-    /// A fault of a field that is there: the place is that of its value, or of the nearest object around it.
+    /// Returns a fault of a field, at its value, or at the nearest object around it.
     pub(super) fn of_field(text: &str, field: &str, reason: impl Into<String>) -> Self {
         let mut path: Vec<&str> = field.split('.').collect();
         while !path.is_empty() {
@@ -51,7 +51,7 @@ impl Fault {
         Self { field: field.to_owned(), ..Self::whole(reason) }
     }
 
-    /// What the reader found.
+    /// Returns what the JSON reader found.
     pub(super) fn of(text: &str, error: &Error) -> Self {
         let reason = match error.kind() {
             Kind::UnknownField { name, known } => unknown(name, known),
@@ -61,7 +61,7 @@ impl Fault {
     }
 }
 
-/// `field 'x': reason`; the caller puts `path:line: ` before it.
+/// Shows `field 'x': reason`; the caller puts `path:line: ` before it.
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.field.is_empty() {
@@ -73,7 +73,21 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The checked intent in `bytes`, whose file is called `name`.json.
+/// Reads and checks the intent in `bytes`, whose file is called `name`.json.
+///
+/// ```
+/// use nixos_nspawn_units::intent::parse;
+///
+/// let name = "web".parse()?;
+/// let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
+/// let intent = parse(format!(r#"{{"version": 1, "toplevel": "{toplevel}"}}"#).as_bytes(), &name)?;
+/// assert!(intent.starts_at_boot());
+///
+/// let fault = parse(b"{\n  \"version\": 2\n}", &name).unwrap_err();
+/// assert_eq!(fault.line, Some(2));
+/// assert_eq!(fault.to_string(), "field 'version': 2 is not known, this nixos-nspawn knows version 1");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn parse(bytes: &[u8], name: &MachineName) -> Result<Intent, Fault> {
     let text = text_of(bytes)?;
     let mut intent: Intent = json::read(text).map_err(|error| why(text, &error))?;
@@ -94,7 +108,7 @@ pub(crate) fn typed<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Fau
     json::read(text).map_err(|error| basic(text).err().unwrap_or_else(|| Fault::of(text, &error)))
 }
 
-/// The text of a file, which is neither too large nor empty.
+/// Returns the text of a file; refuses what is too large, empty or not UTF-8.
 pub(super) fn text_of(bytes: &[u8]) -> Result<&str, Fault> {
     if bytes.len() > MAX_SIZE {
         return Err(Fault::whole(format!("is larger than {} KiB", MAX_SIZE / 1024)));
@@ -108,7 +122,7 @@ pub(super) fn text_of(bytes: &[u8]) -> Result<&str, Fault> {
     })
 }
 
-/// Fails on what is no JSON object, wherever the fault is.
+/// Fails if the text is not a JSON object.
 pub(super) fn basic(text: &str) -> Result<(), Fault> {
     json::check(text).map_err(|error| Fault::of(text, &error))?;
     if is_object(text) { Ok(()) } else { Err(Fault::whole("is not a JSON object")) }
@@ -118,7 +132,7 @@ fn is_object(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
-/// Fails on another version of the format; false if there is none.
+/// Fails on another version of the format; returns whether there is one.
 pub(super) fn version(text: &str) -> Result<bool, Fault> {
     match find(text, &["version"]) {
         None => Ok(false),
@@ -130,7 +144,7 @@ pub(super) fn version(text: &str) -> Result<bool, Fault> {
     }
 }
 
-/// Why an intent is refused: first what is no JSON, then the version, then the first bad field.
+/// Returns why an intent is refused: no JSON comes first, then the version, then the first bad field.
 fn why(text: &str, error: &Error) -> Fault {
     if let Err(fault) = basic(text) {
         return fault;
@@ -142,7 +156,7 @@ fn why(text: &str, error: &Error) -> Fault {
     }
     let fault = Fault::of(text, error);
     match error.kind() {
-        // An option that stands beside `container` in place of in it.
+        // An option that stands beside `container` instead of in it.
         Kind::UnknownField { name, .. }
             if *name == fault.field && field_names::<Container>().contains(&name.as_str()) =>
         {
@@ -152,7 +166,7 @@ fn why(text: &str, error: &Error) -> Fault {
     }
 }
 
-/// Says that a field is not known, with the name that may be meant.
+/// Returns that a field is not known, with the name that may be meant.
 pub(super) fn unknown(name: &str, known: &[&'static str]) -> String {
     match nearest(name, known.iter().copied()) {
         Some(known) => format!("is not known (did you mean '{known}'?)"),
@@ -160,9 +174,9 @@ pub(super) fn unknown(name: &str, known: &[&'static str]) -> String {
     }
 }
 
-/// The name that somebody may have meant.
+/// Returns the name that may be meant.
 pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Comparing takes the product of both lengths.
+    // Comparing takes time in proportion to the product of both lengths.
     const LONGEST: usize = 64;
     if unknown.len() > LONGEST {
         return None;
@@ -175,7 +189,7 @@ pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -
         .map(|(_, known)| known)
 }
 
-/// Whether a refused file reads as one whose container should start with the host; `None` if that cannot be told.
+/// Returns whether a refused file asks for the start with the host; `None` if that cannot be told.
 pub fn reads_as_autostart(bytes: &[u8]) -> Option<bool> {
     let text = std::str::from_utf8(bytes.get(..MAX_SIZE).unwrap_or(bytes)).ok()?;
     json::check(text).ok()?;

@@ -1,5 +1,5 @@
-//! An object with names of one type and values of another, each name once. serde's maps would take the last of two
-//! equal names in silence, where every other field is refused when it comes twice.
+//! An object with names of one type and values of another, each name once. A derived map would take the last of two
+//! equal names in silence.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Names with their values, ordered by name. A null stands for a name that is not there.
+/// Names with their values, ordered by name. A null stands for a missing name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<K, Option<V>>"))]
@@ -20,7 +20,7 @@ impl<K, V> Default for Unique<K, V> {
 }
 
 impl<K, V> Unique<K, V> {
-    /// Names with their values, ordered by name.
+    /// Iterates over names and values, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter().map(|(name, value)| (name, value))
     }

@@ -17,7 +17,10 @@ pub(super) struct Fields<'a, 'de> {
     /// The names of a struct's fields.
     known: Option<&'static [&'static str]>,
     except: Option<&'static str>,
-    names: Names<'de>,
+    /// Where the names of this object begin among those of the reader.
+    start: usize,
+    /// The names beyond the first few.
+    many: BTreeSet<Cow<'de, str>>,
     first: bool,
     ended: bool,
 }
@@ -28,7 +31,8 @@ impl<'a, 'de> Fields<'a, 'de> {
         known: Option<&'static [&'static str]>,
         except: Option<&'static str>,
     ) -> Self {
-        Self { reader, known, except, names: Names::default(), first: true, ended: false }
+        let start = reader.names.len();
+        Self { reader, known, except, start, many: BTreeSet::new(), first: true, ended: false }
     }
 
     /// Reads the name of the next field that is wanted, and where it begins.
@@ -36,12 +40,13 @@ impl<'a, 'de> Fields<'a, 'de> {
         while !self.ended {
             if !self.reader.next(self.first, b'}')? {
                 self.ended = true;
+                self.reader.names.truncate(self.start);
                 break;
             }
             self.first = false;
             let start = self.reader.offset();
             let name = self.reader.name()?;
-            if !self.names.insert(name.clone()) {
+            if !self.is_new(name.clone()) {
                 return Err(self.reader.wrong(start, Kind::DuplicateField(name.into_owned())));
             }
             self.reader.path.push(Step::Field(name.clone()));
@@ -52,6 +57,20 @@ impl<'a, 'de> Fields<'a, 'de> {
             self.reader.path.pop();
         }
         Ok(None)
+    }
+
+    /// Notes a name; false if it was there. A few names are compared one by one.
+    fn is_new(&mut self, name: Cow<'de, str>) -> bool {
+        const FEW: usize = 16;
+        let few = self.reader.names.get(self.start..).unwrap_or_default();
+        if few.contains(&name) {
+            return false;
+        }
+        if few.len() == FEW {
+            return self.many.insert(name);
+        }
+        self.reader.names.push(name);
+        true
     }
 
     fn is_passed_over(&mut self, name: &str) -> bool {
@@ -89,28 +108,6 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
         let value = seed.deserialize(&mut *self.reader).map_err(|e| e.or_at(start, &self.reader.path))?;
         self.reader.path.pop();
         Ok(value)
-    }
-}
-
-/// The names seen so far: a list while there are few, which is nearly always.
-#[derive(Default)]
-struct Names<'de> {
-    few: Vec<Cow<'de, str>>,
-    many: BTreeSet<Cow<'de, str>>,
-}
-
-impl<'de> Names<'de> {
-    /// Adds a name; false if it is there.
-    fn insert(&mut self, name: Cow<'de, str>) -> bool {
-        const FEW: usize = 16;
-        if self.few.contains(&name) {
-            return false;
-        }
-        if self.few.len() < FEW {
-            self.few.push(name);
-            return true;
-        }
-        self.many.insert(name)
     }
 }
 

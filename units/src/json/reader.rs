@@ -14,6 +14,8 @@ pub(super) struct Reader<'de> {
     depth: usize,
     /// The path of the value that is read.
     pub(super) path: Vec<Step<'de>>,
+    /// The names of the fields read so far, of each object around the value.
+    pub(super) names: Vec<Cow<'de, str>>,
     /// A field of the outermost object that is passed over.
     pub(super) except: Option<&'static str>,
     /// Fields of structs that are not known, if they are passed over.
@@ -33,7 +35,15 @@ pub(super) enum Number {
 
 impl<'de> Reader<'de> {
     pub(super) fn new(text: &'de str) -> Self {
-        Self { text, at: 0, depth: 0, path: Vec::new(), except: None, passed_over: None }
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            path: Vec::with_capacity(8),
+            names: Vec::with_capacity(32),
+            except: None,
+            passed_over: None,
+        }
     }
 
     /// Reads one value and the end of the text.
@@ -70,10 +80,14 @@ impl<'de> Reader<'de> {
         self.at += 1;
     }
 
-    /// Moves over the bytes that `wanted` takes.
-    pub(super) fn take_while(&mut self, wanted: impl Fn(&u8) -> bool) {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        self.at += rest.iter().take_while(|byte| wanted(byte)).count();
+    /// Moves over the bytes that are wanted.
+    pub(super) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) {
+        let bytes = self.text.as_bytes();
+        let mut at = self.at;
+        while bytes.get(at).is_some_and(|byte| wanted(*byte)) {
+            at += 1;
+        }
+        self.at = at;
     }
 
     pub(super) fn peek(&self) -> Option<u8> {
@@ -81,9 +95,8 @@ impl<'de> Reader<'de> {
     }
 
     pub(super) fn blanks(&mut self) {
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
-            self.at += 1;
-        }
+        const BLANKS: u64 = 1 << b' ' | 1 << b'\n' | 1 << b'\t' | 1 << b'\r';
+        self.take_while(|byte| byte <= b' ' && BLANKS >> byte & 1 == 1);
     }
 
     /// Takes the byte if it is the next one.
@@ -95,7 +108,7 @@ impl<'de> Reader<'de> {
 
     fn digits(&mut self) -> usize {
         let start = self.at;
-        self.take_while(u8::is_ascii_digit);
+        self.take_while(|byte| byte.is_ascii_digit());
         self.at - start
     }
 

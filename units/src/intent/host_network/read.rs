@@ -1,5 +1,5 @@
-//! `hostNetworkConfig` from JSON, attribute by attribute, so that a fault has the place it is at. By hand, since what an
-//! attribute may hold follows from the table.
+//! Reads `hostNetworkConfig` from JSON attribute by attribute. By hand, since the form of each attribute follows from
+//! the table.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl<'de> Deserialize<'de> for HostNetworkConfig {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<HostNetworkConfig, M::Error> {
                 let mut found: Vec<(usize, Entry)> = Vec::new();
                 while let Some(Attribute(at)) = map.next_key()? {
-                    // null is how Nix writes what is not set.
+                    // Nix writes null for an attribute that is not set.
                     let entry = match KNOWN[at].form {
                         Form::Section(_) => {
                             map.next_value().map(|settings| Some(Entry::Section(settings)))?
@@ -44,7 +44,7 @@ impl<'de> Deserialize<'de> for HostNetworkConfig {
     }
 }
 
-/// The place of an attribute in [`KNOWN`].
+/// The index of an attribute in [`KNOWN`].
 struct Attribute(usize);
 
 impl<'de> Deserialize<'de> for Attribute {
@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for List {
     }
 }
 
-/// One section of a list: its settings, or an object with them under the name that older NixOS gives it.
+/// One section of a list: its settings, or an object that holds them under the name that older NixOS uses.
 struct Element {
     older: &'static str,
 }
