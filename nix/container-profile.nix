@@ -1,6 +1,6 @@
-# Adapts a NixOS system to systemd-nspawn: networkd and resolved inside, host0, and nothing that manages what is the host's.
-# Most settings are defaults that the configuration can override. sudo needs no change: with user namespaces, too, root owns the
-# store inside (docs/decisions/nix-evaluation.md).
+# Adapts a NixOS system to systemd-nspawn: networkd and resolved inside, host0, nothing that manages what is the host's, and Nix
+# through the host's daemon or not at all. Most settings are defaults that the configuration can override. sudo needs no
+# change: with user namespaces, too, root owns the store inside (docs/decisions/nix-evaluation.md).
 {
   config,
   lib,
@@ -9,7 +9,12 @@
 }:
 let
   cfg = config.nixosContainer;
-  inherit (lib) mkDefault mkIf mkMerge;
+  inherit (lib)
+    mkDefault
+    mkIf
+    mkMerge
+    optional
+    ;
 
   # Otherwise the container lacks CAP_NET_ADMIN in the network's namespace and cannot configure it.
   ownNetwork = cfg.network != "host" && cfg.namespacePath == null;
@@ -85,8 +90,27 @@ in
       systemd.sockets.nix-daemon.unitConfig.ConditionPathIsMountPoint = "!/nix/var/nix/daemon-socket";
     })
     (mkIf cfg.mountDaemonSocket {
-      # Otherwise root would use the host's database directly, which is read-only.
+      # Otherwise root would open the store itself, which nobody inside can write to. Services do not see the variables of
+      # logins.
       environment.variables.NIX_REMOTE = mkDefault "daemon";
+      systemd.globalEnvironment.NIX_REMOTE = mkDefault "daemon";
+    })
+
+    # The store is the host's, and nobody inside can write to it (docs/decisions/host-store.md): without the host's daemon
+    # Nix can do nothing.
+    (mkIf (!cfg.mountDaemonSocket) {
+      nix.enable = mkDefault false;
+      warnings = optional config.nix.enable "nix.enable: Nix can do nothing in a container without the host's daemon; set nixosContainer.mountDaemonSocket";
+      assertions =
+        map
+          (job: {
+            assertion = !config.nix.${job}.automatic;
+            message = "nix.${job}.automatic: the store is the host's, whose own Nix does that; leave it to the host, or set nixosContainer.mountDaemonSocket to have the host's daemon do it";
+          })
+          [
+            "gc"
+            "optimise"
+          ];
     })
 
     {

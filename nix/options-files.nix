@@ -71,8 +71,8 @@ in
     type = types.bool;
     default = false;
     description = ''
-      Whether the container can use the host's Nix daemon. The daemon's socket and database are mounted inside; what
-      is built inside goes to the host's store.
+      Whether the container can use the host's Nix daemon, whose socket is mounted inside. What is built inside goes to the
+      host's store. Without it, Nix cannot do anything inside, and `nix.enable` is off by default.
     '';
   };
 }

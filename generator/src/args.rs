@@ -1,5 +1,5 @@
-//! The command line: words go in, what to do comes out. Small by hand: the generator runs in every boot, and the
-//! convention of `systemd.generator(7)` leaves little to parse.
+//! Parses the command line. It is written by hand to keep the program small: the generator runs at every boot, and
+//! `systemd.generator(7)` leaves little to parse.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,17 +15,16 @@ Usage: nixos-nspawn-generator [--root DIR] NORMAL [EARLY LATE]
        unit-helper [--root DIR] --prepare|--release|--refuse NAME
        unit-helper [--root DIR] --proxy NAME PORT
 
-Turns the intent below /etc/nixos-nspawn into units below NORMAL, as systemd.generator(7)
-has it. systemd runs it at boot and at every 'systemctl daemon-reload'.
+Generates units below NORMAL from the intents below /etc/nixos-nspawn (systemd.generator(7)).
+systemd runs it at boot and at every 'systemctl daemon-reload'.
 
-  --prepare NAME  before a container starts: put its settings and directories in place
-  --release NAME  after it stopped: take the settings away
-  --refuse NAME   say why a container cannot start, exit with 78
-  --proxy NAME PORT  before a proxy starts: find the address behind which the
-                  container's port is
+  --prepare NAME  put a container's settings and directories in place before it starts
+  --release NAME  remove a container's settings after it has stopped
+  --refuse NAME   print why a container cannot start, and exit with 78
+  --proxy NAME PORT  find the address of a container's port before its proxy starts
   --root DIR      work on the tree below DIR
   --version       print the version, and where drop-ins expect the unit helper
-  --help          print this
+  --help          print this help
 
 See nixos-nspawn-generator(8).
 ";
@@ -34,14 +33,16 @@ See nixos-nspawn-generator(8).
 pub(crate) enum Mode {
     /// Write units below this directory.
     Generate(PathBuf),
-    /// See [`crate::prepare`].
+    /// Prepare the container's start ([`crate::prepare`]).
     Prepare(MachineName),
-    /// See [`crate::release`].
+    /// Clean up after the container ([`crate::release`]).
     Release(MachineName),
-    /// See [`crate::refuse`].
+    /// Refuse the container's start ([`crate::refuse`]).
     Refuse(MachineName),
-    /// See [`crate::proxy`].
+    /// Find the address for the proxy of a port ([`crate::proxy`]).
     Proxy(MachineName, Port),
+    /// See [`crate::locked`]; called by `--prepare` alone.
+    LockMounts(Vec<PathBuf>),
     /// Print the version.
     Version,
     /// Print the help.
@@ -56,7 +57,7 @@ pub(crate) struct Args {
     pub(crate) mode: Mode,
 }
 
-/// Parses the words behind the program's name.
+/// Parses the arguments after the program's name.
 pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Args, Failure> {
     let usage = |problem: String| Failure { status: 2, message: format!("{problem}, see --help") };
     let mut root = PathBuf::from("/");
@@ -87,20 +88,21 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Args, Failu
                 let name = machine(value(&mut words)?)?;
                 let port = words.next().ok_or_else(|| usage("--proxy needs a port".to_owned()))?;
                 let number = port.to_str().and_then(|text| text.parse::<i64>().ok());
-                let number = number.ok_or_else(|| usage("--proxy needs the number of a port".to_owned()))?;
+                let number = number.ok_or_else(|| usage("--proxy needs a port number".to_owned()))?;
                 Mode::Proxy(name, Port::try_from(number).map_err(|error| usage(error.to_string()))?)
             }
+            "--lock-mounts" => Mode::LockMounts(words.by_ref().map(PathBuf::from).collect()),
             "--version" => Mode::Version,
             "--help" => Mode::Help,
             _ => return Err(usage(format!("unknown option '{option}'"))),
         };
         if mode.replace(chosen).is_some() {
-            return Err(usage("one mode at a time".to_owned()));
+            return Err(usage("only one mode can be given".to_owned()));
         }
     }
     match (mode, directories.len()) {
         (Some(mode), 0) => Ok(Args { root, mode }),
-        // One directory serves for all three; the others are left alone in any case.
+        // The early and late directories are optional, and never written to.
         (None, 1 | 3) => Ok(Args { root, mode: Mode::Generate(directories.swap_remove(0)) }),
         _ => Err(usage("expected one or three directories, or a mode".to_owned())),
     }

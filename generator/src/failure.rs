@@ -1,15 +1,15 @@
-//! How a mode of the program fails.
+//! The error type of all modes.
 
-/// What ends a run: the exit status and the message for people.
+/// An error that ends the run.
 pub(crate) struct Failure {
     /// The exit status.
     pub(crate) status: u8,
-    /// The message.
+    /// The message for the user.
     pub(crate) message: String,
 }
 
 impl Failure {
-    /// A fault of the host or of a file: status 1.
+    /// Returns a failure with status 1, for a fault of the host or of a file.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { status: 1, message: message.into() }
     }

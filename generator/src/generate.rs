@@ -1,6 +1,5 @@
-//! The generator proper: everything below /etc/nixos-nspawn is read, planned, and written below the output
-//! directory. It returns 0 when all is good and 1 when something was refused; one bad file never keeps the others
-//! from being generated.
+//! The generator: reads the intents below /etc/nixos-nspawn, plans their units, and writes them below the output
+//! directory. A bad file never keeps the others from being generated.
 
 use std::path::Path;
 
@@ -10,9 +9,10 @@ use nixos_nspawn_units::write::write_plan;
 
 use crate::log::Log;
 
-/// Writes the units for the intent below `root` into `directory`.
+/// Writes the units for the intents below `root` into `directory`. Returns the exit status: 0, or 1 if something was
+/// refused or failed.
 pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
-    // The host's intent is none of the initrd's business, which has its own /etc.
+    // The initrd has an /etc of its own, so the host's intents do not apply to it.
     if std::env::var_os("SYSTEMD_IN_INITRD").is_some_and(|value| value == "1") {
         return 0;
     }
@@ -35,12 +35,12 @@ pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
     }
     let refused = plan.containers.iter().any(|container| container.refusal.is_some());
     let status = u8::from(refused || !plan.faults.is_empty() || !errors.is_empty());
-    // The process ends here: to give back each piece of memory by itself would only make every boot longer.
+    // The process ends here. Freeing each allocation would only slow down the boot.
     std::mem::forget((loaded, plan));
     status
 }
 
-/// On a running system only root's files count; a tree for an image may be the caller's.
+/// Returns whose files are trusted: root's, and in a tree other than the running system also the caller's.
 pub(crate) fn trust(root: &Path) -> Trust {
     let also = (root != Path::new("/")).then(|| rustix::process::geteuid().as_raw());
     Trust { also }

@@ -1,6 +1,6 @@
-//! Messages for people. As a generator run by PID 1 they go to /dev/kmsg, since neither the journal nor syslog may be
-//! talked to at that time; otherwise to standard error, with a priority in front where the journal reads it.
-//! A message that cannot be written is lost, never a reason to fail.
+//! Log messages. When PID 1 runs the generator, they go to /dev/kmsg, because generators must use neither the journal
+//! nor syslog. Otherwise they go to standard error, with a priority prefix if the journal reads it. A message that
+//! cannot be written is dropped.
 
 use std::borrow::Cow;
 use std::fs::OpenOptions;
@@ -11,8 +11,8 @@ use rustix::fs::OFlags;
 
 const NAME: &str = "nixos-nspawn-generator";
 
-/// How long a line may be, in bytes: the kernel refuses a record of more than 1024 (`devkmsg_write()`, kernel/printk), less
-/// than that before Linux 6.4.
+/// The longest line in bytes. The kernel refuses records of more than 1024 bytes (`devkmsg_write()`, kernel/printk),
+/// before Linux 6.4 of slightly fewer.
 const LONGEST: usize = 900;
 
 /// A priority of `syslog(3)`.
@@ -28,17 +28,17 @@ enum Target {
     Terminal,
 }
 
-/// Where messages go.
+/// Writes messages to the place that suits the caller of the program.
 pub(crate) struct Log {
     target: Target,
 }
 
 impl Log {
-    /// Finds out who runs the program.
+    /// Chooses where messages go by who runs the program.
     pub(crate) fn start() -> Self {
         let own = std::process::id().to_string();
         let by_manager = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == own);
-        // PID 1 runs generators with SYSTEMD_SCOPE, services with JOURNAL_STREAM.
+        // PID 1 sets SYSTEMD_SCOPE for generators and JOURNAL_STREAM for services.
         let target = if by_manager && std::env::var_os("SYSTEMD_SCOPE").is_some() {
             Target::Kmsg
         } else if std::env::var_os("JOURNAL_STREAM").is_some() {
@@ -49,12 +49,12 @@ impl Log {
         Self { target }
     }
 
-    /// Something was refused or failed.
+    /// Logs that something was refused or failed.
     pub(crate) fn error(&self, text: &str) {
         self.write(Priority::Error, text);
     }
 
-    /// Something is odd, and what was done all the same.
+    /// Logs a problem that does not stop the run.
     pub(crate) fn warning(&self, text: &str) {
         self.write(Priority::Warning, text);
     }
@@ -72,7 +72,7 @@ impl Log {
                     // One write is one record. The facility is "daemon", as for systemd's own generators.
                     let line = beginning(line, LONGEST);
                     let record = format!("<{}>{NAME}[{}]: {line}\n", 3 << 3 | priority, std::process::id());
-                    // Whatever stands there in a container: to open a pipe that nobody reads must not block.
+                    // In a container this may be anything: opening a pipe without a reader must not block.
                     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
                     let kmsg =
                         OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open("/dev/kmsg");
@@ -86,7 +86,7 @@ impl Log {
     }
 }
 
-/// The line, or as much of it as fits.
+/// Returns the line, cut after `longest` bytes.
 fn beginning(line: &str, longest: usize) -> Cow<'_, str> {
     if line.len() <= longest {
         return Cow::Borrowed(line);

@@ -1,7 +1,7 @@
-//! The systemd generator of nixos-nspawn (`systemd.generator(7)`), and in its second mode the helper that the
-//! generated drop-ins call around nspawn. Arguments go in, an exit status comes out: 0 all good, 1 something was
-//! refused or failed, 2 wrong arguments, 78 a start is refused. It never panics across `main`, never aborts, and as a
-//! generator never blocks, calls a program or writes outside of its output directory.
+//! The systemd generator of nixos-nspawn (`systemd.generator(7)`), and the unit helper that the generated drop-ins
+//! run around nspawn. Exits with 0 on success, 1 if something was refused or failed, 2 on wrong arguments, and 78 if
+//! a start is refused. It never panics across `main` and never aborts. As a generator it never blocks, never runs a
+//! program, and never writes outside its output directory.
 
 mod args;
 mod failure;
@@ -24,7 +24,7 @@ use crate::log::Log;
 
 fn main() -> ExitCode {
     let log = Log::start();
-    // A generator that dies from a signal takes the output of the host's other generators with it.
+    // If a generator dies from a signal, systemd discards the output of all generators.
     std::panic::set_hook(Box::new(|_| {}));
     match catch_unwind(AssertUnwindSafe(|| run(&log))) {
         Ok(Ok(status)) => ExitCode::from(status),
@@ -46,14 +46,15 @@ fn run(log: &Log) -> Result<u8, Failure> {
     match args.mode {
         Mode::Generate(directory) => Ok(generate::generate(&args.root, &directory, log)),
         Mode::Prepare(name) => {
-            prepare::prepare(&args.root, &name, log).map(|()| 0).inspect_err(|_| let_start_be_noted())
+            prepare::prepare(&args.root, &name, log).map(|()| 0).inspect_err(|_| wait_for_start_record())
         }
         Mode::Release(name) => release::release(&args.root, &name, log).map(|()| 0),
         Mode::Proxy(name, port) => proxy::proxy(&args.root, &name, port, log).map(|()| 0),
         Mode::Refuse(name) => {
-            let_start_be_noted();
+            wait_for_start_record();
             Err(refuse::refuse(&args.root, &name))
         }
+        Mode::LockMounts(paths) => prepare::locked::hold(&paths).map(|()| 0),
         Mode::Version => {
             print(&format!("nixos-nspawn-generator {}\nunit-helper {HELPER}\n", env!("CARGO_PKG_VERSION")))
         }
@@ -61,15 +62,17 @@ fn run(log: &Log) -> Result<u8, Failure> {
     }
 }
 
-/// `systemctl status` shows only what came after the unit's start was noted, and PID 1 notes it after it has forked us:
-/// a reason that is there too early is not seen (once in some forty starts on a busy machine, systemd 262).
-fn let_start_be_noted() {
+/// Waits until PID 1 has recorded the unit's start.
+///
+/// PID 1 records it after it has forked this process, and `systemctl status` shows only later messages. Without the
+/// wait, about one in forty refusals lacked its reason on a busy machine (systemd 262).
+fn wait_for_start_record() {
     if std::env::var_os("INVOCATION_ID").is_some() {
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
 }
 
-/// To standard output, which may be closed.
+/// Prints to standard output, which may be closed.
 fn print(text: &str) -> Result<u8, Failure> {
     std::io::stdout()
         .write_all(text.as_bytes())

@@ -1,11 +1,13 @@
-//! Just before a container starts: what the generator wrote for it is put where nspawn looks, and what nspawn needs
-//! is made. It says clearly what would make nspawn fail, or worse, start on the wrong data. The settings file
-//! comes last, so that a start which fails half way leaves nothing that looks ready.
+//! Prepares a container's start: copies the generated files to where nspawn and networkd look, and creates what
+//! nspawn needs. Reports what would make nspawn fail, or start on the wrong data. The settings file comes last, so
+//! that a start that fails half way leaves nothing that looks ready.
 
 mod bind_sources;
 pub(crate) mod credentials;
 mod devices;
+mod host_nix;
 mod inaccessible;
+pub(crate) mod locked;
 mod network;
 mod root_directory;
 mod version;
@@ -32,12 +34,12 @@ use crate::failure::Failure;
 use crate::log::Log;
 use crate::refuse;
 
-/// How long a daemon-reload that empties and refills the generator's directory is waited for.
+/// How long to wait for a daemon-reload, which empties and refills the generator's directory.
 const REFILL: Duration = Duration::from_secs(10);
 
 /// Puts everything in place for the container's start.
 pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
-    // The root comes first: nspawn's own clean-up after a failed start (systemd 262) fails without one.
+    // The root directory comes first: without it, nspawn's own clean-up after a failed start fails (systemd 262).
     root_directory::make(root, name)?;
     let Generated { text, file, network } = settings(root, name)?;
     unshadowed(root, name)?;
@@ -47,11 +49,12 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
     devices::make(root, name, &file)?;
+    host_nix::make(root, name, &file, log)?;
     bind_sources::make(root, name, &file, log)?;
     credentials::check(root, name, log)?;
     inaccessible::make(root, name, &file);
     for swept in copies::sweep(root) {
-        log.warning(&format!("what container '{swept}' had left in /run is removed"));
+        log.warning(&format!("removed files in /run that container '{swept}' left behind"));
     }
     network::put(root, name, network.as_deref(), log);
     copies::put(root, name, text.as_bytes()).map_err(|error| {
@@ -64,13 +67,14 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
 struct Generated {
     /// The .nspawn file.
     text: String,
-    /// The same, read.
+    /// The same, parsed.
     file: UnitFile,
     /// The .network file that belongs to it, if there is one.
     network: Option<String>,
 }
 
-/// The generated files. PID 1 empties the generator's directory at each daemon-reload, and starts go on meanwhile.
+/// Reads the generated files. Waits while they are missing: PID 1 empties the generator's directory at each
+/// daemon-reload, and starts units meanwhile.
 fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
     let path = generated(root, &format!("{name}.nspawn"));
     let network_path = generated(root, &file_name(name));
@@ -84,7 +88,7 @@ fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
                 let Some(hash) = file.values(EXTENSION, NETWORK_HASH).next() else {
                     return Ok(Generated { text, file, network: None });
                 };
-                // Of the same run of the generator.
+                // Both files must be from the same run of the generator.
                 let mark = format!("# {MARKER}{hash}\n");
                 match fs::read_to_string(&network_path) {
                     Ok(network) if network.starts_with(&mark) => {
@@ -100,8 +104,8 @@ fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
         if error.kind() != ErrorKind::NotFound || begin.elapsed() >= REFILL {
             let path = path.display();
             return Err(Failure::new(format!(
-                "{path}: {error}, container '{name}' is not started; run 'systemctl daemon-reload' and look for \
-                 messages of nixos-nspawn-generator in 'journalctl -b'"
+                "{path}: {error}, container '{name}' is not started; run 'systemctl daemon-reload' and check \
+                 'journalctl -b' for messages of nixos-nspawn-generator"
             )));
         }
         if generated(root, &format!("{name}.refused")).exists() {
@@ -111,7 +115,7 @@ fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
     }
 }
 
-/// nspawn takes the first file of this name, and looks in /etc first.
+/// Fails if /etc has a settings file of this name, which nspawn would use instead.
 fn unshadowed(root: &Path, name: &MachineName) -> Result<(), Failure> {
     let path = root.join(format!("etc/systemd/nspawn/{name}.nspawn"));
     match fs::symlink_metadata(&path) {
@@ -119,7 +123,7 @@ fn unshadowed(root: &Path, name: &MachineName) -> Result<(), Failure> {
             status: refuse::CONFIG,
             message: format!(
                 "{}: would be used in place of the settings of nixos-nspawn, container '{name}' is not started; \
-                 remove the file, and put what it sets into the container's nspawnConfig",
+                 remove the file, and move its settings to the container's nspawnConfig",
                 path.display()
             ),
         }),
@@ -127,7 +131,7 @@ fn unshadowed(root: &Path, name: &MachineName) -> Result<(), Failure> {
     }
 }
 
-/// The system that will run, which must be in the store.
+/// Returns the system that will run. Fails if it is not in the store.
 fn toplevel(root: &Path, name: &MachineName, file: &UnitFile) -> Result<String, Failure> {
     let init = file
         .values("Exec", "Parameters")
@@ -141,11 +145,12 @@ fn toplevel(root: &Path, name: &MachineName, file: &UnitFile) -> Result<String, 
         Ok(_) => Ok(toplevel),
         Err(error) => Err(Failure::new(format!(
             "{init}: {error}: the system of container '{name}' is gone from the store, it is not started; build it \
-             again ('nixos-nspawn show {name}' tells its source)"
+             again from the source that 'nixos-nspawn show {name}' prints"
         ))),
     }
 }
 
+/// Keeps the system that will run from the garbage collector.
 fn keep(root: &Path, name: &MachineName, toplevel: &str, log: &Log) {
     let path = copies::running_root(root, name);
     let linked = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
@@ -154,25 +159,25 @@ fn keep(root: &Path, name: &MachineName, toplevel: &str, log: &Log) {
         link(&directory, &format!("{name}-running"), toplevel)
     });
     if let Err(error) = linked {
-        // The recorded generation is kept by its profile all the same.
+        // The profile still keeps the recorded generation.
         log.warning(&format!(
-            "{}: {error}: {toplevel} is not kept from the garbage collector",
+            "{}: {error}, {toplevel} is not protected from garbage collection",
             path.display()
         ));
     }
 }
 
-/// A killed nspawn of systemd 256–261 leaves a mount here, and the next start fails with "exists already, refusing"
-/// (systemd#34776).
+/// Removes a mount that a killed nspawn of systemd 256–261 leaves behind, and on which the next start fails with
+/// "exists already, refusing" (systemd#34776).
 fn remove_stale_export(root: &Path, name: &MachineName) {
     let path = root.join(copies::NSPAWN_DIRECTORY).join("unix-export").join(name.as_str());
-    // Mounts may be stacked; the last attempt fails with EINVAL when none is left.
+    // Mounts may be stacked; when none is left, the attempt fails with EINVAL.
     for _ in 0..16 {
         match unmount(&path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
             Ok(()) => {}
             Err(Errno::INVAL | Errno::NOENT | _) => break,
         }
     }
-    // Not empty or not there: nspawn says so if it minds.
+    // nspawn itself reports a directory that is in its way.
     let _ = fs::remove_dir(&path);
 }

@@ -1,7 +1,8 @@
-//! Just before a proxy starts: where in the container a port is, told to systemd-socket-proxyd by a file. The container's
-//! address is known when it has one, mostly by DHCP, so it is looked for then and there, and waited for; one that the host
-//! does not reach by the container's cable is not believed. The container's network is entered by one thread, to look
-//! only: a service that listens on the container's loopback stays out of reach, and the others see the host's address.
+//! Finds the container's address just before a proxy starts, and passes it to systemd-socket-proxyd in a file. Most
+//! containers get their address by DHCP after they have started, so it is looked for at that moment and waited for.
+//! An address that the host does not reach over the container's own link is rejected. One thread enters the
+//! container's network, only to look: services that listen on the container's loopback stay out of reach, and the
+//! others see connections from the host's address.
 
 mod addresses;
 mod network_namespace;
@@ -28,26 +29,30 @@ use crate::proxy::route::Route;
 /// The container's end of its network (`systemd-nspawn(1)`).
 const INTERFACE: &str = "host0";
 
-/// How long an address is waited for: a container says that it is ready while DHCP is still under way.
+/// How long to wait for an address: a container reports that it is ready while DHCP is still running.
 const ADDRESS: Duration = Duration::from_secs(20);
 
-/// How long somebody who listens is waited for once there is an address.
+/// How long to wait for a listener once there is an address.
 const LISTENER: Duration = Duration::from_secs(5);
 
-/// Finds the way to the container's port and writes it into the folder that the unit has in /run.
+/// Finds the address of the container's port and writes it to the unit's runtime directory.
 pub(crate) fn proxy(root: &Path, name: &MachineName, port: Port, log: &Log) -> Result<(), Failure> {
     let closed = |reason: String| {
         Failure::new(format!("port {} of container '{name}': {reason}, the connection is closed", port.get()))
     };
     let Some(folder) = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from) else {
-        return Err(Failure { status: 2, message: "--proxy is called by units only".to_owned() });
+        return Err(Failure {
+            status: 2,
+            message: "--proxy works only in a unit, where RUNTIME_DIRECTORY is set".to_owned(),
+        });
     };
     let network = network_namespace::network(root, name)
-        .ok_or_else(|| closed("the container does not run".to_owned()))?;
-    let route = Route::to(name).map_err(|error| closed(format!("the host's network: {error}")))?;
+        .ok_or_else(|| closed("the container is not running".to_owned()))?;
+    let route =
+        Route::to(name).map_err(|error| closed(format!("cannot read the host's network: {error}")))?;
     let found = thread::spawn(move || look(&network, &route, port))
         .join()
-        .map_err(|_| closed("the look into its network failed".to_owned()))?;
+        .map_err(|_| closed("internal error, please report it".to_owned()))?;
     let address = match found {
         Ok(Found::Listening(address)) => address,
         Ok(Found::Silent(address)) => {
@@ -60,36 +65,37 @@ pub(crate) fn proxy(root: &Path, name: &MachineName, port: Port, log: &Log) -> R
         Ok(Found::NoAddress) => {
             let seconds = ADDRESS.as_secs();
             return Err(closed(format!(
-                "{INTERFACE} has got no address in {seconds} s (do both host and container run systemd-networkd?)"
+                "{INTERFACE} has no address after {seconds} s (is systemd-networkd running on the host and in the \
+                 container?)"
             )));
         }
         Ok(Found::Elsewhere(address)) => {
             return Err(closed(format!(
-                "{INTERFACE} says that it has the address {address}, but what the host sends there does not go to the \
-                 container"
+                "{INTERFACE} has the address {address}, but the host's route to that does not lead to the container"
             )));
         }
-        Err(error) => return Err(closed(format!("{INTERFACE} in its network: {error}"))),
+        Err(error) => return Err(closed(format!("cannot read its network: {error}"))),
     };
     let path = folder.join(TARGET_FILE);
-    // systemd-socket-proxyd takes the last colon for the one before the port, and knows no brackets.
+    // systemd-socket-proxyd splits at the last colon, and does not accept brackets.
     fs::write(&path, format!("{TARGET_VARIABLE}={address}:{}\n", port.get()))
         .map_err(|error| closed(format!("{}: {error}", path.display())))
 }
 
-/// What was found in the container's network.
+/// The result of a look into the container's network.
 enum Found {
-    /// Somebody listens there.
+    /// An address on which the port has a listener.
     Listening(IpAddr),
-    /// The container's address; nobody listens.
+    /// The container's address, without a listener.
     Silent(IpAddr),
-    /// There is no address.
+    /// No address.
     NoAddress,
-    /// There is one, but the host's way to it leads elsewhere.
+    /// An address to which the host's route does not lead to the container.
     Elsewhere(IpAddr),
 }
 
-/// Enters the network, for good: to be called in a thread that ends with it.
+/// Looks for the port's address inside the container's network. Moves the calling thread into it for good, so it must
+/// be called in a thread of its own.
 fn look(network: &OwnedFd, route: &Route, port: Port) -> io::Result<Found> {
     move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
     let kernel = Addresses::here()?;
@@ -114,7 +120,7 @@ fn look(network: &OwnedFd, route: &Route, port: Port) -> io::Result<Found> {
             Some(address) if first_seen.get_or_insert_with(Instant::now).elapsed() >= LISTENER => {
                 return Ok(Found::Silent(*address));
             }
-            // The host's end may get its address later than the container's.
+            // The host's end of the link may get its address later than the container's.
             None if begin.elapsed() >= ADDRESS => {
                 return Ok(elsewhere.map_or(Found::NoAddress, Found::Elsewhere));
             }

@@ -1,5 +1,5 @@
-//! The refusal of a start: the reason that was written at generation time is printed, with exit status 78
-//! (EX_CONFIG), which systemd shows as `78/CONFIG`. Nothing is made or changed.
+//! Refuses a start: prints the reason that the generator recorded, and exits with 78 (EX_CONFIG), which systemd shows
+//! as `78/CONFIG`. Changes nothing.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 /// EX_CONFIG of sysexits.h; systemd.exec(5) names it CONFIG.
 pub(crate) const CONFIG: u8 = 78;
 
-/// Why the container is refused.
+/// Returns the failure with the reason for the container's refusal.
 pub(crate) fn refuse(root: &Path, name: &MachineName) -> Failure {
     let path = generated(root, &format!("{name}.refused"));
     let message = std::fs::read_to_string(&path).unwrap_or_else(|error| {

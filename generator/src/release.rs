@@ -1,5 +1,6 @@
-//! After a container has stopped: its settings in /run and the GC root of what it ran are taken away. Only what
-//! is provably ours goes; what is not there is no error, since this also runs after a start that failed half way.
+//! Cleans up after a container has stopped: removes its settings in /run and the GC root of the system it ran.
+//! Removes only what is marked as ours. Missing files are no error, since this also runs after a start that failed
+//! half way.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,7 +12,7 @@ use crate::failure::Failure;
 use crate::log::Log;
 use crate::prepare::credentials;
 
-/// Takes away what [`crate::prepare`] put in place, except for directories that may hold data.
+/// Removes what [`crate::prepare`] put in place, except for directories that may hold data.
 pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
     credentials::explain(root, name, log);
     match std::fs::remove_file(running_root(root, name)) {
@@ -24,6 +25,12 @@ pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
         log.warning(&format!(
             "{}: cannot be removed: {error}",
             copies::devices_directory(root, name).display()
+        ));
+    }
+    if let Err(error) = copies::remove_host_nix(root, name) {
+        log.warning(&format!(
+            "{}: cannot be removed: {error}",
+            copies::host_nix_directory(root, name).display()
         ));
     }
     copies::remove(root, name).map(|_| ()).map_err(|error| {

@@ -1,7 +1,6 @@
-//! Golden cases. A folder below tests/golden/cases is one case: what stands in it besides `setup` and `expected` is a
-//! miniature root, `setup` (see [`crate::setup`]) does to it what Git cannot hold. Out comes everything the built
-//! generator makes of it: exit status, standard error, and the whole tree of its three output folders. The cases are
-//! found by listing; a link in one leads to a documentation example and is followed.
+//! Golden cases. Each directory in tests/golden/cases is one: its files are a root directory, `setup` (see
+//! [`crate::setup`]) makes what Git cannot store, and `expected` holds the generator's exit status, standard error and
+//! output directories. Cases are found by listing. Links lead to documentation examples and are followed.
 
 use std::any::Any;
 use std::fmt::Write;
@@ -20,12 +19,12 @@ use crate::setup::set_up;
 /// One case.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// The name of its folder.
+    /// The name of its directory.
     pub name: String,
     dir: PathBuf,
 }
 
-/// All cases, by name. There are some.
+/// Returns all cases, sorted by name. Panics if there are none.
 pub fn cases() -> Vec<Case> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/cases");
     let mut cases: Vec<Case> = fs::read_dir(&dir)
@@ -38,9 +37,19 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// Does `check` to every case and panics with all that failed, each with its name.
+/// Returns the cases whose names start with the value of NIXOS_NSPAWN_CASE, or all if it is not set.
+fn chosen_cases() -> Vec<Case> {
+    let mut cases = cases();
+    if let Ok(start) = std::env::var("NIXOS_NSPAWN_CASE") {
+        cases.retain(|case| case.name.starts_with(&start));
+        assert!(!cases.is_empty(), "NIXOS_NSPAWN_CASE={start}: no case has such a name");
+    }
+    cases
+}
+
+/// Runs `check` on every chosen case. Panics with the names and reasons of all that failed.
 pub fn for_each_case(check: impl Fn(&Case) -> Result<(), String>) {
-    let cases = cases();
+    let cases = chosen_cases();
     let failed: Vec<String> = cases
         .iter()
         .filter_map(|case| {
@@ -52,24 +61,24 @@ pub fn for_each_case(check: impl Fn(&Case) -> Result<(), String>) {
     assert!(failed.is_empty(), "{} of {} cases fail\n{}", failed.len(), cases.len(), failed.join("\n"));
 }
 
-/// What a panic said, so that one broken case does not keep the others from being checked.
+/// Returns the message of a panic, so that the other cases are still checked.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
 impl Case {
-    /// The file that holds what is expected.
+    /// Returns the path of the file with the expectation.
     pub fn expected(&self) -> PathBuf {
         self.dir.join("expected")
     }
 
-    /// A fresh copy of the case's root.
+    /// Makes a fresh copy of the case's root directory.
     pub fn root(&self) -> Root {
         self.root_in_order(false)
     }
 
-    /// The same, with the entries of each folder made in the opposite order.
+    /// Does the same, but creates the entries of each directory in reverse order.
     pub fn root_backwards(&self) -> Root {
         self.root_in_order(true)
     }
@@ -79,7 +88,7 @@ impl Case {
             rustix::process::geteuid().is_root(),
             "golden cases have owners and devices: run them as root"
         );
-        // As PID 1 runs generators. Modes of the root itself are always given.
+        // PID 1 runs generators with this umask.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         let temporary = tempfile::tempdir().expect("temporary folder");
         let root = Root { temporary };
@@ -94,7 +103,7 @@ impl Case {
     }
 }
 
-/// Copies a folder, following links, with plain modes.
+/// Copies a directory with default modes, following links.
 fn copy(from: &Path, to: &Path, backwards: bool) {
     fs::DirBuilder::new().mode(0o755).create(to).unwrap_or_else(|e| panic!("{}: {e}", to.display()));
     let mut names: Vec<_> =
@@ -115,16 +124,16 @@ fn copy(from: &Path, to: &Path, backwards: bool) {
     }
 }
 
-/// A miniature root, and beside it room for output. Removed when dropped.
+/// A root directory and, beside it, output directories. Removed when dropped.
 pub struct Root {
     temporary: TempDir,
 }
 
-/// The output folders, as PID 1 names them.
+/// The names that PID 1 gives to the output directories.
 const OUTPUTS: [&str; 3] = ["generator", "generator.early", "generator.late"];
 
 impl Root {
-    /// A root that holds nothing.
+    /// Makes an empty root.
     pub fn empty() -> Self {
         let root = Self { temporary: tempfile::tempdir().expect("temporary folder") };
         fs::create_dir(root.path()).expect("new");
@@ -136,12 +145,12 @@ impl Root {
         self.temporary.path().join("root")
     }
 
-    /// The folder of intents in it.
+    /// Returns the path of its directory of intents.
     pub fn intents(&self) -> PathBuf {
         self.path().join("etc/nixos-nspawn")
     }
 
-    /// Makes the output folders and names them: the normal, the early and the late one.
+    /// Makes the output directories and returns their paths: normal, early, late.
     pub fn outputs(&self) -> [PathBuf; 3] {
         OUTPUTS.map(|name| {
             let path = self.temporary.path().join("out").join(name);
@@ -150,25 +159,25 @@ impl Root {
         })
     }
 
-    /// Runs the generator on it as PID 1 would, and gives what came of it.
+    /// Runs the generator on this root as PID 1 would.
     pub fn generate(&self) -> Outcome {
         self.run(&mut self.command())
     }
 
-    /// The generator's command line.
+    /// Returns the generator's command line.
     pub fn command(&self) -> Command {
         let mut command = self.generator();
         command.arg("--root").arg(self.path()).args(self.outputs());
         command
     }
 
-    /// The generator without arguments.
+    /// Returns the generator's command without arguments.
     pub fn generator(&self) -> Command {
         self.outputs();
         Command::new(&bins().generator)
     }
 
-    /// Where drop-ins expect the unit helper.
+    /// Returns the path where drop-ins expect the unit helper.
     pub fn helper(&self) -> String {
         let output = self.generator().arg("--version").output().expect("the generator runs");
         let version = String::from_utf8(output.stdout).expect("UTF-8");
@@ -186,9 +195,9 @@ impl Root {
             fs::create_dir_all(root.join(directory)).expect("new");
         }
         fs::copy(&bins().generator, root.join("program")).expect("the generator is copied");
-        // What is written there stands where the harness looks for it.
+        // These are bind-mounted over /run/systemd, where the generator writes.
         self.outputs();
-        // The kernel's word on where an open file is comes from /proc.
+        // The generator reads the path of an open file from /proc.
         let script = "mount --bind /proc \"$0/proc\" && mount --bind \"$1\" \"$0/run/systemd\" && exec chroot \"$0\" \
             /program /run/systemd/generator /run/systemd/generator.early /run/systemd/generator.late";
         let mut command = Command::new("unshare");
@@ -196,7 +205,7 @@ impl Root {
         self.run(command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
     }
 
-    /// Runs a command that ends with the generator's, bounded.
+    /// Runs a command that ends in the generator's command line, with a time limit.
     pub fn run(&self, command: &mut Command) -> Outcome {
         let mut bounded = Command::new("/usr/bin/timeout");
         bounded.args(["--signal=KILL", "30"]).arg(command.get_program()).args(command.get_args());
@@ -217,25 +226,25 @@ impl Root {
         }
     }
 
-    /// Where the normal units are.
+    /// Returns the directory of the normal units.
     pub fn units(&self) -> PathBuf {
         self.temporary.path().join("out/generator")
     }
 }
 
-/// What a run of the generator came to.
+/// The result of a run of the generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The exit status.
     pub status: i32,
-    /// The messages, with `OUT` for the folder the output folders are in.
+    /// The messages, with `OUT` for the parent of the output directories.
     pub stderr: String,
-    /// The manifest of the output folders.
+    /// The manifest of the output directories.
     pub tree: String,
 }
 
 impl Outcome {
-    /// All of it as one text, which is what `expected` holds.
+    /// Returns everything as one text, in the format of `expected`.
     pub fn text(&self) -> String {
         let mut text = format!("exit status {}\nstandard error\n", self.status);
         indent(&mut text, &self.stderr);
@@ -244,12 +253,12 @@ impl Outcome {
     }
 }
 
-/// Whether expectations are to be written instead of compared: NIXOS_NSPAWN_BLESS=1.
+/// Whether to write expectations instead of comparing them: NIXOS_NSPAWN_BLESS=1.
 pub fn blessing() -> bool {
     std::env::var_os("NIXOS_NSPAWN_BLESS").is_some_and(|value| value == "1")
 }
 
-/// Compares `actual` with the text in the file at `path`, or writes it there when [`blessing`].
+/// Compares `actual` with the file at `path`, or writes it there if [`blessing`].
 pub fn compare(path: &Path, actual: &str) -> Result<(), String> {
     if blessing() {
         fs::write(path, actual).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -271,7 +280,7 @@ pub fn compare(path: &Path, actual: &str) -> Result<(), String> {
     ))
 }
 
-/// The lines that are in one text only, with `-` and `+` in front, and three equal ones around them.
+/// Returns a unified diff of two texts, without its header.
 pub fn difference(expected: &str, actual: &str) -> String {
     let dir = tempfile::tempdir().expect("temporary folder");
     let (old, new) = (dir.path().join("expected"), dir.path().join("actual"));

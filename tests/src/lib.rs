@@ -1,7 +1,8 @@
-//! Tests.
+//! Harness of the tests: golden cases, trees for `--root`, throwaway hosts, and the real parsers of systemd.
 
 pub mod golden;
 pub mod host;
+pub mod imports;
 pub mod manifest;
 pub mod nix;
 pub mod offline;

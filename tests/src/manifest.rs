@@ -1,12 +1,12 @@
-//! A directory as text: a folder goes in, one line for each entry below it comes out, with kind, mode, link target and
-//! contents. Two trees are the same if their texts are; what no text can hold is a panic. Nothing is ever changed.
+//! A directory as text: one line for each entry below it, with kind, mode, link target and contents. Two trees are equal
+//! if their texts are. Anything that has no text form is a panic.
 
 use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Everything below `dir`, sorted by path. Contents of files stand below their line, four blanks in.
+/// Returns everything below `dir`, sorted by path, with file contents indented below their line.
 pub fn manifest(dir: &Path) -> String {
     let mut text = String::new();
     for path in paths(dir) {
@@ -34,7 +34,7 @@ pub fn manifest(dir: &Path) -> String {
     text
 }
 
-/// Adds `contents` four blanks in; empty lines stay empty, a missing line end at the end is said.
+/// Appends `contents`, indented by four blanks except for empty lines, and notes a missing newline at the end.
 pub fn indent(text: &mut String, contents: &str) {
     for line in contents.split_inclusive('\n') {
         match line.strip_suffix('\n') {
@@ -45,13 +45,13 @@ pub fn indent(text: &mut String, contents: &str) {
     }
 }
 
-/// What must not change when nothing is to be done: inode, times, size, mode and owner of every entry.
+/// Returns inode, times, size, mode and owner of every entry, to show that nothing was written.
 pub fn state(dir: &Path) -> String {
     let mut text = String::new();
     for path in [PathBuf::new()].into_iter().chain(paths(dir)) {
         let meta = fs::symlink_metadata(dir.join(&path)).expect("just listed");
         let kind = meta.file_type();
-        // A file that is read has a new atime, and a folder that is listed; the rest stays.
+        // Reading a file or listing a directory changes its atime only.
         writeln!(
             text,
             "{} {} {}.{} {}.{} {} {:o} {}:{} {}",
@@ -72,7 +72,7 @@ pub fn state(dir: &Path) -> String {
     text
 }
 
-/// The paths of all entries below `dir`, relative and sorted.
+/// Returns the relative paths of all entries below `dir`, sorted.
 pub fn paths(dir: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = walkdir::WalkDir::new(dir)
         .min_depth(1)

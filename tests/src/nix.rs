@@ -1,6 +1,5 @@
-//! The Nix language without a store and without nixpkgs. Expressions and files of the project go in; what Nix of Debian 13
-//! makes of them, or says against them, comes out. It runs in a root of its own, in namespaces, with bounds on time and
-//! memory; tests/nix/stand-in stands in for nixpkgs.
+//! Evaluates the project's Nix files and expressions with Debian 13's Nix, without a store and without nixpkgs. Nix runs
+//! in its own root, in namespaces, with limits on time and memory; tests/nix/stand-in replaces nixpkgs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +9,15 @@ use serde_json::Value;
 
 use crate::host::{Suite, tree};
 
-/// Where expressions find the project.
+/// The path of the project for expressions.
 pub const PROJECT: &str = "/project";
 
-/// The top of the project on this machine.
+/// Returns the top directory of the project.
 pub fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the project")
 }
 
-/// All files in the Nix language, relative to the top of the project.
+/// Returns all Nix files, relative to the top of the project.
 pub fn files() -> Vec<String> {
     let top = project();
     let ours = |entry: &walkdir::DirEntry| {
@@ -36,7 +35,7 @@ pub fn files() -> Vec<String> {
     files
 }
 
-/// What Nix says against the syntax of each file; nothing for a good one.
+/// Returns Nix's syntax errors for each file, empty for a correct one.
 pub fn faults(files: &[String]) -> Vec<String> {
     let words = files.iter().map(|file| vec!["--parse".into(), format!("{PROJECT}/{file}")]).collect();
     let results = nix_instantiate(words);
@@ -47,7 +46,7 @@ pub fn faults(files: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The value of each expression, or what Nix says of it.
+/// Returns the value of each expression, or Nix's error.
 pub fn evaluate(expressions: &[String]) -> Vec<Result<Value, String>> {
     let words = expressions
         .iter()
@@ -67,13 +66,13 @@ pub fn evaluate(expressions: &[String]) -> Vec<Result<Value, String>> {
         .collect()
 }
 
-/// Runs nix-instantiate once with each list of words: standard output, or standard error if it fails.
+/// Runs nix-instantiate once for each argument list. Returns standard output, or standard error if it fails.
 fn nix_instantiate(words: Vec<Vec<String>>) -> Vec<Result<String, String>> {
     let work = tempfile::tempdir().expect("temporary folder");
     for (index, words) in words.iter().enumerate() {
         let dir = work.path().join(index.to_string());
         fs::create_dir(&dir).expect("new");
-        // One word a line would not do: expressions have several lines.
+        // One argument per line would not work: expressions have several lines.
         let words: Vec<u8> = words.iter().flat_map(|word| word.bytes().chain([0])).collect();
         fs::write(dir.join("words"), words).expect("written");
     }
@@ -95,7 +94,7 @@ fn nix_instantiate(words: Vec<Vec<String>>) -> Vec<Result<String, String>> {
         .collect()
 }
 
-/// `$0` is the tree, `$1` the folder of questions, `$2` the project. As many at a time as there are processors.
+/// `$0` is the tree, `$1` the directory of questions, `$2` the project. Runs one process per processor at a time.
 const SCRIPT: &str = r#"
 root=$1/.root
 mkdir "$root"

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::host::bins;
 
-/// The beginning of the path of a system that [`Tree::intent`] records.
+/// The path prefix of the systems that [`Tree::intent`] records.
 pub const SYSTEM: &str = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system";
 
 /// A system tree.
@@ -38,12 +38,12 @@ impl From<Output> for Said {
 }
 
 impl Tree {
-    /// The top of the tree on this machine.
+    /// Returns the tree's directory on this machine.
     pub fn root(&self) -> &Path {
         self.0.path()
     }
 
-    /// An empty one.
+    /// Makes an empty one.
     #[allow(clippy::new_without_default)]
     pub fn new() -> Self {
         let tree = Self(TempDir::new().expect("a tree"));
@@ -51,12 +51,12 @@ impl Tree {
         tree
     }
 
-    /// A path of the system on this machine.
+    /// Returns the path on this machine of a path in the tree.
     pub fn path(&self, path: &str) -> PathBuf {
         self.0.path().join(path.trim_start_matches('/'))
     }
 
-    /// Writes a file, with the folders above it.
+    /// Writes a file and creates its parent directories.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().expect("a tree")).expect("a tree");
@@ -64,13 +64,13 @@ impl Tree {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("a tree");
     }
 
-    /// Makes a link, with the folders above it.
+    /// Makes a link and creates its parent directories.
     pub fn link(&self, path: &str, target: &str) {
         fs::create_dir_all(self.path(path).parent().expect("a tree")).expect("a tree");
         symlink(target, self.path(path)).expect("a tree");
     }
 
-    /// Records a container: an intent for a system of that name, with further fields or others in their place.
+    /// Writes the intent of a container. `fields` are added to `version` and `toplevel`, or replace them.
     pub fn intent(&self, name: &str, fields: Value) {
         let mut intent = json!({ "version": 1, "toplevel": format!("{SYSTEM}-{name}") });
         intent.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
@@ -84,32 +84,32 @@ impl Tree {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// `nixos-nspawn-ctl` on the tree, with times in UTC.
+    /// Returns the command of `nixos-nspawn-ctl` on the tree, with times in UTC.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&bins().ctl);
         command.arg("--root").arg(self.0.path()).args(words).stdin(Stdio::null()).env("TZ", "UTC");
         command
     }
 
-    /// What it prints.
+    /// Runs a command and returns its output.
     pub fn run(&self, words: &[&str]) -> Said {
         self.command(words).output().expect("a tree").into()
     }
 
-    /// The standard output of a command that ends well and has nothing to complain of.
+    /// Runs a command that must succeed without messages. Returns its standard output.
     pub fn ok(&self, words: &[&str]) -> String {
         let said = self.run(words);
         assert_eq!((said.status, said.err.as_str()), (0, ""), "{words:?}: {}", said.out);
         said.out
     }
 
-    /// The JSON that it prints.
+    /// Runs a command and returns the JSON that it prints.
     pub fn json(&self, words: &[&str]) -> Value {
         let said = self.run(words);
         serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}{}", said.out, said.err))
     }
 
-    /// Every path with its kind, text or target; what must not change.
+    /// Returns every path with its file contents or link target, to show that nothing has changed.
     pub fn snapshot(&self) -> Vec<String> {
         let mut entries: Vec<String> = walkdir::WalkDir::new(self.0.path())
             .into_iter()

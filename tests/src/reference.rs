@@ -1,27 +1,29 @@
-//! What python-nixos-nspawn 0.11 makes of containers, as data: tests/golden/reference, one folder a case, and the
-//! settings that are in force by its files. In: nothing but the data. Out: cases, found by listing, and settings in a form in
-//! which two files that mean the same are equal.
+//! The output of python-nixos-nspawn 0.11 for a number of containers, one directory of tests/golden/reference each, and
+//! the settings in force by its files, normalized so that files with the same meaning are equal.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nixos_nspawn_units::nspawn::host_nix::HOST_NIX;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::syntax::{UnitFile, effective, parse};
 use serde_json::Value;
 
+const NIX_DATABASE: &str = "/nix/var/nix/db";
+
 /// One container.
 pub struct Case {
     /// The name of the case.
     pub name: String,
-    /// Its folder.
+    /// Its directory.
     pub dir: PathBuf,
-    /// What the container is called in it.
+    /// The name of the container.
     pub container: String,
 }
 
-/// All cases, in the order of their names.
+/// Returns all cases, sorted by name.
 pub fn cases() -> Vec<Case> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/reference");
     let mut cases: Vec<Case> = fs::read_dir(&dir)
@@ -39,13 +41,13 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// A file of a case as JSON.
+/// Reads a file of a case as JSON.
 pub fn json(path: &Path) -> Value {
     let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// A unit file of a case.
+/// Reads a unit file of a case.
 pub fn unit_file(path: &Path) -> UnitFile {
     let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     parse(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display())).file
@@ -54,8 +56,8 @@ pub fn unit_file(path: &Path) -> UnitFile {
 /// Settings by section and name.
 pub type Settings = BTreeMap<String, Vec<String>>;
 
-/// The settings in force once nspawn has put the file and the template's command line together, less what cannot
-/// have an effect.
+/// Returns the settings in force after nspawn has merged the file with the template's command line, without those
+/// that cannot have an effect.
 pub fn in_force(file: &UnitFile) -> Settings {
     let mut settings: Settings =
         effective(file).into_iter().map(|s| (format!("[{}] {}", s.section, s.key), s.values)).collect();
@@ -64,15 +66,22 @@ pub fn in_force(file: &UnitFile) -> Settings {
     let namespaced =
         last(&settings, "[Exec] PrivateUsers").is_some_and(|value| parse_boolean(&value) != Some(false));
     if !namespaced {
-        // Nobody is shifted, so it does not matter how; theirs writes chown in all cases.
+        // Ownership has no effect without a user namespace; python-nixos-nspawn always writes chown.
         settings.remove("[Files] PrivateUsersOwnership");
+    }
+    if let Some(read_only) = settings.get_mut("[Files] BindReadOnly") {
+        // Every container of ours sees Nix's database, whose lack is a fault of theirs: garbage collectors inside deleted
+        // the host's store.
+        read_only
+            .retain(|value| bind_fields(value).is_ok_and(|f| f.destination.as_deref() != Some(NIX_DATABASE)));
     }
     for key in ["[Files] Bind", "[Files] BindReadOnly"] {
         for value in settings.get_mut(key).into_iter().flatten() {
             *value = mapping_left_out(value, namespaced);
         }
+        settings.entry(key.to_owned()).and_modify(|values| values.sort());
     }
-    // The template says --network-veth, which any of these replaces as a whole; see merge_settings() of nspawn.c.
+    // Any of these settings replaces the template's --network-veth; see merge_settings() in nspawn.c.
     let deciding = [
         "Private",
         "VirtualEthernet",
@@ -96,19 +105,22 @@ pub fn in_force(file: &UnitFile) -> Settings {
     settings
 }
 
-/// A bind mount without its id mapping, where that is a difference we mean to make:
-/// - without a user namespace nspawn fails the start on it (EINVAL from 252 to 262), so ours leaves it out;
-/// - of the store and the profiles, with one: only userNamespacing= makes theirs map them, and then they belong to
-///   nobody if PrivateUsers= is set by other means; ours always maps them.
+/// Removes the id mapping of a bind mount where we differ on purpose:
+/// - without a user namespace, nspawn fails to start on it (EINVAL from 252 to 262), so we omit it;
+/// - with one, python-nixos-nspawn maps the store and the profiles only for userNamespacing, and they belong to nobody
+///   if PrivateUsers= is set by other means; we always map them;
+/// - and without one, ours mounts what `--prepare` has locked for the container.
 fn mapping_left_out(value: &str, namespaced: bool) -> String {
     let fields = bind_fields(value).expect("effective() lets only good ones through");
-    let of_nix = fields.source.starts_with("/nix/");
+    let destination = fields.destination.as_deref().unwrap_or(&fields.source);
+    let locked = fields.source.starts_with(&format!("/{HOST_NIX}/"));
+    let source = if locked { destination } else { &fields.source };
+    let of_nix = source.starts_with("/nix/");
     if namespaced && !of_nix {
         return value.to_owned();
     }
     let options = fields.options.as_deref().unwrap_or_default().split(',');
     let kept: Vec<&str> =
         options.filter(|option| !matches!(*option, "" | "idmap" | "rootidmap" | "owneridmap")).collect();
-    let destination = fields.destination.as_deref().unwrap_or(&fields.source);
-    format!("{}:{destination}:{}", fields.source, kept.join(","))
+    format!("{source}:{destination}:{}", kept.join(","))
 }

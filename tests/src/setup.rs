@@ -1,6 +1,6 @@
-//! What Git cannot hold of a case's root: modes, owners, FIFOs, devices, links, huge files, odd bytes. The lines of a
-//! case's `setup` file go in and are done to the copy of its root, in order. Words are split at blanks; in the last one
-//! `\n`, `\0`, `\xHH` and the like stand for bytes. Paths are below the root. A line that fails is a panic.
+//! Makes what Git cannot store in a case's root: modes, owners, FIFOs, devices, links, huge files, odd bytes. The lines of
+//! the case's `setup` file are commands, executed in order on the copy of its root. Words are separated by blanks; the
+//! last one may contain escapes such as `\n`, `\0` and `\xHH`. Paths are below the root. A command that fails is a panic.
 //!
 //! ```text
 //!     chmod MODE PATH        chown UID PATH         mkdir PATH            remove PATH
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
-/// Does every line of `script` to the tree at `root`.
+/// Executes every line of `script` on the tree at `root`.
 pub fn set_up(root: &Path, script: &str) {
     for line in script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if let Err(error) = step(root, line) {
@@ -46,7 +46,7 @@ fn step(root: &Path, line: &str) -> std::io::Result<()> {
             fs::rename(at(path), at(to))
         }
         "mkfifo" => node(&at(rest), FileType::Fifo, 0),
-        // The same as /dev/null: to open it does no harm.
+        // The same device as /dev/null: opening it is harmless.
         "device" => node(&at(rest), FileType::CharacterDevice, makedev(1, 3)),
         "socket" => node(&at(rest), FileType::Socket, 0),
         "symlink" => {
@@ -78,7 +78,7 @@ fn path_below(root: &Path, path: &str) -> PathBuf {
     root.join(OsString::from_vec(unescape(path)))
 }
 
-/// The bytes that a text with `\n`, `\r`, `\t`, `\0`, `\s`, `\\` and `\xHH` stands for.
+/// Decodes the escapes `\n`, `\r`, `\t`, `\0`, `\s`, `\\` and `\xHH`.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();

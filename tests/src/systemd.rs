@@ -1,6 +1,6 @@
-//! The real parsers of systemd 252, 257 and 262. Output folders of the generator go in; every word that
-//! `systemd-analyze verify`, `systemd-nspawn` and `systemd-networkd` say about them comes out. Each version runs in a root of its own that
-//! has the /usr of a Debian and is otherwise made for the purpose, in namespaces, so that nothing is written anywhere.
+//! The real parsers of systemd 252, 257 and 262: returns what `systemd-analyze verify`, `systemd-nspawn` and
+//! `systemd-networkd` print about output directories of the generator. Each version runs in namespaces, in a root that
+//! has the /usr of a Debian, so that nothing is written anywhere else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,22 +12,22 @@ use crate::host::{Suite, tree};
 pub struct Systemd {
     /// Its version.
     pub version: u32,
-    /// A root directory whose /usr holds it.
+    /// A root directory with this version in /usr.
     tree: PathBuf,
 }
 
-/// What is to be looked at.
+/// An input to check.
 #[derive(Clone)]
 pub struct Input {
-    /// What to call it in messages, a file name.
+    /// Its name in messages, which is also a file name.
     pub name: String,
-    /// An output folder of the generator.
+    /// An output directory of the generator.
     pub units: PathBuf,
-    /// The programs that are to exist there, as absolute paths.
+    /// Absolute paths of the programs that must exist.
     pub programs: Vec<String>,
 }
 
-/// What systemd says of one input.
+/// systemd's messages about one input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     /// The name of the input.
@@ -37,7 +37,7 @@ pub struct Complaint {
 }
 
 impl Systemd {
-    /// All versions that are checked, oldest first. Panics with the reason when one cannot be had.
+    /// Returns all versions, oldest first. Panics with the reason if one is not available.
     pub fn all() -> Vec<Self> {
         let oldest = Self::at(oldest());
         assert_eq!(oldest.version, 252);
@@ -58,7 +58,7 @@ impl Systemd {
         Self { version: version(&tree).unwrap_or_else(|| panic!("{}: no systemd", tree.display())), tree }
     }
 
-    /// Everything this systemd says of the inputs, but for what it says of any container.
+    /// Returns this systemd's messages about the inputs, except for those about any container.
     pub fn complaints(&self, inputs: &[Input]) -> Vec<Complaint> {
         let work = tempfile::tempdir().expect("temporary folder");
         for input in inputs {
@@ -68,7 +68,7 @@ impl Systemd {
             let programs: String = input.programs.iter().map(|program| format!("{program}\n")).collect();
             fs::write(dir.join("programs"), programs).expect("written");
         }
-        // Its own process and mount namespace: all mounts and processes of it end with it.
+        // Its own PID and mount namespaces: all its mounts and processes end with it.
         let mut command = Command::new("unshare");
         command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", SCRIPT]);
         command.arg(&self.tree).arg(work.path()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
@@ -80,7 +80,7 @@ impl Systemd {
             self.version
         );
         let networkd = fs::read_to_string(work.path().join(".networkd")).expect("networkd was asked");
-        // It was there, and came to the last of the files, which is the script's own.
+        // The script itself adds the last file; a message about it shows that all files were read.
         assert!(
             networkd.contains("NoSuchSetting"),
             "networkd {} could not be asked: {networkd}",
@@ -97,7 +97,7 @@ impl Systemd {
         complaints.chain(inputs.iter().filter_map(|input| of_networkd(&input))).collect()
     }
 
-    /// Whether it complains only because this version does not know something yet.
+    /// Whether this version complains only because it does not know something yet.
     fn is_too_old(&self, line: &str) -> bool {
         LATER.iter().any(|(since, word)| self.version < *since && line.contains(word))
     }
@@ -114,12 +114,12 @@ impl Systemd {
             let file = file.file_name().into_string().expect("machine names are ASCII");
             let Some(name) = file.strip_suffix(".nspawn") else { continue };
             let said = read(&format!("nspawn-{name}"));
-            // A root that does not exist is where the parser and nspawn's own checks are over.
+            // nspawn fails on the missing root after the parser and its own checks have finished.
             let end = format!("Failed to resolve path /none/{name}: No such file or directory");
             let expected = |line: &str| line == end || line.starts_with(FAMILIES) || self.is_too_old(line);
             text.extend(said.lines().filter(|line| !expected(line)).map(|line| format!("{line}\n")));
-            // From 257 on it looks for an interface that is to be moved before it looks for the root, and ends without
-            // a word; there is none here.
+            // From 257 on, nspawn looks for the interface to move before the root, and exits silently; there is
+            // no such interface here.
             let settings = input.units.join(format!("nixos-nspawn/{file}"));
             let settings = fs::read_to_string(settings).expect("just listed");
             let looks_first =
@@ -132,21 +132,21 @@ impl Systemd {
     }
 }
 
-/// What a complaint is about, and the first version that does not make it.
+/// The subject of a complaint, and the first version without it.
 const LATER: &[(u32, &str)] = &[
-    // Up to 252 there was no way back from an inherited address.
+    // Up to 252, an inherited address could not be removed.
     (257, "Invalid address '', ignoring"),
     (257, "Unknown key 'PersistLeases' in section [DHCPServer]"),
-    // Golden inputs with a host.json of that version.
+    // Golden cases with a host.json of that version.
     (259, "Unknown key 'NamespacePath' in section [Network]"),
     (262, "Failed to parse PersistLeases=runtime"),
 ];
 
-/// 262 says it of every container without RestrictAddressFamilies=, which 261 brought.
+/// 262 prints this about every container without RestrictAddressFamilies=, which is new in 261.
 const FAMILIES: &str =
     "Note: in a future version of systemd-nspawn the default set of permitted socket address families";
 
-/// `$0` is the tree, `$1` the folder of inputs. nspawn is called as the stock template does it, with settings where
+/// `$0` is the tree, `$1` the directory of inputs. nspawn is called as in the stock template, with the settings where
 /// `--prepare` puts them; see systemd-nspawn@.service(8).
 const SCRIPT: &str = r#"
 root=$1/.root
@@ -219,7 +219,7 @@ fn version(tree: &Path) -> Option<u32> {
     String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// A root with systemd 252: this machine's if it is a Debian 12, otherwise one that is unpacked for the purpose.
+/// Returns a root with systemd 252: this machine's if it is a Debian 12, otherwise one that is unpacked for this.
 fn oldest() -> PathBuf {
     let machine = PathBuf::from("/");
     if version(&machine) == Some(252) {

@@ -1,6 +1,5 @@
-//! Whole texts of commands, to be compared with files that were read by a person. In: what commands of a booted host print.
-//! Out: one text with each command, its output and its exit status, in which everything that differs from run to run is
-//! masked: hashes, times, processes, and the words of other programs.
+//! Transcripts of commands on a booted host: each command, its output and its exit status, to be compared with files that
+//! a person has reviewed. What differs from run to run is masked: hashes, times, processes, and messages of other programs.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -15,17 +14,17 @@ pub struct Transcript<'a> {
 }
 
 impl<'a> Transcript<'a> {
-    /// An empty one.
+    /// Makes an empty one.
     pub fn of(host: &'a Host) -> Self {
         Self { host, text: String::new() }
     }
 
-    /// A line that says what comes next.
+    /// Adds a line that says what comes next.
     pub fn note(&mut self, line: &str) {
         writeln!(self.text, "\n## {line}").expect("a String takes all");
     }
 
-    /// Runs `nixos-nspawn` with the words of this line; blanks within single quotes separate nothing.
+    /// Runs `nixos-nspawn` with the words of this line; blanks within single quotes do not separate words.
     pub fn run(&mut self, line: &str) {
         let quoted = line.split('\'').enumerate();
         let words: Vec<&str> = quoted
@@ -34,7 +33,7 @@ impl<'a> Transcript<'a> {
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let output = self.host.ctl(&words);
         writeln!(self.text, "\n$ nixos-nspawn {line}").expect("a String takes all");
-        // A command line that cannot be read is told by another format.
+        // Errors of the command line have another format.
         let own = if output.code() == 2 { output.stderr.lines().collect() } else { own(&output.stderr) };
         let lines = output
             .stdout
@@ -49,7 +48,7 @@ impl<'a> Transcript<'a> {
         }
     }
 
-    /// Compares with tests/golden/texts/NAME.txt, and panics with the difference.
+    /// Compares with tests/golden/texts/NAME.txt. Panics with the difference.
     pub fn compare(&self, name: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/texts/{name}.txt"));
         if let Err(difference) = compare(&path, self.text.trim_start()) {
@@ -58,7 +57,7 @@ impl<'a> Transcript<'a> {
     }
 }
 
-/// Our own lines: Nix has words of its own in each version, and what the journal holds is a matter of luck.
+/// Keeps our own lines only: Nix's messages differ between versions, and the journal's lines depend on timing.
 fn own(stderr: &str) -> Vec<&str> {
     let ours = |line: &&str| {
         line.starts_with("nixos-nspawn: ") && !(line.ends_with(':') && line.contains("journal"))
@@ -66,7 +65,7 @@ fn own(stderr: &str) -> Vec<&str> {
     stderr.lines().filter(ours).collect()
 }
 
-/// A line without what differs from run to run.
+/// Masks what differs from run to run in a line.
 fn masked(line: &str) -> String {
     let mut out = String::new();
     let mut rest = line;
@@ -83,7 +82,7 @@ fn masked(line: &str) -> String {
     out
 }
 
-/// What stands for the start of a text, and how long that start is; 0 if it is the same in each run.
+/// Returns the mask for the start of a text and the length of that start, or 0 if it is the same in each run.
 fn mask(text: &str, before: Option<char>) -> (&'static str, usize) {
     let shape = |pattern: &str| {
         pattern.len() <= text.len()

@@ -1,5 +1,5 @@
-//! Deleting state on btrfs: subvolumes, which a container can make itself, go like directories, and so do immutable
-//! directories in them. The file system is a real one, in a file.
+//! Deleting state on btrfs: subvolumes, which a container can make itself, are deleted like directories, and so are
+//! immutable directories in them. The test mounts a real btrfs from a file.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn ok(program: &str, words: &[&str]) {
     assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A btrfs that is mounted until it is dropped.
+/// A mounted btrfs. Unmounted when dropped.
 struct Btrfs<'a>(&'a Path);
 
 impl<'a> Btrfs<'a> {

@@ -1,5 +1,5 @@
-//! README's commands on a real host: every line of the console examples of "The first container", "Updates" and "Day to day" is
-//! run as it stands there, in order, on a throwaway Debian.
+//! Runs every line of README's console examples in "The first container", "Updates" and "Day to day", unchanged and in
+//! order, on a throwaway Debian.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nixos_nspawn_tests::host::{Host, Suite, bins};
 
-/// What this host has not: sudo, a network for apt-get, and in the container PAM, which `machinectl shell` needs.
+/// Replaces what this host lacks: sudo, a network for apt-get, and PAM in the container, which `machinectl shell` needs.
 const PRELUDE: &str = r#"
 sudo() { "$@"; }
 apt-get() { shift; dpkg-query --show "$@"; }
@@ -21,7 +21,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The commands in the console blocks of a section.
+/// Returns the commands in the console blocks of a section.
 fn commands(readme: &str, section: &str) -> String {
     let text = readme.split("\n## ").find_map(|part| part.strip_prefix(section)?.strip_prefix('\n'));
     let blocks = text.unwrap_or_else(|| panic!("README has no section '{section}'")).split("```").skip(1);
@@ -50,7 +50,7 @@ fn readme_on_a_host() {
     };
     let first = run("The first container");
     assert!(first.contains("Hello from a container."), "{first}");
-    // An update needs something new.
+    // An update needs a change.
     let flake = "/root/checkout/examples/debian/flake.nix";
     host.ok(&["sed", "-i", "s/Hello from a container/Hello again/", flake]);
     let updated = run("Updates");

@@ -1,5 +1,5 @@
-//! Every golden case: what the built generator makes of it is what its `expected` file says, and what must hold
-//! whatever the input is holds for it. Cases are found by listing; snapshots alone would bless a fault.
+//! Golden cases: the output of the built generator matches the `expected` file, and invariants hold that do not depend on
+//! the input. Without the invariants, blessing a snapshot could bless a fault.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ fn output_is_as_expected() {
     for_each_case(|case| compare(&case.expected(), &case.root().generate().text()));
 }
 
-/// Folders may list their entries in any order.
+/// A directory may list its entries in any order.
 #[test]
 fn order_of_files_makes_no_difference() {
     for_each_case(|case| {
@@ -50,7 +50,7 @@ fn input_stays_as_it_is() {
     });
 }
 
-/// `--root` is a convenience of tests and images; what counts is a run on the real root, as PID 1 does it.
+/// `--root` is for tests and images; PID 1 runs the generator on the real root.
 #[test]
 fn output_is_the_same_on_a_running_system() {
     for_each_case(|case| {
@@ -58,7 +58,7 @@ fn output_is_the_same_on_a_running_system() {
     });
 }
 
-/// The initrd has an /etc of its own, and nothing to start.
+/// The initrd has its own /etc, and no containers to start.
 #[test]
 fn nothing_is_done_in_the_initrd() {
     for_each_case(|case| {
@@ -72,7 +72,7 @@ fn nothing_is_done_in_the_initrd() {
     });
 }
 
-/// With one folder, as with three, the other two are left alone (systemd.generator(7)).
+/// The generator may be called with one directory; it never uses the other two (systemd.generator(7)).
 #[test]
 fn one_output_folder_is_enough() {
     for_each_case(|case| {
@@ -84,7 +84,7 @@ fn one_output_folder_is_enough() {
     });
 }
 
-/// 1 if something was refused, else 0; nothing is refused in silence, and nothing is said of what is well.
+/// The status is 1 if something was refused, otherwise 0. Every refusal has a message, and nothing else has one.
 #[test]
 fn status_tells_whether_something_was_refused() {
     for_each_case(|case| {
@@ -92,7 +92,7 @@ fn status_tells_whether_something_was_refused() {
         let outcome = root.generate();
         let refused =
             paths(&root.units()).iter().any(|path| path.extension().is_some_and(|e| e == "refused"));
-        // A file that stands for no container of its own.
+        // A file that does not make a container.
         let ignored = outcome.stderr.lines().any(|line| line.ends_with(", ignoring"));
         let expected = i32::from(refused || ignored);
         if outcome.status != expected {
@@ -106,8 +106,8 @@ fn status_tells_whether_something_was_refused() {
     });
 }
 
-/// Each intent is visible as a unit: a good one with settings, a refused one with the reason; a file name that is no
-/// machine name has a message.
+/// Each intent is visible as a unit: a valid one with settings, a refused one with the reason. For a file name that is not
+/// a machine name there is a message.
 #[test]
 fn every_intent_is_visible() {
     for_each_case(|case| {
@@ -122,7 +122,7 @@ fn every_intent_is_visible() {
                 Err(error) if outcome.stderr.contains(&format!("'{name}' is not a machine name")) => {
                     drop(error)
                 }
-                // In a folder that is not believed, names are not looked at.
+                // In an untrusted directory, names are not checked.
                 Err(_) if outcome.stderr.contains(&format!("/{name}.json: is in /")) => {}
                 Err(error) => return Err(format!("no message for a bad name: {error}")),
             }
@@ -140,11 +140,11 @@ fn every_intent_is_visible() {
     });
 }
 
-/// The names of what claims to be an intent in a root.
+/// Returns the names of all files in a root that look like intents.
 fn intent_names(root: &Path) -> Result<BTreeSet<String>, String> {
     let own = root.join("etc/nixos-nspawn");
     let declarative = own.join("declarative.d");
-    // NixOS may make the one folder a link into the store; no other link is followed.
+    // NixOS may make this directory a link into the store; no other link is followed.
     let declarative = match fs::read_link(&declarative) {
         Ok(target) if target.starts_with("/nix/store") => {
             root.join(target.strip_prefix("/").expect("absolute"))
@@ -159,7 +159,7 @@ fn intent_names(root: &Path) -> Result<BTreeSet<String>, String> {
         }
         for entry in fs::read_dir(directory).map_err(|e| e.to_string())? {
             let name = entry.map_err(|e| e.to_string())?.file_name();
-            // A name that is not UTF-8 is no machine name either.
+            // A name that is not UTF-8 is not a machine name.
             let Some(name) = name.to_str().and_then(|name| name.strip_suffix(".json")) else { continue };
             let reserved = name.starts_with('.') || directory == &own && name == "host";
             if !reserved && !name.contains(char::is_control) {
@@ -170,7 +170,7 @@ fn intent_names(root: &Path) -> Result<BTreeSet<String>, String> {
     Ok(names)
 }
 
-/// What a container has below the output folder.
+/// Checks the files of a container in the output directory.
 fn shape(units: &Path, name: &MachineName) -> Result<(), String> {
     let unit = format!("systemd-nspawn@{name}.service");
     let drop_in = settings(&units.join(format!("{unit}.d/{DROP_IN}")))?;
@@ -211,7 +211,7 @@ fn shape(units: &Path, name: &MachineName) -> Result<(), String> {
     }
 }
 
-/// A generated file, which must be one that systemd takes without a word, and that we write the same again.
+/// Parses a generated file. It must have no warnings, and rendering it again must give the same text.
 fn settings(path: &Path) -> Result<UnitFile, String> {
     let text = fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let parsed = parse(&text).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -237,7 +237,7 @@ fn same(what: &str, one: &Outcome, other_what: &str, other: &Outcome) -> Result<
     Err(format!("- {what}\n+ {other_what}\n{}", difference(&one.text(), &other.text())))
 }
 
-/// The case list is the specification; a renamed folder must not leave half of it unchecked.
+/// A directory that was renamed in part must not go unnoticed.
 #[test]
 fn every_case_has_an_expectation_and_a_root() {
     for case in cases() {

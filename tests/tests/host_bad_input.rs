@@ -1,11 +1,11 @@
-//! Surroundings in which nothing can be done: one clear line on standard error, and nothing changed.
+//! Environments in which `create` cannot work: it prints one clear line and changes nothing.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, Output, bins};
 use nixos_nspawn_tests::on_both_hosts;
 
 on_both_hosts!(surroundings);
 
-/// Runs `create web` in a shell, behind commands that spoil its surroundings in a mount namespace of their own.
+/// Runs `create web` in a shell, after commands that break its environment in their own mount namespace.
 fn spoiled(host: &Host, spoil: &str, environment: &str) -> Output {
     let script = format!("{spoil}; exec env {environment} nixos-nspawn create web --flake {FLAKE}");
     host.run(&["unshare", "--mount", "sh", "-euc", &script])
@@ -13,7 +13,7 @@ fn spoiled(host: &Host, spoil: &str, environment: &str) -> Output {
 
 fn surroundings(host: &Host) {
     host.install(bins());
-    // Nix makes its folders, and the first container those that all share.
+    // Nix makes its directories, and the first container those that all share.
     host.create("off");
     let before = host.traces();
     let without = |program: &str| {
@@ -28,7 +28,7 @@ fn surroundings(host: &Host) {
     let read_only = "mount --bind /etc /etc && mount -o remount,bind,ro /etc";
     let full = "mount -t tmpfs -o size=4k,mode=755 tmpfs /etc/nixos-nspawn && echo > /etc/nixos-nspawn/.x";
     let foreign_folder = "mount -t tmpfs -o uid=65534,mode=755 tmpfs /etc/nixos-nspawn";
-    // The store as it is, but for its owner.
+    // The same store with another owner.
     let foreign_store = "mkdir -p /srv/upper /srv/work && chown 65534 /srv/upper && \
         mount -t overlay -o lowerdir=/nix/store,upperdir=/srv/upper,workdir=/srv/work overlay /nix/store";
     for (what, spoil, environment, words) in [
@@ -52,7 +52,7 @@ fn surroundings(host: &Host) {
         host.assert_no_traces_since(&before);
     }
 
-    // Looking is for everybody who may read.
+    // Everybody with read access can use the reading commands.
     let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "nixos-nspawn"];
     for arguments in [&["list"][..], &["show", "off"]] {
         let output = host.run(&[&nobody[..], arguments].concat());

@@ -1,6 +1,5 @@
-//! Configuration files on a real systemd with a real Nix: `create`, `update` and `plan` with `--config`, the nixpkgs and
-//! the system they are built with, and what is said when one of them is no good. What stands in for nixpkgs is in
-//! tests/nix/stand-in.
+//! Configuration files with a real systemd and a real Nix: `create`, `update` and `plan` with `--config`, the nixpkgs and
+//! the system they are built with, and the messages if one of them is invalid. tests/nix/stand-in replaces nixpkgs.
 
 use nixos_nspawn_tests::host::{Host, NIXPKGS, bins};
 use nixos_nspawn_tests::on_both_hosts;
@@ -33,7 +32,7 @@ fn configuration_files(host: &Host) {
     other_nixpkgs(host);
 }
 
-/// Runs a command that must fail with exactly these words on standard error, and change nothing.
+/// Runs a command that must fail with exactly this text on standard error, and change nothing.
 fn refused(host: &Host, code: i32, command: &[&str], message: &str) {
     let before = host.traces();
     let output = host.ctl(command);
@@ -41,7 +40,7 @@ fn refused(host: &Host, code: i32, command: &[&str], message: &str) {
     host.assert_no_traces_since(&before);
 }
 
-/// What can be told before Nix is asked, or by it alone: in one line.
+/// Errors that are found before or by Nix and reported in one line.
 fn what_is_no_configuration(host: &Host) {
     let say = |message: &str| format!("nixos-nspawn: {message}\n");
     let nothing = "nothing was changed";
@@ -63,7 +62,7 @@ fn what_is_no_configuration(host: &Host) {
         Usage: nixos-nspawn create <--flake <REF[#ATTR]>|--config <FILE>|--profile <PATH>> <NAME> [-- <NIX-ARGS>...]\n\nFor more information, try '--help'.\n";
     refused(host, 2, &["create", "--config", FILE], nameless);
 
-    // Flakes that are none.
+    // Things that are not flakes.
     let without = format!(
         "/root/web: is a directory without flake.nix, {nothing}; \
          --config /root/web/configuration.nix takes the configuration in it"
@@ -81,7 +80,7 @@ fn what_is_no_configuration(host: &Host) {
     assert!(output.stderr.contains("does not provide attribute"), "{output}");
 }
 
-/// What only Nix can tell, in its words: once, and with its trace where that is asked for.
+/// Errors in Nix's own words: printed once, with the trace on request.
 fn what_nix_refuses(host: &Host) {
     let create = ["create", "web", "--config", FILE, "--nixpkgs", NIXPKGS];
     let left =
@@ -111,7 +110,7 @@ fn what_nix_refuses(host: &Host) {
         assert_eq!(verbose.stderr.matches(first).count(), 1, "{verbose}");
     }
     configuration(host, "one", "");
-    // A system that this machine cannot build for: it has reached Nix.
+    // This machine cannot build for that system; the error shows that the option reached Nix.
     let other = host.ctl(&[&create[..], &["--system", "aarch64-linux"]].concat());
     assert_eq!(other.code(), 11, "{other}");
     assert!(other.stderr.contains("'aarch64-linux'"), "{other}");
@@ -119,7 +118,7 @@ fn what_nix_refuses(host: &Host) {
 
 fn created_and_updated(host: &Host) {
     let page = || host.system_page("web");
-    // What is recorded means the same elsewhere.
+    // The record does not depend on the current directory.
     host.sh("cd /root/web && nixos-nspawn create web --config ./configuration.nix --nixpkgs ../nixpkgs 2> /dev/null");
     let source = json!({"config": FILE, "nixpkgs": NIXPKGS, "system": "x86_64-linux"});
     assert_eq!(host.intent("web")["source"], source);
@@ -138,7 +137,7 @@ fn created_and_updated(host: &Host) {
     };
     let same = unchanged(0, &["update", "web"]);
     assert_eq!(same.stdout, "container 'web': is up to date\n");
-    // From the recorded file, by the default way of new containers.
+    // From the recorded file, with the default strategy of new containers.
     let nspawn = host.nspawn("web");
     configuration(host, "two", "");
     let plan = unchanged(4, &["plan", "web", "--exit-code"]);
@@ -147,7 +146,7 @@ fn created_and_updated(host: &Host) {
     assert_eq!(updated.stdout, "container 'web': generation 1 -> 2, reloaded: only the system differs\n");
     assert_eq!((page().as_str(), host.nspawn("web")), ("two\n", nspawn));
 
-    // One that is broken, or gone, does no harm.
+    // A broken or missing file changes nothing.
     configuration(host, "three", "standIn.switch = throw \"this is not written yet\";");
     let output = unchanged(11, &["update", "web"]);
     let left =
@@ -160,7 +159,7 @@ fn created_and_updated(host: &Host) {
     );
     assert_eq!(output.stderr, gone);
 
-    // Another file is recorded from then on, and built with the same nixpkgs.
+    // Another file replaces the recorded one, and is built with the same nixpkgs.
     host.sh(
         "cd /root/moved && sed -i '/standIn.switch/d' configuration.nix && mv configuration.nix default.nix",
     );
@@ -178,7 +177,7 @@ fn created_and_updated(host: &Host) {
 
 /// References, the administrator's default and Nix's own search path.
 fn other_nixpkgs(host: &Host) {
-    // Nothing but the source changes, and that is recorded with the revision.
+    // Only the source changes, and it is recorded with the revision.
     let reference = format!("path:{NIXPKGS}");
     let generation = host.generation("web");
     host.ctl_ok(&["update", "web", "--nixpkgs", &reference]);
@@ -197,7 +196,7 @@ fn other_nixpkgs(host: &Host) {
         "{missing}"
     );
 
-    // A file with a name that is no Nix expression, and <nixpkgs> in it.
+    // A file whose name is not a valid Nix expression, and which uses <nixpkgs>.
     let odd = "/root/odd \"${builtins.abort 1}\".nix";
     host.write(
         odd,

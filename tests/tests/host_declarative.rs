@@ -1,6 +1,6 @@
-//! Containers of the host's own configuration on a real systemd: what switching a NixOS host does to them, in its order
-//! (stop what is gone, change /etc, daemon-reload, reload, start targets). The units are those that nix/module.nix makes, in
-//! short; files are links into the store, as NixOS fills /etc.
+//! Containers in the host's configuration on a real systemd: the effect of switching a NixOS host, step by step (stop what
+//! is gone, change /etc, daemon-reload, reload, start targets). The units are short forms of those in nix/module.nix; files
+//! are links into the store, as in NixOS's /etc.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ fn intent(host: &Host, name: &str, settings: &Value, container: Value) -> String
     json!({ "version": 1, "name": name, "toplevel": toplevel, "container": container }).to_string()
 }
 
-/// What `switch-to-configuration` does with these containers. The result is that of its reloads.
+/// Does what `switch-to-configuration` does with these containers. Returns the result of the reloads.
 fn switch(host: &Host, from: &Configuration, to: &Configuration) -> Vec<(&'static str, Output)> {
     for name in from.keys().filter(|name| !to.contains_key(*name)) {
         host.ok(&["systemctl", "stop", &format!("nixos-nspawn-{name}.service")]);
@@ -66,7 +66,7 @@ fn switch(host: &Host, from: &Configuration, to: &Configuration) -> Vec<(&'stati
     results
 }
 
-/// All reloads went well.
+/// Switches; all reloads must succeed.
 fn well(host: &Host, results: Vec<(&'static str, Output)>) {
     for (name, output) in results {
         assert!(output.success(), "{name}: {output}{}", host.journal(60));
@@ -78,7 +78,7 @@ fn switching_the_host(host: &Host) {
     host.own(&json!({ "web": dynamic("imperative\n") }));
     host.create("web");
     let imperative = host.nspawn("web");
-    // Enough to be sure of: the container is that of the store, with the host's record beside it.
+    // The container runs the system in the store, and the host's record is beside it.
     host.write(
         "/etc/nixos-nspawn/host.json",
         format!("{{\"systemd\":{},\"version\":1}}\n", host.systemd()),
@@ -95,7 +95,7 @@ fn switching_the_host(host: &Host) {
     assert_eq!(host.listed("dyn").expect("listed")["type"], "declarative");
     let (dynamic_process, left) = (host.nspawn("dyn"), host.nspawn("left"));
 
-    // A new system is taken on by a reload; what is gone is stopped, its state stays; 'none' waits.
+    // A reload applies a new system; a removed container is stopped and keeps its state; 'none' waits.
     let mut second = first.clone();
     second.insert("dyn", intent(host, "dyn", &dynamic("two\n"), json!({})));
     second.insert("left", intent(host, "left", &dynamic("two\n"), none));
@@ -107,7 +107,7 @@ fn switching_the_host(host: &Host) {
     assert!(host.exists("/var/lib/machines/gone") && !host.exists("/run/systemd/nspawn/gone.nspawn"));
     assert!(host.ctl_ok(&["activate", "dyn"]).stdout.contains("is left as it is"), "twice");
 
-    // What only systemd must know is no reason to touch it, also with a new system beside it.
+    // A setting that only concerns systemd does not touch the container, even together with a new system.
     let mut third = second.clone();
     third.insert("dyn", intent(host, "dyn", &dynamic("two\n"), json!({ "timeoutStartSec": "2min" })));
     well(host, switch(host, &second, &third));
@@ -117,7 +117,7 @@ fn switching_the_host(host: &Host) {
     well(host, switch(host, &third, &fourth));
     assert_eq!((host.nspawn("dyn"), host.system_page("dyn")), (dynamic_process.clone(), "four\n".to_owned()));
 
-    // A mount is taken on by a restart only.
+    // Only a restart applies a mount.
     let mut fifth = fourth.clone();
     fifth.insert("dyn", intent(host, "dyn", &dynamic("four\n"), json!({ "bindMounts": ["/srv/new"] })));
     let planned = host.ctl_ok(&["activate", "dyn", "--strategy", "reload", "--dry-run"]);
@@ -127,7 +127,7 @@ fn switching_the_host(host: &Host) {
     assert_ne!(restarted, dynamic_process);
     host.inside("dyn", &["test", "-d", "/srv/new"]);
 
-    // A system that cannot be switched to fails the switch and stops nothing; the next one is taken on.
+    // If a system cannot be switched to, the switch fails and stops nothing; the next one is applied.
     let mut bad = fifth.clone();
     let mut broken = dynamic("bad\n");
     broken["switch"] = json!("exit 1");
@@ -141,14 +141,14 @@ fn switching_the_host(host: &Host) {
     well(host, switch(host, &bad, &sixth));
     assert_eq!((host.nspawn("dyn"), host.system_page("dyn")), (restarted.clone(), "six\n".to_owned()));
 
-    // Commands refuse what is not theirs, and by hand the service cannot be restarted, which would stop the container.
+    // Commands refuse declarative containers, and the service cannot be restarted by hand, which would stop the container.
     assert_eq!(host.ctl(&["remove", "dyn"]).code(), 10);
     assert!(!host.run(&["systemctl", "restart", "nixos-nspawn-dyn.service"]).success());
     assert_eq!((host.nspawn("dyn"), host.nspawn("left")), (restarted, left));
     assert_eq!(host.nspawn("web"), imperative, "a switch has touched the imperative container");
 
     assert_eq!(host.reboot(), "running", "{}", host.journal(60));
-    // systemd has started it. What it runs is remembered, or a new version, whose plans differ, would restart it.
+    // systemd has started it. What it runs is recorded; otherwise a new version with other plans would restart it.
     host.wait_until("the service of dyn has run", || {
         host.sh("systemctl show --property=ActiveState nixos-nspawn-dyn.service").contains("=active")
     });

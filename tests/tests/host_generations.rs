@@ -1,5 +1,5 @@
-//! The generations of a container on a real systemd and with real Nix profiles: what is listed, what may be deleted, what
-//! a pin withstands, and what `status` says of a container that runs another generation than is recorded.
+//! Generations with a real systemd and real Nix profiles: listing, deletion, pins, and the `status` of a container that runs
+//! another generation than the recorded one.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 on_both_hosts!(generations_live);
 
-/// Has the flake's container `site` serve this page from its next build on.
+/// Sets the page that the flake's container `site` serves from its next build on.
 fn page(host: &Host, text: &str) {
     let own = json!({ "site": { "page": format!("{text}\n") } });
     host.write(&format!("{FLAKE}/own.json"), own.to_string(), 0o644);
@@ -21,7 +21,7 @@ fn status(host: &Host) -> Value {
     answer(host, &["status", "site", "--json"])
 }
 
-/// The numbers of generations of which `field` is true.
+/// Returns the numbers of the generations whose `field` is true.
 fn those(host: &Host, field: &str) -> Vec<u64> {
     let all = answer(host, &["list-generations", "site", "--json"]);
     let all = all.as_array().expect("a list").iter().filter(|one| one[field] == true);
@@ -55,7 +55,7 @@ fn generations_live(host: &Host) {
     let diff = host.ctl_ok(&["diff", "site"]);
     assert!(diff.stdout.starts_with("generation 2 -> 3\n") && diff.stderr.is_empty(), "{diff}");
 
-    // What must stay stays, and nothing goes if any of it is named.
+    // Protected generations stay, and if one of them is given, nothing is deleted.
     host.ctl_ok(&["pin", "site", "1"]);
     assert!(host.ctl_ok(&["pin", "site", "1"]).stdout.contains("is pinned already"));
     for (number, word) in [("1", "pinned"), ("2", "running"), ("3", "current")] {
@@ -71,7 +71,7 @@ fn generations_live(host: &Host) {
          container 'site' has no generation to delete\n"
     );
 
-    // The host's own collector takes all but the current from the profile, and nothing that is pinned or runs.
+    // The host's garbage collector removes all but the current one from the profile, but nothing pinned or running.
     host.ok(&["nix-collect-garbage", "-d"]);
     assert_eq!((those(host, "in_profile"), those(host, "pinned")), (vec![3], vec![1]));
     assert_eq!(those(host, "present"), [1, 3]);
@@ -83,7 +83,7 @@ fn generations_live(host: &Host) {
     let said = status(host);
     assert_eq!((&said["restart_due"], &said["running_generation"]), (&json!(false), &json!(3)), "{said}");
 
-    // One can still go back to a pinned one; it gets a number in the profile again.
+    // A rollback to a pinned generation still works and gives it a new number in the profile.
     host.ctl_ok(&["rollback", "site", "--to", "1"]);
     assert_eq!(host.page(&format!("http://{}/", host.address("site"))), "one\n");
     let said = status(host);

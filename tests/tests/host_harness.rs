@@ -1,4 +1,4 @@
-//! The throwaway hosts themselves, with units and .nspawn files made by hand: what the other host tests stand on.
+//! The throwaway hosts themselves, with hand-made units and .nspawn files: the basis of the other host tests.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -69,7 +69,7 @@ fn bad_first_processes(host: &Host) {
     assert!(host.unit_journal("broken").contains("the first process of this container gives up"));
 }
 
-/// The stand-in's switch-to-configuration, as NixOS's: it changes the running system, and its exit status says how.
+/// The stand-in's switch-to-configuration behaves like NixOS's: it changes the running system and reports by exit status.
 fn switches_to_another_system(host: &Host) {
     host.install_flakes();
     by_hand(host, "plain", "web", "PrivateUsers=no\n[Files]\nBindReadOnly=/nix/store\n");

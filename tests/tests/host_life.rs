@@ -14,14 +14,14 @@ on_both_hosts!(
     state_is_deleted_when_asked,
 );
 
-/// Where the path of a container's system is recorded.
+/// Returns the recorded path of a container's system.
 fn intent(host: &Host, name: &str) -> Value {
     serde_json::from_str(&host.file(&format!("/etc/nixos-nspawn/{name}.json"))).expect("JSON")
 }
 
 fn create_and_remove(host: &Host) {
     host.install(bins());
-    // Of the folders that all containers share some appear with the first one.
+    // Some of the directories that all containers share appear with the first one.
     host.create("off");
     let before = host.traces();
 
@@ -29,7 +29,7 @@ fn create_and_remove(host: &Host) {
     assert_eq!(host.state("web"), "active", "{created}");
     assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
 
-    // What is recorded is what runs, and the profile leads to it.
+    // The recorded system runs, and the profile leads to it.
     let intent = intent(host, "web");
     let toplevel = intent["toplevel"].as_str().expect("toplevel").to_owned();
     assert!(toplevel.starts_with("/nix/store/"), "{toplevel}");
@@ -44,12 +44,12 @@ fn create_and_remove(host: &Host) {
     assert!(host.ctl_ok(&["show", "web"]).stdout.contains(&toplevel));
     assert!(host.ok(&["machinectl", "list"]).contains("web"));
 
-    // The name is taken, and asking again changes nothing.
+    // The name is taken, and a second `create` changes nothing.
     let again = host.ctl(&["create", "web", "--flake", FLAKE]);
     assert!(!again.success() && again.stderr.contains("web"), "{again}");
     assert_eq!(host.state("web"), "active");
 
-    // systemd does the life cycle.
+    // systemd starts and stops it.
     let leader = host.property("web", "MainPID");
     host.ok(&["systemctl", "restart", &unit("web")]);
     assert_ne!(host.property("web", "MainPID"), leader);
@@ -64,7 +64,7 @@ fn create_and_remove(host: &Host) {
     );
     host.ok(&["systemctl", "start", &unit("web")]);
     assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
-    // A reboot of its own as well: nspawn's exit status 133 makes systemd start it again.
+    // It can reboot itself: nspawn's exit status 133 makes systemd start it again.
     host.ok(&["machinectl", "reboot", "web"]);
     host.wait_until("web is back after its own reboot", || host.property("web", "NRestarts") == "1");
     host.wait_state("web", "active");
@@ -72,7 +72,7 @@ fn create_and_remove(host: &Host) {
 
     host.ctl_ok(&["remove", "web"]);
     assert!(host.exists("/var/lib/machines/web"), "the state stays unless asked");
-    // With it stay the lock file that nspawn leaves beside it, and the link to the journal in it.
+    // nspawn's lock file beside it and the link to its journal stay as well.
     host.sh("id=$(cat /var/lib/machines/web/etc/machine-id) && rm -f /var/log/journal/$id /var/lib/machines/.#web.lck");
     host.ok(&["rm", "-rf", "/var/lib/machines/web"]);
     host.assert_no_traces_since(&before);
@@ -82,7 +82,7 @@ fn create_and_remove(host: &Host) {
     host.ok(&["nix-store", "--gc"]);
     assert!(!host.exists(&toplevel), "{toplevel} is garbage now");
 
-    // So that scripts can repeat it.
+    // Scripts can repeat the command.
     let again = host.ctl_ok(&["remove", "web"]);
     assert!(again.text().contains("web"), "{again}");
 }
@@ -102,7 +102,7 @@ fn reboot_restores(host: &Host) {
     assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
     assert_eq!(host.inside("web", &["readlink", "/run/current-system"]).trim(), toplevel);
 
-    // The same after a power cut: nothing the start needs is lost or in the way.
+    // The same after a power cut: nothing that the start needs is lost, and nothing blocks it.
     assert_eq!(host.power_cut(), "running");
     assert_eq!(host.state("web"), "active");
     assert_eq!(host.inside("web", &["cat", "/var/kept"]), "kept\n");
@@ -139,7 +139,7 @@ fn failed_create_leaves_nothing(host: &Host) {
     host.create("web");
     let before = host.traces();
 
-    // The container does not come up: the reason is shown, from its own journal.
+    // If the container does not start, the reason from its own journal is shown.
     for (name, word) in [("broken", "gives up"), ("never-ready", "dawdles")] {
         let failed = host.ctl(&["create", name, "--flake", FLAKE]);
         assert!(!failed.success(), "{failed}");
@@ -150,25 +150,25 @@ fn failed_create_leaves_nothing(host: &Host) {
     }
     assert!(!host.ok(&["systemctl", "list-units", "--failed", "--no-legend"]).contains("broken"));
 
-    // There is no such container: the ones there are are named.
+    // If there is no such container, the existing ones are named.
     let failed = host.ctl(&["create", "nothing", "--flake", FLAKE]);
     assert!(!failed.success() && failed.stderr.contains("never-ready"), "{failed}");
     host.assert_no_traces_since(&before);
 
-    // The build fails: Nix says why.
+    // If the build fails, Nix says why.
     host.write(&format!("{FLAKE}/own.json"), r#"{"unbuildable": {"page": 1}}"#, 0o644);
     let failed = host.ctl(&["create", "unbuildable", "--flake", FLAKE]);
     assert!(!failed.success() && failed.stderr.contains("error:"), "{failed}");
     host.assert_no_traces_since(&before);
 
-    // Options that cannot be: nothing is started.
+    // With invalid options, nothing is started.
     let own = r#"{"refused": {"container": {"bindMounts": ["relative"]}}}"#;
     host.write(&format!("{FLAKE}/own.json"), own, 0o644);
     let failed = host.ctl(&["create", "refused", "--flake", FLAKE]);
     assert!(!failed.success() && failed.stderr.contains("relative"), "{failed}");
     host.assert_no_traces_since(&before);
 
-    // Names that cannot be, and names that are taken by somebody else.
+    // Invalid names, and names taken by somebody else.
     host.write("/etc/systemd/nspawn/foreign.nspawn", "[Exec]\nBoot=yes\n", 0o644);
     host.ok(&["mkdir", "-p", "/var/lib/machines/foreign/usr"]);
     let before = host.traces();
@@ -183,7 +183,7 @@ fn failed_create_leaves_nothing(host: &Host) {
 
 fn other_ways_to_create(host: &Host) {
     host.install(bins());
-    // The layout with a system in between; also by another name, and by the whole attribute.
+    // The layout with a system in between, by another name, and by the whole attribute.
     let documented = ["--", "--option", "sandbox", "false"];
     host.ctl_ok(&[&["create", "web", "--flake", "/root/example", "--no-start"], &documented[..]].concat());
     assert_eq!(host.state("web"), "inactive");
@@ -192,12 +192,12 @@ fn other_ways_to_create(host: &Host) {
     host.ctl_ok(&["create", "third", "--flake", &format!("{FLAKE}#nixosContainers.web")]);
     assert_eq!(host.state("third"), "active");
 
-    // What was built before, by its path in the store.
+    // An existing build, by its path in the store.
     let built =
         host.ok(&["nix", "build", "--no-link", "--print-out-paths", &format!("{FLAKE}#nixosContainers.web")]);
     host.ctl_ok(&["create", "built", "--profile", built.trim()]);
     assert_eq!(host.state("built"), "active");
-    // Any system made for containers will do, options or none: here it is the toplevel alone.
+    // Any system made for containers works, with or without options: here it is the toplevel alone.
     let init = host.ok(&["readlink", "-f", &format!("{}/init", built.trim())]);
     host.ctl_ok(&["create", "bare", "--profile", init.trim().trim_end_matches("/init")]);
     assert_eq!(host.state("bare"), "active");
@@ -209,13 +209,13 @@ fn other_ways_to_create(host: &Host) {
     host.ctl_ok(&["create", "dry", "--flake", &format!("{FLAKE}#web"), "--dry-run"]);
     host.assert_no_traces_since(&before);
 
-    // Arguments for Nix reach it.
+    // Nix gets its arguments.
     let failed = host.ctl(&["create", "args", "--flake", &format!("{FLAKE}#web"), "--", "--no-such-option"]);
     assert!(!failed.success() && failed.stderr.contains("no-such-option"), "{failed}");
 }
 
 fn setup_installs_and_removes(host: &Host) {
-    // As from `nix run`: the programs lie together somewhere, nothing is installed.
+    // As with `nix run`: the programs are in one directory, nothing is installed.
     host.install_flakes();
     host.copy_in(&bins().ctl, "/opt/bin/nixos-nspawn", 0o755);
     host.copy_in(&bins().generator, "/opt/bin/nixos-nspawn-generator", 0o755);
@@ -232,20 +232,20 @@ fn setup_installs_and_removes(host: &Host) {
     assert!(host.ok(&["stat", "-c", "%F %a", generator]).starts_with("regular file 755"));
     let created = ctl(&["create", "web", "--flake", FLAKE]);
     assert!(created.success(), "{created}{}", host.journal(40));
-    // Configuration files are built by what was inside the program.
+    // Configuration files are built with the Nix files from the program.
     host.install_nixpkgs();
     host.write("/root/plain.nix", "{ system.stateVersion = \"26.05\"; }\n", 0o644);
     let files = "/usr/local/share/nixos-nspawn";
     assert!(host.exists(&format!("{files}/nix/eval-config.nix")));
     let plain = ctl(&["create", "plain", "--config", "/root/plain.nix", "--nixpkgs", NIXPKGS, "--no-start"]);
     assert!(plain.success(), "{plain}");
-    // The copies stand by themselves.
+    // The copies work without the originals.
     host.ok(&["mv", "/opt/bin", "/opt/elsewhere"]);
     assert_eq!(host.reboot(), "running");
     assert_eq!(host.state("web"), "active");
 
     host.ok(&["mv", "/opt/elsewhere", "/opt/bin"]);
-    // One that runs while its intent is broken, and one that a connection would start, have to end as well.
+    // A running container with a broken intent, and one that a connection would start, must stop as well.
     let port = json!({"forwardPorts": [{"hostPort": 9090, "containerPort": 80, "startOnConnect": true}]});
     host.own(&json!({"lazy": {"container": port}, "torn": {}}));
     for name in ["lazy", "torn"] {
@@ -273,7 +273,7 @@ fn state_is_deleted_when_asked(host: &Host) {
     host.create("web");
     let before = host.traces();
     host.create("off");
-    // As NixOS has it, and what nspawn, journald and an administrator leave.
+    // Files as in NixOS, and those left by nspawn, journald and an administrator.
     host.sh("mkdir -p /var/lib/machines/off/var/empty && chattr +i /var/lib/machines/off/var/empty");
     host.sh("mkdir -p /srv/precious /var/lib/machines/off/mounted && touch /srv/precious/file");
     host.sh("mount --bind /srv/precious /var/lib/machines/off/mounted");

@@ -1,5 +1,5 @@
-//! Limits, devices, mounts and what the first process is started with, seen from inside a container and from its host;
-//! the same options without a user namespace and with one.
+//! Limits, devices, mounts and the environment of the first process, as seen from inside a container and from its host,
+//! with and without a user namespace.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, Output, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 on_both_hosts!(limits_devices_and_files);
 
-/// A device that no driver has (240 is for local use): who may open it hears ENXIO, who may not EPERM or EACCES.
+/// A device without a driver (240 is for local use): opening it gives ENXIO if allowed, otherwise EPERM or EACCES.
 const ALLOWED: &str = "No such device or address";
 
 fn limits_devices_and_files(host: &Host) {
@@ -66,7 +66,7 @@ fn limits_devices_and_files(host: &Host) {
     refused_starts(host);
 }
 
-/// Runs a script as a service inside, where everything that holds for the container holds for it.
+/// Runs a script as a service inside, with all restrictions of the container.
 fn service(host: &Host, name: &str, script: &str) -> Output {
     let machine = format!("--machine={name}");
     host.run(&[
@@ -101,7 +101,7 @@ fn limits(host: &Host, name: &str) {
             host.property(name, property)
         );
     }
-    // The kernel's side, of the controllers that the machine lets its hosts have.
+    // The kernel's values, for the controllers that this machine gives its hosts.
     let controllers = host.file("/sys/fs/cgroup/cgroup.controllers");
     eprintln!("{name}: limits are read back from the kernel for: {}", controllers.trim());
     let folder = format!("/sys/fs/cgroup/machine.slice/{}", unit(name));
@@ -155,7 +155,7 @@ fn devices(host: &Host, name: &str) {
     says(host, name, ": < /dev/driverless", ALLOWED);
     says(host, name, "echo x > /dev/own-null && echo written", "written");
     says(host, name, ": <> /dev/by-name/pci-0000:00:1d", ALLOWED);
-    // Its neighbour, which nobody allowed.
+    // Another device, which was not allowed.
     says(host, name, "mknod /run/other c 240 8", "Operation not permitted");
     says(host, name, ": <> /dev/net/tun && echo open", "open");
     says(host, name, ": <> /dev/fuse && echo open", "open");
@@ -167,7 +167,7 @@ fn files(host: &Host, name: &str) {
         host.inside(name, &["stat", "-c", "%u", "/data/root", "/data/user", "/srv/fixed/file"]),
         "0\n1000\n0\n"
     );
-    // What is made inside has the same owner outside.
+    // A file made inside has the same owner outside.
     host.inside(
         name,
         &["sh", "-c", "echo a > /data/by-root && echo b > /data/by-user && chown 1000 /data/by-user"],
@@ -181,9 +181,9 @@ fn files(host: &Host, name: &str) {
         mounts.lines().find(|line| line.contains(" /scratch tmpfs ")).expect("a temporary file system");
     assert!(scratch.contains("size=1024k"), "{scratch}");
     assert_eq!(host.inside(name, &["stat", "-c", "%u %a", "/scratch"]), "0 1777\n");
-    // The path that did not exist is there, hidden, and what lies in it cannot be seen.
+    // The missing path was created in the root and is hidden inside, with everything in it.
     host.write(&format!("/var/lib/machines/{name}/var/lib/hidden/deep/key"), "secret\n", 0o644);
-    // An empty directory that only the host's root may enter.
+    // nspawn hides it with an empty directory that only the host's root may enter.
     let hidden = if name == "mapped" { "Permission denied" } else { "No such file" };
     says(host, name, "cat /var/lib/hidden/deep/key", hidden);
     assert_eq!(host.inside(name, &["stat", "-c", "%u %a", "/var/lib/hidden"]), "0 755\n");
@@ -202,13 +202,13 @@ fn kernel_log(host: &Host) {
     assert!(denied.stdout.contains("No such file"), "{denied}");
 }
 
-/// Starts that nspawn would fail, or worse, go on with: the reason is said, and nothing is made in /dev.
+/// Starts that nspawn would fail or, worse, continue with: the reason is reported, and nothing is created in /dev.
 fn refused_starts(host: &Host) {
     let refused = |name: &str, reason: &str| {
         assert!(!host.run(&["systemctl", "start", &unit(name)]).success(), "{name} was to be refused");
         let said = host.unit_journal(name);
         assert!(said.contains(reason), "{name}: not '{reason}' but {said}");
-        // Nobody has to know where to look for that.
+        // Every command that reports on the container shows the reason.
         for command in [&["status", name][..], &["show", name], &["list"]] {
             let told = host.ctl_ok(command);
             assert!(told.stdout.contains(&format!("its last start was refused: {reason}")), "{told}");
@@ -223,10 +223,10 @@ fn refused_starts(host: &Host) {
         assert!(!host.exists("/dev/own-null") && !host.exists("/run/nixos-nspawn/devices/mapped"));
     }
     host.sh("mkdir /dev/own-null");
-    refused("plain", "/dev/own-null: is no device");
+    refused("plain", "/dev/own-null: is not a device");
     host.sh("rmdir /dev/own-null && mv /root/own-null /dev/");
     refused("mapped", "/srv/data: '/srv/data/disk' is mounted below it");
-    // Without a user namespace that is no fault: it is seen inside.
+    // Without a user namespace this is not a fault: the mount is visible inside.
     host.sh("touch /srv/data/disk/seen");
     host.ok(&["systemctl", "start", &unit("plain")]);
     assert_eq!(host.inside("plain", &["ls", "/data/disk"]), "seen\n");

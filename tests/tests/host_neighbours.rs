@@ -1,4 +1,4 @@
-//! Containers beside others: broken ones, foreign ones, many at once, and other generators that fail.
+//! Containers beside broken ones, foreign ones, many others, and other generators that fail.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -17,7 +17,7 @@ fn broken_intents_are_visible_and_harm_nobody(host: &Host) {
     host.create("web");
     let good = host.file("/etc/nixos-nspawn/web.json");
 
-    // Each with the file, the place in it and the reason that its status must name.
+    // Each with the file, position and reason that its status must show.
     let unknown =
         good.replace(r#""version""#, "\"bindMount\": [],\n  \"version\"").replace("\"web\"", "\"unknown\"");
     host.write("/etc/nixos-nspawn/unknown.json", &unknown, 0o644);
@@ -38,7 +38,7 @@ fn broken_intents_are_visible_and_harm_nobody(host: &Host) {
             ("link", vec!["link.json", "link"]),
             ("fifo", vec!["fifo.json", "regular file"]),
         ] {
-            // More than once: systemctl leaves out what was said in the moment before systemd notes the time of the start.
+            // Retried: systemctl omits messages from the moment before systemd records the start time.
             let mut status = String::new();
             host.wait_until(&format!("the status of {name} says why it is refused"), || {
                 host.run(&["systemctl", "start", &unit(name)]);
@@ -53,17 +53,17 @@ fn broken_intents_are_visible_and_harm_nobody(host: &Host) {
             );
             assert!(!host.exists(&format!("/var/lib/machines/{name}")), "{name} is refused, but has a root");
         }
-        // No unit can have this name; it is listed all the same.
+        // No unit can have this name; it is listed nevertheless.
         assert!(host.ctl_ok(&["list"]).stdout.contains("under_score.json"));
     };
     host.ok(&["systemctl", "daemon-reload"]);
     check();
     assert_eq!(host.reboot(), "degraded");
-    // It tried at boot and says so, without being asked.
+    // The start at boot failed, and the status shows it.
     assert_eq!(host.state("cut"), "failed");
     check();
 
-    // Refusals do not run into a limit: repaired, it starts at once.
+    // Refusals do not count against a start limit: after the repair it starts at once.
     for _ in 0..7 {
         host.run(&["systemctl", "start", &unit("open")]);
     }
@@ -91,7 +91,7 @@ fn running_container_with_broken_intent(host: &Host) {
     assert_eq!(host.state("web"), "failed");
     assert!(host.unit_journal("web").contains("78/CONFIG"));
     assert!(!host.exists("/run/systemd/nspawn/web.nspawn"), "the copy of the last run is gone");
-    // Even so it can be removed.
+    // It can be removed nevertheless.
     host.ctl_ok(&["remove", "web"]);
     assert!(!host.exists("/etc/nixos-nspawn/web.json"));
 }
@@ -117,8 +117,8 @@ fn masked_generator(host: &Host) {
     assert_eq!(host.state("web"), "active");
     assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
 
-    // An intent that is deleted while its container runs takes the unit's ExecStopPost= along: what it would have taken
-    // away stays, until any later command does it.
+    // If an intent is deleted while its container runs, the unit loses its ExecStopPost=. What that would have removed
+    // stays until a later command removes it.
     host.ok(&["rm", "/etc/nixos-nspawn/web.json"]);
     host.ok(&["systemctl", "daemon-reload"]);
     let profile = "/nix/var/nix/profiles/per-nspawn/web is not known to be one of ours and stays, \
@@ -144,8 +144,8 @@ fn failing_generators_of_others(host: &Host) {
     host.create("web");
     let before = host.traces();
 
-    // A generator that dies from a signal takes the output of others with it, and a reload is a success all the same:
-    // the bare template would start on our root. Here it is ours that dies, so that it is lost every time.
+    // If a generator dies from a signal, the output of the others is lost, but a reload still succeeds: the bare template
+    // would start on our root. Here our generator dies, so that its output is lost every time.
     let ours = "/usr/local/lib/systemd/system-generators/nixos-nspawn-generator";
     host.sh(&format!("mv {ours} /usr/local/libexec/generator"));
     let dying =
@@ -191,8 +191,7 @@ fn twenty_at_boot(host: &Host) {
 
 fn foreign_containers_are_left_alone(host: &Host) {
     host.install(bins());
-    // A container of nobody's that the administrator has switched off by switching off machines.target, which its link
-    // still hangs on.
+    // A foreign container whose link is in machines.target, which the administrator has disabled.
     let built =
         host.ok(&["nix", "build", "--no-link", "--print-out-paths", &format!("{FLAKE}#nixosContainers.web")]);
     let init = host.ok(&["readlink", "-f", &format!("{}/init", built.trim())]);
@@ -213,7 +212,7 @@ fn foreign_containers_are_left_alone(host: &Host) {
     host.ctl_ok(&["autostart"]);
     assert_eq!(host.state("foreign"), "inactive");
 
-    // It is not ours to touch.
+    // It must not be touched.
     for arguments in [&["remove", "foreign"][..], &["disable", "foreign"], &["enable", "foreign"]] {
         let refused = host.ctl(arguments);
         assert!(refused.text().contains("foreign"), "{refused}");
@@ -223,7 +222,7 @@ fn foreign_containers_are_left_alone(host: &Host) {
     host.ctl_ok(&["remove", "web"]);
     assert_eq!(host.state("foreign"), "active");
 
-    // A settings file of the administrator's that shadows ours is said to do so.
+    // An administrator's settings file that shadows ours is reported.
     host.create("stopped");
     host.write("/etc/systemd/nspawn/stopped.nspawn", "[Exec]\nBoot=yes\n", 0o644);
     host.run(&["systemctl", "restart", &unit("stopped")]);

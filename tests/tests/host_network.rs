@@ -1,5 +1,5 @@
-//! Networks of containers with real packets: the host's end configured for names of any length, and every other way in
-//! which a container can be connected, or not.
+//! Networks of containers with real packets: the host's end for names of any length, and every other way to connect a
+//! container or to isolate it.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 on_both_hosts!(configured_ends, interfaces, zone);
 
-/// Thirty characters: nspawn calls its interface something else.
+/// Thirty characters, so nspawn shortens the name of its interface.
 const LONG: &str = "a-name-of-thirty-characters-30";
 
 fn configured_ends(host: &Host) {
@@ -33,7 +33,7 @@ fn configured_ends(host: &Host) {
         .to_owned();
     assert!(end.starts_with("ve-a-name-o") && end.len() == 15, "{end}");
 
-    // The address of the options and no other, a lease from its range, and the world outside behind it.
+    // Only the configured address, a lease from its range, and a route to the outside.
     let works = |when: &str| {
         let inside = host.address(LONG);
         assert!(inside.starts_with("10.42.42."), "{when}: {inside}");
@@ -42,7 +42,7 @@ fn configured_ends(host: &Host) {
         assert_eq!(page_inside(host, LONG, "http://10.250.0.2/"), "outside of 10.250.0.1\n", "{when}");
     };
     works("after create");
-    // By its name as well (nss-mymachines).
+    // It is also reached by name (nss-mymachines).
     assert_eq!(host.page(&format!("http://{LONG}/")), format!("Hello from {LONG}.\n"));
 
     // Both ends by hand, without DHCP.
@@ -52,7 +52,7 @@ fn configured_ends(host: &Host) {
     assert_eq!(page_inside(host, "fixed", "http://10.250.0.2/"), "outside of 10.250.0.1\n");
     assert!(host.sh("ip route show 10.77.0.0/16").contains("via 10.43.0.2 dev ve-fixed"));
 
-    // A change of the host's end reaches the running container's cable, and nothing restarts.
+    // A change of the host's end applies to the running container's cable without a restart.
     let leader = host.property("fixed", "MainPID");
     flake(host, &[(LONG, dhcp("10.42.42.1/24")), ("fixed", fixed("10.43.0.9/24"))]);
     let updated = host.ctl_ok(&["update", "fixed", "--allow-host-changes"]);
@@ -63,30 +63,30 @@ fn configured_ends(host: &Host) {
     host.ctl_ok(&["rollback", "fixed", "--allow-host-changes"]);
     host.wait_until("the old address is back", || addresses(host, "ve-fixed") == ["10.43.0.1/24"]);
 
-    // The file is where networkd looks, for networkd to read, and a boot begins without it.
+    // networkd can read the file, and a boot starts without it.
     let file = |name: &str| format!("/run/systemd/network/50-nixos-nspawn-{name}.network");
     assert_eq!(host.sh(&format!("stat -c %a:%U {}", file(LONG))), "644:root\n");
     assert_eq!(host.reboot(), "running");
     outside(host);
     works("after a reboot");
 
-    // It stays while the container is stopped, and goes with it: by the command, and for an intent deleted by hand.
+    // It stays while the container is stopped. `remove` deletes it, and so does the next command if the intent was deleted.
     host.ok(&["systemctl", "stop", &unit(LONG)]);
     assert!(host.exists(&file(LONG)));
     host.ctl_ok(&["remove", LONG]);
     assert!(!host.exists(&file(LONG)));
 
-    // Without networkd a container starts all the same; the one that needs it says so.
+    // Without networkd a container still starts; one that needs it logs this.
     host.ok(&["systemctl", "stop", "systemd-networkd.socket", "systemd-networkd.service"]);
     host.ok(&["systemctl", "restart", &unit("fixed")]);
     let journal = host.unit_journal("fixed");
     assert!(
-        journal.contains("systemd-networkd does not run") && journal.contains("hostNetworkConfig"),
+        journal.contains("systemd-networkd is not running") && journal.contains("hostNetworkConfig"),
         "{journal}"
     );
     let created = host.ctl_ok(&["create", "web", "--flake", FLAKE]);
     assert!(created.text().contains("systemd-networkd is off"), "{created}");
-    assert!(!host.unit_journal("web").contains("networkd does not run"));
+    assert!(!host.unit_journal("web").contains("networkd is not running"));
     host.ok(&["systemctl", "stop", &unit("fixed")]);
     host.sh("rm /etc/nixos-nspawn/fixed.json; systemctl daemon-reload");
     host.ctl_ok(&["list"]);
@@ -115,7 +115,7 @@ fn interfaces(host: &Host) {
     ];
     flake(host, &containers);
 
-    // What is not there is named, and nothing is left of the attempt.
+    // A missing interface is named, and the failed start leaves nothing behind.
     let before = host.traces();
     for (name, missing) in
         [("bridged", "br-test: the host has no such bridge"), ("two", "lab0: the host has no such interface")]
@@ -124,7 +124,7 @@ fn interfaces(host: &Host) {
         assert!(!failed.success() && failed.stderr.contains(missing), "{failed}");
     }
     host.assert_no_traces_since(&before);
-    // Not every kernel has dummy interfaces, and a cable whose other end is loose is as good.
+    // Not every kernel has dummy interfaces; a veth pair with an unused end works as well.
     host.sh("ip link add lab0 type dummy 2> /dev/null || ip link add lab0 type veth peer name lab1 && ip link set lab1 up
         ip link set lab0 up
         ip link add port0 type veth peer name port1
@@ -134,7 +134,7 @@ fn interfaces(host: &Host) {
         ip link add br-test type veth peer name br-peer");
     let failed = host.ctl(&["create", "bridged", "--flake", FLAKE]);
     assert!(
-        !failed.success() && failed.stderr.contains("br-test: is an interface of the host, but no bridge"),
+        !failed.success() && failed.stderr.contains("br-test: is an interface of the host, but not a bridge"),
         "{failed}"
     );
     host.sh("ip link del br-test; ip link add br-test type bridge; ip addr add 10.45.0.1/24 dev br-test; ip link set br-test up");
@@ -169,7 +169,7 @@ fn interfaces(host: &Host) {
     );
     assert_eq!(host.page("http://10.48.0.2/"), "Hello from one.\n");
     assert_eq!(host.page("http://10.47.0.2/"), "Hello from one.\n");
-    // An interface is in one container only.
+    // An interface can be in one container only.
     let refused = host.ctl(&["create", "thief", "--flake", FLAKE]);
     assert_eq!(refused.status.code(), Some(10), "{refused}");
     assert!(refused.stderr.contains("port0") && refused.stderr.contains("'one'"), "{refused}");
@@ -187,7 +187,7 @@ fn interfaces(host: &Host) {
             inode(host.sh("stat -L -c %i /run/netns/blue"))
         );
     }
-    // What was moved comes back when the container stops.
+    // The moved interface comes back when the container stops.
     host.ok(&["systemctl", "stop", &unit("one")]);
     host.wait_until("the interface is the host's again", || {
         links(&host.sh("ip -o link")).contains(&"port0".to_owned())
@@ -196,7 +196,7 @@ fn interfaces(host: &Host) {
 
 fn zone(host: &Host) {
     host.install(bins());
-    // The zone need not exist: the first of them makes it.
+    // The zone need not exist: the first container makes it.
     let member = || json!({"boot": RESOLVED, "container": {"zone": "lab", "bindMounts": ["/usr:/host-usr"]}});
     flake(host, &[("first", member()), ("second", member())]);
     host.create("first");
@@ -204,8 +204,8 @@ fn zone(host: &Host) {
     assert!(host.ok(&["ip", "link", "show", "master", "vz-lab"]).contains("vb-second"));
     let address = host.address("first");
     assert_eq!(page_inside(host, "second", &format!("http://{address}/")), "Hello from first.\n");
-    // By name, each asking the others on the bridge (LLMNR). The answer may be an IPv6 address with its interface, which
-    // busybox would forget if it asked by itself.
+    // They find each other by name on the bridge (LLMNR). The answer may be an IPv6 address with its interface, which
+    // busybox would drop if it resolved the name itself.
     let reach = r#"address=$(resolvectl --no-pager --legend=no query "$0" | sed -n "s/^$0: \([^ ]*\).*/\1/p") &&
         ping -c 1 -w 2 "$address""#;
     let path = "PATH=/usr/bin:/host-usr/bin";
@@ -215,11 +215,11 @@ fn zone(host: &Host) {
             host.run_inside(one, &["env", path, libraries, "sh", "-euc", reach, other]).success()
         });
     }
-    // And the host asks machined.
+    // The host resolves the name through machined.
     assert_eq!(host.page("http://second/"), "Hello from second.\n");
 }
 
-/// A first process that runs systemd-resolved of the host's /usr, which the stand-in leaves out, beside the rest.
+/// A first process that also runs systemd-resolved from the host's /usr, which the stand-in omits.
 const RESOLVED: &str = "mkdir -p /run/systemd/system/multi-user.target.wants
     grep -q systemd-resolve /etc/passwd || echo systemd-resolve:x:995:995::/:/bin/false >> /etc/passwd
     grep -q systemd-resolve /etc/group || echo systemd-resolve:x:995: >> /etc/group
@@ -230,7 +230,7 @@ const RESOLVED: &str = "mkdir -p /run/systemd/system/multi-user.target.wants
     echo nameserver 127.0.0.53 > /etc/resolv.conf
     exec /usr/lib/systemd/systemd";
 
-/// A first process that gives an interface inside a fixed address, and boots.
+/// A first process that sets a fixed address on an interface inside, and boots.
 fn address_inside(interface: &str, address: &str, more: &str) -> String {
     format!(
         "mkdir -p /etc/systemd/network; printf '[Match]\\nName={interface}\\n[Network]\\nAddress={address}\\n{more}' \
@@ -238,14 +238,14 @@ fn address_inside(interface: &str, address: &str, more: &str) -> String {
     )
 }
 
-/// Containers for the flake, by name.
+/// Returns containers for the flake, by name.
 fn flake(host: &Host, containers: &[(&str, Value)]) {
     let own: Value = containers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     host.write(&format!("{FLAKE}/own.json"), own.to_string(), 0o644);
 }
 
-/// A neighbour of the host with a network of its own, which knows the way to the host's address only. Its page says who
-/// asks.
+/// Makes a neighbour of the host with its own network and a route to the host's address only. Its page shows the client's
+/// address.
 fn outside(host: &Host) {
     let page = "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\noutside of %s\\n' \"$REMOTE_ADDR\"\n";
     host.write("/root/outside/cgi-bin/index.cgi", page, 0o755);
@@ -258,13 +258,13 @@ fn outside(host: &Host) {
         systemd-run --quiet --unit=outside ip netns exec outside busybox httpd -f -p 0.0.0.0:80 -h /root/outside");
 }
 
-/// The IPv4 addresses of an interface of the host.
+/// Returns the IPv4 addresses of an interface of the host.
 fn addresses(host: &Host, interface: &str) -> Vec<String> {
     let output = host.run(&["ip", "-4", "-o", "addr", "show", "dev", interface]).stdout;
     output.lines().filter_map(|line| line.split_whitespace().nth(3).map(str::to_owned)).collect()
 }
 
-/// The names in the output of `ip -o link`, in order.
+/// Returns the names in the output of `ip -o link`, in order.
 fn links(output: &str) -> Vec<String> {
     let names =
         output.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next().map(str::to_owned));
@@ -273,7 +273,7 @@ fn links(output: &str) -> Vec<String> {
     names
 }
 
-/// A page that a container gets; tried again until there is one.
+/// Returns a page as fetched inside a container; retries until there is one.
 fn page_inside(host: &Host, name: &str, url: &str) -> String {
     let mut page = String::new();
     host.wait_until(&format!("{url} answers in {name}"), || {

@@ -1,4 +1,4 @@
-//! The options of a container, seen from inside it and from its host.
+//! The options of a container, as seen from inside and from its host.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -8,12 +8,12 @@ on_both_hosts!(bind_mounts, forwarded_port, ephemeral, user_namespacing, credent
 fn bind_mounts(host: &Host) {
     host.install(bins());
     host.write("/srv/shared/from-host", "from the host\n", 0o644);
-    // The other source does not exist: its last component is made below the folder that does.
+    // The other source does not exist: its last component is created in the existing parent directory.
     host.create("binds");
     assert_eq!(host.inside("binds", &["cat", "/srv/seen/from-host"]), "from the host\n");
     host.inside("binds", &["sh", "-c", "echo from inside > /srv/same/file"]);
     assert_eq!(host.file("/srv/same/file"), "from inside\n");
-    // The store is there, and not for writing.
+    // The store is mounted read-only.
     assert!(!host.run_inside("binds", &["touch", "/nix/store/mine"]).success());
     host.ok(&["systemctl", "restart", &unit("binds")]);
     assert_eq!(host.inside("binds", &["cat", "/srv/same/file"]), "from inside\n");
@@ -23,7 +23,7 @@ fn forwarded_port(host: &Host) {
     host.install(bins());
     host.create("ports");
     host.address("ports");
-    // Asked from outside: a neighbour of the host, with a network of its own.
+    // Connected from outside: a neighbour of the host, with its own network.
     host.sh("ip netns add outside
         ip link add out0 type veth peer name eth0 netns outside
         ip addr add 10.250.0.1/24 dev out0
@@ -83,12 +83,12 @@ fn user_namespacing(host: &Host) {
     let map = host.inside("userns", &["cat", "/proc/self/uid_map"]);
     let words: Vec<_> = map.split_whitespace().collect();
     assert!(words[0] == "0" && words[1] != "0" && words[2] == "65536", "{map}");
-    // Root inside is root's equal in what is its own, and nobody in the store.
+    // Root inside reads and writes the bind mount and its own root, and files belong to root on both sides.
     assert_eq!(host.inside("userns", &["cat", "/srv/seen/from-host"]), "from the host\n");
     host.inside("userns", &["sh", "-c", "echo mine > /srv/seen/from-inside && echo mine > /var/mine"]);
     assert_eq!(host.sh("stat -c %u /srv/shared/from-inside"), "0\n");
     assert_eq!(host.inside("userns", &["stat", "-c", "%u", "/var/mine"]), "0\n");
-    // The store is root's inside: sudo loads its plugins from there, and only root's.
+    // The store belongs to root inside: sudo loads its plugins from there, and only if root owns them.
     let plugin = host.inside("userns", &["stat", "-L", "-c", "%u:%g %a", "/run/current-system/init"]);
     assert_eq!(plugin, "0:0 555\n");
     assert_eq!(host.inside("userns", &["systemctl", "--failed", "--no-legend"]), "");
@@ -101,7 +101,7 @@ fn user_namespacing(host: &Host) {
 
 fn credentials(host: &Host) {
     host.install(bins());
-    // Without its source the container cannot start, and nothing is left of it.
+    // Without its source the container cannot start, and leaves nothing behind.
     let before = host.traces();
     let failed = host.ctl(&["create", "secrets", "--flake", FLAKE]);
     assert!(!failed.success() && failed.stderr.contains("/etc/secrets/token"), "{failed}");
@@ -110,7 +110,7 @@ fn credentials(host: &Host) {
     host.write("/etc/secrets/token", "s3cret", 0o600);
     host.create("secrets");
     assert_eq!(host.inside("secrets", &["cat", "/run/host/credentials/token"]), "s3cret");
-    // As a service inside gets it.
+    // As seen by a service inside.
     let service = host.ok(&[
         "systemd-run",
         "--machine=secrets",
@@ -123,7 +123,7 @@ fn credentials(host: &Host) {
         "cat $CREDENTIALS_DIRECTORY/token",
     ]);
     assert_eq!(service, "s3cret");
-    // The text itself is nowhere but in the container.
+    // The text itself is only in the container.
     assert!(!host.sh("systemctl cat systemd-nspawn@secrets.service").contains("s3cret"));
     assert_eq!(host.reboot(), "running");
     assert_eq!(host.inside("secrets", &["cat", "/run/host/credentials/token"]), "s3cret");

@@ -1,5 +1,5 @@
-//! What a container waits for and needs: other containers, their number at boot, credentials of the host, and a systemd
-//! that knows its settings.
+//! What a container waits for and needs: other containers, a turn at boot, credentials of the host, and a systemd that
+//! knows its settings.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 on_both_hosts!(order_limit_credentials_and_versions);
 
-/// A first process that is ready after a second and ends when it is asked to: lighter than a systemd.
+/// A first process that is ready after a second and exits on request: lighter than a systemd.
 const SLOW: &str =
     "trap 'exit 0' 37; sleep 1; systemd-notify --ready --no-block --pid=1; sleep 2147483647 & wait";
 
-/// How many containers start at boot, and how many of them at the same time.
+/// The number of containers that start at boot, and how many of them may start at the same time.
 const COUNT: usize = 30;
 const LIMIT: usize = 4;
 
@@ -31,7 +31,7 @@ fn order_limit_credentials_and_versions(host: &Host) {
         host,
         &json!({
             "box": {"boot": SLOW},
-            // By name they would come the other way round; the last of them starts only because it is needed.
+            // By name, the order would be reversed; the last of them starts only because it is required.
             "a-web": {"boot": SLOW, "container": {"requires": ["m-app"]}},
             "m-app": {"boot": SLOW, "container": {"after": ["systemd-nspawn@z-db.service"], "wants": ["z-db"]}},
             "z-db": {"boot": SLOW, "container": {"activation": {"autoStart": false}}},
@@ -42,7 +42,7 @@ fn order_limit_credentials_and_versions(host: &Host) {
     credentials_of_the_host(host);
     versions(host);
 
-    // Boxes by hand, as many as are missing.
+    // Hand-written containers for the rest.
     host.ctl_ok(&["create", "box", "--flake", FLAKE, "--no-start"]);
     let boxes = COUNT - 5;
     host.sh(&format!(
@@ -71,7 +71,7 @@ fn order_limit_credentials_and_versions(host: &Host) {
     assert_eq!(most, Some(LIMIT), "so many were starting at the same time: {starts:?}");
     assert_eq!(secrets(host), SECRETS);
 
-    // They do not wait for each other when they stop.
+    // They do not wait for each other to stop.
     host.ok(&["systemctl", "stop", "systemd-nspawn@box-*.service"]);
     let stops = stops(host, &names[5..]);
     let most = stops
@@ -79,10 +79,10 @@ fn order_limit_credentials_and_versions(host: &Host) {
         .map(|(begin, _)| stops.iter().filter(|other| other.0 <= *begin && *begin < other.1).count())
         .max();
     assert!(most > Some(LIMIT), "so many were stopping at the same time: {stops:?}");
-    // Nor does one that is started by hand wait for others that are not.
+    // One that is started by hand does not wait for others either.
     host.ok(&["systemctl", "start", &unit(&format!("box-{boxes}"))]);
 
-    // The limit goes as it came.
+    // The limit can be removed again.
     host.write("/etc/nixos-nspawn.conf", "", 0o644);
     host.ctl_ok(&["setup"]);
     assert!(!host.file("/etc/nixos-nspawn/host.json").contains("bootLimit"));
@@ -97,7 +97,7 @@ fn own(host: &Host, containers: &Value) {
 }
 
 fn ordering(host: &Host) {
-    // Needed, and not there yet: said, and the container that needs it does not start.
+    // A required container that does not exist is reported, and the container that requires it does not start.
     let early = host.ctl(&["create", "a-web", "--flake", FLAKE, "--no-start"]);
     assert!(early.success() && early.stderr.contains("names 'm-app', which is no container"), "{early}");
     host.ctl_ok(&["create", "m-app", "--flake", FLAKE, "--no-start"]);
@@ -107,7 +107,7 @@ fn ordering(host: &Host) {
         assert_eq!(host.state(name), "active", "{name}");
     }
 
-    // A restart of what is needed takes what needs it along, and brings it back.
+    // If a required container is restarted, the one that requires it is stopped and started again.
     let file = format!("{FLAKE}/own.json");
     let old = host.file(&file);
     let mut containers: Value = serde_json::from_str(&old).expect("JSON");
@@ -118,14 +118,14 @@ fn ordering(host: &Host) {
     assert!(updated.stdout.contains("restarted"), "{updated}");
     assert_eq!(host.state("a-web"), "active");
     assert_ne!(host.property("a-web", "ActiveEnterTimestampMonotonic"), before, "it stopped with m-app");
-    // Also when the update fails and is taken back.
+    // The same if the update fails and is undone.
     containers["m-app"]["boot"] = json!("exit 1");
     own(host, &containers);
     let failed = host.ctl(&["update", "m-app", "--expect=none"]);
     assert_eq!(failed.code(), 1, "{failed}");
     assert_eq!((host.state("m-app"), host.state("a-web")), ("active".to_owned(), "active".to_owned()));
 
-    // Another order of a running container needs no restart; a circle is refused with the names in it.
+    // A changed order needs no restart; a cycle is refused, with the names in it.
     containers["m-app"]["boot"] = json!(SLOW);
     containers["m-app"]["container"]["after"] = json!(["z-db", "network-online.target"]);
     own(host, &containers);
@@ -135,8 +135,8 @@ fn ordering(host: &Host) {
     own(host, &containers);
     let refused = host.ctl(&["update", "z-db"]);
     assert_eq!(refused.code(), 10, "{refused}");
-    assert!(refused.stderr.contains("waits for itself by way of 'a-web', 'm-app'"), "{refused}");
-    // By hand it can be written all the same; then the order among them is left out, and they all start.
+    assert!(refused.stderr.contains("waits for itself through 'a-web', 'm-app'"), "{refused}");
+    // If it is written by hand, the order among the members is omitted, and they all start.
     let intent = host.file("/etc/nixos-nspawn/z-db.json");
     let circle = intent.replacen("\"container\": {", "\"container\": {\n    \"after\": [\"a-web\"],", 1);
     assert_ne!(circle, intent);
@@ -150,7 +150,7 @@ fn ordering(host: &Host) {
 
 const SECRETS: &str = "file=of a file stored=of the store renamed=of the store sealed-file=sealed in a file sealed=sealed in the store ";
 
-/// The container's credentials as a service inside gets them.
+/// Returns the container's credentials as a service inside gets them.
 fn secrets(host: &Host) -> String {
     let ids = ["file", "stored", "renamed", "sealed-file", "sealed"];
     let load: Vec<String> = ids.iter().map(|id| format!("--property=LoadCredential={id}")).collect();
@@ -158,7 +158,7 @@ fn secrets(host: &Host) -> String {
         format!("cd $CREDENTIALS_DIRECTORY; for i in {}; do echo -n \"$i=$(cat $i) \"; done", ids.join(" "));
     let mut command = vec!["systemd-run", "--machine=vault", "--wait", "--pipe", "--quiet"];
     command.extend(load.iter().map(String::as_str));
-    // A user of the service's own: what is his inside is another's on the host.
+    // The service has its own user, who is another user on the host.
     command.extend(["--property=User=nobody", "/bin/sh", "-euc", &script]);
     host.ok(&command)
 }
@@ -176,7 +176,7 @@ fn credentials_of_the_host(host: &Host) {
     host.create("vault");
     assert_eq!(secrets(host), SECRETS);
 
-    // What is gone at a later start is named.
+    // A credential that is missing at a later start is named.
     for (path, words) in [
         ("/etc/secrets/file", ["/etc/secrets/file", "credential 'file'"]),
         ("/etc/secrets/sealed", ["/etc/secrets/sealed", "credential 'sealed-file'"]),
@@ -208,7 +208,7 @@ fn versions(host: &Host) {
         assert_eq!(created.code(), 10, "{created}");
         assert!(created.stderr.contains(&needs), "{created}");
         host.assert_no_traces_since(&before);
-        // By hand it is refused visibly, also where host.json is wrong.
+        // Written by hand, it is refused visibly, even if host.json is wrong.
         let by_hand = |name: &str| {
             let intent: Value =
                 serde_json::from_str(&host.file("/etc/nixos-nspawn/z-db.json")).expect("JSON");
@@ -230,7 +230,7 @@ fn versions(host: &Host) {
     host.ok(&["systemctl", "daemon-reload"]);
 }
 
-/// When a container was being started, in microseconds since the boot.
+/// Returns when a container was starting, in microseconds since the boot.
 #[derive(Debug)]
 struct Start {
     begin: u64,
@@ -248,7 +248,7 @@ fn starts(host: &Host, names: &[String]) -> BTreeMap<String, Start> {
         .collect()
 }
 
-/// When containers were asked to stop, and when they had.
+/// Returns when containers were asked to stop, and when they had stopped.
 fn stops(host: &Host, names: &[String]) -> Vec<(u64, u64)> {
     times(host, names, "ActiveExitTimestampMonotonic", "InactiveEnterTimestampMonotonic")
         .into_values()

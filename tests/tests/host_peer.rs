@@ -1,6 +1,5 @@
-//! Profiles of python-nixos-nspawn on a real systemd: the files that its mkContainer makes (tests/golden/reference), built
-//! into real Nix profiles, created as they are, under names of their own, and looked at from both sides; then updated and
-//! rolled back.
+//! Profiles of python-nixos-nspawn on a real systemd: the files of its mkContainer (tests/golden/reference) are built into
+//! real Nix profiles, created under various names, checked from inside and outside, updated and rolled back.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -10,10 +9,10 @@ use pretty_assertions::assert_eq;
 
 on_both_hosts!(profiles_of_python_nixos_nspawn);
 
-/// Where the profiles' files are on the host.
+/// The directory of the profiles' files on the host.
 const FILES: &str = "/root/reference";
 
-/// Builds the stand-in system that serves `page`; its path in the store.
+/// Builds the stand-in system that serves `page`. Returns its path in the store.
 fn system(host: &Host, page: &str) -> String {
     host.own(&serde_json::json!({"peer": {"page": page}}));
     let built = host.ok(&[
@@ -27,7 +26,7 @@ fn system(host: &Host, page: &str) -> String {
     init.trim().trim_end_matches("/init").to_owned()
 }
 
-/// Builds the profile of a case around a system; its path in the store.
+/// Builds the profile of a case around a system. Returns its path in the store.
 fn profile(host: &Host, case: &str, toplevel: &str) -> String {
     let files = format!("{FILES}/{case}");
     let built = host.ok(&[
@@ -50,7 +49,7 @@ fn profile(host: &Host, case: &str, toplevel: &str) -> String {
     built.trim().to_owned()
 }
 
-/// The name under which a case's container is created: its own one in one case, another in all others.
+/// Returns the name under which a case's container is created: its own in one case, another in all others.
 fn name(case: &Case) -> &str {
     if case.name == "empty" { &case.container } else { &case.name }
 }
@@ -71,7 +70,7 @@ fn profiles_of_python_nixos_nspawn(host: &Host) {
         let built = profile(host, &case.name, &one);
         let arguments = ["create", name(case), "--profile", &built, "--no-start"];
         let created = host.ctl_ok(&arguments);
-        // What it is called inside its files makes no difference, and nothing is left lying under that name.
+        // The name in its files makes no difference, and nothing is created under that name.
         assert!(!created.stderr.contains("warning"), "{created}");
         assert!(!host.exists("/var/lib/machines/demo"), "{created}");
         names.push(name(case));
@@ -91,12 +90,12 @@ fn profiles_of_python_nixos_nspawn(host: &Host) {
         for (key, value) in expected.as_object().expect("an object") {
             assert_eq!(&listed[key], value, "{listed}");
         }
-        // What nspawn reads.
+        // The file that nspawn reads.
         let text = host.file(&format!("/run/systemd/nspawn/{name}.nspawn"));
         let ours = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}")).file;
         let theirs = unit_file(&case.dir.join(format!("{}.nspawn", case.container)));
         let [mut ours, mut theirs] = [in_force(&ours), in_force(&theirs)];
-        // The system is the stand-in, whatever theirs was.
+        // The system is the stand-in, not the one of the case.
         theirs.remove("[Exec] Parameters").expect("an init");
         let init = ours.remove("[Exec] Parameters").expect("an init");
         assert_eq!(init, [format!("{one}/init")], "{name}");
@@ -107,7 +106,7 @@ fn profiles_of_python_nixos_nspawn(host: &Host) {
     update_and_rollback(host, &one);
 }
 
-/// What the containers' options want of a host.
+/// Makes what the containers' options need on the host.
 fn surroundings(host: &Host) {
     host.copy_in(
         &std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("host/peer.nix"),
@@ -132,7 +131,7 @@ fn seen_from_outside(host: &Host) {
     assert_eq!(host.property("timeout", "TimeoutStartUSec"), "5min");
     assert_eq!(host.property("foo", "TimeoutStartUSec"), "1min 30s");
     assert!(host.ok(&["ip", "link", "show", "master", "vz-web"]).contains("vb-zone"));
-    // A port of the host, asked from outside of it.
+    // A port of the host, used from outside.
     host.address("forward-ports");
     host.sh("ip netns add outside
         ip link add out0 type veth peer name eth1 netns outside
@@ -144,7 +143,7 @@ fn seen_from_outside(host: &Host) {
         let ask = "exec ip netns exec outside curl --silent --max-time 3 http://10.250.0.1:8080/";
         host.run(&["sh", "-c", ask]).stdout == "one\n"
     });
-    // The host's ends of links, as *.network files of the profile or the options say.
+    // The host's ends of cables, as configured by *.network files of the profile or by options.
     for (interface, address) in [("ve-host-network", "10.42.42.1/24"), ("ve-docs-example", "fd12::")] {
         host.wait_until(&format!("{interface} has {address}"), || {
             let output = host.run(&["ip", "-o", "addr", "show", "dev", interface]);
@@ -173,7 +172,7 @@ fn seen_from_inside(host: &Host) {
     };
     let namespaces = ["foo", "zone", "user-namespacing", "direct-nspawn"].map(shifted);
     assert_eq!(namespaces, [false, false, true, true]);
-    // Set in systemd.nspawn itself: an interface of its own and no other.
+    // Set in systemd.nspawn directly: only its own interface.
     let links = host.inside("direct-nspawn", &["ip", "-o", "link"]);
     assert!(links.contains("mv-eth0") && !links.contains("host0"), "{links}");
     host.inside("ephemeral", &["touch", "/var/mark"]);
@@ -186,7 +185,7 @@ fn seen_from_inside(host: &Host) {
 fn update_and_rollback(host: &Host, one: &str) {
     let two = system(host, "two\n");
     let page = |name: &str| host.system_page(name);
-    // Its own way is to restart, though here a reload would be enough.
+    // Its default strategy is to restart, although a reload would be enough here.
     let nspawn = host.nspawn("foo");
     let built = profile(host, "empty", &two);
     let updated = host.ctl_ok(&["update", "foo", "--profile", &built]);
@@ -199,7 +198,7 @@ fn update_and_rollback(host: &Host, one: &str) {
     assert!(back.stdout.contains("container 'foo': generation 2 -> 1, restarted"), "{back}");
     assert_eq!(page("foo"), "one\n");
 
-    // Settings move with the generation: here one is the profile of another case.
+    // Settings belong to a generation: here, the new one is the profile of another case.
     let built = profile(host, "user-namespacing", &two);
     host.ctl_ok(&["update", "timeout", "--profile", &built]);
     host.assert_agreed("timeout");

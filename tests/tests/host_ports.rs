@@ -1,17 +1,17 @@
-//! Ports of the host that lead into containers, with packets: from outside, from the host itself, over IPv6, on one address
-//! and on the loopback, and such that start the container. Few boots, many checks in each.
+//! Forwarded ports with real packets: from outside, from the host itself, over IPv6, on one address, on the loopback
+//! address, and with containers that a connection starts. Few boots, with many checks in each.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
 on_both_hosts!(forwards, starts_on_connect);
 
-/// What the test flake shall offer besides its own containers.
+/// Returns containers to add to the test flake.
 fn flake(host: &Host, containers: &str) {
     host.write(&format!("{FLAKE}/own.json"), containers, 0o644);
 }
 
-/// A neighbour of the host with a network of its own, 10.250.0.2 and fd00:9::2.
+/// Makes a neighbour of the host with its own network, 10.250.0.2 and fd00:9::2.
 fn outside(host: &Host) {
     host.sh("ip netns add outside
         ip link add out0 type veth peer name eth0 netns outside
@@ -25,7 +25,7 @@ fn outside(host: &Host) {
 
 const FROM_OUTSIDE: [&str; 4] = ["ip", "netns", "exec", "outside"];
 
-/// One try to get a page; `None` if there is none.
+/// Tries once to fetch a page.
 fn ask(host: &Host, from: &[&str], address: &str) -> Option<String> {
     let url = format!("http://{address}/");
     let curl = ["curl", "--silent", "--globoff", "--max-time", "40", &url];
@@ -33,7 +33,7 @@ fn ask(host: &Host, from: &[&str], address: &str) -> Option<String> {
     output.success().then_some(output.stdout)
 }
 
-/// nspawn sets its forwards up when it sees the address, after the start: asked until there is an answer.
+/// Fetches a page and retries, because nspawn sets up its forwards only when it sees the address, after the start.
 fn page(host: &Host, from: &[&str], address: &str) -> String {
     let mut page = None;
     host.wait_until(&format!("{address} answers"), || {
@@ -77,16 +77,16 @@ fn forwards(host: &Host) {
     assert!(created.stdout.contains("takes host port tcp/127.0.0.1:8080"), "{created}");
     assert!(!created.text().contains("not open"), "{created}");
 
-    // On the loopback of either family, at once: a connection waits for the address that the container has yet to get.
+    // On both loopback addresses, at once: a connection waits until the container has an address.
     let hello = Some("Hello from front.\n".to_owned());
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
     assert_eq!(ask(host, &[], "[::1]:8080"), hello, "{}", host.journal(60));
-    // The proxy has no right that it does not need, and what it does not need is seen by nobody.
+    // The proxy has no privileges that it does not need.
     let main = "systemctl show --value -p MainPID 'nixos-nspawn-proxy@front-tcp-127.0.0.1-8080.service'";
     let status = host.sh(&format!("cat /proc/$({main})/status"));
     assert!(!status.contains("Uid:\t0") && status.contains("CapEff:\t0000000000000000"), "{status}");
 
-    // What listens inside on its own loopback only stays there.
+    // A service that listens only on the container's loopback address is not reached.
     host.inside("front", &["sh", "-c", "httpd -p 127.0.0.1:81 -h /run/www"]);
     assert_eq!(
         host.inside("front", &["wget", "-q", "-O", "-", "http://127.0.0.1:81/"]),
@@ -96,7 +96,7 @@ fn forwards(host: &Host) {
     let journal = host.sh("journalctl --sync; journalctl --boot --no-pager -u 'nixos-nspawn-proxy@*'");
     assert!(journal.contains("port 81 of container 'front': nothing listens on it"), "{journal}");
 
-    // From outside, by nspawn, and on an address that came after the socket; and from the host to its own address.
+    // From outside, through nspawn, and on an address that was added after the socket; and from the host to its own address.
     outside(host);
     assert_eq!(page(host, &FROM_OUTSIDE, "10.250.0.1:8080"), "Hello from front.\n");
     assert_eq!(page(host, &[], "10.250.0.1:8080"), "Hello from front.\n");
@@ -104,7 +104,7 @@ fn forwards(host: &Host) {
     host.sh("ip -n outside addr add 10.251.0.2/24 dev eth0; ip addr add 10.251.0.1/24 dev out0");
     assert_eq!(ask(host, &FROM_OUTSIDE, "10.251.0.1:8081"), None, "the port is open on one address only");
 
-    // UDP: what comes is sent back.
+    // UDP: the service echoes.
     let leader = host.ok(&["machinectl", "show", "front", "-P", "Leader"]);
     let inside = ["systemd-run", "--quiet", "nsenter", "-n", "-t", leader.trim(), "perl", "-e"];
     host.ok(&[&inside[..], &[UDP_ECHO]].concat());
@@ -112,13 +112,13 @@ fn forwards(host: &Host) {
         host.run(&[&FROM_OUTSIDE[..], &["perl", "-e", UDP_ASK]].concat()).stdout == "ping\n"
     });
 
-    // IPv6 by nspawn, as soon as the container has an address of which others may know.
+    // IPv6 through nspawn, as soon as the container has an address that others can reach.
     host.sh("ip addr add fd00:5::1/64 dev ve-front nodad; sysctl -qw net.ipv6.conf.all.forwarding=1");
     host.inside("front", &["ip", "addr", "add", "fd00:5::2/64", "dev", "host0"]);
     host.inside("front", &["ip", "-6", "route", "replace", "default", "via", "fd00:5::1"]);
     assert_eq!(page(host, &FROM_OUTSIDE, "[fd00:9::1]:8080"), "Hello from front.\n");
 
-    // Sockets end with the container, in whatever way it ends, and come back with it.
+    // Sockets are closed with the container, however it ends, and opened again with it.
     for end in [["systemctl", "stop", "systemd-nspawn@front"], ["machinectl", "poweroff", "front"]] {
         host.ok(&end);
         host.wait_state("front", "inactive");
@@ -134,7 +134,7 @@ fn forwards(host: &Host) {
     host.wait_state("front", "active");
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
 
-    // Another socket needs no restart. A port that another program has is told, and hinders nothing else.
+    // Another socket needs no restart. A port used by another program is reported and blocks nothing else.
     host.ok(&["systemd-run", "--quiet", "systemd-socket-activate", "-l", "127.0.0.1:7777", "/bin/cat"]);
     host.wait_until("the other program listens", || host.sh("ss -ltn").contains("127.0.0.1:7777"));
     front(r#""127.0.0.1:8090:80", "127.0.0.1:7777:80""#);
@@ -152,18 +152,18 @@ fn forwards(host: &Host) {
     let back = host.ctl_ok(&["rollback", "front", "--allow-host-changes"]);
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{back}");
 
-    // What address it has is the container's word. One to which the host has another way, here a neighbour's, is not believed:
+    // The container chooses its address. If the host's route to it leads elsewhere, here to a neighbour, it is ignored:
     // the port would lead there.
     host.sh("systemctl stop nixos-nspawn-proxy@front-tcp-127.0.0.1-8080.service");
     host.inside("front", &["ip", "addr", "flush", "dev", "host0"]);
     host.inside("front", &["ip", "addr", "add", "10.250.0.2/32", "dev", "host0"]);
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), None);
     let journal = host.sh("journalctl --sync; journalctl --boot --no-pager -u 'nixos-nspawn-proxy@*'");
-    assert!(journal.contains("host0 says that it has the address 10.250.0.2, but"), "{journal}");
+    assert!(journal.contains("host0 has the address 10.250.0.2, but"), "{journal}");
     host.ok(&["systemctl", "restart", &unit("front")]);
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
 
-    // Who wants a part of what is taken, is refused by name.
+    // A container whose port overlaps a used one is refused, with the other's name.
     host.ctl_ok(&["update", "front", "--allow-host-changes"]);
     let refused = host.ctl(&["create", "rival", "--flake", FLAKE]);
     assert_eq!(refused.code(), 10, "{refused}");
@@ -186,7 +186,7 @@ fn starts_on_connect(host: &Host) {
     assert!(created.stdout.contains("takes host port tcp/9090, and is started by a connection"), "{created}");
     assert_eq!(host.state("lazy"), "inactive");
 
-    // The first connection is served, not only noticed.
+    // The first connection is served as well.
     let hello = Some("Hello from lazy.\n".to_owned());
     assert_eq!(ask(host, &[], "127.0.0.1:9090"), hello, "{}", host.journal(60));
     assert_eq!(host.state("lazy"), "active");
@@ -201,7 +201,7 @@ fn starts_on_connect(host: &Host) {
     assert_eq!(ask(host, &FROM_OUTSIDE, "10.250.0.1:9090"), hello);
     assert_eq!(ask(host, &FROM_OUTSIDE, "[fd00:9::1]:9090"), hello);
 
-    // A container that cannot start closes the connection, and the next one tries again; in between there is peace.
+    // If the container cannot start, the connection is closed, and only the next one tries again.
     host.ok(&["systemctl", "stop", &unit("lazy")]);
     host.write("/etc/systemd/nspawn/lazy.nspawn", "[Exec]\nBoot=yes\n", 0o644);
     let starts = || host.unit_journal("lazy").matches("would be used in place of the settings").count();
@@ -214,7 +214,7 @@ fn starts_on_connect(host: &Host) {
     host.ok(&["rm", "/etc/systemd/nspawn/lazy.nspawn"]);
     assert_eq!(ask(host, &[], "127.0.0.1:9090"), hello);
 
-    // While it is removed, somebody keeps asking.
+    // A client keeps connecting while it is removed.
     host.ok(&[
         "systemd-run",
         "--quiet",

@@ -1,4 +1,4 @@
-//! What went wrong on a real systemd once: each test is one such accident.
+//! Faults that happened on a real systemd, one per test.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -14,7 +14,7 @@ on_both_hosts!(
     power_cut_during_create,
 );
 
-/// A SIGKILLed nspawn leaves a mount behind, and on systemd 256 to 261 the next start stumbles over it (systemd#34776).
+/// A SIGKILLed nspawn leaves a mount behind, and on systemd 256 to 261 the next start fails on it (systemd#34776).
 fn killed_nspawn(host: &Host) {
     host.install(bins());
     host.create("web");
@@ -24,7 +24,7 @@ fn killed_nspawn(host: &Host) {
     host.ok(&["systemctl", "start", &unit("web")]);
     assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
 
-    // The same for a container that must be killed because it listens to nobody.
+    // The same for a container that must be killed because it ignores signals.
     host.create("deaf");
     host.run(&["systemctl", "stop", &unit("deaf")]);
     assert_eq!(host.property("deaf", "Result"), "timeout");
@@ -36,7 +36,7 @@ fn killed_nspawn(host: &Host) {
     assert_eq!(host.state("deaf"), "inactive");
 }
 
-/// While a reload refills the generator's folder, a starting container looks for its file in it.
+/// A container starts while a reload refills the generator's directory, in which it looks for its file.
 fn starts_during_reloads(host: &Host) {
     host.install(bins());
     let built =
@@ -62,7 +62,7 @@ fn starts_during_reloads(host: &Host) {
     }
 }
 
-/// What runs is protected from the garbage collector, recorded or not.
+/// A running system is protected from the garbage collector, whether it is recorded or not.
 fn garbage_collection_under_a_running_container(host: &Host) {
     host.install(bins());
     host.create("web");
@@ -82,7 +82,7 @@ fn garbage_collection_under_a_running_container(host: &Host) {
     assert!(!host.exists(&toplevel), "it stays although nothing runs it");
 }
 
-/// The system that an intent names is not in the store: the start says so, and which.
+/// If the system of an intent is not in the store, the start fails and names it.
 fn vanished_system(host: &Host) {
     host.install(bins());
     let missing = "/nix/store/00000000000000000000000000000000-nixos-system-gone";
@@ -91,11 +91,11 @@ fn vanished_system(host: &Host) {
     assert!(!host.run(&["systemctl", "start", &unit("gone")]).success());
     let journal = host.unit_journal("gone");
     assert!(journal.contains(missing), "{journal}");
-    // The template of newer versions cleans up after nspawn, and fails where there is no root.
+    // The template of newer versions cleans up after nspawn, and fails if there is no root.
     assert!(!journal.contains("No image for machine"), "{journal}");
 }
 
-/// Everything below a container's root was written by the container.
+/// Everything below a container's root may have been written by the container.
 fn links_in_the_container_root(host: &Host) {
     host.install(bins());
     host.create("web");
@@ -116,7 +116,7 @@ fn links_in_the_container_root(host: &Host) {
     assert!(host.exists("/srv/victim/precious"));
 }
 
-/// A bind source below a folder that is not there is a mount that has not come: starting would fill the wrong disk.
+/// If the parent of a bind source is missing, a mount may be missing: a start would fill the wrong disk.
 fn bind_source_on_a_missing_mount(host: &Host) {
     host.install(bins());
     let own = r#"{"data": {"container": {"bindMounts": ["/srv/disk/database/files:/data"]}}}"#;
@@ -132,7 +132,7 @@ fn bind_source_on_a_missing_mount(host: &Host) {
     host.inside("data", &["touch", "/data/file"]);
     assert!(host.exists("/srv/disk/database/files/file"));
 
-    // The container waits for the mount that its source is on, and for that of the store.
+    // The container waits for the mounts of its source and of the store.
     let requires = host.property("data", "RequiresMountsFor");
     for path in ["/nix/store", "/srv/disk/database/files", "/var/lib/machines/data"] {
         assert!(requires.contains(path), "{path} is not in {requires}");
@@ -146,7 +146,7 @@ fn links_of_systemctl_enable(host: &Host) {
     host.ok(&["systemctl", "enable", &unit("web")]);
     let link = "/etc/systemd/system/machines.target.wants/systemd-nspawn@web.service";
     assert!(host.exists(link));
-    // Disabled by our word, it would still start by that link: the link goes, and its going is said.
+    // After `disable` it would still start by that link, so the link is deleted with a message.
     let disabled = host.ctl_ok(&["disable", "web"]);
     assert!(disabled.text().contains(link), "{disabled}");
     assert!(!host.exists(link));
@@ -160,7 +160,7 @@ fn links_of_systemctl_enable(host: &Host) {
     assert_eq!(host.state("web"), "inactive");
 }
 
-/// Killed at any point, the next command finds the old or the new state, or repairs what is half done.
+/// After a kill at any point, the next command finds the old or the new state, or repairs an unfinished one.
 fn power_cut_during_create(host: &Host) {
     host.install(bins());
     host.create("off");
@@ -173,7 +173,7 @@ fn power_cut_during_create(host: &Host) {
             host.wait_state("web", "active");
             host.ctl_ok(&["remove", "web"]);
         }
-        // What is left, if it says that it is unfinished, does not stand in the way.
+        // An unfinished container does not block another try.
         host.create("web");
         assert_eq!(host.state("web"), "active", "after a power cut {delay} s into create: {listed:?}");
         host.ctl_ok(&["remove", "web"]);

@@ -1,5 +1,5 @@
-//! All that the commands about updates and generations print, on a real systemd: whole texts, JSON included, against files
-//! that were read by a person (tests/golden/texts). What differs from run to run, and the words of Nix, are masked.
+//! The complete output of commands about updates and generations, including JSON, on a real systemd, compared with reviewed
+//! files (tests/golden/texts). What differs from run to run is masked, and so are Nix's messages.
 
 use nixos_nspawn_tests::host::{Host, bins, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 on_both_hosts!(texts);
 
-/// The test flake's container with options.
+/// Returns the test flake's container with options.
 fn with(page: &str, options: &Value) -> Value {
     let mut settings = dynamic(page);
     for (option, value) in options.as_object().expect("options") {
@@ -131,7 +131,7 @@ fn several(host: &Host) {
     said.compare("several");
 }
 
-/// What scripts are told by the commands that change something.
+/// The JSON output of commands that change something.
 fn scripts(host: &Host) {
     let mut said = Transcript::of(host);
     let web = |settings: Value| host.own(&json!({ "web": settings }));

@@ -1,6 +1,5 @@
-//! Bad input of the golden cases, from the side of its neighbours: with the refused files gone, everybody else gets
-//! what they got beside them; and a good container added to a case gets what it gets alone, unless the folder itself
-//! cannot be believed.
+//! Effects of bad input on other containers, for all golden cases: without the refused files, all others get the same
+//! units; and a valid container added to a case gets the same units as alone, unless the directory itself is untrusted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +9,7 @@ use nixos_nspawn_tests::manifest::{manifest, paths};
 
 const NEIGHBOUR: &str = "neighbour-of-the-case";
 
-/// The texts of each container, by name, without what is said of others and what the host's limit on starts adds.
+/// Returns the files of each container, by name, without warnings about others and lines of the host's boot limit.
 fn by_container(root: &Root) -> BTreeMap<String, String> {
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     let units = root.units();
@@ -52,7 +51,7 @@ fn refused_files_change_nothing_for_others() {
         let without = case.root();
         let declarative = without.intents().join("declarative.d");
         for (name, _) in all.iter().filter(|(_, text)| refused(text)) {
-            // One of two files of a name stands for it; with that one gone the other would.
+            // Both files of a name are removed, because without one the other would be used.
             for folder in [&without.intents(), &declarative] {
                 let path = folder.join(format!("{name}.json"));
                 let removed =
@@ -86,7 +85,7 @@ fn a_good_neighbour_is_unharmed() {
     let expected = by_container(&alone).remove(NEIGHBOUR).expect("it has units");
     for_each_case(|case| {
         let root = case.root();
-        // Where there is no folder, there are no neighbours.
+        // Without the directory there are no neighbours.
         if !root.intents().is_dir() || root.intents().is_symlink() {
             return Ok(());
         }

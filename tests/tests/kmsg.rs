@@ -1,5 +1,5 @@
-//! Messages of the generator when PID 1 runs it: one record each on /dev/kmsg, with priority and name. The device is a
-//! file here, in a mount namespace of its own.
+//! Messages of the generator when PID 1 runs it: one record each in /dev/kmsg, with priority and name. Here the device is
+//! a file in its own mount namespace.
 
 use std::fs;
 use std::path::Path;
@@ -7,14 +7,13 @@ use std::process::{Command, Output};
 
 use nixos_nspawn_tests::host::bins;
 
-/// The output of the generator as PID 1 runs it, with `kmsg` in the place of the device and a file without a version as its
-/// only intent.
+/// Runs the generator as PID 1 does, with `kmsg` instead of the device and a file without a version as its only intent.
 fn generate(folder: &Path) -> Output {
     let path = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
     fs::create_dir_all(path("root/etc/nixos-nspawn")).expect("a root");
     fs::create_dir(path("out")).expect("an output directory");
     fs::write(path("root/etc/nixos-nspawn/web.json"), "{}").expect("an intent");
-    // systemd tells a generator by these two variables that it is its own child; exec keeps the process id.
+    // These two variables tell a generator that systemd runs it; exec keeps the process id.
     let script = format!(
         "mount --bind {} /dev/kmsg && SYSTEMD_SCOPE=system SYSTEMD_EXEC_PID=$$ exec {} --root {} {}",
         path("kmsg"),

@@ -507,3 +507,35 @@ fn system_fits_the_network() {
     assert_eq!(host0["networkConfig"]["LinkLocalAddressing"], "ipv6");
     assert_eq!(results[2]["variables"]["NIX_REMOTE"], "daemon");
 }
+
+/// Nix inside works through the host's daemon or not at all.
+#[test]
+fn nix_needs_the_daemon_of_the_host() {
+    let settings = |module: &str, attribute: &str| {
+        container(&format!("name = \"web\"; {PKGS}"), &format!("{{ {module} }}"), attribute)
+    };
+    let nix = |module: &str| {
+        let config = settings(module, "config");
+        format!("let c = {config}; in [ c.nix.enable c.systemd.globalEnvironment c.warnings ]")
+    };
+    let socket = "nixosContainer.mountDaemonSocket = true;";
+    assert_eq!(value(nix("")), json!([false, {}, []]));
+    assert_eq!(value(nix(socket)), json!([true, {"NIX_REMOTE": "daemon"}, []]));
+    let warned = value(nix("nix.enable = true;"));
+    assert!(
+        warned[2][0].as_str().is_some_and(|text| text.contains("nixosContainer.mountDaemonSocket")),
+        "{warned}"
+    );
+
+    let job = |module: &str| {
+        let built = settings(module, "drvPath");
+        evaluate(&[format!("builtins.isString {built}")]).into_iter().next().expect("one result")
+    };
+    for name in ["gc", "optimise"] {
+        let automatic = format!("nix.{name}.automatic = true;");
+        let said = job(&automatic).expect_err("nothing inside could do it");
+        let expected = format!("nix.{name}.automatic: the store is the host's");
+        assert!(said.contains(&expected) && said.contains("nixosContainer.mountDaemonSocket"), "{said}");
+        assert_eq!(job(&format!("{automatic} {socket}")), Ok(json!(true)));
+    }
+}

@@ -1,6 +1,5 @@
-//! The built generator on what nobody would write by hand: arbitrary bytes, arbitrary changes of good intents, and
-//! arbitrary good intents through the parsers of systemd. It never ends by a signal, and never lets one file's fault
-//! reach another's units.
+//! Property tests of the built generator: arbitrary bytes, arbitrary changes of valid intents, and arbitrary valid intents,
+//! whose output systemd's parsers read. It never dies from a signal, and a bad file never affects another's units.
 
 #[path = "../../units/tests/arbitrary/mod.rs"]
 mod arbitrary;
@@ -31,7 +30,7 @@ fn good() -> (String, Vec<u8>) {
     ("good.json".to_owned(), text.into_bytes())
 }
 
-/// The lines of the outcome's tree that are about the good neighbour.
+/// Returns the lines of the outcome's tree that belong to the valid neighbour.
 fn of_good(root: &Root) -> Vec<(String, Vec<u8>)> {
     ["nixos-nspawn/good.nspawn", "systemd-nspawn@good.service.d/50-nixos-nspawn.conf"]
         .map(|path| {
@@ -50,12 +49,12 @@ fn neighbour_is_unharmed(bad: Vec<(String, Vec<u8>)>) -> Result<(), TestCaseErro
     alone.generate();
     let count = bad.len();
     let root = root_with(&[bad, vec![good()]].concat());
-    // Panics at a signal.
+    // Panics if the generator dies from a signal.
     let outcome = root.generate();
     prop_assert!(outcome.status == 0 || outcome.status == 1, "{}", outcome.text());
     prop_assert!(!outcome.stderr.contains("internal"), "{}", outcome.stderr);
     prop_assert_eq!(of_good(&root), of_good(&alone));
-    // Each one is there, whatever it is.
+    // Each container has units.
     let drop_ins = fs::read_dir(root.units()).expect("readable").flatten().filter(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -135,7 +134,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Whatever validates renders to what systemd's own parsers take without a complaint.
+/// systemd's parsers accept the output for every valid intent without a complaint.
 #[test]
 fn systemd_takes_arbitrary_intents_without_a_word() {
     let mut runner = TestRunner::deterministic();

@@ -1,6 +1,6 @@
-//! Profiles that python-nixos-nspawn built, through `nixos-nspawn-ctl create` and the generator: what nspawn and systemd
-//! are told then is what its own files tell them. Where it is not, the difference is in one of the tables here, with
-//! the reason. The data is in tests/golden/reference; cases are found by listing.
+//! Profiles built by python-nixos-nspawn, passed through `nixos-nspawn-ctl create` and the generator: nspawn and systemd get
+//! the same settings as from its own files. Differences are listed in the tables here, with reasons. The data is in
+//! tests/golden/reference; cases are found by listing.
 
 #[path = "reference/nix.rs"]
 mod nix;
@@ -57,7 +57,7 @@ fn what_python_nixos_nspawn_set_is_in_force() {
     assert!(compared >= 24 && networks == 4, "only {compared} comparisons, {networks} of networks");
 }
 
-/// What its module system refuses, a data.json made by hand cannot smuggle in.
+/// A hand-made data.json is refused like the same options in its module system.
 #[test]
 fn options_of_a_wrong_type_are_refused() {
     let cases: Vec<Case> = cases().into_iter().filter(|case| case.dir.join("error.txt").exists()).collect();
@@ -74,7 +74,7 @@ fn options_of_a_wrong_type_are_refused() {
     }
 }
 
-/// Lines that somebody adds to the files of a profile stay in force, as far as the tables here say.
+/// Lines that somebody adds to the files of a profile stay in force, except for those in the tables here.
 #[test]
 fn settings_added_by_hand_are_in_force() {
     let case = cases().into_iter().find(|case| case.name == "bind-mounts").expect("the case");
@@ -143,14 +143,14 @@ fn host_network_of_a_zone_is_left_out() {
     }
 }
 
-/// The case's file for networkd, if there is one.
+/// Returns the case's file for networkd, if there is one.
 fn network_of(case: &Case) -> Option<UnitFile> {
     let mut files = fs::read_dir(&case.dir).expect("readable").flatten().map(|entry| entry.path());
     files.find(|path| path.extension().is_some_and(|ending| ending == "network")).map(|path| unit_file(&path))
 }
 
-/// Sections with their settings as networkd takes them: sections in any order, settings of one name in theirs. The name
-/// of the interface is that of the container.
+/// Returns sections and settings as networkd sees them: sections in any order, settings of the same name in their order,
+/// and the interface name of the container.
 fn network(file: &UnitFile, from: &str, to: &str) -> Vec<(String, Settings)> {
     let mut sections: Vec<(String, Settings)> = Vec::new();
     for section in &file.sections {
@@ -170,7 +170,7 @@ fn network(file: &UnitFile, from: &str, to: &str) -> Vec<(String, Settings)> {
     sections
 }
 
-/// A root whose store holds the profile of a case, as Nix would have made it.
+/// Makes a root whose store contains the profile of a case, as Nix would build it.
 fn root_with_profile(case: &Case) -> Root {
     let root = Root::empty();
     let below = |path: &str| root.path().join(path.trim_start_matches('/'));
@@ -191,7 +191,7 @@ fn root_with_profile(case: &Case) -> Root {
     fs::create_dir_all(below(&init).parent().expect("a folder")).expect("new");
     fs::write(below(&init), "#!/bin/sh\n").expect("written");
     symlink(&init, below(PROFILE).join("init")).expect("linked");
-    // Theirs are written for the newest networkd.
+    // python-nixos-nspawn writes its files for the newest networkd.
     fs::create_dir_all(root.intents()).expect("new");
     fs::write(root.intents().join("host.json"), r#"{"version": 1, "systemd": 262}"#).expect("written");
     root
@@ -214,21 +214,21 @@ fn assert_nothing_left(root: &Root, name: &str) {
     assert!(!profile.exists(), "{}", profile.display());
 }
 
-/// What the drop-in tells systemd, less what one of the two does for its own purposes.
+/// Returns the settings of a drop-in, without those that each program needs for itself.
 fn service(file: &UnitFile) -> Settings {
     let mut settings = Settings::new();
     let mut credentials = BTreeMap::new();
     for (section, key, value) in file.settings() {
         let mut add = |value: &str| settings.entry(key.to_owned()).or_default().push(value.to_owned());
         match (section, key) {
-            // Ours: who wrote it, what must be mounted first, and the helper around nspawn.
+            // Ours: the author, the required mounts, and the helper around nspawn.
             ("Unit", "SourcePath" | "RequiresMountsFor") | ("Service", "ExecStopPost") => {}
-            // Theirs: makes the root directory and the sources of bind mounts, as does `--prepare` of ours.
+            // Theirs: makes the root directory and the sources of bind mounts, like our `--prepare`.
             ("Service", "ExecStartPre") => {}
-            // Theirs: has NixOS restart the unit when the text changes; NixOS knows nothing of generated units.
+            // Theirs: NixOS restarts the unit if the text changes. NixOS does not know generated units.
             ("Unit", "X-Restart-Triggers") => {}
-            // nspawn is found by systemd, in the version that is installed, and needs no PATH, locales or time zones.
-            // NIXOS_NSPAWN_PLAN is how ctl sees what PID 1 has loaded.
+            // systemd finds the installed nspawn, which needs no PATH, locales or time zones. NIXOS_NSPAWN_PLAN shows
+            // ctl what PID 1 has loaded.
             ("Service", "Environment") => {
                 let word = value.trim_matches('"');
                 let name = word.split('=').next().unwrap_or_default();
@@ -236,7 +236,7 @@ fn service(file: &UnitFile) -> Settings {
                     add(word);
                 }
             }
-            // The same program, by the path of a store or by systemd's own search.
+            // The same program, by store path or by systemd's search path.
             ("Service", "ExecReload") if value.is_empty() => {}
             ("Service", "ExecReload") => add(&without_store_path(value)),
             ("Service", "ExecStart") if value.is_empty() => {}
@@ -245,7 +245,7 @@ fn service(file: &UnitFile) -> Settings {
                 credentials.extend(loaded);
                 rest.iter().for_each(|word| add(word));
             }
-            // Counted with ExecStart=, which hands them on.
+            // Compared with ExecStart=, which passes them on.
             ("Service", "LoadCredential") => {}
             _ => add(value),
         }
@@ -265,7 +265,7 @@ fn without_store_path(command: &str) -> String {
     }
 }
 
-/// The words of an nspawn command line that hold for the container, and its credentials with where they come from.
+/// Returns the arguments of an nspawn command line that apply to the container, and its credentials with their sources.
 fn start(command: &str, file: &UnitFile) -> (BTreeSet<String>, BTreeMap<String, String>) {
     let mut credentials = BTreeMap::new();
     let mut words = BTreeSet::new();
@@ -273,14 +273,14 @@ fn start(command: &str, file: &UnitFile) -> (BTreeSet<String>, BTreeMap<String, 
     {
         if let Some(credential) = word.strip_prefix("--load-credential=") {
             let (id, from) = credential.split_once(':').expect("ID:PATH");
-            // A name is one that the unit has loaded: the same file, read by systemd.
+            // A name refers to a credential that the unit has loaded: the same file, read by systemd.
             let loaded = file.values("Service", "LoadCredential").filter_map(|line| line.split_once(':'));
             let from = loaded.filter(|(name, _)| *name == from).map(|(_, path)| path).last().unwrap_or(from);
             credentials.insert(id.to_owned(), from.to_owned());
         } else if word.ends_with("systemd-nspawn") {
             words.insert("systemd-nspawn".to_owned());
         } else if !["-U", "--link-journal=try-guest"].contains(&word) {
-            // Theirs leaves these two of the template out; PrivateUsers= and LinkJournal= win over them in any case.
+            // Theirs omits these two of the template; PrivateUsers= and LinkJournal= override them anyway.
             words.insert(word.to_owned());
         }
     }

@@ -1,5 +1,5 @@
-//! The JSON Schema of an intent: the one checked in is what the types give now, and it says the same as the types
-//! about every golden input, apart from what no schema can say. An independent validator (python3-jsonschema) is asked.
+//! The JSON Schema of an intent: the committed one is current, and it agrees with the types about every golden input, except
+//! for rules that no schema can express. The validator is python3-jsonschema.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ use nixos_nspawn_tests::golden::{cases, compare};
 use nixos_nspawn_units::intent::parse;
 use nixos_nspawn_units::name::MachineName;
 
-/// Files that the schema lets through and the types refuse, by the beginning of case and name, and why that is so.
+/// Files that the schema accepts and the types refuse, by the beginning of case and name, with the reason.
 const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
     ("hostile-reload-script ", "a path of an executable is restricted further than can be read in a pattern"),
     ("hostile-noncharacters ", "patterns for characters beyond 16 bits are not portable"),
@@ -82,7 +82,7 @@ fn schema_and_types_agree_on_golden_inputs() {
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
                 let file = entry.file_name().to_string_lossy().into_owned();
                 let Some(name) = file.strip_suffix(".json").filter(|name| *name != "host") else { continue };
-                // What is no JSON is no matter of a schema.
+                // A schema cannot judge what is not JSON.
                 let regular = entry.file_type().is_ok_and(|kind| kind.is_file());
                 let bytes = if regular { fs::read(entry.path()).expect("readable") } else { continue };
                 let Ok(name) = name.parse::<MachineName>() else { continue };
@@ -113,7 +113,7 @@ fn schema_and_types_agree_on_golden_inputs() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// The files in `directory` that the schema there accepts.
+/// Returns the files in `directory` that the schema there accepts.
 fn accepted_by_schema(directory: &Path) -> BTreeSet<String> {
     let script = "
 import json, pathlib, sys

@@ -1,6 +1,6 @@
-//! What the generator does besides giving the right output: every system call on every golden case, as strace sees
-//! them. It reads /etc/nixos-nspawn and nothing else, writes its output folder and nothing else, and neither runs nor
-//! talks to anybody. Links below declarative.d are the exception: the kernel follows them, into /nix/store.
+//! The generator's system calls on every golden case, as seen by strace: it reads only /etc/nixos-nspawn, writes only its
+//! output directory, runs no program and opens no connection. The only exception are links below declarative.d, which the
+//! kernel follows into /nix/store.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ fn only_intent_is_read_and_only_units_are_written() {
     });
 }
 
-/// The system calls that name files, make processes or use the network, one a line.
+/// Returns the system calls that name files, make processes or use the network, one per line.
 fn traced(root: &Root) -> Result<Vec<String>, String> {
     let log = root.path().with_extension("trace");
     let generator = root.command();
     let mut strace = Command::new("strace");
-    // -yy shows what is behind a descriptor; what starts the program itself is of no interest.
+    // -yy shows the file of a descriptor. The execve of the program itself is skipped.
     strace.args(["-f", "-yy", "-s", "8192", "-e", "trace=%file,%network,%process,%desc"]);
     strace
         .arg("-e")
@@ -41,7 +41,7 @@ fn traced(root: &Root) -> Result<Vec<String>, String> {
     Ok(text.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim().to_owned())).collect())
 }
 
-/// Whether a generator may make this call.
+/// Returns whether a generator may make this call.
 fn allowed(root: &Root, call: &str) -> bool {
     let Some((name, rest)) = call.split_once('(') else {
         // The end of the process; a signal would be shown as `--- SIG… ---`.
@@ -49,12 +49,12 @@ fn allowed(root: &Root, call: &str) -> bool {
     };
     let [normal, ..] = root.outputs();
     let out = |path: &Path| path.starts_with(&normal);
-    // Where declarative.d is a link, the open folder is one in the store.
+    // If declarative.d is a link, the open directory is in the store.
     let intent =
         |path: &Path| path.starts_with(root.intents()) || path.starts_with(root.path().join("nix/store"));
-    // The C library and Rust's runtime ask for the bounds of the stack and for where the program is.
+    // The C library and Rust's runtime look up the bounds of the stack and the path of the program.
     let own = |path: &Path| path.starts_with("/proc/self");
-    // What a link holds comes before where it is put, and is nothing that is looked at.
+    // The first argument is the link's target, which is not opened.
     let paths =
         paths(if name == "symlinkat" { rest.split_once(", ").map_or(rest, |(_, rest)| rest) } else { rest });
     match name {
@@ -70,7 +70,7 @@ fn allowed(root: &Root, call: &str) -> bool {
         "open" | "openat" | "openat2" => paths.iter().all(|path| {
             let folder = rest.contains("O_DIRECTORY") || rest.contains("O_PATH");
             let json = path.extension().is_some_and(|extension| extension == "json") && !hidden(path);
-            // A FIFO must not block, a terminal not become ours; O_PATH opens nothing.
+            // A FIFO must not block, and a terminal must not become the controlling one; O_PATH opens nothing.
             let harmless = rest.contains("O_NONBLOCK") || rest.contains("O_PATH");
             let guarded = harmless && rest.contains("O_CLOEXEC");
             own(path)
@@ -81,7 +81,7 @@ fn allowed(root: &Root, call: &str) -> bool {
         "mkdirat" | "renameat" | "renameat2" | "symlinkat" | "unlinkat" | "fchmodat" => {
             paths.iter().all(|path| out(path))
         }
-        // What is read out of the link stands behind its path.
+        // The link's content follows its path.
         "readlink" | "readlinkat" => paths.first().is_some_and(|path| own(path) || out(path)),
         "newfstatat" | "fstatat64" | "statx" | "stat" | "fstat" | "fstat64" => {
             paths.iter().all(|path| own(path) || out(path) || intent(path) || of_descriptor(rest))
@@ -100,21 +100,21 @@ fn hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// A call on an open file as such: `fstat(3<…>, …)` or `newfstatat(3<…>, "", …, AT_EMPTY_PATH)`.
+/// Returns whether the call concerns an open file: `fstat(3<…>, …)` or `newfstatat(3<…>, "", …, AT_EMPTY_PATH)`.
 fn of_descriptor(rest: &str) -> bool {
     rest.starts_with(|c: char| c.is_ascii_digit()) && (!rest.contains('"') || rest.contains(">, \"\","))
 }
 
-/// The file behind the descriptor in front: `3</some/file>, …`.
+/// Returns the file of the first descriptor: `3</some/file>, …`.
 fn descriptor(rest: &str) -> Option<PathBuf> {
     let (_, behind) =
         rest.split_once('<').filter(|(number, _)| number.bytes().all(|b| b.is_ascii_digit()))?;
     Some(PathBuf::from(behind.split('>').next()?))
 }
 
-/// The paths in the arguments, each with the folder that the descriptor before it stands for.
+/// Returns the paths in the arguments, each with the directory of the descriptor before it.
 fn paths(rest: &str) -> Vec<PathBuf> {
-    // The result may name a file as well.
+    // The result may also name a file.
     let arguments = rest.rsplit_once(" = ").map_or(rest, |(arguments, _)| arguments);
     let mut found = Vec::new();
     let mut at = PathBuf::new();

@@ -1,5 +1,5 @@
-//! Every golden output through the parsers of systemd itself, 252, 257 and 262: `systemd-analyze verify`,
-//! `systemd-nspawn` and `systemd-networkd` have nothing to say about any of it. A check that cannot run fails.
+//! Every golden output is read by the parsers of systemd 252, 257 and 262: `systemd-analyze verify`, `systemd-nspawn` and
+//! `systemd-networkd` must not complain. A check that cannot run fails.
 
 use std::fs;
 use std::process::Command;
@@ -28,7 +28,7 @@ fn systemd_takes_every_golden_output_without_a_word() {
         .map(|(name, root)| Input { name: name.clone(), units: root.units(), programs: programs(root) })
         .collect();
     let needs: Vec<u32> = roots.iter().map(|(_, root)| needs(root)).collect();
-    // 252 is older than any host this is for, and what no case needs is not seen.
+    // Each version reads only the cases that need no newer one; every case must be read by some version.
     assert!(needs.contains(&261) && needs.contains(&262), "no case needs a new systemd: {needs:?}");
     let mut failed = Vec::new();
     for systemd in Systemd::all() {
@@ -45,7 +45,7 @@ fn systemd_takes_every_golden_output_without_a_word() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// The same machinery does report what is wrong: the test above is not one that cannot fail.
+/// Shows that these parsers do report faults, so that the test above can fail.
 #[test]
 fn systemd_does_complain_of_faults() {
     let root = Root::empty();
@@ -86,7 +86,7 @@ fn systemd_does_complain_of_faults() {
     }
 }
 
-/// The systemd that knows all that a case's output has in it, which is that of its host.json at most; 0 for any.
+/// Returns the systemd version that a case's output needs, at most that of its host.json; 0 for any.
 fn needs(root: &Root) -> u32 {
     let host = load(&root.path(), Trust { also: None }).host;
     let mut needs = 0;
@@ -102,8 +102,8 @@ fn needs(root: &Root) -> u32 {
     needs
 }
 
-/// The programs that a case's units name: the unit helper, and reload scripts. The shipped programs they
-/// name are those of the systemd that is asked.
+/// Returns the programs that a case's units name: the unit helper and reload scripts. Programs of systemd come from the
+/// tested version.
 fn programs(root: &Root) -> Vec<String> {
     let mut programs = vec![root.helper()];
     for entry in fs::read_dir(root.intents()).into_iter().flatten().flatten() {
@@ -122,7 +122,7 @@ fn programs(root: &Root) -> Vec<String> {
     programs
 }
 
-/// Time spans mean to us what they mean to systemd.
+/// We parse time spans like systemd.
 #[test]
 fn time_spans_are_read_as_systemd_reads_them() {
     use nixos_nspawn_units::value::Timespan;
@@ -161,7 +161,7 @@ fn time_spans_are_read_as_systemd_reads_them() {
         let theirs = theirs.lines().find_map(|line| line.trim().strip_prefix("μs: ").map(str::to_owned));
         let ours = text.parse::<Timespan>().ok().and_then(|span| span.microseconds());
         match theirs.as_deref() {
-            // systemd prints the largest number for infinity; a timeout of 0 is none.
+            // systemd prints the largest number for infinity; a timeout of 0 means none.
             Some("18446744073709551615" | "0" | "infinity") => assert_eq!(ours, None, "{text:?}"),
             Some(number) => assert_eq!(ours.map(|us| us.to_string()).as_deref(), Some(number), "{text:?}"),
             None => assert!(text.parse::<Timespan>().is_err(), "systemd refuses {text:?}, we do not"),

@@ -31,6 +31,10 @@ pub(crate) enum Event {
     CheckSkipped,
     /// The new source is recorded, but systemd has not read the file again.
     SourceNotLoaded { name: MachineName, error: String },
+    /// systemd has not loaded all plans, and a dry run leaves that so.
+    ReloadDue,
+    /// The generator does not run, for this reason.
+    GeneratorFault { reason: String },
     /// A container that required the removed one cannot start any more.
     RequiredBy { name: MachineName, other: MachineName },
     /// A link of `systemctl enable` was removed.

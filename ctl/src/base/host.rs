@@ -9,7 +9,7 @@ use nixos_nspawn_units::store::{Loaded, Trust, load};
 
 use crate::base::config::Config;
 use crate::base::event::Event;
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::program::{Machine, Program, Programs};
 use crate::base::scope::Scope;
 
@@ -55,6 +55,31 @@ impl Host {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// Returns the directory of intents and records.
+    pub(crate) fn intents(&self) -> PathBuf {
+        self.path(self.scope.intents)
+    }
+
+    /// Returns the directory of the containers' roots.
+    pub(crate) fn machines(&self) -> PathBuf {
+        self.path(self.scope.machines)
+    }
+
+    /// Returns the directory of locks and of what is remembered until the next boot.
+    pub(crate) fn runtime(&self) -> PathBuf {
+        self.path(self.scope.runtime)
+    }
+
+    /// Returns the directory in which `systemctl enable` and `mask` make their links.
+    pub(crate) fn unit_links(&self) -> PathBuf {
+        self.path(self.scope.unit_links)
+    }
+
+    /// Returns the directory of roots for Nix's garbage collector.
+    pub(crate) fn gc_roots(&self) -> PathBuf {
+        self.path(self.scope.gc_roots)
+    }
+
     /// Reports what happens.
     pub(crate) fn report(&self, event: Event) {
         (self.watcher)(event);
@@ -84,7 +109,7 @@ impl Host {
     /// Refuses what needs the rights of the containers' owner.
     pub(crate) fn need_root(&self, what: &str) -> Result<()> {
         if self.live() && rustix::process::geteuid().as_raw() != self.scope.owner {
-            return refuse(format!("{what} needs root, nothing was changed; try again with sudo"));
+            return unchanged(format!("{what} needs root"), "try again with sudo");
         }
         Ok(())
     }
@@ -95,9 +120,7 @@ impl Host {
             return refuse("this command works on the running system only, not with --root");
         }
         if !self.booted() {
-            return refuse(
-                "systemd is not running here, nothing was changed; --root DIR works on a tree offline",
-            );
+            return unchanged("systemd is not running here", "--root DIR works on a tree offline");
         }
         Ok(())
     }
@@ -107,7 +130,7 @@ impl Host {
         if self.live() {
             return Ok(());
         }
-        refuse(format!("{command} works on the running system only, nothing was changed; leave out --root"))
+        unchanged(format!("{command} works on the running system only"), "leave out --root")
     }
 }
 
@@ -135,11 +158,7 @@ fn inside(root: &Path) -> anyhow::Result<()> {
             .find(|part| part.symlink_metadata().is_ok());
         let Some(there) = there else { continue };
         if !there.canonicalize().is_ok_and(|resolved| resolved.starts_with(root)) {
-            return refuse(format!(
-                "{}: leads out of {}, nothing was changed",
-                there.display(),
-                root.display()
-            ));
+            return unchanged(format!("{}: leads out of {}", there.display(), root.display()), "");
         }
     }
     Ok(())

@@ -1,31 +1,8 @@
-//! What people and scripts see: texts, tables and JSON go in, bytes on standard output come out. A reader that goes
-//! away (`| head`) is no failure. Colour is added behind the padding, so that columns stay in line.
+//! Tables and colours of texts for people. Colour is added behind the padding, so that columns stay in line.
 
 use std::borrow::Cow;
-use std::io;
-use std::io::{ErrorKind, Write};
 
-use anyhow::{Context as _, Result};
-use serde::Serialize;
-
-/// Writes text to standard output.
-pub(crate) fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("standard output"),
-    }
-}
-
-/// Writes a value as JSON, indented, to standard output.
-pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
-    print(&(serde_json::to_string_pretty(value)? + "\n"))
-}
-
-/// A message for people, to standard error; when nobody can read it, the command goes on.
-pub(crate) fn tell(message: &str) {
-    let _ = writeln!(io::stderr(), "nixos-nspawn: {}", printable(message));
-}
+use anstyle::{AnsiColor, Style};
 
 /// A text without what a terminal would act on: programs that were called, and containers, have put their words into it.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
@@ -35,14 +12,6 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     }
     let shown = |c: char| if acts(c) { c.escape_debug().collect() } else { vec![c] };
     Cow::Owned(text.chars().flat_map(shown).collect())
-}
-
-/// Lines that belong to a message, indented.
-pub(crate) fn tell_more(lines: &[String]) {
-    let mut out = io::stderr().lock();
-    for line in lines {
-        let _ = writeln!(out, "  {}", printable(line));
-    }
 }
 
 /// How a piece of text is meant.
@@ -62,14 +31,14 @@ pub(crate) enum Tone {
 
 /// The text in the colour of its tone.
 pub(crate) fn painted(text: &str, tone: Tone, color: bool) -> String {
-    let code = match tone {
-        Tone::Plain => return text.to_owned(),
-        Tone::Strong => "1",
-        Tone::Good => "32",
-        Tone::Doubtful => "33",
-        Tone::Bad => "31",
+    let style = match tone {
+        Tone::Plain => Style::new(),
+        Tone::Strong => Style::new().bold(),
+        Tone::Good => AnsiColor::Green.on_default(),
+        Tone::Doubtful => AnsiColor::Yellow.on_default(),
+        Tone::Bad => AnsiColor::Red.on_default(),
     };
-    if color && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    if color && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
 /// A cell of a table.

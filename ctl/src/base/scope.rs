@@ -15,6 +15,12 @@ pub(crate) struct Scope {
     pub(crate) runtime: &'static str,
     /// Where `systemctl enable` and `mask` make their links.
     pub(crate) unit_links: &'static str,
+    /// Where `systemctl mask --runtime` makes its links.
+    pub(crate) runtime_units: &'static str,
+    /// Where the manager looks for generators; the first of a name counts (`systemd.generator(7)`).
+    pub(crate) generators: [&'static str; 5],
+    /// Where `setup` puts the generator.
+    pub(crate) own_generators: &'static str,
     /// Settings files of others, and the copies that `--prepare` makes (`systemd.nspawn(5)`).
     pub(crate) nspawn_files: [&'static str; 2],
     /// Roots for Nix's garbage collector, relative to the root directory.
@@ -32,6 +38,15 @@ impl Scope {
         machines: "/var/lib/machines",
         runtime: "/run/nixos-nspawn",
         unit_links: "/etc/systemd/system",
+        runtime_units: "/run/systemd/system",
+        generators: [
+            "/run/systemd/system-generators",
+            "/etc/systemd/system-generators",
+            "/usr/local/lib/systemd/system-generators",
+            "/usr/lib/systemd/system-generators",
+            "/lib/systemd/system-generators",
+        ],
+        own_generators: "/etc/systemd/system-generators",
         nspawn_files: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
         gc_roots: GC_ROOTS,
         manager: &[],

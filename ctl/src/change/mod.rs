@@ -1,16 +1,21 @@
 //! Recoverable work: plain options go in, results come out. Nothing here prints.
 
 pub(crate) mod activate;
+pub(crate) mod autostart;
 pub(crate) mod create;
+pub(crate) mod delete_generations;
 pub(crate) mod effect;
+pub(crate) mod enable;
 pub(crate) mod forget;
 pub(crate) mod gate;
 pub(crate) mod next;
+pub(crate) mod pin;
 pub(crate) mod planned;
 pub(crate) mod profile_steps;
+pub(crate) mod remove;
 pub(crate) mod rollback;
 pub(crate) mod settle;
-pub(crate) mod settle_switch;
+pub(crate) mod setup;
 pub(crate) mod switch;
 pub(crate) mod update;
 pub(crate) mod updated;

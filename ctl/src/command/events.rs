@@ -1,15 +1,15 @@
 //! What people are told while a command is at work: each event in words, on standard error.
 
 use crate::base::event::Event;
-use crate::base::output::{tell, tell_more};
+use crate::base::screen::Screen;
 
 /// Tells people of an event.
-pub(crate) fn show(event: Event) {
+pub(crate) fn show(screen: &Screen, event: Event) {
     let (message, lines) = text(event);
     if !message.is_empty() {
-        tell(&message);
+        screen.tell(&message);
     }
-    tell_more(&lines);
+    screen.tell_more(&lines);
 }
 
 /// The event as a message, and the lines that belong to it.
@@ -32,6 +32,10 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::SourceNotLoaded { name, error } => {
             format!("container '{name}': its new source is recorded, but {error}")
         }
+        Event::ReloadDue => {
+            "would run 'systemctl daemon-reload' first: systemd has not loaded all plans".to_owned()
+        }
+        Event::GeneratorFault { reason } => reason,
         Event::RequiredBy { name, other } => format!(
             "container '{other}' requires container '{name}' and cannot start without it; take it out of its options"
         ),
@@ -79,13 +83,19 @@ fn text(event: Event) -> (String, Vec<String>) {
 
 /// The words as a shell would take them.
 fn shell_words(words: &[String]) -> String {
-    let quoted = words.iter().map(|word| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,#".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', "'\\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
+    // A word with a NUL is none that a program could be given.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_can_be_pasted_into_a_shell() {
+        let words = ["nix", "--features", "nix-command flakes", "it's", "", "a#b"].map(str::to_owned);
+        let (text, lines) = text(Event::Called { words: words.to_vec() });
+        assert_eq!(text, r#"+ nix --features 'nix-command flakes' "it's" '' 'a#b'"#);
+        assert!(lines.is_empty());
+    }
 }

@@ -1,25 +1,24 @@
 //! `list-generations NAME`: what there is to go back to, oldest first: a line of short columns each, and the path below
 //! it; or one JSON object each. Read are the links of the profile, the pins and the store; nothing is changed.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use anyhow::Result;
 use nixos_nspawn_units::value::StorePath;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output::{Cell, Tone, print, print_json, table, tell};
+use crate::base::output::{Cell, Tone, table};
 use crate::base::time;
+use crate::base::tree::open_below;
 use crate::cli::Show;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::{machine_name, readable};
 
 /// A generation as scripts see it.
 #[derive(Debug, Serialize)]
-struct Entry<'a> {
+struct GenerationEntry<'a> {
     generation: u64,
     /// UTC, RFC 3339; null where only a pin keeps it.
     date: Option<String>,
@@ -45,22 +44,24 @@ pub(crate) fn run(context: &Context, arguments: &Show) -> Result<()> {
     let generations = generations(context, &name, &intent);
     // An offline tree may come without a store.
     let store = context.path("/nix/store").is_dir();
-    let entries: Vec<Entry> = generations.iter().map(|one| entry(context, one, store)).collect();
+    let entries: Vec<GenerationEntry> = generations.iter().map(|one| entry(context, one, store)).collect();
     if context.json {
-        return print_json(&entries);
+        return context.screen.print_json(&entries);
     }
     if entries.is_empty() {
-        tell(&format!("container '{name}' has no generations; 'nixos-nspawn update {name}' makes one"));
+        context
+            .screen
+            .tell(&format!("container '{name}' has no generations; 'nixos-nspawn update {name}' makes one"));
         return Ok(());
     }
-    print(&text(&entries, context.color))
+    context.screen.print(&text(&entries, context.color))
 }
 
-fn entry<'a>(context: &Context, generation: &'a Generation, store: bool) -> Entry<'a> {
+fn entry<'a>(context: &Context, generation: &'a Generation, store: bool) -> GenerationEntry<'a> {
     let Generation { number, made, path, toplevel, current, running, pinned } = generation;
     let (label, version) =
         toplevel.as_ref().map_or((None, None), |system| (label(context, system), version(context, system)));
-    Entry {
+    GenerationEntry {
         generation: *number,
         date: made.map(time::utc),
         current: *current,
@@ -75,15 +76,15 @@ fn entry<'a>(context: &Context, generation: &'a Generation, store: bool) -> Entr
     }
 }
 
-fn text(entries: &[Entry], color: bool) -> String {
+fn text(entries: &[GenerationEntry], color: bool) -> String {
     let rows: Vec<Vec<Cell>> = entries.iter().map(row).collect();
     let table = table(&["N", "DATE", "STATE", "NIXOS"], &rows, color);
     let mut lines = table.lines();
     let mut text = lines.next().map_or(String::new(), |header| format!("{header}\n"));
     for (line, entry) in lines.zip(entries) {
         let remark = match entry {
-            Entry { present: Some(false), .. } => " (gone from the store)",
-            Entry { in_profile: false, .. } => " (kept by its pin alone)",
+            GenerationEntry { present: Some(false), .. } => " (gone from the store)",
+            GenerationEntry { in_profile: false, .. } => " (kept by its pin alone)",
             _ => "",
         };
         // A store path of usual length fills a line by itself.
@@ -92,7 +93,7 @@ fn text(entries: &[Entry], color: bool) -> String {
     text
 }
 
-fn row(entry: &Entry) -> Vec<Cell> {
+fn row(entry: &GenerationEntry) -> Vec<Cell> {
     let words = [
         (entry.current, "current"),
         (entry.running, "running"),
@@ -101,8 +102,8 @@ fn row(entry: &Entry) -> Vec<Cell> {
     ];
     let state: Vec<&str> = words.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
     let tone = match entry {
-        Entry { present: Some(false), .. } => Tone::Bad,
-        Entry { running: true, .. } => Tone::Good,
+        GenerationEntry { present: Some(false), .. } => Tone::Bad,
+        GenerationEntry { running: true, .. } => Tone::Good,
         _ => Tone::Plain,
     };
     // The label is the version with the administrator's tags, so mostly the one says all.
@@ -143,10 +144,7 @@ fn printable(text: &str) -> String {
 
 /// The start of a file of the tree, whose links lead to other places of the same tree.
 fn read(context: &Context, path: &str) -> Option<String> {
-    let root = openat(CWD, &context.root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let relative = Path::new(path).strip_prefix("/").ok()?;
-    let file = File::from(openat2(&root, relative, flags, Mode::empty(), ResolveFlags::IN_ROOT).ok()?);
+    let file = open_below(&context.root, Path::new(path)).ok()?;
     let mut text = String::new();
     file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     file.take(16 << 10).read_to_string(&mut text).ok()?;

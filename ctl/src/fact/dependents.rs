@@ -26,8 +26,7 @@ pub(crate) fn unknown_names(loaded: &Loaded, intent: &Intent) -> Vec<String> {
 pub(crate) fn missing(host: &Host, loaded: &Loaded, intent: &Intent) -> Vec<String> {
     let required = intent.container.requires.iter().filter_map(Dependency::container);
     let there = |name: &str| {
-        let image =
-            |end: &str| host.path(format!("/var/lib/machines/{name}{end}")).symlink_metadata().is_ok();
+        let image = |end: &str| host.machines().join(format!("{name}{end}")).symlink_metadata().is_ok();
         recorded(loaded, name) || image("") || image(".raw")
     };
     let note =

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use nixos_nspawn_units::copies::GC_ROOTS;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
@@ -51,7 +50,7 @@ pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> V
     };
     let folder = host.path(link.parent().unwrap_or(Path::new("/")));
     found.extend(numbered(folder, &format!("{base}-"), "-link"));
-    for (number, pin) in numbered(host.path(Path::new("/").join(GC_ROOTS)), &format!("{name}-pin-"), "") {
+    for (number, pin) in numbered(host.gc_roots(), &format!("{name}-pin-"), "") {
         let same = |(other, link): &(u64, PathBuf)| {
             *other == number && fs::read_link(link).ok() == fs::read_link(&pin).ok()
         };

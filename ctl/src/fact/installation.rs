@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Container;
-use nixos_nspawn_units::store::DIRECTORY;
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
+use crate::host::files::which;
 use crate::host::{networkd, systemd};
 
 /// The oldest systemd this is tested with.
@@ -18,15 +18,6 @@ pub(crate) const OLDEST_SYSTEMD: u32 = nixos_nspawn_units::version::OLDEST;
 
 /// The generator's file name.
 pub(crate) const GENERATOR: &str = "nixos-nspawn-generator";
-
-/// Where PID 1 looks for generators; the first of a name counts (`systemd.generator(7)`).
-const GENERATOR_PATH: [&str; 5] = [
-    "/run/systemd/system-generators",
-    "/etc/systemd/system-generators",
-    "/usr/local/lib/systemd/system-generators",
-    "/usr/lib/systemd/system-generators",
-    "/lib/systemd/system-generators",
-];
 
 /// What a generator says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +31,21 @@ pub(crate) struct Installed {
 }
 
 /// The generator that PID 1 would run.
-pub(crate) fn generator_file() -> Option<PathBuf> {
-    GENERATOR_PATH
-        .iter()
-        .map(|folder| Path::new(folder).join(GENERATOR))
-        .find(|path| path.symlink_metadata().is_ok())
+pub(crate) fn generator_file(host: &Host) -> Option<PathBuf> {
+    let mut places = host.scope.generators.iter().map(|folder| host.path(folder).join(GENERATOR));
+    places.find(|path| path.symlink_metadata().is_ok())
+}
+
+/// Why the generator does not run (`systemd.generator(7)`: a link to /dev/null or an empty file masks it).
+pub(crate) fn generator_fault(host: &Host) -> Option<String> {
+    let Some(path) = generator_file(host) else {
+        return Some(format!(
+            "{GENERATOR} is not installed, so no container starts; run 'nixos-nspawn setup'"
+        ));
+    };
+    let masked = !fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() > 0);
+    masked
+        .then(|| format!("{}: masks the generator, so no container starts; remove this file", path.display()))
 }
 
 /// Asks a generator for version and helper.
@@ -65,57 +66,51 @@ pub(crate) fn ask(host: &Host, path: &Path) -> Result<Installed> {
 
 /// Checks the running host before a container is created on it.
 pub(crate) fn check(host: &Host) -> Result<()> {
-    if !Path::new("/usr/bin/systemd-nspawn").exists() && which("systemd-nspawn").is_none() {
-        return refuse(
-            "systemd-nspawn: not found, nothing was changed; install it (Debian and Fedora: package systemd-container)",
+    if !Path::new("/usr/bin/systemd-nspawn").exists() && which("systemd-nspawn", &[]).is_none() {
+        return unchanged(
+            "systemd-nspawn: not found",
+            "install it (Debian and Fedora: package systemd-container)",
         );
     }
     let version = systemd::version(host)?;
     if version < OLDEST_SYSTEMD {
-        return refuse(format!(
-            "systemd {version} is too old, nothing was changed; {OLDEST_SYSTEMD} or newer is needed"
-        ));
+        return unchanged(
+            format!("systemd {version} is too old"),
+            format!("{OLDEST_SYSTEMD} or newer is needed"),
+        );
     }
     let installed = installed(host)?;
     if older(&installed.version, env!("CARGO_PKG_VERSION")) {
-        return refuse(format!(
-            "{}: version {} is older than this program ({}), nothing was changed; run 'nixos-nspawn setup'",
-            installed.path.display(),
-            installed.version,
-            env!("CARGO_PKG_VERSION")
-        ));
+        return unchanged(
+            format!(
+                "{}: version {} is older than this program ({})",
+                installed.path.display(),
+                installed.version,
+                env!("CARGO_PKG_VERSION")
+            ),
+            "run 'nixos-nspawn setup'",
+        );
     }
     Ok(())
 }
 
 fn installed(host: &Host) -> Result<Installed> {
-    let Some(path) = generator_file() else {
-        return refuse(
-            "the systemd generator is not installed, nothing was changed; run 'nixos-nspawn setup' first",
-        );
+    let Some(path) = generator_file(host) else {
+        return unchanged("the systemd generator is not installed", "run 'nixos-nspawn setup' first");
     };
     let runs = fs::metadata(&path)
         .is_ok_and(|file| file.is_file() && file.len() > 0 && file.permissions().mode() & 0o111 != 0);
     if !runs {
-        return refuse(format!(
-            "{}: the generator is masked, nothing was changed; remove this file first",
-            path.display()
-        ));
+        return unchanged(format!("{}: the generator is masked", path.display()), "remove this file first");
     }
     let installed = ask(host, &path)?;
     if !installed.helper.exists() {
-        return refuse(format!(
-            "{}: the unit helper is missing, nothing was changed; run 'nixos-nspawn setup' first",
-            installed.helper.display()
-        ));
+        return unchanged(
+            format!("{}: the unit helper is missing", installed.helper.display()),
+            "run 'nixos-nspawn setup' first",
+        );
     }
     Ok(installed)
-}
-
-/// A program in PATH.
-pub(crate) fn which(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Whether a version `1.2.3` is older than another.
@@ -129,9 +124,10 @@ fn older(a: &str, b: &str) -> bool {
 pub(crate) fn hints(host: &Host, container: &Container) -> Vec<String> {
     let mut hints = Vec::from_iter(hint(host, container));
     let device = |path: &str| fs::metadata(path).map(|metadata| metadata.dev()).ok();
-    if device(DIRECTORY) != device("/etc") {
+    if device(host.scope.intents) != device("/etc") {
         hints.push(format!(
-            "{DIRECTORY} is a mount of its own, which may come after the generators at boot: then no container starts"
+            "{} is a mount of its own, which may come after the generators at boot: then no container starts",
+            host.scope.intents
         ));
     }
     hints

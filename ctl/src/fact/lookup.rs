@@ -7,7 +7,7 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{DIRECTORY, Kind, LoadError, Loaded, Stored};
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::host::Host;
 use crate::fact::generations::Generation;
 use crate::fact::overview::Overview;
@@ -52,7 +52,7 @@ pub(crate) fn imperative<'a>(loaded: &'a Loaded, name: &MachineName) -> anyhow::
     match find(loaded, name) {
         None => Err(no_such(name)),
         Some(found) if found.kind() == Kind::Declarative => refuse(declarative(name)),
-        Some(Found::Broken(error)) => refuse(format!("{error}, nothing was changed; correct the file first")),
+        Some(Found::Broken(error)) => unchanged(format!("{error}"), "correct the file first"),
         Some(Found::Good(stored)) => Ok(&stored.intent),
     }
 }
@@ -103,7 +103,9 @@ pub(crate) fn numbered<'a>(all: &'a [Generation], name: &MachineName, number: u6
 
 /// There is no such container, and perhaps why.
 pub(crate) fn unknown(host: &Host, overview: &Overview, name: &MachineName) -> anyhow::Error {
-    let foreign = ["/etc/systemd/nspawn", "/run/systemd/nspawn"]
+    let foreign = host
+        .scope
+        .nspawn_files
         .map(|folder| format!("{folder}/{name}.nspawn"))
         .into_iter()
         .find(|path| fs::symlink_metadata(host.path(path)).is_ok());

@@ -1,4 +1,8 @@
-//! Whether a program is static: it names no loader. The bytes of an ELF file go in, the answer comes out (`elf(5)`).
+//! Whether a program is static: its program headers name no loader (`elf(5)`).
+
+use elf::ElfBytes;
+use elf::abi::PT_INTERP;
+use elf::endian::AnyEndian;
 
 /// What kind of program the bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,53 +11,46 @@ pub(crate) enum Linking {
     Static,
     /// It needs a loader and libraries.
     Dynamic,
-    /// It is no ELF program that we can read.
+    /// It is no ELF program that can be read.
     Unknown,
 }
 
-const PT_INTERP: u32 = 3;
-
-/// Looks through the program headers for PT_INTERP.
+/// Looks for a loader in the bytes of a program.
 pub(crate) fn linking(bytes: &[u8]) -> Linking {
-    scan(bytes).unwrap_or(Linking::Unknown)
-}
-
-fn scan(bytes: &[u8]) -> Option<Linking> {
-    if bytes.get(..4)? != b"\x7fELF" {
-        return None;
+    let program = ElfBytes::<AnyEndian>::minimal_parse(bytes);
+    match program.as_ref().ok().and_then(ElfBytes::segments) {
+        Some(segments) if segments.iter().any(|segment| segment.p_type == PT_INTERP) => Linking::Dynamic,
+        Some(_) => Linking::Static,
+        None => Linking::Unknown,
     }
-    let wide = match bytes.get(4)? {
-        1 => false,
-        2 => true,
-        _ => return None,
-    };
-    let little = *bytes.get(5)? == 1;
-    let number = |at: usize, size: usize| {
-        let field = bytes.get(at..at.checked_add(size)?)?;
-        let digit = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-        Some(if little { field.iter().rev().fold(0, digit) } else { field.iter().fold(0, digit) })
-    };
-    // e_phoff, e_phentsize, e_phnum.
-    let (table, size, count) = if wide {
-        (number(32, 8)?, number(54, 2)?, number(56, 2)?)
-    } else {
-        (number(28, 4)?, number(42, 2)?, number(44, 2)?)
-    };
-    for index in 0..count {
-        let header = usize::try_from(table.checked_add(index.checked_mul(size)?)?).ok()?;
-        if number(header, 4)? == u64::from(PT_INTERP) {
-            return Some(Linking::Dynamic);
-        }
-    }
-    Some(Linking::Static)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The header of a program with one program header of this type (`elf(5)`).
+    fn program(wide: bool, kind: u32) -> Vec<u8> {
+        let (size, offset, entry) = if wide { (64, 32, 56) } else { (52, 28, 32) };
+        let mut bytes = vec![0; size + entry];
+        bytes[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', if wide { 2 } else { 1 }, 1, 1]);
+        bytes[20] = 1;
+        bytes[offset] = u8::try_from(size).unwrap();
+        let counts = if wide { 54 } else { 42 };
+        bytes[counts] = u8::try_from(entry).unwrap();
+        bytes[counts + 2] = 1;
+        bytes[size..size + 4].copy_from_slice(&kind.to_le_bytes());
+        bytes
+    }
+
     #[test]
     fn programs() {
+        for wide in [false, true] {
+            assert_eq!(linking(&program(wide, PT_INTERP)), Linking::Dynamic);
+            assert_eq!(linking(&program(wide, 1)), Linking::Static);
+            let whole = program(wide, PT_INTERP);
+            assert_eq!(linking(&whole[..whole.len() - 1]), Linking::Unknown, "cut off");
+        }
         assert_eq!(linking(b"#!/bin/sh"), Linking::Unknown);
         assert_eq!(linking(b"\x7fELF\x02\x01"), Linking::Unknown);
         // The shell of every distribution this runs on is linked dynamically.

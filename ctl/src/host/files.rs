@@ -1,16 +1,82 @@
-//! Primitives for files.
+//! Primitives for files: writing and removing for good, and finding programs.
 
-use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context as _, Result};
+use nixos_nspawn_units::write::{link, write_durably};
+use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 
+/// Opens a directory.
+pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    Ok(openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Replaces a file by one with these bytes, at once and for good.
+pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let written = split(path).and_then(|(folder, name)| {
+        write_durably(open_directory(folder)?, name, bytes, Mode::from_raw_mode(mode))
+    });
+    written.with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+/// Replaces a link by one to `target`.
+pub(crate) fn write_link(path: &Path, target: &str) -> io::Result<()> {
+    let (folder, name) = split(path)?;
+    link(open_directory(folder)?, name, target)
+}
+
+/// Removes a file, if it is there.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("{}: cannot be removed", path.display()))
         }
         _ => Ok(()),
+    }
+}
+
+/// Has the entries of a directory on disk, so that what was made or removed in it stays so after a power failure.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    Ok(fsync(open_directory(path)?)?)
+}
+
+/// Finds a program in PATH, and then in further directories.
+pub(crate) fn which(name: &str, further: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(further.iter().map(PathBuf::from));
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// The directory of a path, and the name in it.
+fn split(path: &Path) -> io::Result<(&Path, &str)> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    path.parent().zip(name).ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "not the name of a file"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn files_and_links_are_replaced_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_file(&path, b"1", 0o600).unwrap();
+        write_file(&path, b"2", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"2");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        write_link(&path, "/b").unwrap();
+        assert_eq!(fs::read_link(&path).unwrap(), Path::new("/b"));
+        remove_file(&path).unwrap();
+        remove_file(&path).unwrap();
+        assert!(path.symlink_metadata().is_err());
+        sync_directory(folder.path()).unwrap();
+        let message = format!("{:#}", write_file(&folder.path().join("b/c"), b"", 0o600).unwrap_err());
+        assert!(message.contains("/b/c: cannot be written: No such file or directory"), "{message}");
     }
 }

@@ -1,21 +1,19 @@
 //! The roots that keep containers' systems from Nix's garbage collector.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::copies::{GC_ROOTS, running_root, runs};
+use nixos_nspawn_units::copies::{running_root, runs};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
-use nixos_nspawn_units::write::link;
-use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::base::host::Host;
-use crate::host::files::remove_file;
+use crate::host::files::{remove_file, write_link};
 
 /// The link that pins a generation.
 pub(crate) fn pin_link(host: &Host, name: &MachineName, number: u64) -> PathBuf {
-    host.path(Path::new("/").join(GC_ROOTS)).join(format!("{name}-pin-{number}"))
+    host.gc_roots().join(format!("{name}-pin-{number}"))
 }
 
 /// The system the live container has. After a power failure the link may be older than the container.
@@ -37,18 +35,17 @@ pub(crate) fn keep_running(host: &Host, name: &MachineName, toplevel: &StorePath
 }
 
 fn root(host: &Host, name: &str, toplevel: &StorePath) -> Result<()> {
-    let roots = host.path(Path::new("/").join(GC_ROOTS));
+    let roots = host.gc_roots();
     fs::create_dir_all(&roots).with_context(|| roots.display().to_string())?;
-    let fd = openat(CWD, &roots, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    link(&fd, name, toplevel.as_str())
-        .with_context(|| format!("{}/{name}: cannot be linked", roots.display()))
+    let link = roots.join(name);
+    write_link(&link, toplevel.as_str()).with_context(|| format!("{}: cannot be linked", link.display()))
 }
 
 /// Takes away all pins of a container that is being removed.
 pub(crate) fn remove_all(host: &Host, name: &MachineName) -> Result<()> {
     // No container has a name of this form (MachineName).
     let prefix = format!("{name}-pin-");
-    let entries = fs::read_dir(host.path(Path::new("/").join(GC_ROOTS))).into_iter().flatten().flatten();
+    let entries = fs::read_dir(host.gc_roots()).into_iter().flatten().flatten();
     let numbered = |file: &str| file.strip_prefix(&prefix).is_some_and(|rest| rest.parse::<u64>().is_ok());
     let pins = entries.filter(|entry| entry.file_name().to_str().is_some_and(numbered));
     pins.map(|entry| entry.path()).try_for_each(|pin| remove_file(&pin))

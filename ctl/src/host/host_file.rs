@@ -3,11 +3,10 @@
 use std::fs;
 
 use anyhow::Result;
-use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE, Host as HostFacts, Loaded};
-use nixos_nspawn_units::write::write_durably;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use nixos_nspawn_units::store::{HOST_FILE, Host as HostFacts, Loaded};
 
 use crate::base::host::Host;
+use crate::host::files::write_file;
 use crate::host::systemd;
 
 /// Everything below /etc/nixos-nspawn, and the host as it is rather than as it was recorded.
@@ -33,7 +32,6 @@ pub(crate) fn record(host: &Host, facts: &HostFacts) -> Result<bool> {
     if is_configured(host) || fs::read_to_string(host.path(HOST_FILE)).is_ok_and(|old| old == text) {
         return Ok(false);
     }
-    let directory = openat(CWD, host.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    write_durably(&directory, "host.json", text.as_bytes(), Mode::from_raw_mode(0o644))?;
+    write_file(&host.path(HOST_FILE), text.as_bytes(), 0o644)?;
     Ok(true)
 }

@@ -8,17 +8,16 @@ use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Plan, Planned, plan, plan_one};
 use nixos_nspawn_units::store::{DIRECTORY, Kind, Loaded, Stored};
-use nixos_nspawn_units::write::write_durably;
-use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::base::exit::{Failed, refuse};
 use crate::base::host::Host;
+use crate::host::files::write_file;
 
 /// Refuses an intent that the generator would refuse, or that conflicts with another container.
 pub(crate) fn check(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan, Planned)> {
     // By the generator's own eyes: what is written must be readable.
     let intent = parse(intent.to_json()?.as_bytes(), name)
-        .map_err(|fault| Failed::Refused(format!("container '{name}': {fault}")))?;
+        .map_err(|fault| Failed::refused(format!("container '{name}': {fault}")))?;
     let path = format!("{DIRECTORY}/{name}.json");
     let mut all = loaded.clone();
     all.errors.clear();
@@ -50,13 +49,10 @@ pub(crate) fn write(host: &Host, name: &MachineName, intent: &Intent) -> Result<
 
 /// Writes the text of an intent, as it was before.
 pub(crate) fn write_text(host: &Host, name: &MachineName, text: &str) -> Result<()> {
-    let directory = host.path(DIRECTORY);
-    let fd = openat(CWD, &directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    write_durably(&fd, &format!("{name}.json"), text.as_bytes(), Mode::from_raw_mode(0o644))
-        .with_context(|| format!("{}/{name}.json: cannot be written", directory.display()))
+    write_file(&intent_path(host, name), text.as_bytes(), 0o644)
 }
 
 /// The intent file of an imperative container.
 pub(crate) fn intent_path(host: &Host, name: &MachineName) -> PathBuf {
-    host.path(DIRECTORY).join(format!("{name}.json"))
+    host.intents().join(format!("{name}.json"))
 }

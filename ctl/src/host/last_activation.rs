@@ -4,13 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result};
-use nixos_nspawn_units::write::write_durably;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
 use crate::base::time;
+use crate::host::files::write_file;
 
 /// The file in the folder of a container's profile.
 pub(crate) const LAST_ACTIVATION: &str = "last-activation.json";
@@ -23,9 +22,9 @@ pub(crate) struct LastActivation {
     /// Which one; 0 if it had no number yet.
     pub(crate) generation: u64,
     /// How.
-    pub(crate) action: Action,
+    pub(crate) action: AppliedAction,
     /// How that ended.
-    pub(crate) result: Outcome,
+    pub(crate) result: ActivationResult,
     /// More for people: why it failed, or why this action was taken; may be empty.
     #[serde(default)]
     pub(crate) detail: String,
@@ -34,7 +33,7 @@ pub(crate) struct LastActivation {
 /// What was done to a container so that it takes on a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Action {
+pub(crate) enum AppliedAction {
     /// The system inside switched.
     Reload,
     /// It was restarted.
@@ -48,7 +47,7 @@ pub(crate) enum Action {
 /// How an activation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub(crate) enum ActivationResult {
     /// As asked for.
     Done,
     /// The generation before it is in force again, unless the detail says otherwise.
@@ -57,18 +56,19 @@ pub(crate) enum Outcome {
 
 impl LastActivation {
     /// One that ended now.
-    pub(crate) fn now(generation: u64, action: Action, result: Outcome, detail: impl Into<String>) -> Self {
+    pub(crate) fn now(
+        generation: u64,
+        action: AppliedAction,
+        result: ActivationResult,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { time: time::utc(SystemTime::now()), generation, action, result, detail: detail.into() }
     }
 
     /// Writes it into the folder of a profile, a path of the system.
     pub(crate) fn write(&self, host: &Host, folder: &Path) -> Result<()> {
-        let folder = host.path(folder);
-        let cannot = || format!("{}: cannot be written", folder.join(LAST_ACTIVATION).display());
-        let fd =
-            openat(CWD, &folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).with_context(cannot)?;
         let text = serde_json::to_string(self)? + "\n";
-        write_durably(&fd, LAST_ACTIVATION, text.as_bytes(), Mode::from_raw_mode(0o644)).with_context(cannot)
+        write_file(&host.path(folder).join(LAST_ACTIVATION), text.as_bytes(), 0o644)
     }
 
     /// Reads it; `None` if there was no activation, or the file cannot be made sense of.

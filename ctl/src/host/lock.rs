@@ -18,8 +18,6 @@ use crate::base::event::Event;
 use crate::base::host::Host;
 use crate::base::interrupt;
 
-const DIRECTORY: &str = "/run/nixos-nspawn";
-
 /// A lock that is held until it is dropped.
 pub(crate) struct Lock {
     // Held open: closing it is what frees the lock.
@@ -30,24 +28,25 @@ pub(crate) struct Lock {
 impl Lock {
     /// The lock of one container; waits for another command that holds it, and says so.
     pub(crate) fn container(host: &Host, name: &MachineName) -> Result<Self> {
-        Self::wait(host, &host.path(DIRECTORY), &format!("{name}.lock"), &format!("container '{name}'"))
+        Self::wait(host, &format!("{name}.lock"), &format!("container '{name}'"))
     }
 
     /// The lock of one container, if nobody holds it.
     pub(crate) fn container_if_free(host: &Host, name: &MachineName) -> Result<Option<Self>> {
-        let path = host.path(DIRECTORY).join(format!("{name}.lock"));
-        fs::create_dir_all(host.path(DIRECTORY))?;
-        attempt(&path)
+        let directory = host.runtime();
+        fs::create_dir_all(&directory)?;
+        attempt(&directory.join(format!("{name}.lock")))
     }
 
     /// The lock around checks of all containers.
     pub(crate) fn global(host: &Host) -> Result<Self> {
         // No container can be called so.
-        Self::wait(host, &host.path(DIRECTORY), "_.lock", "/etc/nixos-nspawn")
+        Self::wait(host, "_.lock", host.scope.intents)
     }
 
-    fn wait(host: &Host, directory: &Path, name: &str, what: &str) -> Result<Self> {
-        fs::create_dir_all(directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
+    fn wait(host: &Host, name: &str, what: &str) -> Result<Self> {
+        let directory = host.runtime();
+        fs::create_dir_all(&directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
         let path = directory.join(name);
         let mut said = false;
         loop {

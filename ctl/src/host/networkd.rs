@@ -4,6 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
+use anyhow::Result;
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::copies::generated;
 use nixos_nspawn_units::name::MachineName;
@@ -43,8 +44,16 @@ fn put(host: &Host, name: &MachineName, text: Option<&[u8]>) {
     }
 }
 
+/// networkd's unit.
+pub(crate) const NETWORKD: &str = "systemd-networkd.service";
+
+/// Enables and starts networkd.
+pub(crate) fn enable(host: &Host) -> Result<()> {
+    host.manager("systemctl").args(["enable", "--now", NETWORKD]).output().map(|_| ())
+}
+
 /// Whether networkd runs on the host.
 pub(crate) fn runs(host: &Host) -> bool {
-    let words = ["is-active", "--quiet", "systemd-networkd.service"];
+    let words = ["is-active", "--quiet", NETWORKD];
     host.manager("systemctl").args(words).output_if_any().is_some()
 }

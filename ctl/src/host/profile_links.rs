@@ -11,6 +11,7 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
+use crate::host::files::remove_file;
 use crate::host::{last_activation, profile_links};
 
 /// The link of a container's profile, as a path of the system.
@@ -61,8 +62,7 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     for entry in entries.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
             drop_indirect_root(host, &directory.join(entry.file_name()));
-            fs::remove_file(entry.path())
-                .with_context(|| format!("{}: cannot be removed", entry.path().display()))?;
+            remove_file(&entry.path())?;
         }
     }
     // The last is nix-env's own, left by one that was killed.

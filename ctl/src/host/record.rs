@@ -6,19 +6,17 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::DIRECTORY;
 use nixos_nspawn_units::value::AbsolutePath;
-use nixos_nspawn_units::write::write_durably;
-use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
+use crate::host::files::{remove_file, sync_directory, write_file};
 
 /// What was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum Begun {
     /// Taken back by whoever finds it.
     Creating,
     /// Taken back by whoever finds it, or accepted where the new system runs (see [`crate::switch`]).
@@ -27,7 +25,7 @@ pub(crate) enum Step {
     Removing,
 }
 
-impl Step {
+impl Begun {
     fn ending(self) -> &'static str {
         match self {
             Self::Creating => "creating",
@@ -40,7 +38,7 @@ impl Step {
 /// What is needed to take back or finish.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Details {
+pub(crate) struct RecordDetails {
     /// Where the profile's links are.
     pub(crate) profile_directory: PathBuf,
     /// Whether the state directory is to be deleted: it was not there before a create, or a remove was told so.
@@ -55,6 +53,8 @@ pub(crate) struct Details {
     pub(crate) newest_generation: u64,
     /// Whether the container ran before an update.
     pub(crate) ran: bool,
+    /// Whether the container is being reloaded, not restarted.
+    pub(crate) reload: bool,
     /// Units that ran before an activation and stop with the container, since they require it.
     pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they go if they are empty.
@@ -72,6 +72,8 @@ pub(crate) enum Phase {
     Recording,
     /// The container is being started, reloaded or restarted, or watched after it.
     Activating,
+    /// The container has shown what was asked of it; only the end is left.
+    Passed,
     /// All is recorded as before, and the container was stopped to be started with that again.
     Returning,
     /// It was started for the first time, and may hold data.
@@ -84,14 +86,19 @@ pub(crate) struct Record {
     /// The container.
     pub(crate) name: MachineName,
     /// What was begun.
-    pub(crate) step: Step,
+    pub(crate) step: Begun,
     /// How to go on.
-    pub(crate) details: Details,
+    pub(crate) details: RecordDetails,
 }
 
 impl Record {
     /// Writes the record. It is the first thing a command writes, so a read-only or full disk shows here.
-    pub(crate) fn begin(host: &Host, name: &MachineName, step: Step, details: Details) -> Result<Self> {
+    pub(crate) fn begin(
+        host: &Host,
+        name: &MachineName,
+        step: Begun,
+        details: RecordDetails,
+    ) -> Result<Self> {
         let record = Self { name: name.clone(), step, details };
         record.save(host)?;
         Ok(record)
@@ -99,27 +106,14 @@ impl Record {
 
     /// Writes it again with new details.
     pub(crate) fn save(&self, host: &Host) -> Result<()> {
-        let directory = host.path(DIRECTORY);
-        let text = serde_json::to_string(&self.details)?;
-        let fd = openat(CWD, &directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .with_context(|| directory.display().to_string())?;
-        write_durably(&fd, &self.file_name(), text.as_bytes(), Mode::from_raw_mode(0o600))
-            .with_context(|| format!("{}: cannot be written", self.path(host).display()))
+        write_file(&self.path(host), serde_json::to_string(&self.details)?.as_bytes(), 0o600)
     }
 
     /// All is done: the record goes.
     pub(crate) fn finish(&self, host: &Host) -> Result<()> {
-        let path = self.path(host);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("{}: cannot be removed", path.display()));
-            }
-            _ => {}
-        }
+        remove_file(&self.path(host))?;
         // It must not come back after a power failure: what it would have taken away may be in use by then.
-        let directory =
-            openat(CWD, host.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(fsync(&directory)?)
+        Ok(sync_directory(&host.intents())?)
     }
 
     fn file_name(&self) -> String {
@@ -127,18 +121,18 @@ impl Record {
     }
 
     fn path(&self, host: &Host) -> PathBuf {
-        host.path(DIRECTORY).join(self.file_name())
+        host.intents().join(self.file_name())
     }
 }
 
 /// The records of commands that were killed, or still run: their locks tell which. A record tells what to delete, so only
 /// root's are believed, as intents are.
 pub(crate) fn pending(host: &Host) -> Vec<Record> {
-    let folder = host.path(DIRECTORY);
+    let folder = host.intents();
     let own = rustix::process::geteuid().as_raw();
     let trusted = |path: &Path| {
         fs::symlink_metadata(path).is_ok_and(|metadata| {
-            let owner = metadata.uid() == 0 || !host.live() && metadata.uid() == own;
+            let owner = metadata.uid() == host.scope.owner || !host.live() && metadata.uid() == own;
             owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir())
         })
     };
@@ -153,7 +147,7 @@ pub(crate) fn pending(host: &Host) -> Vec<Record> {
             let file = entry.file_name();
             let file = file.to_str()?.strip_prefix('.')?;
             let (name, step) =
-                [Step::Creating, Step::Updating, Step::Removing].into_iter().find_map(|step| {
+                [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
                     Some((
                         file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?,
                         step,
@@ -161,7 +155,7 @@ pub(crate) fn pending(host: &Host) -> Vec<Record> {
                 })?;
             // A record cut off by a full disk cannot be: it is renamed into place. An unreadable one has no details.
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let details: Details = serde_json::from_str(&text).unwrap_or_default();
+            let details: RecordDetails = serde_json::from_str(&text).unwrap_or_default();
             Some(Record { details: details.checked(&name), name, step })
         })
         .collect();
@@ -169,7 +163,7 @@ pub(crate) fn pending(host: &Host) -> Vec<Record> {
     records
 }
 
-impl Details {
+impl RecordDetails {
     /// Without paths that no command of ours writes.
     fn checked(mut self, name: &MachineName) -> Self {
         let plain = |path: &Path| path.to_str().is_some_and(|text| text.parse::<AbsolutePath>().is_ok());

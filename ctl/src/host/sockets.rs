@@ -9,8 +9,10 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::socket::{PREFIX, Socket, container_of, sockets};
 use nixos_nspawn_units::store::DIRECTORY;
+use serde::Deserialize;
 
 use crate::base::event::Event;
+use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::host::systemd;
 
@@ -20,22 +22,27 @@ fn planned(name: &MachineName, intent: &Intent) -> Result<Vec<Socket>> {
 
 /// The socket units and proxies of containers that PID 1 knows, with their state in one word.
 pub(crate) fn known(host: &Host) -> Result<BTreeMap<String, String>> {
+    let pattern = format!("{PREFIX}*");
     let answer = host
         .manager("systemctl")
-        .args(["list-units", "--all", "--plain", "--no-legend", "--no-pager", "--"])
-        .arg(format!("{PREFIX}*"))
+        .args(["list-units", "--all", "--no-pager", "--output=json", "--", &pattern])
         .output()?;
-    Ok(parse_units(&answer))
+    parse_units(&answer).ok_or_else(|| {
+        let message = format!("systemctl list-units --output=json {pattern}: unexpected answer");
+        Failed::Program(message).into()
+    })
 }
 
-/// Lines `UNIT LOAD ACTIVE SUB DESCRIPTION`.
-fn parse_units(answer: &str) -> BTreeMap<String, String> {
-    let line = |line: &str| {
-        let mut words = line.split_whitespace();
-        let unit = words.next().filter(|unit| container_of(unit).is_some())?;
-        Some((unit.to_owned(), words.nth(1)?.to_owned()))
-    };
-    answer.lines().filter_map(line).collect()
+/// An array of units; `None` if it is none.
+fn parse_units(answer: &str) -> Option<BTreeMap<String, String>> {
+    #[derive(Deserialize)]
+    struct Unit {
+        unit: String,
+        active: String,
+    }
+    let units: Vec<Unit> = serde_json::from_str(answer).ok()?;
+    let ours = units.into_iter().filter(|known| container_of(&known.unit).is_some());
+    Some(ours.map(|known| (known.unit, known.active)).collect())
 }
 
 fn alive(state: &str) -> bool {
@@ -136,13 +143,19 @@ mod tests {
 
     #[test]
     fn answers_of_list_units() {
-        let answer = "nixos-nspawn-proxy@web-tcp-127.0.0.1-8080.socket loaded active listening Port tcp\n\
-                      nixos-nspawn-proxy@web-tcp-__1-81.service loaded failed failed Proxy\n\
-                      nixos-nspawn-proxy@mine.service loaded active running Somebody's\n\n";
-        let units = parse_units(answer);
+        let answer = r#"[
+            {"unit":"nixos-nspawn-proxy@web-tcp-127.0.0.1-8080.socket","load":"loaded","active":"active",
+             "sub":"listening","description":"Port tcp"},
+            {"unit":"nixos-nspawn-proxy@web-tcp-__1-81.service","load":"loaded","active":"failed","sub":"failed",
+             "description":"Proxy"},
+            {"unit":"nixos-nspawn-proxy@mine.service","load":"loaded","active":"active","sub":"running",
+             "description":"Somebody's"}]"#;
+        let units = parse_units(answer).unwrap();
         assert_eq!(units.len(), 2);
         assert_eq!(units["nixos-nspawn-proxy@web-tcp-127.0.0.1-8080.socket"], "active");
         assert!(!alive(&units["nixos-nspawn-proxy@web-tcp-__1-81.service"]));
+        assert_eq!(parse_units("[]").map(|units| units.len()), Some(0));
+        assert_eq!(parse_units("0 loaded units listed."), None);
     }
 
     #[test]
@@ -154,7 +167,10 @@ mod tests {
         );
         let name = "web".parse().unwrap();
         let intent = nixos_nspawn_units::intent::parse(text.as_bytes(), &name).unwrap();
-        let missing = |known: &str, active| not_open(&name, &intent, &parse_units(known), active).unwrap();
+        let missing = |known: &str, active| {
+            let known = [(known.to_owned(), "active".to_owned())].into();
+            not_open(&name, &intent, &known, active).unwrap()
+        };
         assert_eq!(missing("", true).len(), 2);
         assert_eq!(
             missing("", false),
@@ -162,6 +178,6 @@ mod tests {
                 "port tcp/81 is not open; 'systemctl start nixos-nspawn-proxy@web-tcp-81.socket' opens it or tells why not"
             ]
         );
-        assert!(missing("nixos-nspawn-proxy@web-tcp-81.socket loaded active running x", false).is_empty());
+        assert!(missing("nixos-nspawn-proxy@web-tcp-81.socket", false).is_empty());
     }
 }

@@ -1,31 +1,27 @@
-//! Deleting a container's state directory. Everything in it was written by the container: it is walked by directory
-//! descriptors, without following a link or crossing a mount point. It is first renamed out of the way, so that
-//! an interrupted deletion never leaves half a root under the container's name.
+//! Deleting a container's state directory. It is first renamed out of the way, so that an interrupted deletion never
+//! leaves half a root under the container's name.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
+use std::fs;
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, IFlags, Mode, OFlags, RenameFlags, ResolveFlags, flock,
-    ioctl_getflags, ioctl_setflags, openat, openat2, renameat, renameat_with, unlinkat,
+    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, ResolveFlags, flock, openat, openat2, renameat, unlinkat,
 };
 use rustix::io::Errno;
 
-use crate::base::exit::refuse;
+use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
-
-/// Where container roots are; nspawn's search path is fixed.
-pub(crate) const MACHINES: &str = "/var/lib/machines";
+use crate::host::remove_tree::{clear_flags, remove_tree};
 
 /// The root directory of a container.
 pub(crate) fn directory(host: &Host, name: &MachineName) -> PathBuf {
-    host.path(MACHINES).join(name.as_str())
+    host.machines().join(name.as_str())
 }
 
 /// Refuses what [`delete`] could not do, before anything else is changed.
@@ -34,17 +30,16 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
     let Ok(metadata) = fs::symlink_metadata(&path) else { return Ok(()) };
     if metadata.is_symlink() {
         let target = fs::read_link(&path).unwrap_or_default();
-        return refuse(format!(
-            "{}: is a link to {}, nothing was changed; delete what it leads to yourself, or leave out --delete-state",
-            path.display(),
-            target.display()
-        ));
+        return unchanged(
+            format!("{}: is a link to {}", path.display(), target.display()),
+            "delete what it leads to yourself, or leave out --delete-state",
+        );
     }
     if let Some(mount) = mounts_below(&path).first() {
-        return refuse(format!(
-            "{}: is a mount point in the container's state, nothing was changed; unmount it first",
-            mount.display()
-        ));
+        return unchanged(
+            format!("{}: is a mount point in the container's state", mount.display()),
+            "unmount it first",
+        );
     }
     Ok(())
 }
@@ -52,7 +47,7 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
 /// Deletes the root directory of a container that does not run, and what systemd keeps beside it.
 pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
     check(host, name)?;
-    let machines = host.path(MACHINES);
+    let machines = host.machines();
     let path = directory(host, name);
     let _unused = unused(host, name)?;
     // systemd-tmpfiles removes `.#*` at boot, should we be killed (tmpfiles.d/systemd-nspawn.conf).
@@ -85,7 +80,7 @@ pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
 
 /// nspawn holds a lock beside the root while it runs; this finds one that no unit knows of.
 fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
-    let path = host.path(MACHINES).join(format!(".#{name}.lck"));
+    let path = host.machines().join(format!(".#{name}.lck"));
     let lock = match openat(CWD, &path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(lock) => lock,
         Err(_) => return Ok(None),
@@ -133,141 +128,6 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Each level of the walk holds a descriptor; what lies deeper is moved up, so that no tree is too deep.
-const DEEPEST: usize = 64;
-
-/// Removes whatever is called `name` in `parent`, and what is below it.
-fn remove_tree(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
-    match remove_entry(parent, name) {
-        Removed::Yes => return Ok(()),
-        Removed::Directory => {}
-        Removed::No(error) => return Err(error.into()),
-    }
-    let top = open_directory(parent, name)?;
-    let mut moved = 0;
-    empty(&top, &top, 0, &mut moved)?;
-    remove_directory(parent, name)
-}
-
-enum Removed {
-    Yes,
-    Directory,
-    No(Errno),
-}
-
-fn remove_entry(parent: &OwnedFd, name: &OsStr) -> Removed {
-    for attempt in 0..2 {
-        match unlinkat(parent, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => return Removed::Yes,
-            Err(Errno::ISDIR) => return Removed::Directory,
-            // EPERM is an immutable entry or directory, as NixOS makes /var/empty.
-            Err(Errno::PERM) if attempt == 0 => {
-                if is_directory(parent, name) {
-                    return Removed::Directory;
-                }
-                clear_own_flags(parent);
-                clear_flags(parent, name);
-            }
-            Err(error) => return Removed::No(error),
-        }
-    }
-    Removed::No(Errno::PERM)
-}
-
-fn remove_directory(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
-    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
-        Err(Errno::PERM) => {
-            clear_own_flags(parent);
-            clear_flags(parent, name);
-            Ok(unlinkat(parent, name, AtFlags::REMOVEDIR)?)
-        }
-        done => Ok(done?),
-    }
-}
-
-/// Removes everything in `directory`. btrfs subvolumes are empty directories in the end, which rmdir takes.
-fn empty(top: &OwnedFd, directory: &OwnedFd, depth: usize, moved: &mut u64) -> io::Result<()> {
-    clear_own_flags(directory);
-    // Entries that are moved up appear in the top directory: it is listed until nothing is left.
-    loop {
-        let mut names: Vec<CString> = Vec::new();
-        for entry in Dir::read_from(directory)? {
-            let entry = entry?;
-            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                names.push(entry.file_name().to_owned());
-            }
-        }
-        if names.is_empty() {
-            return Ok(());
-        }
-        for name in names {
-            let name = OsStr::from_bytes(name.to_bytes());
-            match remove_entry(directory, name) {
-                Removed::Yes => continue,
-                Removed::No(error) => return Err(error.into()),
-                Removed::Directory => {}
-            }
-            if depth >= DEEPEST {
-                clear_flags(directory, name);
-                // The container may have made entries of any name.
-                loop {
-                    match renameat_with(
-                        directory,
-                        name,
-                        top,
-                        format!(".deep-{moved}"),
-                        RenameFlags::NOREPLACE,
-                    ) {
-                        Err(Errno::EXIST) => *moved += 1,
-                        renamed => break renamed?,
-                    }
-                }
-                *moved += 1;
-                continue;
-            }
-            let child = open_directory(directory, name)?;
-            empty(top, &child, depth + 1, moved)?;
-            drop(child);
-            remove_directory(directory, name)?;
-        }
-    }
-}
-
-fn open_directory(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    openat2(parent, name, flags, Mode::empty(), resolve)
-}
-
-fn is_directory(parent: &OwnedFd, name: &OsStr) -> bool {
-    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-}
-
-/// Takes the immutable and append-only attributes off (chattr(1)). Only files and directories have them.
-fn clear_flags(parent: &OwnedFd, name: &OsStr) {
-    let regular_or_directory =
-        rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
-            matches!(FileType::from_raw_mode(stat.st_mode), FileType::Directory | FileType::RegularFile)
-        });
-    if regular_or_directory {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        if let Ok(file) = openat(parent, name, flags, Mode::empty()) {
-            clear_own_flags(&file);
-        }
-    }
-}
-
-fn clear_own_flags(file: impl AsFd) {
-    let protected = IFlags::IMMUTABLE | IFlags::APPEND;
-    if let Ok(flags) = ioctl_getflags(&file) {
-        if flags.intersects(protected) {
-            // If it fails, so does the removal, which is reported.
-            let _ = ioctl_setflags(&file, flags - protected);
-        }
-    }
-}
-
 /// The ids under which a container keeps journals: the names of its journal directories.
 fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
@@ -302,27 +162,5 @@ mod tests {
     fn mountinfo_escapes() {
         assert_eq!(unescape(br"/a\040b\134c"), br"/a b\c");
         assert_eq!(unescape(br"/a\"), br"/a\");
-    }
-
-    #[test]
-    fn a_deep_tree_with_links_is_removed_and_what_links_lead_to_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let kept = folder.path().join("kept");
-        fs::create_dir(&kept).unwrap();
-        fs::write(kept.join("file"), "x").unwrap();
-        let root = folder.path().join("root");
-        fs::create_dir(&root).unwrap();
-        std::os::unix::fs::symlink(&kept, root.join("link")).unwrap();
-        let mut current = openat(CWD, &root, OFlags::DIRECTORY, Mode::empty()).unwrap();
-        // As a container might have it, to be in the way.
-        fs::create_dir_all(root.join(".deep-0/x")).unwrap();
-        for _ in 0..1000 {
-            rustix::fs::mkdirat(&current, "d", Mode::from_raw_mode(0o755)).unwrap();
-            current = openat(&current, "d", OFlags::DIRECTORY, Mode::empty()).unwrap();
-        }
-        let parent = openat(CWD, folder.path(), OFlags::DIRECTORY, Mode::empty()).unwrap();
-        remove_tree(&parent, OsStr::new("root")).unwrap();
-        assert!(!root.exists());
-        assert!(kept.join("file").exists());
     }
 }

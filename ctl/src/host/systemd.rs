@@ -9,6 +9,7 @@ use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::base::time;
 
 /// A container's unit as PID 1 sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,6 +84,13 @@ fn parse_states(answer: &str, names: &[MachineName]) -> BTreeMap<MachineName, Un
 /// The unit of one container.
 pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
     Ok(states(host, std::slice::from_ref(name))?.remove(name).unwrap_or_default())
+}
+
+/// Returns when the unit came into its state.
+pub(crate) fn state_since(host: &Host, name: &MachineName) -> Option<String> {
+    let call = host.manager("systemctl").args(["show", "--timestamp=unix", "--value"]);
+    let answer = call.args(["-p", "StateChangeTimestamp", "--", &unit_name(name)]).output_if_any()?;
+    time::utc_of_unix(&answer)
 }
 
 /// Has PID 1 run the generators and load all units anew.

@@ -1,4 +1,4 @@
-//! Links below /etc/systemd/system that concern a container's unit: enablements and masks.
+//! Links among the administrator's units that concern a container's: enablements and masks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::base::host::Host;
 /// Links that `systemctl enable` made: they outlive everything else and would start the bare template.
 pub(crate) fn enabled_links(host: &Host, name: &MachineName) -> Vec<PathBuf> {
     let unit = unit_name(name);
-    let Ok(entries) = fs::read_dir(host.path("/etc/systemd/system")) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(host.unit_links()) else { return Vec::new() };
     let folders = entries.flatten().map(|entry| entry.path()).filter(|path| {
         path.extension().is_some_and(|extension| {
             extension == "wants" || extension == "requires" || extension == "upholds"
@@ -29,9 +29,8 @@ pub(crate) fn enabled_links(host: &Host, name: &MachineName) -> Vec<PathBuf> {
 
 /// Whether `systemctl mask` keeps the container from starting.
 pub(crate) fn masked(host: &Host, name: &MachineName) -> bool {
-    ["/etc/systemd/system", "/run/systemd/system"].iter().any(|folder| {
-        let unit = host.path(format!("{folder}/{}", unit_name(name)));
-        fs::read_link(unit).is_ok_and(|target| target == Path::new("/dev/null"))
+    [host.unit_links(), host.path(host.scope.runtime_units)].iter().any(|folder| {
+        fs::read_link(folder.join(unit_name(name))).is_ok_and(|target| target == Path::new("/dev/null"))
     })
 }
 

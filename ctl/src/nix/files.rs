@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::base::exit::refuse;
+use crate::base::exit::unchanged;
 
 /// Where the files are installed, fixed when the program is built; `NIXOS_NSPAWN_NIX` names another place.
 pub(crate) const DIRECTORY: &str = match option_env!("NIXOS_NSPAWN_NIX") {
@@ -48,7 +48,7 @@ pub(crate) fn eval_config() -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    refuse(format!("{}: not found, nothing was changed; run 'nixos-nspawn setup' first", path.display()))
+    unchanged(format!("{}: not found", path.display()), "run 'nixos-nspawn setup' first")
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::program::Program;
+use crate::host::files::which;
 use crate::host::profile_links::generation;
 
 /// The nix program of this host.
@@ -27,24 +28,16 @@ impl<'a> Nix<'a> {
         let name = host.config.nix_command.as_deref().unwrap_or("nix");
         if name.contains('/') {
             if !Path::new(name).is_file() {
-                return refuse(format!(
-                    "{name}: not found, nothing was changed; see Command= in nixos-nspawn.conf(5)"
-                ));
+                return unchanged(format!("{name}: not found"), "see Command= in nixos-nspawn.conf(5)");
             }
             return Ok(Self { host, program: name.into() });
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&path)
-            .chain(PLACES.iter().map(PathBuf::from))
-            .map(|folder| folder.join(name))
-            .find(|program| program.is_file());
-        match program {
+        match which(name, &PLACES) {
             Some(program) => Ok(Self { host, program }),
-            None => refuse(format!(
-                "{name}: not found in PATH, {}, nothing was changed; install Nix (Debian: package nix-bin), or set \
-                 Command= in nixos-nspawn.conf(5)",
-                PLACES.join(" or ")
-            )),
+            None => unchanged(
+                format!("{name}: not found in PATH, {}", PLACES.join(" or ")),
+                "install Nix (Debian: package nix-bin), or set Command= in nixos-nspawn.conf(5)",
+            ),
         }
     }
 
@@ -160,7 +153,7 @@ impl Nix<'_> {
     /// Deletes generations of a profile; Nix refuses the one that the profile stands at.
     pub(crate) fn delete_generations(&self, profile: &Path, numbers: &[u64]) -> Result<()> {
         self.host
-            .program(self.program.with_file_name("nix-env"))
+            .program(self.tool("nix-env"))
             .arg("--profile")
             .arg(profile)
             .arg("--delete-generations")

@@ -1,7 +1,7 @@
-//! The sources of bind mounts. A missing one is made, but only its last component: a database must not initialise
-//! itself on the root file system because the disk that belongs there is not mounted yet. Below /dev nothing is made. What
-//! lies in a container's root is the container's: its links are not followed. What systemd-nspawn would fail on without a
-//! word that helps is said here.
+//! Creates and checks the sources of bind mounts. Only the last component of a missing source is created: if a disk
+//! is not mounted yet, a database must not initialise itself on the root file system. Nothing is created below /dev.
+//! Links inside a container's root are not followed, since the container controls them. Reports what nspawn would
+//! reject with an unhelpful message.
 
 use std::fs::{DirBuilder, metadata, read_to_string};
 use std::io::{self, ErrorKind};
@@ -18,15 +18,17 @@ use rustix::io::Errno;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::prepare::devices::is_copy;
+use crate::prepare::host_nix::is_locked;
 use crate::prepare::root_directory::beneath;
 
-/// Makes the missing sources of all `Bind=` and `BindReadOnly=` lines.
+/// Creates the missing sources of all `Bind=` and `BindReadOnly=` lines.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) -> Result<(), Failure> {
     let mut mounts = None;
     for value in file.values("Files", "Bind").chain(file.values("Files", "BindReadOnly")) {
         let Ok(fields) = bind_fields(value) else { continue };
-        // An empty source is a temporary directory, `+` one inside the container.
-        if !fields.source.starts_with('/') || is_copy(&fields.source, name) {
+        // An empty source is a temporary directory; one with `+` is inside the container.
+        let own = is_copy(&fields.source, name) || is_locked(&fields.source, name);
+        if own || !fields.source.starts_with('/') {
             continue;
         }
         let path = root.join(fields.source.trim_start_matches('/'));
@@ -43,7 +45,7 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) 
     Ok(())
 }
 
-/// The root of the container that the path lies in, and the path from there.
+/// Returns the root of the container that a source is in, and the path below that root.
 fn in_a_container(source: &str) -> Option<(PathBuf, PathBuf)> {
     let mut parts = Path::new(source).strip_prefix("/var/lib/machines").ok()?.components();
     let container = Path::new("var/lib/machines").join(parts.next()?);
@@ -51,18 +53,18 @@ fn in_a_container(source: &str) -> Option<(PathBuf, PathBuf)> {
     (!inside.as_os_str().is_empty()).then(|| (container, inside.to_owned()))
 }
 
-/// systemd-nspawn follows links in the source as the host's: a container whose folder is shared with another one would choose
-/// what of the host that one sees.
+/// Creates a source inside a container's root, without following links. nspawn would resolve them on the host, so one
+/// container could choose which of the host's files another one sees.
 fn made_inside(root: &Path, container: &Path, inside: &Path, name: &MachineName) -> Result<(), Failure> {
     let path = root.join(container);
     let failed = |error: Errno| match error {
         Errno::NOENT => {
-            let reason = "bind mount source and the directory above it do not exist";
-            refused(&path.join(inside), reason, name, "; create it, or mount what belongs there")
+            let reason = "bind mount source and its parent directory do not exist";
+            refused(&path.join(inside), reason, name, "; create them, or mount what belongs there")
         }
         Errno::LOOP | Errno::XDEV => {
-            let reason = "bind mount source lies in a container and leads through a symbolic link there";
-            refused(&path.join(inside), reason, name, "; use a directory outside of containers")
+            let reason = "bind mount source is inside a container and leads through a symbolic link";
+            refused(&path.join(inside), reason, name, "; use a directory outside containers")
         }
         other => refused(&path.join(inside), &io::Error::from(other).to_string(), name, ""),
     };
@@ -84,13 +86,14 @@ fn made_inside(root: &Path, container: &Path, inside: &Path, name: &MachineName)
     }
 }
 
-fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
+/// Creates a source on the host if it is missing.
+pub(crate) fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
     match metadata(path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(refused(path, &error.to_string(), name, "")),
     }
-    // A directory where a device belongs would be in its way when it comes.
+    // A directory would be in the way of the device when it appears.
     if source.starts_with("/dev/") && !source.starts_with("/dev/shm/") {
         return Err(refused(
             path,
@@ -103,21 +106,21 @@ fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && metadata(path).is_ok() => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let reason = "bind mount source and the directory above it do not exist";
-            Err(refused(path, reason, name, "; create it, or mount what belongs there"))
+            let reason = "bind mount source and its parent directory do not exist";
+            Err(refused(path, reason, name, "; create them, or mount what belongs there"))
         }
-        Err(error) => Err(refused(path, &format!("cannot be made: {error}"), name, "")),
+        Err(error) => Err(refused(path, &format!("cannot be created: {error}"), name, "")),
     }
 }
 
-/// File systems whose owners the kernel cannot map (their types lack `FS_ALLOW_IDMAP`, Linux 6.18).
+/// File systems without support for idmapped mounts (no `FS_ALLOW_IDMAP`, Linux 6.18).
 const NOT_MAPPABLE: [&str; 12] = [
     "9p", "cifs", "devtmpfs", "efivarfs", "exfat", "fuseblk", "hfsplus", "nfs", "nfs4", "proc", "smb3",
     "sysfs",
 ];
 
-/// Refuses what systemd-nspawn 257–262 fails on with "Device or resource busy": mapped owners, and a mount below the
-/// source. Warns of file systems that are known not to map any; whether they do is the kernel's to say.
+/// Fails if another mount is below an idmapped source: nspawn 257–262 would fail with "Device or resource busy".
+/// Warns if the file system is known not to support idmapped mounts; only the kernel knows for sure.
 fn mappable(
     path: &Path,
     recursive: bool,
@@ -127,16 +130,15 @@ fn mappable(
 ) -> Result<(), Failure> {
     let Ok(path) = path.canonicalize() else { return Ok(()) };
     if let Some(below) = mounts.below(&path).filter(|_| recursive) {
-        let reason =
-            format!("'{below}' is mounted below it, and the owners of both cannot be mapped at once");
-        let next = "; set 'recursive' to false (or 'norbind') and give what is below a bind mount of its own";
+        let reason = format!("'{below}' is mounted below it, and ids cannot be mapped on both");
+        let next = "; set 'recursive' to false (or 'norbind'), and add a bind mount for what is below";
         return Err(refused(&path, &reason, name, next));
     }
     if let Some(kind) =
         mounts.kind(&path).filter(|kind| NOT_MAPPABLE.contains(kind) || kind.starts_with("fuse."))
     {
         log.warning(&format!(
-            "{}: owners on a file system of type {kind} cannot be mapped; if systemd-nspawn fails to map ids, set 'idmap' \
+            "{}: ids cannot be mapped on a file system of type {kind}; if systemd-nspawn fails to map them, set 'idmap' \
              of this bind mount to 'noidmap'",
             path.display()
         ));
@@ -144,11 +146,11 @@ fn mappable(
     Ok(())
 }
 
-/// The mounts of the host, in their order.
+/// The host's mount points in mount order, each with the type of its file system.
 struct Mounts(Vec<(String, String)>);
 
 impl Mounts {
-    /// None if they cannot be read: nspawn has the last word.
+    /// Reads the mounts. Returns none if that fails; nspawn makes its own checks.
     fn read(root: &Path) -> Self {
         let text = read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
         let mount = |line: &str| {
@@ -161,18 +163,20 @@ impl Mounts {
         Self(text.lines().filter_map(mount).collect())
     }
 
+    /// Returns a mount point below the path.
     fn below(&self, path: &Path) -> Option<&str> {
         let below = |place: &str| Path::new(place).starts_with(path) && Path::new(place) != path;
         self.0.iter().map(|(place, _)| place.as_str()).find(|place| below(place))
     }
 
-    /// The type of the file system that the path is on: of the last mount over the longest part of it.
+    /// Returns the type of the file system that holds the path: that of the last mount on its longest prefix.
     fn kind(&self, path: &Path) -> Option<&str> {
         let over = self.0.iter().filter(|(place, _)| path.starts_with(place));
         over.max_by_key(|(place, _)| place.len()).map(|(_, kind)| kind.as_str())
     }
 }
 
+/// Returns the failure of a source.
 fn refused(path: &Path, reason: &str, name: &MachineName, next: &str) -> Failure {
     Failure::new(format!("{}: {reason}, container '{name}' is not started{next}", path.display()))
 }
@@ -214,7 +218,7 @@ mod tests {
         for evil in ["evil", "evil/x", "srv/evil", "srv/evil/x", "../x", "srv/../../x", ".."] {
             assert!(make(evil).unwrap_err().contains("leads through a symbolic link"), "{evil}");
         }
-        assert!(make("none/x").unwrap_err().contains("the directory above it do not exist"));
+        assert!(make("none/x").unwrap_err().contains("its parent directory do not exist"));
         assert!(!root.join("etc/x").exists() && !root.join("var/lib/machines/x").exists());
         remove_dir_all(&root).unwrap();
     }

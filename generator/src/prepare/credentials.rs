@@ -1,6 +1,6 @@
-//! Credentials that are not there. systemd ends a start whose credential file is missing with 243/CREDENTIALS and no
-//! name, and passes over one that its credential store does not have, on which nspawn then fails. The generated drop-in
-//! goes in; what is missing is named, before the start or after it.
+//! Reports missing credentials by name. If a credential's file is missing, systemd fails the start with
+//! 243/CREDENTIALS and does not name it. If the credential store lacks one, systemd skips it, and nspawn fails. The
+//! credentials are read from the generated drop-in.
 
 use std::env;
 use std::fs;
@@ -15,16 +15,17 @@ use nixos_nspawn_units::syntax::{UnitFile, parse};
 use crate::failure::Failure;
 use crate::log::Log;
 
-/// A credential of a container: its id, and the file or the name it is from.
+/// A credential of a container: its ID, and the file or name it is loaded from.
 struct Credential {
     id: String,
     source: String,
 }
 
-/// Fails if systemd did not find a credential; warns if the host's template has another command line than ours.
+/// Fails if systemd did not find a credential. Warns if the drop-in replaces an unusual command line of the host's
+/// template.
 pub(crate) fn check(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
     let credentials = credentials(root, name);
-    // Called by hand there is no unit that could have loaded them.
+    // Outside a unit, nothing has loaded them.
     if credentials.is_empty() || env::var_os("INVOCATION_ID").is_none() {
         return Ok(());
     }
@@ -40,15 +41,15 @@ pub(crate) fn check(root: &Path, name: &MachineName, log: &Log) -> Result<(), Fa
     }
     if let Some((path, line)) = foreign_template(root) {
         log.warning(&format!(
-            "{}: starts containers with '{line}', but container '{name}' has credentials and is started with '{TEMPLATE}' \
-             and these",
+            "{}: its ExecStart= '{line}' is not used, because container '{name}' has credentials and is started with \
+             '{TEMPLATE}' and these",
             path.display()
         ));
     }
     Ok(())
 }
 
-/// After a start that failed: names the credential files that are not there.
+/// Logs the missing credential files after a failed start.
 pub(crate) fn explain(root: &Path, name: &MachineName, log: &Log) {
     if env::var("SERVICE_RESULT").is_ok_and(|result| result != "success") {
         let files =
@@ -56,14 +57,14 @@ pub(crate) fn explain(root: &Path, name: &MachineName, log: &Log) {
         for Credential { id, source } in files {
             if let Err(error) = fs::metadata(root.join(source.trim_start_matches('/'))) {
                 log.error(&format!(
-                    "{source}: {error}, but it is credential '{id}' of container '{name}', which cannot start without it"
+                    "{source}: {error}, container '{name}' cannot start without credential '{id}'"
                 ));
             }
         }
     }
 }
 
-/// The credentials of the drop-in that nspawn is told to pass on.
+/// Returns the credentials in the drop-in that nspawn passes on.
 fn credentials(root: &Path, name: &MachineName) -> Vec<Credential> {
     let path = root.join(GENERATOR_DIRECTORY).join(format!("{}.d", unit_name(name))).join(DROP_IN);
     let Some(file) = read(&path) else { return Vec::new() };
@@ -76,7 +77,7 @@ fn credentials(root: &Path, name: &MachineName) -> Vec<Credential> {
             let (id, source) = value.split_once(':').unwrap_or((&value, &value));
             Credential { id: id.to_owned(), source: source.to_owned() }
         });
-    // A free-form LoadCredential= concerns nspawn itself.
+    // A free-form LoadCredential= is for nspawn itself.
     loaded
         .filter(|credential| {
             let argument = format!("--load-credential={0}:{0}", credential.id);
@@ -86,9 +87,9 @@ fn credentials(root: &Path, name: &MachineName) -> Vec<Credential> {
         .collect()
 }
 
-/// The host's template, and its command line, if that is not the one we know.
+/// Returns the host's template and its command line, unless that is the usual one.
 fn foreign_template(root: &Path) -> Option<(PathBuf, String)> {
-    // The unit path of systemd.unit(5), as far as a template lies in it.
+    // The directories of systemd's unit path (systemd.unit(5)) that may hold the template.
     let folders = [
         "etc/systemd/system",
         "run/systemd/system",
@@ -101,7 +102,7 @@ fn foreign_template(root: &Path) -> Option<(PathBuf, String)> {
         .find(|path| path.exists())?;
     let file = read(&path)?;
     let line = file.values("Service", "ExecStart").last()?.to_owned();
-    // NixOS writes the path of its nspawn into it.
+    // On NixOS the command line has the full path of nspawn.
     let known = |line: &str| {
         let program = line.split(' ').next().unwrap_or_default();
         program.rsplit('/').next() == Some("systemd-nspawn")

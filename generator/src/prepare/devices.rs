@@ -1,6 +1,6 @@
-//! Devices of the host that the container needs: a missing one is said before nspawn starts without it. Within a user
-//! namespace the container gets copies of the nodes, since owners on the host's /dev cannot be mapped: the kernel
-//! refuses that for devtmpfs, and a node that belongs to nobody inside cannot be opened there.
+//! Checks the devices of the host that a container needs; nspawn would start without a missing one. In a user
+//! namespace the container gets copies of the device nodes: devtmpfs does not support idmapped mounts, and a node
+//! whose owner is not mapped cannot be opened inside.
 
 use std::fs::{self, DirBuilder, Metadata, metadata, set_permissions};
 use std::io::ErrorKind;
@@ -17,11 +17,15 @@ use rustix::mount::{MountFlags, mount};
 
 use crate::failure::Failure;
 
-/// Checks the devices that the settings need, and makes the copies that they mount.
+/// Checks the devices that the settings need, and creates the copies that they mount.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
-    // What a start that was cut short has left.
+    // An interrupted start may have left copies.
     let stale = |error| {
-        Failure::new(format!("{}: cannot be removed: {error}", devices_directory(root, name).display()))
+        let path = devices_directory(root, name);
+        Failure::new(format!(
+            "{}: cannot be removed: {error}, container '{name}' is not started",
+            path.display()
+        ))
     };
     remove_devices(root, name).map_err(stale)?;
     let sources: Vec<String> =
@@ -34,10 +38,10 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(
             continue;
         }
         let failed = |error: std::io::Error| {
-            Failure::new(format!("{copy}: cannot be made: {error}, container '{name}' is not started"))
+            Failure::new(format!("{copy}: cannot be created: {error}, container '{name}' is not started"))
         };
         if !mounted {
-            // Locks stand beside it, which others may see.
+            // The parent also holds locks, so it keeps the default mode.
             let beside = root.join(DEVICES).parent().map_or(Ok(()), fs::create_dir_all);
             beside.and_then(|()| mount_copies(&devices_directory(root, name))).map_err(failed)?;
             mounted = true;
@@ -47,12 +51,12 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(
     Ok(())
 }
 
-/// Whether a path is one of the container's copies of devices.
+/// Returns whether a path is one of the container's device copies.
 pub(crate) fn is_copy(path: &str, name: &MachineName) -> bool {
     path.strip_prefix(&format!("/{DEVICES}/{name}/")).is_some()
 }
 
-/// The device, behind any links.
+/// Returns the metadata of a device, following links.
 fn node(root: &Path, name: &MachineName, path: &str) -> Result<Metadata, Failure> {
     let at = root.join(path.trim_start_matches('/'));
     let refused = |reason: &str, next: &str| {
@@ -61,18 +65,18 @@ fn node(root: &Path, name: &MachineName, path: &str) -> Result<Metadata, Failure
     let found = metadata(&at).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refused(
             "there is no such device on the host",
-            "connect it or load its module, or take it out of the container's options",
+            "connect it, load its module, or remove it from the container's options",
         ),
         _ => refused(&error.to_string(), "correct the container's options"),
     })?;
     if found.file_type().is_char_device() || found.file_type().is_block_device() {
         Ok(found)
     } else {
-        Err(refused("is no device", "name each device by itself in the container's options"))
+        Err(refused("is not a device", "list each device in the container's options"))
     }
 }
 
-/// A file system that may hold devices and whose owners can be mapped. Nothing but root gets to it on the host.
+/// Mounts a file system that may hold devices and supports idmapped mounts. On the host only root can access it.
 fn mount_copies(directory: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
@@ -80,6 +84,7 @@ fn mount_copies(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Creates the copy of a device node.
 fn copied(copy: &Path, node: &Metadata) -> std::io::Result<()> {
     let parent: PathBuf = copy.parent().map(Path::to_owned).unwrap_or_default();
     fs::create_dir_all(parent)?;
@@ -89,6 +94,6 @@ fn copied(copy: &Path, node: &Metadata) -> std::io::Result<()> {
     };
     mknodat(CWD, copy, kind, Mode::empty(), node.rdev())?;
     chown(copy, Some(node.uid()), Some(node.gid()))?;
-    // In a step of its own: the umask has no say in it.
+    // Set in a separate step, because mknod() applies the umask.
     set_permissions(copy, fs::Permissions::from_mode(node.mode() & 0o7777))
 }

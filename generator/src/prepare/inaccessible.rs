@@ -1,5 +1,6 @@
-//! Paths that are to be inaccessible inside. nspawn fails on one that does not exist, and in the root of a new
-//! container hardly any does: it is made as an empty directory, by directory descriptor and without following links.
+//! Creates the paths that are to be inaccessible inside. nspawn fails on one that does not exist, and the root of a
+//! new container is almost empty. A missing path becomes an empty directory, created by directory descriptor without
+//! following links.
 
 use std::path::Path;
 
@@ -12,8 +13,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// Makes the missing paths of all `Inaccessible=` lines that lie in the container's root itself. What cannot be made
-/// is left to nspawn, which says what it minds.
+/// Creates the missing paths of all `Inaccessible=` lines, except for those below another mount. nspawn itself
+/// reports a path that cannot be created.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) {
     let binds = file.values("Files", "Bind").chain(file.values("Files", "BindReadOnly"));
     let binds = binds.filter_map(|value| {
@@ -30,6 +31,7 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) {
     }
 }
 
+/// Creates the missing directories of `path` below `root`.
 fn directories(root: &Path, path: &str) -> Result<(), Errno> {
     let root = openat(CWD, root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let owner = fstat(&root)?;
@@ -37,12 +39,12 @@ fn directories(root: &Path, path: &str) -> Result<(), Errno> {
     let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
     while let Some(part) = parts.next() {
         match mkdirat(&above, part, Mode::from_raw_mode(0o755)) {
-            // In a root whose owner was changed for a user namespace, the new directory belongs to the same.
+            // In a root shifted for a user namespace, the new directory gets the root's owner.
             Ok(()) => {
                 let (user, group) = (Uid::from_raw(owner.st_uid), Gid::from_raw(owner.st_gid));
                 chownat(&above, part, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
             }
-            // The last one may be anything.
+            // The last component may be of any type.
             Err(Errno::EXIST) if parts.peek().is_none() => return Ok(()),
             Err(Errno::EXIST) => {}
             Err(error) => return Err(error),

@@ -1,6 +1,6 @@
-//! The network before a container starts: the interfaces of the host that it needs are there, and networkd has the file
-//! for the host's end of its cable. A missing interface is an error, since nspawn fails on it; networkd is not, since
-//! the container runs without.
+//! Prepares the network before a container starts: checks that the host's interfaces it needs exist, and gives
+//! networkd the file for the host's end of its link. A missing interface is an error, since nspawn fails on it.
+//! Trouble with networkd is a warning, since the container runs without it.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -18,12 +18,12 @@ use rustix::net::{AddressFamily, SocketType, socket};
 use crate::failure::Failure;
 use crate::log::Log;
 
-/// How long a program of systemd may take: a start must not hang on it.
+/// How long a program of systemd may take; a start must not hang on it.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Whether the interfaces that the settings name are there; systemd makes those of a zone by itself.
+/// Fails if an interface that the settings name is missing. The bridge of a zone is made by nspawn.
 pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
-    // Below another root nothing is known of the host.
+    // The interfaces belong to the running host, not to another tree.
     if root != Path::new("/") {
         return Ok(());
     }
@@ -34,12 +34,11 @@ pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<
     if let Some(bridge) = file.values("Network", "Bridge").last().filter(|bridge| !bridge.is_empty()) {
         match real_name(&socket, bridge) {
             None => {
-                let next =
-                    "; make it first, for instance with 'ip link add', or use a zone, whose bridge is made";
+                let next = "; create it, for instance with 'ip link add', or use a zone, whose bridge nspawn creates";
                 return refused(bridge, "the host has no such bridge", next);
             }
             Some(real) if !Path::new("/sys/class/net").join(&real).join("bridge").exists() => {
-                return refused(bridge, "is an interface of the host, but no bridge", "");
+                return refused(bridge, "is an interface of the host, but not a bridge", "");
             }
             Some(_) => {}
         }
@@ -54,23 +53,27 @@ pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<
     }
     if let Some(path) = file.values("Network", "NamespacePath").last().filter(|path| !path.is_empty()) {
         if !Path::new(path).exists() {
-            return refused(path, "the host has no such network namespace", "; 'ip netns add' makes one");
+            return refused(
+                path,
+                "the host has no such network namespace",
+                "; create it with 'ip netns add'",
+            );
         }
     }
     Ok(())
 }
 
-/// The name of an interface of the host by any of its names.
+/// Returns the real name of an interface, given any of its names.
 fn real_name(socket: &OwnedFd, name: &str) -> Option<String> {
     index_to_name(socket, name_to_index(socket, name).ok()?).ok()
 }
 
-/// Gives networkd the configuration of the host's end, if there is one, or takes an earlier one away.
+/// Gives networkd the configuration of the host's end, or removes an earlier one if there is none now.
 pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log) {
     let path = copies::network_path(root, name);
     let changed = copies::put_network(root, name, text.map(str::as_bytes)).unwrap_or_else(|error| {
         log.warning(&format!(
-            "{}: {error}: the host's end of the network of container '{name}' is not configured as it says",
+            "{}: {error}, the host's end of the link to container '{name}' is not configured",
             path.display()
         ));
         false
@@ -80,12 +83,12 @@ pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log
     if text.is_none() && !told {
         return;
     }
-    // Where PID 1 is too busy to answer, nothing is said of it.
+    // If PID 1 is too busy to answer, assume that networkd runs.
     let off = run("systemctl", &["is-active", "--quiet", "systemd-networkd.service"])
         .is_ok_and(|status| !status.success());
     if off && text.is_some() {
         log.warning(&format!(
-            "systemd-networkd does not run on the host: hostNetworkConfig of container '{name}' has no effect until \
+            "systemd-networkd is not running on the host, hostNetworkConfig of container '{name}' has no effect; run \
              'systemctl enable --now systemd-networkd'"
         ));
     } else if told && !off {
@@ -96,17 +99,17 @@ pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log
         };
         if let Some(reason) = failed {
             log.warning(&format!(
-                "{}: networkd could not be told of it: {reason}; 'networkctl reload' tries again",
+                "{}: systemd-networkd did not load it: {reason}; run 'networkctl reload' to try again",
                 path.display()
             ));
         }
     }
 }
 
-/// Where programs are that $PATH does not lead to: NixOS has them nowhere else.
+/// Where to look for programs: in `$PATH`, then where NixOS and other distributions keep them.
 const FOLDERS: [&str; 3] = ["", "/run/current-system/sw/bin/", "/usr/bin/"];
 
-/// Runs a program of systemd to its end, for as long as it may take; why it could not otherwise.
+/// Runs a program of systemd and waits for it. Returns an error if it cannot run, or kills it after [`LIMIT`].
 fn run(program: &str, words: &[&str]) -> Result<ExitStatus, String> {
     let started = FOLDERS.iter().find_map(|folder| {
         let mut command = Command::new(format!("{folder}{program}"));
@@ -117,7 +120,7 @@ fn run(program: &str, words: &[&str]) -> Result<ExitStatus, String> {
         }
     });
     let mut child = match started {
-        None => return Err(format!("{program} is not found")),
+        None => return Err(format!("{program}: not found")),
         Some(Err(error)) => return Err(format!("{program}: {error}")),
         Some(Ok(child)) => child,
     };
@@ -129,7 +132,7 @@ fn run(program: &str, words: &[&str]) -> Result<ExitStatus, String> {
             Ok(None) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("{program} took longer than {} s", LIMIT.as_secs()));
+                return Err(format!("{program}: took longer than {} s", LIMIT.as_secs()));
             }
             Err(error) => return Err(format!("{program}: {error}")),
         }

@@ -1,6 +1,6 @@
-//! The container's root directory with the few entries nspawn needs. Everything below it was, after the first start,
-//! written by the container: it is opened by directory descriptor, and a link where a directory must be is an error,
-//! or a container's `etc -> /` would have us make files on the host.
+//! Creates the container's root directory with the few entries that nspawn needs. After the first start, the
+//! container controls everything below it: paths are opened by directory descriptor, and a link in place of a
+//! directory is an error. Otherwise a container's `etc -> /` would make us create files on the host.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -18,22 +18,22 @@ use crate::failure::Failure;
 /// Directories below the root. `usr` must exist for Boot=no (nspawn.c); activation writes into the others early.
 const DIRECTORIES: [&str; 3] = ["etc", "usr", "var"];
 
-/// Empty files in etc: machinectl asks for the one, the container's PID 1 fills the other.
+/// Empty files in etc: machinectl looks for os-release, and the container's PID 1 fills machine-id.
 const FILES: [&str; 2] = ["os-release", "machine-id"];
 
-/// Makes the root of the container, or what it lacks.
+/// Creates the root directory of the container, or what is missing in it.
 pub(crate) fn make(root: &Path, name: &MachineName) -> Result<(), Failure> {
     let machines = root.join("var/lib/machines");
     let path = machines.join(name.as_str());
     let failed = |at: &str, error: io::Error| {
-        // openat2() says ELOOP for any link, which nobody would understand.
+        // openat2() fails with ELOOP for any link; its text would be misleading.
         let reason = match Errno::from_io_error(&error) {
             Some(Errno::LOOP) => "is a symbolic link, must be a directory".to_owned(),
             _ => error.to_string(),
         };
         Failure::new(format!("{}{at}: {reason}, container '{name}' is not started", path.display()))
     };
-    // As systemd's own tmpfiles.d/systemd-nspawn.conf has it.
+    // The mode is that of systemd's tmpfiles.d/systemd-nspawn.conf.
     builder(0o700).recursive(true).create(&machines).map_err(|error| failed("", error))?;
     let made = match builder(0o755).create(&path) {
         Ok(()) => true,
@@ -64,7 +64,7 @@ fn fill(path: &Path) -> Result<(), (String, io::Error)> {
     for name in FILES {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(&etc, name, flags, Mode::from_raw_mode(0o644)) {
-            // Whatever stands there is the container's own.
+            // An existing entry belongs to the container.
             Ok(_) | Err(Errno::EXIST) => {}
             Err(error) => return Err(at(&format!("etc/{name}"))(error)),
         }
@@ -72,7 +72,7 @@ fn fill(path: &Path) -> Result<(), (String, io::Error)> {
     Ok(())
 }
 
-/// Opens what a container may have written, without following its links.
+/// Opens a path that a container may have created, without following links.
 pub(crate) fn beneath(root: &OwnedFd, name: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     openat2(root, name, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), resolve)

@@ -1,6 +1,6 @@
-//! The running systemd against what the generator believed of it: host.json may be older, or from before a downgrade.
-//! nspawn only warns of a setting it does not know, so a container would start with half of its settings. systemd is asked
-//! only if a setting depends on it.
+//! Compares the running systemd with the version that the generator assumed, since host.json may be outdated. nspawn
+//! only warns about a setting it does not know, so a container would start with some of its settings missing. systemd
+//! is asked only if a setting depends on its version.
 
 use std::process::{Command, Stdio};
 
@@ -18,7 +18,8 @@ pub(crate) fn check(name: &MachineName, file: &UnitFile, log: &Log) -> Result<()
     let Some(need) = need(file) else { return Ok(()) };
     let Some(running) = running() else {
         log.warning(&format!(
-            "systemctl: does not tell its version, container '{name}' is started in the belief of {HOST_FILE} that it knows {}",
+            "systemctl: cannot get the version of systemd, container '{name}' is started because according to \
+             {HOST_FILE} it knows {}",
             need.setting
         ));
         return Ok(());
@@ -28,13 +29,14 @@ pub(crate) fn check(name: &MachineName, file: &UnitFile, log: &Log) -> Result<()
         Some(unmet) => Err(Failure {
             status: refuse::CONFIG,
             message: format!(
-                "{unmet}, although {HOST_FILE} says otherwise, container '{name}' is not started"
+                "{unmet}, contrary to {HOST_FILE}, container '{name}' is not started; update systemd, or remove \
+                 the setting"
             ),
         }),
     }
 }
 
-/// 257 for `systemd 257 (257.13-1)`.
+/// Returns the running version: 257 for `systemd 257 (257.13-1)`.
 fn running() -> Option<u32> {
     // Units of NixOS have no systemctl in their PATH.
     let ask = |program: &str| {

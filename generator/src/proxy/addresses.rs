@@ -1,6 +1,5 @@
-//! The addresses of a network interface, and who listens on a port, in the network namespace of the calling thread. Asked
-//! is the kernel alone: rtnetlink(7) for addresses, proc_net(5) for listeners. An interface's name or a port goes in, IP
-//! addresses come out.
+//! The addresses of a network interface, and the listeners on a port, in the network namespace of the calling thread.
+//! Both come from the kernel: addresses by rtnetlink(7), listeners from proc_net(5).
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -28,26 +27,28 @@ pub(crate) const AF_INET6: u8 = 10;
 pub(crate) const HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
 
-/// How many addresses are looked at: how many there are is up to the container.
+/// The most addresses to consider; the container may have any number.
 const MOST_ADDRESSES: usize = 64;
 
-/// How much of a table of sockets is read, in bytes: the same. Those that listen come first.
+/// The most bytes to read of a table of sockets, which the container may fill as well. Listening sockets come first.
 const MOST_OF_TABLE: u64 = 1 << 20;
 
-/// A connection to the kernel, bound to the namespace in which it was made.
+/// A netlink socket, bound to the namespace in which it was opened.
 pub(crate) struct Addresses {
     netlink: OwnedFd,
 }
 
 impl Addresses {
-    /// For the namespace of the calling thread.
+    /// Opens a socket in the namespace of the calling thread.
     pub(crate) fn here() -> io::Result<Self> {
         let netlink = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
         Ok(Self { netlink })
     }
 
-    /// The addresses of `interface` that others can reach: not those of the link alone, and none that may turn out to be taken.
-    /// IPv4 comes first.
+    /// Returns the addresses of `interface` that others can reach, IPv4 first.
+    ///
+    /// Link-local addresses are left out, and so are those that failed or have not yet passed duplicate address
+    /// detection.
     pub(crate) fn of(&self, interface: &str) -> io::Result<Vec<IpAddr>> {
         let index = name_to_index(&self.netlink, interface)?;
         let mut request = Vec::with_capacity(HEADER + ADDRESS_HEADER);
@@ -70,7 +71,7 @@ impl Addresses {
     }
 }
 
-/// Adds the addresses in one answer; whether it was the last.
+/// Adds the addresses in one answer. Returns whether it was the last.
 fn read_messages(mut bytes: &[u8], index: u32, found: &mut Vec<IpAddr>) -> io::Result<bool> {
     while let (Some(length), Some(kind)) = (u32_at(bytes, 0), u16_at(bytes, 4)) {
         let length = length as usize;
@@ -89,7 +90,7 @@ fn read_messages(mut bytes: &[u8], index: u32, found: &mut Vec<IpAddr>) -> io::R
     Ok(false)
 }
 
-/// The address of one RTM_NEWADDR, if it is of the interface and can be reached.
+/// Returns the address in an RTM_NEWADDR message, if it belongs to the interface and can be reached.
 fn address(message: &[u8], index: u32) -> Option<IpAddr> {
     let &[family, _, flags, scope] = message.first_chunk::<4>()?;
     if u32_at(message, 4)? != index
@@ -109,7 +110,7 @@ fn address(message: &[u8], index: u32) -> Option<IpAddr> {
             _ => None,
         };
         match kind {
-            // On a link from point to point IFA_ADDRESS is the other end.
+            // On a point-to-point link, IFA_ADDRESS is the peer's address.
             IFA_LOCAL => found = parsed,
             IFA_ADDRESS if found.is_none() => found = parsed,
             _ => {}
@@ -131,9 +132,9 @@ pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-/// The addresses on which something listens for TCP connections to `port`, wildcards included.
+/// Returns the addresses on which something listens for TCP connections to `port`, wildcards included.
 pub(crate) fn listeners(port: u16) -> Vec<IpAddr> {
-    // A thread in another namespace than the process has a table of its own.
+    // The calling thread may be in another namespace than its process.
     ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
         .iter()
         .flat_map(|path| read_listeners(&table(path), port))
@@ -142,12 +143,12 @@ pub(crate) fn listeners(port: u16) -> Vec<IpAddr> {
 
 fn table(path: &str) -> String {
     let mut text = String::new();
-    // What cannot be read has nobody who listens.
+    // A table that cannot be read has no listeners.
     let _ = File::open(path).and_then(|file| file.take(MOST_OF_TABLE).read_to_string(&mut text));
     text
 }
 
-/// Lines `0: 0100007F:1F90 00000000:0000 0A …`, the address in words of the machine's byte order.
+/// Reads lines such as `0: 0100007F:1F90 00000000:0000 0A …`, with the address in words of the machine's byte order.
 fn read_listeners(table: &str, port: u16) -> Vec<IpAddr> {
     const LISTEN: &str = "0A";
     let line = |line: &str| {
@@ -168,7 +169,8 @@ fn read_listeners(table: &str, port: u16) -> Vec<IpAddr> {
     table.lines().filter_map(line).collect()
 }
 
-/// Whether a listener is reached at `address`. One on `::` mostly takes IPv4, too (`ipv6(7)`, IPV6_V6ONLY).
+/// Returns whether connections to `address` reach a listener. One on `::` usually accepts IPv4 as well (`ipv6(7)`,
+/// IPV6_V6ONLY).
 pub(crate) fn reached(listener: &IpAddr, address: &IpAddr) -> bool {
     listener == address || listener.is_unspecified() && (listener.is_ipv6() || address.is_ipv4())
 }
@@ -179,14 +181,14 @@ mod tests {
 
     #[test]
     fn addresses_of_this_machine() {
-        // The loopback's own are of the host's scope or, in IPv6, said to be so.
+        // The loopback's addresses have the scope of the host.
         let addresses = Addresses::here().unwrap().of("lo").unwrap();
         assert!(!addresses.contains(&"127.0.0.1".parse().unwrap()), "{addresses:?}");
         assert!(Addresses::here().unwrap().of("none-such").is_err());
     }
 
     #[test]
-    fn an_answer_of_the_kernel() {
+    fn kernel_answers() {
         let message = |family: u8, flags: u8, scope: u8, index: u32, attributes: &[(u16, &[u8])]| {
             let mut body = vec![family, 24, flags, scope];
             body.extend(index.to_ne_bytes());
@@ -205,7 +207,7 @@ mod tests {
         let v6 = "fd00::2".parse::<Ipv6Addr>().unwrap().octets();
         let mut answer = message(AF_INET6, 0, 0, 2, &[(IFA_ADDRESS, &v6), (6, &[0; 16])]);
         answer.extend(message(AF_INET, 0x80, 0, 2, &[(3, b"host0\0"), (IFA_LOCAL, &[10, 0, 0, 2])]));
-        // The other end, another interface, the link alone, not sure yet.
+        // A peer's address, another interface, link scope, tentative.
         answer.extend(message(
             AF_INET,
             0,
@@ -219,7 +221,7 @@ mod tests {
         let mut found = Vec::new();
         assert!(!read_messages(&answer, 2, &mut found).unwrap());
         assert_eq!(found, ["fd00::2", "10.0.0.2", "10.0.0.3"].map(|text| text.parse::<IpAddr>().unwrap()));
-        // Cut off anywhere: no panic, no endless loop.
+        // Cut off anywhere, it causes no panic and no endless loop.
         for end in 0..answer.len() {
             let _ = read_messages(&answer[..end], 2, &mut Vec::new());
         }

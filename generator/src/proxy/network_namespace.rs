@@ -1,6 +1,6 @@
-//! The network of a running container. A name goes in, the network namespace of the container's first process comes out,
-//! found by what the kernel says of all processes: neither machined nor systemd is asked, whose private files are theirs
-//! and whose answers may be a deadlock away from a unit that is just starting.
+//! Finds the network namespace of a running container by what the kernel reports about all processes. Neither
+//! machined nor systemd is asked: their state files are private, and a request from a unit that is just starting
+//! could deadlock.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -11,14 +11,14 @@ use nixos_nspawn_units::service::unit_name;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-/// The container's network namespace; `None` if it does not run.
+/// Returns the container's network namespace; `None` if it does not run.
 pub(crate) fn network(root: &Path, name: &MachineName) -> Option<OwnedFd> {
     let unit = unit_name(name);
     let processes = fs::read_dir(root.join("proc")).ok()?.flatten();
     let numbers =
         processes.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
     numbers.map(|entry| entry.path()).find_map(|path| {
-        // All through one descriptor: the number may be another process's meanwhile, this cannot.
+        // Everything is read through one descriptor: the PID may be reused meanwhile.
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
         let process = openat(CWD, &path, flags, Mode::empty()).ok()?;
         let first = is_first(&text(&process, "status")?) && is_in(&text(&process, "cgroup")?, &unit);
@@ -33,8 +33,8 @@ fn text(process: &OwnedFd, name: &str) -> Option<String> {
     Some(text)
 }
 
-/// Whether it is the first process of a PID namespace right below ours, `NSpid: 4711 1` of `proc_pid_status(5)`. That of a
-/// container in the container has one number more.
+/// Returns whether a process is PID 1 of a namespace directly below ours: `NSpid: 4711 1` (`proc_pid_status(5)`). In
+/// a nested container it has one more number.
 fn is_first(status: &str) -> bool {
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     numbers.is_some_and(|numbers| {
@@ -43,8 +43,8 @@ fn is_first(status: &str) -> bool {
     })
 }
 
-/// Whether the control group lies in the unit. Below the unit a container names its groups as it likes: what counts is the
-/// first name that is no slice.
+/// Returns whether a control group belongs to the unit. Only the first component that is not a slice counts, since a
+/// container chooses the names below its unit.
 fn is_in(cgroup: &str, unit: &str) -> bool {
     cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2)).any(|path| {
         let first = path.split('/').find(|part| !part.is_empty() && !part.ends_with(".slice"));
@@ -74,7 +74,7 @@ mod tests {
             "4:pids:/x\n1:name=systemd:/machine.slice/systemd-nspawn@web.service/payload\n0::/\n",
             unit
         ));
-        // Another container cannot pass for it.
+        // Another container cannot impersonate it.
         assert!(!is_in(
             "0::/machine.slice/systemd-nspawn@other.service/payload/systemd-nspawn@web.service\n",
             unit

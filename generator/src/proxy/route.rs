@@ -1,6 +1,7 @@
-//! The host's way to an address. What address it has is the container's own word, and the proxy connects to it in the
-//! host's network: one that claims the host's loopback, or another machine's address, would have its port lead there. So the
-//! kernel is asked by rtnetlink(7) whether the host's route to an address goes out on the container's cable.
+//! The host's route to an address. A container chooses its own addresses, and the proxy connects to them from the
+//! host's network: one that claims the host's loopback, or the address of another machine, would redirect its port
+//! there. So the kernel is asked by rtnetlink(7) whether the host's route to an address goes out on the container's
+//! link.
 
 use std::fs;
 use std::io;
@@ -20,18 +21,18 @@ const RTM_GETROUTE: u16 = 26;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTN_UNICAST: u8 = 1;
-/// The length of `struct rtmsg`, and where its type stands.
+/// The length of `struct rtmsg`, and the offset of its type.
 const ROUTE_HEADER: usize = 12;
 const ROUTE_TYPE: usize = 7;
 
-/// The host's ends of a container's cable, and a connection to the kernel that is bound to the host's network.
+/// The host's interfaces of a container's link, and a netlink socket in the host's network namespace.
 pub(crate) struct Route {
     netlink: OwnedFd,
     interfaces: Vec<u32>,
 }
 
 impl Route {
-    /// For the namespace of the calling thread, which is to be the host's.
+    /// Opens a socket in the namespace of the calling thread, which must be the host's.
     pub(crate) fn to(name: &MachineName) -> io::Result<Self> {
         let netlink = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
         let own = ["ve-", "vb-"].map(|prefix| shortened(prefix, name.as_str()));
@@ -40,7 +41,7 @@ impl Route {
         Ok(Self { netlink, interfaces })
     }
 
-    /// Whether what the host sends to the address goes to the container, or onto the bridge that it is on.
+    /// Returns whether the host's packets to the address go to the container, or to the bridge that it is on.
     pub(crate) fn leads_to(&self, address: &IpAddr) -> io::Result<bool> {
         send(&self.netlink, &request(address), SendFlags::empty())?;
         let mut answer = vec![0; 8192];
@@ -50,7 +51,7 @@ impl Route {
     }
 }
 
-/// The interface, the bridge that it is part of, and what stands on that bridge in turn: a VLAN of it, for instance.
+/// Returns the interface, its bridge, and the interfaces on top of that bridge, such as VLANs.
 fn ends(folder: &Path, interface: &str) -> Vec<String> {
     let mut names = vec![interface.to_owned()];
     let master = fs::read_link(folder.join(interface).join("master")).ok();
@@ -64,6 +65,7 @@ fn ends(folder: &Path, interface: &str) -> Vec<String> {
     names
 }
 
+/// Returns an RTM_GETROUTE request for the address.
 fn request(address: &IpAddr) -> Vec<u8> {
     let (family, bytes) = match address {
         IpAddr::V4(address) => (AF_INET, address.octets().to_vec()),
@@ -83,7 +85,8 @@ fn request(address: &IpAddr) -> Vec<u8> {
     request
 }
 
-/// The interface in the kernel's answer; `None` if there is no route, or the address is the host's own.
+/// Returns the outgoing interface in the kernel's answer; `None` if there is no route, or the address is the host's
+/// own.
 fn interface_of(answer: &[u8]) -> Option<u32> {
     let length = u32_at(answer, 0)? as usize;
     let message = answer.get(HEADER..length)?;
@@ -113,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_own_addresses_lead_nowhere() {
-        // Whatever the interface is: the loopback's route is of another kind.
+    fn own_addresses_of_the_host_are_rejected() {
+        // For any interface: the route to the loopback is of another type.
         let route = Route { interfaces: (0..100).collect(), netlink: netlink() };
         for own in ["127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "224.0.0.1", "255.255.255.255"] {
             assert!(!route.leads_to(&own.parse().unwrap()).unwrap(), "{own}");
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_the_kernel() {
+    fn kernel_answers() {
         let answer = |kind: u8| {
             let mut body = vec![AF_INET, 32, 0, 0, 254, 0, 0, kind, 0, 0, 0, 0];
             body.extend([8, 0, 15, 0, 254, 0, 0, 0]);
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_cable_ends_in() {
+    fn interfaces_of_a_link() {
         let folder = std::env::temp_dir().join(format!("nixos-nspawn-route-{}", std::process::id()));
         for interface in ["ve-alone", "vb-web", "br0/upper_br0.10"] {
             fs::create_dir_all(folder.join(interface)).unwrap();

@@ -1,6 +1,6 @@
-//! `make bench`: the generator on 0, 10, 100 and 1000 containers, beside /bin/true, beside a program that does the same
-//! input and output without a thought (floor.rs), and beside podman's generator on as many containers where it is installed.
-//! One table comes out, median time and peak memory, and ratios within this one run. No test asserts any of it.
+//! `make bench`: measures the generator on 0, 10, 100 and 1000 containers, and compares it with /bin/true, with a program
+//! that does the same input and output but nothing else (floor.rs), and, if installed, with podman's generator on as many
+//! containers. Prints median times, peak memory, and ratios within this run. No test depends on them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use nixos_nspawn_tests::host::bins;
 use nixos_nspawn_tests::manifest::paths;
 use tempfile::TempDir;
 
-/// Number of containers, and how often each program runs; in rounds, so that what else the machine does meets all alike.
+/// Number of containers, and number of runs of each program. Runs are made in rounds, so that other load affects all alike.
 const SIZES: [(usize, u32); 4] = [(0, 200), (10, 100), (100, 40), (1000, 10)];
 const ROUNDS: u32 = 10;
 
@@ -57,7 +57,7 @@ fn main() {
     }
 }
 
-/// One run: nanoseconds passed, nanoseconds of processor time, and peak memory in KiB.
+/// One run: elapsed nanoseconds, nanoseconds of processor time, and peak memory in KiB.
 #[derive(Clone, Copy)]
 struct Sample {
     time: u64,
@@ -72,7 +72,7 @@ fn median(samples: &[Sample], of: impl Fn(&Sample) -> u64) -> f64 {
 }
 
 impl Tools {
-    /// Builds the two helpers as the generator is built: released and static.
+    /// Builds the two helpers in the same way as the generator: release profile, static.
     fn build() -> Self {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         // …/TRIPLE/release/nixos-nspawn-generator
@@ -95,7 +95,7 @@ impl Tools {
     }
 }
 
-/// The command of podman's generator.
+/// Returns the command of podman's generator.
 fn quadlet() -> Option<Vec<String>> {
     if let Ok(command) = std::env::var("QUADLET") {
         return Some(command.split_whitespace().map(str::to_owned).collect());
@@ -105,10 +105,10 @@ fn quadlet() -> Option<Vec<String>> {
     places.iter().find(|path| Path::new(path).exists()).map(|path| vec![(*path).to_owned()])
 }
 
-/// Everything the programs read, and where they write.
+/// The input of the programs, and their output directory.
 struct Input {
     on_disk: TempDir,
-    /// In memory, as the folder is in which PID 1 has generators write.
+    /// In memory, like the directory in which PID 1 makes generators write.
     output: TempDir,
 }
 
@@ -125,7 +125,7 @@ impl Input {
         fs::create_dir_all(&quadlets).expect("new");
         fs::create_dir_all(input.out()).expect("new");
         for at in 0..count {
-            // The realistic example, with names and ports of its own.
+            // The realistic example, with a different name and port for each.
             let text = include_str!("../../../examples/intent/web.json")
                 .replace("\"name\": \"web\"", &format!("\"name\": \"web-{at}\""))
                 .replace("8080", &(10_000 + at).to_string())
@@ -133,7 +133,7 @@ impl Input {
             fs::write(intents.join(format!("web-{at}.json")), text).expect("written");
             fs::write(quadlets.join(format!("web-{at}.container")), container(at)).expect("written");
         }
-        // What the floor is to write is what the generator writes.
+        // The floor program writes what the generator writes.
         let generator = input.generator();
         let status = Command::new(&generator[0]).args(&generator[1..]).status().expect("the generator runs");
         assert!(status.success(), "the generator refuses the input of the benchmark");
@@ -187,7 +187,7 @@ impl Input {
     }
 }
 
-/// A container for podman with about as much to say.
+/// A container for podman with about as many settings.
 fn container(at: usize) -> String {
     format!(
         "[Unit]\nDescription=Web server {at}\nAfter=postgresql.service\n\n[Container]\nImage=docker.io/library/nginx:1\n\
@@ -199,7 +199,7 @@ fn container(at: usize) -> String {
     )
 }
 
-/// The list of floor.rs, each folder followed by what is in it.
+/// Returns the list for floor.rs, each directory followed by its contents.
 fn list(out: &Path) -> String {
     let mut text = String::new();
     for path in paths(out) {

@@ -1,8 +1,6 @@
-//! `make demo`: a container's life in front of somebody who watches.
-//!
-//! In: nothing. Out: a throwaway Debian is booted, and on it a container is created from `examples/debian` with a real
-//! Nix build, seen running, seen back after a reboot, and removed; each command is shown with its output. Nothing is
-//! left on the machine but `target/`.
+//! `make demo`: boots a throwaway Debian, creates a container from `examples/debian` with a real Nix build, shows it
+//! running, reboots the host, shows the container again, and removes it. Each command is printed with its output. Nothing
+//! is left on the machine except `target/`.
 
 use nixos_nspawn_tests::host::{Host, Suite, bins};
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! The least a generator can do, for `make bench`: the same folders, files and links are opened, read and written by the
-//! same system calls as by nixos-nspawn-generator, but nothing is parsed, checked or made. Arguments: the folder of intents,
-//! the output folder, and a list of what to write there: `d PATH`, `f SIZE PATH` or `l TARGET PATH` a line. The
-//! list is one more file to read than the generator has; the bytes written are of the right number and no sense.
+//! The minimal work of a generator, for `make bench`: opens, reads and writes the same directories, files and links with
+//! the same system calls as nixos-nspawn-generator, but parses, checks and renders nothing. Arguments: the directory of
+//! intents, the output directory, and a list of what to write, one `d PATH`, `f SIZE PATH` or `l TARGET PATH` a line. The
+//! list is one more file to read than the generator has; the files have the right size and meaningless contents.
 
 use std::error::Error;
 use std::fs::File;

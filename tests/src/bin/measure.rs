@@ -1,6 +1,6 @@
-//! Runs a program many times, for `make bench`: number of runs, an output folder and a command go in; a line for each run
-//! comes out, with nanoseconds passed, nanoseconds of processor time, and peak memory in KiB. The folder is emptied before each run, as PID 1 does it. This is
-//! a program of its own because a process counts the memory of the one that started it until it executes another.
+//! Runs a program many times, for `make bench`. Arguments: number of runs, output directory, command. Prints a line for
+//! each run: elapsed nanoseconds, nanoseconds of processor time, peak memory in KiB. The directory is emptied before each
+//! run, as PID 1 does. This is a separate program because until it calls exec, a child counts the memory of its parent.
 
 use std::error::Error;
 use std::fs;

@@ -1,6 +1,4 @@
-//! The programs under test.
-//!
-//! In: the workspace. Out: paths of the statically linked release binaries, built by `make build` unless they are up to date.
+//! The programs under test: statically linked release binaries, built by `make build` unless they are up to date.
 
 use super::command::{Timeout, run};
 use std::path::{Path, PathBuf};
@@ -8,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Where the programs are.
+/// Paths of the programs.
 pub struct Bins {
     /// `nixos-nspawn-generator`.
     pub generator: PathBuf,
@@ -16,7 +14,7 @@ pub struct Bins {
     pub ctl: PathBuf,
 }
 
-/// The release binaries, as `make build` makes them: linked statically for this machine's target.
+/// Builds the release binaries with `make build` and returns their paths.
 pub fn bins() -> &'static Bins {
     static BINS: OnceLock<Bins> = OnceLock::new();
     BINS.get_or_init(build)

@@ -1,7 +1,5 @@
-//! What a host's boot takes: its files, its first process, and a guard over it.
-//!
-//! In: a suite's tree, the host's folder and its cgroup. Out: a running nspawn whose first process is the host's systemd.
-//! Each boot is a new nspawn on the same files.
+//! Boots a host: copies a suite's tree, starts an nspawn whose first process is the host's systemd, and guards it with a
+//! watchdog. Each boot is a new nspawn on the same files.
 
 use super::PATIENCE;
 use super::cgroup::Cgroup;
@@ -19,7 +17,7 @@ pub(super) struct Machine {
     pub(super) leader: u32,
 }
 
-/// Copies everything of the tree that is not /usr, and /usr/local.
+/// Copies the tree except /usr, but including /usr/local.
 pub(super) fn copy_tree(tree: &Path, root: &Path) {
     let mut cp = Command::new("cp");
     cp.args(["-a", "--reflink=auto", "-t"]).arg(root);
@@ -34,18 +32,18 @@ pub(super) fn copy_tree(tree: &Path, root: &Path) {
     }
     let output = command::run(&mut cp, None, Timeout::after(PATIENCE));
     assert!(output.success(), "the host's files cannot be copied: {output}");
-    // Not below the root: nspawn mounts /usr there before it looks for this.
+    // Not below the root: nspawn mounts /usr there before it looks for this file.
     let mut cp = Command::new("cp");
     cp.arg("-a").arg(tree.join("usr/local")).arg(root.with_file_name("local"));
     assert!(command::run(&mut cp, None, Timeout::after(PATIENCE)).success(), "/usr/local cannot be copied");
-    // nspawn looks for it before it mounts /usr.
+    // nspawn looks for this file before it mounts /usr.
     fs::copy(tree.join("usr/lib/os-release"), root.join("usr/lib/os-release")).expect("os-release");
     let id = fs::read_to_string("/proc/sys/kernel/random/uuid").expect("uuid").replace('-', "");
     fs::write(root.join("etc/machine-id"), id).expect("machine-id");
     fs::write(root.join("etc/hostname"), "host\n").expect("hostname");
 }
 
-/// Boots what is in `dir`/root and finds its first process.
+/// Boots the system in `dir`/root and finds its first process.
 pub(super) fn start(name: &str, dir: &Path, tree: &Path, cgroup: &Cgroup) -> Machine {
     let root = dir.join("root");
     let console = File::options().create(true).append(true).open(dir.join("console")).expect("console");
@@ -80,14 +78,14 @@ pub(super) fn start(name: &str, dir: &Path, tree: &Path, cgroup: &Cgroup) -> Mac
     Machine { nspawn, leader: leader.expect("just seen") }
 }
 
-/// A command that runs its arguments as a member of the cgroup that `procs` stands for.
+/// Returns a command that runs its arguments in the cgroup of the file `procs`.
 pub(super) fn in_cgroup(procs: &Path) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", r#"echo $$ > "$0" && exec "$@""#]).arg(procs);
     command
 }
 
-/// A process that kills the host as soon as the other end of its standard input is closed.
+/// Starts a process that kills the host as soon as the other end of its standard input is closed.
 pub(super) fn watchdog(cgroup: &Cgroup) -> Child {
     let mut command = Command::new("sh");
     command.args(["-c", r#"read -r _; echo 1 > "$0""#]).arg(cgroup.kill_file());

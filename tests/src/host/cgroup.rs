@@ -1,19 +1,17 @@
-//! The control groups a throwaway host runs in, and their end.
-//!
-//! In: a host's name. Out: a cgroup below the machine's root cgroup that holds every process of the host, so that one
-//! write kills all of them, also those of a host whose test program is long gone.
+//! The control group of a throwaway host. It is below the machine's root cgroup and contains every process of the host,
+//! so that one write kills all of them, even if the test program no longer exists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A cgroup of our own, with one below it for the commands that were sent into the host.
+/// The cgroup of a host, with a child for the commands that enter the host.
 pub(super) struct Cgroup {
     name: String,
 }
 
 impl Cgroup {
-    /// The cgroup of the host `name`; nothing is made yet.
+    /// Returns the cgroup of the host `name`, without making it.
     pub(super) fn named(name: &str) -> Self {
         Self { name: format!("nixos-nspawn-{name}") }
     }
@@ -32,31 +30,31 @@ impl Cgroup {
         fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{}: cannot be made: {e}", dir.display()));
     }
 
-    /// The file that takes the id of the process that is to become the host.
+    /// Returns the file that takes the id of the process that becomes the host.
     pub(super) fn procs(&self) -> PathBuf {
         self.dir().join("cgroup.procs")
     }
 
-    /// The file that takes the ids of processes that enter the host.
+    /// Returns the file that takes the ids of processes that enter the host.
     pub(super) fn entered_procs(&self) -> PathBuf {
         self.entered().join("cgroup.procs")
     }
 
-    /// The file that kills everything in it.
+    /// Returns the file that kills everything in the cgroup.
     pub(super) fn kill_file(&self) -> PathBuf {
         self.dir().join("cgroup.kill")
     }
 
-    /// Kills the processes that entered the host. They would keep its PID namespace alive: systemd-shutdown stops
-    /// everything with SIGSTOP first, and an `nsenter` whose child is stopped stops itself and is outside of its reach.
+    /// Kills the processes that entered the host. They would keep its PID namespace alive: systemd-shutdown first stops
+    /// everything with SIGSTOP, and an `nsenter` whose child is stopped stops itself, out of systemd-shutdown's reach.
     pub(super) fn kill_entered(&self) {
         kill(&self.entered());
         remove_tree(&self.entered());
         self.make();
     }
 
-    /// Kills everything in it, waits for that and removes it, here and where nspawn mirrors it on machines with cgroups
-    /// of both kinds. A cgroup that was killed is not to be used again: processes forked into it later die as well.
+    /// Kills everything in the cgroup, waits, and removes it, also where nspawn mirrors it on machines with both cgroup
+    /// versions. A killed cgroup must not be used again: processes forked into it later die as well.
     pub(super) fn remove(&self) {
         kill(&self.dir());
         for hierarchy in [unified(), PathBuf::from("/sys/fs/cgroup/systemd")] {
@@ -78,7 +76,7 @@ fn kill(dir: &Path) {
     }
 }
 
-/// Where the cgroup file system of version 2 is mounted.
+/// Returns the mount point of the cgroup file system, version 2.
 fn unified() -> PathBuf {
     let mixed = PathBuf::from("/sys/fs/cgroup/unified");
     let root = if mixed.join("cgroup.procs").exists() { mixed } else { PathBuf::from("/sys/fs/cgroup") };
@@ -90,7 +88,7 @@ fn unified() -> PathBuf {
     root
 }
 
-/// Control groups are removed folder by folder, the files in them cannot be.
+/// Removes cgroups directory by directory, because their files cannot be removed.
 fn remove_tree(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

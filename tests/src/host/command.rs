@@ -1,7 +1,5 @@
-//! Running a program to its end, within a bound of time.
-//!
-//! In: a command, what it reads, and how long it may take. Out: its exit status and everything it printed. A program
-//! that takes too long is killed with all its children, and the caller is told by a panic: a bound is never a result.
+//! Runs a program to its end, with a timeout, and returns its exit status and output. A program that takes too long is
+//! killed with all its children, and the caller panics: a timeout is never a result.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -15,26 +13,26 @@ use std::time::{Duration, Instant};
 pub struct Output {
     /// The command line, for messages.
     pub command: String,
-    /// As wait(2) gave it.
+    /// The status from wait(2).
     pub status: ExitStatus,
-    /// Standard output; bytes that are no UTF-8 are replaced.
+    /// Standard output; invalid UTF-8 is replaced.
     pub stdout: String,
     /// Standard error, likewise.
     pub stderr: String,
 }
 
 impl Output {
-    /// Exit status 0.
+    /// Whether the exit status is 0.
     pub fn success(&self) -> bool {
         self.status.success()
     }
 
-    /// The exit status as a shell shows it: 128 and the signal's number for one that was killed.
+    /// Returns the exit status as a shell shows it: 128 plus the signal number if the program was killed.
     pub fn code(&self) -> i32 {
         self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
     }
 
-    /// Standard output and standard error, one after the other.
+    /// Returns standard output followed by standard error.
     pub fn text(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
@@ -52,7 +50,7 @@ impl fmt::Display for Output {
     }
 }
 
-/// A bound of time, as a point in it.
+/// A deadline.
 #[derive(Clone, Copy)]
 pub struct Timeout {
     end: Instant,
@@ -60,7 +58,7 @@ pub struct Timeout {
 }
 
 impl Timeout {
-    /// `bound` from now.
+    /// Returns the deadline `bound` from now.
     pub fn after(bound: Duration) -> Self {
         Self { end: Instant::now() + bound, bound }
     }
@@ -71,7 +69,7 @@ impl Timeout {
     }
 }
 
-/// Polls `condition` until it holds; panics with `what` when `timeout` passes first.
+/// Polls `condition` until it holds. Panics with `what` if `timeout` passes first.
 pub fn wait_until(what: &str, timeout: Timeout, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(!timeout.over(), "after {} s still not so: {what}", timeout.bound.as_secs());
@@ -79,7 +77,7 @@ pub fn wait_until(what: &str, timeout: Timeout, mut condition: impl FnMut() -> b
     }
 }
 
-/// Runs `command` in a process group of its own with `input` on standard input.
+/// Runs `command` in its own process group with `input` on standard input.
 pub fn run(command: &mut Command, input: Option<&[u8]>, timeout: Timeout) -> Output {
     let line = line(command);
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -87,7 +85,7 @@ pub fn run(command: &mut Command, input: Option<&[u8]>, timeout: Timeout) -> Out
     let mut child = command.spawn().unwrap_or_else(|e| panic!("`{line}` cannot be run: {e}"));
     if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
         let input = input.to_vec();
-        // In a thread, since the program may print before it reads; a program that does not read it all says so itself.
+        // In a thread, because the program may print before it reads. It may also exit without reading everything.
         thread::spawn(move || stdin.write_all(&input));
     }
     let stdout = Reader::new(child.stdout.take().expect("piped"));
@@ -112,7 +110,7 @@ pub fn run(command: &mut Command, input: Option<&[u8]>, timeout: Timeout) -> Out
     Output { command: line, status, stdout: stdout.text(), stderr: stderr.text() }
 }
 
-/// Kills the process group that `child` leads, in whatever state it is: SIGKILL also ends stopped processes.
+/// Kills the process group that `child` leads, in any state: SIGKILL also ends stopped processes.
 pub(super) fn kill_group(child: &Child) {
     let group = rustix::process::Pid::from_child(child);
     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
@@ -126,7 +124,7 @@ fn line(command: &Command) -> String {
         .join(" ")
 }
 
-/// Collects what comes out of a pipe.
+/// Collects the output of a pipe.
 struct Reader {
     bytes: Arc<Mutex<Vec<u8>>>,
     thread: thread::JoinHandle<()>,
@@ -145,7 +143,7 @@ impl Reader {
         Self { bytes, thread }
     }
 
-    /// All of it. A process left in the background may hold the pipe open: it is not waited for for long.
+    /// Returns everything. A background process may keep the pipe open, so this waits only for a short time.
     fn text(&self) -> String {
         let grace = Timeout::after(Duration::from_secs(2));
         while !self.thread.is_finished() && !grace.over() {

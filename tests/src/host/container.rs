@@ -1,18 +1,16 @@
-//! What the host tests do again and again with the programs under test and with containers.
-//!
-//! In: a booted host. Out: the programs and flakes installed on it, and answers about its containers.
+//! Helpers of the host tests: install programs and flakes on a host, create containers, and ask about them.
 
 use super::{Bins, Host, Output, PATIENCE};
 use std::path::Path;
 use std::time::Duration;
 
-/// Where the flakes are on a host.
+/// The path of the test flake on a host.
 pub const FLAKE: &str = "/root/flake";
 
-/// Where the stand-in for nixpkgs is on a host.
+/// The path of the stand-in for nixpkgs on a host.
 pub const NIXPKGS: &str = "/root/nixpkgs";
 
-/// What may build and start a container: a Nix build and a boot.
+/// The time limit of commands that build and start a container.
 const LONG: Duration = Duration::from_secs(180);
 
 impl Host {
@@ -29,7 +27,7 @@ impl Host {
         self.install_flakes();
     }
 
-    /// Copies the flakes only: `/root/example` and [`FLAKE`], whose containers are made by the same file.
+    /// Copies only the flakes: `/root/example` and [`FLAKE`], which share the file that makes containers.
     pub fn install_flakes(&self) {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let example = workspace.join("examples/debian");
@@ -39,7 +37,7 @@ impl Host {
         self.copy_in(&workspace.join("tests/host/flake/flake.nix"), &format!("{FLAKE}/flake.nix"), 0o644);
     }
 
-    /// Installs what Nix evaluates for configuration files, as `make install` does.
+    /// Installs the Nix files for configuration files, as `make install` does.
     pub fn install_nix(&self) {
         let nix = Path::new(env!("CARGO_MANIFEST_DIR")).join("../nix");
         for entry in std::fs::read_dir(nix).expect("readable").flatten() {
@@ -50,7 +48,7 @@ impl Host {
         }
     }
 
-    /// Copies what stands in for nixpkgs to [`NIXPKGS`]; the systems it makes are those of container.nix.
+    /// Copies the stand-in for nixpkgs to [`NIXPKGS`]; it makes the systems of container.nix.
     pub fn install_nixpkgs(&self) {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let from = workspace.join("tests/nix/stand-in");
@@ -69,37 +67,37 @@ impl Host {
         self.run_with(&[&["nixos-nspawn"], arguments].concat(), None, LONG)
     }
 
-    /// The same, and it must succeed.
+    /// Runs `nixos-nspawn` with these arguments; it must succeed.
     pub fn ctl_ok(&self, arguments: &[&str]) -> Output {
         let output = self.ctl(arguments);
         assert!(output.success(), "{output}{}", self.journal(40));
         output
     }
 
-    /// Creates a container of the test flake under the name of its attribute and starts it.
+    /// Creates and starts a container of the test flake, named like its attribute.
     pub fn create(&self, name: &str) {
         self.ctl_ok(&["create", name, "--flake", FLAKE]);
     }
 
-    /// Runs a command inside a container, in all of its namespaces, and gives its standard output.
+    /// Runs a command inside a container, in all its namespaces. Returns its standard output.
     pub fn inside(&self, name: &str, command: &[&str]) -> String {
         let output = self.run_inside(name, command);
         assert!(output.success(), "in container {name}: {output}{}", self.journal(40));
         output.stdout
     }
 
-    /// The same, and it may fail.
+    /// Does the same for a command that may fail.
     pub fn run_inside(&self, name: &str, command: &[&str]) -> Output {
         let script = r#"leader=$(machinectl show "$0" -P Leader) && exec nsenter -t "$leader" -a -- "$@""#;
         self.run_with(&[&["sh", "-euc", script, name], command].concat(), None, PATIENCE)
     }
 
-    /// One property of a container's unit.
+    /// Returns a property of a container's unit.
     pub fn property(&self, name: &str, property: &str) -> String {
         self.ok(&["systemctl", "show", "--value", "-p", property, &unit(name)]).trim().to_owned()
     }
 
-    /// The state of a container's unit in systemd's word: active, inactive, failed …
+    /// Returns the `ActiveState=` of a container's unit.
     pub fn state(&self, name: &str) -> String {
         self.property(name, "ActiveState")
     }
@@ -109,20 +107,20 @@ impl Host {
         self.wait_until(&format!("{} is {state}", unit(name)), || self.state(name) == state);
     }
 
-    /// `systemctl status` of a container's unit, with a journal that has caught up.
+    /// Returns `systemctl status` of a container's unit, after syncing the journal.
     pub fn status(&self, name: &str) -> String {
         self.run(&["journalctl", "--sync"]);
         self.run(&["systemctl", "status", "--full", "--no-pager", "--lines=50", &unit(name)]).stdout
     }
 
-    /// What the journal of this boot has of a container's unit. Unlike `systemctl status` it does not lose what was said
-    /// in the moment between the start of a process and systemd's note of the time at which the unit left `inactive`.
+    /// Returns the journal of a container's unit in this boot. Unlike `systemctl status`, it contains messages from the
+    /// moment between the start of a process and the time that systemd records for leaving `inactive`.
     pub fn unit_journal(&self, name: &str) -> String {
         self.run(&["journalctl", "--sync"]);
         self.run(&["journalctl", "--boot", "--no-pager", "--lines=100", "--unit", &unit(name)]).stdout
     }
 
-    /// What `nixos-nspawn list --json` says of one container.
+    /// Returns the entry of one container in `nixos-nspawn list --json`.
     pub fn listed(&self, name: &str) -> Option<serde_json::Value> {
         let output = self.ctl_ok(&["list", "--json"]);
         let list: serde_json::Value =
@@ -130,7 +128,7 @@ impl Host {
         list.as_array()?.iter().find(|entry| entry["name"] == name).cloned()
     }
 
-    /// The page that a URL gives on the host; tried again until there is one.
+    /// Returns the page at a URL, as seen from the host; retries until there is one.
     pub fn page(&self, url: &str) -> String {
         let mut page = String::new();
         self.wait_until(&format!("{url} answers"), || {
@@ -141,7 +139,7 @@ impl Host {
         page
     }
 
-    /// The URL of a container's own web server, by the address that DHCP gave it; waits for the address.
+    /// Returns the address that DHCP gave to a container; waits for it.
     pub fn address(&self, name: &str) -> String {
         let mut address = String::new();
         self.wait_until(&format!("{name} has an IPv4 address"), || {
@@ -155,7 +153,7 @@ impl Host {
     }
 }
 
-/// The unit of a container.
+/// Returns the unit of a container.
 pub fn unit(name: &str) -> String {
     format!("systemd-nspawn@{name}.service")
 }

@@ -1,9 +1,9 @@
 //! Throwaway hosts: a real Debian with a real systemd, nspawn, networkd and Nix, booted in namespaces.
 //!
-//! In: a suite. Out: a running host into which commands are sent, which can be rebooted with all it holds, and of which
-//! nothing is left when it is dropped. Several run side by side, each with its own network, /etc, /var and /nix; /usr
-//! is the suite's tree itself, mounted read-only. Nothing here ever writes to the machine outside `target/hosts` and
-//! the control groups, but for one kernel limit that is raised where it is too low.
+//! A host runs commands, can be rebooted with its files, and leaves nothing behind when it is dropped. Several run side by
+//! side, each with its own network, /etc, /var and /nix; /usr is the suite's tree itself, mounted read-only. Nothing is
+//! written to the machine outside `target/hosts` and the control groups, except for one kernel limit that is raised if
+//! it is too low.
 
 mod bins;
 mod boot;
@@ -31,7 +31,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Makes two tests of each function named: one on a host of each suite, which the function gets as its argument.
+/// Makes two tests of each function, one on a host of each suite. The function gets the host as its argument.
 #[macro_export]
 macro_rules! on_both_hosts {
     ($($name:ident),* $(,)?) => { $(
@@ -51,10 +51,10 @@ macro_rules! on_both_hosts {
     )* };
 }
 
-/// How long a command may take unless its caller says otherwise.
+/// The default time limit of a command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// nspawn's exit status when what runs in it asks for a reboot (systemd-nspawn(1), --keep-unit).
+/// nspawn's exit status when the system in it asks for a reboot (systemd-nspawn(1), --keep-unit).
 const REBOOT: i32 = 133;
 
 /// A booted host.
@@ -66,14 +66,14 @@ pub struct Host {
     cgroup: Cgroup,
     machine: Mutex<Machine>,
     systemd: u32,
-    /// Kills the host when this process is gone, however it went.
+    /// Kills the host when this process ends for any reason.
     watchdog: Child,
     /// Held while the host is in use.
     _lock: File,
 }
 
 impl Host {
-    /// Makes and boots a host of `suite`. Panics with the reason when it cannot be had.
+    /// Makes and boots a host of `suite`. Panics with the reason if that fails.
     pub fn boot(suite: Suite) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let tree = tree(suite);
@@ -105,50 +105,50 @@ impl Host {
         host
     }
 
-    /// The suite it is made of.
+    /// Returns the suite of the host.
     pub fn suite(&self) -> Suite {
         self.suite
     }
 
-    /// The version of its systemd: expectations that differ between versions go by it.
+    /// Returns the version of its systemd, for expectations that differ between versions.
     pub fn systemd(&self) -> u32 {
         self.systemd
     }
 
-    /// Runs a command on the host as root and gives its exit status and what it printed. Panics when it takes too long.
+    /// Runs a command on the host as root. Returns its exit status and output. Panics if it takes too long.
     pub fn run(&self, command: &[&str]) -> Output {
         self.run_with(command, None, PATIENCE)
     }
 
-    /// The same with something to read and another bound.
+    /// Does the same with standard input and another time limit.
     pub fn run_with(&self, command: &[&str], input: Option<&[u8]>, patience: Duration) -> Output {
         let mut enter = self.enter();
         command::run(enter.args(command), input, Timeout::after(patience))
     }
 
-    /// Runs a command that must succeed and gives its standard output; panics with all output and the end of the journal.
+    /// Runs a command that must succeed. Returns its standard output, or panics with all output and the end of the journal.
     pub fn ok(&self, command: &[&str]) -> String {
         let output = self.run(command);
         assert!(output.success(), "{}: failed: {output}{}", self.name, self.journal(40));
         output.stdout
     }
 
-    /// Runs a shell script that must succeed and gives its standard output. It stops at the first command that fails.
+    /// Runs a shell script that must succeed and stops at the first command that fails. Returns its standard output.
     pub fn sh(&self, script: &str) -> String {
         self.ok(&["sh", "-euc", script])
     }
 
-    /// The text of a file on the host.
+    /// Returns the text of a file on the host.
     pub fn file(&self, path: &str) -> String {
         self.ok(&["cat", "--", path])
     }
 
-    /// Whether a path is there, also as a link that leads nowhere.
+    /// Whether a path exists; a dangling link counts.
     pub fn exists(&self, path: &str) -> bool {
         self.run(&["sh", "-c", r#"[ -e "$0" ] || [ -L "$0" ]"#, path]).success()
     }
 
-    /// Writes a file on the host, with the folders above it.
+    /// Writes a file on the host and creates its parent directories.
     pub fn write(&self, path: &str, text: impl AsRef<[u8]>, mode: u32) {
         let script = r#"mkdir -p "$(dirname "$0")" && cat > "$0" && chmod "$1" "$0""#;
         let output = self.run_with(
@@ -164,13 +164,13 @@ impl Host {
         self.write(to, fs::read(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())), mode);
     }
 
-    /// Waits until a condition holds; panics with `what` and the end of the journal when it does not come to hold.
+    /// Waits until a condition holds. Panics with `what` on a timeout.
     pub fn wait_until(&self, what: &str, condition: impl FnMut() -> bool) {
         command::wait_until(what, Timeout::after(PATIENCE), condition);
     }
 
-    /// Reboots the host as `systemctl reboot` does and waits until it is up again. Gives systemd's word on its state:
-    /// `running`, or `degraded` when a unit failed.
+    /// Reboots the host as `systemctl reboot` does and waits until it is up again. Returns systemd's state: `running`, or
+    /// `degraded` if a unit failed.
     pub fn reboot(&self) -> String {
         self.cgroup.kill_entered();
         {
@@ -199,7 +199,7 @@ impl Host {
         self.wait_booted()
     }
 
-    /// Takes the power from the host in the middle of whatever it does, and boots it again.
+    /// Kills the host at once, like a power failure, and boots it again.
     pub fn power_cut(&self) -> String {
         {
             let mut machine = self.machine.lock().expect("no panic while held");
@@ -211,7 +211,7 @@ impl Host {
         self.wait_booted()
     }
 
-    /// The last lines of the journal of this boot, or the console when there is no journal to be had.
+    /// Returns the last lines of the journal of this boot, or of the console if there is no journal.
     pub fn journal(&self, lines: u32) -> String {
         let output = self.run(&["journalctl", "--boot", "--no-pager", "--lines", &lines.to_string()]);
         if output.success() { format!("--- journal\n{}", output.stdout) } else { self.console() }
@@ -224,7 +224,7 @@ impl Host {
         format!("--- console\n{}\n", lines[lines.len().saturating_sub(40)..].join("\n"))
     }
 
-    /// A command that runs its arguments on the host.
+    /// Returns a command that runs its arguments on the host.
     fn enter(&self) -> Command {
         let leader = self.machine.lock().expect("no panic while held").leader.to_string();
         let mut command = in_cgroup(&self.cgroup.entered_procs());
@@ -264,7 +264,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // Best effort: a second panic here would end the test program and leave the host behind.
+            // Best effort: a second panic would abort the test program and leave the host behind.
             let journal = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.journal(60)));
             eprintln!("host {}:\n{}", self.name, journal.unwrap_or_default());
         }

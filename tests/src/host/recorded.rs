@@ -1,51 +1,50 @@
-//! What is recorded of a container, and whether it agrees with what runs.
-//!
-//! In: a booted host. Out: the text of everything that an update may change, to be compared with the same later, and
-//! panics that say which two of intent, profile, roots, units and container do not agree. Only the test flake is written to.
+//! What is recorded of a container, and whether it agrees with what runs: returns everything that an update may change as
+//! text, for later comparison, and checks that intent, profile, roots, units and container agree. Writes only to the test
+//! flake.
 
 use super::{FLAKE, Host};
 use serde_json::{Value, json};
 
-/// Folder of the profiles of all containers.
+/// The directory of the profiles of all containers.
 const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
-/// Folder of our roots for Nix's garbage collector.
+/// The directory of our roots for Nix's garbage collector.
 const ROOTS: &str = "/nix/var/nix/gcroots/nixos-nspawn";
 
-/// Settings for [`Host::own`]: a container that serves `page` and reloads where that is enough.
+/// Returns settings for [`Host::own`]: a container that serves `page` and has the strategy `dynamic`.
 pub fn dynamic(page: &str) -> Value {
     let activation = json!({"strategy": "dynamic", "autoStart": true, "reloadScript": null});
     json!({"page": page, "container": {"activation": activation}})
 }
 
 impl Host {
-    /// Has the test flake make these containers, beside those it always makes: names with settings as in container.nix.
+    /// Adds containers to the test flake: names with settings as in container.nix.
     pub fn own(&self, containers: &Value) {
         self.write(&format!("{FLAKE}/own.json"), containers.to_string(), 0o644);
     }
 
-    /// Returns the page in the system that runs inside: it says which generation that is.
+    /// Returns the page of the running system inside, which shows its generation.
     pub fn system_page(&self, name: &str) -> String {
         self.inside(name, &["cat", "/run/current-system/etc/page"])
     }
 
-    /// The recorded intent of a container.
+    /// Returns the recorded intent of a container.
     pub fn intent(&self, name: &str) -> Value {
         let text = self.file(&format!("/etc/nixos-nspawn/{name}.json"));
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}: {text}"))
     }
 
-    /// The recorded generation.
+    /// Returns the recorded generation of a container.
     pub fn generation(&self, name: &str) -> u64 {
         self.intent(name)["generation"].as_u64().expect("a generation")
     }
 
-    /// The process of a container's nspawn: another one after a restart, the same after a reload.
+    /// Returns the process id of a container's nspawn, which changes with a restart but not with a reload.
     pub fn nspawn(&self, name: &str) -> String {
         self.property(name, "MainPID")
     }
 
-    /// Everything that an update may change but the process: the intent, records, profile, roots, generated files and
-    /// the system inside. Left out is the note on the last activation, which tells of failed ones too.
+    /// Returns everything that an update may change except the process: intent, records, profile, roots, generated files
+    /// and the system inside. Omits the note on the last activation, which a failed update changes as well.
     pub fn recorded(&self, name: &str) -> String {
         let script = format!(
             r#"
@@ -64,7 +63,7 @@ impl Host {
     }
 
     /// Panics unless intent, profile, roots, units and, if it runs, the container itself agree on one generation, and no
-    /// command has left anything half done.
+    /// command has left anything unfinished.
     pub fn assert_agreed(&self, name: &str) {
         let link = |path: &str| self.run(&["readlink", path]).stdout.trim().to_owned();
         let intent = self.intent(name);
@@ -86,7 +85,7 @@ impl Host {
         if self.state(name) == "active" {
             assert_eq!(link(&format!("{ROOTS}/{name}-running")), toplevel, "the running root of {all}");
             let inside = self.run_inside(name, &["readlink", "/run/current-system"]);
-            // A container that is no system has no such link.
+            // A container that is not a full system has no such link.
             if inside.success() {
                 assert_eq!(inside.stdout.trim(), toplevel, "the system inside of {all}");
             }

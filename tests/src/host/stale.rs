@@ -1,7 +1,5 @@
-//! Folders of throwaway hosts, and what is left of hosts whose test program was killed.
-//!
-//! In: the folder all hosts are in. Out: a folder for a new host, locked while the host is in use; folders that nobody
-//! holds are removed, with whatever still runs there.
+//! Directories of throwaway hosts. A directory is locked while its host is in use; those that nobody has locked are
+//! removed, with everything that still runs there.
 
 use super::cgroup::Cgroup;
 use super::command::{Timeout, run};
@@ -13,23 +11,23 @@ use std::process::Command;
 use std::sync::Once;
 use std::time::Duration;
 
-/// The folder that all hosts are in.
+/// Returns the directory of all hosts.
 pub(super) fn runs_dir() -> PathBuf {
     let dir = hosts_dir().join("run");
     fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{}: cannot be made: {e}", dir.display()));
     dir.canonicalize().expect("just made")
 }
 
-/// Makes the folder of a new host; it is in use for as long as the file given back is open.
+/// Makes the directory of a new host, which is in use while the returned file is open.
 pub(super) fn claim(dir: &Path) -> File {
-    // The lock comes first: a folder without one is nobody's.
+    // The lock comes first: a directory without one counts as unused.
     let lock = File::create(lock_of(dir)).expect("lock file");
     flock(&lock, FlockOperation::NonBlockingLockExclusive).expect("the name is new");
     fs::create_dir_all(dir).unwrap_or_else(|e| panic!("{}: cannot be made: {e}", dir.display()));
     lock
 }
 
-/// Removes what hosts of earlier, killed runs left. Once per process.
+/// Removes hosts left by earlier, killed runs. Once per process.
 pub(super) fn clean() {
     static DONE: Once = Once::new();
     DONE.call_once(|| {
@@ -49,7 +47,7 @@ pub(super) fn clean() {
     });
 }
 
-/// Removes a host's folder, immutable files included, and its lock file.
+/// Removes a host's directory, including immutable files, and its lock file.
 pub(super) fn remove_dir(dir: &Path) {
     if fs::remove_dir_all(dir).is_err() && dir.exists() {
         // A container's /var/empty is immutable.

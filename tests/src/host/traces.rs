@@ -1,7 +1,5 @@
-//! What containers leave on a host.
-//!
-//! In: a booted host. Out: the paths below every folder that our programs, systemd and nspawn keep things of containers
-//! in. Two such sets, taken before and after, tell whether nothing is left.
+//! What containers leave on a host: lists the paths below every directory in which our programs, systemd and nspawn keep
+//! files of containers. Comparing the lists from before and after shows whether anything is left.
 
 use super::Host;
 use std::collections::BTreeSet;
@@ -23,7 +21,7 @@ const PLACES: &[&str] = &[
     "/var/log/journal",
 ];
 
-/// What all containers share, and what Nix makes for itself at its first use: they are made once and stay.
+/// What all containers share, and what Nix creates at its first use: created once and kept.
 const SHARED: &[&str] = &[
     "/etc/nixos-nspawn",
     "/etc/nixos-nspawn/declarative.d",
@@ -41,8 +39,8 @@ const SHARED: &[&str] = &[
 ];
 
 impl Host {
-    /// The paths of everything that may have to do with containers. Left out are the shared folders, what says which
-    /// systemd the host has, the host's own journal, and nspawn's own folders in /run, which nspawn itself never removes.
+    /// Returns the paths of everything that may belong to containers. Omits the shared directories, the record of the
+    /// host's systemd version, the host's own journal, and nspawn's directories in /run, which nspawn never removes.
     pub fn traces(&self) -> BTreeSet<String> {
         let mut find = vec!["find"];
         find.extend(PLACES);
@@ -67,7 +65,7 @@ impl Host {
             .collect()
     }
 
-    /// Panics if there is a trace that was not there `before`, or one of then is gone.
+    /// Panics if there is a trace that was not there `before`, or if one of those is gone.
     pub fn assert_no_traces_since(&self, before: &BTreeSet<String>) {
         let now = self.traces();
         let new: Vec<_> = now.difference(before).collect();

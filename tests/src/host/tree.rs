@@ -1,8 +1,8 @@
 //! The Debian trees that throwaway hosts are made from.
 //!
-//! In: a suite. Out: the path of an unpacked Debian of that suite below `target/hosts`, built with `mmdebstrap` when it
-//! is missing or when this file's recipe for it has changed. A tree is built under another name and renamed when it is
-//! whole, is never written to afterwards (hosts get copies), and is not removed while a process uses it.
+//! A tree is an unpacked Debian below `target/hosts`, built with `mmdebstrap` if it is missing or if the recipe in this
+//! file has changed. It is built under another name and renamed when it is complete, never written to afterwards (hosts
+//! get copies), and not removed while a process uses it.
 
 use super::command::{Timeout, run};
 use rustix::fs::{FlockOperation, flock};
@@ -24,10 +24,10 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// Both of them, in the order of their systemd.
+    /// Both suites, in the order of their systemd versions.
     pub const ALL: [Self; 2] = [Self::Trixie, Self::Forky];
 
-    /// The suite's name in the archive.
+    /// Returns the suite's name in the archive.
     pub fn name(self) -> &'static str {
         match self {
             Self::Trixie => "trixie",
@@ -35,7 +35,7 @@ impl Suite {
         }
     }
 
-    /// Whether `version` is a systemd this suite is expected to have; forky still moves.
+    /// Whether this suite is expected to have systemd `version`; forky still changes.
     pub fn has_systemd(self, version: u32) -> bool {
         match self {
             Self::Trixie => version == 257,
@@ -50,20 +50,20 @@ impl fmt::Display for Suite {
     }
 }
 
-/// What is installed beside the essential packages.
+/// Packages installed in addition to the essential ones.
 const PACKAGES: &str = "busybox-static,curl,dbus,e2fsprogs,iproute2,iputils-ping,jq,libnss-mymachines,mount,nftables,\
     nix-bin,procps,systemd,systemd-container,systemd-resolved,systemd-sysv";
 
-/// There is no network to wait for, no archive to ask and no kernel to set up.
+/// Units without a purpose on a throwaway host: it has no network to wait for, no archive and no kernel to set up.
 const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dev-hugepages.mount dpkg-db-backup.timer fstrim.timer \
     ldconfig.service sys-kernel-debug.mount sys-kernel-tracing.mount systemd-modules-load.service \
     systemd-networkd-wait-online.service";
 
-/// One user builds, without a sandbox (it cannot be had in a container), and nothing is to be had from elsewhere.
+/// Nix builds as one user, without a sandbox (impossible in a container) and without substituters.
 const NIX_CONF: &str =
     "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\nsubstituters =\n";
 
-/// Programs of the machine the hosts run on, and the Debian package of each.
+/// Programs needed on this machine, and their Debian packages.
 const NEEDED: &[(&str, &str)] = &[
     ("mmdebstrap", "mmdebstrap"),
     ("systemd-nspawn", "systemd-container"),
@@ -71,20 +71,20 @@ const NEEDED: &[(&str, &str)] = &[
     ("chattr", "e2fsprogs"),
 ];
 
-/// Folder for everything about hosts, below the workspace's `target`.
+/// Returns the directory for everything about hosts, in the workspace's `target`.
 pub(super) fn hosts_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/hosts")
 }
 
-/// The tree of `suite`, built now if it has to be. Panics with the reason when it cannot be had.
+/// Returns the tree of `suite`, and builds it if necessary. Panics with the reason if that fails.
 pub fn tree(suite: Suite) -> PathBuf {
-    // Whatever this process was given stays as it is until the process ends: the open files hold locks.
+    // A tree that this process uses is kept until the process ends: the open files hold locks.
     static IN_USE: Mutex<Vec<(Suite, PathBuf, File)>> = Mutex::new(Vec::new());
     check_machine();
     let dir = hosts_dir();
     fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{}: cannot be made: {e}", dir.display()));
     let dir = dir.canonicalize().expect("just made");
-    // Test programs run side by side, and the tests in them; one builds.
+    // Test programs and their tests run in parallel; only one builds.
     let lock = File::create(dir.join(format!("{suite}.lock"))).expect("lock file");
     flock(&lock, FlockOperation::LockExclusive).expect("flock");
     let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +92,7 @@ pub fn tree(suite: Suite) -> PathBuf {
         return path.clone();
     }
 
-    // Another recipe makes another tree: hosts of an older test program may still run on the old one.
+    // A changed recipe makes a new tree: hosts of an older test program may still use the old one.
     let arguments = arguments(suite);
     let mut hasher = DefaultHasher::new();
     arguments.hash(&mut hasher);
@@ -118,7 +118,7 @@ fn build(suite: Suite, arguments: &[String], path: &Path) {
     fs::rename(&unfinished, path).expect("rename of the tree");
 }
 
-/// Removes the suite's other trees that no host runs on, and unfinished ones.
+/// Removes the suite's other trees that no host uses, and unfinished ones.
 fn remove_unused(dir: &Path, suite: Suite) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -145,11 +145,11 @@ fn arguments(suite: Suite) -> Vec<String> {
         format!(r#"--customize-hook=chroot "$1" systemctl mask {MASKED}"#),
         r#"--customize-hook=mkdir -p "$1/nix" "$1/etc/nix" "$1/var/log/journal""#.into(),
         format!(r#"--customize-hook=printf '{}' > "$1/etc/nix/nix.conf""#, NIX_CONF.replace('\n', "\\n")),
-        // systemd-update-done.service and what it guards would otherwise run at the first boot of every copy.
+        // Otherwise systemd-update-done.service and the units it guards would run at the first boot of every copy.
         r#"--customize-hook=touch "$1/etc/.updated" "$1/var/.updated""#.into(),
     ];
     if suite == Suite::Forky {
-        // A suite in preparation is not published again every week.
+        // The release file of a suite in preparation may have expired.
         arguments.push(r#"--aptopt=Acquire::Check-Valid-Until "false""#.into());
     }
     arguments
@@ -171,8 +171,8 @@ fn check_machine() {
     );
 }
 
-/// systemd, D-Bus and networkd hold a handful of inotify instances in each host and each container, all on the account of
-/// this machine's root, whose default of 128 ends at some twenty containers ("Too many open files").
+/// Raises the limit on inotify instances. systemd, D-Bus and networkd use several in each host and container, all on
+/// this machine's root account, and the default of 128 is exceeded by about twenty containers ("Too many open files").
 fn raise_inotify_limit() {
     const ENOUGH: u32 = 1024;
     let path = "/proc/sys/fs/inotify/max_user_instances";

@@ -1,6 +1,4 @@
-//! Commands for somebody who watches.
-//!
-//! In: a command. Out: its line and, as it comes, its output on this program's standard output.
+//! Runs commands for `make demo`: prints each command line and its output as it comes.
 
 use super::{Host, Timeout, command};
 use std::io::Write;
@@ -9,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 impl Host {
-    /// Shows and runs a shell command line on the host; panics when it fails or takes more than two minutes.
+    /// Prints and runs a shell command line on the host. Panics if it fails or takes more than two minutes.
     pub fn watch(&self, line: &str) {
         println!("\n\x1b[1mhost#\x1b[0m \x1b[36m{line}\x1b[0m");
         let _ = std::io::stdout().flush();

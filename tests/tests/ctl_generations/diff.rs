@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{PROFILES, ROOTS, store, zoo};
 
-/// The lines of a diff that differ, with the names of the files.
+/// Returns the changed lines of a diff, and the names of the files.
 fn differing(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.starts_with([' ', '@'])).collect()
 }
@@ -42,9 +42,9 @@ generation 2 -> 3
 +{reload} {three}/bin/switch-to-configuration test"
     );
     assert_eq!(differing(&said.out).join("\n"), expected);
-    // Nothing in it differs merely because something else does.
+    // The plan hash does not appear, although it differs as well.
     assert!(!said.out.contains("PLAN") && !said.out.contains("nixos-nspawn plan"), "{}", said.out);
-    // Every tool for diffs takes it.
+    // It is valid input for diff tools.
     assert_eq!(said.out.lines().filter(|line| line.starts_with("@@ -")).count(), 4, "{}", said.out);
     let coloured = tree.run(&["--color=always", "diff", "web"]).out;
     assert!(coloured.contains("\u{1b}[31m-Port=tcp:80:80\u{1b}[0m\n"), "{coloured:?}");
@@ -62,7 +62,7 @@ fn diff_of_chosen_generations() {
     assert!(said.out.contains("\n-timeoutStartSec = 5min\n"), "{}", said.out);
     let said = between(&["1", "2"]);
     assert!(said.out.contains("\n-TimeoutStartSec=90s\n+TimeoutStartSec=5min\n"), "{}", said.out);
-    // One that only its pin keeps is as good as any.
+    // A generation kept only by its pin can be compared as well.
     assert!(between(&["3", "5"]).out.contains("\n-Port=tcp:8080:8080\n"));
     let said = between(&["2", "2"]);
     assert_eq!((said.out.as_str(), said.status), ("", 0));
@@ -94,7 +94,7 @@ fn diff_for_scripts() {
             { "option": "forwardPorts", "old": [{ "hostPort": 80 }], "new": [{ "hostPort": 8080 }] },
         ])
     );
-    // The very text that people see.
+    // The same text as without --json.
     let text = tree.run(&["diff", "web"]).out;
     let files = said["files"].as_array().unwrap();
     assert_eq!(files.len(), 2, "{said}");
@@ -107,7 +107,7 @@ fn diff_for_scripts() {
     let timeout =
         default["options"].as_array().unwrap().iter().find(|one| one["option"] == "timeoutStartSec");
     assert_eq!(timeout, Some(&json!({ "option": "timeoutStartSec", "old": null, "new": "5min" })));
-    // What is said to people does not get in between.
+    // Messages are not mixed into the JSON.
     let same = tree.run(&["--json", "diff", "web", "3", "3"]);
     assert!(same.err.contains("have the same options and files"), "{}", same.err);
     let same: Value = serde_json::from_str(&same.out).unwrap();

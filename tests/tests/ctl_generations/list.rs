@@ -40,7 +40,7 @@ N  DATE                 STATE    NIXOS
     assert!(said.lines().filter(|line| !line.starts_with("    ")).all(|line| line.len() <= 80), "{said}");
     let coloured = tree.ok(&["--color=always", "list-generations", "web"]);
     assert!(coloured.contains("\u{1b}[32mrunning\u{1b}[0m"), "{coloured:?}");
-    // Local time is the caller's.
+    // Times are in the caller's time zone.
     let output = tree.command(&["list-generations", "web"]).env("TZ", "XYZ-2").output().unwrap();
     assert!(Said::from(output).out.contains("\n1  2026-11-23 12:00:00  pinned\n"));
 }

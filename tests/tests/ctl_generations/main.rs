@@ -1,5 +1,5 @@
-//! The commands about generations on trees below `--root`: what those that look print, and that those that change
-//! something refuse such a tree. Their live side is in the host tests.
+//! Commands about generations on trees below `--root`: what reading commands print, and that changing commands refuse such
+//! a tree. The host tests cover running systems.
 
 mod change;
 mod diff;
@@ -16,17 +16,17 @@ const ROOTS: &str = "/nix/var/nix/gcroots/nixos-nspawn";
 const MONDAY: i64 = 1_795_428_000;
 const ACTIVATION: &str = r#"{"time":"2026-11-26T10:00:00Z","generation":4,"action":"restart","result":"failed","detail":"container 'web' did not start: it failed (timeout)"}"#;
 
-/// A path in the store.
+/// Returns a path in the store.
 fn store(name: &str) -> String {
     format!("/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-{name}")
 }
 
-/// What only these tests put into a tree.
+/// Content of a tree that only these tests need.
 trait Generations {
-    /// A built profile in the store, with options, and the system that it leads to.
+    /// Makes a built profile in the store, with options, and the system that it leads to.
     fn built(&self, number: u64, options: Value);
 
-    /// A link of the profile, made a day after the one before it.
+    /// Makes a link of the profile, a day younger than the one before it.
     fn generation(&self, number: u64);
 }
 
@@ -50,8 +50,8 @@ impl Generations for Tree {
     }
 }
 
-/// Container `web` with one generation of each kind: the first pinned, the second running, the third current, the fourth
-/// gone from the store, the fifth kept by its pin alone.
+/// Makes a container `web` with a generation of each kind: 1 is pinned, 2 running, 3 current, 4 gone from the store, and 5
+/// kept by its pin alone.
 fn zoo() -> Tree {
     let tree = Tree::new();
     tree.built(1, json!({ "forwardPorts": [{ "hostPort": 80 }] }));
@@ -64,11 +64,11 @@ fn zoo() -> Tree {
     tree.link(&format!("{PROFILES}/system"), "system-3-link");
     tree.link(&format!("{ROOTS}/web"), &store("system-3"));
     tree.link(&format!("{ROOTS}/web-running"), &store("system-2"));
-    // The link alone says nothing: after a power failure it is older than the boot.
+    // The link alone does not count: after a power failure it may be older than the boot.
     tree.write("/run/systemd/machines/web", "");
     tree.link(&format!("{ROOTS}/web-pin-1"), &store("profile-1"));
     tree.link(&format!("{ROOTS}/web-pin-5"), &store("profile-5"));
-    // As NixOS has them: a label beside init, and a link through the store to the version.
+    // As in NixOS: a label beside init, and a link through the store to the version.
     tree.write(&format!("{}/nixos-version", store("system-2")), "26.05.20261118.1a2b3c4");
     tree.write(&format!("{}/nixos-version", store("system-3")), "before-big-move");
     tree.write(

@@ -19,7 +19,7 @@ web
                  container 'web' did not start: it failed (timeout)
 ";
     assert_eq!(tree.ok(&["status", "web"]), format!("{expected}{activation}"));
-    // What a power failure left of it is no reason to show nothing.
+    // A file truncated by a power failure is ignored.
     tree.write(&format!("{PROFILES}/last-activation.json"), &ACTIVATION[..20]);
     assert_eq!(tree.ok(&["status", "web"]), expected);
 }

@@ -34,7 +34,7 @@ fn enable_and_disable_set_the_word_of_the_administrator() {
     let text = tree.ok(&["show", "web"]);
     assert!(text.contains("Autostart: yes (set by the administrator)"), "{text}");
 
-    // What the container says today may change with the next update.
+    // The container's own setting may change with the next update.
     let pinned =
         "container 'off' still does not start with the host, now whatever its own configuration says\n";
     assert_eq!(tree.ok(&["disable", "off"]), pinned);

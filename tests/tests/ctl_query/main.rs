@@ -1,5 +1,5 @@
-//! The commands that look and the two that set autostart, on trees below `--root`: what a person and a script see, what
-//! is changed, and that nothing else is. Their live side is in the host tests.
+//! Reading commands, `enable` and `disable`, on trees below `--root`: their output for people and for scripts, and what
+//! they change. The host tests cover running systems.
 
 mod autostart;
 mod list;
@@ -9,7 +9,7 @@ mod show;
 use nixos_nspawn_tests::offline::{SYSTEM, Tree};
 use serde_json::json;
 
-/// Something of everything.
+/// Makes a tree with containers of every kind.
 fn zoo() -> Tree {
     let tree = Tree::new();
     tree.intent(

@@ -37,7 +37,7 @@ fn readers_may_go_away_and_disks_be_full() {
     assert_eq!(said.status, 1);
     assert!(said.err.starts_with("nixos-nspawn: standard output: No space left"), "{}", said.err);
 
-    // Nor does a closed standard error stop a command.
+    // A closed standard error does not stop a command either.
     let (mut reader, writer) = UnixStream::pair().unwrap();
     let (closed, stderr) = UnixStream::pair().unwrap();
     drop(closed);
@@ -58,7 +58,7 @@ fn readers_without_rights_are_told_so() {
     assert!(rustix::process::geteuid().is_root(), "these tests change users and need root");
     let tree = zoo();
     let as_nobody = |words: &[&str]| -> Said {
-        // The program may lie where nobody may go; it is handed over as an open file.
+        // The user `nobody` may have no access to the program's directory, so it gets an open file.
         let program = fs::File::open(&bins().ctl).unwrap();
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "/proc/self/fd/0", "--root"]);

@@ -1,5 +1,5 @@
-//! nixos-nspawn.json(5) against the types of an intent, nixos-nspawn.conf(5) against the settings that are read, and
-//! the examples in both through the code that reads them.
+//! Compares nixos-nspawn.json(5) with the types of an intent and nixos-nspawn.conf(5) with the settings that are read, and
+//! parses the examples in both.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::mdoc::Page;
 use crate::{ctl, page, said, text};
 
-/// The fields of a schema, as `container.forwardPorts.hostPort`. Free-form objects have none.
+/// Collects the fields of a schema, such as `container.forwardPorts.hostPort`. Free-form objects have none.
 fn schema_fields(root: &Value, schema: &Value, prefix: &str, fields: &mut BTreeSet<String>) {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
@@ -30,7 +30,7 @@ fn schema_fields(root: &Value, schema: &Value, prefix: &str, fields: &mut BTreeS
     }
 }
 
-/// The fields that the page explains.
+/// Returns the fields that the page explains.
 fn page_fields(page: &Page) -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     for item in page.items() {
@@ -122,7 +122,7 @@ fn json_page_has_the_refused_settings() {
     }
 }
 
-/// hostNetworkConfig has no fields in the schema: its attributes are listed by form.
+/// hostNetworkConfig has no fields in the schema; the page lists its attributes.
 #[test]
 fn json_page_has_the_attributes_of_the_host_network() {
     let page = page("nixos-nspawn.json.5");
@@ -146,7 +146,7 @@ fn json_page_has_the_attributes_of_the_host_network() {
     }
 }
 
-/// The keys that a list of the page's JSON section explains for a command: `.It Cm state , sub_state`.
+/// Returns the keys that the page's JSON section explains for a command: `.It Cm state , sub_state`.
 fn json_keys(page: &Page, command: &str) -> BTreeSet<String> {
     let items = page.items();
     let here = items.iter().filter(|item| item.section == "JSON OUTPUT");
@@ -177,7 +177,7 @@ fn ctl_page_has_the_json_keys() {
     assert_eq!(json_keys(&page, "list"), show);
 }
 
-/// The answers in the transcripts that the host tests compare: the command with `--dry-run`, if it had that, and the value.
+/// Returns the JSON answers in the transcripts of the host tests: the command, with `--dry-run` if given, and the value.
 fn recorded_answers() -> Vec<(String, Value)> {
     let mut answers = Vec::new();
     for name in ["generations", "json", "several", "update"] {
@@ -222,7 +222,7 @@ fn ctl_page_has_the_json_keys_of_all_commands() {
     }
 }
 
-/// `[Nix] Command` as the code matches it: `("Nix", "Command") =>`.
+/// Returns the settings that the code reads, found by match arms such as `("Nix", "Command") =>`.
 fn config_settings() -> BTreeSet<String> {
     let source = text("ctl/src/base/config.rs");
     let mut settings = BTreeSet::new();
@@ -259,7 +259,7 @@ fn conf_examples_are_read() {
         fs::write(&file, &display.text).expect("written");
         let output = ctl(&list);
         assert!(output.status.success(), "{}\n{}", display.text, said(&output));
-        // The same file with one setting more is refused: so it was read.
+        // The same file with an unknown setting is refused, which shows that it was read.
         fs::write(&file, display.text + "Nonsense=1\n").expect("written");
         let output = ctl(&list);
         assert!(!output.status.success() && said(&output).contains("Nonsense"), "{}", said(&output));

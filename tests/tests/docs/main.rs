@@ -1,6 +1,7 @@
-//! The documents say what the programs do: manual pages against the programs' own help and types, examples through the
-//! real code, links and names against the files there are. Nothing is listed by hand here that can be asked for.
+//! Checks that the documents match the programs: compares manual pages with help texts and types, runs examples through
+//! the real code, and follows links and names. Lists come from the programs where possible.
 
+mod contributing;
 mod fields;
 mod mdoc;
 mod options;
@@ -14,23 +15,23 @@ use std::process::{Command, Output};
 use mdoc::Page;
 use nixos_nspawn_tests::host::bins;
 
-/// A file of the repository.
+/// Returns the path of a file in the repository.
 fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
 }
 
-/// Its text.
+/// Reads a file in the repository.
 fn text(relative: &str) -> String {
     let path = path(relative);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A manual page.
+/// Reads a manual page.
 fn page(name: &str) -> Page {
     Page::parse(&text(&format!("man/{name}")))
 }
 
-/// The file names in man/.
+/// Returns the file names in man/.
 fn pages() -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(path("man"))
         .expect("man/ can be listed")
@@ -52,7 +53,7 @@ fn ctl(words: &[&str]) -> Output {
     run(&bins().ctl, words)
 }
 
-/// Both outputs of a program.
+/// Returns standard output and standard error of a program.
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
 }
@@ -61,7 +62,7 @@ fn said(output: &Output) -> String {
 fn pages_are_clean() {
     for name in pages() {
         if let Some(target) = text(&format!("man/{name}")).strip_prefix(".so ") {
-            // An alias. mandoc's only word on it is that links are better; man follows it below the man path.
+            // An alias. mandoc only warns that links are better; man follows it below the man path.
             let target = target.strip_suffix('\n').expect("one line");
             let file = target.strip_prefix("man8/").unwrap_or_else(|| panic!("{name}: leads to {target}"));
             assert!(!text(&format!("man/{file}")).starts_with(".so"), "{name}: leads to another alias");

@@ -1,5 +1,5 @@
-//! As much of mdoc(7) as the manual pages use: the source goes in, list items with their places, displays and
-//! references come out. It reads sources and not rendered text, since only the source tells an option from a word.
+//! A parser for the part of mdoc(7) that the manual pages use: list items with their sections, displays and references. It
+//! reads the source, because rendered text does not distinguish options from words.
 
 /// A manual page.
 pub struct Page {
@@ -12,7 +12,7 @@ pub struct Item {
     pub section: String,
     /// The heading of `.Ss`, empty before the first.
     pub subsection: String,
-    /// The heads of the items it lies in, and its own, as macro lines without `.It`.
+    /// The heads of the enclosing items, and its own, as macro lines without `.It`.
     pub heads: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl Page {
         Self { lines: source.lines().map(str::to_owned).collect() }
     }
 
-    /// The lines of a section, without its heading.
+    /// Returns the lines of a section, without its heading.
     pub fn section(&self, title: &str) -> Vec<&str> {
         let heading = format!(".Sh {title}");
         let lines = self.lines.iter().map(String::as_str).skip_while(|line| *line != heading).skip(1);
@@ -45,12 +45,12 @@ impl Page {
         lines
     }
 
-    /// The headings of a section's subsections.
+    /// Returns the headings of a section's subsections.
     pub fn subsections(&self, title: &str) -> Vec<&str> {
         self.section(title).into_iter().filter_map(|line| line.strip_prefix(".Ss ")).collect()
     }
 
-    /// All items of all lists.
+    /// Returns all items of all lists.
     pub fn items(&self) -> Vec<Item> {
         let (mut section, mut subsection) = (String::new(), String::new());
         let mut lists: Vec<Option<String>> = Vec::new();
@@ -74,7 +74,7 @@ impl Page {
         items
     }
 
-    /// `.Bd -literal` and `.Dl`.
+    /// Returns the displays, `.Bd -literal` and `.Dl`.
     pub fn displays(&self) -> Vec<Display> {
         let mut displays = Vec::new();
         let mut before = "";
@@ -94,18 +94,18 @@ impl Page {
         displays
     }
 
-    /// The words after each `Fl`: `-root`, `v`.
+    /// Returns the words after each `Fl`: `-root`, `v`.
     pub fn flags(&self) -> Vec<String> {
         self.lines.iter().flat_map(|line| flags(line)).collect()
     }
 
-    /// The text behind each `Ql` as far as it is plain words.
+    /// Returns the text after each `Ql`, as far as it is plain words.
     pub fn quoted(&self) -> Vec<String> {
         let texts = self.lines.iter().filter_map(|line| line.strip_prefix(".Ql "));
         texts.map(without_escapes).collect()
     }
 
-    /// Title and section of each `.Xr`.
+    /// Returns title and section of each `.Xr`.
     pub fn references(&self) -> Vec<(String, String)> {
         let references = self.lines.iter().filter_map(|line| line.strip_prefix(".Xr "));
         references
@@ -117,14 +117,14 @@ impl Page {
     }
 }
 
-/// The words after each `Fl` of a macro line.
+/// Returns the words after each `Fl` of a macro line.
 pub fn flags(line: &str) -> Vec<String> {
     let words: Vec<&str> = line.split(' ').collect();
     let is_flag = |at: usize| at > 0 && (words[at - 1] == "Fl" || words[at - 1] == ".Fl");
     (1..words.len()).filter(|at| is_flag(*at)).map(|at| words[at].to_owned()).collect()
 }
 
-/// A line without roff's escapes.
+/// Removes roff's escapes from a line.
 fn literal(line: &str) -> String {
     assert!(!line.starts_with(['.', '\'']), "a literal line that roff reads as a request: {line}");
     without_escapes(line)

@@ -1,5 +1,5 @@
-//! nixos-nspawn-ctl(8) and nixos-nspawn-generator(8) against the programs' own help: the same commands, the same
-//! options with the same short forms and values, the same exit codes; nothing on either side alone.
+//! Compares nixos-nspawn-ctl(8) and nixos-nspawn-generator(8) with the programs' help: both must have the same commands,
+//! options with short forms and values, and exit codes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use nixos_nspawn_tests::host::bins;
 use crate::mdoc::{Page, flags};
 use crate::{ctl, page, run, said, text};
 
-/// An option: short forms, and whether it takes a value, by long form.
+/// Options by long form: short forms, and whether the option takes a value.
 type Options = BTreeMap<String, (BTreeSet<String>, bool)>;
 
 fn help(words: &[&str]) -> String {
@@ -18,7 +18,7 @@ fn help(words: &[&str]) -> String {
     said(&output)
 }
 
-/// The options in a help text: lines such as `  -n, --dry-run` and `      --root <DIR>`.
+/// Returns the options in a help text: lines such as `  -n, --dry-run` and `      --root <DIR>`.
 fn options_of_help(help: &str) -> Options {
     let mut options = Options::new();
     // `- auto: …` explains a value.
@@ -47,7 +47,7 @@ fn is_placeholder(word: &str) -> bool {
     word.len() > 1 && word.bytes().all(|b| b.is_ascii_uppercase())
 }
 
-/// The options that items of a page explain: `.It Fl n , Fl -dry-run Ar WHEN`.
+/// Returns the options that items of a page explain: `.It Fl n , Fl -dry-run Ar WHEN`.
 fn options_of_items<'a>(heads: impl Iterator<Item = &'a str>) -> Options {
     let mut options = Options::new();
     for head in heads {
@@ -67,7 +67,7 @@ fn explained(page: &Page, section: &str, subsection: &str) -> Options {
     options_of_items(here.map(|item| item.head()).filter(|head| head.starts_with("Fl ")))
 }
 
-/// The commands in the top help.
+/// Returns the commands in the top-level help.
 fn commands() -> Vec<String> {
     let help = help(&[]);
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
@@ -96,18 +96,18 @@ fn ctl_page_has_the_options() {
         assert_eq!(synopsis(&page, command), own.keys().cloned().collect(), "synopsis of {command}");
         all.extend(names(&own));
     }
-    // `Fl -` is the `--` before the words for Nix.
+    // `Fl -` is the `--` before the arguments for Nix.
     for flag in page.flags().iter().filter(|flag| *flag != "-") {
         assert!(all.contains(flag), "the page has option -{flag}, which the program does not know");
     }
 }
 
-/// As in the page's source: `-root`, `v`.
+/// Returns options as in the page's source: `-root`, `v`.
 fn names(options: &Options) -> BTreeSet<String> {
     options.iter().flat_map(|(long, (short, _))| short.iter().cloned().chain([format!("-{long}")])).collect()
 }
 
-/// The long options in the synopsis of a command.
+/// Returns the long options in the synopsis of a command.
 fn synopsis(page: &Page, command: &str) -> BTreeSet<String> {
     let lines = page.section("SYNOPSIS").join("\n");
     let mut forms = lines.split(".Nm nixos-nspawn").filter(|form| {
@@ -135,7 +135,7 @@ fn generator_page_has_the_options() {
     assert!(files.contains(&format!(".It Pa {helper}").as_str()), "FILES does not have {helper}");
 }
 
-/// The codes a page explains.
+/// Returns the exit codes that a page explains.
 fn exit_codes(page: &Page) -> BTreeSet<u8> {
     let items = page.items();
     let codes = items.iter().filter(|item| item.section == "EXIT STATUS");

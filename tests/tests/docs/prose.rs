@@ -1,5 +1,5 @@
-//! README, changelog and decisions: links lead somewhere, JSON in them is an intent, manual pages and decisions they
-//! name are there. What is read of Markdown is code blocks, code spans and links.
+//! Checks the Markdown files: links have targets, JSON is a valid intent, and the manual pages and decisions that they name
+//! exist. Only code blocks, code spans and links are parsed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,18 +10,18 @@ use crate::{pages, path, text};
 
 /// A code block.
 pub struct Example {
-    /// The word behind the fence; empty for an indented block.
+    /// The word after the fence; empty for an indented block.
     pub language: String,
     /// Its lines.
     pub text: String,
 }
 
-/// The project's Markdown files, relative to its top.
+/// Returns the project's Markdown files, relative to its top.
 pub fn markdown_files() -> Vec<String> {
     files(&["", "docs", "examples"], "md")
 }
 
-/// Files by ending, below folders; of the top only what lies directly in it.
+/// Returns files with an extension below directories; for the top directory, only its own files.
 fn files(folders: &[&str], ending: &str) -> Vec<String> {
     let mut found = BTreeSet::new();
     for folder in folders {
@@ -40,7 +40,7 @@ fn files(folders: &[&str], ending: &str) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// Fenced and indented code blocks.
+/// Returns fenced and indented code blocks.
 pub fn examples(markdown: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     let mut fenced = false;
@@ -68,12 +68,12 @@ pub fn examples(markdown: &str) -> Vec<Example> {
     examples
 }
 
-/// The text outside fenced code blocks.
+/// Returns the text outside fenced code blocks.
 fn running_text(markdown: &str) -> String {
     markdown.split("```").step_by(2).collect()
 }
 
-/// What stands between backticks in running text, a line break being a blank.
+/// Returns the code spans in running text, with line breaks as blanks.
 pub fn code_spans(markdown: &str) -> Vec<String> {
     let prose = running_text(markdown);
     prose
@@ -84,14 +84,14 @@ pub fn code_spans(markdown: &str) -> Vec<String> {
         .collect()
 }
 
-/// Targets of `[text](target)`.
+/// Returns the targets of `[text](target)`.
 fn links(markdown: &str) -> Vec<String> {
     let prose = running_text(markdown);
     let targets = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     targets.map(str::to_owned).collect()
 }
 
-/// As GitHub makes them: lower case, blanks to dashes, other signs dropped.
+/// Returns the anchors of headings as GitHub makes them: lower case, dashes for blanks, other characters dropped.
 fn anchors(markdown: &str) -> Vec<String> {
     let headings = markdown.lines().filter(|line| line.starts_with('#'));
     headings
@@ -162,7 +162,7 @@ fn decisions_are_listed_and_found() {
         let name = file.rsplit('/').next().expect("a name");
         assert!(list.iter().any(|link| link == name), "docs/decisions/README.md does not list {name}");
     }
-    // What comments in the source point to.
+    // Decisions that comments in the source name.
     let mut sources = files(&["units", "generator", "ctl", "tests/src"], "rs");
     sources.extend(["Makefile", "Cargo.toml"].map(str::to_owned));
     for source in sources {

@@ -1,12 +1,12 @@
-//! Commands in the documents: every line of an example that calls nixos-nspawn is taken by the real command line, and
-//! every command that running text names is one.
+//! Checks commands in the documents: the program accepts every example line that calls nixos-nspawn, and every command
+//! named in running text exists.
 
 use std::collections::BTreeSet;
 
 use crate::prose::{code_spans, examples, markdown_files};
 use crate::{ctl, page, pages, said, text};
 
-/// The words of a line behind `nixos-nspawn`, without prompt, sudo, comment and redirection.
+/// Returns the arguments of a `nixos-nspawn` line, without prompt, sudo, comment and redirection.
 fn call(line: &str) -> Option<Vec<&str>> {
     let line = line.trim_start();
     let line = line.strip_prefix("$ ").or_else(|| line.strip_prefix("# ")).unwrap_or(line);
@@ -17,7 +17,7 @@ fn call(line: &str) -> Option<Vec<&str>> {
     Some(words.take_while(|word| !matches!(*word, "#" | ">" | ">>" | "|" | "&&")).collect())
 }
 
-/// Has the program parse the whole command line and do nothing: it looks for its root first, which is not there.
+/// Makes the program parse a command line and do nothing: it first looks for its root, which does not exist.
 fn dry_parse(words: &[&str]) -> Result<(), String> {
     const NOWHERE: &str = "/nonexistent/root";
     let mut words = words.to_vec();
@@ -49,7 +49,7 @@ fn dry_parse_can_fail() {
     }
 }
 
-/// The lines of all examples, with where they stand.
+/// Returns the lines of all examples, with their files.
 fn example_lines() -> Vec<(String, String)> {
     let mut lines = Vec::new();
     for name in pages() {

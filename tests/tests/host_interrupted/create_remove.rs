@@ -1,4 +1,4 @@
-//! `create` and `remove` that are killed.
+//! Killed `create` and `remove` commands.
 
 use nixos_nspawn_tests::host::{FLAKE, Host};
 use nixos_nspawn_tests::on_both_hosts;
@@ -17,7 +17,7 @@ fn killed_creates_and_removes(host: &Host) {
         assert_half(host, "web", "half created");
         settle(host);
         assert_eq!(host.state("web"), "inactive", "{place}");
-        // What a started container has written may be data: it is not deleted behind anybody's back.
+        // A started container may have written data, which is not deleted silently.
         assert_eq!(host.exists("/var/lib/machines/web"), place == "create-started", "{place}");
         host.sh("cd /var/lib/machines; for id in web/var/log/journal/*; do rm -f \"/var/log/journal/${id##*/}\"; done; rm -rf web .#web.lck");
         host.assert_no_traces_since(&before);
@@ -31,7 +31,7 @@ fn killed_creates_and_removes(host: &Host) {
         host.ctl_ok(&["remove", "web", "--delete-state"]);
         host.assert_no_traces_since(&before);
     }
-    // Killed when all was done but the record: it stays.
+    // Killed when only the record was left to delete: the container stays.
     killed(host, "create-done", &["create", "web", "--flake", FLAKE]);
     let nspawn = host.nspawn("web");
     settle(host);

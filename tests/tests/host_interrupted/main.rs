@@ -1,8 +1,8 @@
 //! Commands that are killed between two of their steps: each row of docs/decisions/interrupted.md.
 //!
-//! The program is built with the feature `stop-points`, kills itself where NIXOS_NSPAWN_STOP_AT says, and the next
-//! command, with or without a power cut in between, has to find what the table promises: all of the old or all of the
-//! new. A power cut is made once for all containers of a test.
+//! The program is built with the feature `failpoints` and kills itself at NIXOS_NSPAWN_FAIL_AT. The next command, with or
+//! without a power cut in between, must produce what the table promises: the old state or the new one, complete. A power
+//! cut is made once for all containers of a test.
 
 mod create_remove;
 mod rollback;
@@ -15,10 +15,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Where an update or a rollback can be stopped behind its build.
+/// The places at which an update or a rollback can be killed after its build.
 const PLACES: [&str; 7] = ["recording", "profile", "intent", "reload", "activating", "activated", "passed"];
 
-/// The programs, ctl with its stop points.
+/// Builds the programs, with stop points in ctl.
 fn stoppable() -> &'static Bins {
     static BINS: OnceLock<Bins> = OnceLock::new();
     BINS.get_or_init(|| {
@@ -27,13 +27,13 @@ fn stoppable() -> &'static Bins {
         let release = plain.ctl.parent().expect("a folder");
         let triple =
             release.parent().and_then(Path::file_name).and_then(|name| name.to_str()).expect("a target");
-        let target = release.ancestors().nth(2).expect("a target directory").join("stop-points");
+        let target = release.ancestors().nth(2).expect("a target directory").join("failpoints");
         let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
         let cargo = Command::new(env!("CARGO"))
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
             .args(["build", "--quiet", "--release", "--locked", "--target", triple])
-            .args(["-p", "nixos-nspawn-ctl", "--features", "nixos-nspawn-ctl/stop-points"])
-            // As `make build` does, but for what takes the linker minutes.
+            .args(["-p", "nixos-nspawn-ctl", "--features", "nixos-nspawn-ctl/failpoints"])
+            // Like `make build`, but without what takes the linker minutes.
             .env("CARGO_TARGET_DIR", &target)
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
@@ -48,14 +48,14 @@ fn stoppable() -> &'static Bins {
     })
 }
 
-/// Runs a command that is to be killed at `place`.
+/// Runs a command that must be killed at `place`.
 fn killed(host: &Host, place: &str, arguments: &[&str]) {
-    let variable = format!("NIXOS_NSPAWN_STOP_AT={place}");
+    let variable = format!("NIXOS_NSPAWN_FAIL_AT={place}");
     let output = host.run(&[&["env", &variable, "nixos-nspawn"], arguments].concat());
     assert_eq!(output.code(), 128 + 9, "was to be killed at {place}: {output}");
 }
 
-/// Containers of the test flake under these names, all of them with this page and strategy.
+/// Returns containers of the test flake with these names, and with this page and strategy.
 fn flake<'a>(names: impl IntoIterator<Item = &'a str>, page: &str, strategy: &str) -> Value {
     let own = names.into_iter().map(|name| {
         let mut settings = dynamic(page);
@@ -65,7 +65,7 @@ fn flake<'a>(names: impl IntoIterator<Item = &'a str>, page: &str, strategy: &st
     Value::Object(own.collect::<Map<_, _>>())
 }
 
-/// A change in one container makes every command settle what was killed in all the others.
+/// Changes another container, which settles all killed commands.
 fn settle(host: &Host) -> Output {
     host.ctl_ok(&["enable", "stopped"])
 }

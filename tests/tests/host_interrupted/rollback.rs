@@ -1,4 +1,4 @@
-//! Rollbacks that are killed, those of the user and those of an update that failed.
+//! Killed rollbacks, by a user and by a failed update.
 
 use nixos_nspawn_tests::host::{Host, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
@@ -33,13 +33,13 @@ fn killed_rollbacks(host: &Host) {
         assert_eq!(host.recorded("web"), before, "{place}: {settled}");
     }
 
-    // The next command may be the same one, and it goes through.
+    // The same command again succeeds.
     killed(host, "intent", &["rollback", "web"]);
     host.ctl_ok(&["rollback", "web"]);
     host.assert_agreed("web");
     assert_eq!((host.system_page("web").as_str(), host.generation("web")), ("one\n", 1));
 
-    // Killed while systemd stops the container for a restart: no step of ours, but the longest time.
+    // Killed while systemd stops the container for a restart, which is not one of our steps but takes longest.
     host.sh("mkdir -p /run/systemd/system/systemd-nspawn@web.service.d && printf '[Service]\\nExecStop=/bin/sleep 3\\n' > /run/systemd/system/systemd-nspawn@web.service.d/slow.conf");
     host.ok(&["systemctl", "daemon-reload"]);
     let before = host.recorded("web");
@@ -53,8 +53,8 @@ fn killed_rollbacks(host: &Host) {
     assert_eq!(host.state("web"), "active", "the old one is started: {settled}");
 }
 
-/// An update that fails and is killed while it is taken back: ports, the host's network and what requires the container come
-/// back with the rest.
+/// An update that fails and is killed while it is undone: ports, the host's network and the units that require the
+/// container are restored as well.
 fn killed_on_the_way_back(host: &Host) {
     const NETWORK: &str = "/run/systemd/network/50-nixos-nspawn-web.network";
     host.install(stoppable());
@@ -93,13 +93,13 @@ fn killed_on_the_way_back(host: &Host) {
         assert_eq!(host.ok(&["systemctl", "is-active", "needs-web"]), "active\n", "{at}");
         assert!(!host.sh("ss -ltn").contains(":8081 "), "{at}");
         assert!(!settled.stderr.contains("are started again"), "{at}");
-        // To port 80 of the container as before, not to 81.
+        // The port leads to port 80 of the container again, not to 81.
         let asked = host.run(&["curl", "--silent", "--max-time", "40", "http://127.0.0.1:8080/"]);
         assert_eq!(asked.stdout, "old\n", "{at}");
         assert!(!host.ctl_ok(&["list"]).stdout.contains("half updated"), "{at}");
     }
 
-    // The old one cannot be started either: that is told once, and is not in the way of what mends it.
+    // If the old generation cannot be started either, this is reported once and does not block a repair.
     killed(host, "back-stopped", &fails);
     host.write("/etc/systemd/nspawn/web.nspawn", "[Exec]\nBoot=yes\n", 0o644);
     let settled = settle(host);

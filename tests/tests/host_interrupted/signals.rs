@@ -1,4 +1,4 @@
-//! Signals that a command can answer.
+//! Commands interrupted by a signal.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
@@ -8,12 +8,12 @@ use crate::stoppable;
 
 on_both_hosts!(signals);
 
-/// Signals that a command can answer: it cleans up itself.
+/// A command that receives a signal cleans up itself.
 fn signals(host: &Host) {
     host.install(stoppable());
     host.own(&json!({"web": dynamic("old\n")}));
     host.create("web");
-    // Sends a signal once `moment` has come, and gives the command's exit status and output.
+    // Sends a signal as soon as `moment` succeeds, and returns the command's exit status and output.
     let interrupted = |signal: &str, moment: &str, arguments: &str| {
         let script = format!(
             r#"rm -f /run/moment
@@ -30,7 +30,7 @@ fn signals(host: &Host) {
     };
     for signal in ["INT", "TERM"] {
         let (before, nspawn) = (host.recorded("web"), host.nspawn("web"));
-        // While Nix builds: the builder says so and waits for ever.
+        // While Nix builds: the builder reports that it runs and then waits.
         let mut slow = dynamic("new\n");
         slow["switch"] = json!("$(touch /run/moment; sleep 600)");
         host.own(&json!({"web": slow, "fresh": slow}));
@@ -41,11 +41,11 @@ fn signals(host: &Host) {
         interrupted(signal, "[ -e /run/moment ]", &format!("create fresh --flake {FLAKE}"));
         host.assert_no_traces_since(&traces);
 
-        // While the container starts and does not get ready.
+        // While the container starts and does not become ready.
         let mut never = dynamic("new\n");
         never["boot"] = json!("trap 'exit 0' 37; touch /var/waits; while :; do sleep 1; done");
         host.own(&json!({"web": never, "fresh": never}));
-        // Only then it can be stopped: a first process without a handler does not hear the signal.
+        // It can be stopped only after that: a first process without a handler ignores the signal.
         let waits = |name: &str| format!("[ -e /var/lib/machines/{name}/var/waits ]");
         host.sh("rm -f /var/lib/machines/web/var/waits");
         let output = interrupted(signal, &waits("web"), "update web --strategy restart");

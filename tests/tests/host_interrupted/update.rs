@@ -1,4 +1,4 @@
-//! Updates that are killed, with and without a power cut afterwards.
+//! Killed updates, with and without a power cut afterwards.
 
 use nixos_nspawn_tests::host::{Host, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -24,7 +24,7 @@ fn killed_updates(host: &Host) {
             let at = format!("{name} killed at {place}: {settled}");
             host.assert_agreed(name);
             assert_eq!(host.state(name), "active", "{at}");
-            // A restarted container has what it was started with, and that is known; a reload is not.
+            // It is known with which generation a container was started, but not how far a reload went.
             if name == "restart" && ["activated", "passed"].contains(&place) {
                 assert_eq!(host.system_page(name), new, "{at}");
             } else {
@@ -34,14 +34,14 @@ fn killed_updates(host: &Host) {
                 assert_eq!(host.nspawn(name) != nspawn, touched, "restarted, or not: {at}");
             }
         }
-        // What was killed is not in the way of the same command again.
+        // The same command can be run again.
         host.own(&flake([name], "last\n", name));
         killed(host, "profile", &["update", name]);
         host.ctl_ok(&["update", name]);
         host.assert_agreed(name);
         assert_eq!(host.system_page(name), "last\n", "{name}");
 
-        // One that does not run is not started.
+        // A stopped container is not started.
         host.ok(&["systemctl", "stop", &unit(name)]);
         let before = host.recorded(name);
         host.own(&flake([name], "stopped\n", name));
@@ -74,7 +74,7 @@ fn killed_updates_and_a_power_cut(host: &Host) {
     for (place, name) in &names {
         assert_eq!(host.state(name), "active", "{name}");
         assert_half(host, name, "half updated");
-        // What is recorded is what the boot started.
+        // The boot started the recorded generation.
         let new = !["built", "recording", "profile"].contains(place);
         assert_eq!(host.system_page(name) == "new\n", new, "{name}");
     }
@@ -87,12 +87,12 @@ fn killed_updates_and_a_power_cut(host: &Host) {
         assert_eq!(host.system_page(name) == "new\n", new, "{name}: {settled}");
         assert_eq!(host.generation(name), if new { 2 } else { 1 }, "{name}: {settled}");
     }
-    // One that does not run goes back, and still does not run.
+    // A stopped container goes back and stays stopped.
     host.assert_agreed("off-intent");
     assert_eq!(host.generation("off-intent"), 1, "{settled}");
     assert_eq!(host.state("off-intent"), "inactive", "{settled}");
 
-    // Killed once more, and the host rebooted in order.
+    // Killed once more, followed by a normal reboot.
     for (place, name) in &names {
         host.own(&flake(all(), &format!("newer at {place}\n"), "restart"));
         killed(host, place, &["update", name]);

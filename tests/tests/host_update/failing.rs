@@ -1,4 +1,4 @@
-//! New generations that do not start, do not reload or do not stop: the one before comes back.
+//! New generations that do not start, reload or stop: the previous one comes back.
 
 use nixos_nspawn_tests::host::{Host, bins, dynamic, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -9,7 +9,7 @@ use crate::{rolled_back, web, with};
 
 on_both_hosts!(bad_systems, bad_reloads, containers_that_listen_to_nobody);
 
-/// New generations that do not come up as they should.
+/// New generations that do not reach the requested state.
 fn bad_systems(host: &Host) {
     host.install(bins());
     web(host, &dynamic("good\n"));
@@ -36,7 +36,7 @@ fn bad_systems(host: &Host) {
     web(host, &with("degraded\n", "boot", json!(fails)));
     let output = rolled_back(host, &restart[..2]);
     assert!(output.stderr.contains("fails.service"), "{output}");
-    // A failed one can be kept for study, and one may ask for less.
+    // A failed generation can be kept for study, and a lesser state can be requested.
     let kept = host.ctl(&[&["update", "web", "--keep"], &restart[..2]].concat());
     assert_eq!(kept.code(), 1, "{kept}");
     host.assert_agreed("web");
@@ -50,7 +50,7 @@ fn bad_systems(host: &Host) {
         host.ctl_ok(&["rollback", "web", "--strategy", "restart"]);
     }
     host.ctl_ok(&[&["update", "web", "--expect", "active"], &restart[..2]].concat());
-    // What failed before is not held against a new generation, unless it is asked for more.
+    // A unit that had failed before does not count against a new generation, unless --expect=running.
     web(host, &dynamic("better\n"));
     let output = rolled_back(host, &["--expect", "running"]);
     assert!(output.stderr.contains("fails.service"), "{output}");
@@ -72,7 +72,7 @@ fn bad_systems(host: &Host) {
     assert_eq!(host.system_page("web"), "checked\n");
 }
 
-/// What switch-to-configuration can say.
+/// The exit statuses of switch-to-configuration.
 fn bad_reloads(host: &Host) {
     host.install(bins());
     web(host, &dynamic("good\n"));
@@ -83,7 +83,7 @@ fn bad_reloads(host: &Host) {
     assert!(output.stderr.contains("this one cannot"), "{output}");
     assert_eq!(host.system_page("web"), "good\n");
 
-    // Exit status 4: some units failed. Whether that matters is for the gate to say.
+    // Exit status 4: some units failed. The check afterwards decides whether that matters.
     let fails = "systemd-run --quiet --service-type=oneshot --unit=fails /bin/false || :; exit 4";
     web(host, &with("degraded\n", "switch", json!(fails)));
     let output = rolled_back(host, &[]);
@@ -94,7 +94,7 @@ fn bad_reloads(host: &Host) {
     host.assert_agreed("web");
     assert_eq!((host.nspawn("web"), host.system_page("web").as_str()), (nspawn, "four\n"));
 
-    // One that takes too long is ended inside too.
+    // A reload that takes too long is also stopped inside.
     web(host, &with("slow\n", "switch", json!("touch /run/slow; sleep 6543")));
     let output = rolled_back(host, &["--timeout", "3s"]);
     assert!(output.stderr.contains("3 s"), "{output}");
@@ -109,7 +109,7 @@ fn bad_reloads(host: &Host) {
     assert_eq!(host.system_page("web"), "four\n");
 }
 
-/// nspawn must be killed, and leaves a mount behind that the next start would stumble over (systemd#34776).
+/// nspawn must be killed, and leaves a mount behind that the next start would fail on (systemd#34776).
 fn containers_that_listen_to_nobody(host: &Host) {
     host.install(bins());
     let deaf = |page: &str| {
@@ -129,7 +129,7 @@ fn containers_that_listen_to_nobody(host: &Host) {
     host.assert_agreed("deaf");
     assert_eq!((host.state("deaf").as_str(), host.generation("deaf")), ("active", 1));
 
-    // Also where it is the bad new generation that does not listen.
+    // The same if the failed new generation ignores signals.
     web(host, &dynamic("good\n"));
     host.create("web");
     let mut bad = with("bad\n", "boot", json!("exec sleep 2147483647"));

@@ -1,4 +1,4 @@
-//! What decides whether an update reloads, restarts, or touches nothing.
+//! Whether an update reloads, restarts, or does not touch the container.
 
 use nixos_nspawn_tests::host::{Host, bins, dynamic, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -33,7 +33,7 @@ fn reload_restart_or_neither(host: &Host) {
     let same = unchanged(host, 0, &["update", "web"]);
     assert!(same.stdout.contains("up to date"), "{same}");
 
-    // What reaches further into the host wants to be allowed.
+    // More access to the host must be allowed.
     web(host, &with_option("three\n", "bindMounts", json!(["/srv/more:/srv/seen"])));
     let output = unchanged(host, 10, &["update", "web"]);
     assert!(
@@ -54,7 +54,7 @@ fn reload_restart_or_neither(host: &Host) {
     assert!(output.stdout.contains("restarted: [") && output.stdout.contains("Port="), "{output}");
     assert_ne!(host.nspawn("web"), nspawn);
 
-    // Autostart is the host's affair.
+    // Autostart does not concern the running container.
     updated(dynamic("four\n"), &[]);
     let nspawn = host.nspawn("web");
     let off = json!({"strategy": "dynamic", "autoStart": false, "reloadScript": null});
@@ -80,7 +80,7 @@ fn reload_restart_or_neither(host: &Host) {
         assert!(output.stdout.contains("restarted: ") && output.stdout.contains(why), "{output}");
     }
 
-    // As the command line wants it.
+    // As requested on the command line.
     let nspawn = host.nspawn("web");
     let output = updated(dynamic("seven\n"), &["--strategy", "none"]);
     assert!(output.stdout.contains("not touched: strategy 'none'"), "{output}");
@@ -92,7 +92,7 @@ fn reload_restart_or_neither(host: &Host) {
     served("eight\n");
     assert_ne!(host.nspawn("web"), nspawn);
 
-    // One that does not run takes it on when it starts.
+    // A stopped container runs it after its next start.
     host.ok(&["systemctl", "stop", &unit("web")]);
     let output = updated(dynamic("nine\n"), &[]);
     assert!(output.stdout.contains("not touched: the container does not run"), "{output}");

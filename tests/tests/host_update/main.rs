@@ -1,5 +1,5 @@
-//! Updates and rollbacks on a real systemd: what they change, what they leave alone, and how they go back when the new
-//! generation is no good.
+//! Updates and rollbacks on a real systemd: what they change, what they leave unchanged, and how they go back if the new
+//! generation fails.
 
 mod failing;
 mod kinds;
@@ -12,26 +12,26 @@ use serde_json::{Value, json};
 
 const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
 
-/// Makes the test flake's container `web` this one.
+/// Sets the test flake's container `web`.
 fn web(host: &Host, settings: &Value) {
     host.own(&json!({ "web": settings }));
 }
 
-/// The test flake's container with one more setting of its own.
+/// Returns the test flake's container with one more of its own settings.
 fn with(page: &str, key: &str, value: Value) -> Value {
     let mut settings = dynamic(page);
     settings[key] = value;
     settings
 }
 
-/// The test flake's container with one more option.
+/// Returns the test flake's container with one more option.
 fn with_option(page: &str, option: &str, value: Value) -> Value {
     let mut settings = dynamic(page);
     settings["container"][option] = value;
     settings
 }
 
-/// Runs a command that must end with `code` and change nothing: neither what is recorded nor the process.
+/// Runs a command that must exit with `code` and change neither the record nor the process.
 fn unchanged(host: &Host, code: i32, arguments: &[&str]) -> Output {
     let (before, nspawn) = (host.recorded("web"), host.nspawn("web"));
     let output = host.ctl(arguments);
@@ -41,7 +41,7 @@ fn unchanged(host: &Host, code: i32, arguments: &[&str]) -> Output {
     output
 }
 
-/// Runs an update that must fail, in time, and take everything back.
+/// Runs an update that must fail in time and restore everything.
 fn rolled_back(host: &Host, options: &[&str]) -> Output {
     let before = host.recorded("web");
     let output = host.ctl(&[&["update", "web"], options].concat());

@@ -40,7 +40,7 @@ fn rollbacks_pins_and_the_collector(host: &Host) {
     let diff = unchanged(host, 0, &["diff", "web", "2", "4"]);
     assert!(diff.stdout.contains("generation 2 -> 4") && diff.stdout.contains("+toplevel"), "{diff}");
 
-    // Recorded is another than runs, and neither goes.
+    // The recorded and the running generation differ, and neither can be deleted.
     host.ctl_ok(&["rollback", "web", "--to", "4", "--strategy", "none"]);
     let said = status();
     assert_eq!((&said["generation"], &said["running_generation"]), (&json!(4), &json!(3)), "{said}");
@@ -56,7 +56,7 @@ fn rollbacks_pins_and_the_collector(host: &Host) {
         [2, 3].map(|number| host.ok(&["readlink", &format!("{PROFILES}/web/system-{number}-link")]));
     let running = format!("{}/init", running.trim());
 
-    // The host's own collector, under the live container.
+    // The host's garbage collector, while the container runs.
     host.ok(&["nix-collect-garbage", "-d"]);
     assert!(!host.exists(second.trim()), "generation 2 is garbage");
     assert!(
@@ -72,13 +72,13 @@ fn rollbacks_pins_and_the_collector(host: &Host) {
     host.assert_agreed("web");
     assert_eq!(host.system_page("web"), "page 4\n");
 
-    // A link to what is gone is refused before anything changes.
+    // A generation that is gone from the store is refused before anything changes.
     host.ok(&["ln", "-s", second.trim(), &format!("{PROFILES}/web/system-2-link")]);
     let output = unchanged(host, 10, &["rollback", "web", "--to", "2"]);
     assert!(output.stderr.contains("gone from the store"), "{output}");
     host.ok(&["rm", &format!("{PROFILES}/web/system-2-link")]);
 
-    // What only its pin has kept is a new generation again.
+    // A generation kept only by its pin becomes a new generation.
     host.ctl_ok(&["rollback", "web", "--to", "1"]);
     host.assert_agreed("web");
     assert_eq!(host.system_page("web"), "page 1\n");

@@ -1,4 +1,4 @@
-//! Updates beside each other, and beside a generator of somebody else that fails.
+//! Several updates at once, and updates beside a foreign generator that fails.
 
 use nixos_nspawn_tests::host::{Host, bins, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
@@ -17,7 +17,7 @@ fn several_at_once(host: &Host) {
         host.create(name);
     }
 
-    // The builder of one waits, for two minutes at most, until it is told to go on.
+    // One builder waits until /run/go exists, for two minutes at most.
     let waits = "$(touch /run/building; for i in $(seq 1200); do [ ! -e /run/go ] || break; sleep 0.1; done)";
     host.own(&json!({"slow": with("new\n", "switch", json!(waits)), "other": dynamic("new\n")}));
     let script = r#"
@@ -40,7 +40,7 @@ fn several_at_once(host: &Host) {
         assert_eq!(host.system_page(name), "new\n");
     }
 
-    // One that fails does not keep the others.
+    // One failure does not prevent the other updates.
     let own = |name: &&str| {
         let settings = dynamic("newest\n");
         let bad = with("newest\n", "switch", json!("exit 1"));
@@ -62,7 +62,7 @@ fn several_at_once(host: &Host) {
     assert_eq!(again.code(), 4, "{again}");
 }
 
-/// A generator that dies from a signal takes the output of all others with it, and systemctl says nothing.
+/// If a generator dies from a signal, the output of all others is lost, and systemctl reports nothing.
 fn failing_generators_of_others(host: &Host) {
     host.install(bins());
     host.create("stopped");
@@ -71,14 +71,14 @@ fn failing_generators_of_others(host: &Host) {
     let nspawn = host.nspawn("web");
     let culprit = "/etc/systemd/system-generators/00-dies";
     host.write(culprit, "#!/bin/sh\nsleep 0.2\nkill -KILL $$\n", 0o755);
-    // Ours is fast enough to be done before it; let it lose.
+    // Our generator would finish before it, so slow it down.
     let ours = "/usr/local/lib/systemd/system-generators/nixos-nspawn-generator";
     host.sh(&format!("mv {ours} /usr/local/libexec/generator"));
     let slow =
         "#!/bin/sh\ncase $1 in --version) ;; *) sleep 1;; esac\nexec /usr/local/libexec/generator \"$@\"\n";
     host.write(ours, slow, 0o755);
 
-    // PID 1 waits for generators in no order: where it waits for ours first, all is well.
+    // PID 1 waits for generators in no particular order: if it waits for ours first, nothing is lost.
     web(host, &dynamic("new\n"));
     let mut failures = 0;
     for round in 0..30 {

@@ -11,7 +11,7 @@ on_both_hosts!(plans_and_sources);
 
 fn plans_and_sources(host: &Host) {
     host.install(bins());
-    // A relative path is recorded so that it means the same elsewhere, with the revision that was built.
+    // A relative path is recorded as an absolute one, with the revision that was built.
     web(host, &dynamic("one\n"));
     host.sh("cd /root && nixos-nspawn create web --flake ./flake 2> /dev/null");
     let source = host.intent("web")["source"].clone();
@@ -33,11 +33,11 @@ fn plans_and_sources(host: &Host) {
     unchanged(host, 0, &["plan", "web", "--exit-code"]);
     assert_ne!(host.intent("web")["source"]["locked"], locked.as_str());
 
-    // A commit that builds the same is no change, not even of the record's revision.
+    // A commit with the same result is no change, not even of the recorded revision.
     host.write(&format!("{FLAKE}/unrelated"), "", 0o644);
     unchanged(host, 0, &["update", "web"]);
 
-    // Another source is recorded from then on, also a built one.
+    // Another source replaces the recorded one, even an existing build.
     let nspawn = host.nspawn("web");
     host.sh("cp -r /root/flake /root/moved");
     host.own(&json!({"other": dynamic("three\n")}));
@@ -55,7 +55,7 @@ fn plans_and_sources(host: &Host) {
     unchanged(host, 2, &["update", "nobody"]);
     unchanged(host, 10, &["update", "web", "--profile", "/nix/store/nothing-here"]);
 
-    // Builds that fail, in the evaluation and in the builder.
+    // Builds that fail in the evaluation and in the builder.
     for (key, value) in [("page", json!(1)), ("switch", json!("$(kill -KILL $$)"))] {
         web(host, &with("five\n", key, value));
         let output = unchanged(host, 11, &["update", "web", "--flake", FLAKE]);

@@ -1,5 +1,5 @@
-//! The same configurations through our own mkContainer, and as instances of a host: what nspawn and systemd are told is what python-nixos-nspawn told
-//! them. NixOS is the stand-in of tests/nix, which knows the options that matter here.
+//! The same configurations through our own mkContainer, and as instances of a host: nspawn and systemd get the same
+//! settings as from python-nixos-nspawn. The stand-in of tests/nix replaces NixOS and knows the relevant options.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{PROFILE, create, network, network_of, root_with_profile, service, text};
 
-/// What our mkContainer makes of the configuration, or what Nix says of it. As an instance of a host it is the same.
+/// Returns what our mkContainer makes of the configuration, or Nix's error. An instance of a host must give the same.
 fn made(cases: &[Case]) -> Vec<Result<Value, String>> {
     let expressions: Vec<String> = cases
         .iter()
@@ -71,8 +71,8 @@ fn the_same_configuration_has_the_same_effect() {
     }
 }
 
-/// With PrivateUsers= set directly its builder changes the owner of the whole root, which it meant for containers without
-/// user namespaces. Ours maps ids there as it does with the option; a profile of its own keeps what it says.
+/// If PrivateUsers= is set directly, its builder changes the owner of the whole root, which was meant for containers
+/// without user namespaces. Ours maps ids as with the option; a profile that it built keeps its setting.
 fn but_ownership(mut settings: Settings) -> Settings {
     for value in settings.get_mut("[Files] PrivateUsersOwnership").into_iter().flatten() {
         if value == "chown" {

@@ -31,7 +31,11 @@ in
       useDHCP = option types.bool true;
       firewall.enable = option types.bool true;
     };
-    nix.enable = option types.bool true;
+    nix = {
+      enable = option types.bool true;
+      gc.automatic = option types.bool false;
+      optimise.automatic = option types.bool false;
+    };
     nixpkgs = {
       pkgs = mkOption { type = types.unspecified; };
       hostPlatform = mkOption { type = types.str; };
@@ -43,6 +47,7 @@ in
       build = option (types.attrsOf types.unspecified) { };
     };
     systemd = {
+      globalEnvironment = option (types.attrsOf types.str) { };
       nspawn = option (types.attrsOf (
         types.submodule {
           options.settings = lib.genAttrs [ "Exec" "Files" "Network" ] (_: settings);
@@ -58,6 +63,7 @@ in
         types.attrsOf (types.either (types.attrsOf types.unspecified) types.unspecified)
       )) { };
     };
+    warnings = option (types.listOf types.str) [ ];
     standIn = settings;
     _pkgs = mkOption { type = types.unspecified; };
   };

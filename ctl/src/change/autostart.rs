@@ -1,0 +1,137 @@
+//! Starts, all at once, what should run and does not, as after an evening of maintenance. One that fails does not keep
+//! another from starting. What systemd has not loaded as planned is never started: it would be the bare template.
+
+use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::event::Event;
+use crate::base::exit::Failed;
+use crate::base::host::Host;
+use crate::base::interrupt;
+use crate::fact::overview::{Container, Fault, Overview};
+use crate::host::lock::Lock;
+use crate::host::runtime_files::tidy;
+use crate::host::systemd;
+
+/// What was or would be started.
+pub(crate) struct Started {
+    /// The containers that start with the host.
+    pub(crate) containers: Vec<(MachineName, StartOutcome)>,
+    /// What stands in /etc/nixos-nspawn and is no container.
+    pub(crate) faults: Vec<Fault>,
+}
+
+/// What became of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StartOutcome {
+    /// It ran before.
+    AlreadyRunning,
+    /// It is up.
+    Started,
+    /// It is to be started.
+    WouldStart,
+    /// Its start is refused, for this reason.
+    Refused(String),
+    /// `systemctl mask` keeps it from starting.
+    Masked,
+    /// Another command is changing it.
+    Busy,
+    /// systemd has not loaded its plan, also not by daemon-reload.
+    NotLoaded,
+    /// It runs as the bare template: another generator may have taken our units along.
+    WithoutSettings,
+    /// It is not up.
+    Failed {
+        /// `ActiveState=`
+        active: String,
+        /// `Result=`
+        result: String,
+    },
+}
+
+/// Starts the containers that should run.
+pub(crate) fn autostart(host: &Host, dry_run: bool) -> Result<Started> {
+    if !dry_run {
+        tidy(host);
+    }
+    let mut overview = Overview::gather(host)?;
+    if candidates(&overview).iter().any(|container| container.reload_needed) {
+        if dry_run {
+            host.report(Event::ReloadDue);
+        } else {
+            systemd::daemon_reload(host)?;
+            overview = Overview::gather(host)?;
+        }
+    }
+    if let Some(reason) = overview.unknown_states {
+        return Err(Failed::Program(reason).into());
+    }
+    if let Some(reason) = &overview.generator_fault {
+        host.report(Event::GeneratorFault { reason: reason.clone() });
+    }
+    let looked = candidates(&overview).into_iter();
+    let mut containers: Vec<_> =
+        looked.map(|container| (container.name.clone(), first_look(container))).collect();
+    if !dry_run {
+        start(host, &overview, &mut containers)?;
+        tidy(host);
+    }
+    Ok(Started { containers, faults: overview.faults })
+}
+
+/// The containers that start with the host, by our links or by those of `systemctl enable`.
+fn candidates(overview: &Overview) -> Vec<&Container> {
+    let starts = |container: &&Container| {
+        container.intent_file.is_some() && (container.autostart || !container.enabled_links.is_empty())
+    };
+    overview.containers.values().filter(starts).collect()
+}
+
+/// What can be said before anything is done.
+fn first_look(container: &Container) -> StartOutcome {
+    match &container.refusal {
+        _ if container.runs() => StartOutcome::AlreadyRunning,
+        Some(reason) => StartOutcome::Refused(reason.clone()),
+        None if container.masked => StartOutcome::Masked,
+        None => StartOutcome::WouldStart,
+    }
+}
+
+/// Starts what should be, and notes what it came to.
+fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, StartOutcome)]) -> Result<()> {
+    let mut locks = Vec::new();
+    let mut names = Vec::new();
+    for (name, outcome) in containers.iter_mut().filter(|(_, outcome)| *outcome == StartOutcome::WouldStart) {
+        if overview.containers.get(name).is_some_and(|container| container.reload_needed) {
+            *outcome = StartOutcome::NotLoaded;
+            continue;
+        }
+        match Lock::container_if_free(host, name)? {
+            Some(lock) => {
+                locks.push(lock);
+                names.push(name.clone());
+            }
+            None => *outcome = StartOutcome::Busy,
+        }
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    // Which of them failed is what the states tell; the error is for when they cannot be had.
+    let started = systemd::start(host, &names);
+    interrupt::check()?;
+    let states = match systemd::states(host, &names) {
+        Ok(states) => states,
+        Err(error) => return Err(started.err().unwrap_or(error)),
+    };
+    for (name, outcome) in containers.iter_mut().filter(|(name, _)| names.contains(name)) {
+        let Some(state) = states.get(name) else { continue };
+        let hash = overview.containers.get(name).and_then(|container| container.hash.as_deref());
+        *outcome = match state.active.as_str() {
+            "active" if state.plan.as_deref() == hash => StartOutcome::Started,
+            "active" => StartOutcome::WithoutSettings,
+            _ => StartOutcome::Failed { active: state.active.clone(), result: state.result.clone() },
+        };
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Whether a container starts with the host: the administrator's word, written into its intent. systemd must show that it
+//! took it over; otherwise the old file is put back. Links that `systemctl enable` made would have their own way, so
+//! disabling deletes them.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
+
+use crate::base::event::Event;
+use crate::base::exit::Failed;
+use crate::base::host::Host;
+use crate::base::interrupt;
+use crate::change::settle;
+use crate::fact::installation::generator_fault;
+use crate::fact::lookup::imperative;
+use crate::host::intent_file::{hash, intent_path, write_text};
+use crate::host::lock::Lock;
+use crate::host::runtime_files::tidy;
+use crate::host::unit_links::{enabled_links, masked, system_path};
+use crate::host::{host_file, systemd};
+
+/// What was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// Whether it started with the host before.
+    pub(crate) before: bool,
+    /// Whether something was changed.
+    pub(crate) changed: bool,
+    /// Whether `systemctl mask` keeps it from starting.
+    pub(crate) masked: bool,
+}
+
+/// Has a container start with the host, or not.
+pub(crate) fn set(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
+    tidy(host);
+    let _lock = settle::lock(host, name)?;
+    let setting = change(host, name, wanted)?;
+    tidy(host);
+    Ok(setting)
+}
+
+fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
+    let global = Lock::global(host)?;
+    let loaded = host.load();
+    let present = imperative(&loaded, name)?;
+    let links = if wanted { Vec::new() } else { enabled_links(host, name) };
+    let before = present.starts_at_boot() || !links.is_empty();
+    if present.autostart == Some(wanted) && links.is_empty() {
+        return Ok(Setting { before, changed: false, masked: masked(host, name) });
+    }
+    let intent = Intent { autostart: Some(wanted), ..present.clone() };
+    let path = intent_path(host, name);
+    let old = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    interrupt::check()?;
+    let removed = remove_links(host, links)?;
+    let made = intent.to_json().map_err(Into::into).and_then(|text| write_text(host, name, &text));
+    let made = made.and_then(|()| match host.live() {
+        true => host_file::record(host, &host_file::load(host)?.host).map(|_| ()),
+        false => Ok(()),
+    });
+    drop(global);
+    let made = made.and_then(|()| match host.live() {
+        true => take_effect(host, name, &intent, wanted),
+        false => Ok(()),
+    });
+    if let Err(error) = made {
+        interrupt::clean_up_begins();
+        put_back(&removed);
+        write_text(host, name, &old)?;
+        if host.live() {
+            let _ = systemd::daemon_reload(host);
+        }
+        let why = generator_fault(host)
+            .filter(|_| host.live())
+            .map(|fault| format!("{fault}; "))
+            .unwrap_or_default();
+        return Err(error.context(format!("{why}the old setting of container '{name}' was put back")));
+    }
+    for (link, _) in &removed {
+        host.report(Event::LinkRemoved { link: system_path(host, link) });
+    }
+    Ok(Setting { before, changed: true, masked: masked(host, name) })
+}
+
+/// daemon-reload, and the proof that PID 1 has the plan and its generator the link.
+fn take_effect(host: &Host, name: &MachineName, intent: &Intent, wanted: bool) -> Result<()> {
+    if masked(host, name) {
+        // Nothing is loaded of a masked unit, so PID 1 has no plan to show (systemd.unit(5)).
+        systemd::daemon_reload(host)?;
+    } else {
+        systemd::reload_to(host, name, hash(name, intent).as_deref())?;
+    }
+    // The hash leaves autostart out: a change of it is no reason to restart.
+    let folder = host.root.join(GENERATOR_DIRECTORY).join("machines.target.wants");
+    let link = folder.join(unit_name(name));
+    if link.symlink_metadata().is_ok() != wanted {
+        let how = if wanted { "is missing" } else { "is still there" };
+        let message = format!("{} {how} after daemon-reload; is the generator up to date?", link.display());
+        return Err(Failed::Program(message).into());
+    }
+    Ok(())
+}
+
+/// Deletes links; gives them with their targets. If one stays, all are put back: the container would start all the same.
+fn remove_links(host: &Host, links: Vec<PathBuf>) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let mut removed = Vec::new();
+    for link in links {
+        let target = fs::read_link(&link).unwrap_or_default();
+        if let Err(error) = fs::remove_file(&link) {
+            put_back(&removed);
+            anyhow::bail!(
+                "{}: starts the container with the host and cannot be removed: {error}, nothing was changed",
+                system_path(host, &link)
+            );
+        }
+        removed.push((link, target));
+    }
+    Ok(removed)
+}
+
+fn put_back(links: &[(PathBuf, PathBuf)]) {
+    for (link, target) in links {
+        // The error that led here is the one that matters.
+        let _ = symlink(target, link);
+    }
+}

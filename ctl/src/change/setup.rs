@@ -1,0 +1,256 @@
+//! Puts the generator, its unit helper and the files for Nix onto a system that has no package of them, and takes them
+//! away again. Programs are copies, since /nix may not be mounted when generators run; the files are in this program.
+//! Each step is reported when it is done, or in a dry run when it is due.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::copies;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::store::{HOST_FILE, Host as HostFacts};
+
+use crate::base::exit::unchanged;
+use crate::base::host::Host;
+use crate::fact::installation;
+use crate::fact::installation::{GENERATOR, Installed};
+use crate::host::elf::{Linking, linking};
+use crate::host::files::{remove_file, write_file};
+use crate::host::lock::Lock;
+use crate::host::{host_file, networkd, sockets, systemd};
+use crate::nix::files;
+use crate::nix::files::FILES;
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SetupStep {
+    /// Leaves the generator of a package.
+    Keep(PathBuf),
+    /// Puts programs and files in place.
+    Install(Places),
+    /// Writes what the generator must know of the host.
+    Record(HostFacts),
+    /// Enables and starts networkd.
+    EnableNetworkd,
+    /// There is nothing to take away.
+    NothingInstalled,
+    /// Stops a container.
+    Stop(MachineName),
+    /// Deletes files; so many records of containers stay.
+    Delete {
+        /// The files.
+        paths: Vec<PathBuf>,
+        /// The number of records.
+        records: usize,
+    },
+}
+
+/// What is installed, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// The generator that came with this program.
+    pub(crate) source: PathBuf,
+    /// Its version.
+    pub(crate) version: String,
+    /// Its copy.
+    pub(crate) generator: PathBuf,
+    /// The same program as unit helper.
+    pub(crate) helper: PathBuf,
+    /// The folder of the files for Nix.
+    pub(crate) files: PathBuf,
+}
+
+/// How to install.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SetupOptions {
+    /// Turns on networkd as well.
+    pub(crate) networkd: bool,
+    /// Changes nothing.
+    pub(crate) dry_run: bool,
+}
+
+/// Is told of each step.
+pub(crate) type Done<'a> = &'a mut dyn FnMut(SetupStep) -> Result<()>;
+
+/// Installs.
+pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<()> {
+    check(host)?;
+    let version = systemd::version(host)?;
+    if version < installation::OLDEST_SYSTEMD {
+        return unchanged(
+            format!("systemd {version} is too old"),
+            format!("{} or newer is needed", installation::OLDEST_SYSTEMD),
+        );
+    }
+    let target = target(host);
+    match installation::generator_file(host) {
+        Some(present) if present.starts_with(host.path("/run")) => {
+            return unchanged(
+                format!("{}: hides or masks any generator that is installed", present.display()),
+                "remove this file first",
+            );
+        }
+        Some(present) if present != target => done(SetupStep::Keep(present))?,
+        _ => copy(host, target, options.dry_run, done)?,
+    }
+    record_host(host, options.dry_run, done)?;
+    if options.networkd {
+        if !options.dry_run {
+            networkd::enable(host)?;
+        }
+        done(SetupStep::EnableNetworkd)?;
+    }
+    Ok(())
+}
+
+/// Removes what [`install`] installed, and stops the containers.
+pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
+    check(host)?;
+    let target = target(host);
+    if target.symlink_metadata().is_err() {
+        return done(SetupStep::NothingInstalled);
+    }
+    let helper = installation::ask(host, &target)
+        .ok()
+        .map(|own| own.helper)
+        .filter(|helper| !helper.starts_with("/nix"));
+    let loaded = host.load();
+    // One that runs while its intent is broken has files and a root here like any other.
+    let good = loaded.intents.iter().map(|stored| stored.name.clone());
+    let broken = loaded.errors.iter().filter_map(|error| error.name.clone());
+    let names: Vec<MachineName> = good.chain(broken).collect::<BTreeSet<_>>().into_iter().collect();
+    let states = systemd::states(host, &names)?;
+    let running = names.into_iter().filter(|name| states.get(name).is_some_and(|state| !state.stopped()));
+    if !dry_run {
+        // Also of those that do not run: their units go, and PID 1 would listen all the same.
+        sockets::close_all(host)?;
+    }
+    // Without the generator nothing would take their files away, and the bare template would start on their roots.
+    for name in running {
+        if !dry_run {
+            systemd::stop(host, &name)?;
+        }
+        done(SetupStep::Stop(name))?;
+    }
+    let files = FILES.iter().map(|(name, _)| Path::new(files::DIRECTORY).join(name));
+    let paths: Vec<PathBuf> = [Some(target), helper.clone()].into_iter().flatten().chain(files).collect();
+    let records = loaded.intents.len() + loaded.errors.len();
+    if dry_run {
+        return paths.into_iter().try_for_each(|path| done(SetupStep::Delete { paths: vec![path], records }));
+    }
+    paths.iter().try_for_each(|path| remove_file(path))?;
+    let shared = Path::new(files::DIRECTORY);
+    for folder in [helper.as_deref().and_then(Path::parent), Some(shared), shared.parent()] {
+        // Only if it is empty.
+        let _ = folder.map(fs::remove_dir);
+    }
+    systemd::daemon_reload(host)?;
+    copies::sweep(&host.root);
+    copies::sweep_networks(&host.root);
+    done(SetupStep::Delete { paths, records })
+}
+
+/// NixOS has a module for it.
+fn check(host: &Host) -> Result<()> {
+    if host.path("/etc/NIXOS").exists() {
+        return unchanged(
+            "this is NixOS, where /etc/systemd/system-generators is part of the configuration",
+            "use systemd.packages or the NixOS module",
+        );
+    }
+    Ok(())
+}
+
+/// Where the generator is put.
+fn target(host: &Host) -> PathBuf {
+    host.path(host.scope.own_generators).join(GENERATOR)
+}
+
+/// What the generator must know of the host: a new systemd, another BootLimit= of nixos-nspawn.conf.
+fn record_host(host: &Host, dry_run: bool, done: Done) -> Result<()> {
+    let facts = host_file::load(host)?.host;
+    let present = host.load().host;
+    if facts == present && (host.path(HOST_FILE).exists() || facts.boot_limit.is_none()) {
+        return Ok(());
+    }
+    if dry_run {
+        return done(SetupStep::Record(facts));
+    }
+    let _global = Lock::global(host)?;
+    let folder = host.intents();
+    make_directory(&folder).with_context(|| folder.display().to_string())?;
+    if host_file::record(host, &facts)? {
+        systemd::daemon_reload(host)?;
+        done(SetupStep::Record(facts))?;
+    }
+    Ok(())
+}
+
+fn copy(host: &Host, generator: PathBuf, dry_run: bool, done: Done) -> Result<()> {
+    let source = beside_this_program()?;
+    let bytes = fs::read(&source).with_context(|| source.display().to_string())?;
+    let Installed { version, helper, .. } = try_out(host, &source, &bytes)?;
+    let places = Places { source, version, generator, helper, files: files::DIRECTORY.into() };
+    if !dry_run {
+        for (name, text) in FILES {
+            put(&places.files.join(name), text.as_bytes(), 0o644)?;
+        }
+        // The helper first: a drop-in of the new generator must find it.
+        put(&places.helper, &bytes, 0o755)?;
+        put(&places.generator, &bytes, 0o755)?;
+        systemd::daemon_reload(host)?;
+    }
+    done(SetupStep::Install(places))
+}
+
+/// The generator that came with this program.
+fn beside_this_program() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    // Not ../libexec: below /usr/local that is what an earlier setup has put there.
+    let places = [folder.join(GENERATOR), folder.join("../lib/systemd/system-generators").join(GENERATOR)];
+    match places.iter().find(|place| place.is_file()) {
+        Some(path) => Ok(path.canonicalize()?),
+        None => unchanged(format!("{}: not found beside this program", places[0].display()), ""),
+    }
+}
+
+/// A copy must run without /nix, and must do so here.
+fn try_out(host: &Host, source: &Path, bytes: &[u8]) -> Result<Installed> {
+    let path = source.display();
+    match linking(bytes) {
+        Linking::Static => {}
+        Linking::Dynamic => {
+            return unchanged(
+                format!(
+                    "{path}: is linked dynamically, so a copy would not run before its libraries are mounted"
+                ),
+                "use a static build",
+            );
+        }
+        Linking::Unknown => return unchanged(format!("{path}: is no program"), ""),
+    }
+    let own = installation::ask(host, source)?;
+    if own.helper.starts_with("/nix") {
+        return unchanged(
+            format!("{path}: was built for a package, with its helper at {}", own.helper.display()),
+            "use a build with PREFIX=/usr/local",
+        );
+    }
+    let trial = tempfile::tempdir()?;
+    host.program(source).arg("--root").arg(trial.path()).arg(trial.path()).output()?;
+    Ok(own)
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    make_directory(folder).with_context(|| format!("{}: cannot be written", path.display()))?;
+    write_file(path, bytes, mode)
+}
+
+fn make_directory(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path)
+}

@@ -1,0 +1,226 @@
+//! Gathers all that is known of the containers, once for every command that reports: the plan, what PID 1 has loaded, and
+//! what lies about on disk. It needs no more rights than the caller has and no running systemd; what cannot be found out
+//! is `None`. Nothing is changed here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use nixos_nspawn_units::copies;
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::{Plan, plan};
+use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, Loaded};
+
+use crate::base::host::Host;
+use crate::fact::installation::generator_fault;
+use crate::fact::overview::{Container, Fault, Overview, Unfinished};
+use crate::fact::{dependents, running_settings};
+use crate::host::gc_roots::running_toplevel;
+use crate::host::unit_links::{enabled_links, masked, system_path};
+use crate::host::{journal, record, runtime_files, sockets, systemd};
+
+impl Overview {
+    /// Gathers everything.
+    pub(crate) fn gather(host: &Host) -> Result<Self> {
+        let loaded = host.load();
+        let plan = plan(&loaded);
+        let faults = loaded.errors.iter().filter(|error| error.name.is_none()).map(|error| Fault {
+            kind: error.kind,
+            text: error.to_string(),
+            hides: [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&error.path.as_str()),
+        });
+        let mut overview = Self {
+            faults: faults.collect(),
+            containers: planned(&plan, &loaded),
+            plan,
+            unknown_states: None,
+            generator_fault: None,
+        };
+        overview.add_traces(host);
+        overview.add_what_lies_about(host, &loaded);
+        overview.add_states(host)?;
+        Ok(overview)
+    }
+
+    fn add_traces(&mut self, host: &Host) {
+        let all_seen = !self.faults.iter().any(|fault| fault.hides);
+        for (name, unfinished) in traces(host) {
+            let known = self.containers.contains_key(&name);
+            // What runs and is not in a folder that cannot be read may well be recorded there.
+            if unfinished.is_none() && (known || !all_seen) {
+                continue;
+            }
+            let container = self
+                .containers
+                .entry(name.clone())
+                .or_insert_with(|| Container::new(name.clone(), Kind::Imperative));
+            container.unfinished = unfinished;
+            if unfinished.is_none() {
+                container.warnings.push(format!(
+                    "still runs, but has no file in {DIRECTORY} any more; 'systemctl stop {}' ends it",
+                    unit_name(&name)
+                ));
+            }
+        }
+    }
+
+    fn add_what_lies_about(&mut self, host: &Host, loaded: &Loaded) {
+        for (name, container) in &mut self.containers {
+            let links = enabled_links(host, name);
+            container.enabled_links = links.iter().map(|link| system_path(host, link)).collect();
+            container.masked = masked(host, name);
+            container.unreadable = container.refusal.is_some()
+                && container.intent_file.as_ref().is_some_and(|path| forbidden(&host.path(path)));
+            let twice = loaded.errors.iter().filter(|e| e.shadowed && e.name.as_ref() == Some(name));
+            container.warnings.extend(twice.map(ToString::to_string));
+            let foreign = format!("{}/{name}.nspawn", host.scope.nspawn_files[0]);
+            if container.intent_file.is_some() && exists(&host.path(&foreign)) {
+                container.warnings.push(format!(
+                    "{foreign} would be used in place of the settings of nixos-nspawn, so the start is refused; \
+                     remove the file"
+                ));
+            }
+            let Some(intent) = &container.intent else { continue };
+            container.warnings.extend(dependents::missing(host, loaded, intent));
+            // An offline tree may come without a store.
+            let store = host.path("/nix/store");
+            if store.is_dir() && !exists(&host.path(intent.toplevel.init())) {
+                container.warnings.push(format!("{} is gone from the store", intent.toplevel));
+            }
+        }
+    }
+
+    fn add_states(&mut self, host: &Host) -> Result<()> {
+        if !host.booted() {
+            return Ok(());
+        }
+        let names: Vec<MachineName> = self.containers.keys().cloned().collect();
+        let mut states = match systemd::states(host, &names) {
+            Ok(states) => states,
+            Err(error) => {
+                crate::base::interrupt::check()?;
+                self.unknown_states = Some(format!("{error:#}"));
+                return Ok(());
+            }
+        };
+        // Asked only if there is a socket to ask for.
+        let sockets = self.containers.values().any(|container| {
+            let ports = container.intent.iter().flat_map(|intent| &intent.container.forward_ports);
+            ports.into_iter().any(|port| !port.by_nspawn())
+        });
+        let sockets = if sockets { sockets::known(host)? } else { BTreeMap::new() };
+        let mut unloaded = false;
+        for (name, container) in &mut self.containers {
+            let Some(state) = states.remove(name) else { continue };
+            let loaded = state.plan.as_deref();
+            container.reload_needed = container.intent_file.is_some()
+                && (loaded != container.hash.as_deref() || state.need_reload)
+                && !container.unreadable
+                // A masked unit has nothing loaded at all (systemd.unit(5)).
+                && !container.masked;
+            unloaded |= container.hash.is_some() && loaded.is_none() && !container.masked;
+            if !state.stopped() && container.hash.is_some() {
+                container.restart_needed = runs_otherwise(host, container);
+            }
+            if let Some(intent) = &container.intent {
+                let active = state.active == "active";
+                container.warnings.extend(sockets::not_open(name, intent, &sockets, active)?);
+            }
+            if state.active == "failed" && container.refusal.is_none() {
+                container.why_failed = journal::refusal(host, name);
+            }
+            container.state = Some(state);
+        }
+        // What has just stopped and is recorded nowhere is no container any more.
+        self.containers.retain(|_, container| {
+            container.intent_file.is_some()
+                || container.unfinished.is_some()
+                || container.runs()
+                || container.state.is_none()
+        });
+        if unloaded {
+            self.generator_fault = generator_fault(host);
+            let helps = self.generator_fault.is_none();
+            self.containers.values_mut().for_each(|container| container.reload_helps = helps);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a running container has another system or other settings than are recorded. A reload gives it another system
+/// under the settings that it was started with; that is no difference.
+fn runs_otherwise(host: &Host, container: &Container) -> bool {
+    let Container { name, kind, intent_file: Some(path), intent: Some(intent), .. } = container else {
+        return false;
+    };
+    let Some(used) = runtime_files::mark(host, name) else { return false };
+    let running = running_toplevel(host, name);
+    if running.as_ref().is_some_and(|running| *running != intent.toplevel) {
+        return true;
+    }
+    if container.hash.as_ref() == Some(&used) {
+        return false;
+    }
+    running.is_none() || running_settings::recorded(host, name, *kind, path, intent, &used).is_none()
+}
+
+/// What the plan says of each container.
+fn planned(plan: &Plan, loaded: &Loaded) -> BTreeMap<MachineName, Container> {
+    let good = loaded.intents.iter().map(|stored| (&stored.name, stored.path.as_str(), Some(&stored.intent)));
+    let bad = loaded.errors.iter().filter(|error| !error.shadowed);
+    let bad = bad.filter_map(|error| Some((error.name.as_ref()?, error.path.as_str(), None)));
+    let files: BTreeMap<&MachineName, (&str, Option<&Intent>)> =
+        good.chain(bad).map(|(name, path, intent)| (name, (path, intent))).collect();
+    let mut containers = BTreeMap::new();
+    for planned in &plan.containers {
+        let mut container = Container::new(planned.name.clone(), planned.kind);
+        let file = files.get(&planned.name);
+        container.intent_file = file.map(|(path, _)| (*path).to_owned());
+        container.intent = file.and_then(|(_, intent)| intent.cloned());
+        container.hash.clone_from(&planned.hash);
+        container.autostart = planned.autostart;
+        container.refusal.clone_from(&planned.refusal);
+        container.warnings.clone_from(&planned.warnings);
+        containers.insert(planned.name.clone(), container);
+    }
+    containers
+}
+
+/// Containers that left something behind, or have not come into being yet.
+fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
+    let running = fs::read_dir(host.root.join(copies::NSPAWN_DIRECTORY)).into_iter().flatten().flatten();
+    let mut traces: BTreeMap<MachineName, Option<Unfinished>> = running
+        .filter_map(|entry| {
+            let name: MachineName = entry.file_name().to_str()?.strip_suffix(".nspawn")?.parse().ok()?;
+            let ours = copies::marked(&entry.path()).ok().flatten().is_some();
+            (ours && copies::runs(&host.root, &name)).then_some((name, None))
+        })
+        .collect();
+    for record in record::pending(host) {
+        let process = busy(host, &record.name);
+        traces.insert(record.name, Some(Unfinished { step: record.step, process }));
+    }
+    traces.into_iter().collect()
+}
+
+/// The process that holds the container's lock. Its file is read, not locked: readers may lack the right, and must
+/// not be in the way.
+fn busy(host: &Host, name: &MachineName) -> Option<u32> {
+    let holder = fs::read_to_string(host.runtime().join(format!("{name}.lock"))).ok()?;
+    let holder: u32 = holder.trim().parse().ok()?;
+    let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
+    program.starts_with("nixos-nspawn").then_some(holder)
+}
+
+/// Whether it is the caller's rights, not the file, that keep it from being read.
+fn forbidden(path: &Path) -> bool {
+    !rustix::process::geteuid().is_root()
+        && fs::File::open(path).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}
+
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
