@@ -8,6 +8,7 @@ use anyhow::Result;
 use nixos_nspawn_units::store::{Loaded, Trust, load};
 
 use crate::base::config::Config;
+use crate::base::config_files::Trust as ConfigTrust;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, refuse};
 use crate::base::program::{Machine, Program, Programs};
@@ -39,9 +40,11 @@ impl Host {
         }
         let root = root.canonicalize()?;
         inside(&root)?;
-        let config = Config::read(&root)?;
         let live = root == Path::new("/");
-        Ok(Self { root, live, scope: Scope::SYSTEM, verbose, config, programs: Box::new(Machine), watcher })
+        let scope = Scope::SYSTEM;
+        let trust = if live { ConfigTrust::Owner(scope.owner) } else { ConfigTrust::Anybody };
+        let config = Config::read(&root, trust)?;
+        Ok(Self { root, live, scope, verbose, config, programs: Box::new(Machine), watcher })
     }
 
     /// Whether the tree is the running system.
