@@ -19,9 +19,6 @@
       # For hosts where Nix is a guest: `setup` copies these programs, and a copy must not need /nix.
       static = pkgs: pkgs.callPackage ./nix/package.nix { static = true; };
 
-      # File names without their ending.
-      named = folder: map (lib.removeSuffix ".nix") (builtins.attrNames (builtins.readDir folder));
-
       app = pkgs: {
         type = "app";
         program = "${static pkgs}/bin/nixos-nspawn";
@@ -40,7 +37,10 @@
         nixos-nspawn = app pkgs;
       });
 
-      overlays.default = final: _: { nixos-nspawn = package final; };
+      overlays.default = final: _: {
+        nixos-nspawn = package final;
+        nixos-nspawn-static = static final;
+      };
 
       lib = import ./nix/lib.nix { };
 
@@ -49,13 +49,26 @@
         hypervisor = ./nix/module.nix;
       };
 
-      # One virtual machine test per file.
+      # `nix run URL -- create example --flake URL` shows what a container is.
+      nixosContainers = lib.genAttrs systems (system: {
+        example = self.lib.mkContainer {
+          inherit nixpkgs system;
+          name = "example";
+          modules = [ ./nix/templates/default/configuration.nix ];
+        };
+      });
+
+      # The package, what can be evaluated of the options, and the package's tests in virtual machines.
       checks = forAllSystems (
         pkgs:
-        lib.genAttrs (named ./nix/tests) (
-          name: pkgs.testers.runNixOSTest (import (./nix/tests + "/${name}.nix") { inherit self; })
-        )
+        {
+          package = package pkgs;
+        }
+        // import ./nix/checks.nix { inherit pkgs; }
+        // (package pkgs).tests
       );
+
+      formatter = forAllSystems (pkgs: pkgs.nixfmt-tree);
 
       devShells = forAllSystems (pkgs: {
         default = pkgs.mkShell {

@@ -1,5 +1,6 @@
 # What makes a NixOS system fit into systemd-nspawn. In: a NixOS configuration with the `nixosContainer` options. Out: its
-# settings for a container: networkd and resolved inside, host0, no tool that would manage the host's business.
+# settings for a container: networkd and resolved inside, host0, no tool that would manage the host's business, Nix by way
+# of the host's daemon or not at all.
 # Most are defaults, which the configuration may change. sudo needs nothing: also under user namespaces the store is root's
 # inside (docs/decisions/nix-evaluation.md).
 {
@@ -10,7 +11,12 @@
 }:
 let
   cfg = config.nixosContainer;
-  inherit (lib) mkDefault mkIf mkMerge;
+  inherit (lib)
+    mkDefault
+    mkIf
+    mkMerge
+    optional
+    ;
 
   # Without CAP_NET_ADMIN in the network's namespace nothing inside can configure it.
   ownNetwork = cfg.network != "host" && cfg.namespacePath == null;
@@ -89,8 +95,42 @@ in
       systemd.sockets.nix-daemon.unitConfig.ConditionPathIsMountPoint = "!/nix/var/nix/daemon-socket";
     })
     (mkIf cfg.mountDaemonSocket {
-      # Else root would take the host's database for its own, which it can only read.
+      # Else root would open the store itself, which nobody inside can write to. Services do not see the variables of
+      # logins.
       environment.variables.NIX_REMOTE = mkDefault "daemon";
+      systemd.globalEnvironment.NIX_REMOTE = mkDefault "daemon";
     })
+
+    # The store is the host's, and nobody inside can write to it (docs/decisions/host-store.md): without the host's daemon
+    # Nix can do nothing.
+    (mkIf (!cfg.mountDaemonSocket) {
+      nix.enable = mkDefault false;
+      warnings = optional config.nix.enable "nix.enable: Nix can do nothing in a container without the host's daemon; set nixosContainer.mountDaemonSocket";
+      assertions =
+        map
+          (job: {
+            assertion = !config.nix.${job}.automatic;
+            message = "nix.${job}.automatic: the store is the host's, whose own Nix does that; leave it to the host, or set nixosContainer.mountDaemonSocket to have the host's daemon do it";
+          })
+          [
+            "gc"
+            "optimise"
+          ];
+    })
+
+    {
+      assertions = [
+        {
+          # Only then is `init` of the system the program that activates it.
+          assertion = !(config.boot.initrd.enable or false);
+          message = "`boot.initrd.enable' is true, but a container has no initrd: its system would start without being activated.";
+        }
+        {
+          assertion = !(config.system.etc.overlay.enable or false);
+          message = "`system.etc.overlay.enable' is true, but a container has no initrd that would mount /etc.";
+        }
+      ];
+      warnings = lib.optional (cfg.userNamespacing && !(options.boot ? isNspawnContainer)) "`nixosContainer.userNamespacing' is true, but the activation of this release of NixOS mounts /proc and others anew, which fails under user namespaces (https://github.com/NixOS/nixpkgs/issues/345899). Releases with `boot.isNspawnContainer' do not.";
+    }
   ];
 }

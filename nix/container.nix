@@ -1,7 +1,10 @@
-# The NixOS module that makes a configuration the one of a container. In: the container's name. Out: a module with the
-# `nixosContainer` options, their rules as assertions, and the system adapted to systemd-nspawn (container-profile.nix).
-# It is part of every container, and the only thing that mkContainer and the host's module add to a configuration.
-{ name }:
+# The NixOS module that makes a configuration a container's: the `nixosContainer` options, their rules as assertions, and the
+# system adapted to systemd-nspawn (container-profile.nix). It is all that mkContainer and the host's module add.
+{
+  name,
+  option,
+  host,
+}:
 {
   config,
   lib,
@@ -9,31 +12,21 @@
   ...
 }:
 let
+  inherit (lib) mkOption;
   declarations = import ./options.nix { inherit lib; };
+  nspawnDefinitions = import ./nspawn-definitions.nix { inherit lib; };
   rules = import ./rules.nix { inherit lib; };
   labels = lib.splitString "." name;
 
   # python-nixos-nspawn evaluated the container's modules a second time as those of a host, so that its users could
-  # set what the host is told: systemd.nspawn.<name>, the unit of the container, and the network unit of its interface.
-  # What they say there goes on to the options of the same meaning.
+  # set what the host is told: systemd.nspawn.<name>, the container's unit, and the network unit of its interface. Such
+  # definitions become options here, and those of an instance's host likewise.
+  nspawn =
+    lib.optional (config.systemd.nspawn ? ${name}) config.systemd.nspawn.${name}
+    ++ lib.optional (host.nspawn != null) host.nspawn;
   unit = "systemd-nspawn@${name}";
-  nspawn = config.systemd.nspawn.${name};
-  section =
-    settings: old:
-    # Until 2025 NixOS called the sections by names of its own.
-    if nspawn ? settings then nspawn.settings.${settings} or { } else nspawn.${old} or { };
-  givesNetwork = [
-    "Private"
-    "VirtualEthernetExtra"
-    "Bridge"
-    "Zone"
-    "Interface"
-    "MACVLAN"
-    "IPVLAN"
-    "NamespacePath"
-  ];
   service = config.systemd.services.${unit};
-  # What NixOS gives each of its services by itself.
+  # What NixOS sets for each of its services.
   ownVariables = [
     "PATH"
     "LOCALE_ARCHIVE"
@@ -41,55 +34,82 @@ let
     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"
   ];
   variables = removeAttrs service.environment ownVariables;
+
   networkUnit = "20-ve-${name}";
   networks = options.systemd.network.networks;
+  hostNetworkConfig = options.nixosContainer.hostNetworkConfig;
 
-  # The value of an option of its own type, whose definitions are `given` and what `systemd.network.networks` says of
-  # the host's unit. As there, that counts only for a container that has one.
+  # Adds the definitions of the host's network unit to `given`. As with python-nixos-nspawn, they count only for a
+  # container that sets hostNetworkConfig.
   merged =
     given:
     let
-      more = lib.concatMap (
-        definition: lib.optional (definition ? ${networkUnit}) definition.${networkUnit}
-      ) networks.definitions;
+      inside = lib.concatMap (
+        { file, value }:
+        lib.optional (value ? ${networkUnit}) {
+          inherit file;
+          value = value.${networkUnit};
+        }
+      ) networks.definitionsWithLocations;
+      more = inside ++ host.networks;
     in
     if more == [ ] then
       given
     else
-      evaluated declarations.hostNetworkConfig.type ([ given ] ++ more);
+      evaluated declarations.hostNetworkConfig.type ([ (here given) ] ++ more);
 
-  # Which settings there are is known to NixOS's module of systemd-networkd: it refuses the others by name.
+  # Which settings exist is known to NixOS's module of systemd-networkd, which names the one that does not.
   checked =
     given:
     builtins.deepSeq (builtins.intersectAttrs given (
-      evaluated networks.type.nestedTypes.elemType [ given ]
+      evaluated networks.type.nestedTypes.elemType [ (here given) ]
     )) given;
 
+  here = value: {
+    inherit value;
+    file = lib.concatStringsSep "', `" (lib.unique hostNetworkConfig.files);
+  };
   evaluated =
     type: definitions:
     (lib.evalModules {
-      prefix = [ "nixosContainer" ];
+      prefix = lib.init hostNetworkConfig.loc;
       modules = [
-        { options.hostNetworkConfig = lib.mkOption { inherit type; }; }
+        { options.hostNetworkConfig = mkOption { inherit type; }; }
       ]
+      # Definitions count from the last module to the first.
       ++ map (definition: {
-        _file = "the configuration of container '${name}'";
-        config.hostNetworkConfig = definition;
-      }) definitions;
+        _file = definition.file;
+        config.hostNetworkConfig = definition.value;
+      }) (lib.reverseList definitions);
     }).config.hostNetworkConfig;
 in
 {
+  _class = "nixos";
+  _file = ./container.nix;
+
   imports = [ ./container-profile.nix ];
 
-  options.nixosContainer = declarations // {
-    hostNetworkConfig = declarations.hostNetworkConfig // {
-      apply = given: if given == null then null else checked (merged given);
+  options = {
+    nixosContainer = declarations // {
+      hostNetworkConfig = declarations.hostNetworkConfig // {
+        apply = given: if given == null then null else checked (merged given);
+      };
+    };
+
+    # A host with many containers shows messages of all of them.
+    assertions = mkOption {
+      apply = map (
+        assertion: assertion // { message = "container '${name}': ${assertion.message}"; }
+      );
+    };
+    warnings = mkOption {
+      apply = map (warning: "container '${name}': ${warning}");
     };
   };
 
   config = {
     assertions = rules {
-      option = "nixosContainer";
+      inherit option;
       container = name;
       settings = config.nixosContainer;
     };
@@ -100,30 +120,10 @@ in
     );
 
     nixosContainer = lib.mkMerge [
-      (lib.mkIf (config.systemd.nspawn ? ${name}) {
-        nspawnConfig = {
-          Exec = section "Exec" "execConfig";
-          Files = section "Files" "filesConfig";
-          Network =
-            let
-              network = section "Network" "networkConfig";
-            in
-            network
-            # VirtualEthernet=no says nothing else to nspawn than that the host's network is used, where no other setting
-            # gives the container one of its own.
-            // lib.optionalAttrs (
-              builtins.elem (network.VirtualEthernet or true) [
-                false
-                "no"
-                "false"
-                "off"
-                "0"
-              ]
-              && !(builtins.any (key: network ? ${key}) givesNetwork)
-              && config.nixosContainer.zone == null
-              && config.nixosContainer.bridge == null
-              && config.nixosContainer.hostNetworkConfig == null
-            ) { Private = false; };
+      (lib.mkIf (nspawn != [ ]) {
+        nspawnConfig = nspawnDefinitions {
+          container = config.nixosContainer;
+          definitions = nspawn;
         };
       })
       (lib.mkIf (config.systemd.services ? ${unit}) {

@@ -122,16 +122,26 @@ let
   # A submodule could also be a function, or the path of a file, as which it would take a short form that is wrong.
   attributes = options: types.addCheck (types.submodule { inherit options; }) builtins.isAttrs;
 in
-{
+rec {
   inherit elements;
 
   # Lists of these, so that their descriptions are in the plural.
   forwardPort = own.called "[PROTOCOL:][ADDRESS:]HOST-PORT[:CONTAINER-PORT], or attribute sets" (
     types.either (own.text "forwardPort" "port" syntax.isForward) (attributes elements.forwardPorts)
   );
-  bindMount = own.called "SOURCE[:DESTINATION[:OPTIONS]], or attribute sets" (
-    types.either (own.text "bindMount" "bind mount" syntax.isBind) (attributes elements.bindMounts)
+  bindMount = own.explained syntax.bindProblem (
+    own.called "SOURCE[:DESTINATION[:OPTIONS]], or attribute sets" (
+      types.either (own.text "bindMount" "bind mount" syntax.isBind) (attributes elements.bindMounts)
+    )
   );
+  # `containers.<name>.bindMounts` of NixOS is an attribute set by destination.
+  bindMounts = own.explained (
+    value:
+    if builtins.isAttrs value then
+      "it is a list; for `containers' of NixOS write { source = hostPath; destination = mountPoint; readOnly = isReadOnly; }, where isReadOnly is true by default, or use lib.fromContainers"
+    else
+      null
+  ) (own.listOf bindMount);
   credential = own.called "attribute sets" (attributes elements.credentials);
   deviceOrPath = own.called "PATH[:PERMISSIONS], or attribute sets" (
     types.either (own.text "device" "device" syntax.isDeviceAndPermissions) (

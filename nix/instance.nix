@@ -1,10 +1,10 @@
-# One of `nixos.containers.instances`. In: the host's packages, its configuration, and its definitions of
-# `systemd.nspawn`. Out: a module with the options of a container, and `config`, whose value is what mkContainer makes of
-# the NixOS configuration that is given: the same evaluation as for a container that `nixos-nspawn create` makes.
+# One of `nixos.containers.instances`: a module with the options of a container, and `config`, a NixOS configuration that is
+# evaluated by the same function as one for `nixos-nspawn create`.
 {
   pkgs,
   hostConfig,
-  hostNspawn,
+  # What the host's configuration says of a container: see make-container.nix.
+  hostDefinitions,
 }:
 {
   config,
@@ -15,24 +15,39 @@
 }:
 let
   inherit (lib) mkOption types;
-  inherit (import ./lib.nix { }) mkContainer;
+  place = [
+    "nixos"
+    "containers"
+    "instances"
+    name
+  ];
+  makeContainer = import ./make-container.nix {
+    prefix = place ++ [ "config" ];
+    option = lib.concatStringsSep "." place;
+    host = hostDefinitions name;
+  };
   declarations = import ./options.nix {
     inherit lib;
     declarative = true;
   };
 
-  # What is said of the options here is said inside as well, where the configuration may say more of them. Defaults are
-  # left out: they are the same there.
-  given = lib.mapAttrsRecursiveCond (value: !lib.isOption value) (
-    _: option:
-    lib.mkIf (option.highestPrio < (lib.mkOptionDefault null).priority) (
-      lib.mkMerge (map (lib.mkOverride option.highestPrio) option.definitions)
-    )
-  ) (builtins.intersectAttrs declarations options);
-
-  # Until 2025 NixOS called the sections of a .nspawn file by names of its own.
-  nspawn = hostNspawn.${name} or { };
-  section = new: old: nspawn.settings.${new} or nspawn.${old} or { };
+  # Definitions of the options here are definitions inside as well, where the configuration may add more. Each keeps its
+  # file for messages. Defaults are left out: they are the same there.
+  given =
+    path: option:
+    if !lib.isOption option then
+      lib.concatLists (lib.mapAttrsToList (attribute: given (path ++ [ attribute ])) option)
+    else if option.highestPrio >= (lib.mkOptionDefault null).priority then
+      [ ]
+    else
+      # The definitions of a list count from the last module to the first.
+      map (definition: {
+        _file = definition.file;
+        config = lib.setAttrByPath path (
+          # A value of a wrong type is named by the option that it was given to.
+          builtins.deepSeq option.value (lib.mkOverride option.highestPrio definition.value)
+        );
+      }) (lib.reverseList option.definitionsWithLocations);
 in
 {
   options = declarations // {
@@ -77,23 +92,17 @@ in
       };
       apply =
         modules:
-        mkContainer (
+        makeContainer (
           {
             inherit name;
             inherit (config) specialArgs;
-            modules = modules ++ [
+            modules =
+              modules
+              ++ given [ "nixosContainer" ] (builtins.intersectAttrs declarations options)
+              ++ [
               {
-                nixosContainer = lib.mkMerge [
-                  given
-                  {
-                    declarative = true;
-                    nspawnConfig = {
-                      Exec = section "Exec" "execConfig";
-                      Files = section "Files" "filesConfig";
-                      Network = section "Network" "networkConfig";
-                    };
-                  }
-                ];
+                _file = ./instance.nix;
+                nixosContainer.declarative = true;
                 system.stateVersion = lib.mkDefault hostConfig.system.stateVersion;
               }
               # Which licences are accepted and so on; packages that are given have it already.

@@ -14,14 +14,22 @@ let
   cfg = config.nixos.containers;
   own = import ./types.nix { inherit lib; };
   syntax = import ./syntax.nix;
-  rules = import ./rules.nix { inherit lib; };
   data = import ./data.nix { inherit lib; };
   ports = import ./ports.nix { inherit lib; };
 
   instance = import ./instance.nix {
     inherit pkgs;
     hostConfig = config;
-    hostNspawn = nspawn;
+    hostDefinitions = name: {
+      nspawn = nspawn.${name} or null;
+      networks = lib.concatMap (
+        { file, value }:
+        lib.optional (value ? ${networkUnit name}) {
+          inherit file;
+          value = value.${networkUnit name};
+        }
+      ) options.systemd.network.networks.definitionsWithLocations;
+    };
   };
 
   # What mkContainer makes of each instance.
@@ -30,6 +38,7 @@ let
 
   etcName = name: "nixos-nspawn/declarative.d/${name}.json";
   unit = name: "systemd-nspawn@${name}.service";
+  networkUnit = name: "20-ve-${name}";
 
   # The host's own definitions of systemd.nspawn, of which those for instances go into the intents: a file in
   # /etc/systemd/nspawn would be used in place of the generated one.
@@ -66,10 +75,22 @@ let
       )
     );
 
+  check = pkgs.runCommandLocal "nixos-nspawn-intents" { } ''
+    etc=root/etc/nixos-nspawn
+    mkdir -p $etc/declarative.d units
+    ${lib.concatMapStrings (file: ''
+      cp ${config.environment.etc.${file}.source} root/etc/${file}
+    '') ([ "nixos-nspawn/host.json" ] ++ map etcName (builtins.attrNames containers))}
+    ${cfg.package}/lib/systemd/system-generators/nixos-nspawn-generator --root root units
+    touch $out
+  '';
+
   # iptables and nftables write "all interfaces that begin so" differently.
   beginning = prefix: prefix + (if config.networking.nftables.enable then "*" else "+");
 in
 {
+  _class = "nixos";
+
   options = {
     nixos.containers = {
       instances = mkOption {
@@ -151,6 +172,19 @@ in
       apply = lib.filterAttrs (name: _: !(cfg.instances ? ${name}));
     };
 
+    # Likewise for the network units of instances that set hostNetworkConfig.
+    systemd.network.networks = mkOption {
+      apply =
+        networks:
+        removeAttrs networks (
+          map networkUnit (
+            builtins.filter (name: settings.${name}.hostNetworkConfig != null) (
+              builtins.filter (name: networks ? ${networkUnit name}) (builtins.attrNames cfg.instances)
+            )
+          )
+        );
+    };
+
     # What a configuration says of a container's unit is added to what the generator and systemd say, also under the names
     # of python-nixos-nspawn, and is no reason for a switch to restart it.
     systemd.services = mkOption {
@@ -170,6 +204,11 @@ in
 
   config = {
     environment.systemPackages = [ cfg.package ];
+
+    # The generator itself reads what it will read at boot, so that a host with an intent that it refuses is not built.
+    system.checks = lib.optional (
+      containers != { } && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform
+    ) check;
     systemd.generators.nixos-nspawn-generator = "${cfg.package}/lib/systemd/system-generators/nixos-nspawn-generator";
 
     environment.etc =
@@ -297,16 +336,7 @@ in
         "`nixos.containers.enableAutostartService' has no effect: the generator starts containers with the host, and `nixos-nspawn disable' keeps one from it.";
 
     assertions =
-      lib.concatLists (
-        lib.mapAttrsToList (
-          name: settings:
-          rules {
-            option = "nixos.containers.instances.${name}";
-            container = name;
-            inherit settings;
-          }
-        ) settings
-      )
+      lib.concatMap (container: container.config.assertions) (builtins.attrValues containers)
       ++ lib.mapAttrsToList (port: names: {
         assertion = false;
         message = "Host port ${port} is in `forwardPorts' of more than one of `nixos.containers.instances': ${lib.concatStringsSep ", " names}.";

@@ -7,7 +7,7 @@ let
 in
 {
   bindMounts = mkOption {
-    type = own.listOf elements.bindMount;
+    type = elements.bindMounts;
     default = [ ];
     example = [
       "/var/lib/host/path:/var/lib/container/path"
@@ -68,8 +68,8 @@ in
     type = types.bool;
     default = false;
     description = ''
-      Whether the host's Nix daemon can be used inside: its socket and its database are mounted. What is built inside lands
-      in the host's store.
+      Whether the host's Nix daemon can be used inside: its socket is mounted. What is built inside lands in the host's
+      store. Without it Nix can do nothing inside, and `nix.enable` is off by default.
     '';
   };
 }

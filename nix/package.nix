@@ -1,8 +1,8 @@
-# The programs, manual pages, completions, schema, examples and the files for Nix.
+# The programs, manual pages, completions, schema, examples and the files that Nix evaluates for --config.
 #
-# In: what callPackage gives. `static` makes programs that run without /nix, for `nixos-nspawn setup` to copy: they are
-# linked statically, and what they name lies below `prefix`, not in the store. With glibc, as `make build` does it
-# (docs/decisions/static.md), so that the compiler is the one every binary cache has.
+# `static` makes programs that run without /nix, for `nixos-nspawn setup` to copy: they are linked statically, and the paths
+# in them are below `prefix`, not in the store. As with `make build` (docs/decisions/static.md) they use glibc, so that
+# the compiler comes from the binary cache.
 {
   lib,
   stdenv,
@@ -10,6 +10,8 @@
   installShellFiles,
   glibc,
   systemd,
+  testers,
+  versionCheckHook,
   static ? false,
   prefix ? if static then "/usr/local" else placeholder "out",
 }:
@@ -26,7 +28,7 @@ let
     member
   ]);
 in
-rustPlatform.buildRustPackage {
+rustPlatform.buildRustPackage (finalAttrs: {
   pname = "nixos-nspawn" + lib.optionalString static "-static";
   inherit (manifest.workspace.package) version;
 
@@ -34,7 +36,7 @@ rustPlatform.buildRustPackage {
     inherit root;
     fileset = lib.fileset.unions [
       (root + "/Cargo.toml")
-      # A unit test compares what it installs.
+      # Lists the Nix files to install.
       (root + "/Makefile")
       (root + "/Cargo.lock")
       (root + "/units")
@@ -46,6 +48,7 @@ rustPlatform.buildRustPackage {
       (root + "/examples")
       (lib.fileset.difference (root + "/nix") (
         lib.fileset.unions [
+          (root + "/nix/checks.nix")
           (root + "/nix/package.nix")
           (root + "/nix/templates")
           (root + "/nix/tests")
@@ -88,7 +91,7 @@ rustPlatform.buildRustPackage {
     install -D --mode=0644 docs/nixos-nspawn.schema.json "$share/nixos-nspawn.schema.json"
     mkdir -p "$share/nix"
     cp --recursive examples "$share/examples"
-    install --mode=0644 nix/*.nix "$share/nix"
+    install --mode=0644 $(sed -n 's/^NIX_FILES = //p' Makefile) "$share/nix"
   ''
   + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
     for shell in bash fish zsh; do
@@ -96,6 +99,8 @@ rustPlatform.buildRustPackage {
     done
   '';
 
+  nativeInstallCheckInputs = [ versionCheckHook ];
+  versionCheckProgram = "${placeholder "out"}/bin/nixos-nspawn";
   doInstallCheck = stdenv.buildPlatform.canExecute stdenv.hostPlatform;
   installCheckPhase = ''
     runHook preInstallCheck
@@ -115,10 +120,28 @@ rustPlatform.buildRustPackage {
     runHook postInstallCheck
   '';
 
+  # One virtual machine test per file.
+  passthru.tests = lib.genAttrs (map (lib.removeSuffix ".nix") (
+    builtins.attrNames (builtins.readDir ./tests)
+  )) (
+    test:
+    testers.runNixOSTest (
+      import (./tests + "/${test}.nix") {
+        self = {
+          lib = import ./lib.nix { };
+          nixosModules.default.imports = [
+            ./module.nix
+            { nixos.containers.package = finalAttrs.finalPackage; }
+          ];
+        };
+      }
+    )
+  );
+
   meta = {
     description = "NixOS containers on systemd-nspawn, managed one by one";
     license = lib.licenses.mit;
     mainProgram = "nixos-nspawn";
     platforms = lib.platforms.linux;
   };
-}
+})

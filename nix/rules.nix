@@ -16,6 +16,8 @@ let
     overlaps
     parts
     ;
+  known = import ./known.nix;
+  mounts = import ./mounts.nix { inherit lib; } settings;
 
   name = path: "`${option}.${path}'";
   isSet = path: settings.${path} != null && settings.${path} != [ ];
@@ -68,6 +70,20 @@ let
     assertion = duplicates values == [ ];
     message = "${name path}: ${what} ${lib.concatStringsSep ", " (duplicates values)} is given more than once.";
   };
+
+  serviceSettings = builtins.attrNames settings.serviceConfig;
+  refused = lib.intersectLists serviceSettings known.refusedServiceSettings;
+  isEmpty = value: value == "" || (builtins.isList value && builtins.elem "" value);
+  emptied = builtins.filter (
+    setting:
+    builtins.elem setting known.serviceSettingsThatMustNotBeEmpty
+    && isEmpty settings.serviceConfig.${setting}
+  ) serviceSettings;
+  unknown =
+    section:
+    builtins.filter (
+      setting: !(builtins.elem setting known.nspawn.${section} || lib.hasPrefix "X-" setting)
+    ) (builtins.attrNames settings.nspawnConfig.${section});
 
   freePrivate = settings.nspawnConfig.Network.Private or null;
   isPrivate =
@@ -136,10 +152,40 @@ in
     message = "${name "capabilities.add"} and ${name "capabilities.drop"} both have ${lib.concatStringsSep ", " (lib.intersectLists settings.capabilities.add settings.capabilities.drop)}.";
   }
   {
+    assertion = mounts.twice == { };
+    message = "${
+      lib.concatMapStringsSep " and " name (lib.unique (lib.concatLists (builtins.attrValues mounts.twice)))
+    }: more than one of them is mounted at ${lib.concatStringsSep ", " (builtins.attrNames mounts.twice)}.";
+  }
+  {
+    assertion = mounts.impossible == [ ];
+    message = "${
+      lib.concatMapStringsSep " and " name (lib.unique (map (claim: claim.option) mounts.impossible))
+    }: nothing can be mounted at ${lib.concatMapStringsSep ", " (claim: claim.path) mounts.impossible}.";
+  }
+  {
+    assertion = refused == [ ];
+    message = "${name "serviceConfig"}: ${lib.concatMapStringsSep ", " (setting: "${setting}=") refused} would break the container's life cycle and cannot be set.";
+  }
+  {
+    assertion = emptied == [ ];
+    message = "${name "serviceConfig"}: an empty ${lib.concatMapStringsSep ", " (setting: "${setting}=") emptied} would take away what nixos-nspawn sets.";
+  }
+  {
+    assertion = settings.hostNetworkConfig.matchConfig.Name or null == null;
+    message = "${name "hostNetworkConfig.matchConfig.Name"} cannot be set: the file is for the container's own interface, whose name is known.";
+  }
+  {
     assertion = settings.namespacePath == null || settings.network == "private";
     message = "${name "network"} is `${settings.network}', but ${name "namespacePath"} says which network the container has.";
   }
 ]
+++ map (section: {
+  assertion = unknown section == [ ];
+  message = "${name "nspawnConfig.${section}"}: section [${section}] of systemd.nspawn(5) has no ${
+    lib.concatMapStringsSep ", " (setting: "${setting}=") (unknown section)
+  }.";
+}) (builtins.attrNames settings.nspawnConfig)
 ++ without (settings.network == "host") (
   pair ++ interfaces
 ) "${name "network"} is `host': the container has no network of its own"

@@ -38,6 +38,39 @@ let
     in
     value != "" && found != null && all isAbsolute paths;
 
+  # What is wrong with a path or a bind mount; null where the answer is not a common mistake.
+  pathProblem =
+    value:
+    if !isString value || match "/.*" value != null then null else "'${value}' is not absolute";
+  bindProblem =
+    value:
+    let
+      fields = filter isString (split ":" value);
+      field = index: builtins.elemAt fields index;
+      count = builtins.length fields;
+    in
+    if !isString value || isBind value then
+      null
+    else if count == 3 && (field 2 == "ro" || field 2 == "rw") then
+      "option '${field 2}' is not known; write { source = \"${field 0}\"; destination = \"${field 1}\"; readOnly = ${
+        if field 2 == "ro" then "true" else "false"
+      }; }"
+    else if match "\\+?/.*" (field 0) == null then
+      "source '${field 0}' is not absolute"
+    else if count > 1 && match "/.*" (field 1) == null then
+      "destination '${field 1}' is not absolute"
+    else
+      null;
+
+  # Where `SOURCE[:DESTINATION[:OPTIONS]]` without escaped characters is seen inside.
+  bindDestination =
+    value:
+    let
+      found = match "\\+?([^:]*)(:([^:]*).*)?" value;
+      destination = builtins.elemAt found 2;
+    in
+    if destination == null then builtins.head found else destination;
+
   isInterface =
     value:
     match "[!-~]{1,15}" value != null
@@ -192,6 +225,8 @@ let
 in
 {
   inherit
+    bindDestination
+    bindProblem
     isAbsolute
     isAddress
     isAtom
@@ -209,6 +244,7 @@ in
     isUnitOrContainer
     isZone
     machineNameProblem
+    pathProblem
     portParts
     ;
 }

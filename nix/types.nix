@@ -12,6 +12,7 @@ let
     match
     ;
   inherit (lib) types;
+  known = import ./known.nix;
   syntax = import ./syntax.nix;
 
   # A string type of our own: `description` says what is allowed, for messages and for the reference.
@@ -31,6 +32,24 @@ let
     inherit description;
     descriptionClass = "noun";
   };
+
+  # A type that says why it refuses a value. `problem` returns null where it has nothing to add.
+  explained =
+    problem: type:
+    type
+    // {
+      check = value: type.check value || problem value != null;
+      merge =
+        place: definitions:
+        let
+          wrong = builtins.filter (definition: !type.check definition.value) definitions;
+          first = builtins.head wrong;
+        in
+        if wrong == [ ] then
+          type.merge place definitions
+        else
+          throw "A definition for option `${lib.showOption place}' is not of type `${type.description}': ${problem first.value}. Definition values:\n- In `${first.file}': ${builtins.toJSON first.value}";
+    };
 
   intBetween =
     low: high:
@@ -71,7 +90,12 @@ let
     text name description (value: match pattern value != null && match "[0.]*[BKMGTPE%]?" value == null);
 in
 rec {
-  inherit called intBetween text;
+  inherit
+    called
+    explained
+    intBetween
+    text
+    ;
 
   nullOr = type: called "null or ${type.description}" (types.nullOr type);
   listOf = type: called "list of ${type.description}" (types.listOf type);
@@ -80,7 +104,7 @@ rec {
   interfacePair = text "interfacePair" "network interface names, or OUTSIDE:INSIDE" syntax.isInterfacePair;
   zoneName = text "zoneName" "zone name of at most 12 characters" syntax.isZone;
   hostname = text "hostname" "host name" syntax.isHostname;
-  absolutePath = text "absolutePath" "absolute path" syntax.isAbsolute;
+  absolutePath = explained syntax.pathProblem (text "absolutePath" "absolute path" syntax.isAbsolute);
   timespan =
     matching "timespan" "time span such as 90s or 5min 20s"
       " *(infinity|([0-9.]+ *[a-zA-Zµμ]* *)+)";
@@ -131,8 +155,23 @@ rec {
           )
         )
       );
-  capability = matching "capability" "capabilities such as CAP_NET_ADMIN, or all" "all|CAP_[A-Z0-9_]+";
-  temporaryFileSystem = text "temporaryFileSystem" "absolute paths, or PATH:OPTIONS" syntax.isTemporaryFileSystem;
+  capability =
+    explained
+      (
+        value:
+        if builtins.isString value && elem "CAP_${value}" known.capabilities then
+          "write CAP_${value}"
+        else
+          null
+      )
+      (
+        text "capability" "capabilities such as CAP_NET_ADMIN, or all" (
+          value: value == "all" || elem value known.capabilities
+        )
+      );
+  temporaryFileSystem = explained syntax.pathProblem (
+    text "temporaryFileSystem" "absolute paths, or PATH:OPTIONS" syntax.isTemporaryFileSystem
+  );
   environment = keyed (name: match "[a-zA-Z_][a-zA-Z0-9_]*" name != null) "attribute set of strings" (
     nullOr (matching "environmentValue" "string of one line" "[^[:cntrl:]]*")
   );

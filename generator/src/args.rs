@@ -41,6 +41,8 @@ pub(crate) enum Mode {
     Refuse(MachineName),
     /// Find the address for the proxy of a port ([`crate::proxy`]).
     Proxy(MachineName, Port),
+    /// See [`crate::locked`]; called by `--prepare` alone.
+    LockMounts(Vec<PathBuf>),
     /// Print the version.
     Version,
     /// Print the help.
@@ -89,6 +91,7 @@ pub(crate) fn parse(words: impl Iterator<Item = OsString>) -> Result<Args, Failu
                 let number = number.ok_or_else(|| usage("--proxy needs a port number".to_owned()))?;
                 Mode::Proxy(name, Port::try_from(number).map_err(|error| usage(error.to_string()))?)
             }
+            "--lock-mounts" => Mode::LockMounts(words.by_ref().map(PathBuf::from).collect()),
             "--version" => Mode::Version,
             "--help" => Mode::Help,
             _ => return Err(usage(format!("unknown option '{option}'"))),

@@ -54,6 +54,7 @@ fn run(log: &Log) -> Result<u8, Failure> {
             wait_for_start_record();
             Err(refuse::refuse(&args.root, &name))
         }
+        Mode::LockMounts(paths) => prepare::locked::hold(&paths).map(|()| 0),
         Mode::Version => {
             print(&format!("nixos-nspawn-generator {}\nunit-helper {HELPER}\n", env!("CARGO_PKG_VERSION")))
         }

@@ -5,7 +5,9 @@
 mod bind_sources;
 pub(crate) mod credentials;
 mod devices;
+mod host_nix;
 mod inaccessible;
+pub(crate) mod locked;
 mod network;
 mod root_directory;
 mod version;
@@ -47,6 +49,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
     devices::make(root, name, &file)?;
+    host_nix::make(root, name, &file, log)?;
     bind_sources::make(root, name, &file, log)?;
     credentials::check(root, name, log)?;
     inaccessible::make(root, name, &file);

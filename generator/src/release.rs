@@ -27,6 +27,12 @@ pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
             copies::devices_directory(root, name).display()
         ));
     }
+    if let Err(error) = copies::remove_host_nix(root, name) {
+        log.warning(&format!(
+            "{}: cannot be removed: {error}",
+            copies::host_nix_directory(root, name).display()
+        ));
+    }
     copies::remove(root, name).map(|_| ()).map_err(|error| {
         Failure::new(format!("{}: cannot be removed: {error}", copies::copy_path(root, name).display()))
     })

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nixos_nspawn_units::nspawn::host_nix::HOST_NIX;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::syntax::{UnitFile, effective, parse};
 use serde_json::Value;
+
+const NIX_DATABASE: &str = "/nix/var/nix/db";
 
 /// One container.
 pub struct Case {
@@ -66,10 +69,17 @@ pub fn in_force(file: &UnitFile) -> Settings {
         // Ownership has no effect without a user namespace; python-nixos-nspawn always writes chown.
         settings.remove("[Files] PrivateUsersOwnership");
     }
+    if let Some(read_only) = settings.get_mut("[Files] BindReadOnly") {
+        // Every container of ours sees Nix's database, whose lack is a fault of theirs: garbage collectors inside deleted
+        // the host's store.
+        read_only
+            .retain(|value| bind_fields(value).is_ok_and(|f| f.destination.as_deref() != Some(NIX_DATABASE)));
+    }
     for key in ["[Files] Bind", "[Files] BindReadOnly"] {
         for value in settings.get_mut(key).into_iter().flatten() {
             *value = mapping_left_out(value, namespaced);
         }
+        settings.entry(key.to_owned()).and_modify(|values| values.sort());
     }
     // Any of these settings replaces the template's --network-veth; see merge_settings() in nspawn.c.
     let deciding = [
@@ -98,16 +108,19 @@ pub fn in_force(file: &UnitFile) -> Settings {
 /// Removes the id mapping of a bind mount where we differ on purpose:
 /// - without a user namespace, nspawn fails to start on it (EINVAL from 252 to 262), so we omit it;
 /// - with one, python-nixos-nspawn maps the store and the profiles only for userNamespacing, and they belong to nobody
-///   if PrivateUsers= is set by other means; we always map them.
+///   if PrivateUsers= is set by other means; we always map them;
+/// - and without one, ours mounts what `--prepare` has locked for the container.
 fn mapping_left_out(value: &str, namespaced: bool) -> String {
     let fields = bind_fields(value).expect("effective() lets only good ones through");
-    let of_nix = fields.source.starts_with("/nix/");
+    let destination = fields.destination.as_deref().unwrap_or(&fields.source);
+    let locked = fields.source.starts_with(&format!("/{HOST_NIX}/"));
+    let source = if locked { destination } else { &fields.source };
+    let of_nix = source.starts_with("/nix/");
     if namespaced && !of_nix {
         return value.to_owned();
     }
     let options = fields.options.as_deref().unwrap_or_default().split(',');
     let kept: Vec<&str> =
         options.filter(|option| !matches!(*option, "" | "idmap" | "rootidmap" | "owneridmap")).collect();
-    let destination = fields.destination.as_deref().unwrap_or(&fields.source);
-    format!("{}:{destination}:{}", fields.source, kept.join(","))
+    format!("{source}:{destination}:{}", kept.join(","))
 }

@@ -135,7 +135,7 @@ fn ordering(host: &Host) {
     own(host, &containers);
     let refused = host.ctl(&["update", "z-db"]);
     assert_eq!(refused.code(), 10, "{refused}");
-    assert!(refused.stderr.contains("waits for itself by way of 'a-web', 'm-app'"), "{refused}");
+    assert!(refused.stderr.contains("waits for itself through 'a-web', 'm-app'"), "{refused}");
     // If it is written by hand, the order among the members is omitted, and they all start.
     let intent = host.file("/etc/nixos-nspawn/z-db.json");
     let circle = intent.replacen("\"container\": {", "\"container\": {\n    \"after\": [\"a-web\"],", 1);

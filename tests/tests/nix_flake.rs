@@ -19,7 +19,7 @@ fn repository() -> PathBuf {
 /// Copies what `git` has of the project, as a flake would see it.
 fn install(host: &Host) {
     let mut copied = 0;
-    for place in ["flake.nix", "flake.lock", "Cargo.toml", "Cargo.lock", "Makefile", "nix"] {
+    for place in ["default.nix", "flake.nix", "flake.lock", "Cargo.toml", "Cargo.lock", "Makefile", "nix"] {
         for entry in walkdir::WalkDir::new(repository().join(place)) {
             let entry = entry.expect("readable");
             if entry.file_type().is_file() {
@@ -77,21 +77,36 @@ fn outputs_of_the_flake() {
     let names = evaluated(&host, "builtins.attrNames outputs");
     assert_eq!(
         names,
-        json!(["apps", "checks", "devShells", "lib", "nixosModules", "overlays", "packages", "templates"])
+        json!([
+            "apps",
+            "checks",
+            "devShells",
+            "formatter",
+            "lib",
+            "nixosContainers",
+            "nixosModules",
+            "overlays",
+            "packages",
+            "templates"
+        ])
     );
     let tests = stems("nix/tests");
     assert!((1..=3).contains(&tests.len()), "{tests:?}");
+    let mut checks = tests.clone();
+    checks.extend(["every-option", "options", "package"].map(str::to_owned));
+    checks.sort();
     for (output, names) in [
         ("packages", json!(["default", "nixos-nspawn", "static"])),
         ("apps", json!(["default", "nixos-nspawn"])),
-        ("checks", json!(tests)),
+        ("checks", json!(checks)),
+        ("nixosContainers", json!(["example"])),
         ("devShells", json!(["default"])),
     ] {
         let expected = json!({ "aarch64-linux": names, "x86_64-linux": names });
         assert_eq!(evaluated(&host, &format!("named outputs.{output}")), expected, "{output}");
     }
     for (output, names) in [
-        ("lib", json!(["mkContainer"])),
+        ("lib", json!(["fromContainers", "mkContainer"])),
         ("nixosModules", json!(["default", "hypervisor"])),
         ("overlays", json!(["default"])),
         ("templates", json!(["config", "default"])),
@@ -107,8 +122,21 @@ fn outputs_of_the_flake() {
         ),
         json!([true, true])
     );
-    let checks = "map (check: builtins.isFunction check.arguments.test) (builtins.attrValues outputs.checks.x86_64-linux)";
-    assert_eq!(evaluated(&host, checks), json!(vec![true; tests.len()]));
+    let machines = "map (check: builtins.isFunction check.arguments.test) (builtins.attrValues outputs.packages.x86_64-linux.default.tests)";
+    assert_eq!(evaluated(&host, machines), json!(vec![true; tests.len()]));
+    assert_eq!(
+        evaluated(&host, "builtins.attrNames (outputs.overlays.default { } { })"),
+        json!(["nixos-nspawn", "nixos-nspawn-static"])
+    );
+    assert_eq!(
+        evaluated(
+            &host,
+            &format!(
+                "let entry = import {PROJECT}/default.nix {{ pkgs = {{ }}; }}; in builtins.attrNames entry"
+            )
+        ),
+        json!(["lib", "nixos-nspawn", "nixos-nspawn-static", "nixosModules"])
+    );
     let templates = "builtins.mapAttrs (_: template: builtins.attrNames (builtins.readDir template.path)) outputs.templates";
     for (name, files) in evaluated(&host, templates).as_object().expect("an object") {
         let wanted = if name == "default" { "flake.nix" } else { "configuration.nix" };

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use nixos_nspawn_tests::golden::compare;
 use nixos_nspawn_tests::nix::{PROJECT, evaluate, project};
 use nixos_nspawn_tests::options_doc::{Documented, markdown, mdoc, options};
 use nixos_nspawn_units::intent::{Container, parse, parse_data};
@@ -97,6 +98,13 @@ fn options_are_the_fields_of_a_container() {
         missing.is_empty() && unknown.is_empty(),
         "fields and whether they are required; no such option: {missing:?}; no such field: {unknown:?}"
     );
+}
+
+#[test]
+fn known_names_are_current() {
+    let path = project().join("nix/known.json");
+    let known = serde_json::to_string_pretty(&nixos_nspawn_units::known_names()).expect("JSON") + "\n";
+    compare(&path, &known).unwrap_or_else(|why| panic!("{why}"));
 }
 
 /// Leaving an option out means the same in Nix and in JSON.
@@ -197,9 +205,19 @@ fn leaves(value: &Value, prefix: &str) -> Vec<String> {
 /// Settings of `nixosContainer`, and what is said against them besides the option's name, which comes first.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("bindMounts = \"/srv:/srv\";", "nixosContainer.bindMounts", "is not of type"),
-    ("bindMounts = [ \"srv:/srv\" ];", "nixosContainer.bindMounts", "is not of type"),
+    ("bindMounts = [ \"srv:/srv\" ];", "nixosContainer.bindMounts", "source 'srv' is not absolute"),
+    ("bindMounts = [ \"/srv:b\" ];", "nixosContainer.bindMounts", "destination 'b' is not absolute"),
+    (
+        "bindMounts.\"/srv\" = { hostPath = \"/srv\"; isReadOnly = false; };",
+        "nixosContainer.bindMounts",
+        "write { source = hostPath; destination = mountPoint; readOnly = isReadOnly; }",
+    ),
     ("bindMounts = [ \"/srv:/a/../b\" ];", "nixosContainer.bindMounts", "is not of type"),
-    ("bindMounts = [ \"/srv:/b:ro\" ];", "nixosContainer.bindMounts", "is not of type"),
+    (
+        "bindMounts = [ \"/srv:/b:ro\" ];",
+        "nixosContainer.bindMounts",
+        "destination = \"/b\"; readOnly = true; }",
+    ),
     ("bindMounts = [ { source = \"srv\"; } ];", "nixosContainer.bindMounts", "is not of type"),
     ("bindMounts = [ { } ];", "nixosContainer.bindMounts", "no value defined"),
     (
@@ -221,7 +239,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("bridge = \"a/b\";", "nixosContainer.bridge", "is not of type"),
     ("macvlan = [ \"eth0:in:side\" ];", "nixosContainer.macvlan", "is not of type"),
     ("network = \"bridge\";", "nixosContainer.network", "is not of type"),
-    ("namespacePath = \"netns/vpn\";", "nixosContainer.namespacePath", "is not of type"),
+    ("namespacePath = \"netns/vpn\";", "nixosContainer.namespacePath", "'netns/vpn' is not absolute"),
     ("memoryMax = \"lots\";", "nixosContainer.memoryMax", "is not of type"),
     ("memoryMax = \"0M\";", "nixosContainer.memoryMax", "is not of type"),
     ("memoryMax = \"100.5%\";", "nixosContainer.memoryMax", "is not of type"),
@@ -237,8 +255,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("devices = [ \"/srv\" ];", "nixosContainer.devices", "is not of type"),
     ("devices = [ \"/dev/ttyUSB0:x\" ];", "nixosContainer.devices", "is not of type"),
     ("devices = [ { path = \"/dev/x\"; permissions = \"\"; } ];", "nixosContainer.devices", "is not of type"),
-    ("capabilities.add = [ \"NET_ADMIN\" ];", "nixosContainer.capabilities.add", "is not of type"),
-    ("tmpfs = [ \"cache\" ];", "nixosContainer.tmpfs", "is not of type"),
+    ("capabilities.add = [ \"NET_ADMIN\" ];", "nixosContainer.capabilities.add", "write CAP_NET_ADMIN"),
+    ("tmpfs = [ \"cache\" ];", "nixosContainer.tmpfs", "'cache' is not absolute"),
     ("inaccessiblePaths = [ \"/a/..\" ];", "nixosContainer.inaccessiblePaths", "is not of type"),
     ("hostname = \"-x\";", "nixosContainer.hostname", "is not of type"),
     ("hostname = \"a..b\";", "nixosContainer.hostname", "is not of type"),
@@ -257,7 +275,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("wants = [ \"web\" ];", "nixosContainer.wants", "depend on itself"),
     ("requires = [ \"systemd-nspawn@web.service\" ];", "nixosContainer.requires", "depend on itself"),
     ("after = [ \"a b\" ];", "nixosContainer.after", "is not of type"),
-    ("nspawnConfig.Exec.A = { };", "nixosContainer.nspawnConfig.Exec", "is not of type"),
+    ("nspawnConfig.Exec.Boot = { };", "nixosContainer.nspawnConfig.Exec", "is not of type"),
     ("serviceConfig.\"A B\" = 1;", "nixosContainer.serviceConfig", "is not of type"),
     ("unitConfig.A = \"two\\nlines\";", "nixosContainer.unitConfig", "is not of type"),
     ("zone = \"a\"; hostNetworkConfig = { };", "nixosContainer.hostNetworkConfig", "nixosContainer.zone"),
@@ -273,11 +291,33 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "nixosContainer.forwardPorts",
         "nixosContainer.nspawnConfig.Network",
     ),
+    ("capabilities.add = [ \"CAP_NET_ADMN\" ];", "nixosContainer.capabilities.add", "is not of type"),
+    ("serviceConfig.ExecStart = \"x\";", "nixosContainer.serviceConfig", "ExecStart="),
+    (
+        "serviceConfig.ExecStartPre = [ \"\" \"x\" ];",
+        "nixosContainer.serviceConfig",
+        "an empty ExecStartPre=",
+    ),
+    ("nspawnConfig.Exec.Capabilty = \"x\";", "nixosContainer.nspawnConfig.Exec", "has no Capabilty="),
+    ("nspawnConfig.Files.Boot = true;", "nixosContainer.nspawnConfig.Files", "has no Boot="),
+    (
+        "hostNetworkConfig.matchConfig.Name = \"ve-x\";",
+        "nixosContainer.hostNetworkConfig.matchConfig.Name",
+        "cannot be set",
+    ),
+    ("bindMounts = [ \"/a:/b\" \"/c:/b/\" ];", "nixosContainer.bindMounts", "mounted at /b"),
+    ("bindMounts = [ \"/b\" ]; tmpfs = [ \"/b:size=1M\" ];", "nixosContainer.tmpfs", "mounted at /b"),
+    (
+        "bindMounts = [ { source = \"/a\"; destination = \"/nix/store/x\"; } ];",
+        "nixosContainer.bindMounts",
+        "/nix/store/x",
+    ),
+    ("inaccessiblePaths = [ \"/\" ];", "nixosContainer.inaccessiblePaths", "nothing can be mounted at /."),
     ("sharedNix = false;", "nixosContainer.sharedNix", "must be true"),
     (
-        "capabilities = { add = [ \"CAP_X\" ]; drop = [ \"CAP_X\" ]; };",
+        "capabilities = { add = [ \"CAP_SYS_TIME\" ]; drop = [ \"CAP_SYS_TIME\" ]; };",
         "nixosContainer.capabilities.add",
-        "CAP_X",
+        "CAP_SYS_TIME",
     ),
 ];
 
@@ -303,6 +343,17 @@ fn what_is_wrong_names_the_option() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// What a system may do on a machine, and not in a container.
+#[test]
+fn a_system_for_a_machine_is_refused() {
+    for option in ["boot.initrd.enable", "system.etc.overlay.enable"] {
+        let module = format!("{{ {option} = true; }}");
+        let expression = container(&format!("name = \"web\"; {NIXPKGS}"), &module, "drvPath");
+        let said = evaluate(&[expression]).remove(0).expect_err(option);
+        assert!(said.contains(&format!("container 'web': `{option}' is true, but")), "{said}");
+    }
 }
 
 /// The flakes that people start from: that of the template, and the one in the README. Both find us at the same place.
@@ -346,6 +397,10 @@ fn wrong_arguments_are_errors_of_one_line() {
         (format!("name = \"host\"; {NIXPKGS}"), "host.json"),
         (format!("name = \"{}\"; {NIXPKGS}", "a".repeat(65)), "longer than 64 characters"),
         (format!("name = 3; {NIXPKGS}"), "must be a string, not a int"),
+        (
+            format!("name = \"web\"; {PKGS} system = \"x86_64\";"),
+            "container 'web': system is 'x86_64', which is no",
+        ),
         (format!("name = \"web\"; {PKGS} system = \"riscv64-linux\";"), "'pkgs' is for 'x86_64-linux'"),
     ];
     let expressions: Vec<String> =
@@ -369,6 +424,8 @@ fn what_is_right_is_taken() {
             memoryMax = "100.0%";
             after = [ "db.example" "getty@tty1.service" "dev-disk-by\x2dlabel-data.device" ];
             macvlan = [ "eth0]" ];
+            bindMounts = [ "/srv" "/srv" "/a\\:b:/b" "/c:/c\\:" ];
+            nspawnConfig.Exec.X-Ours = "x";
           };
         }"#;
     let data = value(container(&format!("name = \"web\"; {NIXPKGS}"), module, "data"));
@@ -449,4 +506,36 @@ fn system_fits_the_network() {
     assert_eq!(host0["matchConfig"]["Name"], "host0");
     assert_eq!(host0["networkConfig"]["LinkLocalAddressing"], "ipv6");
     assert_eq!(results[2]["variables"]["NIX_REMOTE"], "daemon");
+}
+
+/// Nix inside works through the host's daemon or not at all.
+#[test]
+fn nix_needs_the_daemon_of_the_host() {
+    let settings = |module: &str, attribute: &str| {
+        container(&format!("name = \"web\"; {PKGS}"), &format!("{{ {module} }}"), attribute)
+    };
+    let nix = |module: &str| {
+        let config = settings(module, "config");
+        format!("let c = {config}; in [ c.nix.enable c.systemd.globalEnvironment c.warnings ]")
+    };
+    let socket = "nixosContainer.mountDaemonSocket = true;";
+    assert_eq!(value(nix("")), json!([false, {}, []]));
+    assert_eq!(value(nix(socket)), json!([true, {"NIX_REMOTE": "daemon"}, []]));
+    let warned = value(nix("nix.enable = true;"));
+    assert!(
+        warned[2][0].as_str().is_some_and(|text| text.contains("nixosContainer.mountDaemonSocket")),
+        "{warned}"
+    );
+
+    let job = |module: &str| {
+        let built = settings(module, "drvPath");
+        evaluate(&[format!("builtins.isString {built}")]).into_iter().next().expect("one result")
+    };
+    for name in ["gc", "optimise"] {
+        let automatic = format!("nix.{name}.automatic = true;");
+        let said = job(&automatic).expect_err("nothing inside could do it");
+        let expected = format!("nix.{name}.automatic: the store is the host's");
+        assert!(said.contains(&expected) && said.contains("nixosContainer.mountDaemonSocket"), "{said}");
+        assert_eq!(job(&format!("{automatic} {socket}")), Ok(json!(true)));
+    }
 }

@@ -1,6 +1,6 @@
-//! How many containers start at the same time (`bootLimit` of host.json), by systemd's own means: a slice of ours that
-//! limits how many of its units are being started, or, where systemd has no such limit, targets that give each container
-//! its turn behind another one. The host and the containers in their order go in; units and settings come out.
+//! Limits how many containers start at the same time (`bootLimit` of host.json) by systemd's own means: a slice that
+//! limits how many of its units may be activating, or, where systemd has no such limit, targets that make each
+//! container wait for its turn.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,30 @@ use crate::store::Host;
 use crate::syntax::UnitFile;
 use crate::version::ACTIVATING_CONCURRENCY_MAX;
 
-/// The slice of containers, which is there only with a limit. Never a limit on machine.slice: others' machines are in it.
+/// The slice of all containers; it exists only with a limit. machine.slice gets none, since it holds other machines
+/// too.
 pub const SLICE: &str = "machine-nixosnspawn.slice";
 
-/// The limit as it concerns each container.
+/// How the limit applies to each container.
 #[derive(Debug, Default)]
 pub(crate) enum BootLimit<'a> {
-    /// None.
+    /// There is no limit.
     #[default]
     None,
-    /// The slice has it.
+    /// The slice enforces it.
     Slice(u32),
-    /// Of each container the one whose start its own waits for.
+    /// Each container waits for the start of another one.
     Turns(BTreeMap<&'a MachineName, &'a MachineName>),
 }
 
 impl<'a> BootLimit<'a> {
-    /// Whether the limit goes by the order of the containers.
+    /// Returns whether the limit depends on the order of the containers.
     pub(crate) fn takes_turns(host: &Host) -> bool {
         host.boot_limit.is_some() && host.systemd < ACTIVATING_CONCURRENCY_MAX
     }
 
-    /// The limit on this host; `at_boot` gives what starts at boot, each behind all that it waits for.
+    /// Returns the limit on this host. `at_boot` returns the containers that start at boot, each after all that it
+    /// waits for.
     pub(crate) fn of(host: &Host, at_boot: impl FnOnce() -> Vec<&'a MachineName>) -> Self {
         let Some(limit) = host.boot_limit else { return Self::None };
         let limit = limit.get();
@@ -40,18 +42,18 @@ impl<'a> BootLimit<'a> {
         }
         let order = at_boot();
         let later = order.iter().skip(usize::try_from(limit).unwrap_or(usize::MAX));
-        // Chains side by side, one for each start that is allowed: no more than one of a chain is ever being started. An
-        // earlier one never waits for a later one, so no chain can close a circle.
+        // Parallel chains, one for each start that is allowed: of one chain, only one container starts at a time. An
+        // earlier container never waits for a later one, so no chain closes a cycle.
         Self::Turns(later.copied().zip(order.iter().copied()).collect())
     }
 
-    /// Adds what the limit needs to a container's drop-in. It stays out of the plan's hash: it depends on other containers,
-    /// and is no reason to restart this one.
+    /// Adds what the limit needs to a container's drop-in. The plan's hash leaves it out: it depends on other
+    /// containers and is no reason to restart this one.
     pub(crate) fn apply(&self, name: &MachineName, drop_in: &mut UnitFile) {
         for section in &mut drop_in.sections {
             match (self, section.name.as_str()) {
-                // systemd 262 tries a start that must wait anew whenever one of the slice has come further, and counts each
-                // try as a start: those at the end of a long queue would fail with start-limit-hit.
+                // systemd 262 retries a waiting start whenever another unit of the slice makes progress, and counts
+                // each try as a start: units at the end of a long queue would fail with start-limit-hit.
                 (Self::Slice(_), "Unit") if !section.has("StartLimitIntervalSec") => {
                     section.set("StartLimitIntervalSec", "0");
                 }
@@ -68,7 +70,7 @@ impl<'a> BootLimit<'a> {
         }
     }
 
-    /// The slice, or the targets, by file name.
+    /// Returns the slice, or the targets, by file name.
     pub(crate) fn units(&self) -> Vec<(String, UnitFile)> {
         match self {
             Self::None => Vec::new(),
@@ -84,7 +86,7 @@ impl<'a> BootLimit<'a> {
     }
 }
 
-/// The target that is reached when a container may start.
+/// Returns the name of the target that is reached when a container may start.
 pub fn turn_unit(name: &MachineName) -> String {
     format!("nixos-nspawn-turn-{name}.target")
 }
@@ -98,8 +100,8 @@ fn slice(limit: u32) -> UnitFile {
     file
 }
 
-/// A container waits for its target, and the target for another container. With `After=` between the containers
-/// themselves, they would also wait for each other when they stop; a target that nothing stops has no part in that.
+/// The container waits for its target, and the target for another container. With `After=` between the containers
+/// themselves they would also wait for each other when they stop; nothing stops a target.
 fn turn_target(name: &MachineName, before: &MachineName, before_has_turn: bool) -> UnitFile {
     let mut file = UnitFile::default();
     let unit = file.section("Unit");
@@ -108,7 +110,7 @@ fn turn_target(name: &MachineName, before: &MachineName, before_has_turn: bool) 
     unit.set("DefaultDependencies", "no");
     unit.set("IgnoreOnIsolate", "yes");
     unit.set("After", unit_name(before));
-    // The one before may be masked: then the turn passes on from the one before that.
+    // The one before may be masked, which passes the turn on from its own predecessor.
     if before_has_turn {
         let turn = turn_unit(before);
         unit.set("Wants", turn.as_str());

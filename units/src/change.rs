@@ -1,6 +1,5 @@
-//! What lies between two intents of the same container: whether a running nspawn can take the new one over. Two intents
-//! go in, a [`Change`] with its reason comes out. Compared are the generated settings, not the options, so that
-//! two ways to say the same are no change.
+//! Compares two intents of the same container and tells whether a running nspawn can take over the new one. The
+//! generated settings are compared, not the options, so two ways to write the same thing are no change.
 
 use std::collections::BTreeMap;
 
@@ -16,19 +15,18 @@ use crate::syntax::escape::EscapeError;
 /// What a change means for the running container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The same settings and the same system.
+    /// Settings and system are the same.
     Nothing,
-    /// Only things outside of the container: when it starts, how long that may take, how it is reloaded, how the host's
-    /// end of its network is configured.
+    /// Only things outside of the container differ: when it starts, how long that may take, how it is reloaded, how the
+    /// host's end of its network is configured.
     Outside(String),
-    /// Another system, with the same settings around it: the system itself can switch.
+    /// The system differs and the settings around it do not: the system itself can switch.
     Toplevel,
-    /// Something that only a new nspawn takes on, named.
+    /// Something differs that takes a new nspawn, named here.
     Settings(String),
 }
 
-/// Settings of the drop-in that systemd takes from the unit when it needs them; the running container does not know
-/// them.
+/// Settings of the drop-in that systemd reads when it needs them; they do not affect the running container.
 const OUTSIDE: [&str; 11] = [
     "SourcePath",
     "RequiresMountsFor",
@@ -43,9 +41,9 @@ const OUTSIDE: [&str; 11] = [
     "TimeoutSec",
 ];
 
-/// The difference between `old` and `new`.
+/// Returns the difference between `old` and `new`.
 pub fn change(name: &MachineName, old: &Intent, new: &Intent) -> Result<Change, EscapeError> {
-    // With the system taken out of the comparison.
+    // Compared without the system.
     let same_system = Intent { toplevel: old.toplevel.clone(), ..new.clone() };
     let nspawn = differences(&nspawn_file(old)?, &nspawn_file(&same_system)?);
     let service = differences(&drop_in(name, old, "/")?, &drop_in(name, &same_system, "/")?);
@@ -66,7 +64,7 @@ pub fn change(name: &MachineName, old: &Intent, new: &Intent) -> Result<Change, 
     if let Some((_, key, _)) = outside.into_iter().next() {
         return Ok(Change::Outside(format!("{key}=")));
     }
-    // Socket units stand beside the container: its sockets are closed and opened while it runs.
+    // Socket units stand beside the container: they are closed and opened while it runs.
     let (before, after) = (sockets(name, old, "/")?, sockets(name, new, "/")?);
     let only_in = |some: &[Socket], others: &[Socket]| {
         some.iter().find(|one| !others.contains(one)).map(|one| one.host_side.clone())
@@ -75,7 +73,7 @@ pub fn change(name: &MachineName, old: &Intent, new: &Intent) -> Result<Change, 
     Ok(port.map_or(Change::Nothing, |port| Change::Outside(format!("the socket of port {port}"))))
 }
 
-/// Section, key and what happened to it, for each setting whose values differ.
+/// Returns section, key and what happened to it for each setting whose values differ.
 fn differences(old: &UnitFile, new: &UnitFile) -> Vec<(String, String, &'static str)> {
     let collect = |file: &UnitFile| {
         let mut settings: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();

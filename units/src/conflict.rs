@@ -1,6 +1,6 @@
-//! What two containers cannot share: host ports and shortened interface names. All intents go in, a warning
-//! for each claimant comes out, naming the others. Both are started all the same: a new hand-written intent must not
-//! take down a container that works; `create` and `update` refuse the newcomer.
+//! Finds what two containers cannot share: host ports and shortened interface names. Each claimant gets a warning that
+//! names the others. Both still start: a new hand-written intent must not take down a container that works. `create`
+//! and `update` refuse the newcomer.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::intent::{Container, ForwardPort, Intent};
 use crate::name::MachineName;
 
-/// The names that nspawn gives to interfaces of the host, or takes interfaces away by.
+/// The names nspawn gives to the host's ends of cables, and the interfaces of the host it uses.
 fn claimed_interfaces(name: &MachineName, container: &Container) -> impl Iterator<Item = String> {
     let pairs = container.extra_veths.iter().chain(&container.interfaces);
     container.host_interface(name).into_iter().chain(pairs.map(|pair| pair.outside.to_string()))
 }
 
-/// Each container's conflicts with others, as messages; none of a container that has none.
+/// Returns each container's conflicts with others, as messages; containers without conflicts are left out.
 pub fn conflicts<'a>(
     intents: impl Iterator<Item = (&'a MachineName, &'a Intent)>,
 ) -> BTreeMap<&'a MachineName, Vec<String>> {
@@ -32,7 +32,7 @@ pub fn conflicts<'a>(
     let taken = |parent: &String, by: &MachineName| {
         let from = interfaces.partition_point(|(interface, _)| interface < parent);
         let same = interfaces[from..].iter().take_while(|(interface, _)| interface == parent);
-        // The same container may claim it more than once, but not often.
+        // One container may claim it more than once, but rarely does.
         same.map(|(_, name)| *name).any(|name| name != by)
     };
     parents.retain(|(parent, name)| taken(parent, name));
@@ -55,7 +55,7 @@ fn shared_interfaces<'a>(mut claims: Vec<(String, &'a MachineName)>, found: &mut
     }
 }
 
-/// The ports of the options, and those of free-form settings, which nspawn writes in the same way.
+/// Returns the ports of the options and those of free-form settings, both as nspawn writes them.
 fn claimed_ports(container: &Container) -> impl Iterator<Item = Cow<'_, ForwardPort>> {
     let free = container.nspawn_config.network.get("Port").unwrap_or_default();
     let free = free.iter().filter_map(|text| text.parse().ok()).map(Cow::Owned);
@@ -63,7 +63,7 @@ fn claimed_ports(container: &Container) -> impl Iterator<Item = Cow<'_, ForwardP
 }
 
 fn shared_ports<'a>(mut claims: Vec<(Cow<'a, ForwardPort>, &'a MachineName)>, found: &mut Found<'a>) {
-    // Overlaps are looked for within the same port only, or a thousand containers would take a million looks.
+    // Only forwards of the same port are compared, or a thousand containers would take a million comparisons.
     let order = |(port, name): &(Cow<'a, ForwardPort>, &'a MachineName)| {
         (port.protocol, port.host_port, port.host_address, *name)
     };
@@ -79,17 +79,17 @@ fn shared_ports<'a>(mut claims: Vec<(Cow<'a, ForwardPort>, &'a MachineName)>, fo
     }
 }
 
-/// How many others a message names: a thousand containers with one port must not make a million names.
+/// How many others a message names: a thousand containers with one port must not produce a million names.
 const SHOWN: usize = 5;
 
-/// A message for `one`, if there are others.
+/// Returns a message for `one` if there are others.
 fn add<'a>(
     found: &mut Found<'a>,
     what: &str,
     one: &'a MachineName,
     others: impl Iterator<Item = &'a MachineName>,
 ) {
-    // Another container may have several addresses of the port.
+    // Another container may use several addresses of the port.
     let mut named: BTreeSet<&MachineName> = BTreeSet::new();
     let mut more = false;
     for other in others.filter(|other| *other != one) {

@@ -1,6 +1,6 @@
-//! The copies of generated files, and of devices, that stand in /run while a container is active, for networkd while it
-//! has an intent. A root directory and a name go
-//! in; what is provably ours, by its first line, is replaced or removed, and nothing else ever is.
+//! What exists in /run while a container is active: copies of generated files and of devices, and mounts of the host's
+//! Nix; networkd's copy exists while the container has an intent. Only what its first line or its place proves to be ours
+//! is replaced or removed.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{UnmountFlags, unmount};
 
+use crate::intent::NIX_PARTS;
 use crate::name::MachineName;
 use crate::network;
 use crate::nspawn::files::DEVICES;
+use crate::nspawn::host_nix::HOST_NIX;
 use crate::plan::{MARKER, OWN_DIRECTORY};
 use crate::store::{DECLARATIVE_DIRECTORY, DIRECTORY};
 use crate::write::write_at_once;
@@ -22,49 +24,68 @@ pub const NSPAWN_DIRECTORY: &str = "run/systemd/nspawn";
 /// Where networkd looks for configuration that lasts until the reboot (`systemd.network(5)`).
 pub const NETWORK_DIRECTORY: &str = "run/systemd/network";
 
-/// Where PID 1 has generators put their units (`systemd.generator(7)`).
+/// Where PID 1 lets generators write their units (`systemd.generator(7)`).
 pub const GENERATOR_DIRECTORY: &str = "run/systemd/generator";
 
-/// Where links hold systems in the store while they are recorded or run.
+/// The directory of GC roots of systems that are recorded or run.
 pub const GC_ROOTS: &str = "nix/var/nix/gcroots/nixos-nspawn";
 
-/// The mount point of the container's copies of devices, below `root`.
+/// Returns the mount point of the container's copies of devices, below `root`.
 pub fn devices_directory(root: &Path, name: &MachineName) -> PathBuf {
     root.join(DEVICES).join(name.as_str())
 }
 
-/// Removes the container's copies of devices; false if there were none. Whoever has one open keeps it.
+/// Removes the container's copies of devices; returns whether there were any. Open devices stay usable.
 pub fn remove_devices(root: &Path, name: &MachineName) -> io::Result<bool> {
-    let path = devices_directory(root, name);
+    remove_mount(&devices_directory(root, name))
+}
+
+/// Returns the folder of the container's mounts of the host's Nix, below `root`.
+pub fn host_nix_directory(root: &Path, name: &MachineName) -> PathBuf {
+    root.join(HOST_NIX).join(name.as_str())
+}
+
+/// Removes the container's mounts of the host's Nix; false if there were none. A running container keeps its own.
+pub fn remove_host_nix(root: &Path, name: &MachineName) -> io::Result<bool> {
+    let directory = host_nix_directory(root, name);
+    for part in NIX_PARTS {
+        remove_mount(&directory.join(part.name))?;
+    }
+    remove_mount(&directory)
+}
+
+/// Unmounts everything from a folder and removes it; false if there is none.
+fn remove_mount(path: &Path) -> io::Result<bool> {
     // Mounts may be stacked; the last attempt fails with EINVAL when none is left.
     for _ in 0..16 {
-        if unmount(&path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_err() {
+        if unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_err() {
             break;
         }
     }
-    match fs::remove_dir(&path) {
+    // Never recursively: that would empty what is still mounted.
+    match fs::remove_dir(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// The GC root of the system that runs: the host's garbage collector must not take it from under the container.
+/// Returns the GC root of the running system, which keeps the host's garbage collector from deleting it.
 pub fn running_root(root: &Path, name: &MachineName) -> PathBuf {
     root.join(GC_ROOTS).join(format!("{name}-running"))
 }
 
-/// A path as the generator left it, below `root`.
+/// Returns the path of a generated file, below `root`.
 pub fn generated(root: &Path, file: &str) -> PathBuf {
     root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY).join(file)
 }
 
-/// Where the copy of the container's settings stands.
+/// Returns the path of the copy of the container's settings.
 pub fn copy_path(root: &Path, name: &MachineName) -> PathBuf {
     root.join(NSPAWN_DIRECTORY).join(format!("{name}.nspawn"))
 }
 
-/// The plan hash in the marker line of a file of ours; `None` if it is not ours.
+/// Returns the plan hash in the marker line of one of our files; `None` if the file is not ours.
 pub fn marked(path: &Path) -> io::Result<Option<String>> {
     let mut start = [0; 128];
     let mut file = File::from(openat(
@@ -85,12 +106,12 @@ pub fn marked(path: &Path) -> io::Result<Option<String>> {
     Ok(hash.map(str::to_owned))
 }
 
-/// Puts the text into place, at once. Fails on a file of that name that is not ours.
+/// Writes the text atomically; fails if a file of that name exists that is not ours.
 pub fn put(root: &Path, name: &MachineName, text: &[u8]) -> io::Result<()> {
     place(&root.join(NSPAWN_DIRECTORY), &format!("{name}.nspawn"), text)
 }
 
-/// Puts a text of ours where nothing stands, or something of ours.
+/// Writes a text where nothing stands, or one of our files.
 fn place(directory: &Path, file: &str, text: &[u8]) -> io::Result<()> {
     match marked(&directory.join(file)) {
         Ok(None) => {
@@ -109,7 +130,7 @@ fn place(directory: &Path, file: &str, text: &[u8]) -> io::Result<()> {
     write_at_once(&directory, file, text, Mode::from_raw_mode(0o644))
 }
 
-/// Removes the copy; false if there was none of ours.
+/// Removes the copy; returns whether there was one of ours.
 pub fn remove(root: &Path, name: &MachineName) -> io::Result<bool> {
     remove_marked(&copy_path(root, name))
 }
@@ -123,13 +144,13 @@ fn remove_marked(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Where networkd finds the configuration of the host's end of the container's network.
+/// Returns the path where networkd finds the configuration of the host's end of the container's network.
 pub fn network_path(root: &Path, name: &MachineName) -> PathBuf {
     root.join(NETWORK_DIRECTORY).join(network::file_name(name))
 }
 
-/// Gives networkd this file, or takes it away where there shall be none; whether that changed anything. It stays while
-/// the container is stopped. The caller tells networkd.
+/// Gives networkd this file, or removes it if there is none; returns whether anything changed. The file stays while the
+/// container is stopped. The caller notifies networkd.
 pub fn put_network(root: &Path, name: &MachineName, text: Option<&[u8]>) -> io::Result<bool> {
     let path = network_path(root, name);
     let Some(text) = text else { return remove_marked(&path) };
@@ -139,7 +160,7 @@ pub fn put_network(root: &Path, name: &MachineName, text: Option<&[u8]>) -> io::
     place(&root.join(NETWORK_DIRECTORY), &network::file_name(name), text).map(|()| true)
 }
 
-/// Removes the files for networkd of containers that have no intent and do not run. Returns the names.
+/// Removes networkd's files of containers that have no intent and do not run. Returns their names.
 pub fn sweep_networks(root: &Path) -> Vec<MachineName> {
     let intended = |name: &MachineName| {
         let file = format!("{name}.json");
@@ -157,8 +178,8 @@ pub fn sweep_networks(root: &Path) -> Vec<MachineName> {
     swept
 }
 
-/// Removes what was left of containers that no longer have an intent and do not run: their drop-in, whose
-/// `ExecStopPost=` takes it away, is forgotten when the intent is deleted or the generator masked. Returns the names.
+/// Removes leftovers of containers that have no intent and do not run. Deleting the intent, or masking the generator,
+/// makes systemd forget the drop-in whose `ExecStopPost=` would have cleaned up. Returns their names.
 pub fn sweep(root: &Path) -> Vec<MachineName> {
     let listed = |directory: &str, ending: &str| -> Vec<MachineName> {
         let entries = fs::read_dir(root.join(directory)).into_iter().flatten().flatten();
@@ -181,18 +202,23 @@ pub fn sweep(root: &Path) -> Vec<MachineName> {
             swept.push(name);
         }
     }
+    for name in listed(HOST_NIX, "").into_iter().filter(|name| stale(name)) {
+        if remove_host_nix(root, &name).unwrap_or(false) {
+            swept.push(name);
+        }
+    }
     swept.sort();
     swept.dedup();
     swept
 }
 
-/// Whether the container's unit is anything but stopped, as far as files tell: its machine is registered, or the
-/// control group of its unit exists.
+/// Returns whether the container's unit is not stopped, as far as files tell: its machine is registered, or its control
+/// group exists.
 pub fn runs(root: &Path, name: &MachineName) -> bool {
     if root.join(format!("run/systemd/machines/{name}")).exists() {
         return true;
     }
-    // In machine.slice, unless `Slice=` says otherwise; slices lie in slices.
+    // In machine.slice, unless `Slice=` says otherwise; slices nest.
     fn contains(folder: &Path, unit: &str, depth: u8) -> bool {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let mut slices =
@@ -202,7 +228,7 @@ pub fn runs(root: &Path, name: &MachineName) -> bool {
     contains(&root.join("sys/fs/cgroup"), &format!("systemd-nspawn@{name}.service"), DEEPEST_SLICE)
 }
 
-/// How many slices of `a-b-c.slice` lie within each other at most; who nests deeper is seen once the machine is registered.
+/// How deep `a-b-c.slice` may nest to be found; a container in a deeper one is found once its machine is registered.
 const DEEPEST_SLICE: u8 = 8;
 
 #[cfg(test)]
@@ -223,7 +249,7 @@ mod tests {
             assert!(runs(&root, &name), "{folder}");
             fs::remove_dir_all(&root).unwrap();
         }
-        // A container's own groups are not looked into.
+        // The container's own groups are skipped.
         fs::create_dir_all(root.join("sys/fs/cgroup/system.slice/x.service/systemd-nspawn@web.service"))
             .unwrap();
         assert!(!runs(&root, &name));

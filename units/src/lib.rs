@@ -1,12 +1,13 @@
 //! The library of nixos-nspawn: the intent model, and a toolkit that reads and writes systemd's file format.
 //!
-//! Imports go one way: copies, change → write → plan → boot → store, conflict, ordering, version, nspawn, service, socket,
-//! network → intent → name, value, syntax, invalid. Invariants:
-//! 1. Only [`store`], [`write`] and [`copies`] touch the disk; nothing here logs, reads the environment, the clock or the network.
+//! Imports go one way: copies, change → write → plan → boot → store, conflict, ordering, version, nspawn, service,
+//! socket, network → intent → json, name, value → syntax, invalid. Invariants:
+//! 1. Only [`store`], [`write`] and [`copies`] touch the disk; nothing here logs, or reads the environment, the clock or
+//!    the network.
 //! 2. [`plan`] is pure: the same intents in any order give the same bytes, and writing the same plan twice changes
 //!    nothing on disk.
-//! 3. A bad intent affects no other; a conflict affects its claimants only and names both.
-//! 4. Whatever validates renders to text that systemd's own parsers take without a complaint.
+//! 3. A bad intent affects no other; a conflict affects only its claimants and names them all.
+//! 4. Whatever validates renders to text that systemd's own parsers take without a warning.
 //! 5. `parse(render(x)) == x`, and parse accepts and rejects what systemd's conf-parser does.
 
 pub mod boot;
@@ -15,6 +16,7 @@ pub mod conflict;
 pub mod copies;
 pub mod intent;
 pub mod invalid;
+mod json;
 pub mod name;
 pub mod network;
 pub mod nspawn;
@@ -31,8 +33,15 @@ pub mod value;
 pub mod version;
 pub mod write;
 
-/// The JSON Schema of an intent file, made from the types.
+/// Returns the JSON Schema of an intent file, made from the types.
 #[cfg(feature = "schema")]
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(intent::Intent).to_value()
+}
+
+/// Names that the rules of an intent know, for checks in other languages: capabilities, the settings of a `.nspawn` file by
+/// section, and the settings of [Service] that are refused.
+#[cfg(feature = "schema")]
+pub fn known_names() -> serde_json::Value {
+    intent::known_names()
 }

@@ -1,6 +1,13 @@
-//! Names that systemd and the kernel restrict: machines, network interfaces, zones, credentials.
-//! Text goes in, a checked name or [`Invalid`] comes out; host-side interface names are computed as
-//! nspawn computes them. Nothing here asks the host.
+//! Names that systemd and the kernel restrict: machines, network interfaces, zones, credentials. Host-side interface
+//! names are computed as nspawn computes them.
+//!
+//! ```
+//! use nixos_nspawn_units::name::MachineName;
+//!
+//! assert_eq!("web".parse::<MachineName>()?.as_str(), "web");
+//! assert!("../web".parse::<MachineName>().is_err());
+//! # Ok::<(), nixos_nspawn_units::invalid::Invalid>(())
+//! ```
 
 use std::hash::Hasher;
 
@@ -10,8 +17,8 @@ use crate::invalid::Invalid;
 use crate::string_type::string_type;
 
 string_type! {
-    /// The name of a container: what systemd accepts as a machine name (`hostname_is_valid()`), less the
-    /// names that clash with nspawn's own files. Unit names need no escaping for it.
+    /// The name of a container: a machine name of systemd (`hostname_is_valid()`) that does not clash with nspawn's own
+    /// files. Unit names need no escaping for it.
     MachineName, check_machine_name, r"^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?$"
 }
 
@@ -21,11 +28,11 @@ fn check_machine_name(text: &str) -> Result<(), Invalid> {
         return refuse("it is empty");
     }
     if text == ".host" {
-        return refuse("systemd means the host by it");
+        return refuse("systemd uses it for the host");
     }
     if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-' && *c != '.') {
         return refuse(&format!(
-            "only letters, digits, '-' and '.' may be in it, not '{}'",
+            "it may contain only letters, digits, '-' and '.', not '{}'",
             bad.escape_debug()
         ));
     }
@@ -35,12 +42,12 @@ fn check_machine_name(text: &str) -> Result<(), Invalid> {
     if text.split('.').any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-')) {
         return refuse("'.' and '-' may not be at an end, next to '.' or doubled");
     }
-    // nspawn takes directories of these names for images, version directories, layer stacks, or its settings file.
+    // nspawn takes directories with these suffixes for images, version directories, layer stacks, or its settings file.
     if let Some(ending) = [".raw", ".v", ".mstack", ".nspawn"].iter().find(|ending| text.ends_with(**ending))
     {
         return refuse(&format!("systemd gives '{ending}' a meaning of its own"));
     }
-    // GC roots are called NAME, NAME-running and NAME-pin-N: no name may look like another's link.
+    // GC roots are called NAME, NAME-running and NAME-pin-N: no name may look like another container's link.
     let pinned =
         text.rsplit_once("-pin-").is_some_and(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
     if text.ends_with("-running") || pinned {
@@ -53,7 +60,7 @@ fn check_machine_name(text: &str) -> Result<(), Invalid> {
 }
 
 string_type! {
-    /// A network interface name the kernel takes: 1–15 bytes, no blank, `/`, `:` or `%`, not only digits.
+    /// The name of a network interface: 1–15 bytes, no blank, `/`, `:` or `%`, not only digits.
     InterfaceName, check_interface_name, r#"^[^\s/:%\\"']{1,15}$"#
 }
 
@@ -62,9 +69,9 @@ fn check_interface_name(text: &str) -> Result<(), Invalid> {
     if text.is_empty() || text.len() > 15 {
         return refuse("it must have 1 to 15 characters");
     }
-    // The kernel takes backslashes and quotes as well, but settings of systemd do not hold them safely.
+    // The kernel also takes backslashes and quotes, but systemd's settings cannot hold them safely.
     if !text.bytes().all(|b| b.is_ascii_graphic()) || text.contains(['/', ':', '%', '\\', '"', '\'']) {
-        return refuse("blanks, quotes, '/', ':', '%' and '\\' may not be in it");
+        return refuse("it must not contain blanks, quotes, '/', ':', '%' or '\\'");
     }
     if matches!(text, "." | ".." | "all" | "default") || text.bytes().all(|b| b.is_ascii_digit()) {
         return refuse("it is reserved");
@@ -73,7 +80,7 @@ fn check_interface_name(text: &str) -> Result<(), Invalid> {
 }
 
 string_type! {
-    /// A zone (`Zone=` of `systemd.nspawn(5)`): `vz-` plus it is the bridge's name, so 12 bytes at most.
+    /// A zone (`Zone=` of `systemd.nspawn(5)`): its bridge is called `vz-` and the name, so at most 12 bytes.
     ZoneName, check_zone_name, r#"^[^\s/:%\\"']{1,12}$"#
 }
 
@@ -82,7 +89,7 @@ fn check_zone_name(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(text, "is not a zone name: it must have 1 to 12 characters"));
     }
     check_interface_name(&format!("vz-{text}")).map_err(|_| {
-        Invalid::new(text, "is not a zone name: blanks, quotes, '/', ':', '%' and '\\' may not be in it")
+        Invalid::new(text, "is not a zone name: it must not contain blanks, quotes, '/', ':', '%' or '\\'")
     })
 }
 
@@ -102,8 +109,8 @@ fn check_credential_id(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// The name nspawn gives an interface: `prefix` is `ve-` or `vb-` before a machine's name, `mv-` or `iv-` before that of
-/// a host's interface. Longer than 15 bytes it becomes the first 11 and four characters of a hash
+/// Returns the name that nspawn gives an interface: `prefix` is `ve-` or `vb-` for a machine's name, `mv-` or `iv-` for
+/// that of a host's interface. A name longer than 15 bytes becomes the first 11 and four characters of a hash
 /// (`net_shorten_ifname()`, src/shared/netif-util.c).
 pub fn shortened(prefix: &str, name: &str) -> String {
     const KEY: [u8; 16] =

@@ -1,18 +1,18 @@
-//! The .network file of systemd-networkd for the host's end of a container's virtual cable (`systemd.network(5)`). Options
-//! go in, a [`UnitFile`] comes out. It takes the place of the file that systemd ships for all such cables, so it begins
-//! with the same settings, as python-nixos-nspawn does.
+//! The .network file of systemd-networkd for the host's end of a container's virtual cable (`systemd.network(5)`). It
+//! replaces the file that systemd ships for all such cables, so it begins with the same settings, as
+//! python-nixos-nspawn does.
 
 use crate::intent::{Container, FreeSettings};
 use crate::name::MachineName;
 use crate::syntax::{Item, Section, UnitFile};
 
-/// Where the file stands among those of /etc/systemd/network and its like: before systemd's own `80-container-*`, and
-/// after an administrator's `10-*`. networkd takes the first file that matches.
+/// Sorts the file before systemd's own `80-container-*` and after an administrator's `10-*`; networkd takes the first
+/// file that matches.
 pub fn file_name(name: &MachineName) -> String {
     format!("{PREFIX}{name}{ENDING}")
 }
 
-/// The container whose file this is, by its name.
+/// Returns the container that a file of this name belongs to.
 pub fn container_of(file_name: &str) -> Option<MachineName> {
     file_name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()
 }
@@ -20,8 +20,8 @@ pub fn container_of(file_name: &str) -> Option<MachineName> {
 const PREFIX: &str = "50-nixos-nspawn-";
 const ENDING: &str = ".network";
 
-/// systemd's own settings for a cable that leads to the host itself (`80-container-ve.network`), apart from the IPv4
-/// link-local address: the ones python-nixos-nspawn begins with.
+/// systemd's own settings for a cable that leads to the host itself (`80-container-ve.network`), without the IPv4
+/// link-local address; python-nixos-nspawn begins with the same.
 const CABLE: &[(&str, &str)] = &[
     ("DHCPServer", "yes"),
     ("EmitLLDP", "customer-bridge"),
@@ -32,14 +32,15 @@ const CABLE: &[(&str, &str)] = &[
     ("LinkLocalAddressing", "ipv6"),
 ];
 
-/// Those for a cable that ends in a bridge (`80-container-vb.network`).
+/// systemd's own settings for a cable that ends in a bridge (`80-container-vb.network`).
 const BRIDGED: &[(&str, &str)] =
     &[("EmitLLDP", "nearest-bridge"), ("KeepMaster", "yes"), ("LLDP", "yes"), ("LinkLocalAddressing", "no")];
 
-/// The systemd that ships `PersistLeases=runtime` for its own cables; 257 refuses the value, in between was not tried.
+/// The first systemd known to take `PersistLeases=runtime` for its own cables; 257 refuses it, versions in between are
+/// untested.
 const RUNTIME_LEASES: u32 = 262;
 
-/// The file for networkd of that version, if the options ask for one. Comments are left to the caller.
+/// Returns networkd's file for that version of systemd, if the options ask for one. The caller adds comments.
 pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> Option<UnitFile> {
     let config = container.host_network_config.as_ref()?;
     let interface = container.host_interface(name)?;
@@ -60,7 +61,7 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
         network.set(key, *value);
     }
     if !bridged {
-        // A free one of some private range; an empty Address= of the options takes it away.
+        // A free address of some private range; an empty Address= in the options removes it.
         network.set("Address", "0.0.0.0/28");
     }
     add(network, config.section("Network"));
@@ -83,8 +84,7 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
     Some(file)
 }
 
-/// Adds settings to a section with defaults. A setting that is given takes the place of the default; an address comes
-/// beside it.
+/// Adds settings to a section with defaults. A given setting replaces the default; a given address is added to it.
 fn add(section: &mut Section, settings: Option<&FreeSettings>) {
     let Some(settings) = settings else { return };
     for (key, values) in settings.iter().filter(|(_, values)| !values.is_empty()) {

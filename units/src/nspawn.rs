@@ -1,9 +1,9 @@
-//! The .nspawn file of a container (`systemd.nspawn(5)`). An intent goes in, a [`UnitFile`] comes out. Every setting
-//! we rely on is written out, also where it is nspawn's or the template's default, so that the file says what
-//! will be in force on any supported version.
+//! The .nspawn file of a container (`systemd.nspawn(5)`). Every setting we rely on is written out, even if it is the
+//! default of nspawn or the template, so that the file says what is in force on any supported version.
 
 mod exec;
 pub mod files;
+pub mod host_nix;
 mod network;
 
 use crate::intent::{Activation, Container, FreeSettings, Intent};
@@ -11,7 +11,7 @@ use crate::syntax::escape::{self, EscapeError};
 use crate::syntax::settings::setting;
 use crate::syntax::{Section, UnitFile};
 
-/// The settings of the container; comments for people are in it, the header is left to the caller.
+/// Returns the settings of the container, with comments for people; the caller adds the header.
 pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     // Destructured without `..`: a new option does not compile until it is emitted or named here.
     let Intent { version: _, name, toplevel, source: _, profile: _, generation: _, autostart: _, container } =
@@ -26,8 +26,8 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
         ephemeral,
         forward_ports,
         host_network_config: _, // No part of it, see network.rs of the library.
-        mount_daemon_socket,
-        shared_nix: _, // Always true.
+        mount_daemon_socket: _, // nspawn/host_nix.rs
+        shared_nix: _,          // Always true.
         system_call_filter,
         memory_max: _, // service/limits.rs, as all up to tasks_max
         memory_high: _,
@@ -67,8 +67,8 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     let mut file = UnitFile::default();
 
     let exec = file.section("Exec");
-    // Boot=no with Parameters= is how nspawn runs an init that is not at one of its well-known places; PID 1 is then
-    // stopped by KillSignal= and waited for by NotifyReady=, which Boot=yes would imply.
+    // Boot=no with Parameters= makes nspawn run an init that is not at a well-known place. KillSignal= and NotifyReady=
+    // then stop and await PID 1, as Boot=yes would imply.
     exec.set("Boot", "no");
     exec.set("Parameters", escape::nspawn_word(&toplevel.init())?);
     exec.set("KillSignal", "SIGRTMIN+3");
@@ -81,31 +81,25 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
         exec.set("SystemCallFilter", filter.as_str());
     }
     exec::set(exec, container)?;
-    merge(exec, &nspawn_config.exec);
+    merge(exec, &nspawn_config.exec, |_, _| true);
 
     let files = file.section("Files");
     // PrivateUsers=pick alone would chown the whole root on systemd < 262 (nspawn-settings.c), and `auto` maps it.
     let in_user_namespace = container.in_user_namespace();
     files.set("PrivateUsersOwnership", if in_user_namespace { "auto" } else { "off" });
-    // Without the mapping, root's files in the store would be nobody's inside.
-    let mapped = if in_user_namespace { ":rootidmap" } else { "" };
-    files.set("BindReadOnly", format!("/nix/store:/nix/store{mapped}"));
-    files.set("BindReadOnly", format!("/nix/var/nix/profiles:/nix/var/nix/profiles{mapped}"));
-    if *mount_daemon_socket {
-        files.set("BindReadOnly", format!("/nix/var/nix/db:/nix/var/nix/db{mapped}"));
-        files.set("Bind", format!("/nix/var/nix/daemon-socket:/nix/var/nix/daemon-socket{mapped}"));
-    }
-    // Parsing gives every intent a name.
-    files::set(files, name.as_ref().map_or("", |name| name.as_str()), container)?;
-    merge(files, &nspawn_config.files);
+    // parse() gives every intent a name.
+    let name = name.as_ref().map_or("", |name| name.as_str());
+    host_nix::set(files, name, container);
+    files::set(files, name, container)?;
+    merge(files, &nspawn_config.files, |key, value| !host_nix::is_repeated(key, value, container));
 
     let network = file.section("Network");
     network::interfaces(network, container);
-    // The others are socket units: see socket.rs.
+    // Socket units forward the others: see socket.rs.
     for port in forward_ports.iter().filter(|port| port.by_nspawn()) {
         network.set("Port", format!("{}:{}:{}", port.protocol, port.host_port.get(), port.inside().get()));
     }
-    merge(network, &nspawn_config.network);
+    merge(network, &nspawn_config.network, |_, _| true);
     Ok(file)
 }
 
@@ -113,15 +107,15 @@ fn yes_no(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
 
-/// Adds free-form settings: a list goes on, any other setting takes the place of ours, since a second
-/// `Boot=` is not simply the last that wins (systemd-nspawn keeps the first of two in conflict).
-fn merge(section: &mut Section, free: &FreeSettings) {
-    // null and [] are how Nix writes "not set".
+/// Adds free-form settings: a list is continued, any other setting replaces ours, since of two `Boot=` the last does
+/// not simply win (systemd-nspawn keeps the first of two in conflict). Only `wanted` values are added.
+fn merge(section: &mut Section, free: &FreeSettings, wanted: impl Fn(&str, &str) -> bool) {
+    // Nix writes null and [] for "not set".
     for (key, values) in free.iter().filter(|(_, values)| !values.is_empty()) {
         if !setting(&section.name, key).is_some_and(|known| known.list) {
             section.remove(key);
         }
-        for value in values {
+        for value in values.iter().filter(|value| wanted(key, value)) {
             section.set(key, value);
         }
     }

@@ -1,5 +1,5 @@
-//! A macro for values that JSON may give as a number or as text: limits such as `1073741824`, `"1G"` and `"50%"`. All
-//! enter through one checking constructor on their text; a number is written back as a number.
+//! A macro for values that JSON may give as a number or as text: limits such as `1073741824`, `"1G"` and `"50%"`. Both
+//! enter through one checking constructor; a number is written back as a number.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,7 +8,7 @@ use serde::de::{self, Visitor};
 
 use crate::invalid::Invalid;
 
-/// Reads a whole number or a text into what its text is checked for.
+/// Reads a whole number or a text into the type that checks it.
 pub(crate) struct NumberOrText<T>(pub(crate) PhantomData<T>);
 
 impl<T: TryFrom<String, Error = Invalid>> Visitor<'_> for NumberOrText<T> {
@@ -35,8 +35,8 @@ impl<T: TryFrom<String, Error = Invalid>> Visitor<'_> for NumberOrText<T> {
     }
 }
 
-/// Defines a newtype whose constructor is `$check(&str) -> Result<(), Invalid>`; the numbers in the schema are those
-/// that are valid as a JSON number, the pattern is for text.
+/// Defines a newtype whose constructor is `$check(&str) -> Result<(), Invalid>`. `$numbers` are the bounds of valid
+/// JSON numbers for the schema, `$pattern` is for text.
 macro_rules! number_type {
     ($(#[doc = $doc:literal])+ $name:ident, $check:path, $numbers:expr, $pattern:literal) => {
         $(#[doc = $doc])+

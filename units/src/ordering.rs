@@ -1,40 +1,40 @@
-//! The order in which containers start, as far as they say it of each other. All intents go in; cycles, an order in which
-//! no container comes before what it waits for, and what starts at boot come out. Ways through other units of the
-//! host are not known here.
+//! The order in which containers start, as far as they declare it: cycles, and the containers that start at boot.
+//! Dependencies through other units of the host are not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::intent::{Dependency, Intent};
 use crate::name::MachineName;
 
-/// Who comes after whom.
+/// The order among containers.
 #[derive(Debug, Default)]
 pub(crate) struct Order<'a> {
     /// All containers by name.
     names: Vec<&'a MachineName>,
     at: BTreeMap<&'a str, usize>,
-    /// Of each, those that it waits for.
+    /// For each, the containers it waits for.
     before: Vec<Vec<usize>>,
-    /// Of each, those that it pulls in.
+    /// For each, the containers it pulls in.
     pulls: Vec<Vec<usize>>,
-    /// Of each, the cycle that it is part of.
+    /// For each, the cycle it is part of.
     cycle: Vec<Option<usize>>,
     cycles: Vec<Vec<usize>>,
 }
 
-/// What a container waits for: `requires` alone does not order, and who needs a thing expects it to be there.
+/// Returns what a container waits for: `requires` alone does not order, but whoever needs a container expects it to
+/// run.
 pub fn waits_for(intent: &Intent) -> impl Iterator<Item = &Dependency> {
     intent.container.after.iter().chain(&intent.container.requires)
 }
 
-/// The names in `after`, `requires` and `wants` that are no container's in `known`.
+/// Returns the names in `after`, `requires` and `wants` that are not among the containers in `known`.
 pub fn unknown(intent: &Intent, known: impl Fn(&str) -> bool) -> BTreeSet<&str> {
     let all = waits_for(intent).chain(&intent.container.wants);
     all.filter_map(Dependency::container).filter(|name| !known(name)).collect()
 }
 
 impl<'a> Order<'a> {
-    /// The order of these containers; `always` also where none of them says anything.
+    /// Returns the order of these containers; with `always`, also if none of them declares any.
     pub(crate) fn of(
         intents: impl Iterator<Item = (&'a MachineName, &'a Intent)> + Clone,
         always: bool,
@@ -68,7 +68,7 @@ impl<'a> Order<'a> {
         order
     }
 
-    /// The warning for a container that waits for itself. systemd would drop the start of one of the circle.
+    /// Returns the warning for a container that waits for itself. systemd would drop the start of one of the cycle.
     pub(crate) fn warning(&self, name: &MachineName) -> Option<String> {
         const SHOWN: usize = 5;
         let at = *self.at.get(name.as_str())?;
@@ -80,17 +80,18 @@ impl<'a> Order<'a> {
             text.push(format!("{} others", others.len() - SHOWN));
         }
         let text = text.join(", ");
-        Some(format!("waits for itself by way of {text} (after, requires), the order among them is left out"))
+        Some(format!("waits for itself through {text} (after, requires); the order among them is left out"))
     }
 
-    /// Whether a container's waiting for another is left out, since both are in the same cycle.
+    /// Returns whether the drop-in leaves out that a container waits for another, since both are in the same cycle.
     pub(crate) fn leaves_out(&self, name: &MachineName, other: &Dependency) -> bool {
         let cycle = |name: &str| self.at.get(name).and_then(|at| self.cycle[*at]);
         let other = other.container().and_then(cycle);
         other.is_some() && other == cycle(name.as_str())
     }
 
-    /// The containers that start at boot, by themselves or pulled in, each behind all that it waits for; else by name.
+    /// Returns the containers that start at boot, by themselves or pulled in, each after all that it waits for, else by
+    /// name.
     pub(crate) fn at_boot(&self, autostart: impl Fn(&MachineName) -> bool) -> Vec<&'a MachineName> {
         let mut starts = vec![false; self.names.len()];
         let mut next: Vec<usize> = (0..self.names.len()).filter(|at| autostart(self.names[*at])).collect();
@@ -125,8 +126,8 @@ impl<'a> Order<'a> {
     }
 }
 
-/// The strongly connected components of more than one member (Tarjan), each sorted. Without recursion: how deep a chain
-/// of containers is, is not ours to say.
+/// Returns the strongly connected components of more than one member (Tarjan), each sorted. Without recursion, since
+/// the length of a chain of containers is unbounded.
 fn cycles(before: &[Vec<usize>]) -> Vec<Vec<usize>> {
     const NEW: usize = usize::MAX;
     let count = before.len();
@@ -230,7 +231,7 @@ mod tests {
         ]);
         let order = order(&intents);
         let warning = |at: usize| order.warning(&intents[at].0);
-        assert!(warning(0).unwrap().starts_with("waits for itself by way of 'b' (after, requires)"));
+        assert!(warning(0).unwrap().starts_with("waits for itself through 'b' (after, requires)"));
         assert!(warning(1).unwrap().contains("'a'"));
         assert_eq!((warning(2), warning(3)), (None, None));
         let leaves_out = |at: usize, other: &str| order.leaves_out(&intents[at].0, &other.parse().unwrap());

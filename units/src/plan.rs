@@ -1,6 +1,6 @@
-//! The pure middle: everything loaded goes in, every file below the generator's directory comes out, as text and
-//! link targets by relative path. Same input in any order, same bytes; nothing here does I/O or can fail as a
-//! whole: what cannot be planned becomes a refusal of that one container.
+//! The pure middle: from everything loaded to every file and link below the generator's directory, by relative path.
+//! The same input in any order gives the same bytes. Nothing here does I/O or fails as a whole: what cannot be planned
+//! becomes a refusal of that one container.
 
 mod hash;
 
@@ -23,31 +23,31 @@ use crate::version::unmet;
 
 use hash::plan_hash;
 
-/// The folder below the generator's directory for what is no unit; PID 1 ignores it.
+/// The directory below the generator's for files that are no units; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
 
-/// How the first line of a generated .nspawn or .network file goes on behind `# `; by it our copies in /run are told from
-/// others' files.
+/// How the first line of a generated .nspawn or .network file continues after `# `. It tells our copies in /run from
+/// other files.
 pub const MARKER: &str = "nixos-nspawn plan ";
 
-/// The section of a generated .nspawn file that is for `--prepare`.
+/// The section of a generated .nspawn file for `--prepare`.
 pub const EXTENSION: &str = "X-NixosNspawn";
 
 /// Its setting with the hash of the container's .network file.
 pub const NETWORK_HASH: &str = "NetworkFile";
 
-/// The name of our drop-in: files of this name are merged over all drop-in folders (`systemd.unit(5)`), so it is
-/// one that nobody else uses, and an administrator's `override.conf` comes after it.
+/// The name of our drop-in. Files of one name are merged over all drop-in directories (`systemd.unit(5)`), so the name
+/// is one that nobody else uses, and sorts before an administrator's `override.conf`.
 pub const DROP_IN: &str = "50-nixos-nspawn.conf";
 
-/// Everything that is to stand below the generator's directory.
+/// Everything that the generator's directory is to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The files by path relative to the directory.
     pub files: BTreeMap<String, Entry>,
     /// The containers, ordered by name.
     pub containers: Vec<Planned>,
-    /// Faults of files that name no container.
+    /// The faults of files that name no container.
     pub faults: Vec<String>,
 }
 
@@ -60,29 +60,48 @@ pub enum Entry {
     Link(Cow<'static, str>),
 }
 
-/// What was decided for one container.
+/// The decision for one container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
     /// Its name.
     pub name: MachineName,
     /// Who manages it.
     pub kind: Kind,
-    /// The hash of its settings, 32 hexadecimal digits; links and comments do not count. None if refused.
+    /// The hash of its settings, 32 hexadecimal digits, without links and comments; `None` if refused.
     pub hash: Option<String>,
     /// Whether it starts with the host.
     pub autostart: bool,
-    /// Things that do not hinder it: conflicts with others, an order that leads back to itself.
+    /// What does not keep it from starting: conflicts with others, a cycle in the order.
     pub warnings: Vec<String>,
     /// Why its start is refused, with path, line and field; one line.
     pub refusal: Option<String>,
 }
 
-/// The plan for all that was loaded.
+/// Returns the plan for everything that was loaded.
+///
+/// ```
+/// use nixos_nspawn_units::intent::Intent;
+/// use nixos_nspawn_units::name::MachineName;
+/// use nixos_nspawn_units::plan::plan;
+/// use nixos_nspawn_units::store::{Kind, Loaded, Stored};
+///
+/// let name: MachineName = "web".parse()?;
+/// let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web".parse()?;
+/// let intent = Intent::new(name.clone(), toplevel);
+/// let path = "/etc/nixos-nspawn/web.json".to_owned();
+/// let loaded = Loaded { intents: vec![Stored { name, kind: Kind::Imperative, path, intent }], ..Loaded::default() };
+///
+/// let plan = plan(&loaded);
+/// assert!(plan.files.contains_key("nixos-nspawn/web.nspawn"));
+/// assert!(plan.files.contains_key("systemd-nspawn@web.service.d/50-nixos-nspawn.conf"));
+/// assert_eq!(plan.containers[0].refusal, None);
+/// # Ok::<(), nixos_nspawn_units::invalid::Invalid>(())
+/// ```
 pub fn plan(loaded: &Loaded) -> Plan {
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
     let limited = BootLimit::takes_turns(&loaded.host);
-    // One that is refused takes no turn: nothing of others may depend on it. Only then each is rendered twice.
+    // A refused container takes no turn, so that nothing of others depends on it. Only then each is rendered twice.
     let usable = |intent: &Intent| {
         !limited || nspawn_file(intent).is_ok_and(|file| unmet(&file, loaded.host.systemd).is_none())
     };
@@ -146,14 +165,14 @@ pub fn plan(loaded: &Loaded) -> Plan {
     plan
 }
 
-/// What of the host and of other containers concerns one.
+/// What a container's files depend on besides its intent.
 struct Surroundings<'a> {
     systemd: u32,
     order: Order<'a>,
     limit: BootLimit<'a>,
 }
 
-/// The files of a good intent; its hash, or why it is refused.
+/// Adds the files of a good intent; returns its hash, or why it is refused.
 fn accepted(
     files: &mut BTreeMap<String, Entry>,
     stored: &Stored,
@@ -161,7 +180,7 @@ fn accepted(
     host: &Surroundings,
 ) -> Result<String, String> {
     let Stored { name, intent, kind: _, path } = stored;
-    // The types of an intent let nothing through that has no escaped form; should they, it is refused.
+    // The types of an intent exclude everything without an escaped form; should they not, it is refused.
     let unwritable = |error: EscapeError| error.to_string();
     let mut nspawn = nspawn_file(intent).map_err(unwritable)?;
     if let Some(unmet) = unmet(&nspawn, host.systemd) {
@@ -170,7 +189,7 @@ fn accepted(
     let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
     let sockets = sockets(name, intent, path).map_err(unwritable)?;
     if let Some(mut network) = network_file(name, &intent.container, host.systemd) {
-        // That of any host, as ctl asks for it before it knows the host.
+        // The hash for any host, which ctl can compute without knowing the host.
         let hash = network_file(name, &intent.container, 0)
             .map(|file| plan_hash(std::iter::once(&file)))
             .unwrap_or_default();
@@ -180,7 +199,8 @@ fn accepted(
         nspawn.section(EXTENSION).set(NETWORK_HASH, hash);
         files.insert(format!("{OWN_DIRECTORY}/{}", network::file_name(name)), Entry::File(network.text()));
     }
-    // What depends on other containers stays out of it: a change of theirs is none of this one.
+    // The hash leaves out what depends on other containers, so that a change in another container does not look like
+    // one here.
     let of_sockets = sockets.iter().flat_map(|socket| [&socket.socket_file, &socket.service_file]);
     let hash = plan_hash([&nspawn, &unit].into_iter().chain(of_sockets));
     for other in waits_for(intent).filter(|other| host.order.leaves_out(name, other)) {
@@ -209,7 +229,8 @@ fn accepted(
     Ok(hash)
 }
 
-/// The files of a forward by a socket, and the link that starts it: with the container, or with the host's other sockets.
+/// Adds the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
+/// sockets.
 fn socket_units(files: &mut BTreeMap<String, Entry>, name: &MachineName, path: &str, socket: Socket) {
     let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
     header(&mut socket_file, path);
@@ -224,7 +245,7 @@ fn socket_units(files: &mut BTreeMap<String, Entry>, name: &MachineName, path: &
     files.insert(service, Entry::File(service_file.text()));
 }
 
-/// The files of an intent that cannot be used: it stays visible and starts nothing.
+/// Adds the files of a refused intent: it stays visible and starts nothing.
 fn refused(
     files: &mut BTreeMap<String, Entry>,
     name: &MachineName,
@@ -258,8 +279,8 @@ fn header(file: &mut UnitFile, path: &str) {
     file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
 }
 
-/// Links that start the container with the host. machines.target may be off, and a link that pulls it in would also
-/// start foreign containers, so multi-user.target wants the container as well. The target serves as a name only.
+/// Adds the links that start the container with the host. machines.target may be off, and pulling it in would also
+/// start foreign containers, so multi-user.target wants the container as well. The link's target only serves as a name.
 fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
     let unit = unit_name(name);
     for directory in ["machines.target.wants/", "multi-user.target.wants/"] {
@@ -267,7 +288,7 @@ fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
     }
 }
 
-/// Whether a path of the plan is one of the container's.
+/// Returns whether a path of the plan belongs to the container.
 pub fn belongs_to(path: &str, name: &MachineName) -> bool {
     let unit = unit_name(name);
     path.starts_with(&format!("{unit}.d/"))
@@ -279,10 +300,10 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
         || path == format!("{OWN_DIRECTORY}/{}", network::file_name(name))
 }
 
-/// The .nspawn text and the drop-in text of one intent by itself, as the generator would write them.
+/// Returns the plan of one intent by itself, as the generator would write it.
 pub fn plan_one(name: &MachineName, kind: Kind, path: &str, intent: &Intent) -> Plan {
     let stored = Stored { name: name.clone(), kind, path: path.to_owned(), intent: intent.clone() };
-    // Whether the host is too old for it, only the plan of all can say.
+    // Only the plan of all containers can tell whether the host is too old.
     let host = Host { systemd: u32::MAX, ..Host::default() };
     plan(&Loaded { intents: vec![stored], host, ..Loaded::default() })
 }

@@ -1,9 +1,9 @@
-//! What of the host a container can touch. Its options go in, a list for people comes out; building a profile is
-//! trusting its author, and this says with what.
+//! What of the host a container can touch, as a list for people. Building a profile means trusting its author; this
+//! says how far.
 
 use crate::intent::{BindSource, Container, Network};
 
-/// One line for each way the options reach into the host, in a stable order.
+/// Returns one line for each way the options reach into the host, in a stable order.
 pub fn host_reach(container: &Container) -> Vec<String> {
     let mut reach = Vec::new();
     for mount in &container.bind_mounts {
@@ -79,7 +79,7 @@ pub fn host_reach(container: &Container) -> Vec<String> {
     reach
 }
 
-/// The networks and interfaces of the host that it gets at.
+/// Returns the networks and interfaces of the host that the container can use.
 fn network(container: &Container) -> Vec<String> {
     let mut reach = Vec::new();
     if container.network == Network::Host {
@@ -90,10 +90,7 @@ fn network(container: &Container) -> Vec<String> {
     }
     for (kind, pairs) in [("macvlan", &container.macvlan), ("ipvlan", &container.ipvlan)] {
         for pair in pairs {
-            reach.push(format!(
-                "joins the network that the host's interface {} leads to ({kind})",
-                pair.outside
-            ));
+            reach.push(format!("joins the network behind the host's interface {} ({kind})", pair.outside));
         }
     }
     for pair in &container.extra_veths {

@@ -1,6 +1,5 @@
-//! The drop-in for systemd-nspawn@NAME.service, in two forms: one that starts the container, one that refuses to.
-//! An intent goes in, a [`UnitFile`] comes out. The stock template's own lines stay in force unless nspawn offers
-//! no setting (credentials).
+//! The drop-in for systemd-nspawn@NAME.service, in two forms: one starts the container, one refuses to. The stock
+//! template's own lines stay in force, except where nspawn has no setting (credentials).
 
 mod limits;
 
@@ -10,29 +9,29 @@ use crate::syntax::UnitFile;
 use crate::syntax::escape::{self, EscapeError};
 use crate::syntax::words::bind_fields;
 
-/// The second mode of the generator's binary, called by the drop-in. It is installed outside of system-generators,
-/// whose programs SELinux policies confine.
+/// The second mode of the generator's binary, which the drop-in calls. It is installed outside of system-generators,
+/// since SELinux policies confine programs there.
 pub const HELPER: &str = match option_env!("NIXOS_NSPAWN_HELPER") {
     Some(path) => path,
     None => "/usr/local/libexec/nixos-nspawn/unit-helper",
 };
 
-/// The start timeout of a container that says nothing, as in python-nixos-nspawn.
+/// The default start timeout, as in python-nixos-nspawn.
 pub const DEFAULT_TIMEOUT: &str = "90s";
 
-/// The variable of the unit by which ctl sees whether PID 1 has loaded this plan.
+/// The variable of the unit that tells ctl which plan PID 1 has loaded.
 pub const PLAN_VARIABLE: &str = "NIXOS_NSPAWN_PLAN";
 
-/// The template's `ExecStart=`, the same in 252–262. Where the host's is another, `--prepare` says so.
+/// The template's `ExecStart=`, the same in 252–262. `--prepare` warns if the host's differs.
 pub const TEMPLATE: &str = "systemd-nspawn --quiet --keep-unit --boot --link-journal=try-guest --network-veth -U \
                             --settings=override --machine=%i";
 
-/// The unit of a container. Machine names need no escaping in it (`systemd.unit(5)`).
+/// Returns the unit of a container. Machine names need no escaping in it (`systemd.unit(5)`).
 pub fn unit_name(name: &MachineName) -> String {
     format!("systemd-nspawn@{name}.service")
 }
 
-/// The drop-in of a good intent, whose file is at `source`.
+/// Returns the drop-in of a good intent, whose file is at `source`.
 pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<UnitFile, EscapeError> {
     let Intent {
         version: _,
@@ -108,7 +107,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
     for other in waits {
         unit.set("After", other.unit());
     }
-    // What must be mounted before nspawn looks at it, in particular before a bind source would be made.
+    // What must be mounted before nspawn looks at it, in particular before it would create a bind source.
     let sources = bind_mounts.iter().filter_map(|mount| match &mount.source {
         BindSource::Host(path) => Some(path.as_str()),
         BindSource::Root(_) | BindSource::Temporary => None,
@@ -176,13 +175,13 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
     Ok(file)
 }
 
-/// The drop-in of an intent that cannot be used: its only act is to refuse the start. A container that still runs
-/// from before keeps running, and releases its files when it stops.
+/// Returns the drop-in of a refused intent, which only refuses the start. A container that still runs keeps running,
+/// and releases its files when it stops.
 pub fn refusing_drop_in(name: &MachineName, source: &str) -> Result<UnitFile, EscapeError> {
     let mut file = UnitFile::default();
     let unit = file.section("Unit");
     unit.set("SourcePath", escape::unit_raw(source)?);
-    // The reason must be shown at every try, not "start request repeated too quickly".
+    // Every try must show the reason, not "start request repeated too quickly".
     unit.set("StartLimitIntervalSec", "0");
     let service = file.section("Service");
     service.set("ExecStartPre", format!("{HELPER} --refuse {name}"));

@@ -1,6 +1,6 @@
-//! The units of forwards that nspawn cannot do: on one address of the host, on its loopback (systemd#6106), or such that
-//! start the container. A forward goes in, a socket unit and the service of its proxy come out (`systemd.socket(5)`,
-//! `systemd-socket-proxyd(8)`). The names are made so that they tell the container, whatever it is called.
+//! The units of forwards that nspawn cannot do: on one address of the host, on its loopback (systemd#6106), or those
+//! that start the container (`systemd.socket(5)`, `systemd-socket-proxyd(8)`). The units' names identify the container,
+//! whatever it is called.
 
 use std::net::IpAddr;
 
@@ -10,34 +10,34 @@ use crate::service::{HELPER, unit_name};
 use crate::syntax::UnitFile;
 use crate::syntax::escape::{self, EscapeError};
 
-/// The program that carries the connections. It is no command that would be found by its name.
+/// The program that carries the connections. It is not in PATH.
 pub const PROXY: &str = match option_env!("NIXOS_NSPAWN_SOCKET_PROXYD") {
     Some(path) => path,
     None => "/usr/lib/systemd/systemd-socket-proxyd",
 };
 
-/// How the units' names begin. No machine name holds an `@`, so no unit called after a container looks like this.
+/// How the units' names begin. No machine name contains an `@`, so no unit named after a container looks like this.
 pub const PREFIX: &str = "nixos-nspawn-proxy@";
 
-/// Where a proxy finds the address of its container, in a folder by the name of its unit's instance below /run.
+/// Where a proxy finds the address of its container, in a directory below /run named after its unit's instance.
 pub const RUNTIME_DIRECTORY: &str = "nixos-nspawn-proxy";
 
-/// The file with the address, as the service manager reads it (`EnvironmentFile=`), and the variable in it.
+/// The file with the address, as the service manager reads it (`EnvironmentFile=`), and its variable.
 pub const TARGET_FILE: &str = "target";
 
 /// See [`TARGET_FILE`].
 pub const TARGET_VARIABLE: &str = "NIXOS_NSPAWN_TARGET";
 
-/// One forward by a socket: its units' names and their content.
+/// One forward by a socket: the names and content of its units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket {
     /// The name of the socket unit.
     pub unit: String,
     /// The name of its service.
     pub service: String,
-    /// Whether it is there without the container, and starts it.
+    /// Whether it exists without the container, and starts it.
     pub start_on_connect: bool,
-    /// What is taken of the host, for messages: `tcp/127.0.0.1:8080`.
+    /// What it occupies on the host, for messages: `tcp/127.0.0.1:8080`.
     pub host_side: String,
     /// The content of the socket unit.
     pub socket_file: UnitFile,
@@ -45,16 +45,16 @@ pub struct Socket {
     pub service_file: UnitFile,
 }
 
-/// The part of the names that tells container, protocol, address and port: `web-tcp-127.0.0.1-8080`, `web-tcp-__1-8080` for
-/// `::1`. None of the last three holds a dash. A unit's name may hold colons, but systemd-analyze(1) takes them for the start
-/// of an alias.
+/// Returns the part of the names that identifies container, protocol, address and port: `web-tcp-127.0.0.1-8080`,
+/// `web-tcp-__1-8080` for `::1`. None of the last three contains a dash. Unit names may contain colons, but
+/// systemd-analyze(1) takes them for the start of an alias.
 fn instance(name: &MachineName, port: &ForwardPort) -> String {
     let address =
         port.host_address.map(|address| String::from(address).replace(':', "_") + "-").unwrap_or_default();
     format!("{name}-{}-{address}{}", port.protocol, port.host_port.get())
 }
 
-/// The container that a unit's name tells; `None` if it is not one of ours.
+/// Returns the container that a unit's name identifies; `None` if the unit is not ours.
 pub fn container_of(unit: &str) -> Option<&str> {
     let instance = unit.strip_prefix(PREFIX)?;
     let instance = instance.strip_suffix(".socket").or_else(|| instance.strip_suffix(".service"))?;
@@ -70,7 +70,7 @@ pub fn container_of(unit: &str) -> Option<&str> {
     }
 }
 
-/// The forwards of the container that nspawn cannot do, ordered by name.
+/// Returns the forwards of the container that nspawn cannot do, ordered by name.
 pub fn sockets(name: &MachineName, intent: &Intent, source: &str) -> Result<Vec<Socket>, EscapeError> {
     let ports = intent.container.forward_ports.iter().filter(|port| !port.by_nspawn());
     let mut sockets = ports.map(|port| socket(name, port, source)).collect::<Result<Vec<_>, _>>()?;
@@ -92,7 +92,8 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
     section.set("Documentation", "man:nixos-nspawn.json(5)");
     section.set("SourcePath", source.as_str());
     if !port.start_on_connect {
-        // There as long as the container is, however it ends. First the socket: who connects during the start waits.
+        // Exists as long as the container, however it ends. The socket comes first: clients that connect during the
+        // start wait.
         section.set("BindsTo", container.as_str());
         section.set("Before", container.as_str());
     }
@@ -102,7 +103,7 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
         Some(IpAddr::V4(address)) => section.set("ListenStream", format!("{address}:{number}")),
         Some(IpAddr::V6(address)) => section
             .set("ListenStream", format!("[{address}]:{number}"))
-            // `::` is all of IPv6, as 0.0.0.0 is all of IPv4.
+            // `::` stands for all of IPv6, as 0.0.0.0 does for all of IPv4.
             .set("BindIPv6Only", "ipv6-only"),
         None => section.set("ListenStream", number.to_string()).set("BindIPv6Only", "both"),
     };
@@ -110,8 +111,8 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
         // The address may come later, or go and come again.
         section.set("FreeBind", "yes");
     }
-    // When the proxy ends because its container cannot start, or has no address, who waits is told by a closed connection;
-    // otherwise it would be tried again and again for one who may be long gone.
+    // When the proxy ends because its container cannot start, or has no address, waiting clients are disconnected;
+    // otherwise it would be retried for clients that may be long gone.
     section.set("FlushPending", "yes");
 
     let mut service_file = UnitFile::default();
@@ -123,13 +124,13 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
     section.set("BindsTo", container.as_str());
     section.set("Requires", unit.as_str());
     section.set("After", format!("{container} {unit}"));
-    // Or failures in a row, for instance without an address inside, would end the socket until somebody resets it. What a
-    // client can cause is bounded by the socket's TriggerLimitBurst= (systemd.socket(5)).
+    // Otherwise repeated failures, for instance without an address inside, would stop the socket until somebody resets
+    // it. What a client can cause is bounded by the socket's TriggerLimitBurst= (systemd.socket(5)).
     section.set("StartLimitIntervalSec", "0");
     let section = service_file.section("Service");
     section.set("RuntimeDirectory", format!("{RUNTIME_DIRECTORY}/{instance}"));
     section.set("EnvironmentFile", format!("-/run/{RUNTIME_DIRECTORY}/{instance}/{TARGET_FILE}"));
-    // To look into the container's network takes root; to carry connections takes nothing.
+    // Entering the container's network takes root; carrying connections takes no rights.
     section.set("ExecStartPre", format!("+{HELPER} --proxy {name} {}", port.inside().get()));
     section.set("ExecStart", format!("{PROXY} --exit-idle-time=5min ${{{TARGET_VARIABLE}}}"));
     for (key, value) in SANDBOX {
@@ -145,7 +146,7 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
     })
 }
 
-/// The proxy speaks to strangers: it may use sockets, and nothing else.
+/// The proxy talks to strangers: it may use sockets, and nothing more.
 const SANDBOX: [(&str, &str); 12] = [
     ("DynamicUser", "yes"),
     ("CapabilityBoundingSet", ""),

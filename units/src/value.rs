@@ -1,6 +1,5 @@
-//! Values an intent is made of: paths, store paths, ports, time spans, free text. Text goes in,
-//! a checked value or [`Invalid`] comes out. What exists can be written into a unit file; nothing
-//! here looks at the disk.
+//! Values of an intent: paths, store paths, ports, time spans, free text. A value that exists can be written into a
+//! unit file; nothing here looks at the disk.
 
 use crate::string_type::string_type;
 use crate::syntax::escape::is_printable_ascii;
@@ -11,13 +10,13 @@ pub(crate) fn no_control_characters(text: &str) -> Result<(), Invalid> {
     if is_printable_ascii(text) {
         return Ok(());
     }
-    // Unicode's noncharacters are no UTF-8 to systemd (src/basic/utf8.c), and stop the whole file.
+    // systemd takes Unicode's noncharacters for broken UTF-8 (src/basic/utf8.c) and stops reading the file.
     let noncharacter = |c: char| matches!(u32::from(c), 0xfdd0..=0xfdef) || u32::from(c) & 0xfffe == 0xfffe;
     match text.chars().find(|c| c.is_control() || noncharacter(*c)) {
         Some(c) if c.is_control() => {
-            Err(Invalid::new(text, format!("holds a control character ({})", c.escape_debug())))
+            Err(Invalid::new(text, format!("contains a control character ({})", c.escape_debug())))
         }
-        Some(_) => Err(Invalid::new(text, "holds a Unicode noncharacter, which systemd refuses")),
+        Some(_) => Err(Invalid::new(text, "contains a Unicode noncharacter, which systemd refuses")),
         None => Ok(()),
     }
 }
@@ -35,9 +34,9 @@ fn check_text(text: &str) -> Result<(), Invalid> {
 }
 
 string_type! {
-    /// An absolute path without `.` and `..` components, control characters and blanks at its end.
-    /// systemd strips blanks at the ends of a value and takes a trailing backslash for a
-    /// continuation (`systemd.syntax(7)`), so neither may be there.
+    /// An absolute path without `.` and `..` components, without control characters, and without blanks at its end.
+    /// systemd strips blanks at the ends of a value and takes a trailing backslash for a continuation
+    /// (`systemd.syntax(7)`), so neither is allowed.
     AbsolutePath, check_absolute_path, r"^/[^\x00-\x1f\x7f]*$"
 }
 
@@ -48,10 +47,14 @@ fn check_absolute_path(text: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(text, "is not an absolute path"));
     }
     no_control_characters(text)?;
-    if text.split('/').any(|part| part == ".." || part == ".") {
-        return Err(Invalid::new(text, "has a '.' or '..' component"));
+    let mut is_too_long = text.len() >= PATH_MAX;
+    for part in text.as_bytes().split(|byte| *byte == b'/') {
+        if part == b"." || part == b".." {
+            return Err(Invalid::new(text, "has a '.' or '..' component"));
+        }
+        is_too_long |= part.len() > 255;
     }
-    if text.len() >= PATH_MAX || text.split('/').any(|part| part.len() > 255) {
+    if is_too_long {
         return Err(Invalid::new(text, "is longer than Linux allows"));
     }
     if text.ends_with(char::is_whitespace) || text.ends_with('\\') {
@@ -86,7 +89,7 @@ fn check_store_path(text: &str) -> Result<(), Invalid> {
 }
 
 impl StorePath {
-    /// The program nspawn runs as PID 1 of the container.
+    /// Returns the program that nspawn runs as PID 1 of the container.
     pub fn init(&self) -> String {
         format!("{}/init", self.as_str())
     }
@@ -100,7 +103,7 @@ impl StorePath {
 pub struct Port(u16);
 
 impl Port {
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> u16 {
         self.0
     }
@@ -123,7 +126,7 @@ impl From<Port> for u16 {
 }
 
 string_type! {
-    /// A time span as `systemd.time(7)` has it: `90s`, `5min 20s`, `infinity`; seconds without a unit.
+    /// A time span as in `systemd.time(7)`: `90s`, `5min 20s`, `infinity`; a bare number is seconds.
     Timespan, check_timespan, r"^ *(infinity|([0-9.]+ *[a-zA-Zµμ]* *)+)$"
 }
 
@@ -134,14 +137,13 @@ fn check_timespan(text: &str) -> Result<(), Invalid> {
 }
 
 impl Timespan {
-    /// The length in microseconds; `None` for `infinity`. `0` turns a timeout off in systemd, so it is
-    /// `None` as well.
+    /// Returns the length in microseconds; `None` for `infinity`, and for `0`, which turns a timeout off in systemd.
     pub fn microseconds(&self) -> Option<u64> {
         microseconds(&self.0).flatten().filter(|length| *length > 0)
     }
 }
 
-/// `Some(None)` is infinity, `None` is not a time span.
+/// Parses a time span: `Some(None)` is infinity, `None` is not a time span.
 pub(crate) fn microseconds(text: &str) -> Option<Option<u64>> {
     let mut rest = text.trim_matches(' ');
     if rest == "infinity" {
@@ -165,7 +167,7 @@ pub(crate) fn microseconds(text: &str) -> Option<Option<u64>> {
 
 fn scaled(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    // `1.` is no number to systemd, `.5` is.
+    // To systemd `1.` is no number, `.5` is one.
     if number.contains('.') && fraction.is_empty() || number.is_empty() || fraction.contains('.') {
         return None;
     }
@@ -236,6 +238,6 @@ mod tests {
     #[test]
     fn refused_values_are_shown_on_one_line() {
         let error = "/a\n\u{1b}[31m".parse::<AbsolutePath>().unwrap_err().to_string();
-        assert_eq!(error, r"'/a\n\u{1b}[31m' holds a control character (\n)");
+        assert_eq!(error, r"'/a\n\u{1b}[31m' contains a control character (\n)");
     }
 }

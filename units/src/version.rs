@@ -1,10 +1,9 @@
-//! What settings need of the host's systemd. nspawn only warns of a setting it does not know and goes on without it, so a
-//! container would start with half of its settings. Rendered files go in, so that options and free-form settings are
-//! treated alike; the first setting that the host is too old for comes out.
+//! The systemd version that settings need. nspawn only warns about a setting it does not know, so a container would
+//! start with half of its settings. Rendered files are checked, so options and free-form settings are treated alike.
 
 use crate::syntax::UnitFile;
 
-/// The oldest systemd that is supported; what it knows needs no row here.
+/// The oldest supported systemd; settings that it knows need no row here.
 pub const OLDEST: u32 = 257;
 
 /// Settings that came later: section, key, the value if only that is new, and the first systemd that knows it. Keys are
@@ -24,13 +23,13 @@ pub const ACTIVATING_CONCURRENCY_MAX: u32 = 262;
 /// A setting, and the first systemd that knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Need {
-    /// `[Network] NamespacePath=`, with the value where only that is new.
+    /// The setting, such as `[Network] NamespacePath=`, with the value if only that is new.
     pub setting: String,
     /// The version.
     pub since: u32,
 }
 
-/// The setting of a .nspawn file that needs the newest systemd, of those that [`OLDEST`] does not know.
+/// Returns the setting of a .nspawn file that needs the newest systemd, among those that [`OLDEST`] does not know.
 pub fn need(nspawn: &UnitFile) -> Option<Need> {
     let mut found: Option<(usize, u32)> = None;
     for (section, key, value) in nspawn.settings() {
@@ -50,7 +49,7 @@ pub fn need(nspawn: &UnitFile) -> Option<Need> {
     })
 }
 
-/// What the host's systemd is too old for, as the end of a message.
+/// Returns what the host's systemd is too old for, as the end of a message.
 pub fn unmet(nspawn: &UnitFile, host: u32) -> Option<String> {
     let Need { setting, since } = need(nspawn).filter(|need| need.since > host)?;
     Some(format!("{setting} needs systemd {since}, this host has {host}"))

@@ -1,6 +1,5 @@
-//! Writing files so that no reader ever sees half of one: a temporary beside the target, then a rename. Plans and
-//! single files go in; a file that already holds the same bytes is left alone. One failure does not keep the rest
-//! of a plan from being written.
+//! Writes files so that no reader ever sees half of one: a temporary beside the target, then a rename. A file that
+//! already holds the same bytes is left alone. One failure does not keep the rest of a plan from being written.
 
 use std::fmt;
 use std::fs::File;
@@ -32,8 +31,8 @@ impl fmt::Display for WriteError {
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Writes the plan below `directory`, which exists. What already stands there as planned stays untouched; what is not
-/// in the plan is not looked at (systemd empties the directory before each run).
+/// Writes the plan below `directory`, which exists. Files that are already as planned stay untouched; files outside of
+/// the plan are ignored (systemd empties the directory before each run).
 pub fn write_plan(directory: &Path, plan: &Plan) -> Vec<WriteError> {
     let mut errors = Vec::new();
     let out = match openat(CWD, directory, DIRECTORY, Mode::empty()) {
@@ -70,22 +69,22 @@ pub fn write_plan(directory: &Path, plan: &Plan) -> Vec<WriteError> {
     errors
 }
 
-/// Replaces the file `name` in `directory` by one with these bytes, at once and for good: file and directory
-/// are on disk when this returns. A reader sees the old file or the new one.
+/// Replaces the file `name` in `directory` by one with these bytes, atomically and durably: file and directory are on
+/// disk when this returns. A reader sees the old file or the new one.
 pub fn write_durably(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
     replace(&directory, name, bytes, mode, true)?;
     fsync(&directory)?;
     Ok(())
 }
 
-/// Replaces the file `name` in `directory` at once; it may be gone after a power failure.
+/// Replaces the file `name` in `directory` atomically; a power failure may lose it.
 pub fn write_at_once(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
     replace(&directory, name, bytes, mode, false)
 }
 
 fn replace(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode, durably: bool) -> io::Result<()> {
-    // A fixed name: what a killed run left is taken away by the next. It starts with a dot and ends in neither
-    // .json nor .nspawn, so nobody reads it.
+    // A fixed name: the next run replaces what a killed one left. It starts with a dot and ends in neither .json nor
+    // .nspawn, so nobody reads it.
     let temporary = format!(".{name}.new");
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let fd = match openat(&directory, &temporary, flags, mode) {
@@ -104,7 +103,7 @@ fn replace(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode, durably: 
         Ok(renameat(&directory, &temporary, &directory, name)?)
     })();
     if written.is_err() {
-        // The disk may be full: give back what was taken. The first error is the one that matters.
+        // The disk may be full: free what was taken. The first error is the one that matters.
         let _ = unlinkat(&directory, &temporary, AtFlags::empty());
     }
     written
@@ -117,7 +116,7 @@ fn holds(directory: &OwnedFd, name: &str, bytes: &[u8]) -> bool {
     File::from(fd).take(bytes.len() as u64 + 1).read_to_end(&mut present).is_ok() && present == bytes
 }
 
-/// Makes a symbolic link in the place of whatever stands there.
+/// Creates a symbolic link, replacing what stands there.
 pub fn link(directory: impl AsFd, name: &str, target: &str) -> io::Result<()> {
     match symlinkat(target, &directory, name) {
         Err(Errno::EXIST) => {}

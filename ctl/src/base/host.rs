@@ -10,7 +10,7 @@ use nixos_nspawn_units::store::{Loaded, Trust, load};
 use crate::base::config::Config;
 use crate::base::config_files::Trust as ConfigTrust;
 use crate::base::event::Event;
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::program::{Machine, Program, Programs};
 use crate::base::scope::Scope;
 
@@ -112,7 +112,7 @@ impl Host {
     /// Refuses what needs the rights of the containers' owner.
     pub(crate) fn need_root(&self, what: &str) -> Result<()> {
         if self.live() && rustix::process::geteuid().as_raw() != self.scope.owner {
-            return refuse(format!("{what} needs root, nothing was changed; try again with sudo"));
+            return unchanged(format!("{what} needs root"), "try again with sudo");
         }
         Ok(())
     }
@@ -123,9 +123,7 @@ impl Host {
             return refuse("this command works on the running system only, not with --root");
         }
         if !self.booted() {
-            return refuse(
-                "systemd is not running here, nothing was changed; --root DIR works on a tree offline",
-            );
+            return unchanged("systemd is not running here", "--root DIR works on a tree offline");
         }
         Ok(())
     }
@@ -135,7 +133,7 @@ impl Host {
         if self.live() {
             return Ok(());
         }
-        refuse(format!("{command} works on the running system only, nothing was changed; leave out --root"))
+        unchanged(format!("{command} works on the running system only"), "leave out --root")
     }
 }
 
@@ -163,11 +161,7 @@ fn inside(root: &Path) -> anyhow::Result<()> {
             .find(|part| part.symlink_metadata().is_ok());
         let Some(there) = there else { continue };
         if !there.canonicalize().is_ok_and(|resolved| resolved.starts_with(root)) {
-            return refuse(format!(
-                "{}: leads out of {}, nothing was changed",
-                there.display(),
-                root.display()
-            ));
+            return unchanged(format!("{}: leads out of {}", there.display(), root.display()), "");
         }
     }
     Ok(())

@@ -11,5 +11,6 @@ pub(crate) mod interrupt;
 pub(crate) mod output;
 pub(crate) mod program;
 pub(crate) mod scope;
+pub(crate) mod screen;
 pub(crate) mod time;
 pub(crate) mod tree;

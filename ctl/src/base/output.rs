@@ -1,32 +1,8 @@
-//! What people and scripts see: texts, tables and JSON go in, bytes on standard output come out. A reader that goes
-//! away (`| head`) is no failure. Colour is added behind the padding, so that columns stay in line.
+//! Tables and colours of texts for people. Colour is added behind the padding, so that columns stay in line.
 
 use std::borrow::Cow;
-use std::io;
-use std::io::{ErrorKind, Write};
 
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context as _, Result};
-use serde::Serialize;
-
-/// Writes text to standard output.
-pub(crate) fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("standard output"),
-    }
-}
-
-/// Writes a value as JSON, indented, to standard output.
-pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
-    print(&(serde_json::to_string_pretty(value)? + "\n"))
-}
-
-/// A message for people, to standard error; when nobody can read it, the command goes on.
-pub(crate) fn tell(message: &str) {
-    let _ = writeln!(io::stderr(), "nixos-nspawn: {}", printable(message));
-}
 
 /// A text without what a terminal would act on: programs that were called, and containers, have put their words into it.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
@@ -36,14 +12,6 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     }
     let shown = |c: char| if acts(c) { c.escape_debug().collect() } else { vec![c] };
     Cow::Owned(text.chars().flat_map(shown).collect())
-}
-
-/// Lines that belong to a message, indented.
-pub(crate) fn tell_more(lines: &[String]) {
-    let mut out = io::stderr().lock();
-    for line in lines {
-        let _ = writeln!(out, "  {}", printable(line));
-    }
 }
 
 /// How a piece of text is meant.

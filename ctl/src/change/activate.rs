@@ -15,13 +15,12 @@ use nixos_nspawn_units::plan::plan;
 use nixos_nspawn_units::store::Stored;
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::effect;
 use crate::change::effect::Reloaded;
 use crate::change::next::{limit_or_start, strategy};
-use crate::change::settle::{lock_settled, repair};
+use crate::change::{effect, settle};
 use crate::decision::activation::{Action, Decision, decide, decide_for};
 use crate::fact::lookup::{Found, find, no_such};
 use crate::fact::{dependents, running_settings};
@@ -48,10 +47,7 @@ pub(crate) fn activate(
     given: Option<Strategy>,
     dry_run: bool,
 ) -> Result<Activated> {
-    if !dry_run {
-        repair(host);
-    }
-    let _lock = if dry_run { None } else { Some(lock_settled(host, name)?) };
+    let _lock = if dry_run { None } else { Some(settle::lock(host, name)?) };
     let loaded = host_file::load(host)?;
     if !dry_run {
         known_settings::sweep(host, |name| find(&loaded, name).is_some());
@@ -59,17 +55,17 @@ pub(crate) fn activate(
     let stored = match find(&loaded, name) {
         Some(Found::Good(stored)) => stored,
         Some(Found::Broken(error)) => {
-            return refuse(format!("{error}, nothing was changed; correct it first"));
+            return unchanged(format!("{error}"), "correct it first");
         }
         None => return Err(no_such(name)),
     };
     let plan = plan(&loaded);
     let planned = plan.containers.iter().find(|planned| planned.name == *name);
     let Some(hash) = planned.and_then(|planned| planned.hash.clone()) else {
-        return refuse(format!(
-            "{}: is refused, nothing was changed; 'nixos-nspawn show {name}' tells why",
-            stored.path
-        ));
+        return unchanged(
+            format!("{}: is refused", stored.path),
+            format!("'nixos-nspawn show {name}' tells why"),
+        );
     };
     let activation = Activation { host, stored, hash };
     let state = started(host, stored)?;

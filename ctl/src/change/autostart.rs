@@ -16,14 +16,14 @@ use crate::host::systemd;
 /// What was or would be started.
 pub(crate) struct Started {
     /// The containers that start with the host.
-    pub(crate) containers: Vec<(MachineName, Outcome)>,
+    pub(crate) containers: Vec<(MachineName, StartOutcome)>,
     /// What stands in /etc/nixos-nspawn and is no container.
     pub(crate) faults: Vec<Fault>,
 }
 
 /// What became of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum StartOutcome {
     /// It ran before.
     AlreadyRunning,
     /// It is up.
@@ -88,22 +88,22 @@ fn candidates(overview: &Overview) -> Vec<&Container> {
 }
 
 /// What can be said before anything is done.
-fn first_look(container: &Container) -> Outcome {
+fn first_look(container: &Container) -> StartOutcome {
     match &container.refusal {
-        _ if container.runs() => Outcome::AlreadyRunning,
-        Some(reason) => Outcome::Refused(reason.clone()),
-        None if container.masked => Outcome::Masked,
-        None => Outcome::WouldStart,
+        _ if container.runs() => StartOutcome::AlreadyRunning,
+        Some(reason) => StartOutcome::Refused(reason.clone()),
+        None if container.masked => StartOutcome::Masked,
+        None => StartOutcome::WouldStart,
     }
 }
 
 /// Starts what should be, and notes what it came to.
-fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Outcome)]) -> Result<()> {
+fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, StartOutcome)]) -> Result<()> {
     let mut locks = Vec::new();
     let mut names = Vec::new();
-    for (name, outcome) in containers.iter_mut().filter(|(_, outcome)| *outcome == Outcome::WouldStart) {
+    for (name, outcome) in containers.iter_mut().filter(|(_, outcome)| *outcome == StartOutcome::WouldStart) {
         if overview.containers.get(name).is_some_and(|container| container.reload_needed) {
-            *outcome = Outcome::NotLoaded;
+            *outcome = StartOutcome::NotLoaded;
             continue;
         }
         match Lock::container_if_free(host, name)? {
@@ -111,7 +111,7 @@ fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Outco
                 locks.push(lock);
                 names.push(name.clone());
             }
-            None => *outcome = Outcome::Busy,
+            None => *outcome = StartOutcome::Busy,
         }
     }
     if names.is_empty() {
@@ -128,9 +128,9 @@ fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Outco
         let Some(state) = states.get(name) else { continue };
         let hash = overview.containers.get(name).and_then(|container| container.hash.as_deref());
         *outcome = match state.active.as_str() {
-            "active" if state.plan.as_deref() == hash => Outcome::Started,
-            "active" => Outcome::WithoutSettings,
-            _ => Outcome::Failed { active: state.active.clone(), result: state.result.clone() },
+            "active" if state.plan.as_deref() == hash => StartOutcome::Started,
+            "active" => StartOutcome::WithoutSettings,
+            _ => StartOutcome::Failed { active: state.active.clone(), result: state.result.clone() },
         };
     }
     Ok(())

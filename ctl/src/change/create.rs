@@ -14,19 +14,18 @@ use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{DIRECTORY, Loaded};
 
 use crate::base::event::Event;
-use crate::base::exit::{refuse, under};
-use crate::base::failpoint::stop_point;
+use crate::base::exit::{unchanged, under};
+use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::effect;
 use crate::change::forget::forget;
 use crate::change::next::{intent, missing_sources};
-use crate::change::settle::{lock_settled, repair};
+use crate::change::{effect, settle};
 use crate::fact::lookup::find;
 use crate::fact::{dependents, installation};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
-use crate::host::record::{Details, Phase, Record, Step};
+use crate::host::record::{Begun, Phase, Record, RecordDetails};
 use crate::host::{
     credentials, gc_roots, host_file, intent_file, profile_links, sockets, state_directory, systemd,
     unit_links,
@@ -64,8 +63,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
         installation::check(host)?;
     }
     profile::check_store(host, options.allow_user_store)?;
-    let _lock = lock_settled(host, name)?;
-    repair(host);
+    let _lock = settle::lock(host, name)?;
     name_is_free(host, &host.load(), name)?;
     // What can be refused without having built is refused before the first write.
     if let Some(path) = options.source.profile {
@@ -78,17 +76,18 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     let directory = profile_links::profile_directory(host, name);
     if host.path(&directory).symlink_metadata().is_ok() {
         // Generations of python-nixos-nspawn are there, too; they are not ours to delete.
-        return refuse(format!(
-            "{0}: exists already, but belongs to no container, nothing was changed; move it away, or 'rm -r {0}'",
-            directory.display()
-        ));
+        let folder = directory.display();
+        return unchanged(
+            format!("{folder}: exists already, but belongs to no container"),
+            format!("move it away, or 'rm -r {folder}'"),
+        );
     }
-    let details = Details {
+    let details = RecordDetails {
         profile_directory: directory,
         delete_state: !state_directory::exists(host, name),
-        ..Details::default()
+        ..RecordDetails::default()
     };
-    let mut record = Record::begin(host, name, Step::Creating, details)?;
+    let mut record = Record::begin(host, name, Begun::Creating, details)?;
     let begun = journal_time();
     match make(host, options, name, nix.as_ref(), source, &mut record) {
         Ok(intent) => {
@@ -129,9 +128,9 @@ fn make(
         .create(&below)
         .with_context(|| below.display().to_string())?;
     let pending = directory.join("pending");
-    stop_point("create-begun");
+    failpoint("create-begun");
     let path = source::build(host, nix, name, &mut source, Some(&pending))?;
-    stop_point("create-built");
+    failpoint("create-built");
     let profile = profile::read(host, &path, name)?;
     for warning in &profile.warnings {
         host.report(Event::ProfileWarning { text: warning.clone() });
@@ -165,7 +164,7 @@ fn make(
         }
         planned
     };
-    stop_point("create-intent");
+    failpoint("create-intent");
     gc_roots::keep(host, name, &intent.toplevel)?;
     if host.live() {
         systemd::reload_to(host, name, planned.hash.as_deref())?;
@@ -179,51 +178,45 @@ fn make(
             for text in sockets::not_open(name, &intent, &sockets::known(host)?, true)? {
                 host.report(Event::Note { name: name.clone(), text });
             }
-            stop_point("create-started");
+            failpoint("create-started");
         }
     }
     record.details.phase = Phase::Started;
     record.save(host)?;
-    stop_point("create-done");
+    failpoint("create-done");
     Ok(intent)
 }
 
 /// Refuses a name that a container, a machine or a foreign settings file has.
 fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> {
     if let Some(own) = loaded.errors.iter().find(|error| error.path == DIRECTORY) {
-        return refuse(format!(
-            "{own}, nothing was changed; 'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' sets it right"
-        ));
+        return unchanged(
+            format!("{own}"),
+            format!("'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' sets it right"),
+        );
     }
     if let Some(found) = find(loaded, name) {
         let kind = found.kind();
-        return refuse(format!(
-            "{}: container '{name}' ({kind}) exists already, nothing was changed",
-            found.path()
-        ));
+        return unchanged(format!("{}: container '{name}' ({kind}) exists already", found.path()), "");
     }
     for folder in host.scope.nspawn_files {
         let path = host.path(folder).join(format!("{name}.nspawn"));
         let ours = || copies::marked(&path).is_ok_and(|mark| mark.is_some());
         if path.symlink_metadata().is_ok() && !ours() {
-            return refuse(format!(
-                "{}: '{name}' is a container that nixos-nspawn does not manage, nothing was changed",
-                path.display()
-            ));
+            return unchanged(
+                format!("{}: '{name}' is a container that nixos-nspawn does not manage", path.display()),
+                "",
+            );
         }
     }
     if host.live() && unit_links::masked(host, name) {
         let unit = unit_name(name);
-        return refuse(format!(
-            "{unit} is masked, nothing was changed; 'systemctl unmask {unit}' lifts that"
-        ));
+        return unchanged(format!("{unit} is masked"), format!("'systemctl unmask {unit}' lifts that"));
     }
     if host.live() {
         let machine = host.path(format!("/run/systemd/machines/{name}"));
         if machine.exists() {
-            return refuse(format!(
-                "a machine called '{name}' is running already, nothing was changed; see 'machinectl'"
-            ));
+            return unchanged(format!("a machine called '{name}' is running already"), "see 'machinectl'");
         }
     }
     Ok(())

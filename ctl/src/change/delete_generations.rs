@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 
-use crate::base::exit::refuse;
+use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
-use crate::change::settle::lock_settled;
+use crate::change::settle;
 use crate::decision::which_generations::{Which, select};
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::{imperative, numbered};
@@ -54,7 +54,7 @@ impl Protection {
 
 /// Deletes generations of a container.
 pub(crate) fn delete(host: &Host, name: &MachineName, which: &Which) -> Result<Deleted> {
-    let _lock = lock_settled(host, name)?;
+    let _lock = settle::lock(host, name)?;
     let (link, chosen) = choose(host, name, which)?;
     if !chosen.deleted.is_empty() {
         Nix::find(host)?.delete_generations(&link, &chosen.deleted)?;
@@ -74,12 +74,13 @@ fn choose(host: &Host, name: &MachineName, which: &Which) -> Result<(PathBuf, De
     let link = profile_link(host, name, intent);
     // A profile named by hand may be anybody's.
     if link.parent().and_then(|folder| folder.file_name()) != Some(name.as_str().as_ref()) {
-        return refuse(format!(
-            "{}: is not in a folder '{name}', so it may not be the container's alone, nothing was changed; use \
-             nix-env --profile {} --delete-generations",
-            link.display(),
-            link.display()
-        ));
+        return unchanged(
+            format!(
+                "{}: is not in a folder '{name}', so it may not be the container's alone",
+                link.display()
+            ),
+            format!("use nix-env --profile {} --delete-generations", link.display()),
+        );
     }
     let all = generations(host, name, intent);
     let stands_at = profile_links::generation(&host.path(&link)).ok();

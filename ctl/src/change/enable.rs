@@ -16,7 +16,7 @@ use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::settle::lock_settled;
+use crate::change::settle;
 use crate::fact::installation::generator_fault;
 use crate::fact::lookup::imperative;
 use crate::host::intent_file::{hash, intent_path, write_text};
@@ -39,7 +39,7 @@ pub(crate) struct Setting {
 /// Has a container start with the host, or not.
 pub(crate) fn set(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     tidy(host);
-    let _lock = lock_settled(host, name)?;
+    let _lock = settle::lock(host, name)?;
     let setting = change(host, name, wanted)?;
     tidy(host);
     Ok(setting)

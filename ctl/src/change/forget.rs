@@ -11,13 +11,13 @@ use nixos_nspawn_units::copies::GC_ROOTS;
 use nixos_nspawn_units::store::{DIRECTORY, Kind};
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 
-use crate::base::failpoint::stop_point;
+use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::fact::lookup::find;
 use crate::host::files::remove_file;
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
-use crate::host::record::{Record, Step};
+use crate::host::record::{Begun, Record};
 use crate::host::unit_links::enabled_links;
 use crate::host::{gc_roots, networkd, profile_links, sockets, state_directory, systemd};
 
@@ -35,7 +35,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
             systemd::stop(host, name)?;
         }
     }
-    stop_point("remove-stopped");
+    failpoint("remove-stopped");
     {
         let _global = Lock::global(host)?;
         remove_file(&intent_path(host, name))?;
@@ -43,7 +43,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
             openat(CWD, host.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         fsync(&directory)?;
     }
-    if ours && record.step == Step::Removing {
+    if ours && record.step == Begun::Removing {
         for link in enabled_links(host, name) {
             remove_file(&link)?;
         }
@@ -56,7 +56,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
             systemd::daemon_reload(host)?;
         }
     }
-    stop_point("remove-forgotten");
+    failpoint("remove-forgotten");
     profile_links::remove_profile(host, &record.details.profile_directory)?;
     remove_file(&host.path(Path::new("/").join(GC_ROOTS)).join(name.as_str()))?;
     gc_roots::remove_all(host, name)?;

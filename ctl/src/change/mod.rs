@@ -15,7 +15,6 @@ pub(crate) mod profile_steps;
 pub(crate) mod remove;
 pub(crate) mod rollback;
 pub(crate) mod settle;
-pub(crate) mod settle_switch;
 pub(crate) mod setup;
 pub(crate) mod switch;
 pub(crate) mod update;

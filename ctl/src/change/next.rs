@@ -13,7 +13,7 @@ use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::value::{StorePath, Timespan};
 
 use crate::base::event::Event;
-use crate::base::exit::refuse;
+use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::fact::generations::generations;
 use crate::host::{profile_links, unit_links};
@@ -71,11 +71,10 @@ pub(crate) fn check_reach(
     if added.is_empty() || allow || host.config.allow_host_changes {
         return Ok(());
     }
-    refuse(format!(
-        "container '{name}' would reach further into the host than before ({}), nothing was changed; \
-         --allow-host-changes accepts that",
-        added.join("; ")
-    ))
+    unchanged(
+        format!("container '{name}' would reach further into the host than before ({})", added.join("; ")),
+        "--allow-host-changes accepts that",
+    )
 }
 
 /// What an update would record.
@@ -131,17 +130,15 @@ pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> u64 {
 pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
     let unit = unit_name(name);
     if unit_links::masked(host, name) {
-        return refuse(format!(
-            "{unit} is masked, nothing was changed; 'systemctl unmask {unit}' lifts that"
-        ));
+        return unchanged(format!("{unit} is masked"), format!("'systemctl unmask {unit}' lifts that"));
     }
     // An intent by hand may name any profile, the host's own for instance.
     let folder = profile_folder(host, name, old);
     if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
-        return refuse(format!(
-            "{}: is not the profile folder of container '{name}', nothing was changed; it must be called '{name}'",
-            folder.display()
-        ));
+        return unchanged(
+            format!("{}: is not the profile folder of container '{name}'", folder.display()),
+            format!("it must be called '{name}'"),
+        );
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::base::exit::refuse;
 use crate::base::host::Host;
-use crate::change::settle::lock_settled;
+use crate::change::settle;
 use crate::fact::generations::generations;
 use crate::fact::lookup::{imperative, numbered};
 use crate::host::files::{remove_file, sync_directory, write_link};
@@ -27,7 +27,7 @@ pub(crate) struct Pinned {
 
 /// Pins a generation.
 pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned> {
-    let _lock = lock_settled(host, name)?;
+    let _lock = settle::lock(host, name)?;
     let loaded = host.load();
     let all = generations(host, name, imperative(&loaded, name)?);
     let generation = numbered(&all, name, number)?;
@@ -58,7 +58,7 @@ pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned
 
 /// Unpins a generation.
 pub(crate) fn unpin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned> {
-    let _lock = lock_settled(host, name)?;
+    let _lock = settle::lock(host, name)?;
     let loaded = host.load();
     let all = generations(host, name, imperative(&loaded, name)?);
     // A number that the profile no longer has may have been unpinned before.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::base::host::Host;
 use crate::decision::activation::Decision;
 use crate::fact::difference::{Difference, between};
-use crate::host::last_activation::Action;
+use crate::host::last_activation::AppliedAction;
 
 /// What would change and be done, as scripts see it.
 #[derive(Debug, Serialize)]
@@ -21,7 +21,7 @@ pub(crate) struct Planned {
     /// The generation that a rollback goes to; null for one that would be made.
     pub(crate) generation: Option<u64>,
     /// What would be done to the container, and why; null if nothing would change.
-    pub(crate) action: Option<Action>,
+    pub(crate) action: Option<AppliedAction>,
     pub(crate) reason: Option<String>,
     #[serde(flatten)]
     pub(crate) difference: Difference,

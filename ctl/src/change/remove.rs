@@ -7,7 +7,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{Kind, Loaded};
 
 use crate::base::event::Event;
-use crate::base::exit::refuse;
+use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
 use crate::change::forget::forget;
 use crate::change::profile_steps::remove_pending;
@@ -15,12 +15,12 @@ use crate::fact::dependents;
 use crate::fact::lookup::{Found, declarative, find};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
-use crate::host::record::{Details, Record, Step, pending};
+use crate::host::record::{Begun, Record, RecordDetails, pending};
 use crate::host::{profile_links, sockets, state_directory, systemd};
 
 /// How to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Options {
+pub(crate) struct RemoveOptions {
     /// Deletes the state as well.
     pub(crate) delete_state: bool,
     /// Changes nothing.
@@ -64,14 +64,14 @@ pub(crate) struct Left {
 }
 
 /// Removes a container.
-pub(crate) fn remove(host: &Host, name: &MachineName, options: Options) -> Result<Removed> {
+pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) -> Result<Removed> {
     if options.dry_run {
         return dry_run(host, name, options);
     }
     let _lock = Lock::container(host, name)?;
     // A killed create or remove: whatever it was, now it goes.
     if let Some(mut record) = pending(host).into_iter().find(|record| record.name == *name) {
-        if record.step == Step::Updating {
+        if record.step == Begun::Updating {
             // Whatever it was about, the container goes as a whole.
             remove_pending(host, &record.details.profile_directory);
             record.finish(host)?;
@@ -88,10 +88,13 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: Options) -> Resul
     };
     let shadowed = found.kind() == Kind::Declarative;
     if shadowed && options.delete_state {
-        return refuse(format!(
-            "{}: the state belongs to the declarative container '{name}', nothing was changed; leave out --delete-state",
-            state_directory::directory(host, name).display()
-        ));
+        return unchanged(
+            format!(
+                "{}: the state belongs to the declarative container '{name}'",
+                state_directory::directory(host, name).display()
+            ),
+            "leave out --delete-state",
+        );
     }
     if options.delete_state {
         state_directory::check(host, name)?;
@@ -101,12 +104,12 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: Options) -> Resul
     if !shadowed && host.live() {
         stop(host, &found, name)?;
     }
-    let details = Details {
+    let details = RecordDetails {
         profile_directory: profile_directory(host, &found, name),
         delete_state: options.delete_state,
-        ..Details::default()
+        ..RecordDetails::default()
     };
-    let record = Record::begin(host, name, Step::Removing, details)?;
+    let record = Record::begin(host, name, Begun::Removing, details)?;
     forget(host, &record)?;
     for other in &removal.dependents {
         host.report(Event::RequiredBy { name: name.clone(), other: other.clone() });
@@ -114,7 +117,7 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: Options) -> Resul
     Ok(Removed::Container(removal))
 }
 
-fn dry_run(host: &Host, name: &MachineName, options: Options) -> Result<Removed> {
+fn dry_run(host: &Host, name: &MachineName, options: RemoveOptions) -> Result<Removed> {
     let loaded = host.load();
     let Some(found) = found(host, find(&loaded, name), name)? else {
         return Ok(Removed::Absent(left(host, name, options)));
@@ -129,7 +132,7 @@ fn dry_run(host: &Host, name: &MachineName, options: Options) -> Result<Removed>
 fn removal(
     host: &Host,
     name: &MachineName,
-    options: Options,
+    options: RemoveOptions,
     found: &Found,
     loaded: &Loaded,
 ) -> Result<Removal> {
@@ -178,10 +181,10 @@ fn found<'a>(host: &Host, found: Option<Found<'a>>, name: &MachineName) -> Resul
         None => {
             let path = host.path(host.scope.nspawn_files[0]).join(format!("{name}.nspawn"));
             if path.symlink_metadata().is_ok() {
-                return refuse(format!(
-                    "{}: '{name}' is a container that nixos-nspawn does not manage, nothing was changed",
-                    path.display()
-                ));
+                return unchanged(
+                    format!("{}: '{name}' is a container that nixos-nspawn does not manage", path.display()),
+                    "",
+                );
             }
             Ok(None)
         }
@@ -190,7 +193,7 @@ fn found<'a>(host: &Host, found: Option<Found<'a>>, name: &MachineName) -> Resul
 }
 
 /// What is left of a container that is not recorded.
-fn left(host: &Host, name: &MachineName, options: Options) -> Left {
+fn left(host: &Host, name: &MachineName, options: RemoveOptions) -> Left {
     let profile = profile_links::profile_directory(host, name);
     let there = |profile: &PathBuf| host.path(profile).symlink_metadata().is_ok();
     let stays = options.delete_state && state_directory::exists(host, name);

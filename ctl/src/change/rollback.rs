@@ -6,22 +6,21 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::event::Event;
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
-use crate::change::next;
 use crate::change::next::{check_reach, newest, profile_folder, ready, strategy};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::align_profile;
-use crate::change::settle::{lock_settled, repair};
 use crate::change::switch::{Activation, Switch, Target};
-use crate::change::updated::{Outcome, Updated};
+use crate::change::updated::{UpdateResult, Updated};
+use crate::change::{next, settle};
 use crate::decision::activation::{Action, decide};
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, installation};
 use crate::host::intent_file::intent_path;
 use crate::host::profile_links::profile_link;
-use crate::host::record::{Details, Record, Step};
+use crate::host::record::{Begun, Record, RecordDetails};
 use crate::host::{credentials, host_file, intent_file, systemd};
 use crate::nix::profile;
 use crate::nix::tool::Nix;
@@ -52,9 +51,7 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
 pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOptions) -> Result<Updated> {
     installation::check(host)?;
     let nix = Nix::find(host)?;
-    // First: what belongs to others is settled also when this one has nothing to go back to.
-    repair(host);
-    let _lock = lock_settled(host, name)?;
+    let _lock = settle::lock(host, name)?;
     let loaded = host_file::load(host)?;
     let old = imperative(&loaded, name)?;
     let (generation, new) = target(host, name, old, options.to)?;
@@ -73,14 +70,14 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     for text in dependents::unknown_names(&loaded, &new) {
         host.report(Event::Note { name: name.clone(), text });
     }
-    let details = Details {
+    let details = RecordDetails {
         profile_directory: profile_folder(host, name, old),
         old_intent: std::fs::read_to_string(intent_path(host, name))?,
         newest_generation: newest(host, name, old),
         ran: runs,
-        ..Details::default()
+        ..RecordDetails::default()
     };
-    let mut record = Record::begin(host, name, Step::Updating, details)?;
+    let mut record = Record::begin(host, name, Begun::Updating, details)?;
     // A generation that only a pin still keeps gets a new number.
     let present = generation.made.is_some();
     let before = old.generation;
@@ -94,7 +91,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
         new,
     };
     let switched = switch.run(&mut record)?;
-    Ok(Updated::switched(name, before, switched, Outcome::RolledBack))
+    Ok(Updated::switched(name, before, switched, UpdateResult::RolledBack))
 }
 
 /// The generation to go to, and the intent for it.
@@ -111,10 +108,13 @@ fn target(host: &Host, name: &MachineName, old: &Intent, to: Option<u64>) -> Res
         })?,
     };
     if found.toplevel.is_none() {
-        return refuse(format!(
-            "generation {} of container '{name}': {} is gone from the store, nothing was changed",
-            found.number, found.path
-        ));
+        return unchanged(
+            format!(
+                "generation {} of container '{name}': {} is gone from the store",
+                found.number, found.path
+            ),
+            "",
+        );
     }
     let built = profile::read(host, &found.path, name)?;
     // The source stays: the next update shall bring the newest again, from where it always comes.

@@ -1,67 +1,150 @@
-//! Settles what killed commands left behind: taken back, accepted or finished, as their records say.
+//! Settles what killed commands left behind, before a command that changes something begins. What is observed decides, see
+//! [`crate::decision::settlement`].
+
+use std::collections::BTreeMap;
+use std::fs;
 
 use anyhow::Result;
+use nixos_nspawn_units::intent::parse;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::store::{Kind, Stored};
 
 use crate::base::event::Event;
-use crate::base::exit::refuse;
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::change::forget::forget;
+use crate::change::profile_steps::remove_pending;
+use crate::change::switch::take_back;
+use crate::decision::settlement::{
+    Observed, Settlement, SwitchObserved, SwitchSettlement, settlement, switch,
+};
+use crate::fact::dependents;
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
-use crate::host::record::{Phase, Record, Step, pending};
+use crate::host::record::{Begun, Record, pending};
+use crate::host::{gc_roots, inside, intent_file, networkd, runtime_files, sockets, systemd};
+use crate::nix::tool::Nix;
 
-/// Settles what a killed command left of one container: taken back, accepted or finished, as its record says.
-pub(crate) fn settle(host: &Host, record: &Record) -> Result<()> {
+/// Settles all records but those of containers that another command is at, and of `except`. Returns what could not be
+/// settled, with the reasons: one container's trouble is not another's, and the next command tries again.
+pub(crate) fn settle_all(host: &Host, except: &[MachineName]) -> BTreeMap<MachineName, String> {
+    let mut failed = BTreeMap::new();
+    for record in pending(host).into_iter().filter(|record| !except.contains(&record.name)) {
+        if let Err(error) = settle_if_free(host, &record.name) {
+            let error = format!("{error:#}");
+            host.report(Event::NotSettled { name: record.name.clone(), error: error.clone() });
+            failed.insert(record.name, error);
+        }
+    }
+    failed
+}
+
+fn settle_if_free(host: &Host, name: &MachineName) -> Result<()> {
+    let Some(_lock) = Lock::container_if_free(host, name)? else { return Ok(()) };
+    // Between the listing and the lock the other command may have ended.
+    match pending(host).into_iter().find(|record| record.name == *name) {
+        Some(record) => settle(host, &record),
+        None => Ok(()),
+    }
+}
+
+/// Locks a container whose records are settled. A command that held the lock meanwhile may have been killed.
+pub(crate) fn lock(host: &Host, name: &MachineName) -> Result<Lock> {
+    let lock = Lock::container(host, name)?;
+    match pending(host).into_iter().find(|record| record.name == *name) {
+        Some(_) => Err(Failed::Unsettled(name.clone()).into()),
+        None => Ok(lock),
+    }
+}
+
+fn settle(host: &Host, record: &Record) -> Result<()> {
     let name = &record.name;
-    match (record.step, record.details.phase) {
-        (Step::Updating, _) if !host.live() => refuse(format!(
-            "container '{name}' was left half updated, nothing was changed; the running system settles it"
-        )),
-        (Step::Updating, _) => crate::change::settle_switch::settle(host, record),
-        (Step::Creating, Phase::Started) => {
+    let observed = Observed {
+        live: host.live(),
+        recorded: intent_path(host, name).symlink_metadata().is_ok(),
+        own_state: record.details.delete_state,
+    };
+    match settlement(record.step, record.details.phase, observed) {
+        Settlement::NeedsSystem => {
+            unchanged(format!("container '{name}' was left half updated"), "the running system settles it")
+        }
+        Settlement::Switch => settle_switch(host, record),
+        Settlement::Keep => {
             host.report(Event::CreateAccepted { name: name.clone() });
             record.finish(host)
         }
-        (Step::Creating, phase) => {
+        Settlement::TakeAway { state } => {
             host.report(Event::CreateTakenBack { name: name.clone() });
             let mut record = record.clone();
-            // What was started by us, or by a boot since, may hold data: it is not deleted behind anybody's back.
-            let recorded = intent_path(host, name).symlink_metadata().is_ok();
-            record.details.delete_state &= phase != Phase::Activating && !recorded;
+            record.details.delete_state = state;
             forget(host, &record)
         }
-        (Step::Removing, _) => {
+        Settlement::Finish => {
+            debug_assert_eq!(record.step, Begun::Removing);
             host.report(Event::RemoveFinished { name: name.clone() });
             forget(host, record)
         }
     }
 }
 
-/// The lock of a container, with nothing left half done behind it by a killed command.
-pub(crate) fn lock_settled(host: &Host, name: &MachineName) -> Result<Lock> {
-    let lock = Lock::container(host, name)?;
-    for record in pending(host).into_iter().filter(|record| record.name == *name) {
-        settle(host, &record)?;
-    }
-    Ok(lock)
-}
-
-/// Finishes what killed commands left, unless another command is at it. Needs the rights to do so.
-pub(crate) fn repair(host: &Host) {
-    for record in pending(host) {
-        // One container's trouble is not another's: it is told, and the next command tries again.
-        if let Err(error) = repair_one(host, &record) {
-            host.report(Event::NotSettled { name: record.name.clone(), error: format!("{error:#}") });
+fn settle_switch(host: &Host, record: &Record) -> Result<()> {
+    let name = &record.name;
+    let loaded = host.load();
+    let recorded =
+        loaded.intents.iter().find(|stored| stored.name == *name && stored.kind == Kind::Imperative);
+    match switch(observe(host, record, recorded)?) {
+        SwitchSettlement::DropBuild => {
+            remove_pending(host, &record.details.profile_directory);
+            record.finish(host)
+        }
+        SwitchSettlement::Accept => {
+            let Some(recorded) = recorded else { return Ok(()) };
+            accept(host, record, recorded)
+        }
+        SwitchSettlement::Restore { restart } => {
+            host.report(Event::UpdateTakenBack { name: name.clone() });
+            take_back(host, &Nix::find(host)?, &mut record.clone(), restart)
         }
     }
 }
 
-fn repair_one(host: &Host, record: &Record) -> Result<()> {
-    let Some(_lock) = Lock::container_if_free(host, &record.name)? else { return Ok(()) };
-    // Between the listing and the lock the other command may have ended.
-    match pending(host).into_iter().find(|other| other.name == record.name) {
-        Some(record) => settle(host, &record),
-        None => Ok(()),
+fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<SwitchObserved> {
+    let name = &record.name;
+    let details = &record.details;
+    let mut seen = SwitchObserved {
+        phase: details.phase,
+        reload: details.reload,
+        ran: details.ran,
+        recorded: recorded.is_some(),
+        new_recorded: false,
+        active: false,
+        started_as_recorded: false,
+        runs_recorded: false,
+    };
+    let Some(recorded) = recorded else { return Ok(seen) };
+    seen.new_recorded = fs::read_to_string(intent_path(host, name))? != details.old_intent;
+    seen.active = systemd::state(host, name)?.active == "active";
+    let started_with = runtime_files::mark(host, name);
+    seen.started_as_recorded =
+        started_with.is_some() && started_with == intent_file::hash(name, &recorded.intent);
+    let inside = inside::current_system(host, name).or_else(|| gc_roots::running_toplevel(host, name));
+    seen.runs_recorded = inside.is_some_and(|system| system == recorded.intent.toplevel);
+    Ok(seen)
+}
+
+/// The new generation runs: it stays.
+fn accept(host: &Host, record: &Record, recorded: &Stored) -> Result<()> {
+    let name = &record.name;
+    host.report(Event::UpdateAccepted { name: name.clone() });
+    // It may have been started by hand or by a boot, before we came to the rest.
+    networkd::apply(host, name);
+    let old = parse(record.details.old_intent.as_bytes(), name).ok();
+    sockets::align(host, name, old.as_ref(), &recorded.intent)?;
+    gc_roots::keep(host, name, &recorded.intent.toplevel)?;
+    if record.details.reload {
+        gc_roots::keep_running(host, name, &recorded.intent.toplevel)?;
     }
+    remove_pending(host, &record.details.profile_directory);
+    dependents::start_again(host, &record.details.dependents);
+    record.finish(host)
 }

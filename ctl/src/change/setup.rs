@@ -13,9 +13,8 @@ use nixos_nspawn_units::copies;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{HOST_FILE, Host as HostFacts};
 
-use crate::base::exit::refuse;
+use crate::base::exit::unchanged;
 use crate::base::host::Host;
-use crate::change::settle::repair;
 use crate::fact::installation;
 use crate::fact::installation::{GENERATOR, Installed};
 use crate::host::elf::{Linking, linking};
@@ -27,7 +26,7 @@ use crate::nix::files::FILES;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum SetupStep {
     /// Leaves the generator of a package.
     Keep(PathBuf),
     /// Puts programs and files in place.
@@ -66,7 +65,7 @@ pub(crate) struct Places {
 
 /// How to install.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Options {
+pub(crate) struct SetupOptions {
     /// Turns on networkd as well.
     pub(crate) networkd: bool,
     /// Changes nothing.
@@ -74,27 +73,27 @@ pub(crate) struct Options {
 }
 
 /// Is told of each step.
-pub(crate) type Done<'a> = &'a mut dyn FnMut(Step) -> Result<()>;
+pub(crate) type Done<'a> = &'a mut dyn FnMut(SetupStep) -> Result<()>;
 
 /// Installs.
-pub(crate) fn install(host: &Host, options: Options, done: Done) -> Result<()> {
+pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<()> {
     check(host)?;
     let version = systemd::version(host)?;
     if version < installation::OLDEST_SYSTEMD {
-        return refuse(format!(
-            "systemd {version} is too old, nothing was changed; {} or newer is needed",
-            installation::OLDEST_SYSTEMD
-        ));
+        return unchanged(
+            format!("systemd {version} is too old"),
+            format!("{} or newer is needed", installation::OLDEST_SYSTEMD),
+        );
     }
     let target = target(host);
     match installation::generator_file(host) {
         Some(present) if present.starts_with(host.path("/run")) => {
-            return refuse(format!(
-                "{}: hides or masks any generator that is installed, nothing was changed; remove this file first",
-                present.display()
-            ));
+            return unchanged(
+                format!("{}: hides or masks any generator that is installed", present.display()),
+                "remove this file first",
+            );
         }
-        Some(present) if present != target => done(Step::Keep(present))?,
+        Some(present) if present != target => done(SetupStep::Keep(present))?,
         _ => copy(host, target, options.dry_run, done)?,
     }
     record_host(host, options.dry_run, done)?;
@@ -102,7 +101,7 @@ pub(crate) fn install(host: &Host, options: Options, done: Done) -> Result<()> {
         if !options.dry_run {
             networkd::enable(host)?;
         }
-        done(Step::EnableNetworkd)?;
+        done(SetupStep::EnableNetworkd)?;
     }
     Ok(())
 }
@@ -112,10 +111,7 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     check(host)?;
     let target = target(host);
     if target.symlink_metadata().is_err() {
-        return done(Step::NothingInstalled);
-    }
-    if !dry_run {
-        repair(host);
+        return done(SetupStep::NothingInstalled);
     }
     let helper = installation::ask(host, &target)
         .ok()
@@ -137,13 +133,13 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
         if !dry_run {
             systemd::stop(host, &name)?;
         }
-        done(Step::Stop(name))?;
+        done(SetupStep::Stop(name))?;
     }
     let files = FILES.iter().map(|(name, _)| Path::new(files::DIRECTORY).join(name));
     let paths: Vec<PathBuf> = [Some(target), helper.clone()].into_iter().flatten().chain(files).collect();
     let records = loaded.intents.len() + loaded.errors.len();
     if dry_run {
-        return paths.into_iter().try_for_each(|path| done(Step::Delete { paths: vec![path], records }));
+        return paths.into_iter().try_for_each(|path| done(SetupStep::Delete { paths: vec![path], records }));
     }
     paths.iter().try_for_each(|path| remove_file(path))?;
     let shared = Path::new(files::DIRECTORY);
@@ -154,15 +150,15 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     systemd::daemon_reload(host)?;
     copies::sweep(&host.root);
     copies::sweep_networks(&host.root);
-    done(Step::Delete { paths, records })
+    done(SetupStep::Delete { paths, records })
 }
 
 /// NixOS has a module for it.
 fn check(host: &Host) -> Result<()> {
     if host.path("/etc/NIXOS").exists() {
-        return refuse(
-            "this is NixOS, where /etc/systemd/system-generators is part of the configuration, nothing was changed; \
-             use systemd.packages or the NixOS module",
+        return unchanged(
+            "this is NixOS, where /etc/systemd/system-generators is part of the configuration",
+            "use systemd.packages or the NixOS module",
         );
     }
     Ok(())
@@ -181,14 +177,14 @@ fn record_host(host: &Host, dry_run: bool, done: Done) -> Result<()> {
         return Ok(());
     }
     if dry_run {
-        return done(Step::Record(facts));
+        return done(SetupStep::Record(facts));
     }
     let _global = Lock::global(host)?;
     let folder = host.intents();
     make_directory(&folder).with_context(|| folder.display().to_string())?;
     if host_file::record(host, &facts)? {
         systemd::daemon_reload(host)?;
-        done(Step::Record(facts))?;
+        done(SetupStep::Record(facts))?;
     }
     Ok(())
 }
@@ -207,7 +203,7 @@ fn copy(host: &Host, generator: PathBuf, dry_run: bool, done: Done) -> Result<()
         put(&places.generator, &bytes, 0o755)?;
         systemd::daemon_reload(host)?;
     }
-    done(Step::Install(places))
+    done(SetupStep::Install(places))
 }
 
 /// The generator that came with this program.
@@ -218,9 +214,7 @@ fn beside_this_program() -> Result<PathBuf> {
     let places = [folder.join(GENERATOR), folder.join("../lib/systemd/system-generators").join(GENERATOR)];
     match places.iter().find(|place| place.is_file()) {
         Some(path) => Ok(path.canonicalize()?),
-        None => {
-            refuse(format!("{}: not found beside this program, nothing was changed", places[0].display()))
-        }
+        None => unchanged(format!("{}: not found beside this program", places[0].display()), ""),
     }
 }
 
@@ -230,20 +224,21 @@ fn try_out(host: &Host, source: &Path, bytes: &[u8]) -> Result<Installed> {
     match linking(bytes) {
         Linking::Static => {}
         Linking::Dynamic => {
-            return refuse(format!(
-                "{path}: is linked dynamically, so a copy would not run before its libraries are mounted, nothing was \
-                 changed; use a static build"
-            ));
+            return unchanged(
+                format!(
+                    "{path}: is linked dynamically, so a copy would not run before its libraries are mounted"
+                ),
+                "use a static build",
+            );
         }
-        Linking::Unknown => return refuse(format!("{path}: is no program, nothing was changed")),
+        Linking::Unknown => return unchanged(format!("{path}: is no program"), ""),
     }
     let own = installation::ask(host, source)?;
     if own.helper.starts_with("/nix") {
-        return refuse(format!(
-            "{path}: was built for a package, with its helper at {}, nothing was changed; use a build with \
-             PREFIX=/usr/local",
-            own.helper.display()
-        ));
+        return unchanged(
+            format!("{path}: was built for a package, with its helper at {}", own.helper.display()),
+            "use a build with PREFIX=/usr/local",
+        );
     }
     let trial = tempfile::tempdir()?;
     host.program(source).arg("--root").arg(trial.path()).arg(trial.path()).output()?;

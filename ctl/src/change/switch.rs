@@ -14,7 +14,7 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
 use crate::base::exit::under;
-use crate::base::failpoint::stop_point;
+use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::effect::Reloaded;
@@ -26,7 +26,7 @@ use crate::decision::activation::{Action, Decision};
 use crate::fact::dependents;
 use crate::fact::generations::generations;
 use crate::host::journal::{journal_time, show_journal, show_journal_inside};
-use crate::host::last_activation::{LastActivation, Outcome};
+use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::lock::Lock;
 use crate::host::record::{Phase, Record};
 use crate::host::{gc_roots, intent_file, networkd, sockets, systemd};
@@ -84,7 +84,7 @@ impl Switch<'_> {
         let begun = journal_time();
         let done = self.forward(record);
         let folder = record.details.profile_directory.clone();
-        let note = |action: Action, result: Outcome, detail: String, generation: Option<u64>| {
+        let note = |action: Action, result: ActivationResult, detail: String, generation: Option<u64>| {
             let last = LastActivation::now(generation.unwrap_or(0), action.into(), result, detail);
             if let Err(error) = last.write(self.host, &folder) {
                 self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
@@ -92,7 +92,7 @@ impl Switch<'_> {
         };
         match done {
             Ok(action) => {
-                note(action, Outcome::Done, self.decision.reason.clone(), self.new.generation);
+                note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
                 record.finish(self.host)?;
                 if action == Action::Restart {
                     dependents::start_again(self.host, &record.details.dependents);
@@ -101,13 +101,18 @@ impl Switch<'_> {
             }
             Err(error) => {
                 interrupt::clean_up_begins();
-                let touched = record.details.phase == Phase::Activating;
+                let touched = matches!(record.details.phase, Phase::Activating | Phase::Passed);
                 match self.decision.action {
                     Action::Reload if touched => show_journal_inside(self.host, self.name, &begun),
                     _ if touched => show_journal(self.host, self.name, &begun),
                     _ => {}
                 }
-                note(self.decision.action, Outcome::Failed, format!("{error:#}"), self.new.generation);
+                note(
+                    self.decision.action,
+                    ActivationResult::Failed,
+                    format!("{error:#}"),
+                    self.new.generation,
+                );
                 if self.activation.keep && touched {
                     remove_pending(self.host, &folder);
                     record.finish(self.host)?;
@@ -145,7 +150,7 @@ impl Switch<'_> {
         record.details.phase = Phase::Recording;
         record.details.new_intent = self.new.to_json()?;
         record.save(host)?;
-        stop_point("recording");
+        failpoint("recording");
         let profile = PathBuf::from(self.new.profile.as_ref().map_or("", |profile| profile.as_str()));
         match &self.target {
             Target::New(path) => {
@@ -156,7 +161,7 @@ impl Switch<'_> {
                 self.new.generation = Some(*number);
             }
         }
-        stop_point("profile");
+        failpoint("profile");
         let planned = {
             let _global = Lock::global(host)?;
             let loaded = crate::host::host_file::load(host)?;
@@ -165,14 +170,14 @@ impl Switch<'_> {
             intent_file::write(host, name, &self.new)?;
             planned
         };
-        stop_point("intent");
+        failpoint("intent");
         gc_roots::keep(host, name, &self.new.toplevel)?;
         let plan = planned.hash.as_deref();
         systemd::reload_to(host, name, plan)?;
         networkd::apply(host, name);
         let old = parse(record.details.old_intent.as_bytes(), name).ok();
         sockets::align(host, name, old.as_ref(), &self.new)?;
-        stop_point("reload");
+        failpoint("reload");
         if self.decision.action == Action::Nothing {
             // What nspawn has is what is planned; only the mark of the plan changes.
             if copy_path(&host.root, name).exists() {
@@ -194,9 +199,10 @@ impl Switch<'_> {
             failed_before: systemd::failed_units(host, name),
         };
         record.details.dependents = dependents::running(host, name)?;
+        record.details.reload = self.decision.action == Action::Reload;
         record.details.phase = Phase::Activating;
         record.save(host)?;
-        stop_point("activating");
+        failpoint("activating");
         let mut action = self.decision.action;
         if action == Action::Reload {
             match effect::reload(host, name, &self.new, limit)? {
@@ -209,13 +215,19 @@ impl Switch<'_> {
                 }
             }
         }
+        if record.details.reload && action == Action::Restart {
+            record.details.reload = false;
+            record.save(host)?;
+        }
         match action {
             Action::Restart => effect::restart(host, name, plan, Some(limit))?,
             _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
         }
-        stop_point("activated");
+        failpoint("activated");
         gate::pass(host, name, plan, &gate)?;
-        stop_point("passed");
+        record.details.phase = Phase::Passed;
+        record.save(host)?;
+        failpoint("passed");
         Ok(action)
     }
 }
@@ -232,7 +244,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
         let _global = Lock::global(host)?;
         intent_file::write_text(host, name, &details.old_intent)?;
     }
-    stop_point("back-intent");
+    failpoint("back-intent");
     let planned = intent_file::hash(name, &old);
     gc_roots::keep(host, name, &old.toplevel)?;
     if let (Some(profile), Some(generation)) = (&old.profile, old.generation) {
@@ -258,13 +270,13 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     systemd::reload_to(host, name, planned.as_deref())?;
     networkd::apply(host, name);
     sockets::align(host, name, new.as_ref(), &old)?;
-    stop_point("back-reload");
+    failpoint("back-reload");
     if touched {
         let again = details.phase == Phase::Returning;
         effect::stop(host, name)?;
         record.details.phase = Phase::Returning;
         record.save(host)?;
-        stop_point("back-stopped");
+        failpoint("back-stopped");
         match effect::start(host, name, planned.as_deref(), None) {
             // It would be in the way of an update that mends it.
             Err(error) if again => {
@@ -275,7 +287,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
             started => started?,
         }
     }
-    if matches!(record.details.phase, Phase::Activating | Phase::Returning) {
+    if matches!(record.details.phase, Phase::Activating | Phase::Passed | Phase::Returning) {
         dependents::start_again(host, &record.details.dependents);
     }
     record.finish(host)

@@ -9,7 +9,7 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::base::event::Event;
 use crate::base::exit::under;
-use crate::base::failpoint::stop_point;
+use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::gate::Expect;
@@ -18,14 +18,14 @@ use crate::change::next::{
 };
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
-use crate::change::settle::lock_settled;
+use crate::change::settle;
 use crate::change::switch::{Activation, Switch, Target};
-use crate::change::updated::{Outcome, Updated};
+use crate::change::updated::{UpdateResult, Updated};
 use crate::decision::activation::{Action, Decision, decide};
 use crate::fact::dependents;
 use crate::fact::lookup::imperative;
 use crate::host::lock::Lock;
-use crate::host::record::{Details, Record, Step};
+use crate::host::record::{Begun, Record, RecordDetails};
 use crate::host::{credentials, host_file, intent_file, systemd};
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
@@ -43,20 +43,20 @@ pub(crate) struct UpdateOptions<'a> {
 
 /// Updates one container: builds, checks, switches.
 pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &UpdateOptions) -> Result<Updated> {
-    let _lock = lock_settled(host, name)?;
+    let _lock = settle::lock(host, name)?;
     let loaded = host.load();
     let old = imperative(&loaded, name)?;
     ready(host, name, old)?;
     align_profile(host, nix, old);
     let directory = profile_folder(host, name, old);
-    let details = Details {
+    let details = RecordDetails {
         profile_directory: directory.clone(),
         old_intent: std::fs::read_to_string(crate::host::intent_file::intent_path(host, name))?,
         newest_generation: newest(host, name, old),
         ran: !systemd::state(host, name)?.stopped(),
-        ..Details::default()
+        ..RecordDetails::default()
     };
-    let mut record = Record::begin(host, name, Step::Updating, details)?;
+    let mut record = Record::begin(host, name, Begun::Updating, details)?;
     let prepared = prepare(host, nix, name, old, options, &directory);
     let (next, decision) = match prepared {
         Ok(Prepared::Switch(next, decision)) => (next, decision),
@@ -85,7 +85,7 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
     };
     let switched = switch.run(&mut record)?;
     remove_pending(host, &directory);
-    Ok(Updated::switched(name, before, switched, Outcome::Updated))
+    Ok(Updated::switched(name, before, switched, UpdateResult::Updated))
 }
 
 enum Prepared {
@@ -105,7 +105,7 @@ fn prepare(
     let below = host.path(directory);
     std::fs::create_dir_all(&below).with_context(|| below.display().to_string())?;
     let next = next(host, nix, name, old, &options.source, Some(&directory.join("pending")))?;
-    stop_point("built");
+    failpoint("built");
     if same_but_source(old, &next.intent) {
         if unlocked(old) != unlocked(&next.intent) {
             let _global = Lock::global(host)?;

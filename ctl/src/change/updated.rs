@@ -4,12 +4,12 @@ use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
 
 use crate::change::switch::Switched;
-use crate::host::last_activation::Action;
+use crate::host::last_activation::AppliedAction;
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub(crate) enum UpdateResult {
     /// A new generation is recorded.
     Updated,
     /// An earlier generation is recorded.
@@ -24,13 +24,13 @@ pub(crate) enum Outcome {
 #[derive(Debug, Serialize)]
 pub(crate) struct Updated {
     pub(crate) name: MachineName,
-    pub(crate) result: Outcome,
+    pub(crate) result: UpdateResult,
     /// The generation before; null after a failure.
     pub(crate) old_generation: Option<u64>,
     /// The generation that is recorded; null after a failure.
     pub(crate) generation: Option<u64>,
     /// What was done to the container, and why; null if there was nothing to do.
-    pub(crate) action: Option<Action>,
+    pub(crate) action: Option<AppliedAction>,
     pub(crate) reason: Option<String>,
     pub(crate) error: Option<String>,
 }
@@ -40,7 +40,7 @@ impl Updated {
     pub(crate) fn nothing(name: &MachineName, generation: Option<u64>) -> Self {
         Self {
             name: name.clone(),
-            result: Outcome::UpToDate,
+            result: UpdateResult::UpToDate,
             old_generation: generation,
             generation,
             action: None,
@@ -54,7 +54,7 @@ impl Updated {
         name: &MachineName,
         before: Option<u64>,
         switched: Switched,
-        result: Outcome,
+        result: UpdateResult,
     ) -> Self {
         let Switched { generation, action, reason } = switched;
         let (action, reason) = (Some(action.into()), Some(reason));
@@ -63,6 +63,6 @@ impl Updated {
 
     /// It failed.
     pub(crate) fn failed(name: &MachineName, error: &anyhow::Error) -> Self {
-        Self { result: Outcome::Failed, error: Some(format!("{error:#}")), ..Self::nothing(name, None) }
+        Self { result: UpdateResult::Failed, error: Some(format!("{error:#}")), ..Self::nothing(name, None) }
     }
 }

@@ -8,6 +8,7 @@ use crate::base::context::Context;
 use crate::change::activate::{Activated, activate};
 use crate::cli::Activate;
 use crate::command::arguments;
+use crate::command::begin::begin;
 use crate::decision::activation::{Action, Decision};
 use crate::fact::lookup::machine_name;
 use crate::host::last_activation;
@@ -18,7 +19,7 @@ pub(crate) fn run(context: &Context, given: &Activate) -> Result<()> {
     let name = machine_name(&given.name)?;
     let dry_run = given.dry_run;
     if !dry_run {
-        context.need_root("activate")?;
+        begin(context, "activate")?;
     }
     let activated = activate(context, &name, given.strategy.map(arguments::strategy), dry_run)?;
     let Decision { action, reason } = &activated.decision;
@@ -32,7 +33,7 @@ struct ActivatedAnswer<'a> {
     name: &'a MachineName,
     /// Whether nothing was done.
     dry_run: bool,
-    action: last_activation::Action,
+    action: last_activation::AppliedAction,
     reason: &'a str,
 }
 

@@ -7,33 +7,33 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::output::{Tone, painted, print, print_json, tell};
+use crate::base::output::{Tone, painted};
 use crate::change::autostart;
-use crate::change::autostart::{Outcome, Started};
-use crate::change::settle::repair;
+use crate::change::autostart::{StartOutcome, Started};
 use crate::cli::Autostart;
+use crate::command::begin::begin;
 
 /// Runs the command.
 pub(crate) fn autostart(context: &Context, arguments: &Autostart) -> Result<()> {
     context.need_systemd()?;
     if !arguments.dry_run {
-        context.need_root("autostart")?;
-        repair(context);
+        begin(context, "autostart")?;
     }
     let Started { containers, faults } = autostart::autostart(context, arguments.dry_run)?;
-    let answers: Vec<Answer> = containers.iter().map(|(name, outcome)| Answer::of(name, outcome)).collect();
+    let answers: Vec<StartAnswer> =
+        containers.iter().map(|(name, outcome)| StartAnswer::of(name, outcome)).collect();
     if context.json {
-        print_json(&answers)?;
+        context.screen.print_json(&answers)?;
     } else {
-        print(&text(&answers, context.color))?;
+        context.screen.print(&text(&answers, context.color))?;
         if answers.is_empty() {
-            tell("no container starts with the host");
+            context.screen.tell("no container starts with the host");
         }
     }
     for fault in &faults {
-        tell(&fault.text);
+        context.screen.tell(&fault.text);
     }
-    let failed = |answer: &Answer| matches!(answer.outcome, Word::Failed | Word::Refused);
+    let failed = |answer: &StartAnswer| matches!(answer.outcome, StartWord::Failed | StartWord::Refused);
     if answers.iter().any(failed) || faults.iter().any(|fault| fault.hides) {
         return Err(Failed::Silent.into());
     }
@@ -43,7 +43,7 @@ pub(crate) fn autostart(context: &Context, arguments: &Autostart) -> Result<()> 
 /// The outcome in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Word {
+enum StartWord {
     AlreadyRunning,
     Started,
     WouldStart,
@@ -52,7 +52,7 @@ enum Word {
     Skipped,
 }
 
-impl Word {
+impl StartWord {
     fn text(self) -> &'static str {
         match self {
             Self::AlreadyRunning => "already running",
@@ -76,47 +76,47 @@ impl Word {
 
 /// One container, as scripts see it.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct StartAnswer {
     name: MachineName,
-    outcome: Word,
+    outcome: StartWord,
     /// Why it does not run.
     reason: Option<String>,
 }
 
-impl Answer {
-    fn of(name: &MachineName, outcome: &Outcome) -> Self {
+impl StartAnswer {
+    fn of(name: &MachineName, outcome: &StartOutcome) -> Self {
         let unit = unit_name(name);
         let (outcome, reason) = match outcome {
-            Outcome::AlreadyRunning => (Word::AlreadyRunning, None),
-            Outcome::Started => (Word::Started, None),
-            Outcome::WouldStart => (Word::WouldStart, None),
-            Outcome::Refused(reason) => (Word::Refused, Some(reason.clone())),
-            Outcome::Masked => {
+            StartOutcome::AlreadyRunning => (StartWord::AlreadyRunning, None),
+            StartOutcome::Started => (StartWord::Started, None),
+            StartOutcome::WouldStart => (StartWord::WouldStart, None),
+            StartOutcome::Refused(reason) => (StartWord::Refused, Some(reason.clone())),
+            StartOutcome::Masked => {
                 let remedy = format!("'systemctl unmask {unit}' lets it start again");
-                (Word::Skipped, Some(format!("masked by 'systemctl mask'; {remedy}")))
+                (StartWord::Skipped, Some(format!("masked by 'systemctl mask'; {remedy}")))
             }
-            Outcome::Busy => (Word::Skipped, Some("another command is changing it".to_owned())),
-            Outcome::NotLoaded => {
+            StartOutcome::Busy => (StartWord::Skipped, Some("another command is changing it".to_owned())),
+            StartOutcome::NotLoaded => {
                 let reason = "systemd has not loaded its plan, also not by daemon-reload";
-                (Word::Failed, Some(reason.to_owned()))
+                (StartWord::Failed, Some(reason.to_owned()))
             }
-            Outcome::WithoutSettings => {
+            StartOutcome::WithoutSettings => {
                 let reason = format!("runs without its settings: stop it with 'systemctl stop {unit}'");
-                (Word::Failed, Some(reason))
+                (StartWord::Failed, Some(reason))
             }
-            Outcome::Failed { active, result } => {
+            StartOutcome::Failed { active, result } => {
                 let is = if active == "failed" { String::new() } else { format!("is {active}, ") };
                 let result = if result.is_empty() { "unknown" } else { result };
                 let reason = format!("{is}result '{result}'; 'journalctl -u {unit}' tells why");
-                (Word::Failed, Some(reason))
+                (StartWord::Failed, Some(reason))
             }
         };
         Self { name: name.clone(), outcome, reason }
     }
 }
 
-fn text(answers: &[Answer], color: bool) -> String {
-    let line = |Answer { name, outcome, reason }: &Answer| {
+fn text(answers: &[StartAnswer], color: bool) -> String {
+    let line = |StartAnswer { name, outcome, reason }: &StartAnswer| {
         let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         format!("{name}: {}{reason}\n", painted(outcome.text(), outcome.tone(), color))
     };

@@ -10,10 +10,11 @@ use nixos_nspawn_units::value::StorePath;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::exit::refuse;
+use crate::base::exit::unchanged;
 use crate::change::create;
 use crate::change::create::{CreateOptions, Created};
 use crate::cli::Create;
+use crate::command::begin::begin;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::installation;
 use crate::fact::lookup::machine_name;
@@ -24,13 +25,13 @@ use crate::nix::source::SourceArguments;
 pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     if !context.live() && arguments.profile.is_none() {
-        return refuse("--root works with --profile only, nothing was changed");
+        return unchanged("--root works with --profile only", "");
     }
     let options = options(arguments);
     if arguments.dry_run {
         return dry_run(context, &name, &options);
     }
-    context.need_root("create")?;
+    begin(context, "create")?;
     if context.live() {
         context.need_systemd()?;
     }

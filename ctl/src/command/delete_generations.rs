@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::change::delete_generations::{delete, plan};
-use crate::change::settle::repair;
 use crate::cli::DeleteGenerations;
+use crate::command::begin::begin;
 use crate::decision::which_generations::parse;
 use crate::fact::lookup::machine_name;
 
@@ -20,38 +20,40 @@ pub(crate) fn run(context: &Context, arguments: &DeleteGenerations) -> Result<()
     let done = if dry_run {
         plan(context, &name, &which)?
     } else {
-        context.need_root("delete-generations")?;
-        repair(context);
+        begin(context, "delete-generations")?;
         delete(context, &name, &which)?
     };
-    let kept = done.kept.iter().map(|(generation, why)| Kept { generation: *generation, reason: why.word() });
-    let answer = Answer { name: &name, dry_run, deleted: &done.deleted, kept: kept.collect() };
+    let kept = done
+        .kept
+        .iter()
+        .map(|(generation, why)| KeptGeneration { generation: *generation, reason: why.word() });
+    let answer = DeleteAnswer { name: &name, dry_run, deleted: &done.deleted, kept: kept.collect() };
     context.answer(&answer, text)
 }
 
 /// What was or would be deleted, as scripts see it.
 #[derive(Debug, Serialize)]
-struct Answer<'a> {
+struct DeleteAnswer<'a> {
     name: &'a MachineName,
     /// Whether nothing was done.
     dry_run: bool,
     deleted: &'a [u64],
     /// What a pattern covers and is protected.
-    kept: Vec<Kept>,
+    kept: Vec<KeptGeneration>,
 }
 
 /// A protected generation.
 #[derive(Debug, Serialize)]
-struct Kept {
+struct KeptGeneration {
     generation: u64,
     reason: &'static str,
 }
 
-fn text(answer: &Answer) -> String {
-    let Answer { name, dry_run, deleted, kept } = answer;
-    let kept = kept
-        .iter()
-        .map(|Kept { generation, reason }| format!("generation {generation} is {reason}, it is kept"));
+fn text(answer: &DeleteAnswer) -> String {
+    let DeleteAnswer { name, dry_run, deleted, kept } = answer;
+    let kept = kept.iter().map(|KeptGeneration { generation, reason }| {
+        format!("generation {generation} is {reason}, it is kept")
+    });
     let done = if *dry_run { "would delete" } else { "deleted" };
     let mut lines: Vec<String> = kept.collect();
     lines.extend(deleted.iter().map(|number| format!("{done} generation {number} of container '{name}'")));

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::output::{Tone, painted, tell};
+use crate::base::output::{Tone, painted};
 use crate::cli::Diff;
 use crate::fact::difference::{Difference, between};
 use crate::fact::generations::{Generation, generations};
@@ -40,10 +40,12 @@ pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
     let difference = between(context, &name, &before, &after)?;
     if difference.lines().is_empty() {
         let (old, new) = (old.number, new.number);
-        tell(&format!("generations {old} and {new} of container '{name}' have the same options and files"));
+        context.screen.tell(&format!(
+            "generations {old} and {new} of container '{name}' have the same options and files"
+        ));
     }
     if !context.live() {
-        tell("the closures were not compared, which needs Nix and not --root");
+        context.screen.tell("the closures were not compared, which needs Nix and not --root");
     }
     let compared = Compared {
         name,

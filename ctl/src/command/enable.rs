@@ -6,11 +6,10 @@ use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output::tell;
 use crate::change::enable;
 use crate::change::enable::Setting;
-use crate::change::settle::repair;
 use crate::cli::Named;
+use crate::command::begin::begin;
 use crate::fact::lookup::machine_name;
 
 /// `enable`.
@@ -25,18 +24,17 @@ pub(crate) fn disable(context: &Context, arguments: &Named) -> Result<()> {
 
 fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Result<()> {
     let name = machine_name(&arguments.name)?;
-    context.need_root(command)?;
+    begin(context, command)?;
     if context.live() {
         context.need_systemd()?;
     }
-    repair(context);
     let setting = enable::set(context, &name, wanted)?;
     let Setting { changed, masked, .. } = setting;
-    let answer = Answer { name: &name, autostart: wanted, changed, masked };
+    let answer = EnableAnswer { name: &name, autostart: wanted, changed, masked };
     context.answer(&answer, |_| format!("container '{name}' {}\n", words(setting, wanted)))?;
     if wanted && masked {
         let unit = unit_name(&name);
-        tell(&format!(
+        context.screen.tell(&format!(
             "{unit} is masked, so it does not start all the same; 'systemctl unmask {unit}' helps"
         ));
     }
@@ -45,7 +43,7 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
 
 /// What was set, as scripts see it.
 #[derive(Debug, Serialize)]
-struct Answer<'a> {
+struct EnableAnswer<'a> {
     name: &'a MachineName,
     /// Whether it starts with the host now.
     autostart: bool,

@@ -1,15 +1,15 @@
 //! What people are told while a command is at work: each event in words, on standard error.
 
 use crate::base::event::Event;
-use crate::base::output::{tell, tell_more};
+use crate::base::screen::Screen;
 
 /// Tells people of an event.
-pub(crate) fn show(event: Event) {
+pub(crate) fn show(screen: &Screen, event: Event) {
     let (message, lines) = text(event);
     if !message.is_empty() {
-        tell(&message);
+        screen.tell(&message);
     }
-    tell_more(&lines);
+    screen.tell_more(&lines);
 }
 
 /// The event as a message, and the lines that belong to it.

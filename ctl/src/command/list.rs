@@ -6,7 +6,7 @@ use nixos_nspawn_units::store::{DIRECTORY, Kind};
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::output::{Cell, Tone, painted, print, print_json, table, tell};
+use crate::base::output::{Cell, Tone, painted, table};
 use crate::cli::{KindFilter, List};
 use crate::fact::notes::{Note, notes, state, yes_no};
 use crate::fact::overview::{Container, Fault, Overview};
@@ -24,22 +24,24 @@ pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
     };
     let containers: Vec<&Container> = overview.containers.values().filter(|c| wanted(c.kind)).collect();
     if context.json {
-        print_json(&containers.iter().map(|container| Summary::of(container)).collect::<Vec<_>>())?;
+        context
+            .screen
+            .print_json(&containers.iter().map(|container| Summary::of(container)).collect::<Vec<_>>())?;
     }
     let faults: Vec<&Fault> = overview.faults.iter().filter(|fault| wanted(fault.kind)).collect();
     if context.json {
-        faults.iter().for_each(|fault| tell(&fault.text));
+        faults.iter().for_each(|fault| context.screen.tell(&fault.text));
     } else {
-        print(&text(&containers, &faults, context.color))?;
+        context.screen.print(&text(&containers, &faults, context.color))?;
     }
     for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
-        tell(trouble);
+        context.screen.tell(trouble);
     }
     if faults.iter().any(|fault| fault.hides) {
         return Err(Failed::Silent.into());
     }
     if containers.is_empty() && faults.is_empty() && !context.json {
-        tell(&nothing(arguments.kind));
+        context.screen.tell(&nothing(arguments.kind));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use nixos_nspawn_units::value::StorePath;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output::{Cell, Tone, print, print_json, table, tell};
+use crate::base::output::{Cell, Tone, table};
 use crate::base::time;
 use crate::base::tree::open_below;
 use crate::cli::Show;
@@ -18,7 +18,7 @@ use crate::fact::lookup::{machine_name, readable};
 
 /// A generation as scripts see it.
 #[derive(Debug, Serialize)]
-struct Entry<'a> {
+struct GenerationEntry<'a> {
     generation: u64,
     /// UTC, RFC 3339; null where only a pin keeps it.
     date: Option<String>,
@@ -44,22 +44,24 @@ pub(crate) fn run(context: &Context, arguments: &Show) -> Result<()> {
     let generations = generations(context, &name, &intent);
     // An offline tree may come without a store.
     let store = context.path("/nix/store").is_dir();
-    let entries: Vec<Entry> = generations.iter().map(|one| entry(context, one, store)).collect();
+    let entries: Vec<GenerationEntry> = generations.iter().map(|one| entry(context, one, store)).collect();
     if context.json {
-        return print_json(&entries);
+        return context.screen.print_json(&entries);
     }
     if entries.is_empty() {
-        tell(&format!("container '{name}' has no generations; 'nixos-nspawn update {name}' makes one"));
+        context
+            .screen
+            .tell(&format!("container '{name}' has no generations; 'nixos-nspawn update {name}' makes one"));
         return Ok(());
     }
-    print(&text(&entries, context.color))
+    context.screen.print(&text(&entries, context.color))
 }
 
-fn entry<'a>(context: &Context, generation: &'a Generation, store: bool) -> Entry<'a> {
+fn entry<'a>(context: &Context, generation: &'a Generation, store: bool) -> GenerationEntry<'a> {
     let Generation { number, made, path, toplevel, current, running, pinned } = generation;
     let (label, version) =
         toplevel.as_ref().map_or((None, None), |system| (label(context, system), version(context, system)));
-    Entry {
+    GenerationEntry {
         generation: *number,
         date: made.map(time::utc),
         current: *current,
@@ -74,15 +76,15 @@ fn entry<'a>(context: &Context, generation: &'a Generation, store: bool) -> Entr
     }
 }
 
-fn text(entries: &[Entry], color: bool) -> String {
+fn text(entries: &[GenerationEntry], color: bool) -> String {
     let rows: Vec<Vec<Cell>> = entries.iter().map(row).collect();
     let table = table(&["N", "DATE", "STATE", "NIXOS"], &rows, color);
     let mut lines = table.lines();
     let mut text = lines.next().map_or(String::new(), |header| format!("{header}\n"));
     for (line, entry) in lines.zip(entries) {
         let remark = match entry {
-            Entry { present: Some(false), .. } => " (gone from the store)",
-            Entry { in_profile: false, .. } => " (kept by its pin alone)",
+            GenerationEntry { present: Some(false), .. } => " (gone from the store)",
+            GenerationEntry { in_profile: false, .. } => " (kept by its pin alone)",
             _ => "",
         };
         // A store path of usual length fills a line by itself.
@@ -91,7 +93,7 @@ fn text(entries: &[Entry], color: bool) -> String {
     text
 }
 
-fn row(entry: &Entry) -> Vec<Cell> {
+fn row(entry: &GenerationEntry) -> Vec<Cell> {
     let words = [
         (entry.current, "current"),
         (entry.running, "running"),
@@ -100,8 +102,8 @@ fn row(entry: &Entry) -> Vec<Cell> {
     ];
     let state: Vec<&str> = words.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
     let tone = match entry {
-        Entry { present: Some(false), .. } => Tone::Bad,
-        Entry { running: true, .. } => Tone::Good,
+        GenerationEntry { present: Some(false), .. } => Tone::Bad,
+        GenerationEntry { running: true, .. } => Tone::Good,
         _ => Tone::Plain,
     };
     // The label is the version with the administrator's tags, so mostly the one says all.

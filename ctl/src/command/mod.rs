@@ -1,22 +1,103 @@
 //! The verbs, one a file: options to plain values, an operation, and its result as text or JSON.
 
-pub(crate) mod activate;
-pub(crate) mod arguments;
-pub(crate) mod autostart;
-pub(crate) mod create;
-pub(crate) mod delete_generations;
-pub(crate) mod diff;
-pub(crate) mod enable;
-pub(crate) mod events;
-pub(crate) mod list;
-pub(crate) mod list_generations;
-pub(crate) mod pin;
-pub(crate) mod plan;
-pub(crate) mod planned;
-pub(crate) mod remove;
-pub(crate) mod rollback;
-pub(crate) mod setup;
-pub(crate) mod show;
-pub(crate) mod status;
-pub(crate) mod update;
-pub(crate) mod updated;
+mod activate;
+mod arguments;
+mod autostart;
+mod begin;
+mod create;
+mod delete_generations;
+mod diff;
+mod enable;
+mod events;
+mod list;
+mod list_generations;
+mod pin;
+mod plan;
+mod planned;
+mod remove;
+mod rollback;
+mod setup;
+mod show;
+mod status;
+mod update;
+mod updated;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use anyhow::Result;
+use clap::CommandFactory;
+
+use crate::base::context::{Color, Context};
+use crate::base::exit::Failed;
+use crate::base::host::Host;
+use crate::base::screen::Screen;
+use crate::cli;
+use crate::cli::{Cli, Command, Global};
+
+/// Runs what the command line asks for.
+pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
+    if let Command::Completions(arguments) = &cli.command {
+        let mut script = Vec::new();
+        clap_complete::generate(arguments.shell, &mut Cli::command(), "nixos-nspawn", &mut script);
+        return screen.print(&String::from_utf8(script)?);
+    }
+    let context = context(&cli.global, screen)?;
+    let done = dispatch(&context, &cli.command);
+    // A command that held a lock we waited for was killed: what it left is settled before the verb starts, too.
+    match done {
+        Err(error) if died_meanwhile(&context, &error) => dispatch(&context, &cli.command),
+        done => done,
+    }
+}
+
+fn died_meanwhile(context: &Context, error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<Failed>() {
+        Some(Failed::Unsettled(name)) => !context.unsettled.borrow().contains_key(name),
+        _ => false,
+    }
+}
+
+/// Calls the verb.
+pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
+    match command {
+        Command::Completions(_) => Ok(()),
+        Command::Create(arguments) => create::run(context, arguments),
+        Command::Remove(arguments) => remove::run(context, arguments),
+        Command::List(arguments) => list::list(context, arguments),
+        Command::Show(arguments) => show::show(context, arguments),
+        Command::Enable(arguments) => enable::enable(context, arguments),
+        Command::Disable(arguments) => enable::disable(context, arguments),
+        Command::Activate(arguments) => activate::run(context, arguments),
+        Command::Autostart(arguments) => autostart::autostart(context, arguments),
+        Command::Setup(arguments) => setup::run(context, arguments),
+        Command::Update(arguments) => update::run(context, arguments),
+        Command::Plan(arguments) => plan::run(context, arguments),
+        Command::Rollback(arguments) => rollback::run(context, arguments),
+        Command::ListGenerations(arguments) => list_generations::run(context, arguments),
+        Command::DeleteGenerations(arguments) => delete_generations::run(context, arguments),
+        Command::Pin(arguments) => pin::pin(context, arguments),
+        Command::Unpin(arguments) => pin::unpin(context, arguments),
+        Command::Diff(arguments) => diff::run(context, arguments),
+        Command::Status(arguments) => status::run(context, arguments),
+    }
+}
+
+/// The setting that the command line asks for.
+fn context(global: &Global, screen: &Rc<Screen>) -> Result<Context> {
+    let color = match global.color {
+        cli::Color::Auto => Color::Auto,
+        cli::Color::Always => Color::Always,
+        cli::Color::Never => Color::Never,
+    };
+    let watcher = Rc::clone(screen);
+    let host =
+        Host::open(&global.root, global.verbose, Box::new(move |event| events::show(&watcher, event)))?;
+    Ok(Context {
+        host,
+        screen: Rc::clone(screen),
+        color: color.wanted(),
+        json: global.json,
+        unsettled: RefCell::default(),
+    })
+}

@@ -7,13 +7,13 @@ use serde::Serialize;
 use crate::base::context::Context;
 use crate::change::pin;
 use crate::change::pin::Pinned;
-use crate::change::settle::repair;
 use crate::cli::Pin;
+use crate::command::begin::begin;
 use crate::fact::lookup::machine_name;
 
 /// `pin`.
 pub(crate) fn pin(context: &Context, arguments: &Pin) -> Result<()> {
-    let name = begin(context, "pin", arguments)?;
+    let name = name_of(context, "pin", arguments)?;
     let number = arguments.generation;
     let pinned = pin::pin(context, &name, number)?;
     answer(context, &name, number, true, pinned)
@@ -21,23 +21,22 @@ pub(crate) fn pin(context: &Context, arguments: &Pin) -> Result<()> {
 
 /// `unpin`.
 pub(crate) fn unpin(context: &Context, arguments: &Pin) -> Result<()> {
-    let name = begin(context, "unpin", arguments)?;
+    let name = name_of(context, "unpin", arguments)?;
     let number = arguments.generation;
     let pinned = pin::unpin(context, &name, number)?;
     answer(context, &name, number, false, pinned)
 }
 
-fn begin(context: &Context, command: &str, arguments: &Pin) -> Result<MachineName> {
+fn name_of(context: &Context, command: &str, arguments: &Pin) -> Result<MachineName> {
     let name = machine_name(&arguments.name)?;
     context.need_live(command)?;
-    context.need_root(command)?;
-    repair(context);
+    begin(context, command)?;
     Ok(name)
 }
 
 /// What was done, as scripts see it.
 #[derive(Debug, Serialize)]
-struct Answer<'a> {
+struct PinAnswer<'a> {
     name: &'a MachineName,
     generation: u64,
     /// Whether it is pinned now.
@@ -55,7 +54,7 @@ fn answer(context: &Context, name: &MachineName, generation: u64, wanted: bool, 
         (false, true, true) => "is not pinned any more",
         (false, true, false) => "is not pinned any more, and nothing else keeps it",
     };
-    context.answer(&Answer { name, generation, pinned: wanted, changed }, |_| {
+    context.answer(&PinAnswer { name, generation, pinned: wanted, changed }, |_| {
         format!("generation {generation} of container '{name}' {how}\n")
     })
 }

@@ -6,10 +6,9 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::output;
 use crate::change::planned::Planned;
 use crate::change::update;
-use crate::host::last_activation::Action;
+use crate::host::last_activation::AppliedAction;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 
@@ -30,13 +29,13 @@ pub(crate) fn run(
         match update::plan(context, &nix, name, source, strategy) {
             Ok(planned) if context.json => all.push(planned),
             Ok(planned) => {
-                output::print(&text(&planned))?;
+                context.screen.print(&text(&planned))?;
                 all.push(planned);
             }
             Err(error) => {
                 all.push(Planned { error: Some(format!("{error:#}")), ..Planned::nothing(name, None) });
                 if names.len() > 1 {
-                    output::tell(&format!("{error:#}"));
+                    context.screen.tell(&format!("{error:#}"));
                     failed = Some(Failed::Silent.into());
                 } else {
                     failed = Some(error);
@@ -45,7 +44,7 @@ pub(crate) fn run(
         }
     }
     if context.json {
-        output::print_json(&all)?;
+        context.screen.print_json(&all)?;
     }
     match failed {
         Some(error) => Err(error),
@@ -74,9 +73,9 @@ pub(crate) fn text(planned: &Planned) -> String {
         None => String::new(),
     };
     let action = match action {
-        Action::Reload => "would reload it",
-        Action::Restart => "would restart it",
-        Action::Start | Action::None => "would not touch it",
+        AppliedAction::Reload => "would reload it",
+        AppliedAction::Restart => "would restart it",
+        AppliedAction::Start | AppliedAction::None => "would not touch it",
     };
     lines.push(format!("container '{name}': {back}{action}: {reason}"));
     lines.join("\n") + "\n"

@@ -10,10 +10,9 @@ use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output;
-use crate::change::remove::{Left, Options, Removal, Removed, remove};
-use crate::change::settle::repair;
+use crate::change::remove::{Left, Removal, RemoveOptions, Removed, remove};
 use crate::cli::Remove;
+use crate::command::begin::begin_except;
 use crate::fact::lookup::machine_name;
 
 /// Runs the command.
@@ -21,7 +20,7 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
     let names = arguments.names.iter().map(|name| machine_name(name)).collect::<Result<Vec<_>>>()?;
     let Remove { delete_state, dry_run, .. } = *arguments;
     if !dry_run {
-        context.need_root("remove")?;
+        begin_except(context, "remove", &names)?;
         if context.live() {
             context.need_systemd()?;
         }
@@ -29,26 +28,23 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
     let mut failures = Vec::new();
     let mut answers = Vec::new();
     for name in &names {
-        match remove(context, name, Options { delete_state, dry_run }) {
-            Ok(removed) if context.json => answers.push(Answer::of(name, &removed, dry_run)),
-            Ok(removed) => output::print(&text(name, &removed, dry_run))?,
+        match remove(context, name, RemoveOptions { delete_state, dry_run }) {
+            Ok(removed) if context.json => answers.push(RemoveAnswer::of(name, &removed, dry_run)),
+            Ok(removed) => context.screen.print(&text(name, &removed, dry_run))?,
             Err(error) => {
-                let failed = Answer::new(name, Outcome::Failed);
-                answers.push(Answer { error: Some(format!("{error:#}")), ..failed });
+                let failed = RemoveAnswer::new(name, RemoveResult::Failed);
+                answers.push(RemoveAnswer { error: Some(format!("{error:#}")), ..failed });
                 failures.push(error);
             }
         }
     }
     if context.json {
-        output::print_json(&answers)?;
-    }
-    if !dry_run {
-        repair(context);
+        context.screen.print_json(&answers)?;
     }
     // One failure is the command's; of several each is told, and the last decides the exit code.
     let last = failures.pop();
     for error in failures {
-        output::tell(&format!("{error:#}"));
+        context.screen.tell(&format!("{error:#}"));
     }
     last.map_or(Ok(()), Err)
 }
@@ -56,7 +52,7 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
 /// What became of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum RemoveResult {
     Removed,
     WouldRemove,
     /// There is none.
@@ -66,9 +62,9 @@ enum Outcome {
 
 /// One container's result, as scripts see it.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct RemoveAnswer {
     name: MachineName,
-    result: Outcome,
+    result: RemoveResult,
     /// Whether it ran, and so is stopped.
     stopped: bool,
     /// Intent, profile folder with all generations, state.
@@ -80,8 +76,8 @@ struct Answer {
     error: Option<String>,
 }
 
-impl Answer {
-    fn new(name: &MachineName, result: Outcome) -> Self {
+impl RemoveAnswer {
+    fn new(name: &MachineName, result: RemoveResult) -> Self {
         Self {
             name: name.clone(),
             result,
@@ -96,11 +92,11 @@ impl Answer {
     fn of(name: &MachineName, removed: &Removed, dry_run: bool) -> Self {
         match removed.clone() {
             Removed::Container(Removal { stopped, deleted, kept, dependents }) => {
-                let result = if dry_run { Outcome::WouldRemove } else { Outcome::Removed };
+                let result = if dry_run { RemoveResult::WouldRemove } else { RemoveResult::Removed };
                 Self { stopped, deleted, kept, dependents, ..Self::new(name, result) }
             }
-            Removed::HalfDone(deleted) => Self { deleted, ..Self::new(name, Outcome::Removed) },
-            Removed::Absent(left) => Self { kept: left.state, ..Self::new(name, Outcome::Absent) },
+            Removed::HalfDone(deleted) => Self { deleted, ..Self::new(name, RemoveResult::Removed) },
+            Removed::Absent(left) => Self { kept: left.state, ..Self::new(name, RemoveResult::Absent) },
         }
     }
 }

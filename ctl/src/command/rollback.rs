@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use crate::base::context::Context;
-use crate::base::output;
 use crate::change::rollback;
 use crate::change::rollback::RollbackOptions;
-use crate::change::updated::{Outcome, Updated};
+use crate::change::updated::{UpdateResult, Updated};
 use crate::cli::Rollback;
+use crate::command::begin::begin;
 use crate::command::{arguments, planned, updated};
 use crate::fact::lookup::machine_name;
 
@@ -23,10 +23,10 @@ pub(crate) fn run(context: &Context, given: &Rollback) -> Result<()> {
     if given.dry_run {
         return context.answer(&rollback::plan(context, &name, &options)?, planned::text);
     }
-    context.need_root("rollback")?;
+    begin(context, "rollback")?;
     match rollback::rollback(context, &name, &options) {
         Ok(result) => context.answer(&result, |one| match one.result {
-            Outcome::UpToDate => {
+            UpdateResult::UpToDate => {
                 let number = one.generation.unwrap_or_default();
                 format!("container '{name}': generation {number} is current already\n")
             }
@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, given: &Rollback) -> Result<()> {
         }),
         Err(error) => {
             if context.json {
-                output::print_json(&Updated::failed(&name, &error))?;
+                context.screen.print_json(&Updated::failed(&name, &error))?;
             }
             Err(error)
         }

@@ -6,10 +6,10 @@ use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE};
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output;
 use crate::change::setup;
-use crate::change::setup::{Options, Step};
+use crate::change::setup::{SetupOptions, SetupStep};
 use crate::cli::Setup;
+use crate::command::begin::begin;
 use crate::host::networkd::NETWORKD;
 use crate::nix::files::FILES;
 
@@ -18,51 +18,54 @@ pub(crate) fn run(context: &Context, arguments: &Setup) -> Result<()> {
     let Setup { remove, networkd, dry_run } = *arguments;
     if !dry_run {
         context.need_root("setup")?;
+        if remove {
+            begin(context, "setup")?;
+        }
     }
     context.need_systemd()?;
-    let mut answer = Answer { dry_run, steps: Vec::new() };
-    let mut done = |step: Step| {
+    let mut answer = SetupAnswer { dry_run, steps: Vec::new() };
+    let mut done = |step: SetupStep| {
         if !context.json {
-            output::print(&(text(&step, dry_run) + "\n"))?;
+            context.screen.print(&(text(&step, dry_run) + "\n"))?;
         }
-        answer.steps.push(Entry::of(&step));
+        answer.steps.push(SetupEntry::of(&step));
         Ok(())
     };
     match remove {
         true => setup::remove(context, dry_run, &mut done)?,
-        false => setup::install(context, Options { networkd, dry_run }, &mut done)?,
+        false => setup::install(context, SetupOptions { networkd, dry_run }, &mut done)?,
     }
-    if context.json { output::print_json(&answer) } else { Ok(()) }
+    if context.json { context.screen.print_json(&answer) } else { Ok(()) }
 }
 
 /// What was or would be done, as scripts see it.
 #[derive(Serialize)]
-struct Answer {
+struct SetupAnswer {
     dry_run: bool,
-    steps: Vec<Entry>,
+    steps: Vec<SetupEntry>,
 }
 
 /// One step.
 #[derive(Serialize)]
-struct Entry {
+struct SetupEntry {
     action: &'static str,
     /// Paths, a unit, or containers.
     targets: Vec<String>,
 }
 
-impl Entry {
-    fn of(step: &Step) -> Self {
+impl SetupEntry {
+    fn of(step: &SetupStep) -> Self {
         let (action, targets) = match step {
-            Step::Keep(present) => ("keep", vec![present.display().to_string()]),
-            Step::Install(places) => {
+            SetupStep::Keep(present) => ("keep", vec![present.display().to_string()]),
+            SetupStep::Install(places) => {
                 let places = [&places.generator, &places.helper, &places.files];
                 ("install", places.map(|path| path.display().to_string()).into())
             }
-            Step::Record(_) => ("record", vec![HOST_FILE.to_owned()]),
-            Step::EnableNetworkd => ("enable", vec![NETWORKD.to_owned()]),
-            Step::NothingInstalled => ("delete", Vec::new()),
-            Step::Stop(name) => ("stop", vec![name.to_string()]),
-            Step::Delete { paths, .. } => {
+            SetupStep::Record(_) => ("record", vec![HOST_FILE.to_owned()]),
+            SetupStep::EnableNetworkd => ("enable", vec![NETWORKD.to_owned()]),
+            SetupStep::NothingInstalled => ("delete", Vec::new()),
+            SetupStep::Stop(name) => ("stop", vec![name.to_string()]),
+            SetupStep::Delete { paths, .. } => {
                 ("delete", paths.iter().map(|path| path.display().to_string()).collect())
             }
         };
@@ -70,12 +73,12 @@ impl Entry {
     }
 }
 
-fn text(step: &Step, dry_run: bool) -> String {
+fn text(step: &SetupStep, dry_run: bool) -> String {
     match step {
-        Step::Keep(present) => {
+        SetupStep::Keep(present) => {
             format!("{}: the generator is installed by a package, nothing to do", present.display())
         }
-        Step::Install(places) => {
+        SetupStep::Install(places) => {
             let [source, generator, helper, files] =
                 [&places.source, &places.generator, &places.helper, &places.files].map(|path| path.display());
             if dry_run {
@@ -88,7 +91,7 @@ fn text(step: &Step, dry_run: bool) -> String {
                 format!("{generator} {} is installed, and {helper}, and {files}", places.version)
             }
         }
-        Step::Record(host) => {
+        SetupStep::Record(host) => {
             let limit = match host.boot_limit {
                 Some(limit) => format!("at most {} containers start at the same time at boot", limit.get()),
                 None => "no limit on containers that start at boot".to_owned(),
@@ -96,16 +99,16 @@ fn text(step: &Step, dry_run: bool) -> String {
             let would = if dry_run { "would write " } else { "" };
             format!("{would}{HOST_FILE}: systemd {}, {limit}", host.systemd)
         }
-        Step::EnableNetworkd if dry_run => format!("would enable and start {NETWORKD}"),
-        Step::EnableNetworkd => "systemd-networkd is enabled and running".to_owned(),
-        Step::NothingInstalled => "setup has installed nothing here, nothing to do".to_owned(),
-        Step::Stop(name) if dry_run => format!("would stop container '{name}'"),
-        Step::Stop(name) => format!("container '{name}' is stopped"),
-        Step::Delete { paths, .. } if dry_run => {
+        SetupStep::EnableNetworkd if dry_run => format!("would enable and start {NETWORKD}"),
+        SetupStep::EnableNetworkd => "systemd-networkd is enabled and running".to_owned(),
+        SetupStep::NothingInstalled => "setup has installed nothing here, nothing to do".to_owned(),
+        SetupStep::Stop(name) if dry_run => format!("would stop container '{name}'"),
+        SetupStep::Stop(name) => format!("container '{name}' is stopped"),
+        SetupStep::Delete { paths, .. } if dry_run => {
             paths.iter().map(|path| format!("would delete {}", path.display())).collect::<Vec<_>>().join("\n")
         }
-        Step::Delete { records: 0, .. } => "the generator is removed".to_owned(),
-        Step::Delete { records, .. } => {
+        SetupStep::Delete { records: 0, .. } => "the generator is removed".to_owned(),
+        SetupStep::Delete { records, .. } => {
             format!("the generator is removed; {records} records stay in {DIRECTORY}")
         }
     }

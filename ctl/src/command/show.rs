@@ -14,7 +14,7 @@ use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output::{Tone, painted, print, print_json, tell};
+use crate::base::output::{Tone, painted};
 use crate::cli::Show;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::generations::generations;
@@ -30,7 +30,7 @@ use crate::nix::profile;
 
 /// What `list` tells of the container, and all else.
 #[derive(Serialize)]
-pub(crate) struct Details<'a> {
+pub(crate) struct ShowAnswer<'a> {
     #[serde(flatten)]
     summary: Summary<'a>,
     /// Since when it runs, as systemctl prints it.
@@ -65,12 +65,12 @@ pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
     };
     let details = details(context, &overview, container)?;
     if context.json {
-        print_json(&details)?;
+        context.screen.print_json(&details)?;
     } else {
-        print(&text(container, &details, context.color))?;
+        context.screen.print(&text(container, &details, context.color))?;
     }
     for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
-        tell(trouble);
+        context.screen.tell(trouble);
     }
     Ok(())
 }
@@ -82,7 +82,11 @@ fn left_out(context: &Context, name: &MachineName, intent: &Intent) -> Vec<Strin
     profile.map(|profile| [profile.warnings, profile.left_out].concat()).unwrap_or_default()
 }
 
-fn details<'a>(context: &Context, overview: &'a Overview, container: &'a Container) -> Result<Details<'a>> {
+fn details<'a>(
+    context: &Context,
+    overview: &'a Overview,
+    container: &'a Container,
+) -> Result<ShowAnswer<'a>> {
     let name = &container.name;
     let intent = container.intent.as_ref();
     let state = container.state.as_ref();
@@ -94,7 +98,7 @@ fn details<'a>(context: &Context, overview: &'a Overview, container: &'a Contain
         Some(Intent { container, .. }) => serde_json::to_value(container)?,
         None => serde_json::Value::Null,
     };
-    Ok(Details {
+    Ok(ShowAnswer {
         summary: Summary::of(container),
         since: state.filter(|_| running).and_then(|state| state.since.as_deref()),
         source: intent.and_then(|intent| intent.source.as_ref()),
@@ -124,7 +128,7 @@ fn files<'a>(overview: &'a Overview, name: &MachineName) -> Vec<GeneratedFile<'a
 const INDENT: usize = 12;
 
 /// The text for people.
-pub(crate) fn text(container: &Container, details: &Details, color: bool) -> String {
+pub(crate) fn text(container: &Container, details: &ShowAnswer, color: bool) -> String {
     let mut out = painted(container.name.as_str(), Tone::Strong, color) + "\n";
     let mut section = |label: &str, lines: Vec<String>| {
         for (number, line) in lines.iter().enumerate() {
@@ -162,7 +166,7 @@ fn note_line(note: &Note, color: bool) -> String {
     painted(&note.long, if note.tone == Tone::Bad { Tone::Bad } else { Tone::Plain }, color)
 }
 
-fn state_line(container: &Container, details: &Details, color: bool) -> String {
+fn state_line(container: &Container, details: &ShowAnswer, color: bool) -> String {
     let (word, tone) = state(container);
     let mut line = painted(word, tone, color);
     let Some(state) = &container.state else { return line + " (not known: systemd was not asked)" };
@@ -178,7 +182,7 @@ fn state_line(container: &Container, details: &Details, color: bool) -> String {
     line
 }
 
-fn autostart_line(container: &Container, details: &Details) -> String {
+fn autostart_line(container: &Container, details: &ShowAnswer) -> String {
     let whose = match (&container.intent, details.autostart_override) {
         (None, _) => "",
         (Some(_), Some(_)) => " (set by the administrator)",
@@ -215,7 +219,7 @@ fn source_lines(source: &Source) -> Vec<String> {
     lines
 }
 
-fn system_lines(container: &Container, details: &Details) -> Vec<String> {
+fn system_lines(container: &Container, details: &ShowAnswer) -> Vec<String> {
     let Some(intent) = &container.intent else { return Vec::new() };
     let generation = intent.generation.map(|number| format!(" (generation {number})")).unwrap_or_default();
     let mut lines = vec![format!("{}{generation}", intent.toplevel)];
@@ -227,14 +231,14 @@ fn system_lines(container: &Container, details: &Details) -> Vec<String> {
 }
 
 /// How far it reaches into the host; that it does not is said as well.
-fn host_reach_lines(container: &Container, details: &Details) -> Vec<String> {
+fn host_reach_lines(container: &Container, details: &ShowAnswer) -> Vec<String> {
     match (&container.intent, details.host_reach.is_empty()) {
         (Some(_), true) => vec!["none of its options".to_owned()],
         _ => details.host_reach.clone(),
     }
 }
 
-fn plan_lines(details: &Details) -> Vec<String> {
+fn plan_lines(details: &ShowAnswer) -> Vec<String> {
     let Some(plan) = details.plan else { return Vec::new() };
     let mut lines = vec![plan.to_owned()];
     if let Some(loaded) = details.loaded_plan.filter(|loaded| *loaded != plan) {

@@ -10,7 +10,7 @@ use nixos_nspawn_units::store::Kind;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output::{Tone, painted, print, print_json, printable, tell};
+use crate::base::output::{Tone, painted, printable};
 use crate::base::time;
 use crate::cli::Status;
 use crate::fact::generations::generations;
@@ -18,7 +18,7 @@ use crate::fact::lookup::{machine_name, unknown};
 use crate::fact::notes::{Note, notes, state};
 use crate::fact::overview::{Container, Overview};
 use crate::host::gc_roots::running_toplevel;
-use crate::host::last_activation::{Action, LastActivation, Outcome};
+use crate::host::last_activation::{ActivationResult, AppliedAction, LastActivation};
 use crate::host::profile_links::profile_link;
 use crate::host::runtime_files;
 use crate::host::runtime_files::tidy;
@@ -26,7 +26,7 @@ use crate::host::systemd::state_since;
 
 /// A container as scripts see it.
 #[derive(Debug, Serialize)]
-struct Details<'a> {
+struct StatusAnswer<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     kind: Kind,
@@ -67,17 +67,17 @@ pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
     };
     let details = details(context, container);
     if context.json {
-        print_json(&details)?;
+        context.screen.print_json(&details)?;
     } else {
-        print(&text(container, &details, context.color))?;
+        context.screen.print(&text(container, &details, context.color))?;
     }
     for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
-        tell(trouble);
+        context.screen.tell(trouble);
     }
     Ok(())
 }
 
-fn details<'a>(context: &Context, container: &'a Container) -> Details<'a> {
+fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> {
     let Container { name, kind, intent, state, hash, .. } = container;
     let runs = container.runs();
     let said = |value: &'a String| Some(value.as_str()).filter(|value| !value.is_empty());
@@ -87,7 +87,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> Details<'a> {
     let all = own.map(|intent| generations(context, name, intent)).unwrap_or_default();
     let running = all.iter().filter(|one| runs && one.running);
     let folder = own.and_then(|intent| profile_link(context, name, intent).parent().map(Path::to_owned));
-    Details {
+    StatusAnswer {
         name: name.as_str(),
         kind: *kind,
         unit: unit_name(name),
@@ -114,7 +114,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> Details<'a> {
 /// Labels end before this column.
 const INDENT: usize = 16;
 
-fn text(container: &Container, details: &Details, color: bool) -> String {
+fn text(container: &Container, details: &StatusAnswer, color: bool) -> String {
     let mut out = painted(details.name, Tone::Strong, color) + "\n";
     let mut line = |label: &str, text: &str| {
         if !text.is_empty() {
@@ -136,7 +136,7 @@ fn text(container: &Container, details: &Details, color: bool) -> String {
     out
 }
 
-fn state_line(container: &Container, details: &Details, color: bool) -> String {
+fn state_line(container: &Container, details: &StatusAnswer, color: bool) -> String {
     let (word, tone) = state(container);
     let mut line = painted(word, tone, color);
     match details.sub_state {
@@ -152,7 +152,7 @@ fn state_line(container: &Container, details: &Details, color: bool) -> String {
     line
 }
 
-fn generation_line(details: &Details) -> String {
+fn generation_line(details: &StatusAnswer) -> String {
     let Some(current) = details.generation else { return String::new() };
     let mut line = format!("{current} is recorded");
     match (&details.running_toplevel, details.running_generation) {
@@ -167,7 +167,7 @@ fn generation_line(details: &Details) -> String {
     }
 }
 
-fn restart_line(details: &Details) -> &'static str {
+fn restart_line(details: &StatusAnswer) -> &'static str {
     match (details.restart_due, details.running_plan.is_some()) {
         (Some(true), _) => "due, for what is recorded to take effect",
         (Some(false), true) => "not due",
@@ -175,17 +175,17 @@ fn restart_line(details: &Details) -> &'static str {
     }
 }
 
-fn activation_lines(details: &Details, color: bool) -> Vec<String> {
+fn activation_lines(details: &StatusAnswer, color: bool) -> Vec<String> {
     let Some(last) = &details.last_activation else { return Vec::new() };
     let (word, tone) = match last.result {
-        Outcome::Done => ("done", Tone::Plain),
-        Outcome::Failed => ("failed", Tone::Bad),
+        ActivationResult::Done => ("done", Tone::Plain),
+        ActivationResult::Failed => ("failed", Tone::Bad),
     };
     let how = match last.action {
-        Action::Reload => "by reload",
-        Action::Restart => "by restart",
-        Action::Start => "by start",
-        Action::None => "without touching the container",
+        AppliedAction::Reload => "by reload",
+        AppliedAction::Restart => "by restart",
+        AppliedAction::Start => "by start",
+        AppliedAction::None => "without touching the container",
     };
     let when = time::local_of(&last.time);
     let mut line = format!("{when} {}", painted(word, tone, color));

@@ -5,11 +5,11 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::{interrupt, output};
-use crate::change::settle::repair;
+use crate::base::interrupt;
 use crate::change::update::{UpdateOptions, update};
 use crate::change::updated::Updated;
 use crate::cli::Update;
+use crate::command::begin::begin;
 use crate::command::{arguments, planned, updated};
 use crate::fact::installation;
 use crate::nix::tool::Nix;
@@ -22,7 +22,7 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
         let strategy = given.activation.strategy.map(arguments::strategy);
         return planned::run(context, names, &source, strategy, given.exit_code);
     }
-    context.need_root("update")?;
+    begin(context, "update")?;
     context.need_systemd()?;
     let options = UpdateOptions {
         source,
@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     let nix = Nix::find(context)?;
     let names = names()?;
     if names.is_empty() {
-        output::tell("there are no imperative containers, nothing to update");
+        context.screen.tell("there are no imperative containers, nothing to update");
     }
     let mut results = Vec::new();
     for name in &names {
@@ -44,9 +44,7 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
             break;
         }
     }
-    let done = finish(context, results, names.len());
-    repair(context);
-    done
+    finish(context, results, names.len())
 }
 
 /// One result is the command's; several are told in a table.
@@ -61,16 +59,18 @@ fn finish(context: &Context, results: Vec<(&MachineName, Result<Updated>)>, want
         }));
     }
     match (context.json, wanted, &all[..]) {
-        (true, ..) => output::print_json(&all)?,
-        (false, 2.., _) => output::print(&updated::table(&all))?,
-        (false, _, [one]) if failure.is_none() => output::print(&format!("{}\n", updated::line(one)))?,
+        (true, ..) => context.screen.print_json(&all)?,
+        (false, 2.., _) => context.screen.print(&updated::table(&all))?,
+        (false, _, [one]) if failure.is_none() => {
+            context.screen.print(&format!("{}\n", updated::line(one)))?
+        }
         _ => {}
     }
     match failure {
         // The table has told it; JSON is not for people.
         Some(_) if wanted > 1 && !context.json => Err(Failed::Silent.into()),
         Some(_) if wanted > 1 => {
-            all.iter().filter_map(updated::error_line).for_each(|line| output::tell(&line));
+            all.iter().filter_map(updated::error_line).for_each(|line| context.screen.tell(&line));
             Err(Failed::Silent.into())
         }
         Some(error) => Err(error),

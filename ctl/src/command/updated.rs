@@ -1,7 +1,7 @@
 //! The words for what an update or a rollback came to.
 
 use crate::change::updated::Updated;
-use crate::host::last_activation::Action;
+use crate::host::last_activation::AppliedAction;
 
 /// The failure as a message, if it is one.
 pub(crate) fn error_line(one: &Updated) -> Option<String> {
@@ -20,9 +20,9 @@ fn text(one: &Updated) -> String {
         (None, None) => "is up to date".to_owned(),
         (None, Some(action)) => {
             let how = match action {
-                Action::Reload => "reloaded",
-                Action::Restart => "restarted",
-                Action::Start | Action::None => "not touched",
+                AppliedAction::Reload => "reloaded",
+                AppliedAction::Restart => "restarted",
+                AppliedAction::Start | AppliedAction::None => "not touched",
             };
             let (before, after) = (number(one.old_generation), number(one.generation));
             let reason = one.reason.as_deref().unwrap_or_default();

@@ -71,7 +71,7 @@ pub(crate) fn decide_for(change: Change, strategy: Strategy, runs: bool) -> Deci
     }
 }
 
-impl From<Action> for last_activation::Action {
+impl From<Action> for last_activation::AppliedAction {
     fn from(action: Action) -> Self {
         match action {
             Action::AtNextStart | Action::Nothing => Self::None,

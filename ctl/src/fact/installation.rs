@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use nixos_nspawn_units::intent::Container;
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::host::files::which;
 use crate::host::{networkd, systemd};
@@ -67,48 +67,48 @@ pub(crate) fn ask(host: &Host, path: &Path) -> Result<Installed> {
 /// Checks the running host before a container is created on it.
 pub(crate) fn check(host: &Host) -> Result<()> {
     if !Path::new("/usr/bin/systemd-nspawn").exists() && which("systemd-nspawn", &[]).is_none() {
-        return refuse(
-            "systemd-nspawn: not found, nothing was changed; install it (Debian and Fedora: package systemd-container)",
+        return unchanged(
+            "systemd-nspawn: not found",
+            "install it (Debian and Fedora: package systemd-container)",
         );
     }
     let version = systemd::version(host)?;
     if version < OLDEST_SYSTEMD {
-        return refuse(format!(
-            "systemd {version} is too old, nothing was changed; {OLDEST_SYSTEMD} or newer is needed"
-        ));
+        return unchanged(
+            format!("systemd {version} is too old"),
+            format!("{OLDEST_SYSTEMD} or newer is needed"),
+        );
     }
     let installed = installed(host)?;
     if older(&installed.version, env!("CARGO_PKG_VERSION")) {
-        return refuse(format!(
-            "{}: version {} is older than this program ({}), nothing was changed; run 'nixos-nspawn setup'",
-            installed.path.display(),
-            installed.version,
-            env!("CARGO_PKG_VERSION")
-        ));
+        return unchanged(
+            format!(
+                "{}: version {} is older than this program ({})",
+                installed.path.display(),
+                installed.version,
+                env!("CARGO_PKG_VERSION")
+            ),
+            "run 'nixos-nspawn setup'",
+        );
     }
     Ok(())
 }
 
 fn installed(host: &Host) -> Result<Installed> {
     let Some(path) = generator_file(host) else {
-        return refuse(
-            "the systemd generator is not installed, nothing was changed; run 'nixos-nspawn setup' first",
-        );
+        return unchanged("the systemd generator is not installed", "run 'nixos-nspawn setup' first");
     };
     let runs = fs::metadata(&path)
         .is_ok_and(|file| file.is_file() && file.len() > 0 && file.permissions().mode() & 0o111 != 0);
     if !runs {
-        return refuse(format!(
-            "{}: the generator is masked, nothing was changed; remove this file first",
-            path.display()
-        ));
+        return unchanged(format!("{}: the generator is masked", path.display()), "remove this file first");
     }
     let installed = ask(host, &path)?;
     if !installed.helper.exists() {
-        return refuse(format!(
-            "{}: the unit helper is missing, nothing was changed; run 'nixos-nspawn setup' first",
-            installed.helper.display()
-        ));
+        return unchanged(
+            format!("{}: the unit helper is missing", installed.helper.display()),
+            "run 'nixos-nspawn setup' first",
+        );
     }
     Ok(installed)
 }

@@ -7,7 +7,7 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{DIRECTORY, Kind, LoadError, Loaded, Stored};
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::host::Host;
 use crate::fact::generations::Generation;
 use crate::fact::overview::Overview;
@@ -52,7 +52,7 @@ pub(crate) fn imperative<'a>(loaded: &'a Loaded, name: &MachineName) -> anyhow::
     match find(loaded, name) {
         None => Err(no_such(name)),
         Some(found) if found.kind() == Kind::Declarative => refuse(declarative(name)),
-        Some(Found::Broken(error)) => refuse(format!("{error}, nothing was changed; correct the file first")),
+        Some(Found::Broken(error)) => unchanged(format!("{error}"), "correct the file first"),
         Some(Found::Good(stored)) => Ok(&stored.intent),
     }
 }

@@ -6,7 +6,7 @@ use nixos_nspawn_units::store::Kind;
 
 use crate::base::output::Tone;
 use crate::fact::overview::{Container, Unfinished};
-use crate::host::record::Step;
+use crate::host::record::Begun;
 
 /// A remark.
 pub(crate) struct Note {
@@ -81,24 +81,24 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
 
 fn unfinished_note(unfinished: Unfinished, name: &str) -> (&'static str, String) {
     match (unfinished.step, unfinished.process) {
-        (Step::Creating, Some(process)) => {
+        (Begun::Creating, Some(process)) => {
             ("being created", format!("is being created by process {process}"))
         }
-        (Step::Removing, Some(process)) => {
+        (Begun::Removing, Some(process)) => {
             ("being removed", format!("is being removed by process {process}"))
         }
-        (Step::Updating, Some(process)) => {
+        (Begun::Updating, Some(process)) => {
             ("being updated", format!("is being updated by process {process}"))
         }
-        (Step::Updating, None) => {
+        (Begun::Updating, None) => {
             let long =
                 "half updated by a killed command: the next 'nixos-nspawn update' or 'rollback' settles it";
             ("half updated", long.to_owned())
         }
-        (Step::Creating, None) => {
+        (Begun::Creating, None) => {
             ("half created", format!("half created: 'nixos-nspawn remove {name}' cleans up"))
         }
-        (Step::Removing, None) => {
+        (Begun::Removing, None) => {
             ("half removed", format!("half removed: 'nixos-nspawn remove {name}' finishes it"))
         }
     }

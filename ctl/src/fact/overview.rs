@@ -7,7 +7,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::Plan;
 use nixos_nspawn_units::store::Kind;
 
-use crate::host::record::Step;
+use crate::host::record::Begun;
 use crate::host::systemd::UnitState;
 
 /// Everything at one moment.
@@ -76,7 +76,7 @@ pub(crate) struct Container {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unfinished {
     /// What it was about.
-    pub(crate) step: Step,
+    pub(crate) step: Begun,
     /// Its process, if it still runs.
     pub(crate) process: Option<u32>,
 }

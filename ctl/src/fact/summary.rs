@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::base::output::Tone;
 use crate::fact::notes::notes;
 use crate::fact::overview::Container;
-use crate::host::record::Step;
+use crate::host::record::Begun;
 
 /// A container as scripts see it. `name`, `unit_file` and `is_imperative` are python-nixos-nspawn's keys.
 #[derive(Debug, Serialize)]
@@ -63,9 +63,9 @@ impl<'a> Summary<'a> {
             generation: intent.as_ref().and_then(|Intent { generation, .. }| *generation),
             intent_file: intent_file.as_deref(),
             unfinished: container.unfinished.map(|unfinished| match unfinished.step {
-                Step::Creating => "creating",
-                Step::Updating => "updating",
-                Step::Removing => "removing",
+                Begun::Creating => "creating",
+                Begun::Updating => "updating",
+                Begun::Removing => "removing",
             }),
             error: container
                 .refusal

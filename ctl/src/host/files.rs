@@ -1,9 +1,9 @@
 //! Primitives for files: writing and removing for good, and finding programs.
 
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::write::{link, write_durably};

@@ -17,7 +17,7 @@ use crate::host::files::write_file;
 pub(crate) fn check(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan, Planned)> {
     // By the generator's own eyes: what is written must be readable.
     let intent = parse(intent.to_json()?.as_bytes(), name)
-        .map_err(|fault| Failed::Refused(format!("container '{name}': {fault}")))?;
+        .map_err(|fault| Failed::refused(format!("container '{name}': {fault}")))?;
     let path = format!("{DIRECTORY}/{name}.json");
     let mut all = loaded.clone();
     all.errors.clear();

@@ -22,9 +22,9 @@ pub(crate) struct LastActivation {
     /// Which one; 0 if it had no number yet.
     pub(crate) generation: u64,
     /// How.
-    pub(crate) action: Action,
+    pub(crate) action: AppliedAction,
     /// How that ended.
-    pub(crate) result: Outcome,
+    pub(crate) result: ActivationResult,
     /// More for people: why it failed, or why this action was taken; may be empty.
     #[serde(default)]
     pub(crate) detail: String,
@@ -33,7 +33,7 @@ pub(crate) struct LastActivation {
 /// What was done to a container so that it takes on a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Action {
+pub(crate) enum AppliedAction {
     /// The system inside switched.
     Reload,
     /// It was restarted.
@@ -47,7 +47,7 @@ pub(crate) enum Action {
 /// How an activation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub(crate) enum ActivationResult {
     /// As asked for.
     Done,
     /// The generation before it is in force again, unless the detail says otherwise.
@@ -56,7 +56,12 @@ pub(crate) enum Outcome {
 
 impl LastActivation {
     /// One that ended now.
-    pub(crate) fn now(generation: u64, action: Action, result: Outcome, detail: impl Into<String>) -> Self {
+    pub(crate) fn now(
+        generation: u64,
+        action: AppliedAction,
+        result: ActivationResult,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { time: time::utc(SystemTime::now()), generation, action, result, detail: detail.into() }
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod elf;
 pub(crate) mod files;
 pub(crate) mod gc_roots;
 pub(crate) mod host_file;
+pub(crate) mod inside;
 pub(crate) mod intent_file;
 pub(crate) mod journal;
 pub(crate) mod known_settings;

@@ -16,7 +16,7 @@ use crate::host::files::{remove_file, sync_directory, write_file};
 
 /// What was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum Begun {
     /// Taken back by whoever finds it.
     Creating,
     /// Taken back by whoever finds it, or accepted where the new system runs (see [`crate::switch`]).
@@ -25,7 +25,7 @@ pub(crate) enum Step {
     Removing,
 }
 
-impl Step {
+impl Begun {
     fn ending(self) -> &'static str {
         match self {
             Self::Creating => "creating",
@@ -38,7 +38,7 @@ impl Step {
 /// What is needed to take back or finish.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Details {
+pub(crate) struct RecordDetails {
     /// Where the profile's links are.
     pub(crate) profile_directory: PathBuf,
     /// Whether the state directory is to be deleted: it was not there before a create, or a remove was told so.
@@ -53,6 +53,8 @@ pub(crate) struct Details {
     pub(crate) newest_generation: u64,
     /// Whether the container ran before an update.
     pub(crate) ran: bool,
+    /// Whether the container is being reloaded, not restarted.
+    pub(crate) reload: bool,
     /// Units that ran before an activation and stop with the container, since they require it.
     pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they go if they are empty.
@@ -70,6 +72,8 @@ pub(crate) enum Phase {
     Recording,
     /// The container is being started, reloaded or restarted, or watched after it.
     Activating,
+    /// The container has shown what was asked of it; only the end is left.
+    Passed,
     /// All is recorded as before, and the container was stopped to be started with that again.
     Returning,
     /// It was started for the first time, and may hold data.
@@ -82,14 +86,19 @@ pub(crate) struct Record {
     /// The container.
     pub(crate) name: MachineName,
     /// What was begun.
-    pub(crate) step: Step,
+    pub(crate) step: Begun,
     /// How to go on.
-    pub(crate) details: Details,
+    pub(crate) details: RecordDetails,
 }
 
 impl Record {
     /// Writes the record. It is the first thing a command writes, so a read-only or full disk shows here.
-    pub(crate) fn begin(host: &Host, name: &MachineName, step: Step, details: Details) -> Result<Self> {
+    pub(crate) fn begin(
+        host: &Host,
+        name: &MachineName,
+        step: Begun,
+        details: RecordDetails,
+    ) -> Result<Self> {
         let record = Self { name: name.clone(), step, details };
         record.save(host)?;
         Ok(record)
@@ -138,7 +147,7 @@ pub(crate) fn pending(host: &Host) -> Vec<Record> {
             let file = entry.file_name();
             let file = file.to_str()?.strip_prefix('.')?;
             let (name, step) =
-                [Step::Creating, Step::Updating, Step::Removing].into_iter().find_map(|step| {
+                [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
                     Some((
                         file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?,
                         step,
@@ -146,7 +155,7 @@ pub(crate) fn pending(host: &Host) -> Vec<Record> {
                 })?;
             // A record cut off by a full disk cannot be: it is renamed into place. An unreadable one has no details.
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let details: Details = serde_json::from_str(&text).unwrap_or_default();
+            let details: RecordDetails = serde_json::from_str(&text).unwrap_or_default();
             Some(Record { details: details.checked(&name), name, step })
         })
         .collect();
@@ -154,7 +163,7 @@ pub(crate) fn pending(host: &Host) -> Vec<Record> {
     records
 }
 
-impl Details {
+impl RecordDetails {
     /// Without paths that no command of ours writes.
     fn checked(mut self, name: &MachineName) -> Self {
         let plain = |path: &Path| path.to_str().is_some_and(|text| text.parse::<AbsolutePath>().is_ok());

@@ -18,9 +18,9 @@ const DEEPEST: usize = 64;
 /// Removes whatever is called `name` in `parent`, and what is below it.
 pub(crate) fn remove_tree(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
     match remove_entry(parent, name) {
-        Removed::Yes => return Ok(()),
-        Removed::Directory => {}
-        Removed::No(error) => return Err(error.into()),
+        EntryRemoval::Yes => return Ok(()),
+        EntryRemoval::Directory => {}
+        EntryRemoval::No(error) => return Err(error.into()),
     }
     let top = open_directory(parent, name)?;
     let mut moved = 0;
@@ -28,29 +28,29 @@ pub(crate) fn remove_tree(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
     remove_directory(parent, name)
 }
 
-enum Removed {
+enum EntryRemoval {
     Yes,
     Directory,
     No(Errno),
 }
 
-fn remove_entry(parent: &OwnedFd, name: &OsStr) -> Removed {
+fn remove_entry(parent: &OwnedFd, name: &OsStr) -> EntryRemoval {
     for attempt in 0..2 {
         match unlinkat(parent, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => return Removed::Yes,
-            Err(Errno::ISDIR) => return Removed::Directory,
+            Ok(()) | Err(Errno::NOENT) => return EntryRemoval::Yes,
+            Err(Errno::ISDIR) => return EntryRemoval::Directory,
             // EPERM is an immutable entry or directory, as NixOS makes /var/empty.
             Err(Errno::PERM) if attempt == 0 => {
                 if is_directory(parent, name) {
-                    return Removed::Directory;
+                    return EntryRemoval::Directory;
                 }
                 clear_own_flags(parent);
                 clear_flags(parent, name);
             }
-            Err(error) => return Removed::No(error),
+            Err(error) => return EntryRemoval::No(error),
         }
     }
-    Removed::No(Errno::PERM)
+    EntryRemoval::No(Errno::PERM)
 }
 
 fn remove_directory(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
@@ -82,9 +82,9 @@ fn empty(top: &OwnedFd, directory: &OwnedFd, depth: usize, moved: &mut u64) -> i
         for name in names {
             let name = OsStr::from_bytes(name.to_bytes());
             match remove_entry(directory, name) {
-                Removed::Yes => continue,
-                Removed::No(error) => return Err(error.into()),
-                Removed::Directory => {}
+                EntryRemoval::Yes => continue,
+                EntryRemoval::No(error) => return Err(error.into()),
+                EntryRemoval::Directory => {}
             }
             if depth >= DEEPEST {
                 clear_flags(directory, name);

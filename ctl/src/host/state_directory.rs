@@ -15,7 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::base::exit::refuse;
+use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
 use crate::host::remove_tree::{clear_flags, remove_tree};
 
@@ -30,17 +30,16 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
     let Ok(metadata) = fs::symlink_metadata(&path) else { return Ok(()) };
     if metadata.is_symlink() {
         let target = fs::read_link(&path).unwrap_or_default();
-        return refuse(format!(
-            "{}: is a link to {}, nothing was changed; delete what it leads to yourself, or leave out --delete-state",
-            path.display(),
-            target.display()
-        ));
+        return unchanged(
+            format!("{}: is a link to {}", path.display(), target.display()),
+            "delete what it leads to yourself, or leave out --delete-state",
+        );
     }
     if let Some(mount) = mounts_below(&path).first() {
-        return refuse(format!(
-            "{}: is a mount point in the container's state, nothing was changed; unmount it first",
-            mount.display()
-        ));
+        return unchanged(
+            format!("{}: is a mount point in the container's state", mount.display()),
+            "unmount it first",
+        );
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::{AbsolutePath, Text};
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::nix::files;
 use crate::nix::flake::Flake;
 use crate::nix::tool::Nix;
@@ -33,9 +33,9 @@ fn check(path: &Path) -> Result<()> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return refuse(format!("{shown}: there is no such configuration file, nothing was changed"));
+            return unchanged(format!("{shown}: there is no such configuration file"), "");
         }
-        Err(error) => return refuse(format!("{shown}: {error}, nothing was changed")),
+        Err(error) => return unchanged(format!("{shown}: {error}"), ""),
     };
     // As everywhere in Nix, a directory stands for the default.nix in it.
     if !metadata.is_dir() || path.join("default.nix").is_file() {
@@ -43,13 +43,13 @@ fn check(path: &Path) -> Result<()> {
     }
     let inside = path.join("configuration.nix");
     let next = if inside.is_file() {
-        format!("; give --config {}", inside.display())
+        format!("give --config {}", inside.display())
     } else if path.join("flake.nix").is_file() {
-        format!("; --flake {shown} takes its flake")
+        format!("--flake {shown} takes its flake")
     } else {
         String::new()
     };
-    refuse(format!("{shown}: is a directory without default.nix, nothing was changed{next}"))
+    unchanged(format!("{shown}: is a directory without default.nix"), next)
 }
 
 /// A nixpkgs of the command line, or of the administrator, as it is recorded: an absolute path or a flake reference.
@@ -66,9 +66,7 @@ pub(crate) fn nixpkgs(said: &str, folder: &Path) -> Result<Text> {
 /// A path must lead to a nixpkgs; what a flake reference leads to, Nix tells.
 fn check_nixpkgs(reference: &str) -> Result<()> {
     if reference.starts_with('/') && !Path::new(reference).join("nixos/lib/eval-config.nix").is_file() {
-        return refuse(format!(
-            "{reference}: is no nixpkgs, it has no nixos/lib/eval-config.nix, nothing was changed"
-        ));
+        return unchanged(format!("{reference}: is no nixpkgs, it has no nixos/lib/eval-config.nix"), "");
     }
     Ok(())
 }
@@ -101,18 +99,18 @@ pub(crate) fn words(
             source.locked = None;
         }
         Some(reference) => {
-            let (locked, path) = nix.fetched(reference).with_context(|| {
-                format!("{reference}: nixpkgs could not be had from there, nothing was changed")
-            })?;
+            let (locked, path) = nix
+                .fetched(reference)
+                .with_context(|| format!("{reference}: nixpkgs could not be had from there"))?;
             value("nixpkgsFlake", &locked);
             words.extend(search_path(path));
             source.locked = Some(locked.parse()?);
         }
         None if nix.knows_nixpkgs(arguments)? => source.locked = None,
         None => {
-            return refuse(
-                "there is no <nixpkgs> to build configuration files with, nothing was changed; give one by --nixpkgs, \
-                 for instance --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in nixos-nspawn.conf(5)",
+            return unchanged(
+                "there is no <nixpkgs> to build configuration files with",
+                "give one by --nixpkgs, for instance --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in nixos-nspawn.conf(5)",
             );
         }
     }

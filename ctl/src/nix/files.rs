@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::base::exit::refuse;
+use crate::base::exit::unchanged;
 
 /// Where the files are installed, fixed when the program is built; `NIXOS_NSPAWN_NIX` names another place.
 pub(crate) const DIRECTORY: &str = match option_env!("NIXOS_NSPAWN_NIX") {
@@ -17,14 +17,20 @@ pub(crate) const DIRECTORY: &str = match option_env!("NIXOS_NSPAWN_NIX") {
 const EVAL_CONFIG: &str = "eval-config.nix";
 
 /// The files and their texts; each imports only others of these.
-pub(crate) const FILES: [(&str, &str); 16] = [
+pub(crate) const FILES: [(&str, &str); 22] = [
     (EVAL_CONFIG, include_str!("../../../nix/eval-config.nix")),
     ("lib.nix", include_str!("../../../nix/lib.nix")),
     ("container.nix", include_str!("../../../nix/container.nix")),
     ("container-profile.nix", include_str!("../../../nix/container-profile.nix")),
     ("data.nix", include_str!("../../../nix/data.nix")),
     ("elements.nix", include_str!("../../../nix/elements.nix")),
+    ("from-containers.nix", include_str!("../../../nix/from-containers.nix")),
+    ("known.json", include_str!("../../../nix/known.json")),
+    ("known.nix", include_str!("../../../nix/known.nix")),
+    ("make-container.nix", include_str!("../../../nix/make-container.nix")),
+    ("mounts.nix", include_str!("../../../nix/mounts.nix")),
     ("name.nix", include_str!("../../../nix/name.nix")),
+    ("nspawn-definitions.nix", include_str!("../../../nix/nspawn-definitions.nix")),
     ("options.nix", include_str!("../../../nix/options.nix")),
     ("options-files.nix", include_str!("../../../nix/options-files.nix")),
     ("options-limits.nix", include_str!("../../../nix/options-limits.nix")),
@@ -42,7 +48,7 @@ pub(crate) fn eval_config() -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    refuse(format!("{}: not found, nothing was changed; run 'nixos-nspawn setup' first", path.display()))
+    unchanged(format!("{}: not found", path.display()), "run 'nixos-nspawn setup' first")
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 
-use crate::base::exit::refuse;
+use crate::base::exit::unchanged;
 use crate::nix::tool::Nix;
 
 const OUTPUT: &str = "nixosContainers";
@@ -43,7 +43,7 @@ impl Flake {
         }
         let folder = Path::new(path);
         if !folder.exists() {
-            return refuse(not_found(folder));
+            return unchanged(not_found(folder), "");
         }
         // Without a scheme Nix also looks in the folders above.
         let above = if path == self.reference { usize::MAX } else { 1 };
@@ -53,11 +53,11 @@ impl Flake {
         }
         let inside = folder.join("configuration.nix");
         let next = if inside.is_file() {
-            format!("; --config {} takes the configuration in it", inside.display())
+            format!("--config {} takes the configuration in it", inside.display())
         } else {
             String::new()
         };
-        refuse(format!("{path}: is a directory without flake.nix, nothing was changed{next}"))
+        unchanged(format!("{path}: is a directory without flake.nix"), next)
     }
 
     /// What is recorded as the source.
@@ -85,8 +85,7 @@ impl Flake {
         let looked = |error: anyhow::Error| {
             let hint = self.foreign_owner().unwrap_or_default();
             error.context(format!(
-                "{}: neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute} could be read from this flake, \
-                 nothing was changed{hint}",
+                "{}: neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute} could be read from this flake{hint}",
                 self.reference
             ))
         };
@@ -106,11 +105,9 @@ impl Flake {
         let all: Vec<String> = direct.into_iter().filter(|one| !is_system(one)).chain(by_system).collect();
         let has =
             if all.is_empty() { "it has none".to_owned() } else { format!("it has {}", all.join(", ")) };
-        let message = format!(
-            "{}: there is neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute}, nothing was changed; {has}",
-            self.reference
-        );
-        refuse(message)
+        let flake = &self.reference;
+        let why = format!("{flake}: there is neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute}");
+        unchanged(why, has)
     }
 
     /// Nix, through Git, refuses a repository of another user unless sudo tells whose session it is.
@@ -141,7 +138,7 @@ fn quoted(name: &str) -> String {
 }
 
 fn not_found(path: &Path) -> String {
-    format!("{}: there is no such flake, nothing was changed", path.display())
+    format!("{}: there is no such flake", path.display())
 }
 
 fn absolute(reference: &str, folder: &Path) -> Result<String> {
@@ -161,7 +158,7 @@ fn absolute(reference: &str, folder: &Path) -> Result<String> {
     let path: PathBuf = std::path::absolute(folder.join(path))?;
     let path = match path.canonicalize() {
         Ok(path) => path,
-        Err(error) if error.kind() == ErrorKind::NotFound => return refuse(not_found(&path)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return unchanged(not_found(&path), ""),
         Err(error) => return Err(error).with_context(|| format!("{}: no flake", path.display())),
     };
     let path = path.to_str().with_context(|| format!("{}: is not UTF-8", path.display()))?;

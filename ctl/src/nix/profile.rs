@@ -11,7 +11,7 @@ use nixos_nspawn_units::intent::{Container, parse_data};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::nix::python_profile;
 
@@ -41,7 +41,7 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
         Ok(bytes) => {
             let reading = parse_data(&bytes).map_err(|fault| {
                 let line = fault.line.map(|line| format!(":{line}")).unwrap_or_default();
-                Failed::Refused(format!("{}{line}: {fault}, nothing was changed", data.display()))
+                Failed::unchanged(format!("{}{line}: {fault}", data.display()), "")
             })?;
             container = reading.container;
             warnings
@@ -65,9 +65,8 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
 /// The system: the store path that `init` leads to, or the profile itself where `init` is its own.
 pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
     let init = host.path(path.as_str()).join("init");
-    let no_system = |why: String| {
-        Failed::Refused(format!("{path}: is no NixOS system for a container: {why}, nothing was changed"))
-    };
+    let no_system =
+        |why: String| Failed::unchanged(format!("{path}: is no NixOS system for a container: {why}"), "");
     let metadata = fs::symlink_metadata(&init).map_err(|error| match error.kind() {
         ErrorKind::NotFound => no_system("it has no 'init'".to_owned()),
         _ => no_system(format!("init: {error}")),
@@ -92,7 +91,7 @@ pub(crate) fn store_path(host: &Host, path: &Path) -> Result<StorePath> {
     let absolute = std::path::absolute(path)?;
     // Below --root, both the system's path and that of the caller are taken.
     let below = if absolute.starts_with(&host.root) { absolute } else { host.path(&absolute) };
-    let refused = |why: String| Failed::Refused(format!("{}: {why}, nothing was changed", path.display()));
+    let refused = |why: String| Failed::unchanged(format!("{}: {why}", path.display()), "");
     let resolved = resolve(host, &below).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refused("there is no such profile".to_owned()),
         _ => refused(error.to_string()),
@@ -127,10 +126,10 @@ pub(crate) fn check_store(host: &Host, allow_user_store: bool) -> Result<()> {
         Err(error) => return Err(error).with_context(|| store.display().to_string()),
     };
     if owner != 0 && !allow_user_store && host.live() {
-        return refuse(format!(
-            "/nix/store belongs to user {owner}, who could change what runs as root, nothing was changed; \
-             --allow-user-store takes it all the same"
-        ));
+        return unchanged(
+            format!("/nix/store belongs to user {owner}, who could change what runs as root"),
+            "--allow-user-store takes it all the same",
+        );
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::{StorePath, Text};
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::nix::flake::Flake;
 use crate::nix::tool::Nix;
@@ -113,8 +113,9 @@ pub(crate) fn build(
             let what = configuration::words(nix, name, &system, source, &config, &words)?;
             nix.build(&what, link, &words)
         }
-        _ => refuse(format!(
-            "container '{name}' has no source to build from, nothing was changed; give --flake, --config or --profile"
-        )),
+        _ => unchanged(
+            format!("container '{name}' has no source to build from"),
+            "give --flake, --config or --profile",
+        ),
     }
 }

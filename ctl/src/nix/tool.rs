@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::exit::{Failed, refuse};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::program::Program;
 use crate::host::files::which;
@@ -28,19 +28,16 @@ impl<'a> Nix<'a> {
         let name = host.config.nix_command.as_deref().unwrap_or("nix");
         if name.contains('/') {
             if !Path::new(name).is_file() {
-                return refuse(format!(
-                    "{name}: not found, nothing was changed; see Command= in nixos-nspawn.conf(5)"
-                ));
+                return unchanged(format!("{name}: not found"), "see Command= in nixos-nspawn.conf(5)");
             }
             return Ok(Self { host, program: name.into() });
         }
         match which(name, &PLACES) {
             Some(program) => Ok(Self { host, program }),
-            None => refuse(format!(
-                "{name}: not found in PATH, {}, nothing was changed; install Nix (Debian: package nix-bin), or set \
-                 Command= in nixos-nspawn.conf(5)",
-                PLACES.join(" or ")
-            )),
+            None => unchanged(
+                format!("{name}: not found in PATH, {}", PLACES.join(" or ")),
+                "install Nix (Debian: package nix-bin), or set Command= in nixos-nspawn.conf(5)",
+            ),
         }
     }
 

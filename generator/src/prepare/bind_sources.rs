@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::prepare::devices::is_copy;
+use crate::prepare::host_nix::is_locked;
 use crate::prepare::root_directory::beneath;
 
 /// Creates the missing sources of all `Bind=` and `BindReadOnly=` lines.
@@ -26,7 +27,8 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) 
     for value in file.values("Files", "Bind").chain(file.values("Files", "BindReadOnly")) {
         let Ok(fields) = bind_fields(value) else { continue };
         // An empty source is a temporary directory; one with `+` is inside the container.
-        if !fields.source.starts_with('/') || is_copy(&fields.source, name) {
+        let own = is_copy(&fields.source, name) || is_locked(&fields.source, name);
+        if own || !fields.source.starts_with('/') {
             continue;
         }
         let path = root.join(fields.source.trim_start_matches('/'));
@@ -85,7 +87,7 @@ fn made_inside(root: &Path, container: &Path, inside: &Path, name: &MachineName)
 }
 
 /// Creates a source on the host if it is missing.
-fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
+pub(crate) fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
     match metadata(path) {
         Ok(_) => return Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {}

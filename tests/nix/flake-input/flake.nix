@@ -41,7 +41,15 @@
             glibc.static = "glibc-static";
             systemd = "systemd";
             installShellFiles = "installShellFiles";
-            rustPlatform.buildRustPackage = shown "package";
+            testers.runNixOSTest = test: shown "test" { inherit test; };
+            versionCheckHook = "versionCheckHook";
+            rustPlatform.buildRustPackage =
+              make:
+              let
+                final = make (final // { finalPackage = package; });
+                package = shown "package" final // final.passthru;
+              in
+              package;
             stdenv = rec {
               buildPlatform.canExecute = _: true;
               hostPlatform = buildPlatform;
@@ -70,6 +78,7 @@
               "mandoc"
               "mmdebstrap"
               "nixfmt"
+              "nixfmt-tree"
               "rustc"
               "rustfmt"
             ]
@@ -82,7 +91,6 @@
             in
             function (builtins.intersectAttrs (builtins.functionArgs function) arguments // given);
           mkShell = shown "shell";
-          testers.runNixOSTest = test: shown "test" { inherit test; };
         };
     in
     {

@@ -20,7 +20,7 @@ quiet  imperative   -      yes
 web    imperative   -      yes        warning
 
 db: the start is refused: /etc/nixos-nspawn/db.json:2: field 'container.zoen': is not known (did you mean 'zone'?)
-dup: /etc/nixos-nspawn/dup.json: 'dup' is a declarative container as well, which is used in its place
+dup: /etc/nixos-nspawn/dup.json: 'dup' is also a declarative container, which takes precedence
 dup: masked by 'systemctl mask'; 'systemctl unmask systemd-nspawn@dup.service' lets it start again
 gone: half removed: 'nixos-nspawn remove gone' finishes it
 half: half created: 'nixos-nspawn remove half' cleans up
@@ -28,8 +28,7 @@ old: host port tcp/80 is also claimed by 'web'
 old: starts with the host all the same, by /etc/systemd/system/machines.target.wants/systemd-nspawn@old.service; \
 'nixos-nspawn disable old' removes that
 web: host port tcp/80 is also claimed by 'old'
-/etc/nixos-nspawn/bad_name.json: 'bad_name' is not a machine name: only letters, digits, '-' and '.' may be in it, \
-not '_'
+/etc/nixos-nspawn/bad_name.json: 'bad_name' is not a machine name: it may contain only letters, digits, '-' and '.', not '_'
 ";
     assert_eq!(zoo().ok(&["list"]), expected);
     let declarative = zoo().ok(&["list", "--type", "declarative"]);

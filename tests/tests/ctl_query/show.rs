@@ -90,7 +90,7 @@ fn show_of_what_is_broken_foreign_or_unknown() {
             "there is no container 'foreign' in /etc/nixos-nspawn; /etc/systemd/nspawn/foreign.nspawn is not \
              managed by nixos-nspawn ('machinectl cat foreign' shows it)",
         ),
-        ("a/b", "'a/b' is not a machine name: only letters, digits, '-' and '.' may be in it, not '/'"),
+        ("a/b", "'a/b' is not a machine name: it may contain only letters, digits, '-' and '.', not '/'"),
     ] {
         let said = tree.run(&["show", name]);
         assert_eq!((said.status, said.out.as_str(), said.err), (2, "", format!("nixos-nspawn: {message}\n")));

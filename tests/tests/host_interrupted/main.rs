@@ -1,6 +1,6 @@
 //! Commands that are killed between two of their steps: each row of docs/decisions/interrupted.md.
 //!
-//! The program is built with the feature `stop-points` and kills itself at NIXOS_NSPAWN_STOP_AT. The next command, with or
+//! The program is built with the feature `failpoints` and kills itself at NIXOS_NSPAWN_FAIL_AT. The next command, with or
 //! without a power cut in between, must produce what the table promises: the old state or the new one, complete. A power
 //! cut is made once for all containers of a test.
 
@@ -27,12 +27,12 @@ fn stoppable() -> &'static Bins {
         let release = plain.ctl.parent().expect("a folder");
         let triple =
             release.parent().and_then(Path::file_name).and_then(|name| name.to_str()).expect("a target");
-        let target = release.ancestors().nth(2).expect("a target directory").join("stop-points");
+        let target = release.ancestors().nth(2).expect("a target directory").join("failpoints");
         let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
         let cargo = Command::new(env!("CARGO"))
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
             .args(["build", "--quiet", "--release", "--locked", "--target", triple])
-            .args(["-p", "nixos-nspawn-ctl", "--features", "nixos-nspawn-ctl/stop-points"])
+            .args(["-p", "nixos-nspawn-ctl", "--features", "nixos-nspawn-ctl/failpoints"])
             // Like `make build`, but without what takes the linker minutes.
             .env("CARGO_TARGET_DIR", &target)
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
@@ -50,7 +50,7 @@ fn stoppable() -> &'static Bins {
 
 /// Runs a command that must be killed at `place`.
 fn killed(host: &Host, place: &str, arguments: &[&str]) {
-    let variable = format!("NIXOS_NSPAWN_STOP_AT={place}");
+    let variable = format!("NIXOS_NSPAWN_FAIL_AT={place}");
     let output = host.run(&[&["env", &variable, "nixos-nspawn"], arguments].concat());
     assert_eq!(output.code(), 128 + 9, "was to be killed at {place}: {output}");
 }

@@ -1,5 +1,5 @@
-//! The same configurations through our own mkContainer: nspawn and systemd get the same settings as from
-//! python-nixos-nspawn. The stand-in of tests/nix replaces NixOS and knows the relevant options.
+//! The same configurations through our own mkContainer, and as instances of a host: nspawn and systemd get the same
+//! settings as from python-nixos-nspawn. The stand-in of tests/nix replaces NixOS and knows the relevant options.
 
 use std::fs;
 
@@ -9,23 +9,37 @@ use serde_json::Value;
 
 use super::{PROFILE, create, network, network_of, root_with_profile, service, text};
 
-/// Returns what our mkContainer makes of the configuration, or Nix's error.
+/// Returns what our mkContainer makes of the configuration, or Nix's error. An instance of a host must give the same.
 fn made(cases: &[Case]) -> Vec<Result<Value, String>> {
     let expressions: Vec<String> = cases
         .iter()
         .map(|case| {
             let input = format!("{PROJECT}/tests/golden/reference/{}/input.json", case.name);
             format!(
-                "let input = builtins.fromJSON (builtins.readFile {input}); in
-                 ((import {PROJECT}/nix/lib.nix {{ }}).mkContainer {{
+                "let
+                   input = builtins.fromJSON (builtins.readFile {input});
                    inherit (input) name;
-                   pkgs = import {PROJECT}/tests/nix/stand-in {{ system = \"x86_64-linux\"; }};
-                   modules = [ input.module ];
-                 }}).data"
+                   pick = path: default: builtins.foldl' (set: key: set.${{key}} or default) input.module path;
+                   without = set: key: removeAttrs set [ key ];
+                 in import {PROJECT}/tests/nix/ways.nix {{
+                   inherit name;
+                   settings = input.module.nixosContainer or {{ }};
+                   nspawn = pick [ \"systemd\" \"nspawn\" name ] null;
+                   module = without input.module \"nixosContainer\"
+                     // (if input.module ? systemd then {{ systemd = without input.module.systemd \"nspawn\"; }} else {{ }});
+                 }}"
             )
         })
         .collect();
-    evaluate(&expressions)
+    let made = evaluate(&expressions).into_iter().zip(cases);
+    made.map(|(made, case)| {
+        made.map(|mut ways| {
+            let data = ways["mkContainer"].take();
+            assert_eq!((&ways["beside"], &ways["within"]), (&data, &data), "case {}", case.name);
+            data
+        })
+    })
+    .collect()
 }
 
 #[test]
@@ -76,7 +90,7 @@ fn what_it_refused_is_refused() {
         let said = made.expect_err(&case.name);
         let options = json(&case.dir.join("input.json"))["module"]["nixosContainer"].clone();
         for option in options.as_object().expect("options").keys() {
-            assert!(said.contains(&format!("option `nixosContainer.{option}' is not of type")), "{said}");
+            assert!(said.contains(&format!(".{option}' is not of type")), "{said}");
         }
     }
 }

@@ -1,15 +1,10 @@
 //! One bind mount: a string as for `Bind=` (`systemd.nspawn(5)`), `SOURCE[:DESTINATION[:OPTION,…]]`, or an object that
-//! also knows read-only and chooses how owners are mapped. Either goes in, its checked parts come out; in a string a
-//! `:` or `\` that belongs to a path has a `\` in front, as in systemd.
+//! also knows read-only and how owners are mapped. In a string, a `\` escapes a `:` or `\` of a path, as in systemd.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::is_default;
-use super::object::{null_as_default, null_as_true};
+use super::object::{null_as_default, null_as_true, text_or_object};
 use crate::invalid::Invalid;
 use crate::syntax::words::{BindFields, bind_fields};
 use crate::value::AbsolutePath;
@@ -20,15 +15,15 @@ pub struct BindMount {
     written: Written,
     /// What is mounted.
     pub source: BindSource,
-    /// Where it is seen inside.
+    /// Its path inside.
     pub destination: AbsolutePath,
     /// The options between commas, for instance `norbind` or `rootidmap`.
     pub options: Vec<String>,
-    /// Whether nothing can be written through it.
+    /// Whether it is read-only.
     pub read_only: bool,
 }
 
-/// How it was given.
+/// How it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Written {
     Text(String),
@@ -49,11 +44,11 @@ struct Object {
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     read_only: bool,
-    /// Whether what is mounted below the source is seen as well.
+    /// Whether mounts below the source are included.
     #[serde(default = "yes", deserialize_with = "null_as_true", skip_serializing_if = "is_yes")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     recursive: bool,
-    /// How owners are mapped within a user namespace; if left out, so that each keeps its number in- and outside.
+    /// How owners are mapped within a user namespace; by default each keeps its number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     idmap: Option<Idmap>,
 }
@@ -84,27 +79,27 @@ fn is_yes(value: &bool) -> bool {
     *value
 }
 
-/// What a bind mount shows.
+/// The source of a bind mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BindSource {
     /// A path of the host.
     Host(AbsolutePath),
     /// A path below the container's root, written `+/path`.
     Root(AbsolutePath),
-    /// An empty directory of its own, removed at the stop; written as an empty source.
+    /// A temporary directory, removed at the stop; written as an empty source.
     Temporary,
 }
 
-/// Options every supported systemd knows; nspawn finds an unknown one only when it mounts.
+/// The options that every supported systemd knows; nspawn itself rejects an unknown one only when it mounts.
 const OPTIONS: [&str; 6] = ["rbind", "norbind", "idmap", "noidmap", "rootidmap", "owneridmap"];
 
-/// Options that nspawn refuses without a user namespace, on all versions.
+/// The options that nspawn refuses without a user namespace, on all versions.
 const NEED_USER_NAMESPACE: [&str; 3] = ["idmap", "rootidmap", "owneridmap"];
 
 impl BindMount {
-    /// The options nspawn can be given: those that map ids mean nothing without a user namespace, and nspawn
-    /// fails the start on them (systemd 252–262), where python-nixos-nspawn passes them on. An object that says
-    /// nothing of them has its owners keep their numbers, which they do by themselves without a user namespace.
+    /// Returns the options that nspawn gets. Options that map owners need a user namespace; without one nspawn fails
+    /// the start (systemd 252–262), so they are left out. An object without `idmap` gets `idmap` within a user
+    /// namespace, so that each owner keeps its number.
     pub fn options_in_force(&self, user_namespacing: bool) -> impl Iterator<Item = &str> {
         let chosen = match &self.written {
             Written::Object(Object { idmap: None, .. }) if user_namespacing => Some("idmap"),
@@ -117,12 +112,12 @@ impl BindMount {
             .chain(chosen)
     }
 
-    /// Whether [`Self::options_in_force`] leaves something out.
+    /// Returns whether [`Self::options_in_force`] leaves something out.
     pub fn loses_options(&self, user_namespacing: bool) -> bool {
         self.options_in_force(user_namespacing).count() < self.options.len()
     }
 
-    /// The string, if it was given as one.
+    /// Returns the string, if it was written as one.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.written {
             Written::Text(text) => Some(text),
@@ -153,23 +148,7 @@ impl From<Object> for BindMount {
 
 impl<'de> Deserialize<'de> for BindMount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = BindMount;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a string or an object")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<BindMount, E> {
-                BindMount::try_from(text.to_owned()).map_err(E::custom)
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<BindMount, M::Error> {
-                Object::deserialize(MapAccessDeserializer::new(map)).map(BindMount::from)
-            }
-        }
-        deserializer.deserialize_any(Either)
+        text_or_object(deserializer, BindMount::try_from, |object: Object| Ok(object.into()))
     }
 }
 
@@ -225,7 +204,7 @@ impl TryFrom<String> for BindMount {
             options.map(|list| list.split(',').map(str::to_owned).collect()).unwrap_or_default();
         if let Some(unknown) = options.iter().find(|option| !OPTIONS.contains(&option.as_str())) {
             return Err(refuse(format!(
-                "option '{}' is none of {}",
+                "option '{}' is not one of {}",
                 crate::invalid::shown(unknown),
                 OPTIONS.join(", ")
             )));
@@ -256,7 +235,7 @@ mod tests {
     }
 
     fn object(json: &str) -> BindMount {
-        serde_json::from_str(json).expect("a bind mount")
+        crate::json::read(json).expect("a bind mount")
     }
 
     #[test]
@@ -275,7 +254,7 @@ mod tests {
         let nulls = r#"{"source":"/a","destination":null,"readOnly":null,"recursive":null,"idmap":null}"#;
         assert_eq!(object(nulls), object(r#"{"source":"/a"}"#));
         for bad in [r#"{}"#, r#"{"source":"a"}"#, r#"{"source":"/a","ro":true}"#, "[]", "1", "null"] {
-            assert!(serde_json::from_str::<BindMount>(bad).is_err(), "{bad}");
+            assert!(crate::json::read::<BindMount>(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,6 +1,5 @@
-//! Rules that concern several fields of one intent: what nspawn would refuse at the start is refused here, with
-//! the field's name. An intent goes in, the first broken rule comes out; other containers are not looked at
-//! (see [`crate::conflict`]).
+//! Rules that concern several fields of one intent: what nspawn would refuse at the start is refused here, with the
+//! field's name. Rules between containers are in [`crate::conflict`].
 
 use super::limit::rlimit_fault;
 use super::mount::place_fault;
@@ -8,7 +7,7 @@ use super::{Dependency, ForwardPort, Intent, free, network_rules};
 use crate::syntax::escape::executable;
 use crate::syntax::settings::parse_boolean;
 
-/// The field of the first broken rule and the reason.
+/// Returns the field of the first broken rule and the reason.
 pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     let container = &intent.container;
     let rule = |field: &str, reason: &str| Some((format!("container.{field}"), reason.to_owned()));
@@ -76,7 +75,7 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     free::fault(container)
 }
 
-/// Two forwards of one host port that cannot both be had.
+/// Returns why two forwards of one host port exclude each other.
 fn forwarded_twice(ports: &[ForwardPort]) -> Option<String> {
     ports.iter().enumerate().find_map(|(number, port)| {
         let clashes = |other: &&ForwardPort| port.overlaps(other) && !port.completes(other);
@@ -85,7 +84,7 @@ fn forwarded_twice(ports: &[ForwardPort]) -> Option<String> {
         Some(if here == there {
             format!("host port {here} is forwarded twice")
         } else {
-            format!("host port {here} is part of {there}, which is forwarded already")
+            format!("host port {here} is part of {there}, which is already forwarded")
         })
     })
 }

@@ -1,5 +1,5 @@
-//! The options of one container: those of python-nixos-nspawn 0.11 with their names and defaults, and
-//! the free-form settings. They stand in data.json and in the `container` object of an intent.
+//! The options of one container: those of python-nixos-nspawn 0.11 with their names and defaults, further ones, and the
+//! free-form settings. They stand in data.json and in the `container` object of an intent.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use super::limit::{
 };
 use super::mount::Tmpfs;
 use super::network::{InterfacePair, Network};
-use super::object::{null_as_default, null_as_true, object, objects};
+use super::object::{null_as_default, null_as_true};
 use super::ordering::Dependency;
 use super::port::ForwardPort;
 use super::unique::Unique;
@@ -32,7 +32,7 @@ use crate::value::{AbsolutePath, Timespan};
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Container {
     /// What an update does to the running container, and whether it starts with the host.
-    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Activation>"))]
     pub activation: Activation,
     /// Host paths bound into the container, each `SOURCE[:DESTINATION[:OPTIONS]]` as for `Bind=` (`systemd.nspawn(5)`),
@@ -47,10 +47,10 @@ pub struct Container {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_network_config: Option<Json>,
     /// Credentials handed to the container's service manager (`systemd.exec(5)`).
-    #[serde(deserialize_with = "objects", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Credential>>"))]
     pub credentials: Vec<Credential>,
-    /// Whether the container is part of the host's NixOS configuration. Informative: the folder of the file decides.
+    /// Whether the container is part of the host's NixOS configuration. Informative: the directory of the file decides.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub declarative: bool,
@@ -99,11 +99,11 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Device>>"))]
     pub devices: Vec<Device>,
-    /// Whether it needs /dev/net/tun; the start is refused on a host that has none.
+    /// Whether it needs /dev/net/tun; a host without it refuses the start.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub tun: bool,
-    /// Whether it needs /dev/fuse; the start is refused on a host that has none.
+    /// Whether it needs /dev/fuse; a host without it refuses the start.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub fuse: bool,
@@ -111,19 +111,19 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub kernel_log: bool,
-    /// Capabilities it has besides those nspawn gives, and those it has not.
-    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
+    /// Capabilities added to nspawn's own list, and removed from it.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Capabilities>"))]
     pub capabilities: Capabilities,
     /// Temporary file systems (`TemporaryFileSystem=` of `systemd.nspawn(5)`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Tmpfs>>"))]
     pub tmpfs: Vec<Tmpfs>,
-    /// Paths inside that nothing can be seen of (`Inaccessible=`).
+    /// Paths that are inaccessible inside (`Inaccessible=`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<AbsolutePath>>"))]
     pub inaccessible_paths: Vec<AbsolutePath>,
-    /// Its host name, if not the container's (`Hostname=`).
+    /// Its host name; by default the container's name (`Hostname=`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<Hostname>,
     /// How it gets the host's time zone (`Timezone=`).
@@ -170,14 +170,14 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
     pub extra_veths: Vec<InterfacePair>,
-    /// A network namespace that is there already, in place of a new one (`NamespacePath=`, systemd 259 or newer).
+    /// An existing network namespace, used in place of a new one (`NamespacePath=`, systemd 259 or newer).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_path: Option<AbsolutePath>,
     /// How long the start may take, 90s by default (`TimeoutStartSec=` of `systemd.service(5)`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_start_sec: Option<Timespan>,
     /// Further settings for the .nspawn file, by section: lists are added to ours, other settings replace ours.
-    #[serde(deserialize_with = "object", skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<NspawnConfig>"))]
     pub nspawn_config: NspawnConfig,
     /// Further settings for the [Service] section of the drop-in.
@@ -189,12 +189,13 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Dependency>>"))]
     pub after: Vec<Dependency>,
-    /// Containers, or units of the host, that are started before the container and without which it does not run
+    /// Containers, or units of the host, that are started before the container and that it cannot run without
     /// (`Requires=` and `After=`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Dependency>>"))]
     pub requires: Vec<Dependency>,
-    /// Containers, or units of the host, that are started along with the container; it runs without them, too (`Wants=`).
+    /// Containers, or units of the host, that are started along with the container; it also runs without them
+    /// (`Wants=`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Dependency>>"))]
     pub wants: Vec<Dependency>,
@@ -205,7 +206,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Whether the container runs in a user namespace: by its option, or by a free-form `PrivateUsers=`, which wins.
+    /// Returns whether the container runs in a user namespace: a free-form `PrivateUsers=` wins over the option.
     pub fn in_user_namespace(&self) -> bool {
         let free = self.nspawn_config.exec.get("PrivateUsers").and_then(|values| values.last());
         match free.map(|value| parse_boolean(value)) {
@@ -269,12 +270,13 @@ impl Default for Container {
 }
 
 string_type! {
-    /// Words of `SystemCallFilter=` (`systemd.nspawn(5)`): names of system calls and `@groups`, `~` in front denies them all.
+    /// Words of `SystemCallFilter=` (`systemd.nspawn(5)`): names of system calls and `@groups`; a leading `~` denies
+    /// them all.
     SystemCallFilter, check_system_call_filter, r"^~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*$"
 }
 
 fn check_system_call_filter(text: &str) -> Result<(), Invalid> {
-    // `~` in front of the line denies all of it; in front of a later word nspawn takes it for part of the name.
+    // A `~` in front of the line denies all of it; nspawn takes one in front of a later word for part of the name.
     let well_formed = text.strip_prefix('~').unwrap_or(text).split(' ').all(|word| {
         let name = word.strip_prefix('@').unwrap_or(word);
         word.is_empty()
@@ -289,7 +291,7 @@ fn check_system_call_filter(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// A JSON object that is kept as it is.
+/// A JSON object, kept unchanged.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -1,5 +1,5 @@
-//! Credentials: the id that services inside load one by, and where on the host it comes from. Text and objects go in,
-//! checked values come out; whether a credential is there is known at the start only.
+//! Credentials: the id by which services inside load one, and where on the host it comes from. Whether it exists is
+//! known only at the start.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,14 +9,14 @@ use crate::name::CredentialId;
 use crate::string_type::string_type;
 use crate::value::AbsolutePath;
 
-/// A credential: the id services inside load it by, and where it comes from.
+/// A credential: its id inside, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Credential {
     /// The id inside the container.
     pub id: CredentialId,
-    /// Where it comes from; without it, the credential called as the id in the host's credential store.
+    /// Where it comes from; by default the credential of that id in the host's credential store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<CredentialSource>,
     /// Whether it is encrypted on the host by `systemd-creds encrypt` (`LoadCredentialEncrypted=`).

@@ -1,13 +1,11 @@
-//! A device of the host that the container may use: `/dev/ttyUSB0`, `/dev/ttyUSB0:rw`, or an object. Text or an object
-//! goes in; out comes a path below /dev with what may be done to it. Whether there is such a device is seen at the start.
+//! A device of the host that the container may use: `/dev/ttyUSB0`, `/dev/ttyUSB0:rw`, or an object. Whether the device
+//! exists is known only at the start.
 
 use std::fmt;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::object::null_as_default;
+use super::object::{null_as_default, text_or_object};
 use crate::invalid::Invalid;
 use crate::string_type::string_type;
 use crate::value::AbsolutePath;
@@ -17,7 +15,7 @@ use crate::value::AbsolutePath;
 pub struct Device {
     /// The node, or a link to it.
     pub path: DevicePath,
-    /// What may be done to it.
+    /// What the container may do with it.
     pub permissions: Permissions,
 }
 
@@ -34,8 +32,9 @@ fn check_device_path(text: &str) -> Result<(), Invalid> {
     }
 }
 
-/// Reading, writing and making the device: `r`, `w`, `m` or several of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Access to a device: reading, writing and mknod, as `r`, `w`, `m` or several of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Permissions {
     read: bool,
     write: bool,
@@ -49,10 +48,10 @@ impl Default for Permissions {
 }
 
 impl Permissions {
-    /// To read, and nothing else.
+    /// Reading only.
     pub const READ: Self = Self { read: true, write: false, make: false };
 
-    /// These, and to make the device.
+    /// Returns the same with mknod added.
     pub fn and_make(self) -> Self {
         Self { make: true, ..self }
     }
@@ -73,15 +72,15 @@ impl TryFrom<String> for Permissions {
         if !once {
             return Err(Invalid::new(
                 &text,
-                "is not what may be done to a device ('r', 'w', 'm' or several)",
+                "is not a kind of access to a device ('r', 'w', 'm' or several)",
             ));
         }
         Ok(Self { read: has('r'), write: has('w'), make: has('m') })
     }
 }
 
-/// `/dev/NODE[:PERMISSIONS]`. Names below /dev/disk/by-path hold colons: what stands behind the last one is taken for
-/// permissions if it has up to three letters and nothing else.
+/// Parses `/dev/NODE[:PERMISSIONS]`. Names below /dev/disk/by-path contain colons: the part after the last one is taken
+/// for permissions only if it has one to three lowercase letters.
 impl TryFrom<String> for Device {
     type Error = Invalid;
     fn try_from(text: String) -> Result<Self, Invalid> {
@@ -106,12 +105,6 @@ struct Object {
     permissions: Permissions,
 }
 
-impl<'de> Deserialize<'de> for Permissions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::try_from(String::deserialize(deserializer)?).map_err(de::Error::custom)
-    }
-}
-
 impl Serialize for Permissions {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -120,28 +113,13 @@ impl Serialize for Permissions {
 
 impl<'de> Deserialize<'de> for Device {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Device;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a string or an object")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Device, E> {
-                Device::try_from(text.to_owned()).map_err(E::custom)
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Device, M::Error> {
-                let Object { path, permissions } = Object::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Device { path, permissions })
-            }
-        }
-        deserializer.deserialize_any(Either)
+        text_or_object(deserializer, Device::try_from, |Object { path, permissions }: Object| {
+            Ok(Device { path, permissions })
+        })
     }
 }
 
-/// As text where that is read back as the same.
+/// Written as text if that is read back as the same device.
 impl Serialize for Device {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { path, permissions } = self;
@@ -234,9 +212,9 @@ mod tests {
             r#"{"path":"/dev/a:rw","permissions":"rwm"}"#,
             r#"{"path":"/dev/a:b","permissions":"rwm"}"#,
         ] {
-            let device: Device = serde_json::from_str(json).expect("a device");
+            let device: Device = crate::json::read(json).expect("a device");
             let again = serde_json::to_string(&device).expect("JSON");
-            assert_eq!(serde_json::from_str::<Device>(&again).expect("a device"), device, "{json} {again}");
+            assert_eq!(crate::json::read::<Device>(&again).expect("a device"), device, "{json} {again}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the container's first process is started with: capabilities, host name, time zone, resolver, environment. Text
-//! goes in, values of the settings of `systemd.nspawn(5)` of the same names come out.
+//! What the container's first process is started with: capabilities, host name, time zone, resolver, environment; named
+//! as in `systemd.nspawn(5)`.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,28 +9,28 @@ use crate::invalid::Invalid;
 use crate::string_type::string_type;
 use crate::value::no_control_characters;
 
-/// Capabilities added to and taken from those nspawn gives (`Capability=`, `DropCapability=`).
+/// Capabilities added to nspawn's own list and removed from it (`Capability=`, `DropCapability=`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Capabilities {
-    /// Those the container has besides nspawn's own list.
+    /// Capabilities added to nspawn's own list.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Capability>>"))]
     pub add: Vec<Capability>,
-    /// Those of nspawn's own list that it has not.
+    /// Capabilities removed from nspawn's own list.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<Capability>>"))]
     pub drop: Vec<Capability>,
 }
 
 string_type! {
-    /// A capability as in `capabilities(7)`, `CAP_SYS_NICE`, or `all`.
+    /// A capability as in `capabilities(7)`, for instance `CAP_SYS_NICE`, or `all`.
     Capability, check_capability, r"^(all|CAP_[A-Z0-9_]+)$"
 }
 
-/// `capabilities(7)`, as Linux 5.9 and later have them.
-const CAPABILITIES: [&str; 41] = [
+/// The list of `capabilities(7)`, as of Linux 5.9.
+pub(super) const CAPABILITIES: [&str; 41] = [
     "CAP_AUDIT_CONTROL",
     "CAP_AUDIT_READ",
     "CAP_AUDIT_WRITE",
@@ -107,7 +107,7 @@ fn check_hostname(text: &str) -> Result<(), Invalid> {
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Timezone {
-    /// Its own is left as it is.
+    /// The container's own stays as it is.
     Off,
     /// The host's /etc/localtime is copied.
     Copy,
@@ -115,14 +115,14 @@ pub enum Timezone {
     Bind,
     /// A link to the host's zone is made.
     Symlink,
-    /// Its own is removed.
+    /// The container's own is removed.
     Delete,
-    /// As nspawn thinks best.
+    /// nspawn decides.
     Auto,
 }
 
 impl Timezone {
-    /// The value of the setting.
+    /// Returns the value of the setting.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -160,7 +160,7 @@ pub enum ResolvConf {
 }
 
 impl ResolvConf {
-    /// The value of the setting.
+    /// Returns the value of the setting.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -187,7 +187,7 @@ string_type! {
     EnvironmentName, check_environment_name, r"^[A-Za-z_][A-Za-z0-9_]*$"
 }
 
-/// What nspawn itself tells the first process by (`systemd-nspawn(1)`); ours would take its place.
+/// The variables that nspawn itself passes to the first process (`systemd-nspawn(1)`); an option would replace them.
 const OF_NSPAWN: [&str; 7] = [
     "CREDENTIALS_DIRECTORY",
     "LISTEN_FDNAMES",

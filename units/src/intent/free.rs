@@ -1,6 +1,6 @@
-//! Free-form settings: what has no option of its own. Each is guaranteed to stay one line in its section,
-//! and those that would break what the generator promises are refused by name. Values are written as they are:
-//! whoever uses them writes systemd's syntax.
+//! Free-form settings, for what has no option of its own. Each is guaranteed to stay one line in its section, and
+//! settings that would break what the generator promises are refused by name. Values are written unchanged, in
+//! systemd's syntax.
 
 mod rules;
 
@@ -9,17 +9,19 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::invalid::Invalid;
+use crate::invalid::{Invalid, shown};
 use crate::syntax::Section;
 use crate::value::no_control_characters;
 
 pub(super) use rules::fault;
+#[cfg(feature = "schema")]
+pub(super) use rules::{NOT_EMPTY, REFUSED_SERVICE};
 
 /// Settings of one section by name, each with its values in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FreeSettings(
-    /// Ordered by name. Most hold a few settings, for which a map takes ten times the memory.
+    /// Ordered by name. Most hold a few settings; a map would take ten times the memory.
     #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<Key, Values>"))]
     Vec<(Key, Values)>,
 );
@@ -44,38 +46,39 @@ pub struct NspawnConfig {
 }
 
 impl FreeSettings {
-    /// Name and values of each setting, ordered by name.
+    /// Iterates over names and values, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.0.iter().map(|(key, values)| (key.0.as_str(), values.0.as_slice()))
     }
 
-    /// The values of one setting.
+    /// Returns the values of one setting.
     pub fn get(&self, key: &str) -> Option<&[String]> {
         self.iter().find(|(name, _)| *name == key).map(|(_, values)| values)
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no settings.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds a setting that is not there yet.
-    pub(super) fn insert(&mut self, key: Key, values: Values) -> Result<(), String> {
-        match self.0.binary_search_by(|(name, _)| name.cmp(&key)) {
-            Ok(_) => Err(format!("duplicate field '{}'", key.0)),
-            Err(at) => {
-                self.0.insert(at, (key, values));
-                Ok(())
+    /// Takes settings in any order; fails on duplicates.
+    pub(super) fn from_entries(mut entries: Vec<(Key, Values)>) -> Result<Self, String> {
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        match entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(format!("duplicate field '{}'", shown(pair[0].0.as_str()))),
+            None => {
+                entries.shrink_to_fit();
+                Ok(Self(entries))
             }
         }
     }
 
-    /// The settings one by one.
+    /// Iterates over the settings.
     pub(super) fn into_entries(self) -> impl Iterator<Item = (Key, Values)> {
         self.0.into_iter()
     }
 
-    /// Adds all settings to a section, as they are.
+    /// Adds all settings to a section.
     pub(crate) fn write_to(&self, section: &mut Section) {
         for (key, values) in self.iter() {
             for value in values {
@@ -84,7 +87,7 @@ impl FreeSettings {
         }
     }
 
-    /// Adds a value to a setting; fails on what cannot stand in a unit file.
+    /// Adds a value to a setting; fails if a unit file cannot hold it.
     pub fn add(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
         let key = Key::try_from(key.to_owned())?;
         let value = one_line(value.to_owned())?;
@@ -102,7 +105,7 @@ impl Serialize for FreeSettings {
     }
 }
 
-/// By hand, since a map would take the last of two equal names, and every other field is refused when it comes twice.
+/// By hand, since a derived map would take the last of two equal names in silence.
 impl<'de> Deserialize<'de> for FreeSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Settings;
@@ -118,13 +121,11 @@ impl<'de> Deserialize<'de> for FreeSettings {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FreeSettings, M::Error> {
-                let mut settings = FreeSettings::default();
+                let mut settings = Vec::new();
                 while let Some(key) = map.next_key::<Key>()? {
-                    let values = map.next_value::<Values>()?;
-                    settings.insert(key, values).map_err(de::Error::custom)?;
+                    settings.push((key, map.next_value::<Values>()?));
                 }
-                settings.0.shrink_to_fit();
-                Ok(settings)
+                FreeSettings::from_entries(settings).map_err(de::Error::custom)
             }
         }
         deserializer.deserialize_any(Settings)
@@ -171,7 +172,7 @@ impl Values {
     }
 }
 
-/// How values may be written in JSON, which is how Nix writes a `systemd.nspawn` option. For the schema only.
+/// The forms of values in JSON, which Nix writes for a `systemd.nspawn` option. For the schema only.
 #[cfg(feature = "schema")]
 #[derive(schemars::JsonSchema)]
 #[serde(untagged)]
@@ -193,7 +194,7 @@ enum Scalar {
     Text(String),
 }
 
-/// By hand: trying one way of writing after the other, as serde does it, takes a fifth of the generator's time.
+/// By hand: serde's trying of one form after the other takes a fifth of the generator's time.
 impl<'de> Deserialize<'de> for Values {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut values = Vec::new();
@@ -202,7 +203,7 @@ impl<'de> Deserialize<'de> for Values {
     }
 }
 
-/// Reads a value, or one `within` a list, to the end of `values`.
+/// Reads a value, or one `within` a list, and appends it to `values`.
 struct Value<'a> {
     values: &'a mut Vec<String>,
     within: bool,
@@ -269,7 +270,7 @@ impl From<Values> for Vec<String> {
     }
 }
 
-/// What stays in its line and section, and is read back as it was given (`systemd.syntax(7)`).
+/// Returns text that stays in its line and section, and is read back unchanged (`systemd.syntax(7)`).
 pub(super) fn one_line(text: String) -> Result<String, Invalid> {
     no_control_characters(&text)?;
     if text.trim_matches([' ', '\t']) != text {

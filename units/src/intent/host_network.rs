@@ -1,17 +1,15 @@
-//! `hostNetworkConfig`: the host's end of a container's network in the words of NixOS, a value of
-//! `systemd.network.networks`. An attribute set goes in, checked settings by section come out
-//! (`systemd.network(5)`). Names of settings are networkd's to know; names of attributes are checked here.
+//! `hostNetworkConfig`: the host's end of a container's network, as a value of NixOS's `systemd.network.networks`
+//! (`systemd.network(5)`). Names of attributes are checked here; names of settings are left to networkd.
 
 mod known;
 mod read;
 
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::free::{FreeSettings, Key, Values, one_line};
 use super::parse::nearest;
 use crate::invalid::{Invalid, shown};
-use crate::string_type::read_as_text;
 use crate::syntax::{Item, Section, UnitFile, parse};
 
 use known::{FURTHER_SECTIONS, Form, KNOWN, Known};
@@ -20,7 +18,7 @@ use known::{FURTHER_SECTIONS, Form, KNOWN, Known};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostNetworkConfig(Vec<(&'static Known, Entry)>);
 
-/// What an attribute is set to.
+/// The value of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry {
     Section(FreeSettings),
@@ -30,7 +28,7 @@ enum Entry {
 }
 
 impl HostNetworkConfig {
-    /// The settings of the section that comes once in NixOS, `Match` for instance.
+    /// Returns the settings of a section that NixOS writes once, such as `Match`.
     pub(crate) fn section(&self, name: &str) -> Option<&FreeSettings> {
         self.0.iter().find_map(|(known, entry)| match (known.form, entry) {
             (Form::Section(own), Entry::Section(settings)) if own == name => Some(settings),
@@ -38,7 +36,7 @@ impl HostNetworkConfig {
         })
     }
 
-    /// Further settings of [Network], in order.
+    /// Returns further settings of [Network], in order.
     pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().flat_map(|(known, entry)| {
             let (key, values) = match (known.form, entry) {
@@ -49,7 +47,7 @@ impl HostNetworkConfig {
         })
     }
 
-    /// All sections but [Match], [Link] and [Network] in order, those of `extraConfig` last.
+    /// Returns all sections but [Match], [Link] and [Network] in order; those of `extraConfig` come last.
     pub(crate) fn further_sections(&self) -> Vec<Section> {
         let section = |name: &str, settings: &FreeSettings| {
             let mut section = Section { name: name.to_owned(), items: Vec::new() };
@@ -71,7 +69,7 @@ impl HostNetworkConfig {
         sections
     }
 
-    /// All that is set, as section, name and value.
+    /// Returns everything that is set, as section, name and value.
     pub fn settings(&self) -> Vec<(String, String, String)> {
         let mut sections = Vec::new();
         for name in ["Match", "Link", "Network"] {
@@ -92,7 +90,7 @@ impl HostNetworkConfig {
         file.settings().map(owned).collect()
     }
 
-    /// Adds lines to `extraConfig`; fails on what cannot stand there.
+    /// Adds lines to `extraConfig`; fails if they cannot stand there.
     pub fn add_lines(&mut self, text: &str) -> Result<(), Invalid> {
         let last = KNOWN.iter().find(|known| known.form == Form::Lines);
         let before = self.0.iter().find_map(|(_, entry)| match entry {
@@ -106,14 +104,13 @@ impl HostNetworkConfig {
     }
 }
 
-/// What stands in `extraConfig`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The text of `extraConfig`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 struct Lines {
     text: String,
     sections: Vec<Section>,
 }
-
-read_as_text!(Lines);
 
 impl TryFrom<String> for Lines {
     type Error = Invalid;
@@ -135,7 +132,7 @@ impl TryFrom<String> for Lines {
                 _ => false,
             };
             if section.name == "Match" {
-                return refuse("holds a [Match] section, matchConfig is the place for it".to_owned());
+                return refuse("contains a [Match] section; use matchConfig instead".to_owned());
             }
             let known = KNOWN.iter().any(|known| by_attribute(&known));
             if !known && !section.is_extension() && !FURTHER_SECTIONS.contains(&section.name.as_str()) {
@@ -147,7 +144,9 @@ impl TryFrom<String> for Lines {
                     .map(|name| format!(" (did you mean [{name}]?)"))
                     .unwrap_or_default();
                 let name = shown(&section.name);
-                return refuse(format!("holds [{name}], which is no section of a .network file{meant}"));
+                return refuse(format!(
+                    "contains [{name}], which is not a section of a .network file{meant}"
+                ));
             }
             for item in &section.items {
                 if let Item::Setting { key, value } = item {
@@ -175,7 +174,7 @@ impl Serialize for HostNetworkConfig {
     }
 }
 
-/// The attributes by pattern, since a schema knows no other way to give many the same form.
+/// Lists the attributes by pattern: a schema has no other way to give many names the same form.
 #[cfg(feature = "schema")]
 impl schemars::JsonSchema for HostNetworkConfig {
     fn schema_name() -> std::borrow::Cow<'static, str> {

@@ -1,6 +1,6 @@
-//! Limits of a container: memory, processor, tasks, resource limits of its processes. Text or numbers go in, values
-//! that systemd's own parsers take come out (`systemd.resource-control(5)`, `systemd.exec(5)`); sizes have the base
-//! 1024 as there. What is accepted is a part of what systemd accepts: one number with one unit.
+//! Limits of a container: memory, processor, tasks, resource limits of its processes (`systemd.resource-control(5)`,
+//! `systemd.exec(5)`). Sizes have the base 1024, as in systemd. Accepted is a part of what systemd accepts: one number
+//! with one unit.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ fn check_io_weight(text: &str) -> Result<(), Invalid> {
 }
 
 string_type! {
-    /// A share of one processor's time (`CPUQuota=`): `150%` is one and a half of them.
+    /// A share of one processor's time (`CPUQuota=`): `150%` is one and a half processors.
     CpuQuota, check_quota, r"^[0-9]{1,8}(\.[0-9]{1,2})?%$"
 }
 
@@ -73,7 +73,7 @@ fn check_quota(text: &str) -> Result<(), Invalid> {
 pub struct OomScoreAdjust(i16);
 
 impl OomScoreAdjust {
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> i16 {
         self.0
     }
@@ -96,11 +96,12 @@ impl From<OomScoreAdjust> for i16 {
 }
 
 string_type! {
-    /// A resource limit of `setrlimit(2)` without its `RLIMIT_`; `Limit` and it are the setting of `systemd.nspawn(5)`.
+    /// A resource limit of `setrlimit(2)` without its `RLIMIT_`; with `Limit` in front it is the setting of
+    /// `systemd.nspawn(5)`.
     RlimitName, check_rlimit_name, r"^(AS|CORE|CPU|DATA|FSIZE|LOCKS|MEMLOCK|MSGQUEUE|NICE|NOFILE|NPROC|RSS|RTPRIO|RTTIME|SIGPENDING|STACK)$"
 }
 
-/// How the values of a resource limit are read (`rlimit_parse()`).
+/// How the values of a resource limit are parsed (`rlimit_parse()`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Size,
@@ -134,16 +135,16 @@ fn check_rlimit_name(text: &str) -> Result<(), Invalid> {
         return Ok(());
     }
     let names: Vec<&str> = RLIMITS.iter().map(|(name, _)| *name).collect();
-    Err(Invalid::new(text, format!("is no resource limit (there are {})", names.join(", "))))
+    Err(Invalid::new(text, format!("is not a resource limit (there are {})", names.join(", "))))
 }
 
 number_type! {
-    /// A resource limit, or a soft and a hard one with a `:` between; `infinity` for none.
+    /// A resource limit, or a soft and a hard one separated by `:`; `infinity` for none.
     Rlimit, check_rlimit, (0, None), r"^[^\s:\x00-\x1f\x7f]+( [0-9a-z]+)*(:[^\s:\x00-\x1f\x7f]+( [0-9a-z]+)*)?$"
 }
 
 fn check_rlimit(text: &str) -> Result<(), Invalid> {
-    // What the parts may be depends on the name: see rlimit_fault().
+    // Which values are valid depends on the name: see rlimit_fault().
     let parts: Vec<&str> = text.split(':').collect();
     let part = |part: &str| {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'+' | b'-' | b' ');
@@ -153,7 +154,7 @@ fn check_rlimit(text: &str) -> Result<(), Invalid> {
     if parts.len() <= 2 && parts.iter().copied().all(part) { Ok(()) } else { Err(Invalid::new(text, reason)) }
 }
 
-/// What is wrong with the value of the limit of this name.
+/// Returns what is wrong with the value of the limit of this name.
 pub(super) fn rlimit_fault(name: &RlimitName, limit: &Rlimit) -> Option<String> {
     let unit =
         RLIMITS.iter().find(|(known, _)| *known == name.as_str()).map_or(Unit::Number, |(_, unit)| *unit);
@@ -194,7 +195,7 @@ fn rlimit_value(text: &str, unit: Unit) -> Option<u64> {
     }
 }
 
-/// A size with the base 1024, in bytes (`parse_size()`); a number without a unit has no fraction.
+/// Parses a size with the base 1024, in bytes (`parse_size()`); a number without a unit has no fraction.
 fn size(text: &str) -> Option<u64> {
     let exponent = "BKMGTPE".find(|unit| text.ends_with(unit));
     let number = if exponent.is_some() { text.get(..text.len() - 1)? } else { text };
@@ -217,7 +218,7 @@ fn size(text: &str) -> Option<u64> {
     Some(bytes)
 }
 
-/// A decimal number; a leading zero would make it octal to systemd.
+/// Parses a decimal number; systemd would read a leading zero as octal.
 fn whole(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain)
@@ -227,12 +228,12 @@ fn weight(text: &str) -> bool {
     whole(text).is_some_and(|weight| (1..=10_000).contains(&weight))
 }
 
-/// Whether it is a percentage above 0 and up to 100.
+/// Returns whether it is a percentage above 0, at most 100.
 fn share(text: &str) -> bool {
     hundredths(text).is_some_and(|share| (1..=10_000).contains(&share))
 }
 
-/// A percentage with up to two decimal places, in hundredths of a percent (`parse_permyriad_unbounded()`).
+/// Parses a percentage with up to two decimal places into hundredths of a percent (`parse_permyriad_unbounded()`).
 fn hundredths(text: &str) -> Option<u64> {
     let number = text.strip_suffix('%')?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));

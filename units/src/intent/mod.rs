@@ -1,16 +1,18 @@
-//! Intent, version 1: what an administrator wants of one container (`nixos-nspawn.json(5)`). JSON goes in,
-//! a checked [`Intent`] or a [`Fault`] with its line and field comes out. Types refuse bad values at the
-//! door, so that planning cannot fail; nothing here reads the disk.
+//! Intent, version 1: what an administrator wants of one container (`nixos-nspawn.json(5)`). JSON is read into a
+//! checked [`Intent`], or a [`Fault`] with its line and field. The types refuse bad values, so that planning cannot
+//! fail; nothing here reads the disk.
 
 mod activation;
 mod bind;
 mod check;
 mod container;
 mod credential;
+mod data;
 mod device;
 mod exec;
 mod free;
 mod host_network;
+mod host_nix;
 mod limit;
 mod mount;
 mod network;
@@ -30,17 +32,19 @@ pub use activation::{Activation, Strategy};
 pub use bind::{BindMount, BindSource};
 pub use container::{Container, Json, SystemCallFilter};
 pub use credential::{Credential, CredentialSource};
+pub use data::{Reading, parse_data};
 pub use device::{Device, DevicePath, Permissions};
 pub use exec::{Capabilities, Capability, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};
 pub use free::{FreeSettings, NspawnConfig};
 pub use host_network::HostNetworkConfig;
+pub use host_nix::{NIX_PARTS, NixPart};
 pub use limit::{CpuQuota, CpuWeight, IoWeight, MemoryLimit, OomScoreAdjust, Rlimit, RlimitName, TasksMax};
 pub use mount::Tmpfs;
 pub use network::{InterfacePair, Network};
 pub use ordering::Dependency;
 use parse::nearest;
 pub(crate) use parse::typed;
-pub use parse::{Fault, MAX_SIZE, Reading, parse, parse_data, reads_as_autostart};
+pub use parse::{Fault, MAX_SIZE, parse, reads_as_autostart};
 pub use port::{ForwardPort, HostAddress, Protocol};
 pub use unique::Unique;
 
@@ -57,7 +61,7 @@ pub struct Intent {
     /// The NixOS system to run: the store path that holds `init`.
     pub toplevel: StorePath,
     /// Where the system comes from, for updates.
-    #[serde(default, deserialize_with = "object::optional", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// The Nix profile that keeps the generations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,13 +73,13 @@ pub struct Intent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autostart: Option<bool>,
     /// The container's own options, as its data.json has them.
-    #[serde(default, deserialize_with = "object::object", skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "object::null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Container>"))]
     pub container: Container,
 }
 
 impl Intent {
-    /// A new intent for `toplevel` with default options.
+    /// Returns a new intent for `toplevel` with default options.
     pub fn new(name: MachineName, toplevel: StorePath) -> Self {
         Self {
             version: Version,
@@ -89,13 +93,13 @@ impl Intent {
         }
     }
 
-    /// Whether the container starts with the host: the administrator's word, else the container's.
+    /// Returns whether the container starts with the host: the administrator's override, else the container's option.
     pub fn starts_at_boot(&self) -> bool {
         self.autostart.unwrap_or(self.container.activation.auto_start)
     }
 
-    /// The text of the intent file: fields at their default are left out, so that an older generator can
-    /// read what a newer ctl wrote.
+    /// Returns the text of the intent file. Fields at their default are left out, so that an older generator can read
+    /// what a newer ctl wrote.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }
@@ -132,8 +136,8 @@ pub struct Source {
     /// A flake reference with the attribute, `github:me/infra#web`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flake: Option<Text>,
-    /// What the flake reference, that of `nixpkgs` for a configuration file, stood for when it was built: the same with
-    /// its revision or hash.
+    /// The locked flake reference at build time, with revision or hash: of the flake, or of `nixpkgs` for a
+    /// configuration file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<Text>,
     /// A NixOS configuration file, or a directory with a default.nix.
@@ -145,7 +149,7 @@ pub struct Source {
     /// The Nix system the container was built for, `x86_64-linux`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<Text>,
-    /// The nixpkgs used for `config`, a path or a flake reference; if missing, that was `<nixpkgs>`.
+    /// The nixpkgs used for `config`, a path or a flake reference; `<nixpkgs>` if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nixpkgs: Option<Text>,
     /// Further arguments for Nix, one word each.
@@ -155,4 +159,19 @@ pub struct Source {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// See [`crate::known_names`].
+#[cfg(feature = "schema")]
+pub(crate) fn known_names() -> serde_json::Value {
+    let names = |section: &str| -> Vec<&str> {
+        let settings = crate::syntax::settings::SETTINGS.iter();
+        settings.filter(|setting| setting.section == section).map(|setting| setting.key).collect()
+    };
+    serde_json::json!({
+        "capabilities": exec::CAPABILITIES.as_slice(),
+        "nspawn": { "Exec": names("Exec"), "Files": names("Files"), "Network": names("Network") },
+        "refusedServiceSettings": free::REFUSED_SERVICE,
+        "serviceSettingsThatMustNotBeEmpty": free::NOT_EMPTY,
+    })
 }

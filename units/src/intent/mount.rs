@@ -1,5 +1,5 @@
-//! What is mounted inside besides bind mounts: temporary file systems and paths made inaccessible; and the rule that no
-//! two mounts of a container have the same place. Text goes in, checked paths come out.
+//! What is mounted inside besides bind mounts: temporary file systems and inaccessible paths; and the rule that no two
+//! mounts of a container share a place.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::value::AbsolutePath;
 
 string_type! {
     /// A temporary file system, `PATH[:OPTION,…]` with options of `tmpfs(5)` (`TemporaryFileSystem=` of
-    /// `systemd.nspawn(5)`). A `:` or `\` that belongs to the path has a `\` in front.
+    /// `systemd.nspawn(5)`). A `\` escapes a `:` or `\` of the path.
     Tmpfs, check_tmpfs, r"^/[^\x00-\x1f\x7f]+$"
 }
 
-/// Options of `tmpfs(5)` and of any mount that take no value, and those that do.
+/// The options of `tmpfs(5)` and of any mount: those without a value, and those with one.
 const FLAGS: [&str; 25] = [
     "async",
     "atime",
@@ -71,30 +71,30 @@ fn check_tmpfs(text: &str) -> Result<(), Invalid> {
 }
 
 impl Tmpfs {
-    /// Where it is mounted.
+    /// Returns where it is mounted.
     pub fn path(&self) -> String {
         first_field(self.as_str()).map(|(path, _)| path).unwrap_or_default()
     }
 
-    /// Its options as they are written.
+    /// Returns its options as written.
     pub fn options(&self) -> Option<&str> {
         first_field(self.as_str()).ok()?.1
     }
 }
 
-/// What nspawn mounts only when the place to be hidden cannot be reached any more, or makes itself.
+/// Places that nspawn mounts itself, or mounts so late that they can no longer be hidden.
 const MADE_BY_NSPAWN: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
 
-/// The field of the first mount whose place is taken or cannot be had, and the reason.
+/// Returns the field of the first mount whose place is taken or not available, and the reason.
 pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String)> {
     let mut taken: BTreeMap<String, (&str, &str)> = BTreeMap::new();
     for own in own_places(container) {
         taken.insert(own.to_owned(), ("", ""));
     }
-    let binds = container
-        .bind_mounts
-        .iter()
-        .map(|mount| ("bindMounts", mount.destination.as_str().to_owned(), mount.text().unwrap_or_default()));
+    let binds =
+        container.bind_mounts.iter().filter(|mount| !mount.is_host_database()).map(|mount| {
+            ("bindMounts", mount.destination.as_str().to_owned(), mount.text().unwrap_or_default())
+        });
     let devices = container.devices.iter().map(|device| ("devices", device.path.to_string(), ""));
     let tmpfs = container.tmpfs.iter().map(|tmpfs| ("tmpfs", tmpfs.path(), tmpfs.as_str()));
     let hidden = container
@@ -103,30 +103,27 @@ pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String
         .map(|path| ("inaccessiblePaths", path.to_string(), path.as_str()));
     for (field, path, written) in binds.chain(devices).chain(tmpfs).chain(hidden) {
         let place = normal(&path);
-        let quoted = shown(&path);
+        let refused = |reason: &str| Some((field, format!("'{}' {reason}", shown(&path))));
         if place == "/" {
-            return Some((
-                field,
-                format!("'{quoted}' is the container's root, nothing can be mounted there"),
-            ));
+            return refused("is the container's root, nothing can be mounted there");
         }
         if within(&place, "/nix/store") {
-            return Some((field, format!("'{quoted}' is in the store, which is read-only inside")));
+            return refused("is in the store, which is read-only inside");
         }
         if field == "inaccessiblePaths" && MADE_BY_NSPAWN.iter().any(|above| within(&place, above)) {
-            return Some((field, format!("'{quoted}' is made by systemd-nspawn, which cannot hide it")));
+            return refused("is made by systemd-nspawn, which cannot hide it");
         }
         match taken.get(&place) {
-            // Merged Nix modules give the same thing twice; python-nixos-nspawn takes it as well.
+            // Merged Nix modules repeat entries; python-nixos-nspawn accepts that too.
             Some((other, same)) if *other == field && *same == written && !written.is_empty() => {}
             Some((other, _)) if *other == field => {
-                return Some((field, format!("'{quoted}' is the place of two of them")));
+                return refused("is a mount point twice");
             }
             Some(("", _)) => {
-                return Some((field, format!("'{quoted}' is the place of a mount of nixos-nspawn's own")));
+                return refused("is a mount point of nixos-nspawn itself");
             }
             Some((other, _)) => {
-                return Some((field, format!("'{quoted}' is already the place of one of '{other}'")));
+                return refused(&format!("is already a mount point of '{other}'"));
             }
             None => drop(taken.insert(place, (field, written))),
         }
@@ -134,19 +131,18 @@ pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String
     None
 }
 
-/// Where [`crate::nspawn`] itself mounts something.
+/// Returns where [`crate::nspawn`] itself mounts something.
 fn own_places(container: &Container) -> impl Iterator<Item = &'static str> {
-    let socket = ["/nix/var/nix/db", "/nix/var/nix/daemon-socket"];
-    let socket = socket.into_iter().filter(|_| container.mount_daemon_socket);
+    let nix = container.nix_parts().map(|part| part.path).filter(|path| *path != "/nix/store");
     let log = Some("/dev/kmsg").filter(|_| container.kernel_log);
-    ["/nix/var/nix/profiles"].into_iter().chain(socket).chain(log)
+    nix.chain(log)
 }
 
 fn within(place: &str, above: &str) -> bool {
     place.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The path with single slashes and none at its end.
+/// Returns the path with single slashes and none at its end.
 fn normal(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     format!("/{}", parts.join("/"))

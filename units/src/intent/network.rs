@@ -1,12 +1,11 @@
-//! What network a container is in and by which interfaces: the types of those options, and what they add up to once
-//! free-form settings have had their say. Options go in, answers come out; the host is not asked.
+//! The network a container is in and its interfaces: the types of those options, and what they add up to with the
+//! free-form settings.
 
 use serde::{Deserialize, Serialize};
 
 use super::Container;
 use crate::invalid::Invalid;
 use crate::name::{InterfaceName, MachineName, shortened};
-use crate::string_type::read_as_text;
 use crate::syntax::settings::parse_boolean;
 
 /// Whose network the container is in.
@@ -19,23 +18,21 @@ pub enum Network {
     Private,
     /// The host's.
     Host,
-    /// Its own, with nothing in it but the loopback and what other options add.
+    /// Its own, with only the loopback and what other options add.
     None,
 }
 
-/// An interface of the host and, behind a colon, its name inside: `eth1`, `eth1:lan`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(into = "String")]
+/// An interface of the host and, after a colon, its name inside: `eth1`, `eth1:lan`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = r#"^[^\s/:%\\"']{1,15}(:[^\s/:%\\"']{1,15})?$"#)))]
 pub struct InterfacePair {
     /// The name on the host.
     pub outside: InterfaceName,
-    /// The name inside, if it is said.
+    /// The name inside, if given.
     pub inside: Option<InterfaceName>,
 }
-
-read_as_text!(InterfacePair);
 
 impl TryFrom<String> for InterfacePair {
     type Error = Invalid;
@@ -63,18 +60,18 @@ impl std::fmt::Display for InterfacePair {
 }
 
 impl Container {
-    /// The last free-form value of a [Network] setting, which wins over the options.
+    /// Returns the last free-form value of a [Network] setting, which wins over the options.
     fn free_network(&self, key: &str) -> Option<&str> {
         self.nspawn_config.network.get(key)?.last().map(String::as_str)
     }
 
-    /// Whether its virtual cable ends in a bridge of the host: one that is there, or that of a zone.
+    /// Returns whether the virtual cable ends in a bridge of the host: an existing one, or that of a zone.
     fn is_bridged(&self) -> bool {
         let free = |key| self.free_network(key).is_some_and(|value| !value.is_empty());
         self.bridge.is_some() || self.zone.is_some() || free("Bridge") || free("Zone")
     }
 
-    /// Whether there is a virtual cable between the host and `host0` inside.
+    /// Returns whether there is a virtual cable between the host and `host0` inside.
     pub fn has_virtual_ethernet(&self) -> bool {
         self.is_bridged()
             || match self.free_network("VirtualEthernet") {
@@ -83,13 +80,13 @@ impl Container {
             }
     }
 
-    /// The host's end of that cable, as nspawn names it.
+    /// Returns the name of the host's end of that cable, as nspawn makes it.
     pub fn host_interface(&self, name: &MachineName) -> Option<String> {
         let prefix = if self.is_bridged() { "vb-" } else { "ve-" };
         self.has_virtual_ethernet().then(|| shortened(prefix, name.as_str()))
     }
 
-    /// The names that interfaces have inside, each with the option that it comes from.
+    /// Returns the names of interfaces inside, each with the option it comes from.
     pub(super) fn inside_interfaces(&self) -> Vec<(&'static str, String)> {
         let inside = |pair: &InterfacePair, prefix: &str| match &pair.inside {
             Some(inside) => inside.to_string(),

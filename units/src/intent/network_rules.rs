@@ -1,17 +1,16 @@
-//! Rules about the options of a container's network: what nspawn would refuse, or take otherwise than it is meant. Options
-//! go in, the first broken rule comes out with the name of the option; other containers are looked at by
-//! [`crate::conflict`].
+//! Rules about the options of a container's network: what nspawn would refuse, or would take differently than meant.
+//! Rules between containers are in [`crate::conflict`].
 
 use std::collections::BTreeMap;
 
 use super::{Container, Network};
 
-/// The option of the first broken rule and the reason.
+/// Returns the option of the first broken rule and the reason.
 pub(super) fn broken_rule(container: &Container) -> Option<(&'static str, String)> {
     network_of_others(container).or_else(|| ends(container)).or_else(|| host_network(container))
 }
 
-/// The options that add interfaces, and whether they are set.
+/// Returns the options that add interfaces, and whether they are set.
 fn interfaces(container: &Container) -> [(&'static str, bool); 6] {
     [
         ("bridge", container.bridge.is_some()),
@@ -23,23 +22,21 @@ fn interfaces(container: &Container) -> [(&'static str, bool); 6] {
     ]
 }
 
-/// With the network of somebody else, the container has no interfaces of its own.
+/// Refuses interfaces for a container that shares somebody else's network.
 fn network_of_others(container: &Container) -> Option<(&'static str, String)> {
     let set = |options: &[(&'static str, bool)]| options.iter().find(|(_, set)| *set).map(|(name, _)| *name);
     let own = interfaces(container);
     if container.namespace_path.is_some() {
         if container.network != Network::Private {
-            return Some(("namespacePath", "goes with no other 'network' than the default".to_owned()));
+            return Some(("namespacePath", "works only with the default 'network'".to_owned()));
         }
         let further = [("hostNetworkConfig", container.host_network_config.is_some())].into_iter().chain(own);
         if let Some(option) = set(&further.collect::<Vec<_>>()) {
-            let reason =
-                "the network namespace of namespacePath is taken as it is, nothing can be added to it";
+            let reason = "nothing can be added to the existing network namespace of namespacePath";
             return Some((option, reason.to_owned()));
         }
         if !container.forward_ports.is_empty() {
-            let reason =
-                "nspawn forwards ports to a network of the container's own, which namespacePath replaces";
+            let reason = "ports can be forwarded only to a network of the container's own, which namespacePath replaces";
             return Some(("forwardPorts", reason.to_owned()));
         }
     }
@@ -47,7 +44,7 @@ fn network_of_others(container: &Container) -> Option<(&'static str, String)> {
         Network::Private => None,
         Network::Host => {
             if let Some(option) = set(&own) {
-                let reason = "network 'host' is the host's network itself, nothing can be added to it";
+                let reason = "network 'host' is the host's own network; nothing can be added to it";
                 return Some((option, reason.to_owned()));
             }
             (!container.forward_ports.is_empty()).then(|| {
@@ -69,7 +66,7 @@ fn network_of_others(container: &Container) -> Option<(&'static str, String)> {
     }
 }
 
-/// No name twice on one side, and no interface for two purposes that exclude each other.
+/// Refuses names that occur twice on one side, and an interface with two purposes that exclude each other.
 fn ends(container: &Container) -> Option<(&'static str, String)> {
     let mut inside: BTreeMap<String, &str> = BTreeMap::new();
     for (option, name) in container.inside_interfaces() {
@@ -78,7 +75,7 @@ fn ends(container: &Container) -> Option<(&'static str, String)> {
             return Some((option, format!("two interfaces would be called '{name}' inside{of}")));
         }
     }
-    // Two of one purpose are fine for a parent, which serves any number.
+    // A parent serves any number of interfaces of one kind.
     let mut purposes: BTreeMap<&str, &str> = BTreeMap::new();
     for (option, list, shared) in [
         ("interfaces", &container.interfaces, false),
@@ -93,7 +90,7 @@ fn ends(container: &Container) -> Option<(&'static str, String)> {
                     let reason = if other == option {
                         format!("names the host's interface '{name}' twice")
                     } else {
-                        format!("the host's interface '{name}' is used by '{other}' already")
+                        format!("the host's interface '{name}' is already used by '{other}'")
                     };
                     return Some((option, reason));
                 }
@@ -104,7 +101,7 @@ fn ends(container: &Container) -> Option<(&'static str, String)> {
     None
 }
 
-/// The host's end of the cable can be configured if there is one, and it is the container's.
+/// Refuses a configuration of the host's end of the cable if there is none, or if it is not the container's.
 fn host_network(container: &Container) -> Option<(&'static str, String)> {
     let config = container.host_network_config.as_ref()?;
     if container.zone.is_some() {

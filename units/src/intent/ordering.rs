@@ -1,11 +1,11 @@
-//! What a container comes after or needs: other containers by their names, any other unit by its own. Text goes in, a
-//! checked name comes out; whether there is such a unit is known to the host only.
+//! What a container starts after or needs: other containers by their names, any other unit by its own. Whether the unit
+//! exists is known only on the host.
 
 use crate::invalid::Invalid;
 use crate::name::MachineName;
 use crate::string_type::string_type;
 
-/// The types of units (`systemd.unit(5)`). What ends so is a unit, even where it could be a container's name.
+/// The suffixes of units (`systemd.unit(5)`). A name with one of them is a unit, even if it could be a container's.
 const SUFFIXES: [&str; 11] = [
     ".service",
     ".socket",
@@ -21,8 +21,8 @@ const SUFFIXES: [&str; 11] = [
 ];
 
 string_type! {
-    /// The name of a container, or of a unit of the host with its suffix (`postgresql.service`). A container whose own name
-    /// ends as a unit's does is named by its unit, `systemd-nspawn@NAME.service`.
+    /// The name of a container, or of a unit of the host with its suffix (`postgresql.service`). A container whose name
+    /// ends in such a suffix is named by its unit, `systemd-nspawn@NAME.service`.
     Dependency, check_dependency, r"^(?=.{1,255}$)([a-zA-Z0-9]([a-zA-Z0-9.-]{0,62}[a-zA-Z0-9])?|[a-zA-Z0-9:_.\\-]([a-zA-Z0-9:_.\\@-]*[a-zA-Z0-9:_.\\-])?\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope))$"
 }
 
@@ -33,25 +33,25 @@ fn check_dependency(text: &str) -> Result<(), Invalid> {
             Invalid::new(text, reason)
         });
     };
-    // unit_name_is_valid() of systemd: the characters, up to 255 bytes, and no template without an instance.
+    // As unit_name_is_valid() of systemd: the characters, at most 255 bytes, no template without an instance.
     let prefix = text.strip_suffix(*suffix).unwrap_or_default();
     let plain = |b: u8| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b);
     if prefix.is_empty() || text.len() > 255 || !text.bytes().all(plain) || prefix.starts_with('@') {
         return Err(Invalid::new(text, "is not the name of a unit"));
     }
     if prefix.ends_with('@') {
-        return Err(Invalid::new(text, "is a template, which needs an instance behind the '@'"));
+        return Err(Invalid::new(text, "is a template; it needs an instance after the '@'"));
     }
     Ok(())
 }
 
 impl Dependency {
-    /// The unit it stands for.
+    /// Returns the name of the unit.
     pub fn unit(&self) -> String {
         if self.is_unit() { self.as_str().to_owned() } else { format!("systemd-nspawn@{self}.service") }
     }
 
-    /// The name of the container it stands for, written either way.
+    /// Returns the name of the container, written either way.
     pub fn container(&self) -> Option<&str> {
         if self.is_unit() {
             self.as_str().strip_prefix("systemd-nspawn@")?.strip_suffix(".service")

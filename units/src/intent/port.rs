@@ -1,18 +1,14 @@
-//! Ports of the host that lead into a container: an object, or a short text such as `tcp:127.0.0.1:8080:80`, goes in, a
-//! checked [`ForwardPort`] comes out. Here is also decided who forwards, nspawn or a socket unit, and which two forwards
-//! cannot both be had.
+//! Ports of the host that lead into a container, as an object or as text such as `tcp:127.0.0.1:8080:80`. Decides who
+//! forwards, nspawn or a socket unit, and which two forwards exclude each other.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::is_default;
-use super::object::null_as_default;
+use super::object::{null_as_default, text_or_object};
 use crate::invalid::{Invalid, shown};
-use crate::string_type::read_as_text;
 use crate::value::Port;
 
 /// A port of the host that leads to a port of the container.
@@ -21,13 +17,13 @@ use crate::value::Port;
 pub struct ForwardPort {
     /// The port on the host.
     pub host_port: Port,
-    /// The port inside; the same as on the host if left out.
+    /// The port inside; by default the same as on the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_port: Option<Port>,
     /// The transport protocol.
     #[serde(skip_serializing_if = "is_default")]
     pub protocol: Protocol,
-    /// The address of the host that is listened on, by a socket unit. Without one nspawn forwards what comes from outside.
+    /// The address of the host to listen on, by a socket unit. Without one, nspawn forwards connections from outside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_address: Option<HostAddress>,
     /// Whether the first connection starts the container.
@@ -35,7 +31,7 @@ pub struct ForwardPort {
     pub start_on_connect: bool,
 }
 
-/// What nspawn can forward.
+/// The protocols that nspawn can forward.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -56,17 +52,15 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// An address that a socket of the host can be bound to: `0.0.0.0` and `::` are all of their family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(into = "String")]
+/// An address that a socket of the host can be bound to; `0.0.0.0` and `::` stand for all addresses of their family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = "^[0-9a-fA-F:.]+$")))]
 pub struct HostAddress(IpAddr);
 
-read_as_text!(HostAddress);
-
 impl HostAddress {
-    /// The address itself.
+    /// Returns the address.
     pub fn get(self) -> IpAddr {
         self.0
     }
@@ -78,17 +72,17 @@ impl TryFrom<String> for HostAddress {
     fn try_from(text: String) -> Result<Self, Invalid> {
         let refuse = |reason: &str| Err(Invalid::new(&text, reason));
         let Ok(address) = text.parse::<IpAddr>() else {
-            return refuse("is no IP address");
+            return refuse("is not an IP address");
         };
         match address {
             IpAddr::V4(v4) if v4.is_multicast() || v4.is_broadcast() => {
-                refuse("is no address of one host, so nothing can listen on it")
+                refuse("is a multicast or broadcast address, so nothing can listen on it")
             }
             IpAddr::V6(v6) if v6.is_multicast() => {
-                refuse("is no address of one host, so nothing can listen on it")
+                refuse("is a multicast or broadcast address, so nothing can listen on it")
             }
             IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
-                refuse("is an IPv4 address written as IPv6, write the IPv4 address")
+                refuse("is an IPv4 address written as IPv6; write the IPv4 address")
             }
             IpAddr::V6(v6) if is_link_local(v6) => {
                 refuse("is a link-local address, which means nothing without an interface")
@@ -98,7 +92,7 @@ impl TryFrom<String> for HostAddress {
     }
 }
 
-/// fe80::/10 (RFC 4291).
+/// Whether it is in fe80::/10 (RFC 4291).
 fn is_link_local(address: Ipv6Addr) -> bool {
     address.segments()[0] & 0xffc0 == 0xfe80
 }
@@ -110,17 +104,17 @@ impl From<HostAddress> for String {
 }
 
 impl ForwardPort {
-    /// The port inside.
+    /// Returns the port inside.
     pub fn inside(&self) -> Port {
         self.container_port.unwrap_or(self.host_port)
     }
 
-    /// Whether nspawn forwards it (`Port=` of `systemd.nspawn(5)`), rather than a socket unit.
+    /// Returns whether nspawn forwards it (`Port=` of `systemd.nspawn(5)`), rather than a socket unit.
     pub fn by_nspawn(&self) -> bool {
         self.host_address.is_none() && !self.start_on_connect
     }
 
-    /// What is taken of the host: `tcp/8080`, `tcp/127.0.0.1:8080`, `tcp/[::1]:8080`.
+    /// Returns what it occupies on the host: `tcp/8080`, `tcp/127.0.0.1:8080`, `tcp/[::1]:8080`.
     pub fn host_side(&self) -> String {
         match self.host_address.map(HostAddress::get) {
             Some(IpAddr::V6(address)) => format!("{}/[{address}]:{}", self.protocol, self.host_port.get()),
@@ -129,7 +123,7 @@ impl ForwardPort {
         }
     }
 
-    /// Whether one of the two gets in the way of the other on the host.
+    /// Returns whether the two exclude each other on the host.
     pub fn overlaps(&self, other: &Self) -> bool {
         let same_port = self.protocol == other.protocol && self.host_port == other.host_port;
         let addresses = (self.host_address.map(HostAddress::get), other.host_address.map(HostAddress::get));
@@ -144,8 +138,8 @@ impl ForwardPort {
             }
     }
 
-    /// Whether the two make one forward together: nspawn leaves the host's loopback out (systemd#6106), a socket unit on
-    /// it adds that.
+    /// Returns whether the two make one forward together: nspawn leaves out the host's loopback (systemd#6106), and a
+    /// socket unit adds it.
     pub fn completes(&self, other: &Self) -> bool {
         let on_loopback = |port: &Self| port.host_address.is_some_and(|address| address.get().is_loopback());
         let pair = |one: &Self, other: &Self| one.by_nspawn() && on_loopback(other);
@@ -159,7 +153,7 @@ impl ForwardPort {
             return Err(Invalid::new(
                 &self.host_side(),
                 format!(
-                    "cannot have {option}: that takes a socket unit, and systemd-socket-proxyd forwards TCP only"
+                    "cannot have {option}: it needs a socket unit, and systemd-socket-proxyd forwards TCP only"
                 ),
             ));
         }
@@ -172,13 +166,13 @@ const SYNTAX: &str = "write [PROTOCOL:][ADDRESS:]HOST[:CONTAINER], such as '127.
 impl std::str::FromStr for ForwardPort {
     type Err = Invalid;
 
-    /// The short form: `8080:80`, `8080`, `udp:53`, `127.0.0.1:8080:80`, `tcp:[::1]:8080:80`.
+    /// Parses the short form: `8080:80`, `8080`, `udp:53`, `127.0.0.1:8080:80`, `tcp:[::1]:8080:80`.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refuse = |reason: String| Invalid::new(text, format!("is not a port forward: {reason}"));
         let mut rest = text;
         let mut protocol = Protocol::Tcp;
         if let Some((word, behind)) = text.split_once(':') {
-            // The first part of an IPv6 address without brackets is told so below.
+            // The first part of an IPv6 address without brackets is reported below.
             let hexadecimal = word.bytes().all(|b| b.is_ascii_hexdigit());
             if word.starts_with(|c: char| c.is_ascii_alphabetic()) && !hexadecimal {
                 protocol = match word {
@@ -195,10 +189,10 @@ impl std::str::FromStr for ForwardPort {
         let mut host_address = None;
         if let Some(behind) = rest.strip_prefix('[') {
             let (inner, ports) = behind.split_once("]:").ok_or_else(|| {
-                refuse(format!("an address in brackets is followed by ':' and a port; {SYNTAX}"))
+                refuse(format!("an address in brackets must be followed by ':' and a port; {SYNTAX}"))
             })?;
             if !inner.contains(':') {
-                return Err(refuse(format!("'{}' in brackets is no IPv6 address", shown(inner))));
+                return Err(refuse(format!("'{}' in brackets is not an IPv6 address", shown(inner))));
             }
             host_address = Some(address(inner)?);
             rest = ports;
@@ -207,7 +201,7 @@ impl std::str::FromStr for ForwardPort {
             rest = ports;
         }
         let port = |text: &str| {
-            // No sign, no blanks, and no more digits than a number of 64 bits can have.
+            // No sign, no blanks, and no more digits than a 64-bit number can have.
             let digits = !text.is_empty() && text.len() < 19 && text.bytes().all(|b| b.is_ascii_digit());
             if !digits {
                 return Err(refuse(format!("'{}' is not a port (1 to 65535)", shown(text))));
@@ -220,7 +214,7 @@ impl std::str::FromStr for ForwardPort {
             [host] => (port(host)?, None),
             [host, inside] => (port(host)?, Some(port(inside)?)),
             _ if parts.contains(&"") || rest.parse::<Ipv6Addr>().is_ok() => {
-                return Err(refuse(format!("an IPv6 address stands in brackets; {SYNTAX}")));
+                return Err(refuse(format!("an IPv6 address needs brackets; {SYNTAX}")));
             }
             _ => return Err(refuse(format!("it has more than two ports; {SYNTAX}"))),
         };
@@ -228,21 +222,21 @@ impl std::str::FromStr for ForwardPort {
     }
 }
 
-/// The object, whose fields are checked one by one before they are together.
+/// A port forward as an object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Fields {
     /// The port on the host.
     host_port: Port,
-    /// The port inside; the same as on the host if left out.
+    /// The port inside; by default the same as on the host.
     #[serde(default)]
     container_port: Option<Port>,
     /// The transport protocol.
     #[serde(default, deserialize_with = "null_as_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Protocol>"))]
     protocol: Protocol,
-    /// The address of the host that is listened on, by a socket unit.
+    /// The address of the host to listen on, by a socket unit.
     #[serde(default)]
     host_address: Option<HostAddress>,
     /// Whether the first connection starts the container.
@@ -251,7 +245,7 @@ pub(super) struct Fields {
     start_on_connect: bool,
 }
 
-/// Both ways to write one, for the schema.
+/// A port forward, as text or as an object.
 #[cfg(feature = "schema")]
 #[derive(schemars::JsonSchema)]
 #[schemars(untagged)]
@@ -270,27 +264,14 @@ pub(super) enum Form {
 
 impl<'de> Deserialize<'de> for ForwardPort {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Forms;
-        impl<'de> Visitor<'de> for Forms {
-            type Value = ForwardPort;
+        text_or_object(deserializer, |text| text.parse(), ForwardPort::from_fields)
+    }
+}
 
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a string or an object")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ForwardPort, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<ForwardPort, M::Error> {
-                let Fields { host_port, container_port, protocol, host_address, start_on_connect } =
-                    Fields::deserialize(MapAccessDeserializer::new(map))?;
-                ForwardPort { host_port, container_port, protocol, host_address, start_on_connect }
-                    .checked()
-                    .map_err(serde::de::Error::custom)
-            }
-        }
-        deserializer.deserialize_any(Forms)
+impl ForwardPort {
+    fn from_fields(fields: Fields) -> Result<Self, Invalid> {
+        let Fields { host_port, container_port, protocol, host_address, start_on_connect } = fields;
+        Self { host_port, container_port, protocol, host_address, start_on_connect }.checked()
     }
 }
 

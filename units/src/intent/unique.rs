@@ -1,5 +1,5 @@
-//! An object with names of one type and values of another, each name once. serde's maps would take the last of two
-//! equal names in silence, where every other field is refused when it comes twice.
+//! An object with names of one type and values of another, each name once. A derived map would take the last of two
+//! equal names in silence.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Names with their values, ordered by name. A null stands for a name that is not there.
+/// Names with their values, ordered by name. A null stands for a missing name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<K, Option<V>>"))]
@@ -20,7 +20,7 @@ impl<K, V> Default for Unique<K, V> {
 }
 
 impl<K, V> Unique<K, V> {
-    /// Names with their values, ordered by name.
+    /// Iterates over names and values, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter().map(|(name, value)| (name, value))
     }
@@ -58,10 +58,11 @@ where
                 let mut all: Vec<(K, Option<V>)> = Vec::new();
                 while let Some(name) = map.next_key::<K>()? {
                     let value = map.next_value()?;
-                    match all.binary_search_by(|(other, _)| other.cmp(&name)) {
-                        Ok(_) => return Err(de::Error::custom(format!("duplicate field '{name}'"))),
-                        Err(at) => all.insert(at, (name, value)),
-                    }
+                    all.push((name, value));
+                }
+                all.sort_by(|(one, _), (other, _)| one.cmp(other));
+                if let Some(pair) = all.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                    return Err(de::Error::custom(format!("duplicate field '{}'", pair[0].0)));
                 }
                 Ok(Unique(all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
             }

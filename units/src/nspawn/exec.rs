@@ -1,15 +1,15 @@
 //! The part of [Exec] that the container's first process is started with: capabilities, names, time zone, resolver,
-//! environment, limits of its own. Options go in, settings of `systemd.nspawn(5)` come out.
+//! environment, its own limits.
 
 use crate::intent::{Capabilities, Capability, Container};
 use crate::syntax::Section;
 use crate::syntax::escape::{self, EscapeError};
 
-/// Adds the settings of the options that are given.
+/// Adds the settings of the options that are set.
 pub(super) fn set(exec: &mut Section, container: &Container) -> Result<(), EscapeError> {
     let Capabilities { add, drop } = &container.capabilities;
     let mut added: Vec<&str> = add.iter().map(Capability::as_str).collect();
-    // syslog(2) and, where kernel.dmesg_restrict is set, /dev/kmsg ask for it.
+    // syslog(2) and, where kernel.dmesg_restrict is set, /dev/kmsg require it.
     if container.kernel_log && !added.contains(&"CAP_SYSLOG") && !added.contains(&"all") {
         added.push("CAP_SYSLOG");
     }

@@ -1,34 +1,40 @@
-//! The part of [Files] that is up to the options: bind mounts, devices, temporary file systems, hidden paths. Options
-//! go in, settings of `systemd.nspawn(5)` come out, and `X-` settings, which nspawn passes over and `--prepare` reads.
+//! The part of [Files] that options set: bind mounts, devices, temporary file systems, inaccessible paths; and `X-`
+//! settings, which nspawn skips and `--prepare` reads.
 
 use crate::intent::{BindMount, BindSource, Container};
 use crate::syntax::Section;
 use crate::syntax::escape::{self, EscapeError};
 
-/// A device that must be there at the start; its value is the path as it is.
+/// A device that must exist at the start; the value is its path, unescaped.
 pub const NEEDED_DEVICE: &str = "X-NeededDevice";
 
-/// The two nodes that nspawn makes by itself where `DeviceAllow=` lets it (systemd ≥ 257).
+/// The two nodes that nspawn makes itself if `DeviceAllow=` allows it (systemd ≥ 257).
 pub(crate) const TUN: &str = "/dev/net/tun";
 pub(crate) const FUSE: &str = "/dev/fuse";
 
 /// The kernel log.
 pub(crate) const KMSG: &str = "/dev/kmsg";
 
-/// Where copies of devices stand while a container with a user namespace is active, in a file system of its own each.
+/// Where copies of devices stand while a container with a user namespace is active, each in its own file system.
 pub const DEVICES: &str = "run/nixos-nspawn/devices";
 
-/// The copy of the host's device at `path` for the container of this name, as an absolute path.
+/// Returns the absolute path of the copy of the host's device at `path` for the container of this name.
 pub fn copied_device(name: &str, path: &str) -> String {
     format!("/{DEVICES}/{name}{path}")
 }
 
-/// Adds the settings of the options that are given.
+/// Adds the settings of the options that are set.
 pub(super) fn set(files: &mut Section, name: &str, container: &Container) -> Result<(), EscapeError> {
     let in_user_namespace = container.in_user_namespace();
     for mount in &container.bind_mounts {
+        if mount.is_host_database() {
+            files.comment("the bind mount of Nix's database is left out: every container sees it, read-only");
+            continue;
+        }
         if mount.loses_options(in_user_namespace) {
-            files.comment("id mapping is left out: it means nothing without userNamespacing, and nspawn would fail on it");
+            files.comment(
+                "id mapping is left out: it needs userNamespacing, and nspawn would fail without that",
+            );
         }
         let key = if mount.read_only { "BindReadOnly" } else { "Bind" };
         files.set(key, bind(mount, in_user_namespace)?);
@@ -40,7 +46,7 @@ pub(super) fn set(files: &mut Section, name: &str, container: &Container) -> Res
     let bound = container.devices.iter().map(|device| device.path.as_str());
     for path in bound.chain(Some(KMSG).filter(|_| container.kernel_log)) {
         files.set(NEEDED_DEVICE, escape::nspawn_raw(path)?);
-        // devtmpfs cannot map owners, and without that the node is nobody's inside: --prepare makes a copy that can.
+        // devtmpfs cannot map owners, so the node would belong to nobody inside: --prepare makes a copy that can.
         files.set(
             "Bind",
             match in_user_namespace {

@@ -1,14 +1,14 @@
-//! The [Network] section of a .nspawn file, but for the ports. Options go in, settings come out. Any of them replaces the
-//! template's whole `--network-veth`, so what is left unsaid would not be as before: all of it is always said.
+//! The [Network] section of a .nspawn file, except ports. Any of its settings replaces the template's whole
+//! `--network-veth`, so all of it is always written.
 
 use super::yes_no;
 use crate::intent::{Container, Network};
 use crate::syntax::Section;
 
-/// Adds what interfaces the container has, and whose network they are in (`systemd.nspawn(5)`).
+/// Adds the container's interfaces and the network they are in (`systemd.nspawn(5)`).
 pub(super) fn interfaces(network: &mut Section, container: &Container) {
-    // VirtualEthernet=no alone would mean the host's network, and so would NamespacePath= to a systemd that does not
-    // know it: Private= is always said.
+    // VirtualEthernet=no alone would mean the host's network, and so would NamespacePath= on a systemd that does not
+    // know it: Private= is always written.
     network.set("Private", yes_no(container.network != Network::Host));
     let cable = container.network == Network::Private && container.namespace_path.is_none();
     network.set("VirtualEthernet", yes_no(cable));

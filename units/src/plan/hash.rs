@@ -6,12 +6,12 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::syntax::UnitFile;
 
-/// The hash over the settings of all files. Two plans of the same hash make systemd and nspawn do the same.
+/// Returns the hash over the settings of all files. With equal hashes, systemd and nspawn do the same.
 pub(super) fn plan_hash<'a>(files: impl Iterator<Item = &'a UnitFile>) -> String {
     let mut text = String::with_capacity(4096);
     for file in files {
         for (section, key, value) in file.settings() {
-            // No name or value holds a line break, so no two lists of settings look the same.
+            // No name or value contains a line break, so no two lists of settings look the same.
             for part in [section, key, value] {
                 text.push_str(part);
                 text.push('\n');

@@ -1,12 +1,12 @@
-//! The part of [Service] that limits the container and allows it devices (`systemd.resource-control(5)`). Options go in,
-//! settings come out. They hold for nspawn and everything in the container together, and are read when it starts.
+//! The part of [Service] that limits the container and allows it devices (`systemd.resource-control(5)`). The limits
+//! hold for nspawn and the container together, and are read when it starts.
 
 use crate::intent::{Container, Permissions};
 use crate::nspawn::files::{FUSE, KMSG, TUN};
 use crate::syntax::Section;
 use crate::syntax::escape::{self, EscapeError};
 
-/// Adds the settings of the options that are given.
+/// Adds the settings of the options that are set.
 pub(super) fn set(service: &mut Section, container: &Container) -> Result<(), EscapeError> {
     let mut limit = |key: &str, value: Option<&str>| {
         if let Some(value) = value {
@@ -19,12 +19,11 @@ pub(super) fn set(service: &mut Section, container: &Container) -> Result<(), Es
     limit("CPUWeight", container.cpu_weight.as_ref().map(|limit| limit.as_str()));
     limit("IOWeight", container.io_weight.as_ref().map(|limit| limit.as_str()));
     limit("TasksMax", container.tasks_max.as_ref().map(|limit| limit.as_str()));
-    // Of the container's first process alone where nspawn can set it; within a user namespace it is inherited from
-    // nspawn.
+    // For the container's first process alone, if nspawn can set it; within a user namespace it inherits nspawn's.
     if let Some(score) = container.oom_score_adjust.filter(|_| container.in_user_namespace()) {
         service.set("OOMScoreAdjust", score.get().to_string());
     }
-    // The template allows these two as well from systemd 257 on.
+    // The template allows these two itself from systemd 257 on.
     for (_, path) in [(container.tun, TUN), (container.fuse, FUSE)].iter().filter(|(needed, _)| *needed) {
         service.set("DeviceAllow", format!("{path} rwm"));
     }

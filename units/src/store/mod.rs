@@ -1,6 +1,6 @@
-//! Reading /etc/nixos-nspawn: a root directory goes in, all good intents *and* all faults come out. Nothing outside
-//! that directory is read, but for links below declarative.d, and of host.json, that lead into /nix/store. Nothing blocks: only regular
-//! files of bounded size are read, and they decide what of the host a container may see, so they must be root's.
+//! Reads /etc/nixos-nspawn: all good intents *and* all faults. Nothing outside of that directory is read, except links
+//! of declarative.d and host.json into /nix/store. Nothing blocks: only regular files of bounded size are read. They
+//! decide what of the host a container may see, so they must be root's.
 
 mod reader;
 
@@ -17,21 +17,21 @@ use crate::name::MachineName;
 
 use reader::{Reader, Unreadable, intent_names};
 
-/// Where intent is recorded.
+/// Where intents are recorded.
 pub const DIRECTORY: &str = "/etc/nixos-nspawn";
 
-/// Where the host's NixOS configuration records it.
+/// Where the host's NixOS configuration records intents.
 pub const DECLARATIVE_DIRECTORY: &str = "/etc/nixos-nspawn/declarative.d";
 
-/// What the generator must know of the host, written by ctl or the NixOS module.
+/// What the generator must know about the host, written by ctl or the NixOS module.
 pub const HOST_FILE: &str = "/etc/nixos-nspawn/host.json";
 
-/// Everything found.
+/// Everything that was found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Loaded {
-    /// The intents that can be used, ordered by name, each name once.
+    /// The usable intents, ordered by name, each name once.
     pub intents: Vec<Stored>,
-    /// What cannot be used.
+    /// The files and directories that cannot be used.
     pub errors: Vec<LoadError>,
     /// The host.
     pub host: Host,
@@ -80,25 +80,25 @@ pub struct LoadError {
     pub kind: Kind,
     /// What is wrong.
     pub fault: Fault,
-    /// Whether it reads as one that starts with the host, or cannot be read at all.
+    /// Whether it asks for the start with the host, or cannot be read at all.
     pub autostart: bool,
-    /// Whether another file of the same name is used in its place.
+    /// Whether another file of the same name is used instead.
     pub shadowed: bool,
 }
 
 impl LoadError {
-    /// What is wrong with a file or directory of which nothing else is known.
+    /// Returns an error of a file or directory of which nothing else is known.
     fn new(path: impl Into<String>, kind: Kind, fault: Fault) -> Self {
         Self { path: path.into(), name: None, kind, fault, autostart: false, shadowed: false }
     }
 
-    /// The same, of the file of a container.
+    /// Returns the same error for the file of a container.
     fn of(self, name: Option<MachineName>, autostart: bool) -> Self {
         Self { name, autostart, ..self }
     }
 }
 
-/// `path:line: field 'x': reason`.
+/// Shows `path:line: field 'x': reason`.
 impl fmt::Display for LoadError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&shown(&self.path))?;
@@ -109,15 +109,15 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// What must be known of the host, from host.json.
+/// What must be known about the host, from host.json.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Host {
     /// The version of the format, 1.
     pub version: crate::intent::Version,
-    /// The host's systemd; the oldest supported one where nothing is recorded.
+    /// The version of the host's systemd; the oldest supported one if nothing is recorded.
     pub systemd: u32,
-    /// How many containers may be starting at the same time at boot; no limit if it is not said.
+    /// How many containers may be starting at the same time at boot; no limit if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_limit: Option<BootLimit>,
 }
@@ -134,7 +134,7 @@ impl Default for Host {
 pub struct BootLimit(u32);
 
 impl BootLimit {
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> u32 {
         self.0
     }
@@ -164,7 +164,7 @@ impl From<BootLimit> for u32 {
     }
 }
 
-/// Whose files are believed: root's, and below another root also those of the caller, who made that tree.
+/// Whose files are trusted: root's, and below another root also those of the caller, who made that tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Trust {
     /// A further owner.
@@ -178,13 +178,22 @@ impl Trust {
 }
 
 /// Loads everything below `root`, which is `/` on a running system.
+///
+/// ```
+/// use nixos_nspawn_units::store::{Trust, load};
+///
+/// let root = tempfile::tempdir()?;
+/// let loaded = load(root.path(), Trust::default());
+/// assert!(loaded.intents.is_empty() && loaded.errors.is_empty());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn load(root: &Path, trust: Trust) -> Loaded {
     let mut loaded = Loaded::default();
     let reader = Reader { root, trust };
     let directory = match reader.directory(DIRECTORY) {
         Ok(Some(directory)) => directory,
         Ok(None) => return loaded,
-        // The names in it stay visible even where their contents cannot be believed.
+        // The names in it stay visible even if their contents cannot be trusted.
         Err((fault, directory)) => {
             refuse_all(&mut loaded, DIRECTORY, Kind::Imperative, fault, directory);
             return loaded;
@@ -213,7 +222,7 @@ pub fn load(root: &Path, trust: Trust) -> Loaded {
     loaded
 }
 
-/// A name stands for one container: the declarative one wins, and the other stays visible as a fault.
+/// Resolves names that occur twice: the declarative container wins, and the other stays visible as a fault.
 fn settle_names(intents: &mut Vec<Stored>, declarative: Vec<Stored>, errors: &mut Vec<LoadError>) {
     let mut claimed: std::collections::BTreeSet<MachineName> =
         declarative.iter().map(|stored| stored.name.clone()).collect();
@@ -223,8 +232,7 @@ fn settle_names(intents: &mut Vec<Stored>, declarative: Vec<Stored>, errors: &mu
     }
     for stored in std::mem::take(intents) {
         if claimed.contains(&stored.name) {
-            let reason =
-                format!("'{}' is a declarative container as well, which is used in its place", stored.name);
+            let reason = format!("'{}' is also a declarative container, which takes precedence", stored.name);
             let error = LoadError::new(stored.path, Kind::Imperative, Fault::whole(reason));
             errors.push(LoadError { shadowed: true, ..error.of(Some(stored.name), false) });
         } else {
@@ -238,7 +246,7 @@ fn host_fault(fault: Fault) -> LoadError {
     LoadError::new(HOST_FILE, Kind::Imperative, fault)
 }
 
-/// The names in a directory that cannot be believed, each refused; and the directory itself.
+/// Refuses each name in a directory that cannot be trusted, and the directory itself.
 fn refuse_all(loaded: &mut Loaded, path: &str, kind: Kind, fault: Fault, directory: Option<OwnedFd>) {
     for name in directory.iter().flat_map(|directory| intent_names(directory).unwrap_or_default()) {
         let why = Fault::whole(format!("is in {path}, which {}", fault.reason));

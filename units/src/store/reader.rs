@@ -1,5 +1,5 @@
-//! Opening and reading what is believed: directories and files that are root's, links that lead into the store. Paths
-//! below a root go in; bytes, intents and faults come out. Nothing is opened that could block.
+//! Opens and reads what is trusted: directories and files that are root's, links that lead into the store. Nothing is
+//! opened that could block.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,7 +18,7 @@ use crate::name::MachineName;
 
 const STORE: &str = "/nix/store/";
 
-/// Reads below a root, for whom it trusts.
+/// Reads below a root, and knows whose files to trust.
 pub(super) struct Reader<'a> {
     pub(super) root: &'a Path,
     pub(super) trust: Trust,
@@ -26,19 +26,19 @@ pub(super) struct Reader<'a> {
 
 /// Why a file was not read.
 pub(super) enum Unreadable {
-    /// It is not there.
+    /// It does not exist.
     Missing,
     /// It cannot be used.
     Fault(Fault),
 }
 
-/// A directory, none, or what is wrong with it; then its names can be told all the same.
+/// A directory, none, or what is wrong with it; its names can be listed even then.
 type Opened = Result<Option<OwnedFd>, (Fault, Option<OwnedFd>)>;
 
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 impl Reader<'_> {
-    /// A directory that must be real and root's.
+    /// Opens a directory that must be real and root's.
     pub(super) fn directory(&self, path: &str) -> Opened {
         let below = self.root.join(path.trim_start_matches('/'));
         let flags = READ | OFlags::DIRECTORY | OFlags::NOFOLLOW;
@@ -51,14 +51,14 @@ impl Reader<'_> {
     }
 
     fn believed(&self, directory: OwnedFd) -> Opened {
-        let looked = fstat(&directory).map_err(|e| format!("cannot be looked at: {}", io::Error::from(e)));
+        let looked = fstat(&directory).map_err(|e| format!("cannot be inspected: {}", io::Error::from(e)));
         match looked.and_then(|stat| self.trusted(&stat)) {
             Ok(()) => Ok(Some(directory)),
             Err(reason) => Err((Fault::whole(reason), Some(directory))),
         }
     }
 
-    /// declarative.d, which NixOS may make a link into the store.
+    /// Opens declarative.d, which NixOS may make a link into the store.
     pub(super) fn declarative_directory(&self) -> Opened {
         let path = self.root.join(DECLARATIVE_DIRECTORY.trim_start_matches('/'));
         let is_link =
@@ -72,7 +72,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Opens a link whose final target lies in /nix/store, as NixOS fills /etc.
+    /// Opens a link whose final target is in /nix/store, as NixOS fills /etc.
     fn in_store(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Fault> {
         let fault = |reason: String| Fault::whole(reason);
         let unresolved = |error: Errno| {
@@ -85,7 +85,7 @@ impl Reader<'_> {
             openat(CWD, self.root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(unresolved)?;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let path = path.trim_start_matches('/');
-        // Looked at before it is opened: what it leads to may be a device, or on a server that does not answer.
+        // Checked before it is opened: it may lead to a device, or to a server that does not answer.
         let look = OFlags::PATH | OFlags::CLOEXEC | flags;
         let file = openat2(&root, path, look, Mode::empty(), resolve).map_err(unresolved)?;
         let at = |fd: &OwnedFd| link_of(fd).map_err(unresolved);
@@ -101,7 +101,7 @@ impl Reader<'_> {
         openat(CWD, own_link(&file), READ | flags, Mode::empty()).map_err(unresolved)
     }
 
-    /// Root's, and not writable by others.
+    /// Fails unless it is root's, and not writable by others.
     fn trusted(&self, stat: &Stat) -> Result<(), String> {
         if !self.trust.owner(stat.st_uid) {
             return Err(format!("belongs to user {}, not to root", stat.st_uid));
@@ -115,7 +115,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The bytes of a regular file in `directory`.
+    /// Returns the bytes of a regular file in `directory`.
     pub(super) fn file(&self, directory: impl AsFd, name: &str, path: &str) -> Result<Vec<u8>, Unreadable> {
         let fault = |reason: String| Unreadable::Fault(Fault::whole(reason));
         let fd = match openat(&directory, name, READ | OFlags::NOFOLLOW, Mode::empty()) {
@@ -131,7 +131,7 @@ impl Reader<'_> {
             Err(error) => return Err(fault(format!("cannot be read: {}", io::Error::from(error)))),
         };
         let stat =
-            fstat(&fd).map_err(|error| fault(format!("cannot be looked at: {}", io::Error::from(error))))?;
+            fstat(&fd).map_err(|error| fault(format!("cannot be inspected: {}", io::Error::from(error))))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(fault("is not a regular file".to_owned()));
         }
@@ -175,7 +175,7 @@ impl Reader<'_> {
                 }
             };
             match self.file(&directory, &file, &path) {
-                // Removed since it was listed.
+                // Removed since the directory was listed.
                 Err(Unreadable::Missing) => {}
                 Err(Unreadable::Fault(why)) => errors.push(fault(Some(machine), why, true)),
                 Ok(bytes) => match parse(&bytes, &machine) {
@@ -191,20 +191,20 @@ impl Reader<'_> {
     }
 }
 
-/// The link of the kernel's that leads to an open file.
+/// Returns the kernel's link to an open file.
 fn own_link(fd: &OwnedFd) -> String {
     use std::os::fd::AsRawFd;
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
-/// A regular file of about `size` bytes, up to one byte more than is taken.
+/// Reads a regular file of about `size` bytes, up to one byte more than is accepted.
 fn read_whole(fd: &OwnedFd, size: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::with_capacity(size + 1);
     while bytes.len() <= MAX_SIZE {
         bytes.reserve(1);
         let room = bytes.capacity() - bytes.len();
         match read(fd, spare_capacity(&mut bytes)) {
-            // Of a regular file, less than there is room for is all there is.
+            // A short read of a regular file is the end.
             Ok(count) if count < room => break,
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error),
@@ -213,7 +213,7 @@ fn read_whole(fd: &OwnedFd, size: usize) -> Result<Vec<u8>, Errno> {
     Ok(bytes)
 }
 
-/// Where an open file is now, as the kernel tells.
+/// Returns where an open file is now, according to the kernel.
 fn link_of(fd: &OwnedFd) -> Result<String, Errno> {
     let link = readlinkat(CWD, own_link(fd), Vec::new())?;
     Ok(link.to_string_lossy().into_owned())
@@ -225,7 +225,7 @@ pub(super) struct IntentName {
     pub(super) machine: Result<MachineName, String>,
 }
 
-/// The `NAME.json` in a directory, sorted; temporaries start with a dot.
+/// Returns the `NAME.json` in a directory, sorted; temporaries start with a dot.
 pub(super) fn intent_names(directory: &OwnedFd) -> Result<Vec<IntentName>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {

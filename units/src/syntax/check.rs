@@ -1,6 +1,6 @@
-//! Whether a [`UnitFile`] can be written so that reading it gives the same file again.
-//! Rendering itself never fails, since whoever escapes values ([`super::escape`]) has them checked
-//! already; free-form settings and names from elsewhere go through here.
+//! Tells whether a [`UnitFile`] can be written so that it is read back unchanged. Rendering itself never fails: values
+//! that were escaped ([`super::escape`]) are already checked; free-form settings and names from elsewhere are checked
+//! here.
 
 use super::escape::joins_next_line;
 use super::parse::{LONG_LINE_MAX, is_section_name};
@@ -11,14 +11,13 @@ use thiserror::Error;
 /// Something in a file that cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RenderError {
-    /// The name is empty or holds quotes, backslashes, glob or control characters.
+    /// The name is empty or contains quotes, backslashes, glob or control characters.
     #[error("[{section}]: not the name of a section")]
     SectionName {
         /// The name.
         section: String,
     },
-    /// The key is empty, or reads as something else: as a comment, as a header, with its `=`
-    /// elsewhere, or without its blanks.
+    /// The key is empty, or would be read as a comment or header, with its `=` elsewhere, or without its blanks.
     #[error("[{section}] {key}=: not the name of a setting")]
     Key {
         /// The section it is in.
@@ -45,7 +44,7 @@ pub enum RenderError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ValueFault {
     /// A control character other than the tab, or a Unicode noncharacter.
-    #[error("holds the character {0:?}")]
+    #[error("contains the character {0:?}")]
     Character(char),
     /// A blank at the beginning or the end.
     #[error("begins or ends in a blank, which would be lost")]
@@ -59,11 +58,11 @@ pub enum ValueFault {
 }
 
 impl UnitFile {
-    /// Fails on the first thing that would be read differently, or not at all, by systemd.
-    /// Comments only have to be short enough: line breaks in them are written as blanks.
+    /// Fails on the first thing that systemd would read differently, or not at all. Comments only have to be short
+    /// enough: line breaks in them are written as blanks.
     ///
-    /// A file that was parsed can fail too: systemd takes control characters, and a backslash
-    /// before a blank at the end of a line.
+    /// A parsed file can fail too: systemd takes control characters, and a backslash before a blank at the end of a
+    /// line.
     pub fn check(&self) -> Result<(), RenderError> {
         let long = |comment: &String| comment.len() + 2 >= LONG_LINE_MAX;
         if self.header.iter().any(long) {

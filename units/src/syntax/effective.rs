@@ -1,7 +1,6 @@
-//! What the settings of a `.nspawn` file add up to: repeated, emptied and unknown ones worked
-//! out, values in one spelling, in the order of the table. Two files with the same result mean
-//! the same to systemd-nspawn. Values of a type that is cheap to check are left out when
-//! systemd would ignore them; the others are taken to be valid.
+//! What the settings of a `.nspawn` file add up to: repeated, empty and unknown assignments are resolved, values have
+//! one spelling, and the order is that of the table. Two files with the same result mean the same to systemd-nspawn.
+//! Values that systemd would ignore are left out if their type is cheap to check; others are taken to be valid.
 
 use super::UnitFile;
 use super::escape::bind_field;
@@ -15,13 +14,14 @@ pub struct InForce {
     pub section: &'static str,
     /// The name before the `=`.
     pub key: &'static str,
-    /// One value of a scalar; the values of a list, in order where order matters.
+    /// One value of a scalar; the values of a list, in order if order matters.
     pub values: Vec<String>,
 }
 
-/// The settings in force in a `.nspawn` file (`systemd.nspawn(5)`): the last assignment of a
-/// scalar wins, lists append, an empty assignment resets where it does, and what systemd would
-/// ignore is not there. `Boot=` and `ProcessTwo=` become one start mode, of which the first
+/// Returns the settings in force in a `.nspawn` file (`systemd.nspawn(5)`): the last assignment of a scalar wins, lists
+/// append, an empty assignment resets where systemd resets, and what systemd would ignore is left out. `Boot=` and
+/// `ProcessTwo=` become one start mode, of which the first to be `yes` stays; `PrivateUsersChown=` becomes
+/// `PrivateUsersOwnership=`, which it sets.
 /// to be `yes` stays; `PrivateUsersChown=` becomes `PrivateUsersOwnership=`, which it sets.
 pub fn effective(file: &UnitFile) -> Vec<InForce> {
     let mut values: Vec<Vec<String>> = vec![Vec::new(); SETTINGS.len()];
@@ -66,7 +66,7 @@ enum Start {
     Boot,
 }
 
-/// `Boot=` or `ProcessTwo=`: a `yes` stays against the other's and against a `no` for itself
+/// Applies `Boot=` or `ProcessTwo=`: a `yes` stays against the other's and against its own `no`
 /// (`config_parse_boot()`).
 fn start_mode(start: &mut Option<Start>, this: Start, other: Start, on: bool) {
     match (on, *start) {
@@ -83,7 +83,7 @@ fn assign(values: &mut [Vec<String>], (section, key): (&str, &str), change: impl
     }
 }
 
-/// Adds one assignment to what came before.
+/// Adds one assignment to the earlier ones.
 fn add(known: &Setting, value: &str, list: &mut Vec<String>) {
     if value.is_empty() {
         match known.empty {
@@ -104,7 +104,7 @@ fn add(known: &Setting, value: &str, list: &mut Vec<String>) {
     }
 }
 
-/// The value in one spelling, split where it is a list; `None` if systemd would ignore it.
+/// Returns the value in one spelling, split if it is a list; `None` if systemd would ignore it.
 fn normal(kind: Kind, value: &str) -> Option<Vec<String>> {
     let one = |value: String| Some(vec![value]);
     match kind {
@@ -167,8 +167,8 @@ fn normal(kind: Kind, value: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Puts what has no order in order. Mounts are made by destination, not by place in the file
-/// (`custom_mount_prepare_all()`), so all kinds of them are sorted too.
+/// Sorts what has no order. Mounts are made by destination, not by place in the file (`custom_mount_prepare_all()`), so
+/// all kinds of them are sorted too.
 fn sort(kind: Kind, values: &mut Vec<String>) {
     match kind {
         Kind::Capabilities | Kind::CpuSet | Kind::SystemCalls => {
@@ -184,15 +184,14 @@ fn yes_or_no(on: bool) -> &'static str {
     if on { "yes" } else { "no" }
 }
 
-/// An absolute path without what `path_simplify()` takes out: doubled and trailing slashes
-/// and `.` components.
+/// Returns an absolute path without what `path_simplify()` removes: repeated and trailing slashes and `.` components.
 fn simple_path(path: &str) -> Option<String> {
     let rest = path.strip_prefix('/')?;
     let components: Vec<&str> = rest.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     Some(format!("/{}", components.join("/")))
 }
 
-/// A bind mount with its destination spelled out.
+/// Returns a bind mount with its destination spelled out.
 fn mount(value: &str) -> Option<String> {
     let fields = words::bind_fields(value).ok()?;
     let inside = fields.source.strip_prefix('+');
@@ -208,7 +207,7 @@ fn mount(value: &str) -> Option<String> {
     Some(text)
 }
 
-/// `protocol:host:container`.
+/// Returns `protocol:host:container`.
 fn port(value: &str) -> String {
     let (protocol, ports) = match value.split_once(':') {
         Some((protocol @ ("tcp" | "udp"), ports)) => (protocol, ports),
@@ -220,7 +219,7 @@ fn port(value: &str) -> String {
     }
 }
 
-/// Whether two [`port`]s take the same port of the host, of which systemd keeps the first.
+/// Returns whether two [`port`]s use the same port of the host, of which systemd keeps the first.
 fn same_host_port(one: &str, other: &str) -> bool {
     let host = |port: &str| port.rsplit_once(':').map(|(host, _)| host.to_owned());
     host(one) == host(other)

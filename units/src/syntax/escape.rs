@@ -1,11 +1,19 @@
-//! Writing a text into a setting so that systemd reads the same text back, and the inverse.
-//! There is one function per kind of place, because quotes, backslashes, `%` and `$` mean
-//! something else in each of them; the result stands behind the `=` or is one word of it.
-//! A text that its place cannot hold is refused, never changed.
+//! Writes a text into a setting so that systemd reads the same text back, and the inverse. There is one function per
+//! kind of place, because quotes, backslashes, `%` and `$` mean something else in each; the result is the value, or one
+//! word of it. A text that its place cannot hold is refused, never changed.
 //!
-//! Nowhere accepted are control characters other than the tab, save in the two places with C
-//! escapes: a line feed, a carriage return and a NUL all end the line for `read_line()`. Nor are
-//! Unicode noncharacters, which make systemd refuse the whole line as broken UTF-8.
+//! No place accepts control characters other than the tab, except the two with C escapes: a line feed, a carriage
+//! return and a NUL all end the line for `read_line()`. Nor does any accept Unicode noncharacters, which make systemd
+//! refuse the whole line as broken UTF-8.
+//!
+//! ```
+//! use nixos_nspawn_units::syntax::escape::{exec_argument, exec_values};
+//!
+//! let line = format!("/bin/echo {}", exec_argument("100% of $HOME")?);
+//! assert_eq!(line, r#"/bin/echo "100%% of $$HOME""#);
+//! assert_eq!(exec_values(&line)?, ["/bin/echo", "100% of $HOME"]);
+//! # Ok::<(), nixos_nspawn_units::syntax::escape::EscapeError>(())
+//! ```
 
 mod read;
 
@@ -18,7 +26,7 @@ pub use read::{
     unit_raw_value,
 };
 
-/// Why a text cannot be written, or a written one not be read.
+/// Why a text cannot be written, or a written one cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EscapeError {
     /// A character the place cannot hold.
@@ -41,7 +49,7 @@ pub enum EscapeError {
         /// The whole text.
         value: String,
     },
-    /// No text at all, in a place where that means "forget the setting".
+    /// An empty text, where that means "forget the setting".
     #[error("an empty value would reset the setting")]
     Empty,
     /// Not the path of an executable.
@@ -50,16 +58,16 @@ pub enum EscapeError {
         /// The whole text.
         value: String,
     },
-    /// `%` with a letter or digit behind it: what it stands for is systemd's to say.
-    #[error("{value:?}: holds the specifier %{specifier}")]
+    /// `%` with a letter or digit behind it, which systemd expands.
+    #[error("{value:?}: contains the specifier %{specifier}")]
     Specifier {
         /// The whole text.
         value: String,
         /// The character behind the `%`.
         specifier: char,
     },
-    /// `$NAME` or `${NAME}`: what it stands for is known only when the command runs.
-    #[error("{value:?}: holds an environment variable")]
+    /// `$NAME` or `${NAME}`, whose value is known only when the command runs.
+    #[error("{value:?}: contains an environment variable")]
     Variable {
         /// The whole text.
         value: String,
@@ -69,21 +77,20 @@ pub enum EscapeError {
     Word(#[from] WordError),
 }
 
-/// One word of `Environment=` in a unit: a whole `NAME=value` assignment. Anything but NUL and
-/// noncharacters can be written; `$` is literal there (`systemd.exec(5)`).
+/// Writes one word of `Environment=` in a unit: a whole `NAME=value` assignment. Anything but NUL and noncharacters can
+/// be written; `$` is literal there (`systemd.exec(5)`).
 pub fn environment(assignment: &str) -> Result<String, EscapeError> {
     unit_word(assignment, false)
 }
 
-/// One argument of an `Exec*=` command, not the executable. The argument reaches the program as
-/// it is, with no specifier, variable or `;` taken for one (`systemd.service(5)`).
+/// Writes one argument of an `Exec*=` command, not the executable. The program gets the argument unchanged; no
+/// specifier, variable or `;` is taken for one (`systemd.service(5)`).
 pub fn exec_argument(argument: &str) -> Result<String, EscapeError> {
     unit_word(argument, true)
 }
 
-/// The executable of an `Exec*=` command, behind any prefix such as `-` or `+`. It is not
-/// subject to variables; quotes, backslashes and, from systemd 262 on, glob characters are
-/// refused there, so they are here.
+/// Writes the executable of an `Exec*=` command, after any prefix such as `-` or `+`. Variables are not expanded there.
+/// systemd refuses quotes, backslashes and, from 262 on, glob characters; so does this function.
 pub fn executable(path: &str) -> Result<String, EscapeError> {
     let bad = |c: char| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\' | '*' | '?' | '[' | '$');
     if let Some(character) = path.chars().find(|c| bad(*c) || is_noncharacter(*c)) {
@@ -95,7 +102,7 @@ pub fn executable(path: &str) -> Result<String, EscapeError> {
     unit_word(path, false)
 }
 
-/// One path of `RequiresMountsFor=` (`systemd.unit(5)`).
+/// Writes one path of `RequiresMountsFor=` (`systemd.unit(5)`).
 pub fn requires_mounts_for(path: &str) -> Result<String, EscapeError> {
     if is_plain_word(path) {
         return Ok(path.to_owned());
@@ -114,15 +121,15 @@ pub fn requires_mounts_for(path: &str) -> Result<String, EscapeError> {
     Ok(word)
 }
 
-/// A whole unit setting without any quoting but with specifiers: `SourcePath=`, `Description=`,
-/// `WorkingDirectory=`, and the path of `LoadCredential=` behind its `ID:`.
+/// Writes a whole unit setting that has specifiers but no quoting: `SourcePath=`, `Description=`, `WorkingDirectory=`,
+/// and the path of `LoadCredential=` after its `ID:`.
 pub fn unit_raw(value: &str) -> Result<String, EscapeError> {
     raw(value)?;
     Ok(value.replace('%', "%%"))
 }
 
-/// One word of `Parameters=` or `Environment=` in a `.nspawn` file, where quotes group and
-/// nothing else is special. Quotes are quoted with each other: `'"'"'"` is `"'`.
+/// Writes one word of `Parameters=` or `Environment=` in a `.nspawn` file, where quotes group and nothing else is
+/// special. Quotes are quoted with each other: `'"'"'"` is `"'`.
 pub fn nspawn_word(word: &str) -> Result<String, EscapeError> {
     if is_plain_word(word) {
         return Ok(word.to_owned());
@@ -131,7 +138,7 @@ pub fn nspawn_word(word: &str) -> Result<String, EscapeError> {
     let mut quoted = String::with_capacity(word.len() + 8);
     let mut rest = word;
     loop {
-        // As far as one kind of quotes goes: up to the first quote of the kind around it.
+        // As far as one kind of quotes goes: up to the first quote of the same kind.
         let first = rest.chars().find(|c| matches!(c, '"' | '\''));
         let quote = if first == Some('"') { '\'' } else { '"' };
         let (segment, tail) = rest.split_at(rest.find(quote).unwrap_or(rest.len()));
@@ -145,9 +152,9 @@ pub fn nspawn_word(word: &str) -> Result<String, EscapeError> {
     }
 }
 
-/// One of the `:`-separated fields of `Bind=`, `BindReadOnly=`, `Overlay=` and the path of
-/// `TemporaryFileSystem=`; not the options, which are written as they are. A blank at either
-/// end of the *whole* value is lost: put `:` behind a bind's destination that ends in one.
+/// Writes one of the `:`-separated fields of `Bind=`, `BindReadOnly=`, `Overlay=` and the path of
+/// `TemporaryFileSystem=`; options are written unchanged. A blank at either end of the *whole* value is lost: put `:`
+/// after a bind's destination that ends in one.
 pub fn bind_field(path: &str) -> Result<String, EscapeError> {
     printable(path)?;
     if !path.contains(['\\', ':']) {
@@ -163,14 +170,14 @@ pub fn bind_field(path: &str) -> Result<String, EscapeError> {
     Ok(field)
 }
 
-/// A whole `.nspawn` setting in which no character is special: `Inaccessible=`,
-/// `WorkingDirectory=`, `Hostname=`, the options of a bind mount.
+/// Writes a whole `.nspawn` setting in which no character is special: `Inaccessible=`, `WorkingDirectory=`,
+/// `Hostname=`, the options of a bind mount.
 pub fn nspawn_raw(value: &str) -> Result<String, EscapeError> {
     raw(value)?;
     Ok(value.to_owned())
 }
 
-/// A word for `EXTRACT_UNQUOTE | EXTRACT_CUNESCAPE`.
+/// Writes a word for `EXTRACT_UNQUOTE | EXTRACT_CUNESCAPE`.
 fn unit_word(text: &str, variables: bool) -> Result<String, EscapeError> {
     if is_plain_word(text) {
         return Ok(text.to_owned());
@@ -187,7 +194,7 @@ fn unit_word(text: &str, variables: bool) -> Result<String, EscapeError> {
             '\t' => word.push_str("\\t"),
             '\0' => return Err(character(text, c)),
             '\x01'..='\x1f' | '\x7f' => word.push_str(&format!("\\x{:02x}", u32::from(c))),
-            // systemd would take the escape, but the value not be UTF-8 to it afterwards.
+            // systemd would take the escape, but the resulting value would not be UTF-8 to it.
             _ if is_noncharacter(c) => return Err(character(text, c)),
             _ => word.push(c),
         }
@@ -196,8 +203,8 @@ fn unit_word(text: &str, variables: bool) -> Result<String, EscapeError> {
     Ok(word)
 }
 
-/// Whether the text is the same quoted and bare in every place that has words. Most texts are,
-/// and files are the better to read for it.
+/// Returns whether the text is the same quoted and bare in every place that has words. Most texts are, and read better
+/// without quotes.
 fn is_plain_word(text: &str) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/.-_=:,+@".contains(byte);
     !text.is_empty() && text.as_bytes().iter().all(plain)
@@ -207,12 +214,12 @@ fn character(value: &str, character: char) -> EscapeError {
     EscapeError::Character { value: value.to_owned(), character }
 }
 
-/// Whether a line with this end continues on the next: an odd number of backslashes.
+/// Returns whether a line with this end continues on the next: an odd number of backslashes.
 pub(super) fn joins_next_line(text: &[u8]) -> bool {
     text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
-/// What nearly every text is, told in one pass over its bytes.
+/// Returns whether the text is printable ASCII, as nearly every text is; takes one pass over its bytes.
 pub(crate) fn is_printable_ascii(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }

@@ -1,10 +1,19 @@
-//! The content of a unit file: comments and settings, section by section, in order.
-//! Values are kept as they stand behind the `=`, already escaped for their place
-//! (see [`super::escape`]). `Display` renders the text; nothing here touches the disk.
+//! The content of a unit file: comments and settings, section by section, in order. Values are kept as written after
+//! the `=`, already escaped for their place (see [`super::escape`]). `Display` renders the text.
 
 use std::fmt;
 
 /// A unit file, drop-in or `.nspawn` file (`systemd.syntax(7)`).
+///
+/// ```
+/// use nixos_nspawn_units::syntax::{UnitFile, parse};
+///
+/// let mut file = UnitFile::default();
+/// file.section("Service").set("MemoryMax", "2G");
+/// assert_eq!(file.to_string(), "[Service]\nMemoryMax=2G\n");
+/// assert_eq!(parse(file.to_string().as_bytes())?.file, file);
+/// # Ok::<(), nixos_nspawn_units::syntax::SyntaxError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitFile {
     /// Comment lines above the first section, without the `#`.
@@ -13,7 +22,7 @@ pub struct UnitFile {
     pub sections: Vec<Section>,
 }
 
-/// One `[Name]` header and what follows it.
+/// A `[Name]` header and what follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
     /// The name between the brackets.
@@ -45,19 +54,19 @@ impl UnitFile {
 
     /// Adds a section at the end and returns it.
     pub fn section(&mut self, name: &str) -> &mut Section {
-        // Ours have up to three sections, and mostly no more than sixteen settings in each.
+        // Generated files have up to three sections, mostly of at most sixteen settings.
         self.sections.reserve(3);
         let at = self.sections.len();
         self.sections.push(Section { name: name.to_owned(), items: Vec::with_capacity(16) });
         &mut self.sections[at]
     }
 
-    /// Every assignment of `key` in sections called `section`, in order.
+    /// Iterates over the values assigned to `key` in sections called `section`, in order.
     pub fn values<'a>(&'a self, section: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> + 'a {
         self.settings().filter(move |(s, k, _)| *s == section && *k == key).map(|(_, _, value)| value)
     }
 
-    /// All assignments as (section, key, value), in order.
+    /// Iterates over all assignments as (section, key, value), in order.
     pub fn settings(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.sections.iter().flat_map(|section| {
             section.items.iter().filter_map(|item| match item {
@@ -67,8 +76,8 @@ impl UnitFile {
         })
     }
 
-    /// The same file without what systemd leaves to other programs: sections and keys whose
-    /// name begins with `X-` (`systemd.syntax(7)`).
+    /// Returns the file without what systemd leaves to other programs: sections and keys whose name begins with `X-`
+    /// (`systemd.syntax(7)`).
     pub fn without_extensions(&self) -> UnitFile {
         let mut file = self.clone();
         file.sections.retain(|section| !section.is_extension());
@@ -78,7 +87,7 @@ impl UnitFile {
         file
     }
 
-    /// The same file as systemd sees it: no comments.
+    /// Returns the file as systemd sees it: without comments.
     pub fn without_comments(&self) -> UnitFile {
         UnitFile {
             header: Vec::new(),
@@ -100,14 +109,14 @@ impl UnitFile {
 }
 
 impl Item {
-    /// Whether systemd skips this key in silence.
+    /// Returns whether systemd skips this key silently.
     pub fn is_extension(&self) -> bool {
         matches!(self, Item::Setting { key, .. } if key.starts_with("X-"))
     }
 }
 
 impl Section {
-    /// Whether systemd skips this section in silence.
+    /// Returns whether systemd skips this section silently.
     pub fn is_extension(&self) -> bool {
         self.name.starts_with("X-")
     }
@@ -118,7 +127,7 @@ impl Section {
         self
     }
 
-    /// Whether there is an assignment of `key`.
+    /// Returns whether `key` is assigned.
     pub fn has(&self, key: &str) -> bool {
         self.items.iter().any(|item| matches!(item, Item::Setting { key: own, .. } if own == key))
     }
@@ -151,7 +160,7 @@ impl fmt::Display for UnitFile {
 }
 
 impl UnitFile {
-    /// The text of the file; the same as by `to_string()`, in less time.
+    /// Returns the text of the file, like `to_string()` but faster.
     pub fn text(&self) -> String {
         let items = self.sections.iter().flat_map(|section| &section.items);
         let settings: usize = items
@@ -189,8 +198,8 @@ impl UnitFile {
     }
 }
 
-/// A comment must stay one line whatever was interpolated into it: LF, CR and
-/// NUL all end a line for systemd (`read_line()`).
+/// Writes a comment on one line, whatever was interpolated into it: LF, CR and NUL all end a line for systemd
+/// (`read_line()`).
 fn push_comment(text: &mut String, line: &str) {
     text.push('#');
     if !line.is_empty() {

@@ -1,6 +1,6 @@
-//! systemd's configuration syntax, as `src/shared/conf-parser.c` reads it: a unit file's
-//! content, its parser, how texts are written into settings and read out of them, and the
-//! settings of `.nspawn` files. Pure: nothing here touches the disk, the environment or a log.
+//! systemd's configuration syntax, as `src/shared/conf-parser.c` reads it: the content of a unit file, its parser,
+//! writing texts into settings and reading them back, and the settings of `.nspawn` files. Pure: nothing here touches
+//! the disk, the environment or a log.
 
 mod check;
 mod effective;

@@ -1,10 +1,9 @@
-//! Reading a unit file, drop-in or `.nspawn` file as `config_parse()` in
-//! `src/shared/conf-parser.c` does: bytes go in, a [`UnitFile`] comes out, with the lines systemd
-//! ignores as warnings and those it stops at as an error. Sections and keys are not looked up:
-//! unknown ones stay in, and so do those systemd leaves to others (`X-…`).
+//! Parses a unit file, drop-in or `.nspawn` file as `config_parse()` in `src/shared/conf-parser.c` does. Lines that
+//! systemd ignores are warnings; a line that makes it stop is an error. Sections and keys are not looked up: unknown
+//! ones stay in, and so do those that systemd leaves to others (`X-…`).
 //!
-//! Where versions differ the stricter one is taken, so that what is accepted here holds on
-//! all of them: systemd 262 refuses empty section names and those with `*`, `?` or `[`.
+//! Where versions differ, the stricter one counts, so that what is accepted here is accepted by all: systemd 262
+//! refuses empty section names and those with `*`, `?` or `[`.
 
 use super::escape::joins_next_line;
 use super::words::{BLANKS, is_noncharacter};
@@ -18,7 +17,7 @@ pub(super) const LONG_LINE_MAX: usize = 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What a file holds, as far as systemd takes it.
+/// The content of a file, as far as systemd reads it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parsed {
     /// All sections, settings and comments.
@@ -40,7 +39,7 @@ pub struct Warning {
 /// Why a line is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Ignored {
-    /// There is no section header above it.
+    /// No section header stands above it.
     #[error("stands before the first section, ignored")]
     OutsideSection,
     /// It is neither a comment nor a header nor an assignment.
@@ -53,9 +52,8 @@ pub enum Ignored {
 
 /// A line at which systemd stops reading the file.
 ///
-/// What follows from that depends on the file: a unit is not loaded, `systemd-nspawn` does not
-/// start, but of a drop-in everything before the line stays in force and the unit is loaded
-/// as if nothing were wrong (`unit_load_dropin()`).
+/// What follows depends on the file: a unit is not loaded, and `systemd-nspawn` does not start; but of a drop-in
+/// everything before the line stays in force and the unit is loaded as if nothing were wrong (`unit_load_dropin()`).
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("line {line}: {reason}")]
 pub struct SyntaxError {
@@ -63,19 +61,19 @@ pub struct SyntaxError {
     pub line: usize,
     /// What is wrong with it.
     pub reason: Fault,
-    /// What came before, which is in force if the file is a drop-in.
+    /// What comes before it, which is in force if the file is a drop-in.
     pub before: UnitFile,
-    /// The lines before that systemd ignores.
+    /// The lines before it that systemd ignores.
     pub warnings: Vec<Warning>,
 }
 
-/// Why a file cannot be read on.
+/// Why reading stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Fault {
     /// One line, or several continued ones together, reach the limit.
     #[error("is longer than 1 MiB")]
     TooLong,
-    /// Broken UTF-8, or a Unicode noncharacter, which systemd takes for it.
+    /// Broken UTF-8, or a Unicode noncharacter, which systemd treats the same.
     #[error("is not UTF-8")]
     NotUtf8,
     /// A `[` without a `]` at the end of the line.
@@ -86,7 +84,7 @@ pub enum Fault {
     SectionName,
 }
 
-/// A warning or an error with the file it is about: `path:line: reason`.
+/// A warning or an error with its file: `path:line: reason`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{path}:{line}: {reason}", path = path.display())]
 pub struct Located {
@@ -96,20 +94,20 @@ pub struct Located {
 }
 
 impl Warning {
-    /// The warning with the path of its file.
+    /// Returns the warning with the path of its file.
     pub fn at(&self, path: impl AsRef<Path>) -> Located {
         Located { path: path.as_ref().to_owned(), line: self.line, reason: self.reason.to_string() }
     }
 }
 
 impl SyntaxError {
-    /// The error with the path of its file.
+    /// Returns the error with the path of its file.
     pub fn at(&self, path: impl AsRef<Path>) -> Located {
         Located { path: path.as_ref().to_owned(), line: self.line, reason: self.reason.to_string() }
     }
 }
 
-/// Reads a file (`systemd.syntax(7)`). The error holds what came before it.
+/// Parses a file (`systemd.syntax(7)`). An error contains what came before it.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, SyntaxError> {
     let mut parsed = Parsed::default();
     let mut line = 0;
@@ -119,14 +117,14 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, SyntaxError> {
     }
 }
 
-/// Whether systemd takes this for the name of a section (`string_is_safe()`).
+/// Returns whether systemd takes this for the name of a section (`string_is_safe()`).
 pub(super) fn is_section_name(name: &str) -> bool {
     let bad = |c: char| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\' | '*' | '?' | '[');
     !name.is_empty() && !name.contains(|c| bad(c) || is_noncharacter(c))
 }
 
 impl Parsed {
-    /// Reads all lines; `line` counts them, so that the caller knows where it ended.
+    /// Reads all lines; `line` counts them, so that the caller knows where reading ended.
     fn read(&mut self, mut bytes: &[u8], line: &mut usize) -> Result<(), Fault> {
         let mut continued: Option<Vec<u8>> = None;
         let mut mark_seen = false;
@@ -136,8 +134,7 @@ impl Parsed {
             if text.len() >= LONG_LINE_MAX {
                 return Err(Fault::TooLong);
             }
-            // Before anything else, so that a comment may stand between continued lines, and may
-            // be in any encoding.
+            // Before anything else: a comment may stand between continued lines, and in any encoding.
             if let [b'#' | b';', comment @ ..] = strip_start(text) {
                 self.comment(comment);
                 continue;
@@ -169,7 +166,7 @@ impl Parsed {
         }
     }
 
-    /// Takes a line that is not a comment, with its continuations.
+    /// Reads a line that is not a comment, with its continuations.
     fn logical_line(&mut self, text: &[u8], line: usize) -> Result<(), Fault> {
         let text = strip(text);
         if text.is_empty() {
@@ -202,7 +199,7 @@ impl Parsed {
         Ok(())
     }
 
-    /// Keeps a comment where it stands. One blank behind the `#` is not part of it.
+    /// Keeps a comment where it stands. One blank after the `#` is not part of it.
     fn comment(&mut self, text: &[u8]) {
         let text = String::from_utf8_lossy(text.strip_prefix(b" ").unwrap_or(text)).into_owned();
         match self.file.sections.last_mut() {
@@ -212,8 +209,8 @@ impl Parsed {
     }
 }
 
-/// Takes the next line off, without what ends it (`read_line()`): LF, CR or NUL, or several
-/// of them as long as none comes twice and nothing follows a NUL.
+/// Takes the next line off, without its end (`read_line()`): LF, CR or NUL, or several of them as long as none comes
+/// twice and nothing follows a NUL.
 fn split_line<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
     let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\0');
     let end = bytes.iter().position(is_end).unwrap_or(bytes.len());

@@ -1,7 +1,6 @@
-//! What is known about each setting of a `.nspawn` file: its type, since when systemd knows it,
-//! what repeating or emptying it does, and whether it takes a file systemd trusts. The table is
-//! that of `nspawn-gperf.gperf` up to systemd 262. What a file's settings add up to is told by
-//! [`super::effective()`].
+//! What is known about each setting of a `.nspawn` file: its type, the first systemd that knows it, what repeating or
+//! emptying it does, and whether only trusted files may contain it. The table is that of `nspawn-gperf.gperf` up to
+//! systemd 262. [`super::effective()`] tells what a file's settings add up to.
 
 mod table;
 
@@ -16,14 +15,14 @@ pub struct Setting {
     pub key: &'static str,
     /// How the value is read.
     pub kind: Kind,
-    /// The first systemd that knows it; an older one warns and goes on without.
+    /// The first systemd that knows it; an older one warns and skips it.
     pub since: u16,
-    /// A further assignment adds to the earlier ones; otherwise it takes their place.
+    /// Whether a further assignment adds to the earlier ones; otherwise it replaces them.
     pub list: bool,
     /// What an empty assignment does.
     pub empty: Empty,
-    /// Taken only from files in `/etc` and `/run`, or with `--settings=trusted`. Of
-    /// `SystemCallFilter=` this is true for what it allows only.
+    /// Whether it is taken only from files in `/etc` and `/run`, or with `--settings=trusted`. For `SystemCallFilter=`
+    /// this concerns only what it allows.
     pub privileged: bool,
 }
 
@@ -34,9 +33,9 @@ pub enum Empty {
     Reset,
     /// Nothing.
     NoOp,
-    /// Nothing, with a complaint in the log.
+    /// Nothing, with a warning in the log.
     Warning,
-    /// Is a value like others: `Zone=` names the zone `vz-`.
+    /// Is a value like any other: `Zone=` names the zone `vz-`.
     Value,
 }
 
@@ -49,9 +48,9 @@ pub enum Kind {
     Tristate,
     /// One of these words, or a boolean; `no` stands for the first, `yes` for the one given.
     Choice {
-        /// What may be written besides booleans.
+        /// The words besides booleans.
         values: &'static [&'static str],
-        /// The one `yes` stands for.
+        /// The word that `yes` stands for.
         yes: &'static str,
     },
     /// Words with quotes and without escapes ([`super::words::nspawn_words`]).
@@ -74,9 +73,9 @@ pub enum Kind {
     PrivateUsers,
     /// A whole number that is not negative.
     Number,
-    /// System calls and groups of them; `~` in front denies them all.
+    /// System calls and groups of them; a leading `~` denies them all.
     SystemCalls,
-    /// Address families; `~` in front denies them all.
+    /// Address families; a leading `~` denies them all.
     AddressFamilies,
     /// `soft[:hard]`.
     Limit,
@@ -104,7 +103,7 @@ pub enum Kind {
     InterfacePair,
     /// The name of one interface.
     Interface,
-    /// What stands behind `vz-` in an interface's name.
+    /// What follows `vz-` in an interface's name.
     Zone,
     /// `[tcp:|udp:]host[:container]`.
     Port,
@@ -144,7 +143,7 @@ impl Kind {
             | Kind::Users
             | Kind::Shell
             | Kind::Interface => Empty::Reset,
-            // Interface= & co. were reset up to 253.
+            // Interface= and its like were reset up to 253.
             Kind::Capabilities | Kind::SystemCalls | Kind::Interfaces => Empty::NoOp,
             Kind::Zone => Empty::Value,
             Kind::Boolean
@@ -165,13 +164,13 @@ impl Kind {
     }
 }
 
-/// The setting of that name, spelled exactly; `None` if systemd does not know it up to 262.
+/// Returns the setting of that name, spelled exactly; `None` if systemd up to 262 does not know it.
 pub fn setting(section: &str, key: &str) -> Option<&'static Setting> {
-    // The key first: it tells most of them apart by its length.
+    // The key first: its length alone tells most of them apart.
     SETTINGS.iter().find(|setting| setting.key == key && setting.section == section)
 }
 
-/// A boolean as systemd reads it, in any case (`parse_boolean()`, `systemd.syntax(7)`).
+/// Parses a boolean as systemd does, in any case (`parse_boolean()`, `systemd.syntax(7)`).
 pub fn parse_boolean(text: &str) -> Option<bool> {
     let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is_one_of(&["1", "yes", "y", "true", "t", "on"]) {

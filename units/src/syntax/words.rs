@@ -1,7 +1,6 @@
-//! Splitting of a setting's value into words, as `src/basic/extract-word.c` does it.
-//! In goes the text behind the `=`, out come the words with quotes and escapes undone;
-//! which of them have a meaning depends on the setting, so there is one function per kind
-//! of place. Specifiers (`%i`) and variables (`$HOME`) are not touched here, see [`super::escape`].
+//! Splits a setting's value into words and undoes quotes and escapes, as `src/basic/extract-word.c` does. Which of them
+//! have a meaning depends on the setting, so there is one function per kind of place. Specifiers (`%i`) and variables
+//! (`$HOME`) are left alone, see [`super::escape`].
 
 mod c_escape;
 
@@ -10,7 +9,7 @@ use thiserror::Error;
 use c_escape::c_escape;
 pub(super) use c_escape::is_noncharacter;
 
-/// What separates words and gets stripped around keys and values (`WHITESPACE`).
+/// What separates words and is stripped around keys and values (`WHITESPACE`).
 pub(super) const BLANKS: &[u8] = b" \t\n\r";
 
 /// Why a value cannot be split.
@@ -28,7 +27,7 @@ pub enum WordError {
         /// The whole value.
         value: String,
     },
-    /// A backslash sequence systemd does not know, or one that stands for NUL.
+    /// A backslash sequence that systemd does not know, or one that stands for NUL.
     #[error("{value:?}: unknown escape sequence \\{sequence}")]
     UnknownEscape {
         /// The whole value.
@@ -36,7 +35,7 @@ pub enum WordError {
         /// The character behind the backslash.
         sequence: char,
     },
-    /// A `;` of its own, neither quoted nor escaped, which begins another command.
+    /// A bare `;`, neither quoted nor escaped, which begins another command.
     #[error("{value:?}: a bare ';' begins another command")]
     SecondCommand {
         /// The whole value.
@@ -55,7 +54,7 @@ pub enum WordError {
 enum Backslash {
     /// An ordinary character (`EXTRACT_RETAIN_ESCAPE`).
     Literal,
-    /// Dropped; the next character is taken as it is (no flag).
+    /// Dropped; the next character is taken literally (no flag).
     Dropped,
     /// The beginning of a C escape (`EXTRACT_CUNESCAPE`).
     CEscape,
@@ -80,14 +79,14 @@ const FIELDS: Rules =
 
 const UNIT_WORDS: Rules = Rules { backslash: Backslash::CEscape, ..WORDS };
 
-/// Words of `Environment=` in a unit: quotes group, C escapes are undone (`systemd.syntax(7)`).
+/// Splits `Environment=` of a unit: quotes group, C escapes are undone (`systemd.syntax(7)`).
 pub fn unit_words(value: &str) -> Result<Vec<String>, WordError> {
     all(value, UNIT_WORDS)
 }
 
-/// Words of `Exec*=` in a unit, split like [`unit_words`]; but a bare `;` begins another command,
-/// which is an error here, and `\;` is the argument `;` (`systemd.service(5)`, "Command lines").
-/// Escapes systemd does not know are errors too, where it warns and keeps them as they are.
+/// Splits `Exec*=` of a unit, like [`unit_words`]; but a bare `;` begins another command, which is an error here, and
+/// `\;` is the argument `;` (`systemd.service(5)`, "Command lines"). Escapes that systemd does not know are errors too,
+/// where it warns and keeps them.
 pub fn command_words(value: &str) -> Result<Vec<String>, WordError> {
     let mut splitter = Splitter::new(value, UNIT_WORDS);
     let mut words = Vec::new();
@@ -108,29 +107,28 @@ pub fn command_words(value: &str) -> Result<Vec<String>, WordError> {
     }
 }
 
-/// Words of `Parameters=` and `Environment=` in a `.nspawn` file: quotes group, a backslash
-/// is a character like any other.
+/// Splits `Parameters=` and `Environment=` of a `.nspawn` file: quotes group, a backslash is an ordinary character.
 pub fn nspawn_words(value: &str) -> Result<Vec<String>, WordError> {
     all(value, WORDS)
 }
 
-/// Words of `RequiresMountsFor=`: quotes group, a backslash makes the next character literal.
+/// Splits `RequiresMountsFor=`: quotes group, a backslash makes the next character literal.
 pub fn path_words(value: &str) -> Result<Vec<String>, WordError> {
     all(value, Rules { backslash: Backslash::Dropped, ..WORDS })
 }
 
-/// Words of unit lists (`After=`, `Wants=`): separated by blanks, nothing else is special.
+/// Splits unit lists (`After=`, `Wants=`): separated by blanks, nothing else is special.
 pub fn unit_names(value: &str) -> Result<Vec<String>, WordError> {
     all(value, Rules { unquote: false, ..WORDS })
 }
 
-/// Words of the plain lists in a `.nspawn` file (`Capability=`, `SystemCallFilter=`,
-/// `Interface=`, `BindUser=`): no quotes, a backslash makes the next character literal.
+/// Splits the plain lists of a `.nspawn` file (`Capability=`, `SystemCallFilter=`, `Interface=`, `BindUser=`): no
+/// quotes, a backslash makes the next character literal.
 pub fn plain_words(value: &str) -> Result<Vec<String>, WordError> {
     all(value, Rules { unquote: false, backslash: Backslash::Dropped, ..WORDS })
 }
 
-/// All `:`-separated fields, as in `Overlay=`; two colons in a row enclose an empty field.
+/// Splits at each `:`, as in `Overlay=`; two colons in a row enclose an empty field.
 pub fn fields(value: &str) -> Result<Vec<String>, WordError> {
     all(value, FIELDS)
 }
@@ -142,7 +140,7 @@ pub struct BindFields {
     pub source: String,
     /// Path in the container; `None` stands for the source's (without its leading `+`).
     pub destination: Option<String>,
-    /// The rest of the value as it is written, not unescaped.
+    /// The rest of the value as written, not unescaped.
     pub options: Option<String>,
 }
 
@@ -155,8 +153,8 @@ pub fn bind_fields(value: &str) -> Result<BindFields, WordError> {
     Ok(BindFields { source, destination, options })
 }
 
-/// Splits off the first `:`-field, unescaped, and returns the raw remainder behind its colon,
-/// as `LoadCredential=` and `TemporaryFileSystem=` are read.
+/// Splits off the first `:`-field, unescaped, and returns the raw remainder after its colon, as systemd reads
+/// `LoadCredential=` and `TemporaryFileSystem=`.
 pub fn first_field(value: &str) -> Result<(String, Option<&str>), WordError> {
     let mut splitter = Splitter::new(value, FIELDS);
     let first = splitter.next_word()?.unwrap_or_default();
@@ -174,7 +172,7 @@ fn all(value: &str, rules: Rules) -> Result<Vec<String>, WordError> {
 
 struct Splitter<'a> {
     value: &'a str,
-    /// Where the next word starts; `None` once the end was seen.
+    /// Where the next word starts; `None` after the end.
     at: Option<usize>,
     rules: Rules,
 }
@@ -184,7 +182,7 @@ impl<'a> Splitter<'a> {
         Splitter { value, at: Some(0), rules }
     }
 
-    /// What is left, unless the last word ended with the value.
+    /// Returns what is left, unless the last word ended with the value.
     fn rest(&self) -> Option<&'a str> {
         self.at.and_then(|at| self.value.get(at..))
     }
@@ -240,8 +238,7 @@ impl<'a> Splitter<'a> {
         String::from_utf8(word).map(Some).map_err(|_| WordError::NotUtf8 { value: self.value.to_owned() })
     }
 
-    /// Undoes the escape whose first character behind the backslash is at `at`; returns where
-    /// it ends.
+    /// Undoes the escape whose first character after the backslash is at `at`; returns where it ends.
     fn escape(&self, at: usize, word: &mut Vec<u8>) -> Result<usize, WordError> {
         let rest = self.value.get(at..).unwrap_or_default();
         let Some(sequence) = rest.chars().next() else {

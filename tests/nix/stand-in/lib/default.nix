@@ -8,6 +8,7 @@ let
       any
       attrNames
       attrValues
+      concatLists
       concatMap
       concatStringsSep
       elem
@@ -28,6 +29,12 @@ let
       ;
 
     # Lists
+    init = list: builtins.genList (builtins.elemAt list) (builtins.length list - 1);
+    reverseList =
+      list:
+      builtins.genList (
+        index: builtins.elemAt list (builtins.length list - 1 - index)
+      ) (builtins.length list);
     last = list: builtins.elemAt list (builtins.length list - 1);
     optional = condition: value: if condition then [ value ] else [ ];
     optionals = condition: values: if condition then values else [ ];
@@ -40,6 +47,9 @@ let
       value: if builtins.isList value then builtins.concatMap lib.flatten value else [ value ];
     toList = value: if builtins.isList value then value else [ value ];
     foldl' = builtins.foldl';
+
+    imap0 = f: list: builtins.genList (index: f index (builtins.elemAt list index)) (builtins.length list);
+    groupBy = builtins.groupBy;
 
     # Attribute sets
     filterAttrs =
@@ -57,6 +67,12 @@ let
           value = f name;
         }) names
       );
+    setAttrByPath =
+      path: value:
+      if path == [ ] then
+        value
+      else
+        { ${builtins.head path} = lib.setAttrByPath (builtins.tail path) value; };
     nameValuePair = name: value: { inherit name value; };
 
     # Strings
@@ -93,6 +109,7 @@ let
         example = true;
         description = "Whether to enable ${name}.";
       };
+    showOption = builtins.concatStringsSep ".";
     isOption = value: value._type or null == "option";
     literalExpression = text: {
       _type = "literalExpression";

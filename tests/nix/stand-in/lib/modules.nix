@@ -1,6 +1,7 @@
 # The module system of the stand-in for nixpkgs' lib. In: modules. Out: `config` and `options`, evaluated lazily, each
 # definition checked against the type of its option. Known are `imports`, `mkIf`, `mkMerge`, `mkOverride` and what is
-# made of it, and `apply`; not known are options declared twice, `disabledModules` and free-form types.
+# made of it, and `apply`, also where an option is declared again to have one; not known are other options that are declared
+# twice, `disabledModules` and free-form types.
 { lib }:
 let
   inherit (builtins)
@@ -142,9 +143,24 @@ let
         inner = below name definitions;
       in
       if lib.isOption declaration then
+        let
+          discharged = concatMap discharge inner;
+          found = strongest discharged;
+        in
         declaration
         // {
-          definitions = map (definition: definition.value) (strongest (concatMap discharge inner));
+          loc = here;
+          definitions = map (definition: definition.value) found;
+          definitionsWithLocations = found;
+          files = map (definition: definition.file) found;
+          highestPrio = foldl' (
+            least: definition:
+            let
+              priority = definition.priority or 100;
+            in
+            if priority < least then priority else least
+          ) (if declaration ? default then 1500 else 9999) discharged;
+          value = evaluateOption here declaration inner;
         }
       else
         describeLevel here declaration inner
@@ -171,6 +187,12 @@ let
       ) (attrNames definition.value)
     ) (concatMap push definitions);
 
+  declaresApply =
+    declaration:
+    attrNames declaration == [
+      "_type"
+      "apply"
+    ];
   mergeDeclarations =
     path: a: b:
     a
@@ -178,6 +200,10 @@ let
       name: declaration:
       if !(a ? ${name}) then
         declaration
+      else if declaresApply declaration then
+        a.${name} // declaration
+      else if declaresApply a.${name} then
+        declaration // a.${name}
       else if lib.isOption declaration || lib.isOption a.${name} then
         throw "The option `${place (path ++ [ name ])}' is declared twice."
       else
@@ -246,10 +272,13 @@ let
             };
           }
           (map (module: module.options) loaded);
-      definitions = map (module: {
-        inherit (module) file;
-        value = module.config;
-      }) loaded;
+      # As in NixOS, definitions of the last module come first.
+      definitions = lib.reverseList (
+        map (module: {
+          inherit (module) file;
+          value = module.config;
+        }) loaded
+      );
       evaluated = evaluateLevel prefix declarations definitions;
       config = removeAttrs evaluated [ "_module" ];
       options = describeLevel prefix declarations definitions;
@@ -283,6 +312,7 @@ in
     _type = "override";
     inherit priority content;
   };
+  mkOptionDefault = lib.mkOverride 1500;
   mkDefault = lib.mkOverride 1000;
   mkForce = lib.mkOverride 50;
   # The order of definitions is that of modules.

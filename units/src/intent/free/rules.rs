@@ -1,13 +1,12 @@
-//! Which free-form settings are refused, by name: those that would break what the generator promises. A container's options
-//! go in, the first fault comes out with its field.
+//! The free-form settings that are refused by name, since they would break what the generator promises.
 
 use crate::intent::Container;
 use crate::invalid::shown;
 use crate::syntax::settings::setting;
 
-/// Settings of [Service] that the life cycle of a container rests on, or that would take nspawn out of the host's
-/// mount namespace, which its mount tunnel and machinectl assume.
-const REFUSED_SERVICE: &[&str] = &[
+/// Settings of [Service] on which the life cycle of a container depends, or which would take nspawn out of the host's
+/// mount namespace, which its mount tunnel and machinectl need.
+pub(in crate::intent) const REFUSED_SERVICE: &[&str] = &[
     "BindLogSockets",
     "BindPaths",
     "BindReadOnlyPaths",
@@ -60,15 +59,15 @@ const REFUSED_SERVICE: &[&str] = &[
     "User",
 ];
 
-/// Settings of [Service] that we write ourselves, where an empty value would take our lines away.
-const NOT_EMPTY: &[&str] =
+/// Settings of [Service] that the drop-in sets, where an empty value would remove its lines.
+pub(in crate::intent) const NOT_EMPTY: &[&str] =
     &["Environment", "ExecStartPre", "ExecStopPost", "LoadCredential", "LoadCredentialEncrypted"];
 
-/// A fault in the free-form settings: which one, and what is wrong.
+/// Returns the field of the first fault and the reason.
 pub(in crate::intent) fn fault(container: &Container) -> Option<(String, String)> {
     for (key, values) in container.service_config.iter() {
         if NOT_EMPTY.contains(&key) && values.iter().any(String::is_empty) {
-            let reason = format!("an empty {key}= would take away what nixos-nspawn sets");
+            let reason = format!("an empty {key}= would reset what nixos-nspawn sets");
             return Some((format!("container.serviceConfig.{key}"), reason));
         }
         if REFUSED_SERVICE.contains(&key) {
@@ -84,7 +83,7 @@ pub(in crate::intent) fn fault(container: &Container) -> Option<(String, String)
     for (section, settings) in sections {
         for (key, _) in settings.iter() {
             if setting(section, key).is_none() && !key.starts_with("X-") {
-                let reason = format!("'{}' is no setting of [{section}] (systemd.nspawn(5))", shown(key));
+                let reason = format!("'{}' is not a setting of [{section}] (systemd.nspawn(5))", shown(key));
                 return Some((format!("container.nspawnConfig.{section}.{key}"), reason));
             }
         }

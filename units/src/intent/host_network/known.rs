@@ -1,16 +1,16 @@
-//! The attributes of a `systemd.network.networks` value, and what of a .network file each stands for: those of nixpkgs,
-//! and where older nixpkgs wrote them otherwise. A table, and nothing else.
+//! The table of attributes of a `systemd.network.networks` value and the part of a .network file each stands for: those
+//! of nixpkgs, with the names older nixpkgs used.
 
 /// How an attribute is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Settings of the section of this name.
+    /// The settings of the section of this name.
     Section(&'static str),
-    /// A list of sections of this name; older NixOS has the settings of each one attribute further down.
+    /// A list of sections of this name; older NixOS nests the settings of each in one more attribute.
     Sections(&'static str, &'static str),
-    /// Values of this setting in [Network].
+    /// The values of this setting in [Network].
     Values(&'static str),
-    /// Lines as they stand in the file.
+    /// Lines, as they stand in the file.
     Lines,
 }
 
@@ -25,7 +25,7 @@ macro_rules! known {
     ($($name:literal $form:expr),* $(,)?) => {
         /// Every attribute, in the order of the file.
         pub(super) static KNOWN: &[Known] = &[$(Known { name: $name, form: $form }),*];
-        /// Their names.
+        /// The names of all attributes.
         pub(super) const NAMES: &[&str] = &[$($name),*];
     };
 }
@@ -99,6 +99,6 @@ known! {
     "extraConfig" Text,
 }
 
-/// Sections of `systemd.network(5)` that no attribute stands for.
+/// The sections of `systemd.network(5)` that have no attribute.
 pub(super) const FURTHER_SECTIONS: [&str; 5] =
     ["IPv6AddressLabel", "MobileNetwork", "Neighbor", "NextHop", "SR-IOV"];

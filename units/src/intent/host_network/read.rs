@@ -1,5 +1,5 @@
-//! `hostNetworkConfig` from JSON, attribute by attribute, so that a fault has the place it is at. By hand, since what an
-//! attribute may hold follows from the table.
+//! Reads `hostNetworkConfig` from JSON attribute by attribute. By hand, since the form of each attribute follows from
+//! the table.
 
 use std::fmt;
 
@@ -23,10 +23,7 @@ impl<'de> Deserialize<'de> for HostNetworkConfig {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<HostNetworkConfig, M::Error> {
                 let mut found: Vec<(usize, Entry)> = Vec::new();
                 while let Some(Attribute(at)) = map.next_key()? {
-                    if found.iter().any(|(other, _)| *other == at) {
-                        return Err(de::Error::duplicate_field(NAMES[at]));
-                    }
-                    // null is how Nix writes what is not set.
+                    // Nix writes null for an attribute that is not set.
                     let entry = match KNOWN[at].form {
                         Form::Section(_) => {
                             map.next_value().map(|settings| Some(Entry::Section(settings)))?
@@ -43,11 +40,11 @@ impl<'de> Deserialize<'de> for HostNetworkConfig {
                 Ok(HostNetworkConfig(found.into_iter().map(|(at, entry)| (&KNOWN[at], entry)).collect()))
             }
         }
-        deserializer.deserialize_map(Attributes)
+        deserializer.deserialize_struct("HostNetworkConfig", NAMES, Attributes)
     }
 }
 
-/// The place of an attribute in [`KNOWN`].
+/// The index of an attribute in [`KNOWN`].
 struct Attribute(usize);
 
 impl<'de> Deserialize<'de> for Attribute {
@@ -91,7 +88,7 @@ impl<'de> Visitor<'de> for List {
     }
 }
 
-/// One section of a list: its settings, or an object with them under the name that older NixOS gives it.
+/// One section of a list: its settings, or an object that holds them under the name that older NixOS uses.
 struct Element {
     older: &'static str,
 }
@@ -112,17 +109,14 @@ impl<'de> Visitor<'de> for Element {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<FreeSettings, M::Error> {
-        let mut settings = FreeSettings::default();
+        let mut settings = Vec::new();
         while let Some(key) = map.next_key::<Key>()? {
             if key.as_str() == self.older {
-                for (key, values) in map.next_value::<FreeSettings>()?.into_entries() {
-                    settings.insert(key, values).map_err(de::Error::custom)?;
-                }
+                settings.extend(map.next_value::<FreeSettings>()?.into_entries());
             } else {
-                let values = map.next_value::<Values>()?;
-                settings.insert(key, values).map_err(de::Error::custom)?;
+                settings.push((key, map.next_value::<Values>()?));
             }
         }
-        Ok(settings)
+        FreeSettings::from_entries(settings).map_err(de::Error::custom)
     }
 }

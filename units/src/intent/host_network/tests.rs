@@ -74,7 +74,7 @@ fn faults_have_a_place_and_a_reason() {
         ),
         (
             r#"{"address": ["a\nb"]}"#,
-            r"field 'container.hostNetworkConfig.address[0]': 'a\nb' holds a control character (\n)",
+            r"field 'container.hostNetworkConfig.address[0]': 'a\nb' contains a control character (\n)",
         ),
         (
             r#"{"networkConfig": {"DNS ": "x"}}"#,
@@ -82,7 +82,7 @@ fn faults_have_a_place_and_a_reason() {
         ),
         (
             r#"{"extraConfig": "[Neighbour]\nA=b"}"#,
-            r"field 'container.hostNetworkConfig.extraConfig': '[Neighbour]\nA=b' holds [Neighbour], which is no section of a .network file (did you mean [Neighbor]?)",
+            r"field 'container.hostNetworkConfig.extraConfig': '[Neighbour]\nA=b' contains [Neighbour], which is not a section of a .network file (did you mean [Neighbor]?)",
         ),
         (
             r#"{"extraConfig": "A=b"}"#,
@@ -90,7 +90,7 @@ fn faults_have_a_place_and_a_reason() {
         ),
         (
             r#"{"extraConfig": "[Match]\nName=*"}"#,
-            r"field 'container.hostNetworkConfig.extraConfig': '[Match]\nName=*' holds a [Match] section, matchConfig is the place for it",
+            r"field 'container.hostNetworkConfig.extraConfig': '[Match]\nName=*' contains a [Match] section; use matchConfig instead",
         ),
         (
             r#"{"matchConfig": {"Name": "eth*"}}"#,

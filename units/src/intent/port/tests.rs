@@ -40,30 +40,36 @@ fn refused_with_a_reason() {
         ("tcp:80:80:80", &format!("it has more than two ports; {SYNTAX}")),
         ("sctp:80", "protocol 'sctp' is neither tcp nor udp"),
         ("TCP:80", "protocol 'TCP' is neither tcp nor udp"),
-        ("::1:8080:80", &format!("an IPv6 address stands in brackets; {SYNTAX}")),
-        ("fe80::1:8080:80", &format!("an IPv6 address stands in brackets; {SYNTAX}")),
-        ("fd00:1::2:8080:80", &format!("an IPv6 address stands in brackets; {SYNTAX}")),
-        ("[::1]", &format!("an address in brackets is followed by ':' and a port; {SYNTAX}")),
-        ("[127.0.0.1]:80", "'127.0.0.1' in brackets is no IPv6 address"),
-        ("127.0.0.256:80:80", "address '127.0.0.256' is no IP address"),
+        ("::1:8080:80", &format!("an IPv6 address needs brackets; {SYNTAX}")),
+        ("fe80::1:8080:80", &format!("an IPv6 address needs brackets; {SYNTAX}")),
+        ("fd00:1::2:8080:80", &format!("an IPv6 address needs brackets; {SYNTAX}")),
+        ("[::1]", &format!("an address in brackets must be followed by ':' and a port; {SYNTAX}")),
+        ("[127.0.0.1]:80", "'127.0.0.1' in brackets is not an IPv6 address"),
+        ("127.0.0.256:80:80", "address '127.0.0.256' is not an IP address"),
         ("localhost.:80", "protocol 'localhost.' is neither tcp nor udp"),
-        ("224.0.0.1:80", "address '224.0.0.1' is no address of one host, so nothing can listen on it"),
-        ("[ff02::1]:80", "address 'ff02::1' is no address of one host, so nothing can listen on it"),
+        (
+            "224.0.0.1:80",
+            "address '224.0.0.1' is a multicast or broadcast address, so nothing can listen on it",
+        ),
+        (
+            "[ff02::1]:80",
+            "address 'ff02::1' is a multicast or broadcast address, so nothing can listen on it",
+        ),
         (
             "[::ffff:127.0.0.1]:80",
-            "address '::ffff:127.0.0.1' is an IPv4 address written as IPv6, write the IPv4 address",
+            "address '::ffff:127.0.0.1' is an IPv4 address written as IPv6; write the IPv4 address",
         ),
         (
             "[fe80::1]:80",
             "address 'fe80::1' is a link-local address, which means nothing without an interface",
         ),
-        ("[fe80::1%eth0]:80", "address 'fe80::1%eth0' is no IP address"),
+        ("[fe80::1%eth0]:80", "address 'fe80::1%eth0' is not an IP address"),
     ] {
         assert_eq!(short(text), Err(format!("'{text}' is not a port forward: {reason}")), "{text}");
     }
     assert_eq!(
         short("udp:127.0.0.1:53"),
-        Err("'udp/127.0.0.1:53' cannot have a host address: that takes a socket unit, and systemd-socket-proxyd \
+        Err("'udp/127.0.0.1:53' cannot have a host address: it needs a socket unit, and systemd-socket-proxyd \
              forwards TCP only"
             .to_owned())
     );

@@ -33,7 +33,7 @@ fn an_argument_escapes_variables_and_semicolons() {
     assert_eq!(exec_argument(";").unwrap(), r#"";""#);
     assert_eq!(
         exec_values(r#"-/bin/x "$$A" a$b $$${C "%%i" \;"#).unwrap_err().to_string(),
-        "\"$$${C\": holds an environment variable"
+        "\"$$${C\": contains an environment variable"
     );
     assert_eq!(
         exec_values(r#"-/bin/$x "$$A" a$b a$$b "%%i" \; ";""#).unwrap(),

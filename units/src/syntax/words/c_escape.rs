@@ -1,9 +1,8 @@
 //! C escapes, as `src/basic/escape.c` undoes them.
 
-/// Undoes one C escape (`cunescape_one()`), given without its backslash: pushes what it stands
-/// for and returns how many bytes it takes. `None` if systemd does not know it. `\u` with half
-/// of a surrogate pair is refused as by the newer versions; the older ones made broken UTF-8
-/// of it.
+/// Undoes one C escape (`cunescape_one()`), given without its backslash: pushes what it stands for and returns how many
+/// bytes it takes; `None` if systemd does not know it. `\u` with half of a surrogate pair is refused as in newer
+/// versions; older ones made broken UTF-8 of it.
 pub(super) fn c_escape(text: &str, word: &mut Vec<u8>) -> Option<usize> {
     let first = *text.as_bytes().first()?;
     let simple = match first {
@@ -39,8 +38,8 @@ pub(super) fn c_escape(text: &str, word: &mut Vec<u8>) -> Option<usize> {
     Some(1)
 }
 
-/// The number written with exactly `length` digits from `from` on; `None` for zero too, since
-/// no escape may stand for NUL.
+/// Returns the number written with exactly `length` digits from `from` on; `None` for zero too, since no escape may
+/// stand for NUL.
 fn digits(text: &str, from: usize, length: usize, radix: u32) -> Option<u32> {
     let digits = text.get(from..from + length)?;
     // from_str_radix() takes a sign, systemd does not.
@@ -50,8 +49,8 @@ fn digits(text: &str, from: usize, length: usize, radix: u32) -> Option<u32> {
     u32::from_str_radix(digits, radix).ok().filter(|number| *number != 0)
 }
 
-/// Whether systemd takes the character for broken UTF-8 (`unichar_is_valid()`): the code points
-/// Unicode reserves as noncharacters.
+/// Returns whether systemd takes the character for broken UTF-8 (`unichar_is_valid()`): the code points that Unicode
+/// reserves as noncharacters.
 pub(in crate::syntax) fn is_noncharacter(character: char) -> bool {
     let code = u32::from(character);
     (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe

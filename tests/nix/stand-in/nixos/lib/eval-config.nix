@@ -7,6 +7,7 @@
   system ? null,
   modules ? [ ],
   specialArgs ? { },
+  prefix ? [ ],
   modulesLocation ? null,
 }:
 let
@@ -15,6 +16,7 @@ let
     specialArgs = specialArgs // {
       modulesPath = toString ../modules;
     };
+    inherit prefix;
     check = false;
     checkedBelow = [ "nixosContainer" ];
     modulesLocation = if modulesLocation == null then "<unknown-file>" else modulesLocation;

@@ -18,7 +18,11 @@ in
 {
   options = {
     assertions = option (types.listOf types.unspecified) [ ];
-    boot.isContainer = option types.bool false;
+    warnings = option (types.listOf types.str) [ ];
+    boot = {
+      isContainer = option types.bool false;
+      initrd.enable = option types.bool false;
+    };
     environment.variables = option (types.attrsOf types.str) { };
     networking = {
       hostName = option types.str "nixos";
@@ -27,7 +31,11 @@ in
       useDHCP = option types.bool true;
       firewall.enable = option types.bool true;
     };
-    nix.enable = option types.bool true;
+    nix = {
+      enable = option types.bool true;
+      gc.automatic = option types.bool false;
+      optimise.automatic = option types.bool false;
+    };
     nixpkgs = {
       pkgs = mkOption { type = types.unspecified; };
       hostPlatform = mkOption { type = types.str; };
@@ -35,9 +43,11 @@ in
     services.resolved.enable = option types.bool false;
     system = {
       stateVersion = option types.str "25.05";
+      etc.overlay.enable = option types.bool false;
       build = option (types.attrsOf types.unspecified) { };
     };
     systemd = {
+      globalEnvironment = option (types.attrsOf types.str) { };
       nspawn = option (types.attrsOf (
         types.submodule {
           options.settings = lib.genAttrs [ "Exec" "Files" "Network" ] (_: settings);
@@ -53,6 +63,7 @@ in
         types.attrsOf (types.either (types.attrsOf types.unspecified) types.unspecified)
       )) { };
     };
+    warnings = option (types.listOf types.str) [ ];
     standIn = settings;
     _pkgs = mkOption { type = types.unspecified; };
   };

@@ -1,0 +1,55 @@
+//! Where answers and messages go: standard output and standard error, or buffers in tests.
+
+use std::cell::RefCell;
+use std::io;
+use std::io::{ErrorKind, Write};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use crate::base::output::printable;
+
+/// Answers on one side, messages for people on the other.
+pub(crate) struct Screen {
+    answers: RefCell<Box<dyn Write>>,
+    messages: RefCell<Box<dyn Write>>,
+}
+
+impl Screen {
+    /// Standard output and standard error.
+    pub(crate) fn terminal() -> Self {
+        Self::new(Box::new(io::stdout()), Box::new(io::stderr()))
+    }
+
+    /// Writes answers and messages to these.
+    pub(crate) fn new(answers: Box<dyn Write>, messages: Box<dyn Write>) -> Self {
+        Self { answers: RefCell::new(answers), messages: RefCell::new(messages) }
+    }
+
+    /// Writes text of an answer. A reader that goes away (`| head`) is no failure.
+    pub(crate) fn print(&self, text: &str) -> Result<()> {
+        let mut out = self.answers.borrow_mut();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("standard output"),
+        }
+    }
+
+    /// Writes a value as JSON, indented.
+    pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<()> {
+        self.print(&(serde_json::to_string_pretty(value)? + "\n"))
+    }
+
+    /// Tells people something; when nobody can read it, the command goes on.
+    pub(crate) fn tell(&self, message: &str) {
+        let _ = writeln!(self.messages.borrow_mut(), "nixos-nspawn: {}", printable(message));
+    }
+
+    /// Adds lines to a message, indented.
+    pub(crate) fn tell_more(&self, lines: &[String]) {
+        let mut out = self.messages.borrow_mut();
+        for line in lines {
+            let _ = writeln!(out, "  {}", printable(line));
+        }
+    }
+}

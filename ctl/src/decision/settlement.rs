@@ -1,0 +1,240 @@
+//! What becomes of a command that was killed: its record and what is observed decide. Pure; the tests are the rows of
+//! docs/decisions/interrupted.md.
+
+use crate::host::record::{Begun, Phase};
+
+/// What settles a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// Only the running system can tell: the record stays.
+    NeedsSystem,
+    /// All was done; the record goes.
+    Keep,
+    /// What a create made is taken away, the state directory with it or not.
+    TakeAway {
+        /// Whether the state directory goes.
+        state: bool,
+    },
+    /// The removal goes on.
+    Finish,
+    /// A switch from one generation to another: [`switch`] decides.
+    Switch,
+}
+
+/// What is observed of a container whose create, remove or switch was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// Whether systemd can be asked.
+    pub(crate) live: bool,
+    /// Whether an intent is recorded.
+    pub(crate) recorded: bool,
+    /// Whether the state directory is the create's own.
+    pub(crate) own_state: bool,
+}
+
+/// Decides what settles a record.
+pub(crate) fn settlement(step: Begun, phase: Phase, observed: Observed) -> Settlement {
+    match (step, phase) {
+        (Begun::Updating, _) if !observed.live => Settlement::NeedsSystem,
+        (Begun::Updating, _) => Settlement::Switch,
+        (Begun::Creating, Phase::Started) => Settlement::Keep,
+        // What was started by the create, or by a boot since, may hold data.
+        (Begun::Creating, phase) => Settlement::TakeAway {
+            state: observed.own_state && phase != Phase::Activating && !observed.recorded,
+        },
+        (Begun::Removing, _) => Settlement::Finish,
+    }
+}
+
+/// What is observed of a container whose switch was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SwitchObserved {
+    /// How far the switch had come.
+    pub(crate) phase: Phase,
+    /// Whether the switch was a reload, which leaves the settings that the container was started with.
+    pub(crate) reload: bool,
+    /// Whether the container ran before the switch.
+    pub(crate) ran: bool,
+    /// Whether an intent is recorded at all.
+    pub(crate) recorded: bool,
+    /// Whether that is the new one.
+    pub(crate) new_recorded: bool,
+    /// Whether the container is active.
+    pub(crate) active: bool,
+    /// Whether it was started with the settings that are recorded.
+    pub(crate) started_as_recorded: bool,
+    /// Whether the system that runs inside is the recorded one.
+    pub(crate) runs_recorded: bool,
+}
+
+/// What settles a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SwitchSettlement {
+    /// Nothing but the link of the build was made; it goes.
+    DropBuild,
+    /// The new generation runs; it stays.
+    Accept,
+    /// The old generation is recorded again.
+    Restore {
+        /// Whether the container is restarted with it.
+        restart: bool,
+    },
+}
+
+/// Decides what settles a switch.
+pub(crate) fn switch(seen: SwitchObserved) -> SwitchSettlement {
+    if seen.phase == Phase::Building {
+        return SwitchSettlement::DropBuild;
+    }
+    if !seen.recorded {
+        return SwitchSettlement::Restore { restart: false };
+    }
+    let runs_new = seen.new_recorded && seen.active && seen.runs_recorded;
+    // A reload that was killed may have switched some of the units inside, and shows it by nothing but its phase.
+    let whole = match seen.phase {
+        Phase::Passed => true,
+        Phase::Activating => seen.started_as_recorded && !seen.reload,
+        _ => seen.started_as_recorded,
+    };
+    if runs_new && whole {
+        return SwitchSettlement::Accept;
+    }
+    // What ran before runs again, also if the kill came between its stop and its start, or on the way back.
+    let restart = match seen.phase {
+        Phase::Activating | Phase::Passed => true,
+        Phase::Returning => seen.new_recorded || !seen.active || !seen.started_as_recorded,
+        _ => seen.new_recorded && seen.started_as_recorded && seen.runs_recorded,
+    };
+    SwitchSettlement::Restore { restart: seen.ran && restart }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(phase: Phase, recorded: bool) -> Settlement {
+        settlement(Begun::Creating, phase, Observed { live: true, recorded, own_state: true })
+    }
+
+    #[test]
+    fn create_before_the_intent() {
+        assert_eq!(create(Phase::Building, false), Settlement::TakeAway { state: true });
+        let observed = Observed { live: true, recorded: false, own_state: false };
+        let theirs = settlement(Begun::Creating, Phase::Building, observed);
+        assert_eq!(theirs, Settlement::TakeAway { state: false }, "state of somebody else");
+    }
+
+    #[test]
+    fn create_after_the_intent_and_before_the_end_of_the_start() {
+        assert_eq!(create(Phase::Building, true), Settlement::TakeAway { state: false });
+        assert_eq!(create(Phase::Activating, true), Settlement::TakeAway { state: false });
+        assert_eq!(create(Phase::Activating, false), Settlement::TakeAway { state: false });
+    }
+
+    #[test]
+    fn create_after_the_start() {
+        assert_eq!(create(Phase::Started, true), Settlement::Keep);
+    }
+
+    #[test]
+    fn remove_anywhere_after_its_record() {
+        for live in [true, false] {
+            let observed = Observed { live, recorded: true, own_state: false };
+            assert_eq!(settlement(Begun::Removing, Phase::Building, observed), Settlement::Finish);
+        }
+    }
+
+    #[test]
+    fn update_below_root() {
+        let observed = Observed { live: false, recorded: true, own_state: false };
+        assert_eq!(settlement(Begun::Updating, Phase::Activating, observed), Settlement::NeedsSystem);
+    }
+
+    /// The container runs the old generation, the new one is recorded.
+    const RECORDED: SwitchObserved = SwitchObserved {
+        phase: Phase::Recording,
+        reload: false,
+        ran: true,
+        recorded: true,
+        new_recorded: true,
+        active: true,
+        started_as_recorded: false,
+        runs_recorded: false,
+    };
+    const RUNS_NEW: SwitchObserved =
+        SwitchObserved { started_as_recorded: true, runs_recorded: true, ..RECORDED };
+    const RESTORE: SwitchSettlement = SwitchSettlement::Restore { restart: false };
+    const RESTART: SwitchSettlement = SwitchSettlement::Restore { restart: true };
+
+    #[test]
+    fn update_while_building() {
+        let seen = SwitchObserved { phase: Phase::Building, new_recorded: false, ..RECORDED };
+        assert_eq!(switch(seen), SwitchSettlement::DropBuild);
+    }
+
+    #[test]
+    fn after_the_profile_moved_before_the_intent() {
+        // The old intent is recorded and runs.
+        let seen = SwitchObserved { new_recorded: false, ..RUNS_NEW };
+        assert_eq!(switch(seen), RESTORE);
+        assert_eq!(switch(SwitchObserved { recorded: false, ..seen }), RESTORE, "the intent is gone");
+    }
+
+    #[test]
+    fn after_the_intent_before_the_container_was_touched() {
+        assert_eq!(switch(RECORDED), RESTORE);
+        let stopped = SwitchObserved { active: false, ran: false, ..RECORDED };
+        assert_eq!(switch(stopped), RESTORE);
+    }
+
+    #[test]
+    fn after_the_intent_and_the_host_has_rebooted_since() {
+        assert_eq!(switch(RUNS_NEW), SwitchSettlement::Accept);
+        // It failed to start.
+        assert_eq!(switch(SwitchObserved { active: false, ..RUNS_NEW }), RESTART);
+    }
+
+    #[test]
+    fn while_the_container_reloads() {
+        let seen = SwitchObserved { phase: Phase::Activating, reload: true, ..RECORDED };
+        assert_eq!(switch(seen), RESTART);
+        // Back to the generation that the container was started with: its settings prove nothing.
+        let seen = SwitchObserved { phase: Phase::Activating, reload: true, ..RUNS_NEW };
+        assert_eq!(switch(seen), RESTART, "half reloaded");
+        let seen = SwitchObserved { started_as_recorded: true, ..RECORDED };
+        assert_eq!(switch(seen), RESTORE, "not reloaded at all");
+    }
+
+    #[test]
+    fn while_it_restarts_or_is_watched() {
+        let watched = SwitchObserved { phase: Phase::Activating, ..RUNS_NEW };
+        assert_eq!(switch(watched), SwitchSettlement::Accept);
+        let stopped = SwitchObserved { active: false, ..watched };
+        assert_eq!(switch(stopped), RESTART);
+        let old = SwitchObserved { started_as_recorded: false, runs_recorded: false, ..watched };
+        assert_eq!(switch(old), RESTART, "killed before the stop");
+        assert_eq!(switch(SwitchObserved { ran: false, ..stopped }), RESTORE, "it did not run before");
+    }
+
+    #[test]
+    fn after_the_gate() {
+        let passed = SwitchObserved { phase: Phase::Passed, reload: true, ..RECORDED };
+        assert_eq!(switch(SwitchObserved { runs_recorded: true, ..passed }), SwitchSettlement::Accept);
+        assert_eq!(switch(passed), RESTART, "something else runs since");
+    }
+
+    #[test]
+    fn while_it_is_taken_back_before_the_container_was_stopped() {
+        // The old intent is recorded again, the new system runs.
+        let seen = SwitchObserved { phase: Phase::Returning, new_recorded: false, ..RECORDED };
+        assert_eq!(switch(seen), RESTART);
+    }
+
+    #[test]
+    fn while_it_is_taken_back_after_that() {
+        let seen = SwitchObserved { phase: Phase::Returning, new_recorded: false, ..RECORDED };
+        assert_eq!(switch(SwitchObserved { active: false, ..seen }), RESTART);
+        let back = SwitchObserved { started_as_recorded: true, runs_recorded: true, ..seen };
+        assert_eq!(switch(back), RESTORE, "the old one was started already");
+    }
+}

@@ -1,0 +1,27 @@
+//! Looks into a running container's file system. Everything there was made by the container: it is opened by descriptors
+//! that stay below its root.
+
+use std::fs;
+
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::StorePath;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
+
+use crate::base::host::Host;
+
+/// Returns the system that runs inside, as the container's /run/current-system says; `None` if it cannot be seen.
+pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePath> {
+    let leader = leader(host, name)?;
+    let root = format!("/proc/{leader}/root");
+    let root = openat(CWD, &root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let link = openat2(&root, "run/current-system", flags, Mode::empty(), resolve).ok()?;
+    readlinkat(&link, "", Vec::new()).ok()?.to_str().ok()?.parse().ok()
+}
+
+/// Returns the process that is PID 1 inside, as machined records it (`/run/systemd/machines`).
+fn leader(host: &Host, name: &MachineName) -> Option<u32> {
+    let text = fs::read_to_string(host.path(format!("/run/systemd/machines/{name}"))).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("LEADER=")?.parse().ok())
+}

@@ -1,0 +1,52 @@
+//! nixos-nspawn-ctl: has Nix build containers, records intent below /etc/nixos-nspawn, and asks systemd for the rest. It
+//! keeps no state anywhere else but in the Nix profile.
+//!
+//! The layers, each importing only those below it: `command` (a verb a file), `change` (recoverable work), `decision` (pure),
+//! `fact` (reads), `nix`, `host` (one outside thing a file), `base`, `cli`. Nothing below `command` prints. See
+//! docs/architecture.md.
+
+mod base;
+mod change;
+mod cli;
+mod command;
+mod decision;
+mod fact;
+mod host;
+mod nix;
+
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use clap::Parser;
+
+use crate::base::screen::Screen;
+use crate::base::{exit, interrupt};
+use crate::cli::{Cli, hints};
+
+/// Runs the program with the arguments of this process. Errors are printed once, here.
+pub fn main() -> ExitCode {
+    let screen = Rc::new(Screen::terminal());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            match hints::hint(&error, std::env::args_os()) {
+                Some(hint) => screen.tell(&hint),
+                None => {
+                    let _ = error.print();
+                }
+            }
+            // Help and version are no failure; all else is a usage error, 2.
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match interrupt::listen().and_then(|()| command::run(&cli, &screen)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let text = format!("{error:#}");
+            if !text.is_empty() {
+                screen.tell(&text);
+            }
+            ExitCode::from(exit::code(&error))
+        }
+    }
+}

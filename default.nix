@@ -1,0 +1,10 @@
+# What flake.nix has, for those who do not use flakes.
+{
+  pkgs ? import <nixpkgs> { },
+}:
+{
+  nixos-nspawn = pkgs.callPackage ./nix/package.nix { };
+  nixos-nspawn-static = pkgs.callPackage ./nix/package.nix { static = true; };
+  lib = import ./nix/lib.nix { };
+  nixosModules.default = ./nix/module.nix;
+}

@@ -1,0 +1,102 @@
+//! One container by each way to say it in Nix, mkContainer and an instance of a host: the same options make the same intent.
+
+use nixos_nspawn_tests::nix::{PROJECT, evaluate};
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+/// What each way makes of a container; they agree.
+fn data(arguments: &[String]) -> Vec<Value> {
+    let expressions: Vec<String> = arguments
+        .iter()
+        .map(|arguments| format!("import {PROJECT}/tests/nix/ways.nix {{ {arguments} }}"))
+        .collect();
+    let results = evaluate(&expressions).into_iter().zip(arguments);
+    results
+        .map(|(result, arguments)| {
+            let mut ways = result.unwrap_or_else(|said| panic!("{arguments}: {said}"));
+            let data = ways["mkContainer"].take();
+            assert_eq!(
+                ways["beside"], data,
+                "{arguments}: an instance with options beside its configuration"
+            );
+            assert_eq!(ways["within"], data, "{arguments}: an instance with options in its configuration");
+            data
+        })
+        .collect()
+}
+
+#[test]
+fn every_option_means_the_same() {
+    let every = evaluate(&[format!(
+        "builtins.mapAttrs (_: builtins.attrNames) (import {PROJECT}/tests/nix/every-option.nix)"
+    )]);
+    let every = every.into_iter().next().expect("one result").unwrap_or_else(|said| panic!("{said}"));
+    let of = |group: &str| format!("(import {PROJECT}/tests/nix/every-option.nix).{group}");
+    let mut arguments = Vec::new();
+    for (group, options) in every.as_object().expect("groups") {
+        arguments.push(format!("settings = {};", of(group)));
+        let options = options.as_array().expect("names").iter().map(|name| name.as_str().expect("a name"));
+        arguments.extend(options.map(|name| format!("settings.{name} = {}.{name};", of(group))));
+    }
+    assert!(arguments.len() > 50, "only {} containers", arguments.len());
+    let data = data(&arguments);
+    assert!(data.iter().all(|data| data.as_object().expect("an object").len() > 1), "{data:?}");
+}
+
+/// What the host's configuration says of a container, which python-nixos-nspawn's users say in its own modules.
+#[test]
+fn definitions_for_the_host_mean_the_same() {
+    let cases = [
+        // nspawn uses the host's network then.
+        (
+            r#"nspawn.settings.Network.VirtualEthernet = "no";"#,
+            json!({"nspawnConfig": {"Network": {"Private": false, "VirtualEthernet": "no"}}}),
+        ),
+        // It has a network of its own.
+        (
+            r#"nspawn.settings.Network = { VirtualEthernet = "no"; MACVLAN = [ "eth0" ]; };"#,
+            json!({"nspawnConfig": {"Network": {"VirtualEthernet": "no", "MACVLAN": ["eth0"]}}}),
+        ),
+        (
+            r#"nspawn.settings.Network.VirtualEthernet = "no"; settings.macvlan = [ "eth0" ];"#,
+            json!({"macvlan": ["eth0"], "nspawnConfig": {"Network": {"VirtualEthernet": "no"}}}),
+        ),
+        (
+            r#"nspawn.settings.Network.VirtualEthernet = "no"; settings.network = "none";"#,
+            json!({"network": "none", "nspawnConfig": {"Network": {"VirtualEthernet": "no"}}}),
+        ),
+        (
+            r#"nspawn.settings.Files.Bind = [ "/a:/b" ]; settings.nspawnConfig.Files.BindReadOnly = [ "/c" ];"#,
+            json!({"nspawnConfig": {"Files": {"Bind": ["/a:/b"], "BindReadOnly": ["/c"]}}}),
+        ),
+        (
+            r#"network.address = [ "10.1.0.1/24" ]; settings.hostNetworkConfig.address = [ "" "10.0.0.1/24" ];"#,
+            json!({"hostNetworkConfig": {"address": ["", "10.0.0.1/24", "10.1.0.1/24"]}}),
+        ),
+        // Without hostNetworkConfig it is a file of the host's own.
+        (r#"network.address = [ "10.1.0.1/24" ];"#, json!({})),
+    ];
+    let arguments: Vec<String> = cases.iter().map(|(arguments, _)| (*arguments).to_owned()).collect();
+    for (mut data, (arguments, expected)) in data(&arguments).into_iter().zip(cases) {
+        assert_eq!(data.as_object_mut().expect("an object").remove("version"), Some(json!(1)));
+        assert_eq!(data, expected, "{arguments}");
+    }
+}
+
+/// Where a mistake is named: the option it was given to, and the file.
+#[test]
+fn mistakes_in_an_instance_are_named() {
+    let cases = [
+        (r#"settings.bindMounts = [ "srv:/b" ];"#, "option `nixos.containers.instances.web.bindMounts"),
+        (r#"settings.zone = "thirteen-char";"#, "option `nixos.containers.instances.web.zone'"),
+    ];
+    let expressions =
+        cases.map(|(arguments, _)| format!("(import {PROJECT}/tests/nix/ways.nix {{ {arguments} }}).beside"));
+    for (result, (arguments, option)) in evaluate(&expressions).into_iter().zip(cases) {
+        let said = result.expect_err(arguments);
+        assert!(
+            said.contains(option) && said.contains("/etc/nixos/configuration.nix"),
+            "{arguments}: {said}"
+        );
+    }
+}

@@ -1,0 +1,68 @@
+//! From a profile's data.json, which ours or python-nixos-nspawn wrote, to checked options.
+
+use super::parse::{basic, text_of, unknown, version};
+use super::{Container, Fault, Strategy};
+use crate::invalid::shown;
+use crate::json::{self, find};
+
+/// How many unknown fields are reported one by one.
+const TOLD: usize = 20;
+
+/// The options read from a profile's data.json, and what was left out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reading {
+    /// The options.
+    pub container: Container,
+    /// The fields of a data.json without version that are not known, each with the consequence.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the options in a profile's data.json. With `version`, an unknown field is an error. Without, as
+/// python-nixos-nspawn writes it, an unknown field is left out with a warning, and the default strategy is
+/// python-nixos-nspawn's: restart.
+pub fn parse_data(bytes: &[u8]) -> Result<Reading, Fault> {
+    let text = text_of(bytes)?;
+    basic(text)?;
+    if version(text)? {
+        let container = json::read_except(text, "version").map_err(|error| Fault::of(text, &error))?;
+        return Ok(Reading { container, warnings: Vec::new() });
+    }
+    let (mut container, passed_over) =
+        json::read_known::<Container>(text, "version").map_err(|error| Fault::of(text, &error))?;
+    // python-nixos-nspawn restarts by default.
+    if find(text, &["activation", "strategy"]).is_none_or(|strategy| strategy.text == "null") {
+        container.activation.strategy = Strategy::Restart;
+    }
+    let mut warnings: Vec<String> = passed_over
+        .iter()
+        .take(TOLD)
+        .map(|field| {
+            format!("field '{}': {}, left out", shown(&field.field), unknown(&field.name, field.known))
+        })
+        .collect();
+    if passed_over.len() > TOLD {
+        warnings.push(format!("{} more fields are not known, left out", passed_over.len() - TOLD));
+    }
+    Ok(Reading { container, warnings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_data;
+    use crate::intent::Strategy;
+
+    #[test]
+    fn the_default_strategy_of_a_profile() {
+        let strategy =
+            |text: &str| parse_data(text.as_bytes()).map(|data| data.container.activation.strategy);
+        for text in
+            ["{}", r#"{"activation": null}"#, r#"{"activation": {"strategy": null, "autoStart": false}}"#]
+        {
+            assert_eq!(strategy(text), Ok(Strategy::Restart), "{text}");
+            let versioned = text.replacen('{', r#"{"version": 1, "zone": null, "#, 1).replace(", }", "}");
+            assert_eq!(strategy(&versioned), Ok(Strategy::Dynamic), "{versioned}");
+        }
+        assert_eq!(strategy(r#"{"activation": {"strategy": "reload"}}"#), Ok(Strategy::Reload));
+        assert!(strategy(r#"{"activation": []}"#).is_err());
+    }
+}

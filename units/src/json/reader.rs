@@ -1,0 +1,275 @@
+//! The tokens of a JSON text, read at a place that only moves forward.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::error::{Error, Kind, Step};
+use super::{MAX_DEPTH, PassedOver};
+
+/// A text and the place up to which it is read.
+pub(super) struct Reader<'de> {
+    text: &'de str,
+    at: usize,
+    depth: usize,
+    /// The path of the value that is read.
+    pub(super) path: Vec<Step<'de>>,
+    /// The names of the fields read so far, of each object around the value.
+    pub(super) names: Vec<Cow<'de, str>>,
+    /// A field of the outermost object that is passed over.
+    pub(super) except: Option<&'static str>,
+    /// Fields of structs that are not known, if they are passed over.
+    pub(super) passed_over: Option<Vec<PassedOver>>,
+}
+
+/// A number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Number {
+    /// A whole number, not negative.
+    Unsigned(u64),
+    /// A whole number below 0.
+    Signed(i64),
+    /// Any other number.
+    Float(f64),
+}
+
+impl<'de> Reader<'de> {
+    pub(super) fn new(text: &'de str) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            path: Vec::with_capacity(8),
+            names: Vec::with_capacity(32),
+            except: None,
+            passed_over: None,
+        }
+    }
+
+    /// Reads one value and the end of the text.
+    pub(super) fn whole<T: Deserialize<'de>>(&mut self) -> Result<T, Error> {
+        self.blanks();
+        let start = self.at;
+        let value = T::deserialize(&mut *self).map_err(|error| error.or_at(start, &[]))?;
+        self.blanks();
+        if self.at < self.text.len() { Err(self.syntax("trailing characters")) } else { Ok(value) }
+    }
+
+    /// Returns how far the text is read.
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// An error at this place, of the whole text.
+    pub(super) fn syntax(&self, what: &'static str) -> Error {
+        Error::new(Kind::Syntax(what)).or_at(self.at, &[])
+    }
+
+    /// An error of the value that begins at `start`.
+    pub(super) fn wrong(&self, start: usize, kind: Kind) -> Error {
+        Error::new(kind).or_at(start, &self.path)
+    }
+
+    /// Returns what was read since `start`.
+    pub(super) fn since(&self, start: usize) -> &'de str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Moves over the next byte.
+    pub(super) fn advance(&mut self) {
+        self.at += 1;
+    }
+
+    /// Moves over the bytes that are wanted.
+    pub(super) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) {
+        let bytes = self.text.as_bytes();
+        let mut at = self.at;
+        while bytes.get(at).is_some_and(|byte| wanted(*byte)) {
+            at += 1;
+        }
+        self.at = at;
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    pub(super) fn blanks(&mut self) {
+        const BLANKS: u64 = 1 << b' ' | 1 << b'\n' | 1 << b'\t' | 1 << b'\r';
+        self.take_while(|byte| byte <= b' ' && BLANKS >> byte & 1 == 1);
+    }
+
+    /// Takes the byte if it is the next one.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        self.take_while(|byte| byte.is_ascii_digit());
+        self.at - start
+    }
+
+    /// Takes a word such as `null`.
+    pub(super) fn word(&mut self, word: &str) -> Result<(), Error> {
+        for byte in word.bytes() {
+            if !self.take(byte) {
+                let end = self.peek().is_none();
+                return Err(self.syntax(if end { "EOF while parsing a value" } else { "expected ident" }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters a list or an object, whose bracket is next.
+    pub(super) fn open(&mut self) -> Result<(), Error> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.syntax("recursion limit exceeded"));
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Moves to the next element of what `open` entered and returns whether there is one; takes the bracket if not.
+    pub(super) fn next(&mut self, first: bool, close: u8) -> Result<bool, Error> {
+        self.blanks();
+        if self.take(close) {
+            self.depth -= 1;
+            return Ok(false);
+        }
+        let object = close == b'}';
+        let end = if object { "EOF while parsing an object" } else { "EOF while parsing a list" };
+        if !first {
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(_) if object => return Err(self.syntax("expected ',' or '}'")),
+                Some(_) => return Err(self.syntax("expected ',' or ']'")),
+                None => return Err(self.syntax(end)),
+            }
+            self.blanks();
+            if self.peek() == Some(close) {
+                return Err(self.syntax("trailing comma"));
+            }
+        }
+        if self.peek().is_none() { Err(self.syntax(end)) } else { Ok(true) }
+    }
+
+    /// Reads a field's name and the colon.
+    pub(super) fn name(&mut self) -> Result<Cow<'de, str>, Error> {
+        if self.peek() != Some(b'"') {
+            return Err(self.syntax("key must be a string"));
+        }
+        let name = self.string()?;
+        self.blanks();
+        match self.peek() {
+            Some(b':') => self.at += 1,
+            Some(_) => return Err(self.syntax("expected ':'")),
+            None => return Err(self.syntax("EOF while parsing an object")),
+        }
+        self.blanks();
+        Ok(name)
+    }
+
+    /// Reads a number, whose sign or first digit is next.
+    pub(super) fn number(&mut self) -> Result<Number, Error> {
+        let start = self.at;
+        let negative = self.take(b'-');
+        let zero = self.peek() == Some(b'0');
+        let digits = self.digits();
+        let mut whole = true;
+        if zero && digits > 1 {
+            return Err(self.syntax("invalid number"));
+        }
+        if digits == 0 {
+            return Err(self.unfinished_number());
+        }
+        if self.take(b'.') {
+            whole = false;
+            if self.digits() == 0 {
+                return Err(self.unfinished_number());
+            }
+        }
+        if self.take(b'e') || self.take(b'E') {
+            whole = false;
+            if !self.take(b'+') {
+                self.take(b'-');
+            }
+            if self.digits() == 0 {
+                return Err(self.unfinished_number());
+            }
+        }
+        let text = self.since(start);
+        if whole && !negative {
+            if let Ok(number) = text.parse() {
+                return Ok(Number::Unsigned(number));
+            }
+        } else if whole && !zero {
+            if let Ok(number) = text.parse() {
+                return Ok(Number::Signed(number));
+            }
+        }
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Number::Float(number)),
+            _ => Err(self.syntax("number out of range")),
+        }
+    }
+
+    fn unfinished_number(&self) -> Error {
+        let end = self.peek().is_none();
+        self.syntax(if end { "EOF while parsing a value" } else { "invalid number" })
+    }
+
+    /// Passes over a value.
+    pub(super) fn skip(&mut self) -> Result<(), Error> {
+        self.blanks();
+        match self.peek() {
+            Some(b'{') => {
+                self.open()?;
+                let mut first = true;
+                while self.next(first, b'}')? {
+                    first = false;
+                    self.name()?;
+                    self.skip()?;
+                }
+                Ok(())
+            }
+            Some(b'[') => {
+                self.open()?;
+                let mut first = true;
+                while self.next(first, b']')? {
+                    first = false;
+                    self.skip()?;
+                }
+                Ok(())
+            }
+            Some(b'"') => self.string().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            Some(_) => Err(self.syntax("expected value")),
+            None => Err(self.syntax("EOF while parsing a value")),
+        }
+    }
+
+    /// Moves to the value of a field of the object that is next.
+    pub(super) fn enter(&mut self, field: &str) -> Option<()> {
+        self.blanks();
+        if self.peek() != Some(b'{') {
+            return None;
+        }
+        self.open().ok()?;
+        let mut first = true;
+        while self.next(first, b'}').ok()? {
+            first = false;
+            if self.name().ok()? == field {
+                return Some(());
+            }
+            self.skip().ok()?;
+        }
+        None
+    }
+}
