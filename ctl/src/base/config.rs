@@ -35,7 +35,7 @@ pub(crate) struct Config {
 }
 
 /// Where profiles are, unless said otherwise; python-nixos-nspawn has them there, too.
-const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
+pub(crate) const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
 
 impl Config {
     fn built_in() -> Result<Self> {
