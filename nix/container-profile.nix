@@ -1,8 +1,6 @@
-# What makes a NixOS system fit into systemd-nspawn. In: a NixOS configuration with the `nixosContainer` options. Out: its
-# settings for a container: networkd and resolved inside, host0, no tool that would manage the host's business, Nix by way
-# of the host's daemon or not at all.
-# Most are defaults, which the configuration may change. sudo needs nothing: also under user namespaces the store is root's
-# inside (docs/decisions/nix-evaluation.md).
+# Adapts a NixOS system to systemd-nspawn: networkd and resolved inside, host0, nothing that manages what is the host's, and Nix
+# through the host's daemon or not at all. Most settings are defaults that the configuration can override. sudo needs no
+# change: with user namespaces, too, root owns the store inside (docs/decisions/nix-evaluation.md).
 {
   config,
   lib,
@@ -18,9 +16,9 @@ let
     optional
     ;
 
-  # Without CAP_NET_ADMIN in the network's namespace nothing inside can configure it.
+  # Otherwise the container lacks CAP_NET_ADMIN in the network's namespace and cannot configure it.
   ownNetwork = cfg.network != "host" && cfg.namespacePath == null;
-  # What there is to wait for when the network is waited for.
+  # Whether network-online.target has an interface to wait for.
   hasInterface =
     cfg.network == "private"
     || cfg.macvlan != [ ]
@@ -31,25 +29,22 @@ in
 {
   config = mkMerge [
     {
-      # Releases from 2025 on tell nspawn's containers from others.
+      # Releases since 2025 distinguish nspawn's containers from others.
       boot =
         if options.boot ? isNspawnContainer then
           { isNspawnContainer = true; }
         else
           { isContainer = true; };
 
-      # The users are those of the configuration: it is what an update or a rollback brings back. One gets in from the
-      # host, `machinectl shell`, so that nobody needs a password.
+      # Updates and rollbacks restore the users of the configuration. `machinectl shell` on the host needs no password.
       users.mutableUsers = mkDefault false;
       users.allowNoPasswordLogin = mkDefault true;
 
       networking = {
-        # NixOS's scripts for containers would copy the host's resolv.conf, which names servers that only the host
-        # reaches.
+        # The host's resolv.conf may name servers that only the host can reach.
         useHostResolvConf = false;
         useDHCP = mkDefault false;
-        # Its default asks whether anything else makes /etc/resolv.conf, which asks for its default
-        # (https://github.com/NixOS/nixpkgs/issues/353225).
+        # The default recurses infinitely (https://github.com/NixOS/nixpkgs/issues/353225).
         resolvconf.enable = mkDefault false;
       };
     }
@@ -60,7 +55,7 @@ in
       systemd.network.wait-online.enable = mkIf (!hasInterface) (mkDefault false);
     })
 
-    # The host's networkd, resolved and firewall are in charge of the host's network.
+    # The host's networkd, resolved and firewall manage this network.
     (mkIf (!ownNetwork) {
       networking.useNetworkd = mkDefault false;
       services.resolved.enable = mkDefault false;
@@ -68,7 +63,7 @@ in
     })
 
     (mkIf (cfg.containerNetworkConfig != null) {
-      # Before systemd's own 80-container-host0.network, whose settings are repeated.
+      # Replaces systemd's own 80-container-host0.network, with the same defaults.
       systemd.network.networks."20-host0" = mkMerge [
         cfg.containerNetworkConfig
         {
@@ -81,7 +76,7 @@ in
             DHCP = mkDefault "yes";
             LLDP = mkDefault "yes";
             EmitLLDP = mkDefault "customer-bridge";
-            # The host's end has no IPv4 link-local address either (units/src/network.rs).
+            # Like the host's end, it has no IPv4 link-local address (units/src/network.rs).
             LinkLocalAddressing = mkDefault "ipv6";
           };
           dhcpV4Config.UseTimezone = mkDefault true;
@@ -89,13 +84,13 @@ in
       ];
     })
 
-    # The host's daemon is at the place of the container's own one. Not the socket is asked for: one of the container's own
-    # stays there when it stops.
+    # With the host's daemon mounted, the container's own is not needed. The directory is checked because a socket of the
+    # container's own would remain when it stops.
     (mkIf config.nix.enable {
       systemd.sockets.nix-daemon.unitConfig.ConditionPathIsMountPoint = "!/nix/var/nix/daemon-socket";
     })
     (mkIf cfg.mountDaemonSocket {
-      # Else root would open the store itself, which nobody inside can write to. Services do not see the variables of
+      # Otherwise root would open the store itself, which nobody inside can write to. Services do not see the variables of
       # logins.
       environment.variables.NIX_REMOTE = mkDefault "daemon";
       systemd.globalEnvironment.NIX_REMOTE = mkDefault "daemon";

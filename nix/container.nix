@@ -18,15 +18,15 @@ let
   rules = import ./rules.nix { inherit lib; };
   labels = lib.splitString "." name;
 
-  # python-nixos-nspawn evaluated the container's modules a second time as those of a host, so that its users could
-  # set what the host is told: systemd.nspawn.<name>, the container's unit, and the network unit of its interface. Such
-  # definitions become options here, and those of an instance's host likewise.
+  # python-nixos-nspawn evaluates the container's modules a second time as those of a host, so its users can set
+  # systemd.nspawn.<name>, the container's unit, and the network unit of its interface there. Such definitions, and those
+  # of an instance's host, become options.
   nspawn =
     lib.optional (config.systemd.nspawn ? ${name}) config.systemd.nspawn.${name}
     ++ lib.optional (host.nspawn != null) host.nspawn;
   unit = "systemd-nspawn@${name}";
   service = config.systemd.services.${unit};
-  # What NixOS sets for each of its services.
+  # Variables that NixOS sets for every service.
   ownVariables = [
     "PATH"
     "LOCALE_ARCHIVE"
@@ -96,7 +96,7 @@ in
       };
     };
 
-    # A host with many containers shows messages of all of them.
+    # A host shows the messages of all its containers.
     assertions = mkOption {
       apply = map (
         assertion: assertion // { message = "container '${name}': ${assertion.message}"; }
@@ -128,7 +128,7 @@ in
       })
       (lib.mkIf (config.systemd.services ? ${unit}) {
         serviceConfig = service.serviceConfig // {
-          # Quoted as NixOS does it.
+          # Quoted as in NixOS.
           Environment = lib.mapAttrsToList (
             variable: value: builtins.toJSON "${variable}=${toString value}"
           ) (lib.filterAttrs (_: value: value != null) variables);

@@ -1,13 +1,12 @@
-# What nixos-nspawn is told of a container. In: nixpkgs' lib, the options of a container as they were set. Out: the
-# attribute set that becomes `container` of an intent, or with a version data.json of a profile. What is at its default
-# is left out, so that a profile needs no newer nixos-nspawn than its options do.
+# Returns the options of a container as they are in `container` of an intent and, with a version, in data.json of a profile.
+# Options that have their default are left out, so that a profile needs no newer nixos-nspawn than its options do.
 { lib }:
 settings:
 let
   declarations = import ./options.nix { inherit lib; };
   inherit (import ./elements.nix { inherit lib; }) elements;
 
-  # A name leads to a declaration, or to a set of further names.
+  # Otherwise it is a set of declarations.
   isDeclaration = value: value._type or null == "option";
 
   differing =
@@ -29,11 +28,11 @@ let
       ) options
     );
 
-  # The short forms stay as they are.
+  # Short forms are strings and stay as they are.
   element =
     options: value: if builtins.isAttrs value then differing options value else value;
 
-  # Settings that are null are not set.
+  # A null setting is not set.
   free = lib.filterAttrs (_: value: value != null);
   clean =
     data:

@@ -18,7 +18,7 @@ let
         type = own.nullOr (own.intBetween 1 65535);
         default = null;
         example = 80;
-        description = "The port inside; the same as on the host if null.";
+        description = "The port inside the container. If null, the same as on the host.";
       };
       protocol = mkOption {
         type = types.enum [
@@ -33,37 +33,37 @@ let
         default = null;
         example = "127.0.0.1";
         description = ''
-          The one address of the host that the port is open on, all if null. It may be a loopback address, which
-          systemd-nspawn cannot forward by itself; a socket unit in the container's life cycle does it then, for TCP only.
+          The address of the host to listen on, which may be a loopback address. If null, all addresses. With an
+          address, a socket unit that lives as long as the container forwards the port, for TCP only.
         '';
       };
       startOnConnect = mkOption {
         type = types.bool;
         default = false;
-        description = "Whether the first connection starts the container. For TCP only.";
+        description = "Whether the first connection starts the container, for TCP only.";
       };
     };
     bindMounts = {
       source = mkOption {
         type = own.absolutePath;
         example = "/srv/data";
-        description = "The path of the host that is mounted.";
+        description = "The path on the host.";
       };
       destination = mkOption {
         type = own.nullOr own.absolutePath;
         default = null;
         example = "/data";
-        description = "Where it is seen inside; at the same path if null.";
+        description = "The path inside the container. If null, the same as on the host.";
       };
       readOnly = mkOption {
         type = types.bool;
         default = false;
-        description = "Whether it can only be read inside (`BindReadOnly=`).";
+        description = "Whether the mount is read-only (`BindReadOnly=`).";
       };
       recursive = mkOption {
         type = types.bool;
         default = true;
-        description = "Whether mounts below the source are seen as well.";
+        description = "Whether mounts below the source are included.";
       };
       idmap = mkOption {
         type = own.nullOr (
@@ -76,8 +76,8 @@ let
         );
         default = null;
         description = ''
-          How owners outside are mapped to owners inside under `userNamespacing`, see {manpage}`systemd-nspawn(1)`. If
-          null, each keeps its number. Without `userNamespacing` there is nothing to map.
+          How owners on the host map to owners inside with `userNamespacing`, see {manpage}`systemd-nspawn(1)`. If
+          null, ids are not mapped. It has no effect without `userNamespacing`.
         '';
       };
     };
@@ -85,15 +85,15 @@ let
       id = mkOption {
         type = own.credentialId;
         example = "token";
-        description = "The name by which services inside load it.";
+        description = "The name by which services inside load the credential.";
       };
       path = mkOption {
         type = own.nullOr own.credentialSource;
         default = null;
         example = "/run/keys/token";
         description = ''
-          An absolute path on the host, or the name of a credential in the host's credential store; the one called like
-          `id` if null.
+          An absolute path on the host, or the name of a credential in the host's credential store. If null, the name
+          is `id`.
         '';
       };
       encrypted = mkOption {
@@ -114,7 +114,7 @@ let
       permissions = mkOption {
         type = own.permissions;
         default = "rwm";
-        description = "What is allowed: any of `r` (read), `w` (write) and `m` (make the node).";
+        description = "The permitted access: any of `r` (read), `w` (write) and `m` (create the node).";
       };
     };
   };

@@ -1,15 +1,15 @@
-# Makes a container of a configuration file, for `nixos-nspawn create --config FILE`.
+# Builds a container from a configuration file, for `nixos-nspawn create --config FILE`.
 #
-# In: strings, as `nix build --argstr` passes them, so that none of them is ever read as an expression. Out: what
-# mkContainer of ./lib.nix makes. A configuration file keeps its place, so that what it imports by relative paths is found.
+# All arguments are strings, passed by `nix build --argstr`, so that none is ever read as an expression. The configuration file
+# is read where it is, so that its relative imports are found.
 {
-  # Name of the container.
+  # The container's name.
   name,
   # Absolute path of the configuration file, or of a directory with a default.nix.
   config,
-  # Nix system to build for.
+  # The Nix system to build for.
   system,
-  # Absolute path of a nixpkgs, or a flake reference of one; without either it is <nixpkgs>.
+  # Absolute path of a nixpkgs, or a flake reference to one. If both are null, <nixpkgs> is used.
   nixpkgs ? null,
   nixpkgsFlake ? null,
 }:

@@ -3,7 +3,7 @@
 {
   pkgs,
   hostConfig,
-  # What the host's configuration says of a container: see make-container.nix.
+  # A function of the container's name, see `host` in make-container.nix.
   hostDefinitions,
 }:
 {
@@ -31,8 +31,8 @@ let
     declarative = true;
   };
 
-  # Definitions of the options here are definitions inside as well, where the configuration may add more. Each keeps its
-  # file for messages. Defaults are left out: they are the same there.
+  # Passes definitions of the options on to `nixosContainer` inside, where the configuration may add more. Each keeps its file
+  # for messages. Defaults are the same inside and are left out.
   given =
     path: option:
     if !lib.isOption option then
@@ -40,11 +40,11 @@ let
     else if option.highestPrio >= (lib.mkOptionDefault null).priority then
       [ ]
     else
-      # The definitions of a list count from the last module to the first.
+      # The module system merges lists from the last module to the first.
       map (definition: {
         _file = definition.file;
         config = lib.setAttrByPath path (
-          # A value of a wrong type is named by the option that it was given to.
+          # Evaluated here, so that a type error names the option that the user set.
           builtins.deepSeq option.value (lib.mkOverride option.highestPrio definition.value)
         );
       }) (lib.reverseList option.definitionsWithLocations);
@@ -56,7 +56,7 @@ in
       default = null;
       example = lib.literalExpression "inputs.nixpkgs-unstable";
       description = ''
-        The nixpkgs of the container, a path or a flake input. If null, the host's packages are used.
+        The container's nixpkgs, a path or a flake input. If null, the host's packages are used.
       '';
     };
 
@@ -64,7 +64,7 @@ in
       type = types.lazyAttrsOf types.raw;
       default = { };
       example = lib.literalExpression "{ inherit inputs; }";
-      description = "Further arguments of the modules in `config`, which may be used in their `imports`.";
+      description = "Additional arguments for the modules in `config`, which may be used in their `imports`.";
     };
 
     config = mkOption {
@@ -76,9 +76,9 @@ in
         }
       '';
       description = ''
-        The NixOS configuration of the container, see {manpage}`configuration.nix(5)`. `nixosContainer` options in it
-        count as well, so that the configuration of a container made by {command}`nixos-nspawn create` can be moved here.
-        Its release is the host's, `system.stateVersion`, unless it says otherwise.
+        The container's NixOS configuration, see {manpage}`configuration.nix(5)`. It may set `nixosContainer` options, so the
+        configuration of a container created by {command}`nixos-nspawn create` can be moved here unchanged. The default of
+        `system.stateVersion` is the host's.
       '';
       # Every definition is a module of the container.
       type = lib.mkOptionType {
@@ -100,14 +100,14 @@ in
               modules
               ++ given [ "nixosContainer" ] (builtins.intersectAttrs declarations options)
               ++ [
-              {
-                _file = ./instance.nix;
-                nixosContainer.declarative = true;
-                system.stateVersion = lib.mkDefault hostConfig.system.stateVersion;
-              }
-              # Which licences are accepted and so on; packages that are given have it already.
-              (lib.mkIf (config.nixpkgs != null) { nixpkgs = { inherit (hostConfig.nixpkgs) config; }; })
-            ];
+                {
+                  _file = ./instance.nix;
+                  nixosContainer.declarative = true;
+                  system.stateVersion = lib.mkDefault hostConfig.system.stateVersion;
+                }
+                # The host's packages have this configuration already.
+                (lib.mkIf (config.nixpkgs != null) { nixpkgs = { inherit (hostConfig.nixpkgs) config; }; })
+              ];
           }
           // (
             if config.nixpkgs == null then

@@ -1,21 +1,20 @@
-# What a flake or another Nix expression uses: `(import ./lib.nix { }).mkContainer { … }`, or `lib.mkContainer` of the
-# flake. A NixOS configuration goes in; a profile for `nixos-nspawn create` comes out. The configuration is evaluated
-# once, and nothing is built to evaluate it.
+# The library: `lib` of the flake, or `import ./lib.nix { }`.
 { }:
 {
-  # In:
-  #   nixpkgs      a flake input or a path; its NixOS is used, and packages as the configuration wants them
-  #   pkgs         instead of nixpkgs: a package set, whose NixOS is used
-  #   name         of the container
-  #   system       "x86_64-linux" and so on; needed with nixpkgs in pure evaluation, unless the configuration says
+  # Builds a profile for `nixos-nspawn create` from a NixOS configuration. The configuration is evaluated once, and nothing is
+  # built during evaluation. Arguments:
+  #   nixpkgs      a flake input or a path; packages are configured by `nixpkgs` options of the configuration
+  #   pkgs         a package set, instead of nixpkgs
+  #   name         the container's name
+  #   system       for instance "x86_64-linux"; needed with nixpkgs in pure evaluation, unless the configuration sets
   #                nixpkgs.hostPlatform
   #   modules      NixOS modules, which may set `nixosContainer` options (options.nix)
-  #   specialArgs  further arguments of these modules
-  # Out: a derivation that holds the system (`init` and so on are links to it) and nixos-nspawn/data.json. It has the
-  # attributes config and options of the evaluation, toplevel, and data, which is what data.json says.
+  #   specialArgs  additional arguments for the modules
+  # Returns a derivation with links to the files of the system, `init` among them, and nixos-nspawn/data.json. Its attributes
+  # are `config` and `options` of the evaluation, `toplevel`, and `data`, the contents of data.json.
   mkContainer = import ./make-container.nix { };
 
-  # In: `containers` of NixOS, as an attribute set. Out: the same containers for `nixos.containers.instances`
-  # (docs/coming-from-containers.md). What has no equivalent is an error that names it.
+  # Translates `containers` of NixOS, an attribute set, to `nixos.containers.instances` (docs/coming-from-containers.md). An
+  # option without an equivalent is an error.
   fromContainers = import ./from-containers.nix;
 }

@@ -1,12 +1,12 @@
-# Evaluates a NixOS configuration as a container's and makes the profile of it, for mkContainer (lib.nix) and for an
-# instance of a host (instance.nix).
+# Evaluates a NixOS configuration as a container's and builds its profile, for mkContainer (lib.nix) and for the instances of a
+# host (instance.nix).
 {
-  # Where messages say that the options are.
+  # The prefix of option names in messages.
   prefix ? [ ],
-  # What `nixosContainer` is called in messages of rules.
+  # What messages of rules call `nixosContainer`.
   option ? "nixosContainer",
-  # What the host's configuration says of the container: `nspawn`, its systemd.nspawn.<name> or null, and `networks`, the
-  # definitions of its network unit with their files.
+  # Definitions in the host's configuration: `nspawn`, the container's systemd.nspawn.<name> or null, and `networks`, those of
+  # its network unit with their files.
   host ? {
     nspawn = null;
     networks = [ ];
@@ -15,26 +15,26 @@
 arguments@{
   nixpkgs ? null,
   pkgs ? null,
-  name ? throw "mkContainer: the argument 'name' is missing: what is the container called?",
+  name ? throw "mkContainer: the argument 'name' is missing; set it to the container's name",
   system ? null,
   modules ? [ ],
   specialArgs ? { },
 }:
 let
-  # A flake's attributes, or a path; a path is read where it is, and not copied to the store.
+  # nixpkgs is a flake's attributes or a path. A path is read in place and not copied to the store.
   source = if pkgs != null then pkgs.path else nixpkgs.outPath or nixpkgs;
   lib = if pkgs != null then pkgs.lib else nixpkgs.lib or (import (source + "/lib"));
 
-  # A system that is given counts, unless the configuration says otherwise.
+  # The configuration can override it.
   platform =
     if system != null then
       system
     else
-      builtins.currentSystem or (throw "mkContainer: container '${name}': the argument 'system' is missing, or nixpkgs.hostPlatform in its configuration");
+      builtins.currentSystem or (throw "mkContainer: container '${name}': neither the argument 'system' nor nixpkgs.hostPlatform is set; set one of them");
 
   evaluation = import (source + "/nixos/lib/eval-config.nix") {
     inherit lib prefix specialArgs;
-    # nixpkgs.hostPlatform says it.
+    # nixpkgs.hostPlatform sets it.
     system = null;
     modules = modules ++ [
       (import ./container.nix { inherit name option host; })
@@ -49,7 +49,7 @@ let
             };
       }
     ];
-    # What messages say of modules that are no files.
+    # Messages name this file for modules that are not files.
     modulesLocation = (builtins.unsafeGetAttrPos "modules" arguments).file or null;
   };
   inherit (evaluation) config options;
@@ -81,11 +81,11 @@ let
   '';
 in
 if nixpkgs != null && pkgs != null then
-  throw "mkContainer: container '${name}': both 'nixpkgs' and 'pkgs' are given, but one of them says which NixOS to use"
+  throw "mkContainer: container '${name}': both 'nixpkgs' and 'pkgs' are given; remove one"
 else if nixpkgs == null && pkgs == null then
-  throw "mkContainer: container '${name}': neither 'nixpkgs' nor 'pkgs' is given, so there is no NixOS to use"
+  throw "mkContainer: container '${name}': neither 'nixpkgs' nor 'pkgs' is given; add one"
 else if system != null && builtins.match "[^-]+-linux" system == null then
-  throw "mkContainer: container '${name}': system is '${system}', which is no system that a container runs on, such as 'x86_64-linux'"
+  throw "mkContainer: container '${name}': system is '${system}', which is not a Linux system such as 'x86_64-linux'"
 else if pkgs != null && system != null && system != pkgs.stdenv.hostPlatform.system then
   throw "mkContainer: container '${name}': system is '${system}', but 'pkgs' is for '${pkgs.stdenv.hostPlatform.system}'"
 else

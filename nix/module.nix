@@ -1,7 +1,7 @@
-# The NixOS module of a host. In: `nixos.containers` of a NixOS configuration. Out: the programs, the generator, one intent
-# per declarative container in /etc/nixos-nspawn/declarative.d, and what a host needs around them: systemd-networkd, the
-# firewall, and a service per container by which switching the host reaches it (docs/decisions/nix-host-module.md). Units
-# for containers are not made here: that is the generator's business, for these containers as for all others.
+# The NixOS module of a host. It installs the programs and the generator, writes an intent to
+# /etc/nixos-nspawn/declarative.d for each of `nixos.containers.instances`, and configures systemd-networkd, the firewall, and
+# a service per container through which a switch reaches it (docs/decisions/nix-host-module.md). It defines no units of
+# containers: the generator does that, as for all other containers.
 {
   config,
   lib,
@@ -32,7 +32,7 @@ let
     };
   };
 
-  # What mkContainer makes of each instance.
+  # The profile of each instance.
   containers = lib.mapAttrs (_: instance: instance.config) cfg.instances;
   settings = lib.mapAttrs (_: container: container.config.nixosContainer) containers;
 
@@ -40,8 +40,8 @@ let
   unit = name: "systemd-nspawn@${name}.service";
   networkUnit = name: "20-ve-${name}";
 
-  # The host's own definitions of systemd.nspawn, of which those for instances go into the intents: a file in
-  # /etc/systemd/nspawn would be used in place of the generated one.
+  # The host's definitions of systemd.nspawn. Those for instances go into the intents, because nspawn would use a file in
+  # /etc/systemd/nspawn instead of the generated one.
   nspawn =
     let
       option = options.systemd.nspawn;
@@ -51,7 +51,7 @@ let
     else
       (lib.mergeDefinitions option.loc option.type option.definitionsWithLocations).mergedValue;
 
-  # Host ports that more than one instance claims, with their names.
+  # Host ports that more than one instance forwards, with the names of the instances.
   shared =
     let
       claims = lib.concatLists (
@@ -85,7 +85,7 @@ let
     touch $out
   '';
 
-  # iptables and nftables write "all interfaces that begin so" differently.
+  # The wildcard of interface names differs between iptables and nftables.
   beginning = prefix: prefix + (if config.networking.nftables.enable then "*" else "+");
 in
 {
@@ -109,8 +109,8 @@ in
         '';
         description = ''
           Containers that are part of this host's configuration. Each has the options of a container, and `config`, its
-          own NixOS configuration. Its state is in `/var/lib/machines/<name>`, as that of containers that
-          {manpage}`nixos-nspawn-ctl(8)` manages; a name must stand for one container only.
+          own NixOS configuration. Like that of containers managed by {manpage}`nixos-nspawn-ctl(8)`, its state is in
+          `/var/lib/machines/<name>`, so the two must not share a name.
         '';
       };
 
@@ -124,9 +124,10 @@ in
           ];
         };
         description = ''
-          The host's end of zones, each as {option}`systemd.network.networks.<name>` has it. It is added to defaults which
-          keep systemd's own: addresses by DHCP and router advertisements, NAT. `""` at the beginning of `address` takes
-          the default address away. A zone that is not named here has systemd's `80-container-vz.network`.
+          Configuration of the host's end of zones, each as in {option}`systemd.network.networks.<name>`. The settings are
+          added to defaults that match systemd's own: addresses by DHCP and router advertisements, and NAT. A `""` at the
+          beginning of `address` removes the default address. For a zone that is not listed, systemd's own unit
+          `80-container-vz.network` applies.
         '';
       };
 
@@ -135,8 +136,8 @@ in
         default = null;
         example = 4;
         description = ''
-          How many containers of this host may be starting at the same time, all if null. Starting many at once takes
-          longer than their start timeout allows.
+          How many containers may start at the same time. If null, there is no limit. When many start at once, each takes
+          longer and may exceed its start timeout.
         '';
       };
 
@@ -161,13 +162,13 @@ in
         default = true;
         visible = false;
         description = ''
-          Has no effect; python-nixos-nspawn has it. The generator starts containers with the host, and
-          {command}`nixos-nspawn disable` keeps one from it.
+          Has no effect, and exists for python-nixos-nspawn's users. The generator starts containers with the host;
+          {command}`nixos-nspawn disable` turns that off for one.
         '';
       };
     };
 
-    # Definitions for instances are in their intents (see above).
+    # Definitions for instances are in their intents.
     systemd.nspawn = mkOption {
       apply = lib.filterAttrs (name: _: !(cfg.instances ? ${name}));
     };
@@ -185,8 +186,7 @@ in
         );
     };
 
-    # What a configuration says of a container's unit is added to what the generator and systemd say, also under the names
-    # of python-nixos-nspawn, and is no reason for a switch to restart it.
+    # Definitions of a container's unit become a drop-in, and a switch does not restart the unit for them.
     systemd.services = mkOption {
       type = types.attrsOf (
         types.submodule (
@@ -205,7 +205,7 @@ in
   config = {
     environment.systemPackages = [ cfg.package ];
 
-    # The generator itself reads what it will read at boot, so that a host with an intent that it refuses is not built.
+    # Runs the generator on the intents, so that a host with an intent that it refuses does not build.
     system.checks = lib.optional (
       containers != { } && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform
     ) check;
@@ -224,7 +224,7 @@ in
         }
       ) containers
       // {
-        # A link into the store, by which nixos-nspawn-ctl sees that it is not to write this file.
+        # A link into the store tells nixos-nspawn-ctl not to write this file.
         "nixos-nspawn/host.json".text = builtins.toJSON (
           {
             version = 1;
@@ -236,7 +236,7 @@ in
         );
       };
 
-    # A running container has nothing of a new template or a new drop-in for it; switching must not stop it for that.
+    # A running container does not use a new template, so a switch must not stop it for one.
     systemd.services = {
       "systemd-nspawn@" = {
         restartIfChanged = false;
@@ -248,11 +248,11 @@ in
       lib.nameValuePair "nixos-nspawn-${name}" {
         description = "Host configuration of container ${name}";
         documentation = [ "man:nixos-nspawn-ctl(8)" ];
-        # Not ordered against the container: what it does to that from its own jobs would wait for these.
+        # Not ordered relative to the container: the jobs that it starts for the container would wait for its own.
         wantedBy = [ "multi-user.target" ];
-        # A restart by hand would stop the container.
+        # A manual restart would stop the container.
         unitConfig.RefuseManualStart = true;
-        # A change is a reload, which knows what the container runs and decides by its strategy.
+        # A reload compares the intent with what the container runs, and acts by its strategy.
         reloadIfChanged = true;
         restartTriggers = lib.optional (
           settings.${name}.activation.strategy != "none"
@@ -261,11 +261,11 @@ in
         serviceConfig = {
           Type = "oneshot";
           RemainAfterExit = true;
-          # Whatever comes of it: what is not active, the switch would not stop.
+          # Failures are ignored: a switch stops only active services.
           ExecStart = "-${cfg.package}/bin/nixos-nspawn activate ${name}";
           ExecReload = "${cfg.package}/bin/nixos-nspawn activate ${name}";
-          # When the instance is gone, the switch stops this service while the container's unit is still complete.
-          # Its sockets first: a connection could start it again.
+          # When the instance is removed, the switch stops this service while the container's unit is still loaded.
+          # Sockets are stopped first, since a connection could start the container again.
           ExecStop = [
             "-${config.systemd.package}/bin/systemctl stop nixos-nspawn-proxy@${name}-tcp-*.socket"
             "${config.systemd.package}/bin/systemctl stop ${unit name}"
@@ -278,7 +278,7 @@ in
 
     systemd.network = {
       enable = mkDefault true;
-      # Where it manages nothing but containers, none of its links counts as the host being online.
+      # If it manages only containers, none of its links means that the host is online.
       wait-online.enable = mkDefault config.networking.useNetworkd;
       networks = lib.mapAttrs' (
         zone: given:
@@ -289,7 +289,7 @@ in
                 Name = "vz-${zone}";
                 Kind = mkDefault "bridge";
               };
-              # First, so that an empty entry takes it away.
+              # First, so that an empty entry removes it.
               address = lib.mkBefore [ "0.0.0.0/24" ];
               linkConfig.RequiredForOnline = mkDefault "no";
               networkConfig = {
@@ -309,7 +309,7 @@ in
     };
 
     networking = {
-      # Others keep off these interfaces.
+      # Keep other network managers away from these interfaces.
       dhcpcd.denyInterfaces = [
         "vb-*"
         "ve-*"
@@ -333,17 +333,17 @@ in
 
     warnings =
       lib.optional (!cfg.enableAutostartService)
-        "`nixos.containers.enableAutostartService' has no effect: the generator starts containers with the host, and `nixos-nspawn disable' keeps one from it.";
+        "`nixos.containers.enableAutostartService' has no effect: the generator starts containers with the host. Use `nixos-nspawn disable' to turn that off for a container.";
 
     assertions =
       lib.concatMap (container: container.config.assertions) (builtins.attrValues containers)
       ++ lib.mapAttrsToList (port: names: {
         assertion = false;
-        message = "Host port ${port} is in `forwardPorts' of more than one of `nixos.containers.instances': ${lib.concatStringsSep ", " names}.";
+        message = "Host port ${port} is in `forwardPorts' of several `nixos.containers.instances': ${lib.concatStringsSep ", " names}.";
       }) shared
       ++ lib.mapAttrsToList (zone: _: {
         assertion = syntax.isZone zone;
-        message = "`nixos.containers.zones.${zone}': the name of a zone has 1 to 12 characters that interface names may have.";
+        message = "`nixos.containers.zones.${zone}': a zone's name must have 1 to 12 characters that are allowed in interface names.";
       }) cfg.zones;
   };
 }

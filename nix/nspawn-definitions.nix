@@ -1,5 +1,5 @@
-# The options that follow from definitions of systemd.nspawn.<name>, the way python-nixos-nspawn's users set what has no
-# option. `definitions` holds the values from the container's and from the host's configuration, `container` the options.
+# Translates values of systemd.nspawn.<name> to `nspawnConfig`. `definitions` are the values in the container's and the host's
+# configuration, `container` its options.
 { lib }:
 { container, definitions }:
 let

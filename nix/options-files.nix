@@ -18,9 +18,9 @@ in
       }
     ];
     description = ''
-      Host paths that the container sees, each `SOURCE[:DESTINATION[:OPTIONS]]` as for `Bind=` in
-      {manpage}`systemd.nspawn(5)`, or an attribute set. Without a destination it is the same path inside. A source that
-      is missing when the container starts is created if its parent exists.
+      Paths of the host to mount inside the container. Each is `SOURCE[:DESTINATION[:OPTIONS]]`, as for `Bind=` in
+      {manpage}`systemd.nspawn(5)`, or an attribute set. Without a destination, the source is mounted at its own path.
+      A source that is missing when the container starts is created if its parent directory exists.
     '';
   };
 
@@ -28,14 +28,17 @@ in
     type = own.listOf own.temporaryFileSystem;
     default = [ ];
     example = [ "/var/cache:size=1G,mode=0755" ];
-    description = "Paths inside that are empty at each start, in memory: `PATH` or `PATH:OPTIONS` (`TemporaryFileSystem=`).";
+    description = ''
+      Paths inside the container that are empty, in-memory file systems at each start: `PATH` or `PATH:OPTIONS`
+      (`TemporaryFileSystem=`).
+    '';
   };
 
   inaccessiblePaths = mkOption {
     type = own.listOf own.absolutePath;
     default = [ ];
     example = [ "/boot" ];
-    description = "Paths inside that cannot be opened (`Inaccessible=`).";
+    description = "Paths inside the container that cannot be accessed (`Inaccessible=`).";
   };
 
   credentials = mkOption {
@@ -68,8 +71,8 @@ in
     type = types.bool;
     default = false;
     description = ''
-      Whether the host's Nix daemon can be used inside: its socket is mounted. What is built inside lands in the host's
-      store. Without it Nix can do nothing inside, and `nix.enable` is off by default.
+      Whether the container can use the host's Nix daemon, whose socket is mounted inside. What is built inside goes to the
+      host's store. Without it, Nix cannot do anything inside, and `nix.enable` is off by default.
     '';
   };
 }

@@ -10,8 +10,8 @@ in
     default = null;
     example = "2G";
     description = ''
-      How much memory the container can use; processes inside are killed when that is not enough (`MemoryMax=`).
-      Percentages are of the host's memory.
+      The most memory that the container can use, above which its processes are killed (`MemoryMax=`). Percentages are
+      relative to the host's memory.
     '';
   };
 
@@ -19,35 +19,41 @@ in
     type = own.nullOr own.memory;
     default = null;
     example = "1536M";
-    description = "From how much memory on the container is slowed down and its memory reclaimed (`MemoryHigh=`).";
+    description = ''
+      The amount of memory above which the container is slowed down and its memory reclaimed (`MemoryHigh=`).
+    '';
   };
 
   cpuQuota = mkOption {
     type = own.nullOr own.percentage;
     default = null;
     example = "150%";
-    description = "How much time of one processor the container can use; more than 100% is more than one (`CPUQuota=`).";
+    description = ''
+      The most processor time that the container can use: 100% is one processor, 200% are two (`CPUQuota=`).
+    '';
   };
 
   cpuWeight = mkOption {
     type = own.nullOr own.cpuWeight;
     default = null;
     example = 50;
-    description = "The share of the processors where they are short, 100 for other units (`CPUWeight=`).";
+    description = ''
+      The container's share of processor time when processors are busy; other units have 100 (`CPUWeight=`).
+    '';
   };
 
   ioWeight = mkOption {
     type = own.nullOr own.weight;
     default = null;
     example = 50;
-    description = "The share of the disks where they are short, 100 for other units (`IOWeight=`).";
+    description = "The container's share of disk bandwidth when disks are busy; other units have 100 (`IOWeight=`).";
   };
 
   tasksMax = mkOption {
     type = own.nullOr own.tasks;
     default = null;
     example = 4096;
-    description = "How many processes and threads the container can have (`TasksMax=`).";
+    description = "The most processes and threads that the container can have (`TasksMax=`).";
   };
 
   oomScoreAdjust = mkOption {
@@ -55,7 +61,7 @@ in
     default = null;
     example = 500;
     description = ''
-      How early the kernel kills the container's processes when memory ends: the higher, the earlier
+      How soon the kernel kills the container's processes when memory runs out: the higher, the sooner
       (`OOMScoreAdjust=`).
     '';
   };
@@ -65,7 +71,7 @@ in
     default = { };
     example.NOFILE = "1024:4096";
     description = ''
-      Resource limits of the container's first process, which its services inherit (`LimitNOFILE=` and so on in
+      Resource limits of the container's first process, which services inherit (`LimitNOFILE=` and so on in
       {manpage}`systemd.nspawn(5)`).
     '';
   };

@@ -14,10 +14,10 @@ in
     ];
     default = "private";
     description = ''
-      `private` gives the container a network of its own and a pair of virtual interfaces, `host0` inside and one named
-      after the container outside. `none` leaves that pair out, so that only the loopback interface is there and what
-      `macvlan`, `ipvlan`, `interfaces` and `extraVeths` add. `host` shares the host's network: the container can bind
-      its ports and connect to its local services.
+      `private` gives the container a network of its own and a pair of virtual interfaces: `host0` inside, and one
+      named after the container on the host. `none` leaves out that pair; the container has the loopback interface,
+      and those of `macvlan`, `ipvlan`, `interfaces` and `extraVeths`. `host` shares the host's network: the container
+      can bind the host's ports and connect to its local services.
     '';
   };
 
@@ -26,9 +26,9 @@ in
     default = null;
     example = "web";
     description = ''
-      The zone that the container is in (`Zone=`). Containers of one zone share a bridge `vz-ZONE`, which
-      systemd-nspawn makes and removes, and reach each other. The host's end is configured for the whole zone, on NixOS
-      by {option}`nixos.containers.zones.<name>`; `hostNetworkConfig` cannot be set.
+      The container's zone (`Zone=`). Containers in a zone share a bridge `vz-ZONE`, which systemd-nspawn creates and
+      removes, and can reach each other. The host's end belongs to the whole zone: on NixOS,
+      {option}`nixos.containers.zones.<name>` configures it. `hostNetworkConfig` cannot be set.
     '';
   };
 
@@ -36,7 +36,7 @@ in
     type = own.nullOr own.interfaceName;
     default = null;
     example = "br0";
-    description = "The bridge of the host that the container's interface is attached to (`Bridge=`). It must exist.";
+    description = "The bridge on the host that the container's interface is attached to (`Bridge=`). It must exist.";
   };
 
   hostNetworkConfig = mkOption {
@@ -49,10 +49,10 @@ in
       ];
     };
     description = ''
-      Configuration of the host's end of the pair of interfaces, as {option}`systemd.network.networks.<name>` of NixOS
-      has it; systemd-networkd must run on the host. It is added to defaults which keep systemd's own: addresses by DHCP
-      and router advertisements, NAT. `""` at the beginning of `address` takes the default address away. If null, the
-      unit that comes with systemd, `80-container-ve.network`, is in force.
+      Configuration of the host's end of the pair of interfaces, as in {option}`systemd.network.networks.<name>` of
+      NixOS. systemd-networkd must run on the host. The settings are added to defaults that match systemd's own:
+      addresses by DHCP and router advertisements, and NAT. A `""` at the beginning of `address` removes the default
+      address. If null, systemd's own unit `80-container-ve.network` applies.
     '';
   };
 
@@ -64,9 +64,9 @@ in
       gateway = [ "10.42.42.1" ];
     };
     description = ''
-      Configuration of `host0`, the container's end of the pair of interfaces, as
-      {option}`systemd.network.networks.<name>` of NixOS has it. It is added to defaults which keep systemd's own, DHCP
-      among them. If null, the unit that comes with systemd, `80-container-host0.network`, is in force.
+      Configuration of `host0`, the container's end of the pair of interfaces, as in
+      {option}`systemd.network.networks.<name>` of NixOS. The settings are added to defaults that match systemd's own,
+      including DHCP. If null, systemd's own unit `80-container-host0.network` applies.
     '';
   };
 
@@ -83,10 +83,10 @@ in
       }
     ];
     description = ''
-      Ports of the host that lead into the container, which must have a private network. A short form is
-      `[PROTOCOL:][ADDRESS:]HOST-PORT[:CONTAINER-PORT]`, with an IPv6 address in brackets. The host's firewall does not
-      keep anybody from such a port. systemd-nspawn forwards to the addresses that the container has; over IPv6 that
-      needs one that is more than link-local.
+      Ports of the host to forward to the container, which must have a private network. The short form is
+      `[PROTOCOL:][ADDRESS:]HOST-PORT[:CONTAINER-PORT]`, with IPv6 addresses in brackets. The host's firewall does not
+      block forwarded ports. systemd-nspawn forwards to the container's current addresses; over IPv6, the container
+      needs one that is not link-local.
     '';
   };
 
@@ -95,8 +95,8 @@ in
     default = [ ];
     example = [ "eth0" ];
     description = ''
-      Interfaces of the host that the container gets a MACVLAN of: it is a station of its own in that network. Inside it
-      is called `mv-` and the host's name, or what stands behind a `:` (`MACVLAN=`).
+      Interfaces of the host to create MACVLAN interfaces of, which make the container a separate station in that
+      network. Inside, the interface is named `mv-` and the host's name for it, or the name after a `:` (`MACVLAN=`).
     '';
   };
 
@@ -105,8 +105,8 @@ in
     default = [ ];
     example = [ "eth0:lan" ];
     description = ''
-      Interfaces of the host that the container gets an IPVLAN of, which shares the host's hardware address. Inside it
-      is called `iv-` and the host's name, or what stands behind a `:` (`IPVLAN=`).
+      Interfaces of the host to create IPVLAN interfaces of, which share the host's hardware address. Inside, the
+      interface is named `iv-` and the host's name for it, or the name after a `:` (`IPVLAN=`).
     '';
   };
 
@@ -115,7 +115,7 @@ in
     default = [ ];
     example = [ "eth1" ];
     description = ''
-      Interfaces that are taken from the host while the container runs, and called inside what stands behind a `:`
+      Interfaces to move from the host to the container while it runs. A name after a `:` is the name inside
       (`Interface=`).
     '';
   };
@@ -125,8 +125,8 @@ in
     default = [ ];
     example = [ "ve-backup:backup" ];
     description = ''
-      Further pairs of virtual interfaces: the name outside and, behind a `:`, the name inside
-      (`VirtualEthernetExtra=`). Both ends are left to you to configure.
+      Additional pairs of virtual interfaces: the name on the host and, after a `:`, the name inside
+      (`VirtualEthernetExtra=`). Neither end is configured.
     '';
   };
 
@@ -135,8 +135,8 @@ in
     default = null;
     example = "/run/netns/vpn";
     description = ''
-      A network namespace that exists on the host, for instance made by `ip netns add`; the container joins it
-      (`NamespacePath=`). It excludes all other options of the network, and needs systemd 259 on the host.
+      An existing network namespace of the host for the container to join, for instance one made by `ip netns add`
+      (`NamespacePath=`). It excludes all other network options, and needs systemd 259 on the host.
     '';
   };
 
@@ -163,8 +163,8 @@ in
     default = null;
     example = "bind-stub";
     description = ''
-      What systemd-nspawn does with `/etc/resolv.conf` inside (`ResolvConf=`). If null it is `auto`, which leaves a
-      container with a network of its own alone.
+      What systemd-nspawn does with `/etc/resolv.conf` inside the container (`ResolvConf=`). If null, `auto`, which
+      does not touch it in a container with a private network.
     '';
   };
 }

@@ -10,8 +10,9 @@ in
     type = types.bool;
     default = false;
     description = ''
-      Whether users inside are other users outside, in a range of ids that systemd-nspawn picks (`PrivateUsers=pick`).
-      Owners of the store and of bind mounts are mapped, which the file system below must support.
+      Whether users inside the container map to other users on the host, in a range that systemd-nspawn picks
+      (`PrivateUsers=pick`). Ownership in the store and in bind mounts is mapped, which their file systems must
+      support.
     '';
   };
 
@@ -20,13 +21,13 @@ in
       type = own.listOf own.capability;
       default = [ ];
       example = [ "CAP_NET_ADMIN" ];
-      description = "Capabilities that the container has in addition to systemd-nspawn's usual ones (`Capability=`).";
+      description = "Capabilities to grant in addition to those of systemd-nspawn (`Capability=`).";
     };
     drop = mkOption {
       type = own.listOf own.capability;
       default = [ ];
       example = [ "CAP_SYS_CHROOT" ];
-      description = "Capabilities that are taken from the container (`DropCapability=`).";
+      description = "Capabilities to withhold from the container (`DropCapability=`).";
     };
   };
 
@@ -35,7 +36,7 @@ in
     default = null;
     example = "@keyring bpf";
     description = ''
-      System calls that are allowed in addition to systemd-nspawn's own list; with `~` in front, denied
+      System calls to allow in addition to those of systemd-nspawn, or to deny if the list begins with `~`
       (`SystemCallFilter=`).
     '';
   };
@@ -51,27 +52,26 @@ in
       }
     ];
     description = ''
-      Device nodes of the host that can be used inside: they are mounted, and access to them is allowed. `PATH` or
-      `PATH:PERMISSIONS`, all permissions if none are given. A device that does not exist keeps the container from
-      starting.
+      Device nodes of the host that the container can use. They are mounted inside, and access to them is allowed.
+      `PATH` or `PATH:PERMISSIONS`; by default, all permissions. The container does not start if a device is missing.
     '';
   };
 
   tun = mkOption {
     type = types.bool;
     default = false;
-    description = "Whether `/dev/net/tun` can be used inside, which VPNs need.";
+    description = "Whether the container can use `/dev/net/tun`, which VPNs need.";
   };
 
   fuse = mkOption {
     type = types.bool;
     default = false;
-    description = "Whether `/dev/fuse` can be used inside, to mount file systems by FUSE.";
+    description = "Whether the container can use `/dev/fuse` to mount FUSE file systems.";
   };
 
   kernelLog = mkOption {
     type = types.bool;
     default = false;
-    description = "Whether the host's kernel log can be read inside.";
+    description = "Whether the container can read the host's kernel log.";
   };
 }

@@ -25,9 +25,9 @@ import ./options-files.nix { inherit lib; }
       default = "dynamic";
       description = ''
         What an update does to the running container. `none` leaves it alone until its next start, `reload` runs
-        `switch-to-configuration test` inside, `restart` restarts it. `dynamic` restarts it if anything but the system
-        itself has changed, such as a bind mount, and reloads it otherwise. python-nixos-nspawn had `restart` as the
-        default of imperative containers.
+        `switch-to-configuration test` inside it, `restart` restarts it. `dynamic` reloads it if only the system
+        inside has changed, and restarts it if anything else has, such as a bind mount. In python-nixos-nspawn,
+        `restart` was the default of imperative containers.
       '';
     };
     autoStart = mkOption {
@@ -40,8 +40,8 @@ import ./options-files.nix { inherit lib; }
       default = null;
       example = "/run/current-system/sw/bin/reload-web";
       description = ''
-        A program on the host that reloads the container, instead of `switch-to-configuration test` inside. It runs on
-        the host, as root.
+        A program on the host that reloads the container, instead of `switch-to-configuration test` inside it. It runs
+        on the host, as root.
       '';
     };
   };
@@ -50,7 +50,7 @@ import ./options-files.nix { inherit lib; }
     type = types.bool;
     default = false;
     description = ''
-      Whether the container forgets its state when it stops: it runs on a snapshot or a copy of its root directory
+      Whether the container loses its state when it stops. It runs on a snapshot or a copy of its root directory
       (`Ephemeral=`).
     '';
   };
@@ -59,7 +59,7 @@ import ./options-files.nix { inherit lib; }
     type = own.timespan;
     default = "90s";
     example = "5min";
-    description = "How long the start may take (`TimeoutStartSec=` of {manpage}`systemd.service(5)`).";
+    description = "How long the container may take to start (`TimeoutStartSec=` of {manpage}`systemd.service(5)`).";
   };
 
   after = mkOption {
@@ -70,7 +70,7 @@ import ./options-files.nix { inherit lib; }
       "postgresql.service"
     ];
     description = ''
-      What starts before this container, if it is started at the same time: names of containers, or units of the host.
+      Containers, or units of the host, that start before this container if they start at the same time.
     '';
   };
 
@@ -79,8 +79,8 @@ import ./options-files.nix { inherit lib; }
     default = [ ];
     example = [ "db" ];
     description = ''
-      What is started with this container, and without which it is not: names of containers, or units of the host. Say
-      `after` as well if it must be there before.
+      Containers, or units of the host, that start with this container and without which it does not start. If they
+      must be up first, add them to `after` as well.
     '';
   };
 
@@ -88,7 +88,7 @@ import ./options-files.nix { inherit lib; }
     type = own.listOf own.unitOrContainer;
     default = [ ];
     example = [ "cache" ];
-    description = "What is started with this container if possible: names of containers, or units of the host.";
+    description = "Containers, or units of the host, that start with this container if possible.";
   };
 
   hostname = mkOption {
@@ -96,8 +96,8 @@ import ./options-files.nix { inherit lib; }
     default = null;
     example = "www";
     description = ''
-      The host name that the container is started with, its own name if null (`Hostname=`). A NixOS system sets its own
-      by `networking.hostName`.
+      The host name that the container starts with (`Hostname=`). If null, its own name. A NixOS system sets its host
+      name with `networking.hostName`.
     '';
   };
 
@@ -114,7 +114,9 @@ import ./options-files.nix { inherit lib; }
     );
     default = null;
     example = "off";
-    description = "What systemd-nspawn does with `/etc/localtime` inside (`Timezone=`), `auto` if null.";
+    description = ''
+      What systemd-nspawn does with `/etc/localtime` inside the container (`Timezone=`). If null, `auto`.
+    '';
   };
 
   environment = mkOption {
@@ -122,8 +124,8 @@ import ./options-files.nix { inherit lib; }
     default = { };
     example.LANG = "C.UTF-8";
     description = ''
-      Environment variables of the container's first process, and so of its service manager (`Environment=`). Services
-      have their own by `systemd.services.<name>.environment`.
+      Environment variables of the container's first process, and so of its service manager (`Environment=`). For
+      services, use `systemd.services.<name>.environment`.
     '';
   };
 
@@ -133,8 +135,8 @@ import ./options-files.nix { inherit lib; }
       default = { };
       example.NoNewPrivileges = true;
       description = ''
-        Settings for section [Exec] of {manpage}`systemd.nspawn(5)` that have no option of their own. Lists are
-        added to ours, other settings replace ours.
+        Settings for section [Exec] of {manpage}`systemd.nspawn(5)` that have no option of their own. Lists are added
+        to those of nixos-nspawn, other settings replace them.
       '';
     };
     Files = mkOption {
@@ -142,8 +144,8 @@ import ./options-files.nix { inherit lib; }
       default = { };
       example.BindReadOnly = [ "/etc/hosts:/etc/hosts.host" ];
       description = ''
-        Settings for section [Files] of {manpage}`systemd.nspawn(5)` that have no option of their own. Lists are
-        added to ours, other settings replace ours.
+        Settings for section [Files] of {manpage}`systemd.nspawn(5)` that have no option of their own. Lists are added
+        to those of nixos-nspawn, other settings replace them.
       '';
     };
     Network = mkOption {
@@ -152,7 +154,7 @@ import ./options-files.nix { inherit lib; }
       example.Port = [ "tcp:8080:80" ];
       description = ''
         Settings for section [Network] of {manpage}`systemd.nspawn(5)` that have no option of their own. Lists are
-        added to ours, other settings replace ours.
+        added to those of nixos-nspawn, other settings replace them.
       '';
     };
   };
@@ -163,7 +165,8 @@ import ./options-files.nix { inherit lib; }
     example.IPAccounting = true;
     description = ''
       Settings for section [Service] of the container's unit on the host, `systemd-nspawn@NAME.service`, that have no
-      option of their own. Those that the container's life cycle rests on, such as `Type=` or `ExecStart=`, are refused.
+      option of their own. Settings that the container's life cycle depends on, such as `Type=` and `ExecStart=`, are
+      refused.
     '';
   };
 
@@ -185,8 +188,7 @@ import ./options-files.nix { inherit lib; }
     type = types.bool;
     default = declarative;
     description = ''
-      Whether the container is part of the host's NixOS configuration. For information: it is the module of the host
-      that makes a container declarative.
+      Whether the container is part of the host's NixOS configuration. For information: the host's module sets it.
     '';
   };
 }

@@ -1,5 +1,5 @@
-# What forwarded ports take of the host, by the rules of units/src/intent/port.rs. In: nixpkgs' lib. Out: functions of the
-# values of `forwardPorts`: their parts, and whether two of them get in each other's way.
+# Functions of the values of `forwardPorts`: their parts, and whether two of them conflict on the host. The rules are those of
+# units/src/intent/port.rs.
 { lib }:
 let
   inherit (import ./syntax.nix) portParts;
@@ -7,7 +7,7 @@ let
   isAny = port: port.hostAddress == "0.0.0.0" || port.hostAddress == "::";
   isLoopback =
     port: port.hostAddress != null && builtins.match "127\\..*|::1" port.hostAddress != null;
-  # systemd-nspawn forwards the others.
+  # systemd-nspawn forwards all others.
   bySocket = port: port.hostAddress != null || port.startOnConnect;
   inside = port: if port.containerPort == null then port.hostPort else port.containerPort;
 in
@@ -32,7 +32,7 @@ in
       || (isIPv6 a == isIPv6 b && (isAny a || isAny b))
     );
 
-  # systemd-nspawn leaves the host's loopback out, a forward on it adds that.
+  # systemd-nspawn does not forward from the host's loopback interface, so a forward there completes one of its own.
   completes =
     let
       pair = a: b: !bySocket a && isLoopback b;

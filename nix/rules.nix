@@ -1,6 +1,5 @@
-# Rules that concern several options of a container. In: nixpkgs' lib; what the options are called, and their values.
-# Out: a list of NixOS assertions, whose messages name the options. What nspawn or nixos-nspawn would refuse is refused
-# here, where the configuration is; rules between containers are for nixos-nspawn.
+# NixOS assertions about a container's options: what nspawn or nixos-nspawn would refuse is refused during evaluation, with the
+# names of the options. Rules between containers are not checked here.
 { lib }:
 {
   # "nixosContainer", or "nixos.containers.instances.<name>".
@@ -25,7 +24,7 @@ let
     assertion = !(isSet a && isSet b);
     message = "${name a} and ${name b} are both set, but ${reason}.";
   };
-  # Each option of the list that is set, with a network that has no place for it.
+  # For a kind of network, refuses each of these options.
   without =
     network: paths: reason:
     map (path: {
@@ -34,7 +33,7 @@ let
     }) paths;
 
   forwarded = map parts settings.forwardPorts;
-  # The pairs of forwards that cannot both be had.
+  # Pairs of forwards that conflict.
   clashing =
     ports:
     if ports == [ ] then
@@ -49,7 +48,7 @@ let
       )
       ++ clashing others;
   clashes = clashing forwarded;
-  # Those that name the container itself.
+  # Options that name the container itself.
   dependencies =
     builtins.filter
       (
@@ -114,11 +113,11 @@ in
   (both "zone" "bridge" "systemd-nspawn takes one of them")
   {
     assertion = !(isSet "zone" && isSet "hostNetworkConfig");
-    message = "${name "hostNetworkConfig"} and ${name "zone"} are both set, but the interface of a zone belongs to all its containers. On NixOS `nixos.containers.zones.${toString settings.zone}' configures it.";
+    message = "${name "hostNetworkConfig"} and ${name "zone"} are both set, but a zone's containers share one interface on the host. Use `nixos.containers.zones.${toString settings.zone}' on a NixOS host.";
   }
   {
     assertion = isPrivate || !isSet "forwardPorts";
-    message = "${name "forwardPorts"} is set, but ports lead only into a private network, which `Private' in ${name "nspawnConfig.Network"} turns off.";
+    message = "${name "forwardPorts"} is set, but ports can be forwarded only to a private network, which `Private' in ${name "nspawnConfig.Network"} turns off.";
   }
   {
     assertion = clashes == [ ];
@@ -136,7 +135,7 @@ in
     assertion = builtins.all (
       port: port.protocol == "tcp" || port.hostAddress == null && !port.startOnConnect
     ) forwarded;
-    message = "${name "forwardPorts"}: an address of the host and startOnConnect are for TCP only, since systemd-socket-proxyd forwards nothing else.";
+    message = "${name "forwardPorts"}: a host address and startOnConnect are for TCP only; systemd-socket-proxyd does not forward UDP.";
   }
   (unique "credentials" ids "the id")
   {
@@ -145,11 +144,11 @@ in
   }
   {
     assertion = settings.sharedNix;
-    message = "${name "sharedNix"} must be true: a container sees the whole store.";
+    message = "${name "sharedNix"} must be true: containers without the host's store are not supported.";
   }
   {
     assertion = lib.intersectLists settings.capabilities.add settings.capabilities.drop == [ ];
-    message = "${name "capabilities.add"} and ${name "capabilities.drop"} both have ${lib.concatStringsSep ", " (lib.intersectLists settings.capabilities.add settings.capabilities.drop)}.";
+    message = "${name "capabilities.add"} and ${name "capabilities.drop"} both list ${lib.concatStringsSep ", " (lib.intersectLists settings.capabilities.add settings.capabilities.drop)}.";
   }
   {
     assertion = mounts.twice == { };
@@ -173,11 +172,11 @@ in
   }
   {
     assertion = settings.hostNetworkConfig.matchConfig.Name or null == null;
-    message = "${name "hostNetworkConfig.matchConfig.Name"} cannot be set: the file is for the container's own interface, whose name is known.";
+    message = "${name "hostNetworkConfig.matchConfig.Name"} cannot be set: nixos-nspawn sets the name of the container's interface.";
   }
   {
     assertion = settings.namespacePath == null || settings.network == "private";
-    message = "${name "network"} is `${settings.network}', but ${name "namespacePath"} says which network the container has.";
+    message = "${name "network"} is `${settings.network}', but ${name "namespacePath"} already selects the container's network.";
   }
 ]
 ++ map (section: {
@@ -194,4 +193,4 @@ in
 ) pair "${name "network"} is `none': the container has no pair of interfaces"
 ++ without (settings.namespacePath != null) (
   pair ++ interfaces
-) "${name "namespacePath"} gives the container a network that is made elsewhere"
+) "${name "namespacePath"} gives the container an existing network, to which nothing is added"

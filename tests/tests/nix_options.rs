@@ -17,7 +17,7 @@ fn value(expression: String) -> Value {
     result.unwrap_or_else(|said| panic!("{said}"))
 }
 
-/// What options-doc.nix says of every option.
+/// Every option, as nix/options-doc.nix describes it.
 fn documented() -> Vec<Documented> {
     options(&value(format!("import {PROJECT}/nix/options-doc.nix {{ lib = {LIB}; }}")))
 }
@@ -399,7 +399,7 @@ fn wrong_arguments_are_errors_of_one_line() {
         (format!("name = 3; {NIXPKGS}"), "must be a string, not a int"),
         (
             format!("name = \"web\"; {PKGS} system = \"x86_64\";"),
-            "container 'web': system is 'x86_64', which is no",
+            "container 'web': system is 'x86_64', which is not a Linux system",
         ),
         (format!("name = \"web\"; {PKGS} system = \"riscv64-linux\";"), "'pkgs' is for 'x86_64-linux'"),
     ];

@@ -114,6 +114,35 @@ fn network_settings_added_by_hand_are_in_force() {
     assert_eq!(network(&ours, "", ""), network(&unit_file(&path), "", ""));
 }
 
+/// In a zone python-nixos-nspawn takes hostNetworkConfig and writes no file for networkd. A profile of ours is refused for it.
+#[test]
+fn host_network_of_a_zone_is_left_out() {
+    let case = cases().into_iter().find(|case| case.name == "zone").expect("the case");
+    for (version, code) in [(None, 0), (Some(1), 10)] {
+        let root = root_with_profile(&case);
+        let path = root.path().join(PROFILE.trim_start_matches('/')).join("nixos-nspawn/data.json");
+        let mut data = json(&path);
+        data["hostNetworkConfig"] = serde_json::json!({ "address": ["10.0.0.1/24"] });
+        if let Some(version) = version {
+            data["version"] = version.into();
+        }
+        fs::write(&path, data.to_string()).expect("written");
+        let created = create(&root, "demo");
+        assert_eq!(created.status.code(), Some(code), "{}", text(&created));
+        assert!(text(&created).contains("hostNetworkConfig"), "{}", text(&created));
+        if code == 0 {
+            assert!(text(&created).contains("has no effect in a zone, it is left out"), "{}", text(&created));
+            assert_eq!(root.generate().status, 0);
+            let networks = fs::read_dir(root.units().join("nixos-nspawn")).expect("readable").flatten();
+            assert!(
+                networks
+                    .map(|entry| entry.path())
+                    .all(|path| path.extension().is_none_or(|e| e != "network"))
+            );
+        }
+    }
+}
+
 /// Returns the case's file for networkd, if there is one.
 fn network_of(case: &Case) -> Option<UnitFile> {
     let mut files = fs::read_dir(&case.dir).expect("readable").flatten().map(|entry| entry.path());

@@ -39,6 +39,7 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
     let data = folder.join("data.json");
     match fs::read(&data) {
         Ok(bytes) => {
+            let bytes = python_profile::data(bytes, &data, &mut warnings);
             let reading = parse_data(&bytes).map_err(|fault| {
                 let line = fault.line.map(|line| format!(":{line}")).unwrap_or_default();
                 Failed::unchanged(format!("{}{line}: {fault}", data.display()), "")

@@ -15,6 +15,19 @@ use nixos_nspawn_units::syntax::settings::{parse_boolean, setting};
 use nixos_nspawn_units::syntax::{Item, Section, UnitFile, parse};
 use nixos_nspawn_units::value::{AbsolutePath, StorePath};
 
+/// Returns data.json without the options that python-nixos-nspawn accepts and does not use: it writes no `.network` file for a
+/// container in a zone. A profile of ours, which has a version, stays as it is.
+pub(crate) fn data(bytes: Vec<u8>, path: &Path, warnings: &mut Vec<String>) -> Vec<u8> {
+    let Ok(serde_json::Value::Object(mut data)) = serde_json::from_slice(&bytes) else { return bytes };
+    let is_set = |option: &str| data.get(option).is_some_and(|value| !value.is_null());
+    if is_set("version") || !is_set("zone") || !is_set("hostNetworkConfig") {
+        return bytes;
+    }
+    data.remove("hostNetworkConfig");
+    warnings.push(format!("{}: hostNetworkConfig has no effect in a zone, it is left out", path.display()));
+    serde_json::Value::Object(data).to_string().into_bytes()
+}
+
 /// Adds what the files in `folder` set to the options.
 pub(crate) fn take_over(
     folder: &Path,

@@ -7,12 +7,12 @@ use super::{Documented, grouped};
 const HEAD: &str = "\
 # Options of a container
 
-<!-- Made by nix/options-doc.nix from nix/options.nix; do not edit. -->
+<!-- Generated from nix/options.nix by tests/src/options_doc; do not edit. -->
 
-A container's NixOS configuration sets these as `nixosContainer.NAME`. In a host's configuration they are options
-of `nixos.containers.instances.<name>`, and in an intent, nixos-nspawn.json(5), they are fields of `container`.
-An option that is null, or an empty list, is not set. Settings in brackets, such as `Bind=`, are those of
-systemd.nspawn(5), systemd.exec(5) and systemd.resource-control(5) that it becomes.
+Set these options as `nixosContainer.NAME` in the container's NixOS configuration. In a host's configuration, they are
+options of `nixos.containers.instances.<name>`; in an intent, nixos-nspawn.json(5), they are fields of `container`.
+An option that is null or an empty list is not set. Settings in parentheses, such as `Bind=`, are those of
+systemd.nspawn(5), systemd.exec(5) and systemd.resource-control(5) that the option sets.
 ";
 
 /// Returns the text of docs/options.md.
@@ -38,7 +38,7 @@ fn section(option: &Documented) -> Vec<String> {
     }
     if !option.elements.is_empty() {
         let elements: Vec<String> = option.elements.iter().map(element).collect();
-        parts.push(format!("Written out, an element is an attribute set:\n\n{}", elements.join("\n")));
+        parts.push(format!("As an attribute set, an element has these options:\n\n{}", elements.join("\n")));
     }
     parts
 }

@@ -4,7 +4,7 @@ use super::description::{Block, Piece, blocks, pieces};
 use super::value::shown;
 use super::{Documented, grouped};
 
-const HEAD: &str = r#".\" Made by nix/options-doc.nix from nix/options.nix; do not edit.
+const HEAD: &str = r#".\" Generated from nix/options.nix by tests/src/options_doc; do not edit.
 .Dd November 23, 2026
 .Dt NIXOS-NSPAWN-OPTIONS 5
 .Os nixos-nspawn
@@ -18,23 +18,24 @@ const HEAD: &str = r#".\" Made by nix/options-doc.nix from nix/options.nix; do n
 }
 .Ed
 .Sh DESCRIPTION
-A container\(aqs NixOS configuration sets these options as
-.Ic nixosContainer . Ns Ar NAME .
-In a host\(aqs configuration they are options of
-.Ic nixos.containers.instances . Ns Ar NAME ,
-and in an intent,
+Set these options as
+.Ic nixosContainer . Ns Ar NAME
+in the container\(aqs NixOS configuration.
+In a host\(aqs configuration, they are options of
+.Ic nixos.containers.instances . Ns Ar NAME ;
+in an intent,
 .Xr nixos-nspawn.json 5 ,
 they are fields of
 .Ql container .
-An option that is null, or an empty list, is not set.
-Settings in brackets, such as
+An option that is null or an empty list is not set.
+Settings in parentheses, such as
 .Ql Bind= ,
 are those of
 .Xr systemd.nspawn 5 ,
 .Xr systemd.exec 5
 and
 .Xr systemd.resource-control 5
-that it becomes.
+that the option sets.
 .Sh OPTIONS
 "#;
 const TAIL: &str = "\
@@ -64,7 +65,7 @@ fn item(option: &Documented) -> Vec<String> {
         lines.extend(literal(&format!("{} = {};", option.name, shown(example))));
     }
     if !option.elements.is_empty() {
-        let head = [".Pp", "Written out, an element is an attribute set:", ".Bl -tag -width Ds"];
+        let head = [".Pp", "As an attribute set, an element has these options:", ".Bl -tag -width Ds"];
         lines.extend(head.map(str::to_owned));
         for element in &option.elements {
             lines.extend(facts(element));

@@ -18,7 +18,6 @@ in
 {
   options = {
     assertions = option (types.listOf types.unspecified) [ ];
-    warnings = option (types.listOf types.str) [ ];
     boot = {
       isContainer = option types.bool false;
       initrd.enable = option types.bool false;
