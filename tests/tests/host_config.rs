@@ -203,9 +203,29 @@ fn other_nixpkgs(host: &Host) {
         "{ standIn.page = \"${toString <nixpkgs>}\\n\"; system.stateVersion = \"26.05\"; }\n",
         0o644,
     );
-    host.write("/etc/nixos-nspawn.conf", format!("[Nix]\nNixpkgs={NIXPKGS}\n"), 0o644);
+    // Whoever can write the defaults decides what runs as root.
+    const CONF: &str = "/etc/nixos-nspawn.conf";
+    host.write(CONF, format!("[Nix]\nNixpkgs={NIXPKGS}\n"), 0o666);
+    let refused = |reason: &str| {
+        let output = host.ctl(&["create", "odd", "--config", odd]);
+        let message = format!("nixos-nspawn: {CONF}: {reason}\n");
+        assert_eq!((output.stderr.as_str(), output.code()), (message.as_str(), 1), "{output}");
+    };
+    refused(&format!(
+        "is writable by others (mode 0666), nothing was done; check it, then run 'chmod go-w {CONF}'"
+    ));
+    host.ok(&["chmod", "644", CONF]);
+    host.ok(&["chown", "nobody", CONF]);
+    refused(&format!(
+        "belongs to user 65534, not to root, nothing was done; check it, then run 'chown root {CONF}'"
+    ));
+    host.ok(&["rm", CONF]);
+    host.ok(&["mkfifo", CONF]);
+    refused("is not a regular file, nothing was done; remove it");
+    host.ok(&["rm", CONF]);
+    host.write(CONF, format!("[Nix]\nNixpkgs={NIXPKGS}\n"), 0o644);
     host.ctl_ok(&["create", "odd", "--config", odd]);
-    host.ok(&["rm", "/etc/nixos-nspawn.conf"]);
+    host.ok(&["rm", CONF]);
     assert_eq!(host.intent("odd")["source"]["nixpkgs"], NIXPKGS);
     assert_eq!(host.intent("odd")["source"]["config"], odd);
     let page = host.system_page("odd");

@@ -1,13 +1,17 @@
 //! The administrator's defaults: /etc/nixos-nspawn.conf and /etc/nixos-nspawn.conf.d/*.conf (`nixos-nspawn.conf(5)`).
-//! INI text goes in, checked values come out. ctl resolves them into the intent; the generator never reads them.
+//! Their lines are read as systemd reads its own (`systemd.syntax(7)`), and checked. ctl resolves them into the intent;
+//! the generator never reads them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use configparser::ini::{Ini, IniDefault};
 use nixos_nspawn_units::store::BootLimit;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
+use nixos_nspawn_units::syntax::{Ignored, UnitFile, parse};
 use nixos_nspawn_units::value::{AbsolutePath, Text, Timespan};
+
+use crate::base::config_files;
+use crate::base::config_files::Trust;
 
 /// Defaults for what a command line does not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +35,7 @@ pub(crate) struct Config {
 }
 
 /// Where profiles are, unless said otherwise; python-nixos-nspawn has them there, too.
-const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
+pub(crate) const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
 
 impl Config {
     fn built_in() -> Result<Self> {
@@ -48,45 +52,40 @@ impl Config {
     }
 
     /// Reads all files below `root`; a later one wins setting by setting. The drop-ins follow in the order of their names.
-    pub(crate) fn read(root: &Path) -> Result<Self> {
+    pub(crate) fn read(root: &Path, trust: Trust) -> Result<Self> {
         let mut config = Self::built_in()?;
-        for path in files(root)? {
-            let text =
-                std::fs::read_to_string(&path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
-            config.apply(&text).map_err(|error| anyhow!("{}: {error}, nothing was done", path.display()))?;
+        for (path, bytes) in config_files::read(root, trust)? {
+            let file = settings(&path, &bytes)?;
+            config.apply(&file).map_err(|error| anyhow!("{}: {error}, nothing was done", path.display()))?;
         }
         Ok(config)
     }
 
-    fn apply(&mut self, text: &str) -> Result<()> {
-        for (section, settings) in parse(text)? {
-            for (key, value) in settings {
-                // As in systemd, an empty value goes back to the default.
-                let value = value.unwrap_or_default();
-                let given = (!value.is_empty()).then_some(value.as_str());
-                match (section.as_str(), key.as_str()) {
-                    ("Nix", "Command") => self.nix_command = given.map(str::to_owned),
-                    ("Nix", "Arguments") => self.nix_arguments = words(given.unwrap_or_default()),
-                    ("Nix", "System") => self.system = checked(&key, given)?,
-                    ("Nix", "Nixpkgs") => self.nixpkgs = given.map(str::to_owned),
-                    ("Nix", "ProfileDirectory") => {
-                        self.profile_directory = match checked(&key, given)? {
-                            Some(path) => path,
-                            None => Self::built_in()?.profile_directory,
-                        };
-                    }
-                    ("Container", "TimeoutStartSec") => self.timeout_start_sec = checked(&key, given)?,
-                    ("Container", "AllowHostChanges") => {
-                        self.allow_host_changes = parse_boolean(given.unwrap_or("no"))
-                            .ok_or_else(|| anyhow!("{key}: '{value}' is neither yes nor no"))?;
-                    }
-                    ("Host", "BootLimit") => self.boot_limit = checked(&key, given)?,
-                    ("Nix" | "Container" | "Host", _) => {
-                        return Err(anyhow!("[{section}] has no setting '{key}'"));
-                    }
-                    ("default", _) => return Err(anyhow!("setting '{key}' stands before any section")),
-                    _ => return Err(anyhow!("there is no section [{section}]")),
+    fn apply(&mut self, file: &UnitFile) -> Result<()> {
+        for (section, key, value) in file.settings() {
+            // As in systemd, an empty value goes back to the default.
+            let given = (!value.is_empty()).then_some(value);
+            match (section, key) {
+                ("Nix", "Command") => self.nix_command = given.map(str::to_owned),
+                ("Nix", "Arguments") => self.nix_arguments = words(given.unwrap_or_default()),
+                ("Nix", "System") => self.system = checked(key, given)?,
+                ("Nix", "Nixpkgs") => self.nixpkgs = given.map(str::to_owned),
+                ("Nix", "ProfileDirectory") => {
+                    self.profile_directory = match checked(key, given)? {
+                        Some(path) => path,
+                        None => Self::built_in()?.profile_directory,
+                    };
                 }
+                ("Container", "TimeoutStartSec") => self.timeout_start_sec = checked(key, given)?,
+                ("Container", "AllowHostChanges") => {
+                    self.allow_host_changes = parse_boolean(given.unwrap_or("no"))
+                        .ok_or_else(|| anyhow!("{key}: '{value}' is neither yes nor no"))?;
+                }
+                ("Host", "BootLimit") => self.boot_limit = checked(key, given)?,
+                ("Nix" | "Container" | "Host", _) => {
+                    return Err(anyhow!("[{section}] has no setting '{key}'"));
+                }
+                _ => return Err(anyhow!("there is no section [{section}]")),
             }
         }
         Ok(())
@@ -105,39 +104,19 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-type Sections = Vec<(String, Vec<(String, Option<String>)>)>;
-
-/// configparser's own defaults cut values at `#` and `;`, which flake references hold, and lower-case the keys.
-fn parse(text: &str) -> Result<Sections> {
-    let mut rules = IniDefault::default();
-    rules.case_sensitive = true;
-    rules.comment_symbols = vec!['#', ';'];
-    rules.inline_comment_symbols = Some(Vec::new());
-    rules.delimiters = vec!['='];
-    rules.multiline = false;
-    let mut ini = Ini::new_from_defaults(rules);
-    let sections = ini.read(text.to_owned()).map_err(|error| anyhow!("{error}"))?;
-    Ok(sections.into_iter().map(|(name, settings)| (name, settings.into_iter().collect())).collect())
-}
-
-fn files(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let main = root.join("etc/nixos-nspawn.conf");
-    if main.exists() {
-        files.push(main);
+/// The settings in a file. What systemd would pass over with a warning is refused: nothing is lost in silence.
+fn settings(path: &Path, bytes: &[u8]) -> Result<UnitFile> {
+    let refused = |located: &dyn std::fmt::Display| anyhow!("{located}, nothing was done");
+    let parsed = parse(bytes).map_err(|error| refused(&error.at(path)))?;
+    if let Some(warning) = parsed.warnings.first() {
+        let reason = match warning.reason {
+            Ignored::OutsideSection => "stands before any section",
+            Ignored::NoEquals => "has no '='",
+            Ignored::NoKey => "has no setting before the '='",
+        };
+        return Err(refused(&format!("{}:{}: {reason}", path.display(), warning.line)));
     }
-    let folder = root.join("etc/nixos-nspawn.conf.d");
-    if let Ok(entries) = std::fs::read_dir(&folder) {
-        let mut drop_ins: Vec<PathBuf> = entries
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
-            .filter(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')))
-            .collect();
-        drop_ins.sort();
-        files.extend(drop_ins);
-    }
-    Ok(files)
+    Ok(parsed.file.without_extensions())
 }
 
 #[cfg(test)]
@@ -146,7 +125,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Config> {
         let mut config = Config::built_in()?;
-        config.apply(text)?;
+        config.apply(&settings(Path::new("f"), text.as_bytes())?)?;
         Ok(config)
     }
 
@@ -163,11 +142,41 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_those_of_systemd() {
+        // Each of the line ends counts, also one alone, and a line may go on.
+        for end in ["\n", "\r", "\r\n", "\0"] {
+            let text = [
+                "[Nix]",
+                "Command = /a",
+                "Arguments=b \\",
+                "# not this",
+                "c",
+                "",
+                "[Container]",
+                "AllowHostChanges=ON",
+            ];
+            let config = read(&text.join(end)).unwrap();
+            assert_eq!(config.nix_command.as_deref(), Some("/a"), "{end:?}");
+            assert_eq!(config.nix_arguments, ["b", "c"], "{end:?}");
+            assert!(config.allow_host_changes, "{end:?}");
+        }
+        // The last value counts, an empty one is the default again, and what is left to others is left alone.
+        let config =
+            read("\u{feff}[Nix]\nSystem=a\nSystem=b\nCommand=x\nCommand=\nX-Mine=y\n[X-Other]\nz\n").unwrap();
+        assert_eq!(config.system.unwrap().as_str(), "b");
+        assert_eq!(config.nix_command, None);
+    }
+
+    #[test]
     fn what_is_not_known_is_refused() {
         let message = |text: &str| read(text).unwrap_err().to_string();
         assert_eq!(message("[Nix]\nCommando=x\n"), "[Nix] has no setting 'Commando'");
         assert_eq!(message("[Nyx]\nCommand=x\n"), "there is no section [Nyx]");
-        assert_eq!(message("Command=x\n"), "setting 'Command' stands before any section");
+        let line = |text: &str| message(text).strip_suffix(", nothing was done").map(str::to_owned);
+        assert_eq!(line("#\nCommand=x\n").as_deref(), Some("f:2: stands before any section"));
+        assert_eq!(line("[Nix]\nCommand\n").as_deref(), Some("f:2: has no '='"));
+        assert_eq!(line("[Nix]\n=x\n").as_deref(), Some("f:2: has no setting before the '='"));
+        assert_eq!(line("[Nix\n").as_deref(), Some("f:1: section header does not end in ']'"));
         assert!(
             message("[Container]\nTimeoutStartSec=lots\n")
                 .starts_with("TimeoutStartSec: 'lots' is not a time span")

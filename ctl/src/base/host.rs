@@ -5,9 +5,12 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use nixos_nspawn_units::copies::{NETWORK_DIRECTORY, NSPAWN_DIRECTORY};
+use nixos_nspawn_units::nspawn::files::DEVICES;
 use nixos_nspawn_units::store::{Loaded, Trust, load};
 
-use crate::base::config::Config;
+use crate::base::config::{Config, PROFILES};
+use crate::base::config_files::Trust as ConfigTrust;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::program::{Machine, Program, Programs};
@@ -38,10 +41,12 @@ impl Host {
             return Err(Failed::Usage(format!("{}: --root is not a directory", root.display())).into());
         }
         let root = root.canonicalize()?;
-        inside(&root)?;
-        let config = Config::read(&root)?;
         let live = root == Path::new("/");
-        Ok(Self { root, live, scope: Scope::SYSTEM, verbose, config, programs: Box::new(Machine), watcher })
+        let scope = Scope::SYSTEM;
+        inside(&root, &scope)?;
+        let trust = if live { ConfigTrust::Owner(scope.owner) } else { ConfigTrust::Anybody };
+        let config = Config::read(&root, trust)?;
+        Ok(Self { root, live, scope, verbose, config, programs: Box::new(Machine), watcher })
     }
 
     /// Whether the tree is the running system.
@@ -135,27 +140,26 @@ impl Host {
 }
 
 /// Refuses a tree in which a place that is written to leads out of it: links in it were made by somebody else.
-fn inside(root: &Path) -> anyhow::Result<()> {
+fn inside(root: &Path, scope: &Scope) -> anyhow::Result<()> {
     if root == Path::new("/") {
         return Ok(());
     }
     let places = [
-        "etc/nixos-nspawn",
-        "etc/systemd/system",
-        "nix/var/nix/gcroots",
-        "nix/var/nix/profiles/per-nspawn",
-        "run/nixos-nspawn/devices",
-        "run/systemd/network",
-        "run/systemd/nspawn",
-        "var/lib/machines",
-        "var/log/journal",
+        scope.intents,
+        scope.unit_links,
+        scope.gc_roots,
+        PROFILES,
+        DEVICES,
+        NETWORK_DIRECTORY,
+        NSPAWN_DIRECTORY,
+        scope.machines,
+        scope.journal,
     ];
     for place in places {
         // The longest part of it that is there; what is made below that is real.
-        let there = Path::new(place)
-            .ancestors()
-            .map(|part| root.join(part))
-            .find(|part| part.symlink_metadata().is_ok());
+        let place = Path::new(place.trim_start_matches('/'));
+        let there =
+            place.ancestors().map(|part| root.join(part)).find(|part| part.symlink_metadata().is_ok());
         let Some(there) = there else { continue };
         if !there.canonicalize().is_ok_and(|resolved| resolved.starts_with(root)) {
             return unchanged(format!("{}: leads out of {}", there.display(), root.display()), "");

@@ -1,6 +1,7 @@
 //! What everything else stands on: the setting of a command, programs, output, errors, signals and time.
 
 pub(crate) mod config;
+pub(crate) mod config_files;
 pub(crate) mod context;
 pub(crate) mod event;
 pub(crate) mod exit;

@@ -23,6 +23,8 @@ pub(crate) struct Scope {
     pub(crate) own_generators: &'static str,
     /// Settings files of others, and the copies that `--prepare` makes (`systemd.nspawn(5)`).
     pub(crate) nspawn_files: [&'static str; 2],
+    /// The host's journals, among which a container's may be linked.
+    pub(crate) journal: &'static str,
     /// Roots for Nix's garbage collector, relative to the root directory.
     pub(crate) gc_roots: &'static str,
     /// What systemctl, systemd-run and journalctl are told first.
@@ -48,6 +50,7 @@ impl Scope {
         ],
         own_generators: "/etc/systemd/system-generators",
         nspawn_files: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
+        journal: "/var/log/journal",
         gc_roots: GC_ROOTS,
         manager: &[],
         owner: 0,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::write::{link, write_durably};
+use nixos_nspawn_units::write::{link, write_at_once, write_durably};
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 
 /// Opens a directory.
@@ -20,6 +20,12 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         write_durably(open_directory(folder)?, name, bytes, Mode::from_raw_mode(mode))
     });
     written.with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+/// Replaces a file by one with these bytes, at once; it may be gone after a power failure.
+pub(crate) fn write_file_for_now(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let (folder, name) = split(path)?;
+    write_at_once(open_directory(folder)?, name, bytes, Mode::from_raw_mode(mode))
 }
 
 /// Replaces a link by one to `target`.

@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::write::write_at_once;
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 
 use crate::base::event::Event;
 use crate::base::host::Host;
+use crate::host::files::write_file_for_now;
 
 /// How these files end.
 const ENDING: &str = ".known";
@@ -26,7 +25,7 @@ pub(crate) struct KnownSettings {
 }
 
 fn path(host: &Host, name: &MachineName) -> PathBuf {
-    host.path(host.scope.runtime).join(format!("{name}{ENDING}"))
+    host.runtime().join(format!("{name}{ENDING}"))
 }
 
 /// Reads what is remembered of a container.
@@ -38,13 +37,11 @@ pub(crate) fn read(host: &Host, name: &MachineName) -> Option<KnownSettings> {
 /// have done.
 pub(crate) fn remember(host: &Host, name: &MachineName, plan: &str, intent: &Intent) {
     let path = path(host, name);
-    let folder = host.path(host.scope.runtime);
+    let folder = host.runtime();
     let written = fs::create_dir_all(&folder).map_err(anyhow::Error::from).and_then(|()| {
-        let directory = openat(CWD, &folder, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let known = KnownSettings { plan: plan.to_owned(), intent: intent.to_json()? };
         let text = serde_json::to_string(&known)?;
-        let file = format!("{name}{ENDING}");
-        Ok(write_at_once(&directory, &file, text.as_bytes(), Mode::from_raw_mode(0o600))?)
+        Ok(write_file_for_now(&path, text.as_bytes(), 0o600)?)
     });
     if let Err(error) = written {
         host.report(Event::NotRemembered { path, error: format!("{error:#}") });
@@ -53,7 +50,7 @@ pub(crate) fn remember(host: &Host, name: &MachineName, plan: &str, intent: &Int
 
 /// Forgets containers that are no longer recorded.
 pub(crate) fn sweep(host: &Host, recorded: impl Fn(&MachineName) -> bool) {
-    let Ok(entries) = fs::read_dir(host.path(host.scope.runtime)) else { return };
+    let Ok(entries) = fs::read_dir(host.runtime()) else { return };
     for entry in entries.flatten() {
         let file = entry.file_name();
         let name = file.to_str().and_then(|file| file.strip_suffix(ENDING)?.parse::<MachineName>().ok());

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
+use crate::host::files::open_directory;
 use crate::host::remove_tree::{clear_flags, remove_tree};
 
 /// The root directory of a container.
@@ -53,9 +54,9 @@ pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
     let _unused = unused(host, name)?;
     // systemd-tmpfiles removes `.#*` at boot, should we be killed (tmpfiles.d/systemd-nspawn.conf).
     let doomed = format!(".#{name}.removed");
-    let parent = match openat(CWD, &machines, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+    let parent = match open_directory(&machines) {
         Ok(parent) => parent,
-        Err(Errno::NOENT) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| machines.display().to_string()),
     };
     let journals = journal_ids(&parent, name);
@@ -143,7 +144,7 @@ fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
 /// 262 by a path that is gone before the container runs (/tmp/nspawn-root-…), so the name decides.
 fn remove_journal_links(host: &Host, ids: &[String]) {
     for id in ids {
-        let link = host.path("/var/log/journal").join(id);
+        let link = host.path(host.scope.journal).join(id);
         if fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_symlink()) {
             let _ = fs::remove_file(&link);
         }

@@ -260,8 +260,15 @@ fn conf_examples_are_read() {
         let output = ctl(&list);
         assert!(output.status.success(), "{}\n{}", display.text, said(&output));
         // The same file with an unknown setting is refused, which shows that it was read.
-        fs::write(&file, display.text + "Nonsense=1\n").expect("written");
-        let output = ctl(&list);
-        assert!(!output.status.success() && said(&output).contains("Nonsense"), "{}", said(&output));
+        let refused = |text: &str| {
+            fs::write(&file, text).expect("written");
+            let output = ctl(&list);
+            assert!(!output.status.success() && said(&output).contains("Nonsense"), "{}", said(&output));
+        };
+        let text = display.text + "Nonsense=1\n";
+        refused(&text);
+        // As the page says, other line ends count as well: no setting is lost behind a comment.
+        refused(&text.replace('\n', "\r"));
+        refused(&text.replace('\n', "\r\n"));
     }
 }
