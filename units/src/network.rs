@@ -87,14 +87,8 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
 /// Adds settings to a section with defaults. A given setting replaces the default; a given address is added to it.
 fn add(section: &mut Section, settings: Option<&FreeSettings>) {
     let Some(settings) = settings else { return };
-    for (key, values) in settings.iter().filter(|(_, values)| !values.is_empty()) {
-        if key != "Address" {
-            section.remove(key);
-        }
-        for value in values {
-            section.set(key, value);
-        }
-    }
+    section.remove_if(|key, _| key != "Address" && settings.sets(key));
+    settings.write_to(section);
 }
 
 fn sets(section: &Section, name: &str, key: &str) -> bool {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
-use crate::intent::Intent;
+use crate::intent::{Dependency, Intent};
 use crate::name::MachineName;
 use crate::network::{self, network_file};
 use crate::nspawn::nspawn_file;
@@ -203,9 +203,11 @@ fn accepted(
     // one here.
     let of_sockets = sockets.iter().flat_map(|socket| [&socket.socket_file, &socket.service_file]);
     let hash = plan_hash([&nspawn, &unit].into_iter().chain(of_sockets));
-    for other in waits_for(intent).filter(|other| host.order.leaves_out(name, other)) {
+    let left_out: BTreeSet<String> =
+        waits_for(intent).filter(|other| host.order.leaves_out(name, other)).map(Dependency::unit).collect();
+    if !left_out.is_empty() {
         unit.sections.iter_mut().for_each(|section| {
-            section.remove_value("After", &other.unit());
+            section.remove_if(|key, value| key == "After" && left_out.contains(value));
         });
     }
     host.limit.apply(name, &mut unit);

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MAX_DEPTH, check, field_names, find, line_and_column, read, read_except, read_known};
+use super::{MAX_COUNT, MAX_DEPTH, check, field_names, find, line_and_column, read, read_except, read_known};
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,6 +136,16 @@ fn nesting_is_bounded() {
         assert_eq!(check(&nested(depth)).is_ok(), is_good, "{depth}");
         assert_eq!(serde_json::from_str::<Value>(&nested(depth)).is_ok(), is_good, "{depth}");
     }
+}
+
+#[test]
+fn the_number_of_values_is_bounded() {
+    let list = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
+    assert!(check(&list(MAX_COUNT)).is_ok());
+    assert_eq!(
+        refused::<Value>(&list(MAX_COUNT + 1)),
+        format!("1:{} : holds more than 65536 values", 2 * MAX_COUNT + 2)
+    );
 }
 
 #[test]
