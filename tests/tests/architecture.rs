@@ -19,7 +19,7 @@ const UNITS: Layers = Layers {
         &["invalid"],
     ],
     only: &[],
-    circles: &["intent", "json", "nspawn", "store", "syntax"],
+    circles: &["intent", "json", "nspawn", "plan", "store", "syntax"],
 };
 
 const GENERATOR: Layers = Layers {

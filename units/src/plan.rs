@@ -2,6 +2,7 @@
 //! The same input in any order gives the same bytes. Nothing here does I/O or fails as a whole: what cannot be planned
 //! becomes a refusal of that one container.
 
+mod container;
 mod hash;
 
 use std::borrow::Cow;
@@ -9,19 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
-use crate::intent::{Dependency, Intent};
+use crate::intent::Intent;
 use crate::name::MachineName;
-use crate::network::{self, network_file};
+use crate::network;
 use crate::nspawn::nspawn_file;
-use crate::ordering::{Order, waits_for};
-use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
-use crate::socket::{Socket, container_of, sockets};
-use crate::store::{HOST_FILE, Host, Kind, Loaded, Stored};
-use crate::syntax::UnitFile;
-use crate::syntax::escape::EscapeError;
+use crate::ordering::Order;
+use crate::service::unit_name;
+use crate::socket::container_of;
+use crate::store::{Host, Kind, Loaded, Stored};
 use crate::version::unmet;
 
-use hash::plan_hash;
+use container::{Surroundings, accepted, refused};
 
 /// The directory below the generator's for files that are no units; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
@@ -163,131 +162,6 @@ pub fn plan(loaded: &Loaded) -> Plan {
     plan.containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     plan.faults.sort();
     plan
-}
-
-/// What a container's files depend on besides its intent.
-struct Surroundings<'a> {
-    systemd: u32,
-    order: Order<'a>,
-    limit: BootLimit<'a>,
-}
-
-/// Adds the files of a good intent; returns its hash, or why it is refused.
-fn accepted(
-    files: &mut BTreeMap<String, Entry>,
-    stored: &Stored,
-    warnings: &[String],
-    host: &Surroundings,
-) -> Result<String, String> {
-    let Stored { name, intent, kind: _, path } = stored;
-    // The types of an intent exclude everything without an escaped form; should they not, it is refused.
-    let unwritable = |error: EscapeError| error.to_string();
-    let mut nspawn = nspawn_file(intent).map_err(unwritable)?;
-    if let Some(unmet) = unmet(&nspawn, host.systemd) {
-        return Err(format!("{unmet} ({HOST_FILE})"));
-    }
-    let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
-    let sockets = sockets(name, intent, path).map_err(unwritable)?;
-    if let Some(mut network) = network_file(name, &intent.container, host.systemd) {
-        // The hash for any host, which ctl can compute without knowing the host.
-        let hash = network_file(name, &intent.container, 0)
-            .map(|file| plan_hash(std::iter::once(&file)))
-            .unwrap_or_default();
-        network.comment(format!("{MARKER}{hash}"));
-        header(&mut network, path);
-        // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
-        nspawn.section(EXTENSION).set(NETWORK_HASH, hash);
-        files.insert(format!("{OWN_DIRECTORY}/{}", network::file_name(name)), Entry::File(network.text()));
-    }
-    // The hash leaves out what depends on other containers, so that a change in another container does not look like
-    // one here.
-    let of_sockets = sockets.iter().flat_map(|socket| [&socket.socket_file, &socket.service_file]);
-    let hash = plan_hash([&nspawn, &unit].into_iter().chain(of_sockets));
-    let left_out: BTreeSet<String> =
-        waits_for(intent).filter(|other| host.order.leaves_out(name, other)).map(Dependency::unit).collect();
-    if !left_out.is_empty() {
-        unit.sections.iter_mut().for_each(|section| {
-            section.remove_if(|key, value| key == "After" && left_out.contains(value));
-        });
-    }
-    host.limit.apply(name, &mut unit);
-    nspawn.comment(format!("{MARKER}{hash}"));
-    header(&mut nspawn, path);
-    header(&mut unit, path);
-    for warning in warnings {
-        unit.comment(format!("warning: {warning}"));
-    }
-    if let Some(service) = unit.sections.iter_mut().find(|section| section.name == "Service") {
-        service.set("Environment", format!("{PLAN_VARIABLE}={hash}"));
-    }
-    files.insert([OWN_DIRECTORY, "/", name.as_str(), ".nspawn"].concat(), Entry::File(nspawn.text()));
-    files.insert([&unit_name(name), ".d/", DROP_IN].concat(), Entry::File(unit.text()));
-    if intent.starts_at_boot() {
-        wants(files, name);
-    }
-    for socket in sockets {
-        socket_units(files, name, path, socket);
-    }
-    Ok(hash)
-}
-
-/// Adds the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
-/// sockets.
-fn socket_units(files: &mut BTreeMap<String, Entry>, name: &MachineName, path: &str, socket: Socket) {
-    let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
-    header(&mut socket_file, path);
-    header(&mut service_file, path);
-    let wants = if start_on_connect {
-        format!("sockets.target.wants/{unit}")
-    } else {
-        format!("{}.wants/{unit}", unit_name(name))
-    };
-    files.insert(wants, Entry::Link(Cow::Owned(format!("../{unit}"))));
-    files.insert(unit, Entry::File(socket_file.text()));
-    files.insert(service, Entry::File(service_file.text()));
-}
-
-/// Adds the files of a refused intent: it stays visible and starts nothing.
-fn refused(
-    files: &mut BTreeMap<String, Entry>,
-    name: &MachineName,
-    kind: Kind,
-    path: &str,
-    reason: &str,
-    autostart: bool,
-) -> Planned {
-    let mut unit = refusing_drop_in(name, path).unwrap_or_default();
-    header(&mut unit, path);
-    unit.comment(format!("refused: {reason}"));
-    let refusal = format!(
-        "{reason}, container '{name}' is not started; correct the file, then run 'systemctl daemon-reload'\n"
-    );
-    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), Entry::File(unit.text()));
-    files.insert(format!("{OWN_DIRECTORY}/{name}.refused"), Entry::File(refusal));
-    if autostart {
-        wants(files, name);
-    }
-    Planned {
-        name: name.clone(),
-        kind,
-        hash: None,
-        autostart,
-        warnings: Vec::new(),
-        refusal: Some(reason.to_owned()),
-    }
-}
-
-fn header(file: &mut UnitFile, path: &str) {
-    file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
-}
-
-/// Adds the links that start the container with the host. machines.target may be off, and pulling it in would also
-/// start foreign containers, so multi-user.target wants the container as well. The link's target only serves as a name.
-fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
-    let unit = unit_name(name);
-    for directory in ["machines.target.wants/", "multi-user.target.wants/"] {
-        files.insert([directory, &unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")));
-    }
 }
 
 /// Returns whether a path of the plan belongs to the container.
