@@ -16,7 +16,7 @@ const UNITS: Layers = Layers {
         &["intent"],
         &["json"],
         &["name", "number_type", "resolve", "string_type", "syntax", "value"],
-        &["invalid"],
+        &["deadline", "invalid"],
     ],
     only: &[],
     circles: &["intent", "json", "nspawn", "plan", "store", "syntax"],

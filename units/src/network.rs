@@ -17,8 +17,8 @@ pub fn container_of(file_name: &str) -> Option<MachineName> {
     file_name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()
 }
 
-const PREFIX: &str = "50-nixos-nspawn-";
-const ENDING: &str = ".network";
+pub(crate) const PREFIX: &str = "50-nixos-nspawn-";
+pub(crate) const ENDING: &str = ".network";
 
 /// systemd's own settings for a cable that leads to the host itself (`80-container-ve.network`), without the IPv4
 /// link-local address; python-nixos-nspawn begins with the same.

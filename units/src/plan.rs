@@ -10,12 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
+use crate::deadline::{InTime, Work, unlimited};
 use crate::intent::Intent;
+use crate::invalid::brief;
 use crate::name::MachineName;
 use crate::network;
 use crate::nspawn::nspawn_file;
 use crate::ordering::Order;
-use crate::service::unit_name;
 use crate::socket::container_of;
 use crate::store::{Host, Kind, Loaded, Stored};
 use crate::version::unmet;
@@ -76,6 +77,10 @@ pub struct Planned {
     pub refusal: Option<String>,
 }
 
+/// Why a container is refused for which there was no time.
+const NO_TIME: &str =
+    "was not planned, since the time of nixos-nspawn-generator was up; make the largest files smaller";
+
 /// Returns the plan for everything that was loaded.
 ///
 /// ```
@@ -97,6 +102,11 @@ pub struct Planned {
 /// # Ok::<(), nixos_nspawn_units::invalid::Invalid>(())
 /// ```
 pub fn plan(loaded: &Loaded) -> Plan {
+    plan_in_time(loaded, &unlimited)
+}
+
+/// Does the same as long as there is time. The start of containers that are not planned yet is refused.
+pub fn plan_in_time(loaded: &Loaded, in_time: InTime) -> Plan {
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
     let limited = BootLimit::takes_turns(&loaded.host);
@@ -116,15 +126,20 @@ pub fn plan(loaded: &Loaded) -> Plan {
     for stored in &loaded.intents {
         let mut warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
         warnings.extend(host.order.warning(&stored.name));
-        let planned = match accepted(&mut plan.files, stored, &warnings, &host) {
-            Ok(hash) => Planned {
-                name: stored.name.clone(),
-                kind: stored.kind,
-                hash: Some(hash),
-                autostart: stored.intent.starts_at_boot(),
-                warnings,
-                refusal: None,
-            },
+        let files =
+            if in_time(Work::Plan) { accepted(stored, &warnings, &host) } else { Err(NO_TIME.to_owned()) };
+        let planned = match files {
+            Ok((hash, files)) => {
+                plan.files.extend(files);
+                Planned {
+                    name: stored.name.clone(),
+                    kind: stored.kind,
+                    hash: Some(hash),
+                    autostart: stored.intent.starts_at_boot(),
+                    warnings,
+                    refusal: None,
+                }
+            }
             Err(reason) => {
                 let reason = format!("{}: {reason}", stored.path);
                 refused(
@@ -152,12 +167,15 @@ pub fn plan(loaded: &Loaded) -> Plan {
                     error.autostart,
                 ));
             }
-            _ => plan.faults.push(error.to_string()),
+            _ => plan.faults.push(brief(&error.to_string())),
         }
     }
     for (path, mut unit) in host.limit.units() {
         unit.comment("Written by nixos-nspawn-generator(8) for bootLimit of /etc/nixos-nspawn/host.json.");
-        plan.files.insert(path, Entry::File(unit.text()));
+        match unit.check() {
+            Ok(()) => drop(plan.files.insert(path, Entry::File(unit.text()))),
+            Err(error) => plan.faults.push(brief(&format!("{path}: {error}"))),
+        }
     }
     plan.containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     plan.faults.sort();
@@ -166,14 +184,20 @@ pub fn plan(loaded: &Loaded) -> Plan {
 
 /// Returns whether a path of the plan belongs to the container.
 pub fn belongs_to(path: &str, name: &MachineName) -> bool {
-    let unit = unit_name(name);
-    path.starts_with(&format!("{unit}.d/"))
-        || path.rsplit('/').next().and_then(container_of) == Some(name.as_str())
-        || path.ends_with(&format!(".wants/{unit}"))
-        || path == format!("{OWN_DIRECTORY}/{name}.nspawn")
-        || path == format!("{OWN_DIRECTORY}/{name}.refused")
-        || path == turn_unit(name)
-        || path == format!("{OWN_DIRECTORY}/{}", network::file_name(name))
+    path == turn_unit(name) || owner(path) == Some(name.as_str())
+}
+
+/// Returns the container that a file or link of the plan belongs to; `None` for those of all containers together, and for
+/// the target of a turn.
+pub fn owner(path: &str) -> Option<&str> {
+    let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
+    if directory == OWN_DIRECTORY {
+        let network = network::container_of(file)
+            .and_then(|_| file.strip_prefix(network::PREFIX)?.strip_suffix(network::ENDING));
+        return network.or_else(|| file.strip_suffix(".nspawn")).or_else(|| file.strip_suffix(".refused"));
+    }
+    let unit = if directory.ends_with(".service.d") { directory.strip_suffix(".d")? } else { file };
+    container_of(unit).or_else(|| unit.strip_prefix("systemd-nspawn@")?.strip_suffix(".service"))
 }
 
 /// Returns the plan of one intent by itself, as the generator would write it.
@@ -183,3 +207,6 @@ pub fn plan_one(name: &MachineName, kind: Kind, path: &str, intent: &Intent) -> 
     let host = Host { systemd: u32::MAX, ..Host::default() };
     plan(&Loaded { intents: vec![stored], host, ..Loaded::default() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,14 +177,16 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
 
 /// Returns the drop-in of a refused intent, which only refuses the start. A container that still runs keeps running,
 /// and releases its files when it stops.
-pub fn refusing_drop_in(name: &MachineName, source: &str) -> Result<UnitFile, EscapeError> {
+pub fn refusing_drop_in(name: &MachineName, source: &str) -> UnitFile {
     let mut file = UnitFile::default();
     let unit = file.section("Unit");
-    unit.set("SourcePath", escape::unit_raw(source)?);
+    if let Ok(source) = escape::unit_raw(source) {
+        unit.set("SourcePath", source);
+    }
     // Every try must show the reason, not "start request repeated too quickly".
     unit.set("StartLimitIntervalSec", "0");
     let service = file.section("Service");
     service.set("ExecStartPre", format!("{HELPER} --refuse {name}"));
     service.set("ExecStopPost", format!("-{HELPER} --release {name}"));
-    Ok(file)
+    file
 }

@@ -7,6 +7,7 @@ use super::hash::plan_hash;
 use super::{DROP_IN, EXTENSION, Entry, MARKER, NETWORK_HASH, OWN_DIRECTORY, Planned};
 use crate::boot::BootLimit;
 use crate::intent::Dependency;
+use crate::invalid::brief;
 use crate::name::MachineName;
 use crate::network::{self, network_file};
 use crate::nspawn::nspawn_file;
@@ -25,13 +26,16 @@ pub(super) struct Surroundings<'a> {
     pub(super) limit: BootLimit<'a>,
 }
 
-/// Adds the files of a good intent; returns its hash, or why it is refused.
+/// Files and links by path.
+type Files = Vec<(String, Entry)>;
+
+/// Returns the hash and the files of a good intent, or why it is refused.
 pub(super) fn accepted(
-    files: &mut BTreeMap<String, Entry>,
     stored: &Stored,
     warnings: &[String],
     host: &Surroundings,
-) -> Result<String, String> {
+) -> Result<(String, Files), String> {
+    let mut files = Vec::with_capacity(4);
     let Stored { name, intent, kind: _, path } = stored;
     // The types of an intent exclude everything without an escaped form; should they not, it is refused.
     let unwritable = |error: EscapeError| error.to_string();
@@ -50,7 +54,7 @@ pub(super) fn accepted(
         header(&mut network, path);
         // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
         nspawn.section(EXTENSION).set(NETWORK_HASH, hash);
-        files.insert(format!("{OWN_DIRECTORY}/{}", network::file_name(name)), Entry::File(network.text()));
+        files.push((format!("{OWN_DIRECTORY}/{}", network::file_name(name)), file(&network)?));
     }
     // The hash leaves out what depends on other containers, so that a change in another container does not look like
     // one here.
@@ -73,20 +77,28 @@ pub(super) fn accepted(
     if let Some(service) = unit.sections.iter_mut().find(|section| section.name == "Service") {
         service.set("Environment", format!("{PLAN_VARIABLE}={hash}"));
     }
-    files.insert([OWN_DIRECTORY, "/", name.as_str(), ".nspawn"].concat(), Entry::File(nspawn.text()));
-    files.insert([&unit_name(name), ".d/", DROP_IN].concat(), Entry::File(unit.text()));
+    files.push(([OWN_DIRECTORY, "/", name.as_str(), ".nspawn"].concat(), file(&nspawn)?));
+    files.push(([&unit_name(name), ".d/", DROP_IN].concat(), file(&unit)?));
     if intent.starts_at_boot() {
-        wants(files, name);
+        files.extend(wants(name));
     }
     for socket in sockets {
-        socket_units(files, name, path, socket);
+        files.extend(socket_units(name, path, socket)?);
     }
-    Ok(hash)
+    Ok((hash, files))
 }
 
-/// Adds the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
+/// Returns the text of a file, or why systemd would read it differently.
+fn file(file: &UnitFile) -> Result<Entry, String> {
+    match file.check() {
+        Ok(()) => Ok(Entry::File(file.text())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Returns the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
 /// sockets.
-fn socket_units(files: &mut BTreeMap<String, Entry>, name: &MachineName, path: &str, socket: Socket) {
+fn socket_units(name: &MachineName, path: &str, socket: Socket) -> Result<[(String, Entry); 3], String> {
     let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
     header(&mut socket_file, path);
     header(&mut service_file, path);
@@ -95,9 +107,8 @@ fn socket_units(files: &mut BTreeMap<String, Entry>, name: &MachineName, path: &
     } else {
         format!("{}.wants/{unit}", unit_name(name))
     };
-    files.insert(wants, Entry::Link(Cow::Owned(format!("../{unit}"))));
-    files.insert(unit, Entry::File(socket_file.text()));
-    files.insert(service, Entry::File(service_file.text()));
+    let link = Entry::Link(Cow::Owned(format!("../{unit}")));
+    Ok([(wants, link), (unit, file(&socket_file)?), (service, file(&service_file)?)])
 }
 
 /// Adds the files of a refused intent: it stays visible and starts nothing.
@@ -109,36 +120,32 @@ pub(super) fn refused(
     reason: &str,
     autostart: bool,
 ) -> Planned {
-    let mut unit = refusing_drop_in(name, path).unwrap_or_default();
+    // Whatever the reason quotes, the files that refuse the start must be readable.
+    let reason = brief(reason);
+    let mut unit = refusing_drop_in(name, path);
     header(&mut unit, path);
     unit.comment(format!("refused: {reason}"));
+    let unit = file(&unit).unwrap_or_else(|_| Entry::File(refusing_drop_in(name, "/").text()));
     let refusal = format!(
         "{reason}, container '{name}' is not started; correct the file, then run 'systemctl daemon-reload'\n"
     );
-    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), Entry::File(unit.text()));
+    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), unit);
     files.insert(format!("{OWN_DIRECTORY}/{name}.refused"), Entry::File(refusal));
     if autostart {
-        wants(files, name);
+        files.extend(wants(name));
     }
-    Planned {
-        name: name.clone(),
-        kind,
-        hash: None,
-        autostart,
-        warnings: Vec::new(),
-        refusal: Some(reason.to_owned()),
-    }
+    Planned { name: name.clone(), kind, hash: None, autostart, warnings: Vec::new(), refusal: Some(reason) }
 }
 
 fn header(file: &mut UnitFile, path: &str) {
     file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
 }
 
-/// Adds the links that start the container with the host. machines.target may be off, and pulling it in would also
+/// Returns the links that start the container with the host. machines.target may be off, and pulling it in would also
 /// start foreign containers, so multi-user.target wants the container as well. The link's target only serves as a name.
-fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
+fn wants(name: &MachineName) -> [(String, Entry); 2] {
     let unit = unit_name(name);
-    for directory in ["machines.target.wants/", "multi-user.target.wants/"] {
-        files.insert([directory, &unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")));
-    }
+    ["machines.target.wants/", "multi-user.target.wants/"].map(|directory| {
+        ([directory, &unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")))
+    })
 }
