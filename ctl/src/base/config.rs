@@ -107,6 +107,15 @@ fn words(text: &str) -> Vec<String> {
 /// The settings in a file. What systemd would pass over with a warning is refused: nothing is lost in silence.
 fn settings(path: &Path, bytes: &[u8]) -> Result<UnitFile> {
     let refused = |located: &dyn std::fmt::Display| anyhow!("{located}, nothing was done");
+    // It ends a line for systemd and hides one from editors.
+    let bare = bytes.windows(2).position(|pair| pair[0] == b'\r' && pair[1] != b'\n');
+    if let Some(at) = bare.or((bytes.last() == Some(&b'\r')).then(|| bytes.len() - 1)) {
+        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        return Err(refused(&format!(
+            "{}:{line}: contains a carriage return without a line feed",
+            path.display()
+        )));
+    }
     let parsed = parse(bytes).map_err(|error| refused(&error.at(path)))?;
     if let Some(warning) = parsed.warnings.first() {
         let reason = match warning.reason {
@@ -127,6 +136,15 @@ mod tests {
         let mut config = Config::built_in()?;
         config.apply(&settings(Path::new("f"), text.as_bytes())?)?;
         Ok(config)
+    }
+
+    #[test]
+    fn carriage_returns() {
+        assert!(read("[Nix]\r\nSystem=x86_64-linux\r\n").is_ok());
+        for bad in ["[Nix]\n# a\rSystem=x86_64-linux\n", "[Nix]\nSystem=a\r"] {
+            let error = read(bad).unwrap_err().to_string();
+            assert!(error.starts_with("f:2: contains a carriage return"), "{error}");
+        }
     }
 
     #[test]
