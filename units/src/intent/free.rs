@@ -10,6 +10,7 @@ use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::invalid::{Invalid, shown};
+use crate::number_type::whole;
 use crate::syntax::Section;
 use crate::value::no_control_characters;
 
@@ -261,6 +262,13 @@ impl<'de> Visitor<'de> for Value<'_> {
         match i64::try_from(number) {
             Ok(number) => self.visit_i64(number),
             Err(_) => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
+        }
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<(), E> {
+        match whole(number) {
+            Some(number) => self.visit_i64(number),
+            None => Err(E::invalid_type(de::Unexpected::Float(number), &self)),
         }
     }
 

@@ -40,6 +40,11 @@ fn structs() {
     let read = read::<Outer>(r#" {"inner": [{"word": "one"}, {"yes": true, "word": "two"}], "size": 7} "#);
     let inner = vec![Inner { word: Word::One, yes: false }, Inner { word: Word::Two, yes: true }];
     assert_eq!(read.unwrap(), Outer { inner, size: Some(7) });
+    for (number, expected) in [("7.0", 7), ("1e3", 1000), ("0.0", 0), ("2.5e1", 25)] {
+        let text = format!("{{\"inner\": [], \"size\": {number}}}");
+        assert_eq!(super::read::<Outer>(&text).unwrap().size, Some(expected), "{number}");
+    }
+    assert!(super::read::<Outer>(r#"{"inner": [], "size": 1e17}"#).is_err());
     assert_eq!(field_names::<Outer>(), ["inner", "size"]);
     assert_eq!(field_names::<bool>(), [""; 0]);
 }
@@ -52,8 +57,8 @@ fn errors_have_their_place_and_path() {
             "2:10 size: invalid value: integer '-1', expected a whole number, not negative",
         ),
         (
-            "{\"inner\": [],\n \"size\": 1.0}",
-            "2:10 size: invalid type: number '1.0', expected a whole number, not negative",
+            "{\"inner\": [],\n \"size\": 1.5}",
+            "2:10 size: invalid type: number '1.5', expected a whole number, not negative",
         ),
         (
             "{\"inner\": [],\n \"size\": \"ä\", \"x\": 1}",
