@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::limit::rlimit_fault;
 use super::mount::place_fault;
-use super::{Capability, Dependency, ForwardPort, HostAddress, Intent, Protocol, free, network_rules};
+use super::{
+    Capability, Dependency, EnvironmentName, EnvironmentValue, ForwardPort, HostAddress, Intent, Protocol,
+    free, network_rules,
+};
+use crate::invalid::shown;
 use crate::syntax::escape::executable;
 use crate::syntax::settings::parse_boolean;
 use crate::value::Port;
@@ -67,6 +71,14 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
         container.rlimits.iter().find_map(|(name, limit)| Some((name, rlimit_fault(name, limit)?)))
     {
         return rule(&format!("rlimits.{name}"), &fault);
+    }
+    // The kernel takes strings of at most 32 pages with their NUL (MAX_ARG_STRLEN of linux/binfmts.h).
+    let too_long = |(name, value): &(&EnvironmentName, &EnvironmentValue)| {
+        name.as_str().len() + value.as_str().len() + 2 > 128 * 1024
+    };
+    if let Some((name, _)) = container.environment.iter().find(too_long) {
+        let reason = "name and value together are longer than the 128 KiB that Linux takes";
+        return rule(&format!("environment.{}", shown(name.as_str())), reason);
     }
     let capabilities = &container.capabilities;
     let dropped: BTreeSet<&Capability> = capabilities.drop.iter().collect();
@@ -186,6 +198,22 @@ mod tests {
             });
             prop_assert_eq!(found, compared(&ports));
         }
+    }
+
+    /// Returns the field and the reason of a refused container.
+    fn fault(container: &str) -> Option<(String, String)> {
+        let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
+        let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{container}}}"#);
+        let fault = crate::intent::parse(text.as_bytes(), &"web".parse().unwrap()).err()?;
+        Some((fault.field, fault.reason))
+    }
+
+    #[test]
+    fn environment_variables_fit_into_32_pages() {
+        let value = |length: usize| format!(r#"{{"environment":{{"A":"{}"}}}}"#, "a".repeat(length));
+        assert_eq!(fault(&value(131_069)), None);
+        let (field, reason) = fault(&value(131_070)).unwrap();
+        assert!(field == "container.environment.A" && reason.contains("128 KiB"), "{field}: {reason}");
     }
 
     #[test]
