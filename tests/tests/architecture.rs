@@ -14,11 +14,12 @@ const UNITS: Layers = Layers {
         &["store"],
         &["conflict", "network", "nspawn", "ordering", "reach", "service", "socket", "version"],
         &["intent"],
-        &["name", "number_type", "string_type", "syntax", "value"],
+        &["json"],
+        &["name", "number_type", "resolve", "string_type", "syntax", "value"],
         &["invalid"],
     ],
     only: &[],
-    circles: &["intent", "nspawn", "store", "syntax"],
+    circles: &["intent", "json", "nspawn", "store", "syntax"],
 };
 
 const GENERATOR: Layers = Layers {
@@ -34,6 +35,23 @@ const GENERATOR: Layers = Layers {
     circles: &[],
 };
 
+const CTL: Layers = Layers {
+    order: &[
+        &["main"],
+        &["lib"],
+        &["command"],
+        &["change"],
+        &["decision"],
+        &["fact"],
+        &["nix"],
+        &["host"],
+        &["base"],
+        &["cli"],
+    ],
+    only: &[("cli", &["lib", "command"])],
+    circles: &["cli"],
+};
+
 fn check(krate: &str, layers: &Layers) {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(krate).join("src");
     let faults = faults(&src, layers);
@@ -43,6 +61,11 @@ fn check(krate: &str, layers: &Layers) {
 #[test]
 fn units() {
     check("units", &UNITS);
+}
+
+#[test]
+fn ctl() {
+    check("ctl", &CTL);
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod number_type;
 pub mod ordering;
 pub mod plan;
 pub mod reach;
+pub mod resolve;
 pub mod service;
 pub mod socket;
 pub mod store;

@@ -106,6 +106,12 @@ impl Host {
         load(&self.root, Trust { also })
     }
 
+    /// Returns the id of this boot (`random(4)`), empty where it cannot be read.
+    pub(crate) fn boot_id(&self) -> String {
+        let id = std::fs::read_to_string(self.path("/proc/sys/kernel/random/boot_id"));
+        id.map(|id| id.trim().to_owned()).unwrap_or_default()
+    }
+
     /// Whether systemd runs here, as sd_booted(3).
     pub(crate) fn booted(&self) -> bool {
         self.live && self.path("/run/systemd/system").is_dir()

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use nixos_nspawn_units::resolve::open_resolved;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat};
 
 /// Opens an absolute path of the system below `root`, to read it.
 pub(crate) fn open_below(root: &Path, path: &Path) -> io::Result<File> {
@@ -15,5 +16,5 @@ pub(crate) fn open_below(root: &Path, path: &Path) -> io::Result<File> {
     }
     let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let path = path.strip_prefix("/").unwrap_or(path);
-    Ok(File::from(openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?))
+    Ok(File::from(open_resolved(&root, path, flags, ResolveFlags::IN_ROOT)?))
 }

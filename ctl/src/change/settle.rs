@@ -113,7 +113,7 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
     let details = &record.details;
     let mut seen = SwitchObserved {
         phase: details.phase,
-        reload: details.reload,
+        reload: details.reload.as_ref().is_some_and(|boot| *boot == host.boot_id()),
         ran: details.ran,
         recorded: recorded.is_some(),
         new_recorded: false,
@@ -141,7 +141,7 @@ fn accept(host: &Host, record: &Record, recorded: &Stored) -> Result<()> {
     let old = parse(record.details.old_intent.as_bytes(), name).ok();
     sockets::align(host, name, old.as_ref(), &recorded.intent)?;
     gc_roots::keep(host, name, &recorded.intent.toplevel)?;
-    if record.details.reload {
+    if record.details.reload.is_some() {
         gc_roots::keep_running(host, name, &recorded.intent.toplevel)?;
     }
     remove_pending(host, &record.details.profile_directory);

@@ -199,7 +199,7 @@ impl Switch<'_> {
             failed_before: systemd::failed_units(host, name),
         };
         record.details.dependents = dependents::running(host, name)?;
-        record.details.reload = self.decision.action == Action::Reload;
+        record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());
         record.details.phase = Phase::Activating;
         record.save(host)?;
         failpoint("activating");
@@ -215,8 +215,8 @@ impl Switch<'_> {
                 }
             }
         }
-        if record.details.reload && action == Action::Restart {
-            record.details.reload = false;
+        if record.details.reload.is_some() && action == Action::Restart {
+            record.details.reload = None;
             record.save(host)?;
         }
         match action {

@@ -51,7 +51,7 @@ pub(crate) fn settlement(step: Begun, phase: Phase, observed: Observed) -> Settl
 pub(crate) struct SwitchObserved {
     /// How far the switch had come.
     pub(crate) phase: Phase,
-    /// Whether the switch was a reload, which leaves the settings that the container was started with.
+    /// Whether the container was being reloaded in this boot, which leaves the settings that it was started with.
     pub(crate) reload: bool,
     /// Whether the container ran before the switch.
     pub(crate) ran: bool,

@@ -4,8 +4,9 @@
 use std::fs;
 
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::resolve::open_resolved;
 use nixos_nspawn_units::value::StorePath;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, readlinkat};
 
 use crate::base::host::Host;
 
@@ -16,7 +17,7 @@ pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePat
     let root = openat(CWD, &root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let link = openat2(&root, "run/current-system", flags, Mode::empty(), resolve).ok()?;
+    let link = open_resolved(&root, "run/current-system", flags, resolve).ok()?;
     readlinkat(&link, "", Vec::new()).ok()?.to_str().ok()?.parse().ok()
 }
 

@@ -53,8 +53,8 @@ pub(crate) struct RecordDetails {
     pub(crate) newest_generation: u64,
     /// Whether the container ran before an update.
     pub(crate) ran: bool,
-    /// Whether the container is being reloaded, not restarted.
-    pub(crate) reload: bool,
+    /// The boot in which the container is being reloaded, if it is not restarted: what starts it later starts it whole.
+    pub(crate) reload: Option<String>,
     /// Units that ran before an activation and stop with the container, since they require it.
     pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they go if they are empty.

@@ -6,9 +6,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use nixos_nspawn_units::resolve::open_resolved;
 use rustix::fs::{
     AtFlags, Dir, FileType, IFlags, Mode, OFlags, RenameFlags, ResolveFlags, ioctl_getflags, ioctl_setflags,
-    openat, openat2, renameat_with, unlinkat,
+    openat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -115,7 +116,7 @@ fn empty(top: &OwnedFd, directory: &OwnedFd, depth: usize, moved: &mut u64) -> i
 fn open_directory(parent: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    openat2(parent, name, flags, Mode::empty(), resolve)
+    open_resolved(parent, name, flags, resolve)
 }
 
 fn is_directory(parent: &OwnedFd, name: &OsStr) -> bool {

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::resolve::open_resolved;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, ResolveFlags, flock, openat, openat2, renameat, unlinkat,
+    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, ResolveFlags, flock, openat, renameat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -133,7 +134,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let journal = openat2(machines, format!("{name}/var/log/journal"), flags, Mode::empty(), resolve);
+    let journal = open_resolved(machines, &*format!("{name}/var/log/journal"), flags, resolve);
     let Ok(entries) = journal.and_then(Dir::read_from) else { return Vec::new() };
     let names = entries.flatten().filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
     names.filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).collect()

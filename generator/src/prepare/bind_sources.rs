@@ -9,6 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::nspawn::host_nix::is_locked;
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::words::bind_fields;
 
@@ -18,7 +19,6 @@ use rustix::io::Errno;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::prepare::devices::is_copy;
-use crate::prepare::host_nix::is_locked;
 use crate::prepare::root_directory::beneath;
 
 /// Creates the missing sources of all `Bind=` and `BindReadOnly=` lines.

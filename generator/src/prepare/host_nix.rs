@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nixos_nspawn_units::copies::{host_nix_directory, remove_host_nix};
 use nixos_nspawn_units::intent::NIX_PARTS;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::nspawn::host_nix::{HOST_NIX, locked};
+use nixos_nspawn_units::nspawn::host_nix::locked;
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::mount::mount_bind_recursive;
@@ -59,9 +59,4 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) 
             read_only(place)
         })
         .map_err(failed)
-}
-
-/// Whether a path is one of the container's mounts of the host's Nix.
-pub(crate) fn is_locked(path: &str, name: &MachineName) -> bool {
-    path.starts_with(&format!("/{HOST_NIX}/{name}/"))
 }

@@ -5,12 +5,11 @@
 use std::path::Path;
 
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::resolve::open_resolved;
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::words::{bind_fields, first_field};
 use rustix::fd::OwnedFd;
-use rustix::fs::{
-    AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, openat, openat2,
-};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, openat};
 use rustix::io::Errno;
 
 /// Creates the missing paths of all `Inaccessible=` lines, except for those below another mount. nspawn itself
@@ -50,8 +49,7 @@ fn directories(root: &Path, path: &str) -> Result<(), Errno> {
             Err(error) => return Err(error),
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        above =
-            openat2(&above, part, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)?;
+        above = open_resolved(&above, part, flags, ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)?;
     }
     Ok(())
 }

@@ -8,8 +8,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::resolve::open_resolved;
 use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -73,9 +74,9 @@ fn fill(path: &Path) -> Result<(), (String, io::Error)> {
 }
 
 /// Opens a path that a container may have created, without following links.
-pub(crate) fn beneath(root: &OwnedFd, name: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(crate) fn beneath(root: &OwnedFd, name: impl Arg + Copy, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    openat2(root, name, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), resolve)
+    open_resolved(root, name, OFlags::PATH | OFlags::CLOEXEC | flags, resolve)
 }
 
 fn builder(mode: u32) -> DirBuilder {

@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 /// The places at which an update or a rollback can be killed after its build.
 const PLACES: [&str; 7] = ["recording", "profile", "intent", "reload", "activating", "activated", "passed"];
 
-/// Builds the programs, with stop points in ctl.
+/// Builds the programs, with failpoints in ctl.
 fn stoppable() -> &'static Bins {
     static BINS: OnceLock<Bins> = OnceLock::new();
     BINS.get_or_init(|| {
@@ -63,6 +63,14 @@ fn flake<'a>(names: impl IntoIterator<Item = &'a str>, page: &str, strategy: &st
         (name.to_owned(), settings)
     });
     Value::Object(own.collect::<Map<_, _>>())
+}
+
+/// Holds the lock of a container until the host goes down, so that no command settles what was left of it.
+fn hold(host: &Host, name: &str) {
+    let lock = format!("/run/nixos-nspawn/{name}.lock");
+    let held = "until ! flock --nonblock $0 true; do sleep 0.1; done";
+    host.ok(&["systemd-run", "--quiet", "--collect", "flock", &lock, "sleep", "infinity"]);
+    host.ok(&["sh", "-c", held, &lock]);
 }
 
 /// Changes another container, which settles all killed commands.

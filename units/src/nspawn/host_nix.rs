@@ -2,6 +2,7 @@
 //! `systemd.nspawn(5)` come out.
 
 use crate::intent::{Container, NixPart};
+use crate::name::MachineName;
 use crate::syntax::Section;
 use crate::syntax::words::bind_fields;
 
@@ -11,6 +12,11 @@ pub const HOST_NIX: &str = "run/nixos-nspawn/nix";
 /// Returns the path at which `--prepare` mounts a part for the container of this name.
 pub fn locked(name: &str, part: NixPart) -> String {
     format!("/{HOST_NIX}/{name}/{}", part.name)
+}
+
+/// Whether a path is one of those mounts of the container.
+pub fn is_locked(path: &str, name: &MachineName) -> bool {
+    path.starts_with(&format!("/{HOST_NIX}/{name}/"))
 }
 
 /// Adds the settings.

@@ -6,15 +6,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{
-    CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, lstat, openat, openat2, readlinkat,
-};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, lstat, openat, readlinkat};
 use rustix::io::{Errno, read};
 
 use super::{DECLARATIVE_DIRECTORY, HOST_FILE, Kind, LoadError, Stored, Trust};
 use crate::intent::{Fault, MAX_SIZE, parse, reads_as_autostart};
 use crate::invalid::shown;
 use crate::name::MachineName;
+use crate::resolve::open_resolved;
 
 const STORE: &str = "/nix/store/";
 
@@ -87,7 +86,7 @@ impl Reader<'_> {
         let path = path.trim_start_matches('/');
         // Checked before it is opened: it may lead to a device, or to a server that does not answer.
         let look = OFlags::PATH | OFlags::CLOEXEC | flags;
-        let file = openat2(&root, path, look, Mode::empty(), resolve).map_err(unresolved)?;
+        let file = open_resolved(&root, path, look, resolve).map_err(unresolved)?;
         let at = |fd: &OwnedFd| link_of(fd).map_err(unresolved);
         let (below, target) = (at(&root)?, at(&file)?);
         let target = target.strip_prefix(below.trim_end_matches('/')).unwrap_or(&target).to_owned();
