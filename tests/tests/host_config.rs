@@ -72,10 +72,10 @@ fn what_is_no_configuration(host: &Host) {
     refused(host, 10, &["create", "web", "--flake", "/root/none#web"], &say(&none));
     host.write("/root/empty/flake.nix", "{ outputs = _: { }; }\n", 0o644);
     let output = host.ctl(&["create", "web", "--flake", "/root/empty"]);
-    let looked_for = say(&format!(
+    let looked_for = say(
         "container 'web' was not created, nothing is left of it: /root/empty: neither nixosContainers.web nor \
-         nixosContainers.x86_64-linux.web could be read from this flake: nix eval: exit status 1"
-    ));
+         nixosContainers.x86_64-linux.web could be read from this flake: nix eval: exit status 1",
+    );
     assert!(output.stderr.ends_with(&looked_for), "{output}");
     assert!(output.stderr.contains("does not provide attribute"), "{output}");
 }
