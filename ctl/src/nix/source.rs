@@ -62,7 +62,7 @@ impl<'a> SourceArguments<'a> {
             if source.config.is_none() {
                 let message =
                     "--nixpkgs goes with a configuration file, which this container does not come from";
-                return Err(Failed::Usage(format!("{message}, nothing was changed")).into());
+                return Err(Failed::Usage(message.to_owned()).into());
             }
             source.nixpkgs = Some(configuration::nixpkgs(nixpkgs, &here)?);
         }
