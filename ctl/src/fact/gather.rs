@@ -20,7 +20,7 @@ use crate::fact::overview::{Container, Fault, Overview, Unfinished};
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
 use crate::host::unit_links::{enabled_links, masked, system_path};
-use crate::host::{journal, record, runtime_files, sockets, systemd};
+use crate::host::{journal, lock, record, runtime_files, sockets, systemd};
 
 impl Overview {
     /// Gathers everything.
@@ -209,8 +209,7 @@ fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
 /// The process that holds the container's lock. Its file is read, not locked: readers may lack the right, and must
 /// not be in the way.
 fn busy(host: &Host, name: &MachineName) -> Option<u32> {
-    let holder = fs::read_to_string(host.runtime().join(format!("{name}.lock"))).ok()?;
-    let holder: u32 = holder.trim().parse().ok()?;
+    let holder = lock::holder(host, name.as_str())?;
     let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
     program.starts_with("nixos-nspawn").then_some(holder)
 }
