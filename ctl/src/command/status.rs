@@ -84,7 +84,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
     // Declarative containers have no profile of their own, and a folder of that name is none of theirs.
     let intent = intent.as_ref();
     let own = intent.filter(|_| *kind == Kind::Imperative);
-    let all = own.map(|intent| generations(context, name, intent)).unwrap_or_default();
+    let all = own.and_then(|intent| generations(context, name, intent).ok()).unwrap_or_default();
     let running = all.iter().filter(|one| runs && one.running);
     let folder = own.and_then(|intent| profile_link(context, name, intent).parent().map(Path::to_owned));
     StatusAnswer {

@@ -199,7 +199,7 @@ fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
             (ours && copies::runs(&host.root, &name)).then_some((name, None))
         })
         .collect();
-    for record in record::pending(host) {
+    for record in record::pending(host).unwrap_or_default() {
         let process = busy(host, &record.name);
         traces.insert(record.name, Some(Unfinished { step: record.step, process }));
     }

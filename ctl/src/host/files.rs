@@ -44,6 +44,23 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
+/// Returns the names in a directory; none if it is not there. An error is not an absence.
+pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
+    let cannot = || format!("{}: cannot be listed", path.display());
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(cannot),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // Nothing of ours has a name that is not UTF-8.
+        names.extend(entry.with_context(cannot)?.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Has the entries of a directory on disk, so that what was made or removed in it stays so after a power failure.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     Ok(fsync(open_directory(path)?)?)

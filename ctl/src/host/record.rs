@@ -3,23 +3,24 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::AbsolutePath;
 use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
-use crate::host::files::{remove_file, sync_directory, write_file};
+use crate::host::files::{names_in, remove_file, sync_directory, write_file};
 
 /// What was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Begun {
     /// Taken back by whoever finds it.
     Creating,
-    /// Taken back by whoever finds it, or accepted where the new system runs (see [`crate::switch`]).
+    /// Taken back by whoever finds it, or accepted where the new system runs (see [`crate::change::switch`]).
     Updating,
     /// Finished by whoever finds it.
     Removing,
@@ -41,13 +42,15 @@ impl Begun {
 pub(crate) struct RecordDetails {
     /// Where the profile's links are.
     pub(crate) profile_directory: PathBuf,
-    /// Whether the state directory is to be deleted: it was not there before a create, or a remove was told so.
-    pub(crate) delete_state: bool,
+    /// Whether the folder of the profile is the create's own.
+    pub(crate) made_profile: bool,
+    /// What may be deleted of the state, and why.
+    pub(crate) state: StateClaim,
     /// How far an update has come.
     pub(crate) phase: Phase,
     /// The text of the intent before an update.
     pub(crate) old_intent: String,
-    /// The text of the intent that an update is about to record, its generation still the old one.
+    /// The text of the intent that a create or an update is about to record.
     pub(crate) new_intent: String,
     /// The newest generation before an update; what is newer was made by it.
     pub(crate) newest_generation: u64,
@@ -59,6 +62,30 @@ pub(crate) struct RecordDetails {
     pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they go if they are empty.
     pub(crate) missing_sources: Vec<PathBuf>,
+}
+
+/// What a command may delete of a container's state, and why: nothing that it has not made, unless it was told to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum StateClaim {
+    /// Nothing.
+    #[default]
+    None,
+    /// A create is about to make the state directory: at most an empty one is its own.
+    Making,
+    /// A create has made it.
+    Made(FileId),
+    /// The administrator asked a removal to delete it.
+    Asked,
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileId {
+    /// The device (`stat(2)`).
+    pub(crate) device: u64,
+    /// The inode on it.
+    pub(crate) inode: u64,
 }
 
 /// How far an update has come; each step is recorded before it is taken.
@@ -104,6 +131,34 @@ impl Record {
         Ok(record)
     }
 
+    /// Begins a removal where there is no room for a record: the intent itself becomes the record, by its new name.
+    pub(crate) fn begin_removal_without_room(
+        host: &Host,
+        name: &MachineName,
+        details: RecordDetails,
+    ) -> Result<Self> {
+        let record = Self { name: name.clone(), step: Begun::Removing, details };
+        let intent = host.intents().join(format!("{name}.json"));
+        fs::rename(&intent, record.path(host))
+            .with_context(|| format!("{}: cannot be renamed", intent.display()))?;
+        sync_directory(&host.intents())?;
+        Ok(record)
+    }
+
+    /// Takes back what [`Record::begin`] or [`Record::begin_removal_without_room`] did for a removal.
+    pub(crate) fn cancel_removal(&self, host: &Host) -> Result<()> {
+        let intent = host.intents().join(format!("{}.json", self.name));
+        match intent.symlink_metadata() {
+            Ok(_) => self.finish(host),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs::rename(self.path(host), &intent)
+                    .with_context(|| format!("{}: cannot be renamed back", intent.display()))?;
+                Ok(sync_directory(&host.intents())?)
+            }
+            Err(error) => Err(error).with_context(|| intent.display().to_string()),
+        }
+    }
+
     /// Writes it again with new details.
     pub(crate) fn save(&self, host: &Host) -> Result<()> {
         write_file(&self.path(host), serde_json::to_string(&self.details)?.as_bytes(), 0o600)
@@ -125,42 +180,54 @@ impl Record {
     }
 }
 
-/// The records of commands that were killed, or still run: their locks tell which. A record tells what to delete, so only
-/// root's are believed, as intents are.
-pub(crate) fn pending(host: &Host) -> Vec<Record> {
+/// Returns the records of commands that were killed, or still run: their locks tell which. A record tells what to delete,
+/// so only root's are believed, as intents are. What cannot be read is an error: it may well hold a record.
+pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
     let folder = host.intents();
-    let own = rustix::process::geteuid().as_raw();
-    let trusted = |path: &Path| {
-        fs::symlink_metadata(path).is_ok_and(|metadata| {
-            let owner = metadata.uid() == host.scope.owner || !host.live() && metadata.uid() == own;
-            owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir())
-        })
-    };
-    if !trusted(&folder) {
-        return Vec::new();
+    let mut records = Vec::new();
+    if !trusted(host, &folder)? {
+        return Ok(records);
     }
-    let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
-    let mut records: Vec<Record> = entries
-        .flatten()
-        .filter(|entry| trusted(&entry.path()))
-        .filter_map(|entry| {
-            let file = entry.file_name();
-            let file = file.to_str()?.strip_prefix('.')?;
-            let (name, step) =
-                [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
-                    Some((
-                        file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?,
-                        step,
-                    ))
-                })?;
-            // A record cut off by a full disk cannot be: it is renamed into place. An unreadable one has no details.
-            let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let details: RecordDetails = serde_json::from_str(&text).unwrap_or_default();
-            Some(Record { details: details.checked(&name), name, step })
-        })
-        .collect();
+    for file in names_in(&folder)? {
+        let Some((name, step)) = named(&file) else { continue };
+        let path = folder.join(&file);
+        if trusted(host, &path)? {
+            let details: RecordDetails = match fs::read(&path) {
+                // A record cut off by a full disk cannot be: it is renamed into place. A removal without room for its
+                // record has renamed the intent, which has none of the details.
+                Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+                // The command has just ended.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("{}: cannot be read", path.display()));
+                }
+            };
+            records.push(Record { details: details.checked(&name), name, step });
+        }
+    }
     records.sort_by(|a, b| a.name.cmp(&b.name));
-    records
+    Ok(records)
+}
+
+/// The container and the command that a file name stands for.
+fn named(file: &str) -> Option<(MachineName, Begun)> {
+    let file = file.strip_prefix('.')?;
+    [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
+        Some((file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?, step))
+    })
+}
+
+/// Whether a file or folder is the owner's alone; not if it is not there.
+fn trusted(host: &Host, path: &Path) -> Result<bool> {
+    let own = rustix::process::geteuid().as_raw();
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => {
+            let owner = metadata.uid() == host.scope.owner || !host.live() && metadata.uid() == own;
+            Ok(owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }
 
 impl RecordDetails {

@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::exit::unchanged;
