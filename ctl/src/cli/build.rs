@@ -1,4 +1,4 @@
-//! What the commands take that bring a system into force: create, update, plan and rollback.
+//! Arguments of the commands that build or switch systems: create, update, plan and rollback.
 
 use std::path::PathBuf;
 

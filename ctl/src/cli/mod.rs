@@ -1,5 +1,5 @@
-//! The command line of nixos-nspawn-ctl, as clap derives it from these types. Words go in, a [`Cli`] comes out;
-//! nothing is decided here. What the commands take that build or switch systems is in [`build`].
+//! The command line of nixos-nspawn-ctl, as clap types. Arguments of the commands that build or switch systems are in
+//! [`build`].
 
 mod build;
 pub(crate) mod hints;
@@ -20,7 +20,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Options every command takes.
+/// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Work offline on the system tree below DIR
@@ -48,7 +48,7 @@ pub(crate) enum Color {
     Never,
 }
 
-/// What to do.
+/// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Build a container, record it and start it
@@ -209,7 +209,7 @@ pub(crate) struct Completions {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// The number of a generation.
+/// Parses a generation number.
 fn generation(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| {
         "not the number of a generation; 'nixos-nspawn list-generations NAME' shows all".to_owned()
