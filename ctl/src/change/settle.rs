@@ -1,5 +1,5 @@
-//! Settles what killed commands left behind, before a command that changes something begins. What is observed decides, see
-//! [`crate::decision::settlement`].
+//! Settles what killed commands left behind, before a command that changes something begins.
+//! [`crate::decision::settlement`] decides from what is observed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,8 +25,9 @@ use crate::host::record::{Begun, Record, pending};
 use crate::host::{gc_roots, inside, intent_file, networkd, runtime_files, sockets, systemd};
 use crate::nix::tool::Nix;
 
-/// Settles all records but those of containers that another command is at, and of `except`. Returns what could not be
-/// settled, with the reasons: one container's trouble is not another's, and the next command tries again.
+/// Settles all records except those of `except` and of containers that another command is working on. Returns those
+/// that could not be settled, with the reasons: a failure does not affect other containers, and the next command
+/// tries again.
 pub(crate) fn settle_all(host: &Host, except: &[MachineName]) -> BTreeMap<MachineName, String> {
     let mut failed = BTreeMap::new();
     for record in pending(host).into_iter().filter(|record| !except.contains(&record.name)) {
@@ -41,14 +42,14 @@ pub(crate) fn settle_all(host: &Host, except: &[MachineName]) -> BTreeMap<Machin
 
 fn settle_if_free(host: &Host, name: &MachineName) -> Result<()> {
     let Some(_lock) = Lock::container_if_free(host, name)? else { return Ok(()) };
-    // Between the listing and the lock the other command may have ended.
+    // The other command may have ended between listing and locking.
     match pending(host).into_iter().find(|record| record.name == *name) {
         Some(record) => settle(host, &record),
         None => Ok(()),
     }
 }
 
-/// Locks a container whose records are settled. A command that held the lock meanwhile may have been killed.
+/// Locks a container whose record is settled. A command that held the lock meanwhile may have been killed.
 pub(crate) fn lock(host: &Host, name: &MachineName) -> Result<Lock> {
     let lock = Lock::container(host, name)?;
     match pending(host).into_iter().find(|record| record.name == *name) {
@@ -132,11 +133,11 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
     Ok(seen)
 }
 
-/// The new generation runs: it stays.
+/// Keeps the new generation, which runs.
 fn accept(host: &Host, record: &Record, recorded: &Stored) -> Result<()> {
     let name = &record.name;
     host.report(Event::UpdateAccepted { name: name.clone() });
-    // It may have been started by hand or by a boot, before we came to the rest.
+    // It may have been started by hand or by a boot before the switch completed.
     networkd::apply(host, name);
     let old = parse(record.details.old_intent.as_bytes(), name).ok();
     sockets::align(host, name, old.as_ref(), &recorded.intent)?;
