@@ -1,4 +1,4 @@
-//! The verbs, one a file: options to plain values, an operation, and its result as text or JSON.
+//! The verbs, one per file: arguments to plain values, an operation, and its result as text or JSON.
 
 mod activate;
 mod arguments;
@@ -35,7 +35,7 @@ use crate::base::screen::Screen;
 use crate::cli;
 use crate::cli::{Cli, Command, Global};
 
-/// Runs what the command line asks for.
+/// Runs the command of the command line.
 pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     if let Command::Completions(arguments) = &cli.command {
         let mut script = Vec::new();
@@ -44,7 +44,7 @@ pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     }
     let context = context(&cli.global, screen)?;
     let done = dispatch(&context, &cli.command);
-    // A command that held a lock we waited for was killed: what it left is settled before the verb starts, too.
+    // A command that held the lock was killed while we waited: it is settled before the verb starts again.
     match done {
         Err(error) if died_meanwhile(&context, &error) => dispatch(&context, &cli.command),
         done => done,
@@ -58,7 +58,7 @@ fn died_meanwhile(context: &Context, error: &anyhow::Error) -> bool {
     }
 }
 
-/// Calls the verb.
+/// Runs the verb.
 pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     match command {
         Command::Completions(_) => Ok(()),
@@ -83,7 +83,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     }
 }
 
-/// The setting that the command line asks for.
+/// Returns the context for the global options.
 fn context(global: &Global, screen: &Rc<Screen>) -> Result<Context> {
     let color = match global.color {
         cli::Color::Auto => Color::Auto,
