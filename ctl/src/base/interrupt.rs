@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP: they end the program that is being waited for, and then the command, which cleans up. During
-//! the clean-up they wait; SIGKILL is answered by the next command (see [`crate::host::record`]).
+//! SIGINT and SIGTERM end the program that is being waited for, and then the command, which cleans up. They are
+//! deferred during the clean-up; after SIGKILL the next command recovers (see host/record.rs).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -10,7 +10,7 @@ use signal_hook::flag;
 static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static CLEANING: AtomicBool = AtomicBool::new(false);
 
-/// Starts listening. Before it, the signals just end the program.
+/// Installs the signal handlers; until then the signals simply end the program.
 pub(crate) fn listen() -> anyhow::Result<()> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         flag::register(signal, Arc::clone(&INTERRUPTED))?;
@@ -23,7 +23,7 @@ pub(crate) fn wanted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst) && !CLEANING.load(Ordering::SeqCst)
 }
 
-/// Fails once a signal has come.
+/// Fails if a signal has arrived.
 pub(crate) fn check() -> anyhow::Result<()> {
     if wanted() {
         anyhow::bail!("interrupted");
@@ -31,12 +31,12 @@ pub(crate) fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From here on signals wait: what was begun is taken back.
+/// Defers signals while an unfinished change is reverted.
 pub(crate) fn clean_up_begins() {
     CLEANING.store(true, Ordering::SeqCst);
 }
 
-/// What was begun is taken back: a signal that came meanwhile counts again.
+/// Stops deferring signals; one that arrived meanwhile takes effect.
 pub(crate) fn clean_up_ends() {
     CLEANING.store(false, Ordering::SeqCst);
 }

@@ -1,4 +1,4 @@
-//! What everything else stands on: the setting of a command, programs, output, errors, signals and time.
+//! The foundation of the other layers: context, programs, output, errors, signals and time.
 
 pub(crate) mod config;
 pub(crate) mod config_files;

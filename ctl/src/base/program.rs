@@ -1,5 +1,5 @@
-//! Calling other programs: systemctl, nix and the like. The exit status is checked, signals included, and a failure says
-//! which program failed and what it said. [`Programs`] is what runs them.
+//! Calls other programs, such as systemctl and nix. Exit status and signals are checked; an error names the program
+//! and includes its error output. [`Programs`] runs them.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -19,13 +19,13 @@ use crate::base::{held, interrupt};
 /// A call of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// The program, found in PATH if it is a plain name, and its arguments.
+    /// The program, looked up in PATH if it is a plain name, and its arguments.
     pub(crate) words: Vec<OsString>,
-    /// Ends the program when it takes longer.
+    /// The time after which the program is ended.
     pub(crate) limit: Option<Duration>,
-    /// Whether it may ask the user on the terminal.
+    /// Whether the program may prompt the user on the terminal.
     pub(crate) asks: bool,
-    /// Whether its standard error is the user's.
+    /// Whether its standard error is inherited.
     pub(crate) messages: bool,
     /// How much of its standard output is kept.
     pub(crate) keep: Keep,
@@ -34,30 +34,30 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The words as text, for messages.
+    /// Returns the words as text, for messages.
     pub(crate) fn text(&self) -> Vec<String> {
         self.words.iter().map(|word| word.to_string_lossy().into_owned()).collect()
     }
 }
 
-/// How a call ended, and what the program wrote.
+/// The result of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ended {
     /// Its exit status.
     pub(crate) status: ExitStatus,
     /// Its standard output.
     pub(crate) stdout: String,
-    /// Its standard error, unless that was the user's.
+    /// Its standard error, unless it was inherited.
     pub(crate) stderr: String,
 }
 
-/// What runs programs: the machine, or a script in tests.
+/// Runs programs: the real ones, or scripted ones in tests.
 pub(crate) trait Programs {
-    /// Runs a program to its end.
+    /// Runs a program until it ends.
     fn run(&self, call: &Call) -> Result<Ended>;
 }
 
-/// The machine's own programs.
+/// Runs the programs of this machine.
 pub(crate) struct Machine;
 
 impl Programs for Machine {
@@ -74,12 +74,14 @@ impl Programs for Machine {
             };
         }
         if call.asks {
-            // Nix reads its answer to "allow this configuration setting?" there; without a terminal it must not wait for one.
+            // Nix asks "allow this configuration setting?" on standard input; without a terminal it must not wait for
+            // an answer.
             if std::io::stdin().is_terminal() {
                 command.stdin(Stdio::inherit());
             }
         } else {
-            // A group of its own: the terminal's Ctrl-C is ours to pass on, and must not end the calls of a clean-up.
+            // In its own process group the program is not hit by the terminal's Ctrl-C: we forward it, except during
+            // a clean-up.
             command.process_group(0);
         }
         let child = spawn(&mut command, call.asks).map_err(|error| match error.kind() {
@@ -119,14 +121,14 @@ fn spawn(command: &mut Command, long: bool) -> io::Result<Child> {
 /// A program to call.
 pub(crate) struct Program<'a> {
     programs: &'a dyn Programs,
-    /// Is told of the output; and of the call, if it shall be shown.
+    /// Receives the output as events, and the call itself with `--verbose`.
     watcher: &'a dyn Fn(Event),
     verbose: bool,
     call: Call,
 }
 
 impl<'a> Program<'a> {
-    /// Returns the program `path`, run by `programs`.
+    /// Returns a call of the program `path`, run by `programs`.
     pub(crate) fn new(
         path: impl AsRef<OsStr>,
         programs: &'a dyn Programs,
@@ -145,25 +147,25 @@ impl<'a> Program<'a> {
         Self { programs, watcher, verbose, call }
     }
 
-    /// Adds a word.
+    /// Adds an argument.
     pub(crate) fn arg(mut self, word: impl AsRef<OsStr>) -> Self {
         self.call.words.push(word.as_ref().to_owned());
         self
     }
 
-    /// Adds words.
+    /// Adds arguments.
     pub(crate) fn args(self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         words.into_iter().fold(self, Program::arg)
     }
 
-    /// Its standard output; standard error goes into the message of a failure.
+    /// Returns its standard output; standard error becomes part of the error message.
     pub(crate) fn output(self) -> Result<String> {
         let (call, ended) = self.finish()?;
         checked(&ended, &call)?;
         Ok(ended.stdout)
     }
 
-    /// Its standard output, while standard error is the user's.
+    /// Returns its standard output; standard error is inherited.
     pub(crate) fn output_with_messages(mut self) -> Result<String> {
         self.call.messages = true;
         let (call, ended) = self.finish()?;
@@ -171,21 +173,21 @@ impl<'a> Program<'a> {
         Ok(ended.stdout)
     }
 
-    /// Its standard output if it ended well, whatever it said otherwise.
+    /// Returns its standard output if it succeeds, and ignores errors.
     pub(crate) fn output_if_any(self) -> Option<String> {
         let (_, ended) = self.finish().ok()?;
         ended.status.success().then_some(ended.stdout)
     }
 
-    /// How it ended and its standard output, whatever its status.
+    /// Returns its exit status and standard output, whatever the status.
     pub(crate) fn answer(mut self) -> Result<(ExitStatus, String)> {
         self.call.keep = Keep::Ends;
         let (_, ended) = self.finish()?;
         Ok((ended.status, ended.stdout))
     }
 
-    /// How it ended; what it wrote is reported. It gets no descriptor of the user's terminal, which systemd-run would pass
-    /// on into the container, and nothing that it writes reaches the terminal raw.
+    /// Returns its exit status and reports its output as events. It inherits no descriptor of the terminal, which
+    /// systemd-run would pass on into the container, and its output never reaches the terminal unfiltered.
     pub(crate) fn status_with_messages(mut self) -> Result<ExitStatus> {
         self.call.keep = Keep::Ends;
         let watcher = self.watcher;
@@ -195,7 +197,7 @@ impl<'a> Program<'a> {
         Ok(ended.status)
     }
 
-    /// Lets it ask on the terminal, for a password or a host key. Ctrl-C then reaches it without us.
+    /// Lets the program prompt on the terminal, for a password or a host key. It then receives Ctrl-C directly.
     pub(crate) fn may_ask(mut self) -> Self {
         self.call.asks = true;
         self
@@ -207,7 +209,7 @@ impl<'a> Program<'a> {
         self
     }
 
-    /// Ends it when it takes longer.
+    /// Ends the program after this time.
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
         self.call.limit = Some(limit);
         self
@@ -223,7 +225,7 @@ impl<'a> Program<'a> {
     }
 }
 
-/// How a program ended, in words.
+/// Describes how a program ended.
 pub(crate) fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
@@ -240,7 +242,7 @@ fn checked(ended: &Ended, call: &Call) -> Result<()> {
     let how = self::ended(ended.status);
     let said: Vec<&str> = ended.stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let said = if said.is_empty() { String::new() } else { format!(": {}", said.join(" | ")) };
-    // Name and command tell which call it was; -v shows all of its words.
+    // Program and subcommand identify the call; -v shows all arguments.
     let name = words[0].rsplit('/').next().unwrap_or_default();
     let command = words.get(1).filter(|word| !word.starts_with('-')).map(|word| format!(" {word}"));
     let call = format!("{name}{}", command.unwrap_or_default());

@@ -1,5 +1,5 @@
-//! Creates a container: has Nix build it or takes a built one, checks all that can be checked, records the intent and
-//! starts it. A create that fails, or is interrupted, leaves nothing behind.
+//! Creates a container: builds it with Nix or uses an existing build, checks it, records the intent and starts it. A
+//! create that fails or is interrupted leaves nothing behind.
 
 use std::fs;
 use std::fs::DirBuilder;
@@ -35,29 +35,29 @@ use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 use crate::nix::{profile, source};
 
-/// What is asked for.
+/// The options of a create.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CreateOptions<'a> {
-    /// Where the container comes from.
+    /// The source of the container.
     pub(crate) source: SourceArguments<'a>,
-    /// Whether it is started now, on a running system.
+    /// Whether to start it now, on a running system.
     pub(crate) start: bool,
-    /// Accept a store that does not belong to root.
+    /// Whether to accept a store that root does not own.
     pub(crate) allow_user_store: bool,
 }
 
 /// A container that was created.
 #[derive(Debug)]
 pub(crate) struct Created {
-    /// What is recorded.
+    /// The recorded intent.
     pub(crate) intent: Intent,
     /// Whether it runs now.
     pub(crate) started: bool,
-    /// Whether its state directory was there before.
+    /// Whether its state directory existed before.
     pub(crate) state_was_there: bool,
 }
 
-/// Creates the container.
+/// Creates a container.
 pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -> Result<Created> {
     if host.live() {
         installation::check(host)?;
@@ -65,7 +65,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     profile::check_store(host, options.allow_user_store)?;
     let _lock = settle::lock(host, name)?;
     name_is_free(host, &host.load(), name)?;
-    // What can be refused without having built is refused before the first write.
+    // Whatever can be refused without a build is refused before the first write.
     if let Some(path) = options.source.profile {
         profile::store_path(host, path)?;
     }
@@ -75,7 +75,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     make_directory(host)?;
     let directory = profile_links::profile_directory(host, name);
     if !profile_links::is_adoptable(host, &directory)? {
-        // Generations of python-nixos-nspawn are there, too; they are not ours to delete.
+        // The directory may hold generations of python-nixos-nspawn, which are not ours to delete.
         let folder = directory.display();
         return unchanged(
             format!("{folder}: exists already, but belongs to no container"),
@@ -109,7 +109,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     }
 }
 
-/// From the build to the running container.
+/// Builds, records and starts the container.
 fn make(
     host: &Host,
     options: &CreateOptions,
@@ -165,7 +165,7 @@ fn make(
     gc_roots::keep(host, name, &intent.toplevel)?;
     if host.live() {
         systemd::reload_to(host, name, planned.hash.as_deref())?;
-        // Those that start the container: what is left to a connection is no start.
+        // Opens sockets that start the container; they do not count as a start.
         sockets::align(host, name, None, &intent)?;
         if options.start {
             make_state(host, name, record)?;
@@ -195,7 +195,7 @@ fn make_state(host: &Host, name: &MachineName, record: &mut Record) -> Result<()
     record.save(host)
 }
 
-/// Refuses a name that a container, a machine or a foreign settings file has.
+/// Refuses a name that a container, a machine or a settings file of others already has.
 fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> {
     if let Some(own) = loaded.errors.iter().find(|error| error.path == DIRECTORY) {
         return unchanged(
@@ -230,7 +230,7 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
     Ok(())
 }
 
-/// /etc/nixos-nspawn, which the first create makes.
+/// Creates /etc/nixos-nspawn if it does not exist.
 fn make_directory(host: &Host) -> Result<()> {
     let directory = host.path(host.scope.intents);
     if directory.is_dir() {
@@ -245,19 +245,19 @@ fn make_directory(host: &Host) -> Result<()> {
 
 /// What a create would make.
 pub(crate) struct CreateDraft {
-    /// What was read of the build.
+    /// The contents of the build.
     pub(crate) profile: Profile,
-    /// What would be recorded.
+    /// The intent that would be recorded.
     pub(crate) intent: Intent,
     /// What the generator would write, for all containers.
     pub(crate) plan: Plan,
-    /// The container's part of it.
+    /// The container's part of the plan.
     pub(crate) planned: Planned,
-    /// Remarks.
+    /// Notes for the user.
     pub(crate) notes: Vec<String>,
 }
 
-/// Finds out what a create would make, by the same steps. Only Nix's store may grow.
+/// Finds out what a create would make, by the same steps. It changes nothing but the Nix store.
 pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) -> Result<CreateDraft> {
     let loaded = host_file::load(host)?;
     name_is_free(host, &loaded, name)?;

@@ -1,6 +1,6 @@
-//! Taking a container away: a create that failed, a remove, and the repair of either after it was killed. Each step may
-//! find its work done already, so the whole can be repeated until it succeeds. The state directory goes only where the
-//! record says so.
+//! Removes a container: after a failed create, in a remove, and when either was killed. Every step may find its work
+//! already done, so the whole can be repeated until it succeeds. The state directory is deleted only if the record
+//! says so.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,15 +19,15 @@ use crate::host::record::{Begun, Record};
 use crate::host::unit_links::enabled_links;
 use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, state_directory, systemd};
 
-/// Stops the container and takes away everything that the record's command made. What fails is tried by the next
-/// command again, since the record then stays.
+/// Stops the container and removes everything that the record covers. If a step fails, the record stays and the next
+/// command tries again.
 pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     let name = &record.name;
-    // A declarative container of the same name is not ours to touch; only the file and the profile behind it go.
+    // A declarative container of the same name is left alone; only the intent and its profile are removed.
     let loaded = host.load();
     let ours = find(&loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
     if ours && host.live() {
-        // First, or a connection starts the container anew.
+        // Sockets are closed first, or a connection would start the container again.
         sockets::close(host, name)?;
         if !systemd::state(host, name)?.stopped() {
             systemd::stop(host, name)?;
@@ -79,7 +79,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
         state_directory::delete_claimed(host, name, record.details.state)?;
     }
     for source in &record.details.missing_sources {
-        // Only what is still empty: a container that ran has put its data there.
+        // Only empty ones: a container that ran may have put data there.
         let _ = fs::remove_dir(host.path(source));
     }
     record.finish(host)

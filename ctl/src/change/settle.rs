@@ -1,5 +1,5 @@
-//! Settles what killed commands left behind, before a command that changes something begins. What is observed decides, see
-//! [`crate::decision::settlement`].
+//! Settles what killed commands left behind, before a command that changes something begins.
+//! [`crate::decision::settlement`] decides from what is observed.
 
 use std::collections::BTreeMap;
 
@@ -47,14 +47,14 @@ pub(crate) fn settle_all(host: &Host, except: &[MachineName]) -> BTreeMap<Machin
 
 fn settle_if_free(host: &Host, name: &MachineName) -> Result<()> {
     let Some(_lock) = Lock::container_if_free(host, name)? else { return Ok(()) };
-    // Between the listing and the lock the other command may have ended.
+    // The other command may have ended between listing and locking.
     match pending(host)?.into_iter().find(|record| record.name == *name) {
         Some(record) => settle(host, &record),
         None => Ok(()),
     }
 }
 
-/// Locks a container whose records are settled. A command that held the lock meanwhile may have been killed.
+/// Locks a container whose record is settled. A command that held the lock meanwhile may have been killed.
 pub(crate) fn lock(host: &Host, name: &MachineName) -> Result<Lock> {
     let lock = Lock::container(host, name)?;
     match pending(host)?.into_iter().find(|record| record.name == *name) {
@@ -148,11 +148,11 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
     Ok(seen)
 }
 
-/// The new generation runs: it stays.
+/// Keeps the new generation, which runs.
 fn accept(host: &Host, record: &Record, recorded: &Stored) -> Result<()> {
     let name = &record.name;
     host.report(Event::UpdateAccepted { name: name.clone() });
-    // It may have been started by hand or by a boot, before we came to the rest.
+    // It may have been started by hand or by a boot before the switch completed.
     networkd::apply(host, name);
     let old = parse(record.details.old_intent.as_bytes(), name).ok();
     sockets::align(host, name, old.as_ref(), &recorded.intent)?;

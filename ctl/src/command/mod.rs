@@ -1,4 +1,4 @@
-//! The verbs, one a file: options to plain values, an operation, and its result as text or JSON.
+//! The verbs, one per file: arguments to plain values, an operation, and its result as text or JSON.
 
 mod activate;
 mod arguments;
@@ -36,7 +36,7 @@ use crate::base::screen::Screen;
 use crate::cli;
 use crate::cli::{Cli, Command, Global};
 
-/// Runs what the command line asks for.
+/// Runs the command of the command line.
 pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     if let Command::Completions(arguments) = &cli.command {
         let mut script = Vec::new();
@@ -62,7 +62,7 @@ fn again(context: &Context, command: &Command, name: MachineName) -> Result<()> 
     }
 }
 
-/// Calls the verb.
+/// Runs the verb.
 pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     match command {
         Command::Completions(_) => Ok(()),
@@ -87,7 +87,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     }
 }
 
-/// The setting that the command line asks for.
+/// Returns the context for the global options.
 fn context(global: &Global, screen: &Rc<Screen>) -> Result<Context> {
     let color = match global.color {
         cli::Color::Auto => Color::Auto,

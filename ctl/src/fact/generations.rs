@@ -1,5 +1,4 @@
-//! The generations of a container's profile, as the links in its folder tell them. A context and an intent go in, the
-//! list comes out, oldest first; nothing is changed here.
+//! The generations of a container's profile, as read from the links in its directory, oldest first.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,26 +15,26 @@ use crate::host::files::names_in;
 use crate::host::gc_roots::{pin_link, running_toplevel};
 use crate::host::profile_links::profile_link;
 
-/// One generation.
+/// A generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Generation {
     /// Its number.
     pub(crate) number: u64,
-    /// When it was made; unknown for one that only a pin keeps.
+    /// When it was made; unknown if only a pin keeps it.
     pub(crate) made: Option<SystemTime>,
     /// The profile in the store.
     pub(crate) path: StorePath,
     /// The system, unless it is gone from the store.
     pub(crate) toplevel: Option<StorePath>,
-    /// Whether it is what the intent records.
+    /// Whether the intent records it.
     pub(crate) current: bool,
-    /// Whether the live container has its system.
+    /// Whether the running container has its system.
     pub(crate) running: bool,
     /// Whether it is pinned.
     pub(crate) pinned: bool,
 }
 
-/// All generations, those too that only a pin still keeps. A folder that cannot be read is an error: what is newer than
+/// Returns all generations, including those that only a pin keeps. A folder that cannot be read is an error: what is newer than
 /// the newest may be deleted.
 pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> Result<Vec<Generation>> {
     let link = profile_link(host, name, intent);

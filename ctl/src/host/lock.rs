@@ -1,6 +1,6 @@
-//! Locks between commands: one per container for the whole of a command, and a global one, held shortly around checks
-//! that concern several containers and the write that follows. They are files in /run, free again when their
-//! holder ends in any way. Only root can open them; who holds one stands in a file beside it.
+//! Locks between commands: one per container, held for the whole command, and a global one, held briefly while
+//! several containers are checked and the result is written. They are files in /run that are unlocked when their
+//! holder exits.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
@@ -25,25 +25,25 @@ const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// A lock that is held until it is dropped.
 pub(crate) struct Lock {
-    // Held open: closing it is what frees the lock.
+    // Closing the descriptor releases the lock.
     _file: Arc<File>,
     path: PathBuf,
 }
 
 impl Lock {
-    /// The lock of one container; waits for another command that holds it, and says so.
+    /// Locks one container; waits for another command that holds the lock, and reports that.
     pub(crate) fn container(host: &Host, name: &MachineName) -> Result<Self> {
         Self::wait(host, name.as_str(), &format!("container '{name}'"), PATIENCE)
     }
 
-    /// The lock of one container, if nobody holds it.
+    /// Locks one container if nobody holds the lock.
     pub(crate) fn container_if_free(host: &Host, name: &MachineName) -> Result<Option<Self>> {
         attempt(&directory(host)?.join(format!("{name}.lock")))
     }
 
-    /// The lock around checks of all containers.
+    /// Takes the global lock.
     pub(crate) fn global(host: &Host) -> Result<Self> {
-        // No container can be called so.
+        // MachineName rejects this name.
         Self::wait(host, "_", host.scope.intents, PATIENCE)
     }
 
@@ -112,7 +112,7 @@ fn attempt(path: &Path) -> Result<Option<Lock>> {
             Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(error).with_context(cannot),
         }
-        // The holder before us may have removed the file after we opened it: then it locks nothing.
+        // A previous holder may have removed the file after it was opened: then the lock protects nothing.
         let same =
             fs::metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|own| own.ino() == there.ino()));
         if !same {
@@ -130,7 +130,7 @@ fn attempt(path: &Path) -> Result<Option<Lock>> {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still locked, so that nobody else's file is removed.
+        // Removed while it is still locked, so that nobody else's file is removed.
         let _ = fs::remove_file(self.path.with_extension("pid"));
         let _ = fs::remove_file(&self.path);
     }

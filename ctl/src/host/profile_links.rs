@@ -15,7 +15,7 @@ use crate::base::host::Host;
 use crate::host::files::{names_in, remove_file, sync_directory};
 use crate::host::{last_activation, profile_links};
 
-/// The link of a container's profile, as a path of the system.
+/// Returns the link of a container's profile, as a path of the system.
 pub(crate) fn profile_link(host: &Host, name: &MachineName, intent: &Intent) -> PathBuf {
     match &intent.profile {
         Some(profile) => PathBuf::from(profile.as_str()),
@@ -23,7 +23,7 @@ pub(crate) fn profile_link(host: &Host, name: &MachineName, intent: &Intent) -> 
     }
 }
 
-/// The number of the generation a profile stands at: `system` links to `system-3-link`.
+/// Returns the current generation of a profile: `system` links to `system-3-link`.
 pub(crate) fn generation(profile: &Path) -> Result<u64> {
     let link = fs::read_link(profile).with_context(|| format!("{}: is no profile", profile.display()))?;
     let base = profile.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -35,7 +35,7 @@ pub(crate) fn generation(profile: &Path) -> Result<u64> {
     })
 }
 
-/// Makes the first generation of a profile without Nix, in an offline tree.
+/// Creates the first generation of a profile without Nix, in an offline tree.
 pub(crate) fn make_offline_profile(host: &Host, directory: &Path, path: &StorePath) -> Result<u64> {
     let directory = host.path(directory);
     std::os::unix::fs::symlink(path.as_str(), directory.join("system-1-link"))?;
@@ -43,7 +43,7 @@ pub(crate) fn make_offline_profile(host: &Host, directory: &Path, path: &StorePa
     Ok(1)
 }
 
-/// The folder of a container's profile.
+/// Returns the directory of a container's profile.
 pub(crate) fn profile_directory(host: &Host, name: &MachineName) -> PathBuf {
     Path::new(host.config.profile_directory.as_str()).join(name.as_str())
 }
@@ -77,8 +77,8 @@ pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
     }
 }
 
-/// Removes a container's profile with all generations; the collector may then take what they held. Only links go, and
-/// the record of the last activation beside them.
+/// Removes a container's profile with all generations, which may then be garbage-collected. Only the links and the
+/// record of the last activation are removed.
 pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() {
         return Ok(());
@@ -91,7 +91,7 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
             remove_file(&path)?;
         }
     }
-    // The last is nix-env's own, left by one that was killed.
+    // The last one is left by nix-env when it is killed.
     for file in [
         last_activation::LAST_ACTIVATION.to_owned(),
         format!(".{}.new", last_activation::LAST_ACTIVATION),
@@ -101,7 +101,7 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     }
     match fs::remove_dir(&below) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            // What else is in it is not ours, and no reason to keep the container.
+            // Other files in the directory are not ours, and no reason to keep the container.
             host.report(Event::FolderStays { folder: below, error: error.to_string() });
         }
         _ => {}
@@ -109,7 +109,8 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `nix build --out-link` also leaves a link to the link in gcroots/auto; nix would collect it some day.
+/// `nix build --out-link` also makes an indirect root in gcroots/auto, which nix would only remove at the next
+/// collection.
 pub(crate) fn drop_indirect_root(host: &Host, link: &Path) {
     let Ok(entries) = fs::read_dir(host.path("/nix/var/nix/gcroots/auto")) else { return };
     for entry in entries.flatten() {

@@ -1,5 +1,5 @@
-//! The record of a create, update or remove that is under way: a hidden file beside the intents. A command that is killed
-//! leaves it, and the next one that changes something finds it and takes back, or finishes, what was begun.
+//! The record of a create, update or remove in progress: a hidden file beside the intents. A killed command leaves it
+//! behind, and the next command that changes something reverts or completes what was begun.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,11 +18,11 @@ use crate::host::files::{names_in, remove_file, sync_directory, write_file};
 /// What was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Begun {
-    /// Taken back by whoever finds it.
+    /// A create, which is reverted.
     Creating,
-    /// Taken back by whoever finds it, or accepted where the new system runs (see [`crate::change::switch`]).
+    /// An update, which is reverted, or kept if the new system runs (see decision/settlement.rs).
     Updating,
-    /// Finished by whoever finds it.
+    /// A remove, which is completed.
     Removing,
 }
 
@@ -36,31 +36,32 @@ impl Begun {
     }
 }
 
-/// What is needed to take back or finish.
+/// What is needed to revert or complete a command.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct RecordDetails {
-    /// Where the profile's links are.
+    /// The directory of the profile's links.
     pub(crate) profile_directory: PathBuf,
     /// Whether the folder of the profile is the create's own.
     pub(crate) made_profile: bool,
     /// What may be deleted of the state, and why.
     pub(crate) state: StateClaim,
-    /// How far an update has come.
+    /// The phase of an update.
     pub(crate) phase: Phase,
     /// The text of the intent before an update.
     pub(crate) old_intent: String,
-    /// The text of the intent that a create or an update is about to record.
+    /// The text of the intent that an update is about to record, still with the old generation.
     pub(crate) new_intent: String,
-    /// The newest generation before an update; what is newer was made by it.
+    /// The newest generation before an update; newer ones were made by it.
     pub(crate) newest_generation: u64,
-    /// Whether the container ran before an update.
+    /// Whether the container was running before an update.
     pub(crate) ran: bool,
-    /// The boot in which the container is being reloaded, if it is not restarted: what starts it later starts it whole.
+    /// The boot in which the container is being reloaded, if it is not restarted. In a later boot it has been started
+    /// anew.
     pub(crate) reload: Option<String>,
-    /// Units that ran before an activation and stop with the container, since they require it.
+    /// Units that were running before an activation and stop with the container, because they require it.
     pub(crate) dependents: Vec<String>,
-    /// Bind mount sources that were missing before a create; they go if they are empty.
+    /// Bind mount sources that were missing before a create; they are removed if they are empty.
     pub(crate) missing_sources: Vec<PathBuf>,
 }
 
@@ -88,22 +89,22 @@ pub(crate) struct FileId {
     pub(crate) inode: u64,
 }
 
-/// How far an update has come; each step is recorded before it is taken.
+/// The phase of an update; each is recorded before it begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
-    /// Nothing but links for the build is there.
+    /// Only links for the build exist.
     #[default]
     Building,
-    /// Profile and intent may be the new ones, the container was not touched.
+    /// Profile and intent may be the new ones; the container has not been touched.
     Recording,
-    /// The container is being started, reloaded or restarted, or watched after it.
+    /// The container is being started, reloaded or restarted, or is being checked.
     Activating,
-    /// The container has shown what was asked of it; only the end is left.
+    /// The container has passed its check; only the clean-up remains.
     Passed,
-    /// All is recorded as before, and the container was stopped to be started with that again.
+    /// The old configuration is recorded again, and the container was stopped to be started with it.
     Returning,
-    /// It was started for the first time, and may hold data.
+    /// The container was started for the first time, and may hold data.
     Started,
 }
 
@@ -114,12 +115,12 @@ pub(crate) struct Record {
     pub(crate) name: MachineName,
     /// What was begun.
     pub(crate) step: Begun,
-    /// How to go on.
+    /// How to continue.
     pub(crate) details: RecordDetails,
 }
 
 impl Record {
-    /// Writes the record. It is the first thing a command writes, so a read-only or full disk shows here.
+    /// Writes the record. It is the first write of a command, so that a read-only or full disk is detected here.
     pub(crate) fn begin(
         host: &Host,
         name: &MachineName,
@@ -159,15 +160,15 @@ impl Record {
         }
     }
 
-    /// Writes it again with new details.
+    /// Rewrites the record with new details.
     pub(crate) fn save(&self, host: &Host) -> Result<()> {
         write_file(&self.path(host), serde_json::to_string(&self.details)?.as_bytes(), 0o600)
     }
 
-    /// All is done: the record goes.
+    /// Removes the record when all is done.
     pub(crate) fn finish(&self, host: &Host) -> Result<()> {
         remove_file(&self.path(host))?;
-        // It must not come back after a power failure: what it would have taken away may be in use by then.
+        // It must not reappear after a power failure: by then the paths it would delete may be in use.
         Ok(sync_directory(&host.intents())?)
     }
 
@@ -231,7 +232,7 @@ fn trusted(host: &Host, path: &Path) -> Result<bool> {
 }
 
 impl RecordDetails {
-    /// Without paths that no command of ours writes.
+    /// Drops paths that no command of ours writes.
     fn checked(mut self, name: &MachineName) -> Self {
         let plain = |path: &Path| path.to_str().is_some_and(|text| text.parse::<AbsolutePath>().is_ok());
         if !plain(&self.profile_directory)

@@ -1,4 +1,4 @@
-//! What running containers have in /run.
+//! The files of running containers in /run.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::host::Host;
 use crate::host::files::names_in;
 
-/// The mark of the settings that nspawn was given; `None` if it was given none of ours.
+/// Returns the mark of the settings that nspawn was given, or `None` if they are not ours.
 pub(crate) fn mark(host: &Host, name: &MachineName) -> Option<String> {
     marked(&copy_path(&host.root, name)).ok().flatten()
 }
@@ -59,7 +59,7 @@ fn booted_at(host: &Host) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// Removes what stopped containers without an intent have left in /run, where that may be done.
+/// Removes files in /run that stopped containers without an intent left, as far as permissions allow.
 pub(crate) fn tidy(host: &Host) {
     if host.live() && rustix::process::geteuid().is_root() {
         sweep(&host.root);
