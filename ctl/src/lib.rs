@@ -13,6 +13,8 @@ mod decision;
 mod fact;
 mod host;
 mod nix;
+#[cfg(test)]
+mod testing;
 
 use std::process::ExitCode;
 use std::rc::Rc;
