@@ -13,8 +13,6 @@ mod decision;
 mod fact;
 mod host;
 mod nix;
-#[cfg(test)]
-mod testing;
 
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -26,6 +24,9 @@ use rustix::process::umask;
 use crate::base::screen::Screen;
 use crate::base::{exit, interrupt};
 use crate::cli::{Cli, hints};
+
+#[cfg(test)]
+mod testing;
 
 /// Runs the program with the arguments of this process and prints the error, if any.
 pub fn main() -> ExitCode {

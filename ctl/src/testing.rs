@@ -2,13 +2,13 @@
 //! to show, and runs operations and commands in this process.
 
 use std::cell::RefCell;
-use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::rc::Rc;
+use std::{fs, io};
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
@@ -103,8 +103,7 @@ impl Played {
         let path = self.host.path(store_path(name));
         fs::create_dir_all(path.join("nixos-nspawn")).unwrap();
         fs::write(path.join("init"), "").unwrap();
-        fs::write(path.join("nixos-nspawn/data.json"), format!(r#"{{"version":1{options}}}"#))
-            .unwrap();
+        fs::write(path.join("nixos-nspawn/data.json"), format!(r#"{{"version":1{options}}}"#)).unwrap();
     }
 
     /// Records `web` with the system `one`, as create leaves it, and lets it run.

@@ -1,7 +1,8 @@
 //! Opens files of a tree: links resolve within the tree, and opening never blocks.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 

@@ -207,3 +207,26 @@ fn a_directory_that_cannot_be_read_is_no_absence() {
     // Where there is none, there is no container.
     assert!(matches!(remove(&played.host, &web(), options).unwrap(), Removed::Absent(_)));
 }
+
+#[test]
+fn a_hostile_tree_does_not_lead_out_of_itself() {
+    let outside = tempfile::tempdir().unwrap();
+    let victim = outside.path().canonicalize().unwrap();
+    fs::create_dir_all(victim.join("web")).unwrap();
+    std::os::unix::fs::symlink("/etc", victim.join("web/system-1-link")).unwrap();
+    let mut played = Played::new();
+    played.host.live = false;
+    std::os::unix::fs::symlink(&victim, played.host.root.join("x")).unwrap();
+    let text = format!(r#"{{"version":1,"toplevel":"{}","profile":"/x/web/system"}}"#, store_path("one"));
+    fs::write(played.intent(), text).unwrap();
+    let options = RemoveOptions { delete_state: false, dry_run: false };
+    remove(&played.host, &web(), options).unwrap();
+    assert!(victim.join("web/system-1-link").is_symlink(), "deleted outside of the tree");
+    // A record of a killed command is obeyed inside the tree only, too.
+    let details =
+        RecordDetails { profile_directory: "/x/web".into(), made_profile: true, ..RecordDetails::default() };
+    Record::begin(&played.host, &web(), Begun::Removing, details).unwrap();
+    settle_all(&played.host, &[]);
+    assert!(victim.join("web/system-1-link").is_symlink(), "deleted outside of the tree");
+    assert!(!played.intent().exists() && played.hidden().is_empty());
+}
