@@ -82,13 +82,8 @@ pub(crate) fn restart(
     plan: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<()> {
-    stop(host, name)?;
+    systemd::stop_once(host, name)?;
     start(host, name, plan, limit)
-}
-
-/// Stops the container and its sockets, so that no connection starts it again.
-pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
-    host.manager("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
 }
 
 /// Starts the container and verifies that it runs what was planned.

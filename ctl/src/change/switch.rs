@@ -286,7 +286,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     failpoint("back-reload");
     if touched {
         let again = details.phase == Phase::Returning;
-        effect::stop(host, name)?;
+        systemd::stop_once(host, name)?;
         record.details.phase = Phase::Returning;
         record.save(host)?;
         failpoint("back-stopped");

@@ -205,9 +205,14 @@ pub(crate) fn start(host: &Host, names: &[MachineName]) -> Result<()> {
     host.manager("systemctl").arg("start").arg("--").args(names.iter().map(unit_name)).output().map(|_| ())
 }
 
+/// Stops a unit and waits for that, whatever a connection may make of it at once.
+pub(crate) fn stop_once(host: &Host, name: &MachineName) -> Result<()> {
+    host.manager("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
+}
+
 /// Stops a unit and waits until no process is left.
 pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
-    host.manager("systemctl").arg("stop").arg("--").arg(unit_name(name)).output()?;
+    stop_once(host, name)?;
     let state = state(host, name)?;
     if !state.stopped() {
         let message =
