@@ -20,7 +20,7 @@ pub(crate) enum Failed {
     #[error("{0}")]
     Refused(Refusal),
     /// A killed command left the container half done, and it could not be settled.
-    #[error("container '{0}' was left half done by a killed command, nothing was changed; try again")]
+    #[error("container '{0}' was left incomplete by a killed command, nothing was changed; try again")]
     Unsettled(MachineName),
     /// A program failed.
     #[error("{0}")]

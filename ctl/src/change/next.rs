@@ -130,14 +130,14 @@ pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> u64 {
 pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
     let unit = unit_name(name);
     if unit_links::masked(host, name) {
-        return unchanged(format!("{unit} is masked"), format!("'systemctl unmask {unit}' lifts that"));
+        return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
     // A hand-written intent may name any profile, even the host's own.
     let folder = profile_folder(host, name, old);
     if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
         return unchanged(
-            format!("{}: is not the profile folder of container '{name}'", folder.display()),
-            format!("it must be called '{name}'"),
+            format!("{}: is not the profile directory of container '{name}'", folder.display()),
+            format!("it must be named '{name}'"),
         );
     }
     Ok(())

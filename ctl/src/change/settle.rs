@@ -66,9 +66,10 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
         own_state: record.details.delete_state,
     };
     match settlement(record.step, record.details.phase, observed) {
-        Settlement::NeedsSystem => {
-            unchanged(format!("container '{name}' was left half updated"), "the running system settles it")
-        }
+        Settlement::NeedsSystem => unchanged(
+            format!("container '{name}' was left half updated"),
+            "a command on the running system settles it",
+        ),
         Settlement::Switch => settle_switch(host, record),
         Settlement::Keep => {
             host.report(Event::CreateAccepted { name: name.clone() });

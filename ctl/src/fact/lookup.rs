@@ -81,11 +81,11 @@ pub(crate) fn readable(host: &Host, name: &MachineName) -> Result<Intent> {
     match find(&loaded, name) {
         None => Err(no_such(name)),
         Some(found) if found.kind() == Kind::Declarative => refuse(format!(
-            "{}: container '{name}' is declarative, so it has no generations of its own; those of the host have it",
+            "{}: container '{name}' is declarative, so it has no generations of its own; it is part of the host's generations",
             found.path()
         )),
         Some(Found::Broken(error)) => {
-            refuse(format!("{error}, so its generations cannot be told; correct the file first"))
+            refuse(format!("{error}, so its generations are unknown; correct the file first"))
         }
         Some(Found::Good(stored)) => Ok(stored.intent.clone()),
     }

@@ -46,7 +46,8 @@ impl Lock {
 
     fn wait(host: &Host, name: &str, what: &str) -> Result<Self> {
         let directory = host.runtime();
-        fs::create_dir_all(&directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("{}: cannot be created", directory.display()))?;
         let path = directory.join(name);
         let mut said = false;
         loop {

@@ -24,13 +24,13 @@ pub(crate) fn profile_link(host: &Host, name: &MachineName, intent: &Intent) -> 
 
 /// Returns the current generation of a profile: `system` links to `system-3-link`.
 pub(crate) fn generation(profile: &Path) -> Result<u64> {
-    let link = fs::read_link(profile).with_context(|| format!("{}: is no profile", profile.display()))?;
+    let link = fs::read_link(profile).with_context(|| format!("{}: is not a profile", profile.display()))?;
     let base = profile.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let number = link.file_name().and_then(|name| {
         name.to_str()?.strip_prefix(&base)?.strip_prefix('-')?.strip_suffix("-link")?.parse().ok()
     });
     number.with_context(|| {
-        format!("{}: leads to '{}', which is no generation", profile.display(), link.display())
+        format!("{}: links to '{}', which is not a generation", profile.display(), link.display())
     })
 }
 

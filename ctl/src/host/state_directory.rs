@@ -34,7 +34,7 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
         let target = fs::read_link(&path).unwrap_or_default();
         return unchanged(
             format!("{}: is a link to {}", path.display(), target.display()),
-            "delete what it leads to yourself, or leave out --delete-state",
+            "delete its target yourself, or leave out --delete-state",
         );
     }
     if let Some(mount) = mounts_below(&path).first() {
@@ -89,7 +89,7 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
     };
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => refuse(format!(
-            "{}: is in use, its state was not deleted; stop what runs there",
+            "{}: is in use, so the state was not deleted; stop whatever uses it",
             directory(host, name).display()
         )),
         _ => Ok(Some(lock)),
