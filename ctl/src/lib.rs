@@ -18,6 +18,8 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use clap::Parser;
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use crate::base::screen::Screen;
 use crate::base::{exit, interrupt};
@@ -25,6 +27,8 @@ use crate::cli::{Cli, hints};
 
 /// Runs the program with the arguments of this process and prints the error, if any.
 pub fn main() -> ExitCode {
+    // Modes that are given hold as given; whatever else is made, only its owner may write to.
+    umask(Mode::from_raw_mode(0o022));
     let screen = Rc::new(Screen::terminal());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -23,8 +23,8 @@ pub(crate) struct Context {
     pub(crate) color: bool,
     /// Whether the answer is JSON.
     pub(crate) json: bool,
-    /// Containers left by killed commands that could not be settled, with the reasons.
-    pub(crate) unsettled: RefCell<BTreeMap<MachineName, String>>,
+    /// Containers left by killed commands that could not be settled, with the exit codes of the reasons.
+    pub(crate) unsettled: RefCell<BTreeMap<MachineName, u8>>,
 }
 
 /// When output is coloured.

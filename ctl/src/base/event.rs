@@ -49,6 +49,10 @@ pub(crate) enum Event {
     CreateTakenBack { name: MachineName },
     /// A killed remove is being completed.
     RemoveFinished { name: MachineName },
+    /// Whether killed commands left something cannot be told.
+    RecordsUnread { error: String },
+    /// The intent was edited while the container was watched; the edit stays.
+    EditKept { name: MachineName },
     /// A killed command could not be settled.
     NotSettled { name: MachineName, error: String },
     /// The old generation is recorded again, but the container does not start.

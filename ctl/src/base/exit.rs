@@ -20,8 +20,13 @@ pub(crate) enum Failed {
     #[error("{0}")]
     Refused(Refusal),
     /// A killed command left the container half done, and it could not be settled.
-    #[error("container '{0}' was left incomplete by a killed command, nothing was changed; try again")]
-    Unsettled(MachineName),
+    #[error("container '{name}' was left incomplete by a killed command, nothing was changed; try again")]
+    Unsettled {
+        /// The container.
+        name: MachineName,
+        /// The exit code of the error that prevented settling it.
+        code: u8,
+    },
     /// A program failed.
     #[error("{0}")]
     Program(String),
@@ -36,7 +41,8 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         Failed::Usage(_) => 2,
         Failed::NothingToRollBack(_) => 3,
         Failed::WouldChange => 4,
-        Failed::Refused(_) | Failed::Unsettled(_) => 10,
+        Failed::Refused(_) => 10,
+        Failed::Unsettled { code, .. } => *code,
         Failed::Program(_) => 11,
         Failed::Silent => 1,
     })
@@ -80,7 +86,7 @@ impl Failed {
 
     /// Returns whether the message says that nothing was changed.
     fn says_unchanged(&self) -> bool {
-        matches!(self, Self::Refused(Refusal { says_unchanged: true, .. }) | Self::Unsettled(_))
+        matches!(self, Self::Refused(Refusal { says_unchanged: true, .. }) | Self::Unsettled { .. })
     }
 }
 

@@ -2,19 +2,19 @@
 //! and includes its error output. [`Programs`] runs them.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{ErrorKind, IsTerminal, Read};
+use std::io;
+use std::io::{ErrorKind, IsTerminal};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use crate::base::event::Event;
 use crate::base::exit::Failed;
-use crate::base::interrupt;
+use crate::base::wait::{Keep, WHOLE, wait};
+use crate::base::{held, interrupt};
 
 /// A call of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub(crate) struct Call {
     pub(crate) asks: bool,
     /// Whether its standard error is inherited.
     pub(crate) messages: bool,
+    /// The maximum size of its standard output that is kept.
+    pub(crate) keep: Keep,
+    /// Environment variables to set or to remove.
+    pub(crate) environment: Vec<(&'static str, Option<&'static str>)>,
 }
 
 impl Call {
@@ -63,6 +67,12 @@ impl Programs for Machine {
         let mut command = Command::new(&name);
         command.args(&call.words[1..]).stdin(Stdio::null()).stdout(Stdio::piped());
         command.stderr(if call.messages { Stdio::inherit() } else { Stdio::piped() });
+        for (name, value) in &call.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         if call.asks {
             // Nix asks "allow this configuration setting?" on standard input; without a terminal it must not wait for
             // an answer.
@@ -74,20 +84,38 @@ impl Programs for Machine {
             // a clean-up.
             command.process_group(0);
         }
-        let child = command.spawn().map_err(|error| match error.kind() {
+        let child = spawn(&mut command, call.asks).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Failed::Program(format!("{shown}: not found")),
             _ => Failed::Program(format!("{shown}: cannot be run: {error}")),
         })?;
-        let (output, in_time) =
-            wait(child, call.limit, call.asks).with_context(|| shown.clone().into_owned())?;
+        let waited =
+            wait(child, call.limit, call.keep, !call.asks).with_context(|| shown.clone().into_owned())?;
         interrupt::check()?;
-        if !in_time {
+        if waited.late {
             let seconds = call.limit.unwrap_or_default().as_secs();
             return Err(Failed::Program(format!("{shown}: took longer than {seconds} s")).into());
         }
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+        let Some(stdout) = waited.stdout else {
+            let message = format!("{shown}: wrote more than {} MiB", WHOLE >> 20);
+            return Err(Failed::Program(message).into());
+        };
+        Ok(Ended { status: waited.status, stdout: text(stdout), stderr: text(waited.stderr) })
     }
+}
+
+/// Starts a program. One that may prompt, and so take long, also holds our locks: a build that outlives us keeps
+/// writing, and other commands for the same container wait for its end.
+fn spawn(command: &mut Command, long: bool) -> io::Result<Child> {
+    let locks = if long { held::files() } else { Vec::new() };
+    for lock in &locks {
+        fcntl_setfd(lock, FdFlags::empty())?;
+    }
+    let child = command.spawn();
+    for lock in &locks {
+        fcntl_setfd(lock, FdFlags::CLOEXEC)?;
+    }
+    child
 }
 
 /// A program to call.
@@ -108,7 +136,14 @@ impl<'a> Program<'a> {
         verbose: bool,
     ) -> Self {
         let words = vec![path.as_ref().to_owned()];
-        let call = Call { words, limit: None, asks: false, messages: false };
+        let call = Call {
+            words,
+            limit: None,
+            asks: false,
+            messages: false,
+            keep: Keep::Whole,
+            environment: Vec::new(),
+        };
         Self { programs, watcher, verbose, call }
     }
 
@@ -145,14 +180,16 @@ impl<'a> Program<'a> {
     }
 
     /// Returns its exit status and standard output, whatever the status.
-    pub(crate) fn answer(self) -> Result<(ExitStatus, String)> {
+    pub(crate) fn answer(mut self) -> Result<(ExitStatus, String)> {
+        self.call.keep = Keep::Ends;
         let (_, ended) = self.finish()?;
         Ok((ended.status, ended.stdout))
     }
 
     /// Returns its exit status and reports its output as events. It inherits no descriptor of the terminal, which
     /// systemd-run would pass on into the container, and its output never reaches the terminal unfiltered.
-    pub(crate) fn status_with_messages(self) -> Result<ExitStatus> {
+    pub(crate) fn status_with_messages(mut self) -> Result<ExitStatus> {
+        self.call.keep = Keep::Ends;
         let watcher = self.watcher;
         let (_, ended) = self.finish()?;
         let lines = ended.stdout.lines().chain(ended.stderr.lines()).map(str::to_owned).collect();
@@ -163,6 +200,12 @@ impl<'a> Program<'a> {
     /// Lets the program prompt on the terminal, for a password or a host key. It then receives Ctrl-C directly.
     pub(crate) fn may_ask(mut self) -> Self {
         self.call.asks = true;
+        self
+    }
+
+    /// Sets or removes an environment variable.
+    pub(crate) fn variable(mut self, name: &'static str, value: Option<&'static str>) -> Self {
+        self.call.environment.push((name, value));
         self
     }
 
@@ -179,68 +222,6 @@ impl<'a> Program<'a> {
         }
         let ended = self.programs.run(&self.call)?;
         Ok((self.call, ended))
-    }
-}
-
-/// Waits for the program to end; returns false if it had to be ended. Descendants that keep its output open are not
-/// waited for.
-fn wait(mut child: Child, limit: Option<Duration>, asks: bool) -> std::io::Result<(Output, bool)> {
-    let stdout = Reader::start(child.stdout.take());
-    let stderr = Reader::start(child.stderr.take());
-    let id = i32::try_from(child.id()).unwrap_or(0);
-    interrupt::waiting_for(id, asks);
-    let (done, waited) = std::sync::mpsc::channel::<()>();
-    let timer = limit.map(|limit| {
-        std::thread::spawn(move || {
-            let late = waited.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
-            if late {
-                interrupt::end(id, asks, Signal::TERM);
-                if waited.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                    interrupt::end(id, asks, Signal::KILL);
-                }
-            }
-            late
-        })
-    });
-    let status = child.wait();
-    drop(done);
-    interrupt::waiting_for(0, false);
-    let late = timer.is_some_and(|timer| timer.join().unwrap_or(false));
-    Ok((Output { status: status?, stdout: stdout.finish(), stderr: stderr.finish() }, !late))
-}
-
-/// How long a program may take to end after the signal, and its output to arrive after its end.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Collects the output of a program.
-struct Reader {
-    text: Arc<Mutex<Vec<u8>>>,
-    end: Receiver<()>,
-}
-
-impl Reader {
-    fn start(pipe: Option<impl Read + Send + 'static>) -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let (at_end, end) = std::sync::mpsc::channel();
-        if let Some(mut pipe) = pipe {
-            let text = Arc::clone(&text);
-            std::thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                while let Ok(length @ 1..) = pipe.read(&mut buffer) {
-                    if let Ok(mut text) = text.lock() {
-                        text.extend_from_slice(&buffer[..length]);
-                    }
-                }
-                drop(at_end);
-            });
-        }
-        Self { text, end }
-    }
-
-    /// Returns what has arrived when the program has ended.
-    fn finish(self) -> Vec<u8> {
-        let _ = self.end.recv_timeout(PATIENCE);
-        self.text.lock().map(|mut text| std::mem::take(&mut *text)).unwrap_or_default()
     }
 }
 

@@ -25,7 +25,7 @@ use crate::fact::lookup::find;
 use crate::fact::{dependents, installation};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
-use crate::host::record::{Begun, Phase, Record, RecordDetails};
+use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
 use crate::host::{
     credentials, gc_roots, host_file, intent_file, profile_links, sockets, state_directory, systemd,
     unit_links,
@@ -74,7 +74,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
 
     make_directory(host)?;
     let directory = profile_links::profile_directory(host, name);
-    if host.path(&directory).symlink_metadata().is_ok() {
+    if !profile_links::is_adoptable(host, &directory)? {
         // The directory may hold generations of python-nixos-nspawn, which are not ours to delete.
         let folder = directory.display();
         return unchanged(
@@ -82,18 +82,16 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
             format!("move it away, or 'rm -r {folder}'"),
         );
     }
-    let details = RecordDetails {
-        profile_directory: directory,
-        delete_state: !state_directory::exists(host, name),
-        ..RecordDetails::default()
-    };
+    let state_was_there = state_directory::exists(host, name);
+    let details = RecordDetails { profile_directory: directory, ..RecordDetails::default() };
     let mut record = Record::begin(host, name, Begun::Creating, details)?;
     let begun = journal_time();
     match make(host, options, name, nix.as_ref(), source, &mut record) {
         Ok(intent) => {
+            profile_links::sync(host, &record.details.profile_directory)?;
             record.finish(host)?;
             let started = host.live() && options.start;
-            Ok(Created { intent, started, state_was_there: !record.details.delete_state })
+            Ok(Created { intent, started, state_was_there })
         }
         Err(error) => {
             interrupt::clean_up_begins();
@@ -123,12 +121,9 @@ fn make(
     record: &mut Record,
 ) -> Result<Intent> {
     let directory = record.details.profile_directory.clone();
-    let below = host.path(&directory);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(&below)
-        .with_context(|| below.display().to_string())?;
+    profile_links::make_directory(host, &directory)?;
+    record.details.made_profile = true;
+    record.save(host)?;
     let pending = directory.join("pending");
     failpoint("create-begun");
     let path = source::build(host, nix, name, &mut source, Some(&pending))?;
@@ -151,11 +146,13 @@ fn make(
     if host.live() && options.start {
         credentials::check_credentials(host, name, &intent)?;
     }
-    record.details.missing_sources = missing_sources(host, &intent);
+    record.details.new_intent = intent.to_json()?;
     record.save(host)?;
     let planned = {
         let _global = Lock::global(host)?;
         let loaded = host_file::load(host)?;
+        // It may have been written by hand while Nix was building.
+        name_is_free(host, &loaded, name)?;
         let (_, planned) = intent_file::check(&loaded, name, &intent)?;
         if host.live() {
             host_file::record(host, &loaded.host)?;
@@ -173,6 +170,8 @@ fn make(
         // Opens sockets that start the container; they do not count as a start.
         sockets::align(host, name, None, &intent)?;
         if options.start {
+            make_state(host, name, record)?;
+            record.details.missing_sources = missing_sources(host, &intent);
             record.details.phase = Phase::Activating;
             record.save(host)?;
             host.report(Event::Starting { name: name.clone() });
@@ -187,6 +186,15 @@ fn make(
     record.save(host)?;
     failpoint("create-done");
     Ok(intent)
+}
+
+/// Creates the root directory, and records that this create did.
+fn make_state(host: &Host, name: &MachineName, record: &mut Record) -> Result<()> {
+    record.details.state = StateClaim::Making;
+    record.save(host)?;
+    let made = state_directory::make(host, name)?;
+    record.details.state = made.map_or(StateClaim::None, StateClaim::Made);
+    record.save(host)
 }
 
 /// Refuses a name that a container, a machine or a settings file of others already has.

@@ -82,7 +82,7 @@ fn choose(host: &Host, name: &MachineName, which: &Which) -> Result<(PathBuf, De
             format!("use nix-env --profile {} --delete-generations", link.display()),
         );
     }
-    let all = generations(host, name, intent);
+    let all = generations(host, name, intent)?;
     let stands_at = profile_links::generation(&host.path(&link)).ok();
     let chosen = match which {
         Which::Numbers(numbers) => {

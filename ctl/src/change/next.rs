@@ -11,12 +11,13 @@ use nixos_nspawn_units::reach::host_reach;
 use nixos_nspawn_units::service::{DEFAULT_TIMEOUT, unit_name};
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::value::{StorePath, Timespan};
+use rustix::fs::{Access, access};
 
 use crate::base::event::Event;
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::fact::generations::generations;
-use crate::host::{profile_links, unit_links};
+use crate::host::{profile_links, systemd, unit_links};
 use crate::nix::profile::Profile;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
@@ -122,8 +123,8 @@ pub(crate) fn unlocked(intent: &Intent) -> Option<Source> {
 }
 
 /// Returns the number of the newest generation.
-pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> u64 {
-    generations(host, name, intent).last().map_or(0, |generation| generation.number)
+pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> Result<u64> {
+    Ok(generations(host, name, intent)?.last().map_or(0, |generation| generation.number))
 }
 
 /// Refuses an update that could neither be done nor reverted.
@@ -132,12 +133,42 @@ pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()>
     if unit_links::masked(host, name) {
         return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
+    if systemd::state(host, name)?.frozen {
+        return unchanged(
+            format!("container '{name}' is frozen, nothing inside answers"),
+            format!("'systemctl thaw {unit}' lets it run"),
+        );
+    }
+    can_start(host, name)?;
     // A hand-written intent may name any profile, even the host's own.
     let folder = profile_folder(host, name, old);
     if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
         return unchanged(
             format!("{}: is not the profile directory of container '{name}'", folder.display()),
             format!("it must be named '{name}'"),
+        );
+    }
+    Ok(())
+}
+
+/// Refuses to touch a container that could not be started again.
+fn can_start(host: &Host, name: &MachineName) -> Result<()> {
+    const MACHINED: &str = "systemd-machined.service";
+    if unit_links::unit_masked(host, MACHINED) {
+        return unchanged(
+            format!("{MACHINED} is masked, so container '{name}' could not start again"),
+            format!("'systemctl unmask {MACHINED}' lifts that"),
+        );
+    }
+    let settings = host.path(host.scope.nspawn_files[1]);
+    let writable = || access(&settings, Access::WRITE_OK);
+    if settings.is_dir() && writable().is_err() {
+        return unchanged(
+            format!(
+                "{}: cannot be written to, so container '{name}' could not start again",
+                settings.display()
+            ),
+            "mount it writable",
         );
     }
     Ok(())

@@ -29,7 +29,7 @@ pub(crate) struct Pinned {
 pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load();
-    let all = generations(host, name, imperative(&loaded, name)?);
+    let all = generations(host, name, imperative(&loaded, name)?)?;
     let generation = numbered(&all, name, number)?;
     let in_profile = generation.made.is_some();
     let (path, at) = (&generation.path, pin_link(host, name, number));
@@ -60,7 +60,7 @@ pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned
 pub(crate) fn unpin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load();
-    let all = generations(host, name, imperative(&loaded, name)?);
+    let all = generations(host, name, imperative(&loaded, name)?)?;
     // A generation that the profile no longer has may have been unpinned before.
     let Some(generation) = all.iter().find(|one| one.number == number && one.pinned) else {
         return Ok(Pinned { changed: false, in_profile: true });

@@ -1,5 +1,7 @@
 //! Removes a container: stops it, deletes its intent and profile, and keeps its state unless asked to delete it.
 
+use std::io;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -12,10 +14,10 @@ use crate::base::host::Host;
 use crate::change::forget::forget;
 use crate::change::profile_steps::remove_pending;
 use crate::fact::dependents;
-use crate::fact::lookup::{Found, declarative, find};
+use crate::fact::lookup::{Found, all_seen, declarative, find};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
-use crate::host::record::{Begun, Record, RecordDetails, pending};
+use crate::host::record::{Begun, Record, RecordDetails, StateClaim, pending};
 use crate::host::{profile_links, sockets, state_directory, systemd};
 
 /// The options of a remove.
@@ -69,21 +71,19 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
         return dry_run(host, name, options);
     }
     let _lock = Lock::container(host, name)?;
+    let before = pending(host)?.into_iter().find(|record| record.name == *name);
     // A killed create or remove: the container is removed in either case.
-    if let Some(mut record) = pending(host).into_iter().find(|record| record.name == *name) {
-        if record.step == Begun::Updating {
-            // Whatever the record is about, the whole container is removed.
-            remove_pending(host, &record.details.profile_directory);
-            record.finish(host)?;
-        } else {
-            record.details.delete_state |= options.delete_state;
-            forget(host, &record)?;
-            let deleted = vec![intent_path(host, name), record.details.profile_directory.clone()];
-            return Ok(Removed::HalfDone(deleted));
+    if let Some(mut record) = before.clone().filter(|record| record.step != Begun::Updating) {
+        if options.delete_state {
+            state_directory::check(host, name)?;
+            record.details.state = StateClaim::Asked;
         }
+        forget(host, &record)?;
+        let deleted = vec![intent_path(host, name), record.details.profile_directory.clone()];
+        return Ok(Removed::HalfDone(deleted));
     }
     let loaded = host.load();
-    let Some(found) = found(host, find(&loaded, name), name)? else {
+    let Some(found) = found(host, &loaded, name)? else {
         return Ok(Removed::Absent(left(host, name, options)));
     };
     let shadowed = found.kind() == Kind::Declarative;
@@ -100,16 +100,24 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
         state_directory::check(host, name)?;
     }
     let removal = removal(host, name, options, &found, &loaded)?;
-    // No record is written yet: if the container cannot be stopped, it stays as it is.
-    if !shadowed && host.live() {
-        stop(host, &found, name)?;
-    }
     let details = RecordDetails {
         profile_directory: profile_directory(host, &found, name),
-        delete_state: options.delete_state,
+        state: if options.delete_state { StateClaim::Asked } else { StateClaim::None },
         ..RecordDetails::default()
     };
-    let record = Record::begin(host, name, Begun::Removing, details)?;
+    let record = begin(host, name, details)?;
+    if let Some(update) = before {
+        // Leftovers of a killed update are removed with the rest.
+        remove_pending(host, &update.details.profile_directory);
+        update.finish(host)?;
+    }
+    if !shadowed && host.live() {
+        if let Err(error) = stop(host, &found, name) {
+            // A container that cannot be stopped stays as it is.
+            record.cancel_removal(host)?;
+            return Err(error);
+        }
+    }
     forget(host, &record)?;
     for other in &removal.dependents {
         host.report(Event::RequiredBy { name: name.clone(), other: other.clone() });
@@ -117,9 +125,26 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
     Ok(Removed::Container(removal))
 }
 
+/// Records the removal, which must work on a full disk as well.
+fn begin(host: &Host, name: &MachineName, details: RecordDetails) -> Result<Record> {
+    match Record::begin(host, name, Begun::Removing, details.clone()) {
+        Err(error) if is_full(&error) => Record::begin_removal_without_room(host, name, details),
+        begun => begun,
+    }
+}
+
+/// Returns whether the error means that the disk is full.
+fn is_full(error: &anyhow::Error) -> bool {
+    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| full.contains(&error.kind()))
+}
+
 fn dry_run(host: &Host, name: &MachineName, options: RemoveOptions) -> Result<Removed> {
     let loaded = host.load();
-    let Some(found) = found(host, find(&loaded, name), name)? else {
+    let Some(found) = found(host, &loaded, name)? else {
         return Ok(Removed::Absent(left(host, name, options)));
     };
     if options.delete_state {
@@ -168,8 +193,8 @@ fn stop(host: &Host, found: &Found, name: &MachineName) -> Result<()> {
 }
 
 /// Returns the container, if this program may remove it.
-fn found<'a>(host: &Host, found: Option<Found<'a>>, name: &MachineName) -> Result<Option<Found<'a>>> {
-    match found {
+fn found<'a>(host: &Host, loaded: &'a Loaded, name: &MachineName) -> Result<Option<Found<'a>>> {
+    match find(loaded, name) {
         Some(found) if found.kind() == Kind::Declarative => {
             // The declarative container shadows an imperative one of the same name, which is the one that the user
             // means.
@@ -180,6 +205,7 @@ fn found<'a>(host: &Host, found: Option<Found<'a>>, name: &MachineName) -> Resul
             }
         }
         None => {
+            all_seen(loaded)?;
             let path = host.path(host.scope.nspawn_files[0]).join(format!("{name}.nspawn"));
             if path.symlink_metadata().is_ok() {
                 return unchanged(

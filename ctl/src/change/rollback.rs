@@ -73,7 +73,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     let details = RecordDetails {
         profile_directory: profile_folder(host, name, old),
         old_intent: std::fs::read_to_string(intent_path(host, name))?,
-        newest_generation: newest(host, name, old),
+        newest_generation: newest(host, name, old)?,
         ran: runs,
         ..RecordDetails::default()
     };
@@ -96,7 +96,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
 
 /// Returns the generation to go to, and its intent.
 fn target(host: &Host, name: &MachineName, old: &Intent, to: Option<u64>) -> Result<(Generation, Intent)> {
-    let all = generations(host, name, old);
+    let all = generations(host, name, old)?;
     let current = old.generation.unwrap_or(0);
     let none = |message: String| Failed::NothingToRollBack(message);
     let found = match to {

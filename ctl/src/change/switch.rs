@@ -29,7 +29,7 @@ use crate::host::journal::{journal_time, show_journal, show_journal_inside};
 use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::lock::Lock;
 use crate::host::record::{Phase, Record};
-use crate::host::{gc_roots, intent_file, networkd, sockets, systemd};
+use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, systemd};
 use crate::nix::tool::Nix;
 
 /// What to set the profile to.
@@ -94,6 +94,7 @@ impl Switch<'_> {
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
+                profile_links::sync(self.host, &folder)?;
                 record.finish(self.host)?;
                 if action == Action::Restart {
                     dependents::start_again(self.host, &record.details.dependents);
@@ -168,6 +169,8 @@ impl Switch<'_> {
             let loaded = crate::host::host_file::load(host)?;
             let (_, planned) = intent_file::check(&loaded, name, &self.new)?;
             crate::host::host_file::record(host, &loaded.host)?;
+            record.details.new_intent = self.new.to_json()?;
+            record.save(host)?;
             intent_file::write(host, name, &self.new)?;
             planned
         };
@@ -243,7 +246,16 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     let new = parse(details.new_intent.as_bytes(), name).ok();
     {
         let _global = Lock::global(host)?;
-        intent_file::write_text(host, name, &details.old_intent)?;
+        let present = intent_file::text(host, name)?;
+        if present.as_ref().is_some_and(|text| *text != details.old_intent && *text != details.new_intent) {
+            host.report(Event::EditKept { name: name.clone() });
+            remove_pending(host, &details.profile_directory);
+            return record.finish(host);
+        }
+        // On a full disk even an unchanged file cannot be rewritten.
+        if present.as_ref() != Some(&details.old_intent) {
+            intent_file::write_text(host, name, &details.old_intent)?;
+        }
     }
     failpoint("back-intent");
     let planned = intent_file::hash(name, &old);
@@ -252,7 +264,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
         let profile = Path::new(profile.as_str());
         align_profile(host, nix, &old);
         // A failed generation is deleted, or a failing nightly timer would accumulate them.
-        let numbers = generations(host, name, &old).into_iter().map(|made| made.number);
+        let numbers = generations(host, name, &old)?.into_iter().map(|made| made.number);
         let made: Vec<String> = numbers
             .filter(|number| *number > details.newest_generation && *number != generation)
             .map(|number| number.to_string())
@@ -291,5 +303,6 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     if matches!(record.details.phase, Phase::Activating | Phase::Passed | Phase::Returning) {
         dependents::start_again(host, &record.details.dependents);
     }
+    profile_links::sync(host, &record.details.profile_directory)?;
     record.finish(host)
 }

@@ -52,7 +52,7 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
     let details = RecordDetails {
         profile_directory: directory.clone(),
         old_intent: std::fs::read_to_string(crate::host::intent_file::intent_path(host, name))?,
-        newest_generation: newest(host, name, old),
+        newest_generation: newest(host, name, old)?,
         ran: !systemd::state(host, name)?.stopped(),
         ..RecordDetails::default()
     };

@@ -14,7 +14,7 @@ use crate::change::gate::Expect;
 use crate::change::switch::Activation;
 use crate::cli;
 use crate::cli::From;
-use crate::fact::lookup::machine_name;
+use crate::fact::lookup::{all_seen, machine_name};
 use crate::nix::source::SourceArguments;
 
 /// Returns the source that an update builds from.
@@ -66,6 +66,7 @@ fn limit(activation: &cli::Activation) -> Result<Option<Duration>> {
 pub(crate) fn names(host: &Host, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
     if all {
         let loaded = host.load();
+        all_seen(&loaded)?;
         return Ok(loaded
             .intents
             .into_iter()

@@ -20,7 +20,7 @@ use crate::nix::profile;
 pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     let recorded = readable(context, &name)?;
-    let all = generations(context, &name, &recorded);
+    let all = generations(context, &name, &recorded)?;
     let current = || {
         let number = recorded.generation.ok_or_else(|| {
             Failed::Usage(format!("container '{name}' has no current generation; name two by number"))

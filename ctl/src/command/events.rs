@@ -53,6 +53,13 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::RemoveFinished { name } => {
             format!("container '{name}' was left half removed by a killed command, removing it")
         }
+        Event::RecordsUnread { error } => {
+            format!("{error}, so what killed commands may have left is not settled")
+        }
+        Event::EditKept { name } => format!(
+            "container '{name}': its intent was edited meanwhile, that is left as it is; 'nixos-nspawn activate {name}' \
+             applies it"
+        ),
         Event::NotSettled { name, error } => format!("container '{name}' is left incomplete: {error}"),
         Event::OldGenerationDown { error } => {
             format!("{error}; its old generation is recorded again, and the container is left as it is")

@@ -41,7 +41,7 @@ struct GenerationEntry<'a> {
 pub(crate) fn run(context: &Context, arguments: &Show) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     let intent = readable(context, &name)?;
-    let generations = generations(context, &name, &intent);
+    let generations = generations(context, &name, &intent)?;
     // An offline tree may have no store.
     let store = context.path("/nix/store").is_dir();
     let entries: Vec<GenerationEntry> = generations.iter().map(|one| entry(context, one, store)).collect();

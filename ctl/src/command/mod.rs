@@ -27,6 +27,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use clap::CommandFactory;
+use nixos_nspawn_units::name::MachineName;
 
 use crate::base::context::{Color, Context};
 use crate::base::exit::Failed;
@@ -43,18 +44,21 @@ pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
         return screen.print(&String::from_utf8(script)?);
     }
     let context = context(&cli.global, screen)?;
-    let done = dispatch(&context, &cli.command);
-    // A command that held the lock was killed while we waited: it is settled before the verb starts again.
-    match done {
-        Err(error) if died_meanwhile(&context, &error) => dispatch(&context, &cli.command),
-        done => done,
+    match dispatch(&context, &cli.command) {
+        Err(error) => match error.downcast_ref::<Failed>() {
+            Some(Failed::Unsettled { name, .. }) => again(&context, &cli.command, name.clone()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
     }
 }
 
-fn died_meanwhile(context: &Context, error: &anyhow::Error) -> bool {
-    match error.downcast_ref::<Failed>() {
-        Some(Failed::Unsettled(name)) => !context.unsettled.borrow().contains_key(name),
-        _ => false,
+/// A container is still incomplete: it could not be settled, or the command whose lock we waited for was killed.
+fn again(context: &Context, command: &Command, name: MachineName) -> Result<()> {
+    let failed = context.unsettled.borrow().get(&name).copied();
+    match failed {
+        Some(code) => Err(Failed::Unsettled { name, code }.into()),
+        None => dispatch(context, command),
     }
 }
 

@@ -77,7 +77,10 @@ pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
 
 /// Returns what was left out of the recorded profile, as far as it can be read.
 fn left_out(context: &Context, name: &MachineName, intent: &Intent) -> Vec<String> {
-    let current = generations(context, name, intent).into_iter().find(|generation| generation.current);
+    let current = generations(context, name, intent)
+        .unwrap_or_default()
+        .into_iter()
+        .find(|generation| generation.current);
     let profile = current.and_then(|generation| profile::read(context, &generation.path, name).ok());
     profile.map(|profile| [profile.warnings, profile.left_out].concat()).unwrap_or_default()
 }

@@ -83,7 +83,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
     // Declarative containers have no profile of their own; a directory of that name is not theirs.
     let intent = intent.as_ref();
     let own = intent.filter(|_| *kind == Kind::Imperative);
-    let all = own.map(|intent| generations(context, name, intent)).unwrap_or_default();
+    let all = own.and_then(|intent| generations(context, name, intent).ok()).unwrap_or_default();
     let running = all.iter().filter(|one| runs && one.running);
     let folder = own.and_then(|intent| profile_link(context, name, intent).parent().map(Path::to_owned));
     StatusAnswer {

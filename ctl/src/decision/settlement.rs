@@ -59,6 +59,8 @@ pub(crate) struct SwitchObserved {
     pub(crate) recorded: bool,
     /// Whether the recorded intent is the new one.
     pub(crate) new_recorded: bool,
+    /// Whether that is neither the new nor the old one: somebody has edited it since.
+    pub(crate) edited: bool,
     /// Whether the container is active.
     pub(crate) active: bool,
     /// Whether it was started with the recorded settings.
@@ -74,6 +76,8 @@ pub(crate) enum SwitchSettlement {
     DropBuild,
     /// The new generation runs; it is kept.
     Accept,
+    /// The edited intent stays, and the container as it is.
+    KeepEdit,
     /// The old generation is recorded again.
     Restore {
         /// Whether the container is restarted with it.
@@ -88,6 +92,9 @@ pub(crate) fn switch(seen: SwitchObserved) -> SwitchSettlement {
     }
     if !seen.recorded {
         return SwitchSettlement::Restore { restart: false };
+    }
+    if seen.edited {
+        return SwitchSettlement::KeepEdit;
     }
     let runs_new = seen.new_recorded && seen.active && seen.runs_recorded;
     // A killed reload may have switched only some units inside; only its phase shows whether it completed.
@@ -158,6 +165,7 @@ mod tests {
         ran: true,
         recorded: true,
         new_recorded: true,
+        edited: false,
         active: true,
         started_as_recorded: false,
         runs_recorded: false,
@@ -222,6 +230,12 @@ mod tests {
         let passed = SwitchObserved { phase: Phase::Passed, reload: true, ..RECORDED };
         assert_eq!(switch(SwitchObserved { runs_recorded: true, ..passed }), SwitchSettlement::Accept);
         assert_eq!(switch(passed), RESTART, "something else runs since");
+    }
+
+    #[test]
+    fn edited_since() {
+        let seen = SwitchObserved { edited: true, new_recorded: false, ..RECORDED };
+        assert_eq!(switch(seen), SwitchSettlement::KeepEdit);
     }
 
     #[test]

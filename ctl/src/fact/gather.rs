@@ -20,7 +20,7 @@ use crate::fact::overview::{Container, Fault, Overview, Unfinished};
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
 use crate::host::unit_links::{enabled_links, masked, system_path};
-use crate::host::{journal, record, runtime_files, sockets, systemd};
+use crate::host::{journal, lock, record, runtime_files, sockets, systemd};
 
 impl Overview {
     /// Gathers the state of all containers.
@@ -199,7 +199,7 @@ fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
             (ours && copies::runs(&host.root, &name)).then_some((name, None))
         })
         .collect();
-    for record in record::pending(host) {
+    for record in record::pending(host).unwrap_or_default() {
         let process = busy(host, &record.name);
         traces.insert(record.name, Some(Unfinished { step: record.step, process }));
     }
@@ -209,8 +209,7 @@ fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
 /// Returns the process that holds the container's lock. The file is read, not locked: readers may lack permission and
 /// must not block commands.
 fn busy(host: &Host, name: &MachineName) -> Option<u32> {
-    let holder = fs::read_to_string(host.runtime().join(format!("{name}.lock"))).ok()?;
-    let holder: u32 = holder.trim().parse().ok()?;
+    let holder = lock::holder(host, name.as_str())?;
     let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
     program.starts_with("nixos-nspawn").then_some(holder)
 }

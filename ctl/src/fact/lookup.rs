@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::{DIRECTORY, Kind, LoadError, Loaded, Stored};
+use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, LoadError, Loaded, Stored};
 
 use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::host::Host;
@@ -47,10 +47,22 @@ pub(crate) fn find<'a>(loaded: &'a Loaded, name: &MachineName) -> Option<Found<'
     })
 }
 
+/// Fails if a directory of intents cannot be read, since a container that was not found may be there.
+pub(crate) fn all_seen(loaded: &Loaded) -> anyhow::Result<()> {
+    let hides = |error: &&LoadError| [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&error.path.as_str());
+    match loaded.errors.iter().find(hides) {
+        Some(error) => unchanged(error.to_string(), "correct that first"),
+        None => Ok(()),
+    }
+}
+
 /// Returns the intent of an imperative container that is to be changed.
 pub(crate) fn imperative<'a>(loaded: &'a Loaded, name: &MachineName) -> anyhow::Result<&'a Intent> {
     match find(loaded, name) {
-        None => Err(no_such(name)),
+        None => {
+            all_seen(loaded)?;
+            Err(no_such(name))
+        }
         Some(found) if found.kind() == Kind::Declarative => refuse(declarative(name)),
         Some(Found::Broken(error)) => unchanged(format!("{error}"), "correct the file first"),
         Some(Found::Good(stored)) => Ok(&stored.intent),
@@ -79,7 +91,10 @@ pub(crate) fn machine_name(text: &str) -> anyhow::Result<MachineName> {
 pub(crate) fn readable(host: &Host, name: &MachineName) -> Result<Intent> {
     let loaded = host.load();
     match find(&loaded, name) {
-        None => Err(no_such(name)),
+        None => {
+            all_seen(&loaded)?;
+            Err(no_such(name))
+        }
         Some(found) if found.kind() == Kind::Declarative => refuse(format!(
             "{}: container '{name}' is declarative, so it has no generations of its own; it is part of the host's generations",
             found.path()

@@ -44,6 +44,23 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
+/// Returns the names in a directory, or none if it does not exist. Other errors are not treated as absence.
+pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
+    let cannot = || format!("{}: cannot be listed", path.display());
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(cannot),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // All our names are UTF-8.
+        names.extend(entry.with_context(cannot)?.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Syncs a directory, so that entries created or removed in it survive a power failure.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     Ok(fsync(open_directory(path)?)?)

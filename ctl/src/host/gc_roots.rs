@@ -9,7 +9,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::host::Host;
-use crate::host::files::{remove_file, write_link};
+use crate::host::files::{names_in, remove_file, sync_directory, write_link};
 
 /// Returns the link that pins a generation.
 pub(crate) fn pin_link(host: &Host, name: &MachineName, number: u64) -> PathBuf {
@@ -38,15 +38,17 @@ fn root(host: &Host, name: &str, toplevel: &StorePath) -> Result<()> {
     let roots = host.gc_roots();
     fs::create_dir_all(&roots).with_context(|| roots.display().to_string())?;
     let link = roots.join(name);
-    write_link(&link, toplevel.as_str()).with_context(|| format!("{}: cannot be linked", link.display()))
+    let cannot = || format!("{}: cannot be linked", link.display());
+    write_link(&link, toplevel.as_str()).with_context(cannot)?;
+    sync_directory(&roots).with_context(cannot)
 }
 
 /// Removes all roots and pins of a container that is being removed.
 pub(crate) fn remove_all(host: &Host, name: &MachineName) -> Result<()> {
     // MachineName rejects names of this form.
     let prefix = format!("{name}-pin-");
-    let entries = fs::read_dir(host.gc_roots()).into_iter().flatten().flatten();
     let numbered = |file: &str| file.strip_prefix(&prefix).is_some_and(|rest| rest.parse::<u64>().is_ok());
-    let pins = entries.filter(|entry| entry.file_name().to_str().is_some_and(numbered));
-    pins.map(|entry| entry.path()).try_for_each(|pin| remove_file(&pin))
+    let roots = host.gc_roots();
+    let pins = names_in(&roots)?.into_iter().filter(|file| numbered(file));
+    pins.map(|file| roots.join(file)).try_for_each(|pin| remove_file(&pin))
 }

@@ -1,6 +1,8 @@
 //! Checks an intent against all others and writes it. The generator accepts whatever is written, and the system it
 //! names is rooted against garbage collection.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -50,6 +52,16 @@ pub(crate) fn write(host: &Host, name: &MachineName, intent: &Intent) -> Result<
 /// Restores the text of an earlier intent.
 pub(crate) fn write_text(host: &Host, name: &MachineName, text: &str) -> Result<()> {
     write_file(&intent_path(host, name), text.as_bytes(), 0o644)
+}
+
+/// Returns the text of an intent, or `None` if it does not exist.
+pub(crate) fn text(host: &Host, name: &MachineName) -> Result<Option<String>> {
+    let path = intent_path(host, name);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot be read", path.display())),
+    }
 }
 
 /// Returns the path of an imperative container's intent.

@@ -1,7 +1,8 @@
 //! The links of a container's profile.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -11,7 +12,7 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
-use crate::host::files::remove_file;
+use crate::host::files::{names_in, remove_file, sync_directory};
 use crate::host::{last_activation, profile_links};
 
 /// Returns the link of a container's profile, as a path of the system.
@@ -47,6 +48,35 @@ pub(crate) fn profile_directory(host: &Host, name: &MachineName) -> PathBuf {
     Path::new(host.config.profile_directory.as_str()).join(name.as_str())
 }
 
+/// Returns whether a create may use the profile directory: it does not exist, or contains at most the build link of a
+/// killed command.
+pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
+    let below = host.path(directory);
+    match fs::symlink_metadata(&below) {
+        Ok(there) if !there.is_dir() => return Ok(false),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error).with_context(|| below.display().to_string()),
+    }
+    Ok(names_in(&below)?.iter().all(|name| name == "pending"))
+}
+
+/// Creates the profile directory.
+pub(crate) fn make_directory(host: &Host, directory: &Path) -> Result<()> {
+    let below = host.path(directory);
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(&below);
+    made.with_context(|| format!("{}: cannot be created", below.display()))
+}
+
+/// Syncs the links of a profile, before the record that would make up for their loss is removed.
+pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
+    let below = host.path(directory);
+    match sync_directory(&below) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        synced => synced.with_context(|| format!("{}: cannot be written", below.display())),
+    }
+}
+
 /// Removes a container's profile with all generations, which may then be garbage-collected. Only the links and the
 /// record of the last activation are removed.
 pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
@@ -54,15 +84,11 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
         return Ok(());
     }
     let below = host.path(directory);
-    let entries = match fs::read_dir(&below) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| below.display().to_string()),
-    };
-    for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
-            drop_indirect_root(host, &directory.join(entry.file_name()));
-            remove_file(&entry.path())?;
+    for name in names_in(&below)? {
+        let path = below.join(&name);
+        if path.is_symlink() {
+            drop_indirect_root(host, &directory.join(&name));
+            remove_file(&path)?;
         }
     }
     // The last one is left by nix-env when it is killed.
@@ -73,9 +99,12 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     ] {
         let _ = fs::remove_file(below.join(file));
     }
-    if let Err(error) = fs::remove_dir(&below) {
-        // Other files in the directory are not ours, and no reason to keep the container.
-        host.report(Event::FolderStays { folder: below, error: error.to_string() });
+    match fs::remove_dir(&below) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            // Other files in the directory are not ours, and no reason to keep the container.
+            host.report(Event::FolderStays { folder: below, error: error.to_string() });
+        }
+        _ => {}
     }
     Ok(())
 }

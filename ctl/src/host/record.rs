@@ -3,16 +3,17 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::AbsolutePath;
 use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
-use crate::host::files::{remove_file, sync_directory, write_file};
+use crate::host::files::{names_in, remove_file, sync_directory, write_file};
 
 /// What was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +42,15 @@ impl Begun {
 pub(crate) struct RecordDetails {
     /// The directory of the profile's links.
     pub(crate) profile_directory: PathBuf,
-    /// Whether to delete the state directory: a create made it, or a remove was asked to delete it.
-    pub(crate) delete_state: bool,
+    /// Whether the create made the profile directory.
+    pub(crate) made_profile: bool,
+    /// What may be deleted of the state, and why.
+    pub(crate) state: StateClaim,
     /// The phase of an update.
     pub(crate) phase: Phase,
     /// The text of the intent before an update.
     pub(crate) old_intent: String,
-    /// The text of the intent that an update is about to record, still with the old generation.
+    /// The text of the intent that a create or an update is about to record.
     pub(crate) new_intent: String,
     /// The newest generation before an update; newer ones were made by it.
     pub(crate) newest_generation: u64,
@@ -60,6 +63,31 @@ pub(crate) struct RecordDetails {
     pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they are removed if they are empty.
     pub(crate) missing_sources: Vec<PathBuf>,
+}
+
+/// What a command may delete of a container's state, and why: only what it has made, unless the administrator asked
+/// for more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum StateClaim {
+    /// Does nothing in builds without failpoints.
+    #[default]
+    None,
+    /// A create is about to make the state directory: only an empty one is its own.
+    Making,
+    /// A create has made it.
+    Made(FileId),
+    /// The administrator asked for it to be deleted.
+    Asked,
+}
+
+/// The identity of a file, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileId {
+    /// The device (`stat(2)`).
+    pub(crate) device: u64,
+    /// The inode on that device.
+    pub(crate) inode: u64,
 }
 
 /// The phase of an update; each is recorded before it begins.
@@ -105,6 +133,34 @@ impl Record {
         Ok(record)
     }
 
+    /// Begins a removal when there is no room for a record: renaming the intent turns it into the record.
+    pub(crate) fn begin_removal_without_room(
+        host: &Host,
+        name: &MachineName,
+        details: RecordDetails,
+    ) -> Result<Self> {
+        let record = Self { name: name.clone(), step: Begun::Removing, details };
+        let intent = host.intents().join(format!("{name}.json"));
+        fs::rename(&intent, record.path(host))
+            .with_context(|| format!("{}: cannot be renamed", intent.display()))?;
+        sync_directory(&host.intents())?;
+        Ok(record)
+    }
+
+    /// Undoes [`Record::begin`] or [`Record::begin_removal_without_room`] of a removal.
+    pub(crate) fn cancel_removal(&self, host: &Host) -> Result<()> {
+        let intent = host.intents().join(format!("{}.json", self.name));
+        match intent.symlink_metadata() {
+            Ok(_) => self.finish(host),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs::rename(self.path(host), &intent)
+                    .with_context(|| format!("{}: cannot be renamed back", intent.display()))?;
+                Ok(sync_directory(&host.intents())?)
+            }
+            Err(error) => Err(error).with_context(|| intent.display().to_string()),
+        }
+    }
+
     /// Rewrites the record with new details.
     pub(crate) fn save(&self, host: &Host) -> Result<()> {
         write_file(&self.path(host), serde_json::to_string(&self.details)?.as_bytes(), 0o600)
@@ -127,41 +183,54 @@ impl Record {
 }
 
 /// Returns the records of commands that were killed or are still running; their locks tell which. A record names
-/// paths to delete, so only those that root owns are accepted, as with intents.
-pub(crate) fn pending(host: &Host) -> Vec<Record> {
+/// paths to delete, so only those that root owns are accepted, as with intents. An unreadable file is an error, since
+/// it may be a record.
+pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
     let folder = host.intents();
-    let own = rustix::process::geteuid().as_raw();
-    let trusted = |path: &Path| {
-        fs::symlink_metadata(path).is_ok_and(|metadata| {
-            let owner = metadata.uid() == host.scope.owner || !host.live() && metadata.uid() == own;
-            owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir())
-        })
-    };
-    if !trusted(&folder) {
-        return Vec::new();
+    let mut records = Vec::new();
+    if !trusted(host, &folder)? {
+        return Ok(records);
     }
-    let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
-    let mut records: Vec<Record> = entries
-        .flatten()
-        .filter(|entry| trusted(&entry.path()))
-        .filter_map(|entry| {
-            let file = entry.file_name();
-            let file = file.to_str()?.strip_prefix('.')?;
-            let (name, step) =
-                [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
-                    Some((
-                        file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?,
-                        step,
-                    ))
-                })?;
-            // Records are renamed into place, so a full disk truncates none. An unreadable one has no details.
-            let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let details: RecordDetails = serde_json::from_str(&text).unwrap_or_default();
-            Some(Record { details: details.checked(&name), name, step })
-        })
-        .collect();
+    for file in names_in(&folder)? {
+        let Some((name, step)) = named(&file) else { continue };
+        let path = folder.join(&file);
+        if trusted(host, &path)? {
+            let details: RecordDetails = match fs::read(&path) {
+                // Records are renamed into place, so a full disk truncates none. A removal without room for its
+                // record has renamed the intent, which contains no details.
+                Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+                // The command has just ended.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("{}: cannot be read", path.display()));
+                }
+            };
+            records.push(Record { details: details.checked(&name), name, step });
+        }
+    }
     records.sort_by(|a, b| a.name.cmp(&b.name));
-    records
+    Ok(records)
+}
+
+/// Returns the container and the command that a file name stands for.
+fn named(file: &str) -> Option<(MachineName, Begun)> {
+    let file = file.strip_prefix('.')?;
+    [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
+        Some((file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?, step))
+    })
+}
+
+/// Returns whether a file or directory exists and only its owner can write to it.
+fn trusted(host: &Host, path: &Path) -> Result<bool> {
+    let own = rustix::process::geteuid().as_raw();
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => {
+            let owner = metadata.uid() == host.scope.owner || !host.live() && metadata.uid() == own;
+            Ok(owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }
 
 impl RecordDetails {

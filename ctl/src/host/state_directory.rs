@@ -2,10 +2,11 @@
 //! root under the container's name.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, DirBuilder, Metadata};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -18,7 +19,8 @@ use rustix::io::Errno;
 
 use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
-use crate::host::files::open_directory;
+use crate::host::files::{open_directory, sync_directory};
+use crate::host::record::{FileId, StateClaim};
 use crate::host::remove_tree::{clear_flags, remove_tree};
 
 /// Returns the root directory of a container.
@@ -46,8 +48,44 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
+/// Creates the root directory of a container, or returns `None` if it exists. Only whoever created it may remove it.
+pub(crate) fn make(host: &Host, name: &MachineName) -> Result<Option<FileId>> {
+    let path = directory(host, name);
+    let cannot = || format!("{}: cannot be created", path.display());
+    // The mode is that of systemd's tmpfiles.d/systemd-nspawn.conf.
+    DirBuilder::new().recursive(true).mode(0o700).create(host.machines()).with_context(cannot)?;
+    match DirBuilder::new().mode(0o755).create(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
+        Err(error) => return Err(error).with_context(cannot),
+    }
+    sync_directory(&host.machines()).with_context(cannot)?;
+    Ok(Some(id(&fs::symlink_metadata(&path).with_context(cannot)?)))
+}
+
+fn id(metadata: &Metadata) -> FileId {
+    FileId { device: metadata.dev(), inode: metadata.ino() }
+}
+
+/// Deletes what a command may delete of a container's state, as its claim says. No other function does.
+pub(crate) fn delete_claimed(host: &Host, name: &MachineName, claim: StateClaim) -> Result<()> {
+    match claim {
+        StateClaim::None => Ok(()),
+        StateClaim::Making => {
+            // It may have become somebody else's, so it is kept unless it is empty.
+            let _ = fs::remove_dir(directory(host, name));
+            Ok(())
+        }
+        StateClaim::Made(made) => match fs::symlink_metadata(directory(host, name)) {
+            Ok(there) if id(&there) == made => delete(host, name),
+            _ => Ok(()),
+        },
+        StateClaim::Asked => delete(host, name),
+    }
+}
+
 /// Deletes the root directory of a stopped container, and the files that systemd keeps beside it.
-pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
+fn delete(host: &Host, name: &MachineName) -> Result<()> {
     check(host, name)?;
     let machines = host.machines();
     let path = directory(host, name);

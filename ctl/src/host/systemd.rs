@@ -26,6 +26,8 @@ pub(crate) struct UnitState {
     pub(crate) need_reload: bool,
     /// When it became active, as systemctl prints it.
     pub(crate) since: Option<String>,
+    /// Whether `systemctl freeze` keeps it from running.
+    pub(crate) frozen: bool,
 }
 
 impl UnitState {
@@ -35,8 +37,16 @@ impl UnitState {
     }
 }
 
-const PROPERTIES: [&str; 7] =
-    ["Id", "ActiveState", "SubState", "Result", "Environment", "NeedDaemonReload", "ActiveEnterTimestamp"];
+const PROPERTIES: [&str; 8] = [
+    "Id",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "Environment",
+    "NeedDaemonReload",
+    "ActiveEnterTimestamp",
+    "FreezerState",
+];
 
 /// Returns the units of these containers, in one call.
 pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
@@ -75,6 +85,7 @@ fn parse_states(answer: &str, names: &[MachineName]) -> BTreeMap<MachineName, Un
                 plan,
                 need_reload: value("NeedDaemonReload") == "yes",
                 since: Some(value("ActiveEnterTimestamp")).filter(|since| !since.is_empty()),
+                frozen: value("FreezerState").starts_with("frozen"),
             },
         );
     }

@@ -29,9 +29,14 @@ pub(crate) fn enabled_links(host: &Host, name: &MachineName) -> Vec<PathBuf> {
 
 /// Returns whether `systemctl mask` prevents the container from starting.
 pub(crate) fn masked(host: &Host, name: &MachineName) -> bool {
-    [host.unit_links(), host.path(host.scope.runtime_units)].iter().any(|folder| {
-        fs::read_link(folder.join(unit_name(name))).is_ok_and(|target| target == Path::new("/dev/null"))
-    })
+    unit_masked(host, &unit_name(name))
+}
+
+/// Whether `systemctl mask` keeps a unit from starting.
+pub(crate) fn unit_masked(host: &Host, unit: &str) -> bool {
+    [host.unit_links(), host.path(host.scope.runtime_units)]
+        .iter()
+        .any(|folder| fs::read_link(folder.join(unit)).is_ok_and(|target| target == Path::new("/dev/null")))
 }
 
 /// Returns a path below the root as the system itself would name it.

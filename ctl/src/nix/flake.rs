@@ -1,14 +1,14 @@
 //! Flake references: turns what the user wrote into the installable to build and the source to record. Both layouts
 //! are searched, `nixosContainers.ATTR` and `nixosContainers.SYSTEM.ATTR`.
 
-use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::exit::unchanged;
+use crate::nix::local_path::{absolute, local_path, not_found};
 use crate::nix::tool::Nix;
 
 const OUTPUT: &str = "nixosContainers";
@@ -110,15 +110,16 @@ impl Flake {
     /// Returns the owner if the repository belongs to another user, which Nix (through Git) refuses unless sudo names
     /// that user.
     fn foreign_owner(&self) -> Option<String> {
-        let path = self.reference.strip_prefix("git+file://").unwrap_or(&self.reference);
-        let path = Path::new(path.split('?').next().unwrap_or(path));
-        let owner = std::fs::metadata(path.join(".git")).ok()?.uid();
+        let path = local_path(&self.reference)?;
+        // The checkout may begin above the folder of the flake.
+        let checkout = path.ancestors().find(|folder| folder.join(".git").exists())?;
+        let owner = std::fs::metadata(checkout.join(".git")).ok()?.uid();
         let trusted = owner == rustix::process::geteuid().as_raw() || std::env::var_os("SUDO_UID").is_some();
         (!trusted).then(|| {
             format!(
                 "; it belongs to user {owner}: call the program through sudo, or allow the folder with 'git config \
                  --global --add safe.directory {}'",
-                path.display()
+                checkout.display()
             )
         })
     }
@@ -133,34 +134,6 @@ fn quoted(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-'".contains(c));
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")) }
-}
-
-fn not_found(path: &Path) -> String {
-    format!("{}: there is no such flake", path.display())
-}
-
-fn absolute(reference: &str, folder: &Path) -> Result<String> {
-    let (scheme, rest) = match reference.strip_prefix("path:") {
-        Some(rest) => ("path:", rest),
-        None => ("", reference),
-    };
-    let local =
-        reference.is_empty() || rest.starts_with('.') || (!scheme.is_empty() && !rest.starts_with('/'));
-    if !local {
-        return Ok(reference.to_owned());
-    }
-    let (path, query) = match rest.split_once('?') {
-        Some((path, query)) => (path, format!("?{query}")),
-        None => (rest, String::new()),
-    };
-    let path: PathBuf = std::path::absolute(folder.join(path))?;
-    let path = match path.canonicalize() {
-        Ok(path) => path,
-        Err(error) if error.kind() == ErrorKind::NotFound => return unchanged(not_found(&path), ""),
-        Err(error) => return Err(error).with_context(|| format!("{}: no flake", path.display())),
-    };
-    let path = path.to_str().with_context(|| format!("{}: is not UTF-8", path.display()))?;
-    Ok(format!("{scheme}{path}{query}"))
 }
 
 #[cfg(test)]
@@ -180,6 +153,7 @@ mod tests {
         assert_eq!(recorded("github:me/infra#web"), "github:me/infra#web");
         assert_eq!(recorded("/srv/flake#a.b"), "/srv/flake#a.b");
         assert_eq!(recorded("infra"), "infra");
+        assert_eq!(recorded("git+file:.#web"), format!("git+file://{at}#web"));
         assert!(Flake::parse("./missing#web", &here).is_err());
     }
 

@@ -11,6 +11,7 @@ use nixos_nspawn_units::value::{StorePath, Text};
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::nix::flake::Flake;
+use crate::nix::local_path::absolute_argument;
 use crate::nix::tool::Nix;
 use crate::nix::{configuration, profile, tool};
 
@@ -62,7 +63,7 @@ impl<'a> SourceArguments<'a> {
             if source.config.is_none() {
                 let message =
                     "--nixpkgs applies to configuration files, and this container is not built from one";
-                return Err(Failed::Usage(format!("{message}, nothing was changed")).into());
+                return Err(Failed::Usage(message.to_owned()).into());
             }
             source.nixpkgs = Some(configuration::nixpkgs(nixpkgs, &here)?);
         }
@@ -75,7 +76,8 @@ impl<'a> SourceArguments<'a> {
         }
         if before.is_none() || !self.nix_args.is_empty() {
             let words = host.config.nix_arguments.iter().chain(self.nix_args);
-            source.nix_args = words.map(|word| text(word.clone())).collect::<Result<_>>()?;
+            source.nix_args =
+                words.map(|word| text(absolute_argument(word, &here)?)).collect::<Result<_>>()?;
         }
         Ok(source)
     }

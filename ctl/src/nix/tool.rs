@@ -2,6 +2,8 @@
 //! arguments of their own, never as parts of an expression. Nix's messages pass through to the user.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -12,12 +14,23 @@ use crate::base::host::Host;
 use crate::base::program::Program;
 use crate::host::files::which;
 use crate::host::profile_links::generation;
+use crate::nix::local_path::local_path;
 
 /// The Nix installation of this host.
 pub(crate) struct Nix<'a> {
     host: &'a Host,
     program: PathBuf,
 }
+
+/// Variables that point Nix to a user's configuration, caches and the like.
+const USERS_CONFIGURATION: [&str; 6] = [
+    "NIX_USER_CONF_FILES",
+    "XDG_CONFIG_HOME",
+    "XDG_CONFIG_DIRS",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+];
 
 /// Directories of nix that may not be in PATH, which sudo resets.
 const PLACES: [&str; 2] = ["/nix/var/nix/profiles/default/bin", "/run/current-system/sw/bin"];
@@ -45,7 +58,25 @@ impl<'a> Nix<'a> {
         // These features may be disabled; enabling them twice is harmless.
         let features = ["--extra-experimental-features", "nix-command flakes"];
         let trace = (self.host.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
-        self.host.program(&self.program).args(command.split(' ')).args(features).args(trace).may_ask()
+        let program = self.host.program(&self.program);
+        let program = program.args(command.split(' ')).args(features).args(trace).may_ask();
+        // Git refreshes its index even when it only reads.
+        let program = program.variable("GIT_OPTIONAL_LOCKS", Some("0"));
+        if std::env::var_os("SUDO_UID").is_none() {
+            return program;
+        }
+        // With `sudo -E` root's Nix would read the configuration of the calling user.
+        USERS_CONFIGURATION.iter().fold(program, |program, name| program.variable(name, None))
+    }
+
+    /// A call that resolves a reference. The flake of another user is only read: root would write a lock file into
+    /// it.
+    fn call_on(&self, command: &str, reference: &str) -> Program<'_> {
+        let own = rustix::process::geteuid().as_raw();
+        let foreign = local_path(reference)
+            .and_then(|path| fs::metadata(path).ok())
+            .is_some_and(|folder| folder.uid() != own);
+        self.call(command).args(foreign.then_some("--no-write-lock-file"))
     }
 
     /// Returns the attribute names of an attribute set of a flake.
@@ -56,7 +87,7 @@ impl<'a> Nix<'a> {
         arguments: &[String],
     ) -> Result<Vec<String>> {
         let answer = self
-            .call("eval")
+            .call_on("eval", reference)
             .args(["--json", "--apply", "builtins.attrNames"])
             .arg(format!("{reference}#{set}"))
             .args(arguments)
@@ -77,7 +108,7 @@ impl<'a> Nix<'a> {
             None => vec![OsStr::new("--no-link")],
         };
         let answer = self
-            .call("build")
+            .call_on("build", what.first().map_or("", String::as_str))
             .arg("--print-out-paths")
             .args(keep)
             .args(what)
@@ -102,14 +133,15 @@ impl<'a> Nix<'a> {
 
     /// Returns the flake reference locked to its current revision or hash, or `None` if that is unknown.
     pub(crate) fn locked(&self, reference: &str) -> Option<String> {
-        let answer = self.call("flake metadata").args(["--json", reference]).output_if_any()?;
+        let answer = self.call_on("flake metadata", reference).args(["--json", reference]).output_if_any()?;
         let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
         answer.get("url")?.as_str().map(str::to_owned)
     }
 
     /// Fetches a flake and returns the locked reference and its path.
     pub(crate) fn fetched(&self, reference: &str) -> Result<(String, PathBuf)> {
-        let answer = self.call("flake metadata").args(["--json", reference]).output_with_messages()?;
+        let answer =
+            self.call_on("flake metadata", reference).args(["--json", reference]).output_with_messages()?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;
         let text = |key: &str| answer.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
         let (url, path) = text("url").zip(text("path")).with_context(|| {
