@@ -25,6 +25,9 @@ use crate::base::screen::Screen;
 use crate::base::{exit, interrupt};
 use crate::cli::{Cli, hints};
 
+#[cfg(test)]
+mod testing;
+
 /// Runs the program with the arguments of this process and prints the error, if any.
 pub fn main() -> ExitCode {
     // Modes that are given hold as given; whatever else is made, only its owner may write to.

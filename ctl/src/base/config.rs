@@ -38,7 +38,8 @@ pub(crate) struct Config {
 pub(crate) const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
 
 impl Config {
-    fn built_in() -> Result<Self> {
+    /// Returns the defaults of a host without configuration files.
+    pub(crate) fn built_in() -> Result<Self> {
         Ok(Self {
             nix_command: None,
             nix_arguments: Vec::new(),

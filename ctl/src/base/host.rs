@@ -13,6 +13,7 @@ use crate::base::config::{Config, PROFILES};
 use crate::base::config_files::Trust as ConfigTrust;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, refuse, unchanged};
+use crate::base::jail;
 use crate::base::program::{Machine, Program, Programs};
 use crate::base::scope::Scope;
 
@@ -54,10 +55,13 @@ impl Host {
         self.live
     }
 
-    /// Returns an absolute path of the system prefixed with the root.
+    /// Returns an absolute path of the system prefixed with the root. Links of an offline tree do not lead out of it.
     pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
+        match self.live {
+            true => self.root.join(path.strip_prefix("/").unwrap_or(path)),
+            false => jail::inside(&self.root, path),
+        }
     }
 
     /// Returns the directory of intents and records.

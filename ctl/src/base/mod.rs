@@ -9,6 +9,7 @@ pub(crate) mod failpoint;
 pub(crate) mod held;
 pub(crate) mod host;
 pub(crate) mod interrupt;
+pub(crate) mod jail;
 pub(crate) mod output;
 pub(crate) mod program;
 pub(crate) mod scope;

@@ -19,3 +19,6 @@ pub(crate) mod setup;
 pub(crate) mod switch;
 pub(crate) mod update;
 pub(crate) mod updated;
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,8 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{Kind, Stored};
 
 use crate::base::event::Event;
-use crate::base::exit::{self, Failed, unchanged};
+use crate::base::exit;
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::change::forget::forget;
 use crate::change::profile_steps::remove_pending;

@@ -105,3 +105,6 @@ fn context(global: &Global, screen: &Rc<Screen>) -> Result<Context> {
         unsettled: RefCell::default(),
     })
 }
+
+#[cfg(test)]
+mod tests;

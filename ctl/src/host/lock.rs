@@ -2,7 +2,8 @@
 //! several containers are checked and the result is written. They are files in /run that only root can open and that
 //! are unlocked when their holder exits. A file beside each names the holder.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs;
+use std::fs::{DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! The links of a container's profile.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
+use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};

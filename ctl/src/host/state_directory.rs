@@ -2,7 +2,8 @@
 //! root under the container's name.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, Metadata};
+use std::fs;
+use std::fs::{DirBuilder, Metadata};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;

@@ -13,6 +13,7 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
+use crate::base::tree::read_of_store;
 use crate::nix::python_profile;
 
 /// The contents of a profile.
@@ -37,7 +38,8 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
     let mut warnings = Vec::new();
     let mut left_out = Vec::new();
     let data = folder.join("data.json");
-    match fs::read(&data) {
+    let inside = Path::new(path.as_str()).join("nixos-nspawn/data.json");
+    match read_of_store(&host.root, &inside) {
         Ok(bytes) => {
             let bytes = python_profile::data(bytes, &data, &mut warnings);
             let reading = parse_data(&bytes).map_err(|fault| {
@@ -48,6 +50,7 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
             warnings
                 .extend(reading.warnings.into_iter().map(|warning| format!("{}: {warning}", data.display())));
             python_profile::take_over(
+                host,
                 &folder,
                 name,
                 &toplevel,
@@ -58,7 +61,9 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
         }
         // A plain NixOS system built for containers has the default options.
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| data.display().to_string()),
+        Err(error) => {
+            return unchanged(format!("{}: {error}", data.display()), "");
+        }
     }
     Ok(Profile { path: path.clone(), toplevel, container, warnings, left_out })
 }

@@ -15,6 +15,9 @@ use nixos_nspawn_units::syntax::settings::{parse_boolean, setting};
 use nixos_nspawn_units::syntax::{Item, Section, UnitFile, parse};
 use nixos_nspawn_units::value::{AbsolutePath, StorePath};
 
+use crate::base::host::Host;
+use crate::base::tree::read_of_store;
+
 /// Returns data.json without the options that python-nixos-nspawn accepts but does not use: it writes no `.network`
 /// file for a container in a zone. Our own profiles, which have a version, are returned unchanged.
 pub(crate) fn data(bytes: Vec<u8>, path: &Path, warnings: &mut Vec<String>) -> Vec<u8> {
@@ -30,6 +33,7 @@ pub(crate) fn data(bytes: Vec<u8>, path: &Path, warnings: &mut Vec<String>) -> V
 
 /// Adds the settings of the files in `folder` to the options.
 pub(crate) fn take_over(
+    host: &Host,
     folder: &Path,
     name: &MachineName,
     toplevel: &StorePath,
@@ -39,7 +43,7 @@ pub(crate) fn take_over(
 ) -> Result<()> {
     if let Some(path) = only(folder, ".nspawn")? {
         let their_name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let theirs = read(&path, warnings)?;
+        let theirs = read(host, &path, warnings)?;
         let ours = nspawn_file(&Intent {
             container: container.clone(),
             ..Intent::new(name.clone(), toplevel.clone())
@@ -47,10 +51,10 @@ pub(crate) fn take_over(
         settings(&theirs, &ours, &their_name, name, container)?;
     }
     if let Some(path) = only(folder, ".network")? {
-        host_network(&read(&path, warnings)?, name, container, left_out);
+        host_network(&read(host, &path, warnings)?, name, container, left_out);
     }
     if let Some(path) = only(folder, "service-overrides.conf")? {
-        overrides(&read(&path, warnings)?, container, left_out)?;
+        overrides(&read(host, &path, warnings)?, container, left_out)?;
     }
     Ok(())
 }
@@ -66,8 +70,9 @@ fn only(folder: &Path, ending: &str) -> Result<Option<PathBuf>> {
     Ok(found.into_iter().next())
 }
 
-fn read(path: &Path, warnings: &mut Vec<String>) -> Result<UnitFile> {
-    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+fn read(host: &Host, path: &Path, warnings: &mut Vec<String>) -> Result<UnitFile> {
+    let inside = path.strip_prefix(&host.root).unwrap_or(path);
+    let bytes = read_of_store(&host.root, inside).with_context(|| path.display().to_string())?;
     let parsed =
         parse(&bytes).map_err(|error| anyhow::anyhow!("{}", error.at(path.display().to_string())))?;
     warnings.extend(parsed.warnings.iter().map(|warning| format!("{}: {warning}", path.display())));

@@ -177,7 +177,7 @@ impl<'a> Nix<'a> {
             .arg(profile)
             .args(["--set", path.as_str()])
             .output()?;
-        generation(profile)
+        generation(&self.host.path(profile))
     }
 }
 
