@@ -213,7 +213,7 @@ fn what_keeps_it_from_something() {
         (json!({"nspawnConfig": {"Exec": {"SystemCallFilter": "~bpf"}}}), "go beyond SystemCallFilter=~bpf"),
         (json!({"nspawnConfig": {"Exec": {"NoNewPrivileges": "yes"}}}), "go beyond NoNewPrivileges=yes"),
         (json!({"nspawnConfig": {"Files": {"Inaccessible": "/x"}}}), "go beyond Inaccessible=/x"),
-        (json!({"nspawnConfig": {"Files": {"ReadOnly": true}}}), "go beyond ReadOnly=true"),
+        (json!({"nspawnConfig": {"Files": {"ReadOnly": true}}}), "go beyond ReadOnly=yes"),
     ];
     for (options, words) in restrictions {
         widens_only(options, json!({}), &format!("no longer restricted: may {words}"));

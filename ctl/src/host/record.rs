@@ -55,6 +55,8 @@ pub(crate) struct RecordDetails {
     pub(crate) ran: bool,
     /// The boot in which the container is being reloaded, if it is not restarted: what starts it later starts it whole.
     pub(crate) reload: Option<String>,
+    /// Whether an update only takes reach away, so that nothing that happens inside undoes it.
+    pub(crate) only_takes_away: bool,
     /// Units that ran before an activation and stop with the container, since they require it.
     pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they go if they are empty.

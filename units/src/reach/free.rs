@@ -39,8 +39,14 @@ const TAKING_AS_A_WHOLE: [(&str, &str); 2] =
 const WITH_OPTIONS: [(&str, &str); 2] =
     [("nspawnConfig.Files", "Bind"), ("nspawnConfig.Files", "BindReadOnly")];
 
-/// Settings without effect on the reach: words for people, and the order of starts.
-const NEITHER: [(&str, &str); 4] = [
+/// Settings without effect on the reach: words for people, the order of starts, times, and restarts of the unit itself.
+const NEITHER: [(&str, &str); 10] = [
+    ("serviceConfig", "Restart"),
+    ("serviceConfig", "RestartSec"),
+    ("serviceConfig", "TimeoutAbortSec"),
+    ("serviceConfig", "TimeoutSec"),
+    ("serviceConfig", "TimeoutStartSec"),
+    ("serviceConfig", "TimeoutStopSec"),
     ("unitConfig", "After"),
     ("unitConfig", "Before"),
     ("unitConfig", "Description"),
