@@ -1,6 +1,13 @@
 //! The reach of a container into its host: what changes of options give, take and lift. Each case of a change that once
 //! went unseen is a line here.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy takes helpers of tests for ordinary code"
+)]
+
 use nixos_nspawn_units::intent::{Container, parse};
 use nixos_nspawn_units::reach::{Changes, HOST_ROOT, Reach, changes};
 use pretty_assertions::assert_eq;
