@@ -114,7 +114,9 @@ pub(crate) fn switch(seen: SwitchObserved) -> SwitchSettlement {
         return SwitchSettlement::Accept;
     }
     if seen.only_takes_away && seen.new_recorded && matches!(seen.phase, Phase::Activating | Phase::Passed) {
-        return SwitchSettlement::Keep { restart: seen.ran && !(seen.active && seen.started_as_recorded) };
+        return SwitchSettlement::Keep {
+            restart: seen.ran && !(seen.active && seen.started_as_recorded && !seen.reload),
+        };
     }
     // A container that was running before runs again, even if the command was killed between stop and start or while
     // reverting.
@@ -244,7 +246,7 @@ mod tests {
         assert_eq!(switch(down), SwitchSettlement::Keep { restart: true }, "it does not start");
         assert_eq!(switch(SwitchObserved { ran: false, ..down }), SwitchSettlement::Keep { restart: false });
         let half = SwitchObserved { reload: true, started_as_recorded: true, ..seen };
-        assert_eq!(switch(half), SwitchSettlement::Keep { restart: false }, "half reloaded");
+        assert_eq!(switch(half), SwitchSettlement::Keep { restart: true }, "half reloaded");
         let runs = SwitchObserved { phase: Phase::Activating, only_takes_away: true, ..RUNS_NEW };
         assert_eq!(switch(runs), SwitchSettlement::Accept);
         // Nothing inside was asked yet.
