@@ -33,6 +33,12 @@ pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
             copies::host_nix_directory(root, name).display()
         ));
     }
+    if let Err(error) = copies::remove_binds(root, name) {
+        log.warning(&format!(
+            "{}: cannot be removed: {error}",
+            copies::binds_directory(root, name).display()
+        ));
+    }
     copies::remove(root, name).map(|_| ()).map_err(|error| {
         Failure::new(format!("{}: cannot be removed: {error}", copies::copy_path(root, name).display()))
     })
