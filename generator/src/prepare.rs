@@ -6,12 +6,14 @@ mod bind_sources;
 pub(crate) mod credentials;
 mod devices;
 mod host_nix;
-mod inaccessible;
+mod journal;
 pub(crate) mod locked;
+mod mount_points;
 mod mounts;
 mod network;
 mod root_directory;
 mod source;
+mod user_namespace;
 mod version;
 
 use std::fs;
@@ -46,6 +48,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     let Generated { mut file, network } = settings(root, name)?;
     unshadowed(root, name)?;
     version::check(name, &file, log)?;
+    user_namespace::check(root, name, &file)?;
     network::check(root, name, &file)?;
     let toplevel = toplevel(root, name, &file)?;
     keep(root, name, &toplevel, log);
@@ -55,7 +58,8 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     let read_only = bind_sources::mount(root, name, &mut file, log)?;
     host_nix::mount(root, name, &parts, &read_only, log)?;
     credentials::check(root, name, log)?;
-    inaccessible::make(root, name, &file);
+    mount_points::make(root, name, &file);
+    journal::check(root, name, &mut file, log);
     for swept in copies::sweep(root) {
         log.warning(&format!("removed files in /run that container '{swept}' left behind"));
     }

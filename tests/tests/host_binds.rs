@@ -124,9 +124,11 @@ fn swapped_sources(host: &Host) {
             [ -e aside ] || mv -T sub aside
             [ -L sub ] || rmdir sub 2> /dev/null
             mv -T evil sub 2> /dev/null
+            sleep 0.03
             [ ! -L sub ] || mv -T sub evil
             rmdir sub 2> /dev/null
             mv -T aside sub 2> /dev/null
+            sleep 0.03
         done";
     host.write("/srv/sh/swap", swap, 0o644);
     host.ok(&["systemd-run", "--machine=neighbour", "--unit=swap", "/bin/sh", "/srv/sh/swap"]);
