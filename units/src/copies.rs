@@ -187,11 +187,13 @@ pub fn put_network(root: &Path, name: &MachineName, text: Option<&[u8]>) -> io::
 
 /// Removes networkd's files of containers that have no intent and do not run. Returns their names.
 pub fn sweep_networks(root: &Path) -> Vec<MachineName> {
+    // What cannot be looked at may well be there.
     let intended = |name: &MachineName| {
         let file = format!("{name}.json");
         [DIRECTORY, DECLARATIVE_DIRECTORY]
             .iter()
-            .any(|folder| fs::symlink_metadata(root.join(&folder[1..]).join(&file)).is_ok())
+            .map(|folder| fs::symlink_metadata(root.join(&folder[1..]).join(&file)))
+            .any(|found| !found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
     };
     let entries = fs::read_dir(root.join(NETWORK_DIRECTORY)).into_iter().flatten().flatten();
     let mut swept: Vec<MachineName> =

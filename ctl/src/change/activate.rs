@@ -22,7 +22,7 @@ use crate::change::effect::Reloaded;
 use crate::change::next::{limit_or_start, strategy};
 use crate::change::{effect, settle};
 use crate::decision::activation::{Action, Decision, decide, decide_for};
-use crate::fact::lookup::{Found, find, no_such};
+use crate::fact::lookup::{Found, find, missing};
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
 use crate::host::systemd::UnitState;
@@ -57,7 +57,7 @@ pub(crate) fn activate(
         Some(Found::Broken(error)) => {
             return unchanged(format!("{error}"), "correct it first");
         }
-        None => return Err(no_such(name)),
+        None => return Err(missing(&loaded, name)),
     };
     let plan = plan(&loaded);
     let planned = plan.containers.iter().find(|planned| planned.name == *name);

@@ -11,7 +11,7 @@ use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Plan, Planned};
 use nixos_nspawn_units::service::unit_name;
-use nixos_nspawn_units::store::{DIRECTORY, Loaded};
+use nixos_nspawn_units::store::Loaded;
 
 use crate::base::event::Event;
 use crate::base::exit::{unchanged, under};
@@ -21,7 +21,7 @@ use crate::base::interrupt;
 use crate::change::forget::forget;
 use crate::change::next::{intent, missing_sources};
 use crate::change::{effect, settle};
-use crate::fact::lookup::find;
+use crate::fact::lookup::{find, need_directory};
 use crate::fact::{dependents, installation};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
@@ -189,12 +189,7 @@ fn make(
 
 /// Refuses a name that a container, a machine or a foreign settings file has.
 fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> {
-    if let Some(own) = loaded.errors.iter().find(|error| error.path == DIRECTORY) {
-        return unchanged(
-            format!("{own}"),
-            format!("'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' sets it right"),
-        );
-    }
+    need_directory(loaded)?;
     if let Some(found) = find(loaded, name) {
         let kind = found.kind();
         return unchanged(format!("{}: container '{name}' ({kind}) exists already", found.path()), "");

@@ -12,7 +12,7 @@ use crate::base::host::Host;
 use crate::change::forget::forget;
 use crate::change::profile_steps::remove_pending;
 use crate::fact::dependents;
-use crate::fact::lookup::{Found, declarative, find};
+use crate::fact::lookup::{Found, declarative, find, need_directory};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, RecordDetails, pending};
@@ -83,6 +83,7 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
         }
     }
     let loaded = host.load();
+    need_directory(&loaded)?;
     let Some(found) = found(host, find(&loaded, name), name)? else {
         return Ok(Removed::Absent(left(host, name, options)));
     };
@@ -119,6 +120,7 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
 
 fn dry_run(host: &Host, name: &MachineName, options: RemoveOptions) -> Result<Removed> {
     let loaded = host.load();
+    need_directory(&loaded)?;
     let Some(found) = found(host, find(&loaded, name), name)? else {
         return Ok(Removed::Absent(left(host, name, options)));
     };

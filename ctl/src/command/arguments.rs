@@ -14,7 +14,7 @@ use crate::change::gate::Expect;
 use crate::change::switch::Activation;
 use crate::cli;
 use crate::cli::From;
-use crate::fact::lookup::machine_name;
+use crate::fact::lookup::{machine_name, need_directory};
 use crate::nix::source::SourceArguments;
 
 /// Where an update builds from.
@@ -66,6 +66,7 @@ fn limit(activation: &cli::Activation) -> Result<Option<Duration>> {
 pub(crate) fn names(host: &Host, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
     if all {
         let loaded = host.load();
+        need_directory(&loaded)?;
         return Ok(loaded
             .intents
             .into_iter()

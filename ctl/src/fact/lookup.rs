@@ -50,15 +50,31 @@ pub(crate) fn find<'a>(loaded: &'a Loaded, name: &MachineName) -> Option<Found<'
 /// The intent of an imperative container, to change it.
 pub(crate) fn imperative<'a>(loaded: &'a Loaded, name: &MachineName) -> anyhow::Result<&'a Intent> {
     match find(loaded, name) {
-        None => Err(no_such(name)),
+        None => Err(missing(loaded, name)),
         Some(found) if found.kind() == Kind::Declarative => refuse(declarative(name)),
         Some(Found::Broken(error)) => unchanged(format!("{error}"), "correct the file first"),
         Some(Found::Good(stored)) => Ok(&stored.intent),
     }
 }
 
+/// Refuses where the directory of intents cannot be used: what is not seen in it may well be recorded.
+pub(crate) fn need_directory(loaded: &Loaded) -> anyhow::Result<()> {
+    match loaded.errors.iter().find(|error| error.path == DIRECTORY) {
+        Some(fault) => unchanged(
+            format!("{fault}"),
+            format!("it must be a directory of root's with mode 0755, 'ls -ld {DIRECTORY}' shows what it is"),
+        ),
+        None => Ok(()),
+    }
+}
+
+/// There is no such container, or nobody can tell.
+pub(crate) fn missing(loaded: &Loaded, name: &MachineName) -> anyhow::Error {
+    need_directory(loaded).err().unwrap_or_else(|| no_such(name))
+}
+
 /// There is no such container.
-pub(crate) fn no_such(name: &MachineName) -> anyhow::Error {
+fn no_such(name: &MachineName) -> anyhow::Error {
     Failed::Usage(format!("there is no container '{name}' in {DIRECTORY}; 'nixos-nspawn list' shows all"))
         .into()
 }
@@ -79,7 +95,7 @@ pub(crate) fn machine_name(text: &str) -> anyhow::Result<MachineName> {
 pub(crate) fn readable(host: &Host, name: &MachineName) -> Result<Intent> {
     let loaded = host.load();
     match find(&loaded, name) {
-        None => Err(no_such(name)),
+        None => Err(missing(&loaded, name)),
         Some(found) if found.kind() == Kind::Declarative => refuse(format!(
             "{}: container '{name}' is declarative, so it has no generations of its own; those of the host have it",
             found.path()
