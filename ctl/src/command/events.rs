@@ -1,9 +1,9 @@
-//! What people are told while a command is at work: each event in words, on standard error.
+//! Prints events on standard error while a command is running.
 
 use crate::base::event::Event;
 use crate::base::screen::Screen;
 
-/// Tells people of an event.
+/// Prints an event.
 pub(crate) fn show(screen: &Screen, event: Event) {
     let (message, lines) = text(event);
     if !message.is_empty() {
@@ -12,7 +12,7 @@ pub(crate) fn show(screen: &Screen, event: Event) {
     screen.tell_more(&lines);
 }
 
-/// The event as a message, and the lines that belong to it.
+/// Returns the message for an event, and the lines that belong to it.
 fn text(event: Event) -> (String, Vec<String>) {
     let message = match event {
         Event::Called { words } => format!("+ {}", shell_words(&words)),
@@ -53,6 +53,13 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::RemoveFinished { name } => {
             format!("container '{name}' was left half removed by a killed command, taking it away")
         }
+        Event::RecordsUnread { error } => {
+            format!("{error}, so what killed commands may have left is not settled")
+        }
+        Event::EditKept { name } => format!(
+            "container '{name}': its intent was edited meanwhile, that is left as it is; 'nixos-nspawn activate {name}' \
+             applies it"
+        ),
         Event::NotSettled { name, error } => format!("container '{name}' is left half done: {error}"),
         Event::OldGenerationDown { error } => {
             format!("{error}; its old generation is recorded again, and that is left so")
@@ -81,9 +88,9 @@ fn text(event: Event) -> (String, Vec<String>) {
     (message, Vec::new())
 }
 
-/// The words as a shell would take them.
+/// Quotes the words for a shell.
 fn shell_words(words: &[String]) -> String {
-    // A word with a NUL is none that a program could be given.
+    // No argument of a program can contain NUL.
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
