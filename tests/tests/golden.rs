@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nixos_nspawn_tests::golden::{Outcome, Root, cases, compare, difference, for_each_case};
 use nixos_nspawn_tests::manifest::{paths, state};
