@@ -1,4 +1,4 @@
-//! Recoverable work: plain options go in, results come out. Nothing here prints.
+//! Recoverable changes: plain options in, results out. Nothing here prints.
 
 pub(crate) mod activate;
 pub(crate) mod autostart;
@@ -12,6 +12,7 @@ pub(crate) mod next;
 pub(crate) mod pin;
 pub(crate) mod planned;
 pub(crate) mod profile_steps;
+pub(crate) mod reach;
 pub(crate) mod remove;
 pub(crate) mod rollback;
 pub(crate) mod settle;
@@ -19,3 +20,6 @@ pub(crate) mod setup;
 pub(crate) mod switch;
 pub(crate) mod update;
 pub(crate) mod updated;
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,12 @@
-//! What a change would do, for `plan` and the dry runs.
+//! What a change would do, for `plan` and dry runs.
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::reach::host_reach;
 use serde::Serialize;
 
 use crate::base::host::Host;
+use crate::change::reach::{self, Approved, ReachPlan};
 use crate::decision::activation::Decision;
 use crate::fact::difference::{Difference, between};
 use crate::host::last_activation::AppliedAction;
@@ -15,25 +15,25 @@ use crate::host::last_activation::AppliedAction;
 #[derive(Debug, Serialize)]
 pub(crate) struct Planned {
     pub(crate) name: MachineName,
-    /// Whether anything would.
+    /// Whether anything would change.
     pub(crate) changes: bool,
     pub(crate) old_generation: Option<u64>,
-    /// The generation that a rollback goes to; null for one that would be made.
+    /// The generation that a rollback goes to; null if it would be a new one.
     pub(crate) generation: Option<u64>,
     /// What would be done to the container, and why; null if nothing would change.
     pub(crate) action: Option<AppliedAction>,
     pub(crate) reason: Option<String>,
     #[serde(flatten)]
     pub(crate) difference: Difference,
-    /// What of the host the container would reach and does not now.
-    pub(crate) host_reach_added: Vec<String>,
+    /// What would change of the container's reach into the host.
+    pub(crate) host_reach: ReachPlan,
     pub(crate) notes: Vec<String>,
-    /// Why it cannot be told.
+    /// Why it cannot be determined.
     pub(crate) error: Option<String>,
 }
 
 impl Planned {
-    /// Nothing would change.
+    /// Returns the plan of a change without effect.
     pub(crate) fn nothing(name: &MachineName, generation: Option<u64>) -> Self {
         Self {
             name: name.clone(),
@@ -43,30 +43,28 @@ impl Planned {
             action: None,
             reason: None,
             difference: Difference::default(),
-            host_reach_added: Vec::new(),
+            host_reach: ReachPlan::default(),
             notes: Vec::new(),
             error: None,
         }
     }
 
-    /// From one intent to another, to `generation` if that is known.
+    /// Returns the plan from one intent to another, to `generation` if that is known.
     pub(crate) fn of(
         host: &Host,
         name: &MachineName,
         [old, new]: [&Intent; 2],
         decision: Decision,
         generation: Option<u64>,
+        approved: Approved,
     ) -> Result<Self> {
-        let before = host_reach(&old.container);
-        let mut added = host_reach(&new.container);
-        added.retain(|line| !before.contains(line));
         Ok(Self {
             changes: true,
             generation,
             action: Some(decision.action.into()),
             reason: Some(decision.reason),
             difference: between(host, name, old, new)?,
-            host_reach_added: added,
+            host_reach: reach::plan(host, old, new, approved),
             ..Self::nothing(name, old.generation)
         })
     }

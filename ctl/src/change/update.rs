@@ -1,5 +1,5 @@
-//! Updates a container: has Nix build it anew from its recorded source, or another one, and switches to the result. What
-//! cannot be checked beforehand is watched afterwards, and taken back if it fails.
+//! Updates a container: builds it from its recorded source or another one, and switches to the result. What cannot be
+//! checked beforehand is watched afterwards, and reverted if it fails.
 
 use std::path::Path;
 
@@ -13,15 +13,15 @@ use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::gate::Expect;
-use crate::change::next::{
-    Next, check_reach, newest, next, profile_folder, ready, same_but_source, strategy, unlocked,
-};
+use crate::change::next::{Next, newest, next, profile_folder, ready, same_but_source, strategy, unlocked};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
+use crate::change::reach::{self, Approved};
 use crate::change::settle;
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::decision::activation::{Action, Decision, decide};
+use crate::decision::reach::Consent;
 use crate::fact::dependents;
 use crate::fact::lookup::imperative;
 use crate::host::lock::Lock;
@@ -30,15 +30,15 @@ use crate::host::{credentials, host_file, intent_file, systemd};
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 
-/// What is asked for.
+/// The options of an update.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UpdateOptions<'a> {
-    /// Where the new system comes from.
+    /// The source of the new system.
     pub(crate) source: SourceArguments<'a>,
-    /// How it takes effect.
+    /// How it is activated.
     pub(crate) activation: Activation<'a>,
-    /// Accept options that reach further into the host than before.
-    pub(crate) allow_host_changes: bool,
+    /// What of a further reach into the host is accepted.
+    pub(crate) consent: Consent<'a>,
 }
 
 /// Updates one container: builds, checks, switches.
@@ -52,14 +52,14 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
     let details = RecordDetails {
         profile_directory: directory.clone(),
         old_intent: std::fs::read_to_string(crate::host::intent_file::intent_path(host, name))?,
-        newest_generation: newest(host, name, old),
+        newest_generation: newest(host, name, old)?,
         ran: !systemd::state(host, name)?.stopped(),
         ..RecordDetails::default()
     };
     let mut record = Record::begin(host, name, Begun::Updating, details)?;
     let prepared = prepare(host, nix, name, old, options, &directory);
-    let (next, decision) = match prepared {
-        Ok(Prepared::Switch(next, decision)) => (next, decision),
+    let (next, decision, only_takes_away) = match prepared {
+        Ok(Prepared::Switch(next, decision, only_takes_away)) => (next, decision, only_takes_away),
         Ok(Prepared::Nothing) => {
             remove_pending(host, &directory);
             record.finish(host)?;
@@ -82,6 +82,7 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
         decision,
         activation: options.activation,
         new: next.intent,
+        only_takes_away,
     };
     let switched = switch.run(&mut record)?;
     remove_pending(host, &directory);
@@ -89,11 +90,12 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
 }
 
 enum Prepared {
-    Switch(Box<Next>, Decision),
+    /// And whether the change only takes reach away.
+    Switch(Box<Next>, Decision, bool),
     Nothing,
 }
 
-/// Build and checks: nothing but the link for the build is made.
+/// Builds and checks; nothing is made but the link of the build.
 fn prepare(
     host: &Host,
     nix: &Nix,
@@ -111,14 +113,14 @@ fn prepare(
             let _global = Lock::global(host)?;
             intent_file::write(host, name, &next.intent)?;
             drop(_global);
-            // The drop-in names the file as its source, and systemctl would warn that it changed.
+            // The drop-in names the file in SourcePath=, so systemctl would warn that it has changed.
             if let Err(error) = systemd::daemon_reload(host) {
                 host.report(Event::SourceNotLoaded { name: name.clone(), error: format!("{error:#}") });
             }
         }
         return Ok(Prepared::Nothing);
     }
-    check_reach(host, name, old, &next.intent, options.allow_host_changes)?;
+    let changes = reach::check(host, name, [old, &next.intent], options.consent, Approved::No)?;
     let loaded = host_file::load(host)?;
     intent_file::check(&loaded, name, &next.intent)?;
     for text in dependents::unknown_names(&loaded, &next.intent) {
@@ -136,10 +138,10 @@ fn prepare(
     {
         host.report(Event::CheckSkipped);
     }
-    Ok(Prepared::Switch(Box::new(next), decision))
+    Ok(Prepared::Switch(Box::new(next), decision, changes.only_takes_away()))
 }
 
-/// Finds out what an update would change and do, by the same steps. Nothing but Nix's store grows.
+/// Finds out what an update would change and do, by the same steps. It changes nothing but the Nix store.
 pub(crate) fn plan(
     host: &Host,
     nix: &Nix,
@@ -157,5 +159,5 @@ pub(crate) fn plan(
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decide(name, old, &next.intent, strategy(given, &next.intent), runs)?;
     let notes = dependents::unknown_names(&loaded, &next.intent);
-    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None)? })
+    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)? })
 }
