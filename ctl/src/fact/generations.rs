@@ -10,7 +10,8 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::host::Host;
-use crate::host::gc_roots::{pin_link, running_toplevel};
+use crate::host::gc_roots::pin_link;
+use crate::host::inside::running_system;
 use crate::host::profile_links::profile_link;
 
 /// One generation.
@@ -36,7 +37,7 @@ pub(crate) struct Generation {
 pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> Vec<Generation> {
     let link = profile_link(host, name, intent);
     let base = link.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let running = running_toplevel(host, name);
+    let running = running_system(host, name);
     let mut found: Vec<(u64, PathBuf)> = Vec::new();
     let numbered = |folder: PathBuf, prefix: &str, suffix: &str| {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
