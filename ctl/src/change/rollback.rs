@@ -8,13 +8,13 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
-use crate::change::next::{check_reach, newest, profile_folder, ready, strategy};
+use crate::change::next::{check_reach, decision, newest, profile_folder, ready};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::align_profile;
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::change::{next, settle};
-use crate::decision::activation::{Action, decide};
+use crate::decision::activation::Action;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, installation};
@@ -43,7 +43,7 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
     let (generation, new) = target(host, name, old, options.to)?;
     intent_file::check(&loaded, name, &new)?;
     let runs = !systemd::state(host, name)?.stopped();
-    let decision = decide(name, old, &new, strategy(options.activation.strategy, &new), runs)?;
+    let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;
     Planned::of(host, name, [old, &new], decision, Some(generation.number))
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     check_reach(host, name, old, &new, options.allow_host_changes)?;
     intent_file::check(&loaded, name, &new)?;
     let runs = !systemd::state(host, name)?.stopped();
-    let decision = decide(name, old, &new, strategy(options.activation.strategy, &new), runs)?;
+    let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;
     if decision.action == Action::Restart {
         credentials::check_credentials(host, name, &new)?;
     }

@@ -14,14 +14,14 @@ use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::gate::Expect;
 use crate::change::next::{
-    Next, check_reach, newest, next, profile_folder, ready, same_but_source, strategy, unlocked,
+    Next, check_reach, decision, newest, next, profile_folder, ready, same_but_source, unlocked,
 };
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::settle;
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
-use crate::decision::activation::{Action, Decision, decide};
+use crate::decision::activation::{Action, Decision};
 use crate::fact::dependents;
 use crate::fact::lookup::imperative;
 use crate::host::lock::Lock;
@@ -125,8 +125,7 @@ fn prepare(
         host.report(Event::Note { name: name.clone(), text });
     }
     let runs = !systemd::state(host, name)?.stopped();
-    let decision =
-        decide(name, old, &next.intent, strategy(options.activation.strategy, &next.intent), runs)?;
+    let decision = decision(host, name, old, &next.intent, options.activation.strategy, runs)?;
     if decision.action == Action::Restart {
         credentials::check_credentials(host, name, &next.intent)?;
     }
@@ -155,7 +154,7 @@ pub(crate) fn plan(
     }
     intent_file::check(&loaded, name, &next.intent)?;
     let runs = !systemd::state(host, name)?.stopped();
-    let decision = decide(name, old, &next.intent, strategy(given, &next.intent), runs)?;
+    let decision = decision(host, name, old, &next.intent, given, runs)?;
     let notes = dependents::unknown_names(&loaded, &next.intent);
     Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None)? })
 }
