@@ -15,6 +15,8 @@ pub(crate) enum Event {
     Waiting { what: String, holder: String },
     /// The container is being started.
     Starting { name: MachineName },
+    /// The container's time to start is almost over; what it waits for, and what has failed in it.
+    StillStarting { name: MachineName, seconds: u64, jobs: Vec<String>, failed: Vec<String> },
     /// The last lines of a container's journal on the host, after a failure.
     Journal { name: MachineName, lines: Vec<String> },
     /// Warnings in the journal inside a container, after a failed reload.

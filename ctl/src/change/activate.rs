@@ -18,7 +18,7 @@ use nixos_nspawn_units::value::StorePath;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::effect::Reloaded;
+use crate::change::effect::{Reloaded, StartLimit};
 use crate::change::next::{limit_or_start, strategy};
 use crate::change::{effect, settle};
 use crate::decision::activation::{Action, Decision, decide, decide_for};
@@ -195,7 +195,8 @@ impl Activation<'_> {
             }
             Action::Restart => {
                 let dependents = dependents::running(host, name)?;
-                effect::restart(host, name, Some(&self.hash), Some(limit_or_start(None, new)))?;
+                let limit = StartLimit::after(limit_or_start(None, new));
+                effect::restart(host, name, Some(&self.hash), limit)?;
                 self.remember(&self.hash, new);
                 dependents::start_again(host, &dependents);
             }

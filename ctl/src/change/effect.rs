@@ -8,8 +8,10 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 
+use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::host::manager_inside::running_jobs;
 use crate::host::systemd;
 
 /// How a reload ended.
@@ -20,6 +22,28 @@ pub(crate) enum Reloaded {
     UnitsFailed,
     /// The system cannot be switched to in place.
     NeedsRestart(String),
+}
+
+/// How long a start may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StartLimit {
+    /// When it is asked what the start waits for.
+    look: Duration,
+    /// When it is given up; `None` leaves that to systemd.
+    end: Option<Duration>,
+}
+
+impl StartLimit {
+    /// A start that is given up after `limit`.
+    pub(crate) fn after(limit: Duration) -> Self {
+        // systemd's own limit comes first where it is the shorter, and tells more.
+        Self { end: Some(limit + Duration::from_secs(1)), ..Self::systemd(limit) }
+    }
+
+    /// A start that systemd gives up after `limit`, the unit's `TimeoutStartSec=`.
+    pub(crate) fn systemd(limit: Duration) -> Self {
+        Self { look: limit - (limit / 4).min(Duration::from_secs(3)), end: None }
+    }
 }
 
 /// The unit inside that switches, named so that it can be stopped.
@@ -77,12 +101,7 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
 
 /// Stops and starts the container, and looks whether it runs what was planned. Only the start is bound by the limit: how
 /// long a stop may take is the unit's affair.
-pub(crate) fn restart(
-    host: &Host,
-    name: &MachineName,
-    plan: Option<&str>,
-    limit: Option<Duration>,
-) -> Result<()> {
+pub(crate) fn restart(host: &Host, name: &MachineName, plan: Option<&str>, limit: StartLimit) -> Result<()> {
     stop(host, name)?;
     start(host, name, plan, limit)
 }
@@ -92,22 +111,30 @@ pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
     host.manager("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
 }
 
-/// Starts the container, and looks whether it runs what was planned.
-pub(crate) fn start(
-    host: &Host,
-    name: &MachineName,
-    plan: Option<&str>,
-    limit: Option<Duration>,
-) -> Result<()> {
+/// Starts the container, and looks whether it runs what was planned. Shortly before its time is over, what it waits for is
+/// reported: once systemd stops it, the container can no longer be asked.
+pub(crate) fn start(host: &Host, name: &MachineName, plan: Option<&str>, limit: StartLimit) -> Result<()> {
     // A start limit reached by earlier failures must not refuse this one.
     systemd::reset_failed(host, name);
-    let call = host.manager("systemctl").args(["start", "--"]).arg(unit_name(name));
-    let call = match limit {
-        // systemd's own limit comes first where it is the shorter, and tells more.
-        Some(limit) => call.limit(limit + Duration::from_secs(1)),
-        None => call,
-    };
-    came_up(host, name, plan, call.output().err())
+    let call = || host.manager("systemctl").args(["start", "--"]).arg(unit_name(name));
+    let begin = Instant::now();
+    let mut error = call().limit(limit.look).output().err();
+    crate::base::interrupt::check()?;
+    // systemctl was ended, not the job: another call waits for the same one.
+    if error.is_some() && begin.elapsed() >= limit.look && systemd::state(host, name)?.active == "activating"
+    {
+        host.report(Event::StillStarting {
+            name: name.clone(),
+            seconds: begin.elapsed().as_secs(),
+            jobs: running_jobs(host, name),
+            failed: systemd::failed_units(host, name).into_iter().collect(),
+        });
+        error = match limit.end {
+            Some(end) => call().limit(end.saturating_sub(begin.elapsed())).output().err(),
+            None => call().output().err(),
+        };
+    }
+    came_up(host, name, plan, error)
 }
 
 /// A status of 0 proves nothing: the unit must be active with this plan.

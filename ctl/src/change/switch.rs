@@ -17,7 +17,7 @@ use crate::base::exit::under;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::effect::Reloaded;
+use crate::change::effect::{Reloaded, StartLimit};
 use crate::change::gate::{Expect, Gate};
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::{align_profile, remove_pending};
@@ -220,7 +220,7 @@ impl Switch<'_> {
             record.save(host)?;
         }
         match action {
-            Action::Restart => effect::restart(host, name, plan, Some(limit))?,
+            Action::Restart => effect::restart(host, name, plan, StartLimit::after(limit))?,
             _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
         }
         failpoint("activated");
@@ -277,7 +277,8 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
         record.details.phase = Phase::Returning;
         record.save(host)?;
         failpoint("back-stopped");
-        match effect::start(host, name, planned.as_deref(), None) {
+        let limit = StartLimit::systemd(limit_or_start(None, &old));
+        match effect::start(host, name, planned.as_deref(), limit) {
             // It would be in the way of an update that mends it.
             Err(error) if again => {
                 interrupt::check()?;

@@ -1,5 +1,8 @@
 //! What people are told while a command is at work: each event in words, on standard error.
 
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::shown;
+
 use crate::base::event::Event;
 use crate::base::screen::Screen;
 
@@ -19,6 +22,9 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::ProgramOutput { lines } | Event::UnitJournal { lines } => return (String::new(), lines),
         Event::Waiting { what, holder } => format!("{what} is being changed by {holder}, waiting"),
         Event::Starting { name } => format!("starting container '{name}'"),
+        Event::StillStarting { name, seconds, jobs, failed } => {
+            still_starting(&name, seconds, &jobs, &failed)
+        }
         Event::Journal { name, lines } => {
             return (format!("the last lines of the journal of container '{name}':"), lines);
         }
@@ -81,6 +87,19 @@ fn text(event: Event) -> (String, Vec<String>) {
     (message, Vec::new())
 }
 
+fn still_starting(name: &MachineName, seconds: u64, jobs: &[String], failed: &[String]) -> String {
+    // Units inside are named by the container.
+    let listed = |units: &[String]| units.iter().map(|unit| shown(unit)).collect::<Vec<_>>().join(", ");
+    let mut message = format!("container '{name}' is still starting after {seconds} s");
+    if !jobs.is_empty() {
+        message += &format!("; jobs that run inside: {}", listed(jobs));
+    }
+    if !failed.is_empty() {
+        message += &format!("; units that failed inside: {}", listed(failed));
+    }
+    message
+}
+
 /// The words as a shell would take them.
 fn shell_words(words: &[String]) -> String {
     // A word with a NUL is none that a program could be given.
@@ -90,6 +109,17 @@ fn shell_words(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_start_names_what_it_waits_for() {
+        let name: MachineName = "web".parse().unwrap();
+        let units = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let plain = "container 'web' is still starting after 87 s";
+        assert_eq!(still_starting(&name, 87, &[], &[]), plain, "it cannot be asked");
+        let both = still_starting(&name, 87, &units(&["a.service", "b.mount"]), &units(&["c.service"]));
+        let expected = "; jobs that run inside: a.service, b.mount; units that failed inside: c.service";
+        assert_eq!(both, format!("{plain}{expected}"));
+    }
 
     #[test]
     fn calls_can_be_pasted_into_a_shell() {
