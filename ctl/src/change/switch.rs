@@ -18,7 +18,7 @@ use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::effect::{Reloaded, StartLimit};
-use crate::change::gate::{Expect, Gate};
+use crate::change::gate::{Before, Expect, Gate};
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::{effect, gate};
@@ -196,7 +196,7 @@ impl Switch<'_> {
             expect,
             check: self.activation.check,
             limit,
-            failed_before: systemd::failed_units(host, name),
+            before: Before::see(host, name),
         };
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());
