@@ -53,6 +53,10 @@ pub(crate) enum Event {
     RemoveFinished { name: MachineName },
     /// A killed command could not be settled.
     NotSettled { name: MachineName, error: String },
+    /// A failed reload is taken back by a reload of the old generation.
+    ReloadingBack { name: MachineName },
+    /// That did not help, for this reason: the container is restarted.
+    RestartingBack { name: MachineName, error: String },
     /// The old generation is recorded again, but does not start.
     OldGenerationDown { error: String },
     /// A profile could not be set to the recorded generation.

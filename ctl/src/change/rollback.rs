@@ -8,6 +8,7 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
+use crate::change::gate::Before;
 use crate::change::next::{check_reach, decision, newest, profile_folder, ready};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::align_profile;
@@ -88,6 +89,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
         target: if present { Target::Present(generation.number) } else { Target::New(generation.path) },
         decision,
         activation: options.activation,
+        before: Before::default(),
         new,
     };
     let switched = switch.run(&mut record)?;

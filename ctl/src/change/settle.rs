@@ -14,7 +14,7 @@ use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::change::forget::forget;
 use crate::change::profile_steps::remove_pending;
-use crate::change::switch::take_back;
+use crate::change::switch::{Way, take_back};
 use crate::decision::settlement::{
     Observed, Settlement, SwitchObserved, SwitchSettlement, settlement, switch,
 };
@@ -103,7 +103,8 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         }
         SwitchSettlement::Restore { restart } => {
             host.report(Event::UpdateTakenBack { name: name.clone() });
-            take_back(host, &Nix::find(host)?, &mut record.clone(), restart)
+            let way = if restart { Way::Restart } else { Way::Recorded };
+            take_back(host, &Nix::find(host)?, &mut record.clone(), way)
         }
     }
 }

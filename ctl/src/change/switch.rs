@@ -76,6 +76,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) target: Target,
     pub(crate) decision: Decision,
     pub(crate) activation: Activation<'a>,
+    /// The units inside before it began.
+    pub(crate) before: Before,
 }
 
 impl Switch<'_> {
@@ -126,7 +128,12 @@ impl Switch<'_> {
                         self.name
                     )));
                 }
-                let back = take_back(self.host, self.nix, record, touched);
+                let way = match (touched, &record.details.reload) {
+                    (false, _) => Way::Recorded,
+                    (true, None) => Way::Restart,
+                    (true, Some(_)) => Way::Reload(&self.before),
+                };
+                let back = take_back(self.host, self.nix, record, way);
                 interrupt::clean_up_ends();
                 let name = self.name;
                 // What the new generation does is its failure, 1, whichever program told us.
@@ -192,12 +199,8 @@ impl Switch<'_> {
         }
         let limit = limit_or_start(self.activation.limit, &self.new);
         let expect = self.activation.expect;
-        let gate = Gate {
-            expect,
-            check: self.activation.check,
-            limit,
-            before: Before::see(host, name),
-        };
+        let gate = Gate { expect, check: self.activation.check, limit, before: Before::see(host, name) };
+        self.before = gate.before.clone();
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());
         record.details.phase = Phase::Activating;
@@ -232,8 +235,18 @@ impl Switch<'_> {
     }
 }
 
-/// Back to the intent of the record: profile, intent, units, and the container itself if it was `touched`.
-pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bool) -> Result<()> {
+/// How the container itself comes back to the old generation.
+pub(crate) enum Way<'a> {
+    /// It was not touched.
+    Recorded,
+    /// By a reload, as it came to the new one; by a restart if the old one does not show then what it showed before.
+    Reload(&'a Before),
+    /// By a restart.
+    Restart,
+}
+
+/// Back to the intent of the record: profile, intent, units, and the container itself.
+pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -> Result<()> {
     let name = &record.name.clone();
     let details = &record.details;
     let old =
@@ -271,7 +284,18 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     networkd::apply(host, name);
     sockets::align(host, name, new.as_ref(), &old)?;
     failpoint("back-reload");
-    if touched {
+    let restart = match way {
+        Way::Recorded => false,
+        Way::Restart => true,
+        Way::Reload(before) => match reload_back(host, name, &old, planned.as_deref(), before) {
+            Ok(()) => false,
+            Err(error) => {
+                host.report(Event::RestartingBack { name: name.clone(), error: format!("{error:#}") });
+                true
+            }
+        },
+    };
+    if restart {
         let again = details.phase == Phase::Returning;
         effect::stop(host, name)?;
         record.details.phase = Phase::Returning;
@@ -292,4 +316,26 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
         dependents::start_again(host, &record.details.dependents);
     }
     record.finish(host)
+}
+
+/// Has the container switch back to the old system, as it switched to the new one. It must show then what it showed before.
+fn reload_back(
+    host: &Host,
+    name: &MachineName,
+    old: &Intent,
+    plan: Option<&str>,
+    before: &Before,
+) -> Result<()> {
+    if systemd::state(host, name)?.active != "active" {
+        return Err(anyhow!("it does not run"));
+    }
+    host.report(Event::ReloadingBack { name: name.clone() });
+    let limit = limit_or_start(None, old);
+    if let Reloaded::NeedsRestart(why) = effect::reload(host, name, old, limit)? {
+        return Err(anyhow!(why));
+    }
+    failpoint("back-reloaded");
+    let gate = Gate { expect: Expect::Degraded, check: None, limit, before: before.clone() };
+    gate::pass(host, name, plan, &gate)?;
+    gc_roots::keep_running(host, name, &old.toplevel)
 }

@@ -12,7 +12,7 @@ use crate::base::exit::under;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::gate::Expect;
+use crate::change::gate::{Before, Expect};
 use crate::change::next::{
     Next, check_reach, decision, newest, next, profile_folder, ready, same_but_source, unlocked,
 };
@@ -81,6 +81,7 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
         target: Target::New(next.profile),
         decision,
         activation: options.activation,
+        before: Before::default(),
         new: next.intent,
     };
     let switched = switch.run(&mut record)?;

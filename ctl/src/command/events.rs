@@ -60,6 +60,12 @@ fn text(event: Event) -> (String, Vec<String>) {
             format!("container '{name}' was left half removed by a killed command, taking it away")
         }
         Event::NotSettled { name, error } => format!("container '{name}' is left half done: {error}"),
+        Event::ReloadingBack { name } => {
+            format!("container '{name}': the old generation is reloaded, without a restart")
+        }
+        Event::RestartingBack { name, error } => {
+            format!("container '{name}' is restarted with the old generation: {error}")
+        }
         Event::OldGenerationDown { error } => {
             format!("{error}; its old generation is recorded again, and that is left so")
         }

@@ -3,6 +3,7 @@
 
 mod failing;
 mod kinds;
+mod like_nixos;
 mod rollback;
 mod several;
 mod sources;
