@@ -86,17 +86,29 @@ in
       boot.kernel.sysctl."net.ipv4.ping_group_range" = lib.mkOverride 900 "0 65535";
     })
 
-    # nspawn has mounted it. Without a unit that says so, systemd tries to unmount it while it runs from there.
+    # nspawn has mounted these, and nothing inside can unmount them: systemd runs from the store, and in a user namespace all
+    # mounts from outside are locked. Without units that say so, systemd tries it at every stop.
     {
-      systemd.mounts = [
-        {
-          what = "/nix/store";
-          where = "/nix/store";
-          type = "none";
-          options = "bind,ro";
-          unitConfig.DefaultDependencies = false;
-        }
-      ];
+      systemd.mounts =
+        map
+          (where: {
+            inherit where;
+            what = where;
+            type = "none";
+            options = if where == "/tmp" then "bind" else "bind,ro";
+            unitConfig.DefaultDependencies = false;
+          })
+          (
+            [ "/nix/store" ]
+            ++ lib.optionals cfg.userNamespacing (
+              [
+                "/nix/var/nix/db"
+                "/nix/var/nix/profiles"
+              ]
+              ++ optional cfg.mountDaemonSocket "/nix/var/nix/daemon-socket"
+              ++ optional (!(config.boot.tmp.useTmpfs or false)) "/tmp"
+            )
+          );
     }
 
     # The host's networkd, resolved and firewall manage this network.

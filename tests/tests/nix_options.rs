@@ -518,19 +518,20 @@ fn system_fits_a_container() {
             "let c = {config}; in {{ mounted = builtins.attrNames c.boot.specialFileSystems; \
              ping = c.boot.kernel.sysctl.\"net.ipv4.ping_group_range\"; waits = c.systemd.targets.network-online.wantedBy; \
              open = builtins.mapAttrs (_: one: one.allowedUDPPorts) c.networking.firewall.interfaces; \
-             store = map (one: one.unitConfig // {{ inherit (one) where; }}) c.systemd.mounts; }}"
+             stay = map (one: assert !one.unitConfig.DefaultDependencies; one.where) c.systemd.mounts; }}"
         )
     };
     let plain = json!({
         "mounted": ["/dev", "/dev/pts", "/dev/shm", "/proc", "/run", "/run/keys", "/run/wrappers"],
         "ping": "0 2147483647", "waits": [], "open": {},
-        "store": [{ "where": "/nix/store", "DefaultDependencies": false }],
+        "stay": ["/nix/store"],
     });
     assert_eq!(value(settings("")), plain);
     // The kernel refuses to mount anew what nspawn has mounted, and knows only the ids that are mapped.
     let mut mapped = plain.clone();
     mapped["mounted"] = json!(["/run/keys", "/run/wrappers"]);
     mapped["ping"] = json!("0 65535");
+    mapped["stay"] = json!(["/nix/store", "/nix/var/nix/db", "/nix/var/nix/profiles", "/tmp"]);
     assert_eq!(value(settings("userNamespacing = true;")), mapped);
     // The names in a zone are asked for by LLMNR.
     let mut zone = plain.clone();
