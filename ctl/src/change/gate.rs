@@ -1,5 +1,5 @@
-//! The gate behind an activation: the container must show the state that was asked for, in time. What it must show goes
-//! in, a reason why it does not comes out as an error. It watches and changes nothing.
+//! The gate of an activation: watches until the container has reached the expected state, or fails with the reason
+//! when time is up. It changes nothing.
 
 use std::collections::BTreeSet;
 use std::thread::sleep;
@@ -18,26 +18,26 @@ use crate::host::manager_inside::{Services, monotonic, restarting_services, runn
 use crate::host::systemd;
 use crate::host::systemd::failed_units;
 
-/// What a container must show after an activation.
+/// The state that a container must reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expect {
-    /// The system inside is running, no unit failed.
+    /// The system inside is running, and no unit failed.
     Running,
-    /// The system inside has settled, and no unit failed that had not failed before.
+    /// The system inside has started, and no unit failed that had not failed before.
     Degraded,
     /// The container is active.
     Active,
-    /// Nothing.
+    /// Anything.
     None,
 }
 
-/// What is asked of the container.
+/// What a container must show after an activation.
 pub(crate) struct Gate<'a> {
     /// The state it must reach.
     pub(crate) expect: Expect,
     /// A command that must succeed inside.
     pub(crate) check: Option<&'a str>,
-    /// How long it may take.
+    /// The time limit.
     pub(crate) limit: Duration,
     /// What had failed inside before.
     pub(crate) before: Before,
@@ -62,10 +62,10 @@ impl Before {
     }
 }
 
-/// How often the container is looked at.
+/// The polling interval.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Waits until the container shows what is asked.
+/// Waits until the container meets the expectations.
 pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
     let end = Instant::now() + gate.limit;
     if gate.expect == Expect::None && gate.check.is_none() {
@@ -93,7 +93,7 @@ fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Until the system inside is neither starting nor stopping.
+/// Waits until the system inside is neither starting nor stopping.
 fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
     loop {
         let machine = format!("--machine={name}");
@@ -193,7 +193,7 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, e
 }
 
 fn listed(units: &BTreeSet<String>) -> String {
-    // Written by the container: nothing of it goes raw to a terminal.
+    // The container wrote this text, so it must not reach a terminal unfiltered.
     if units.is_empty() {
         "a unit".to_owned()
     } else {

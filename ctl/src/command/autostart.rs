@@ -1,4 +1,4 @@
-//! `autostart`: starts what should run and does not. Each container is reported by itself.
+//! `autostart`: starts containers that should run and do not, and reports each of them.
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
@@ -40,7 +40,7 @@ pub(crate) fn autostart(context: &Context, arguments: &Autostart) -> Result<()> 
     Ok(())
 }
 
-/// The outcome in one word.
+/// The result in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum StartWord {

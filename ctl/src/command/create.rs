@@ -54,7 +54,7 @@ fn options(arguments: &Create) -> CreateOptions<'_> {
     }
 }
 
-/// What was made, as scripts see it.
+/// What was created, as scripts see it.
 #[derive(Serialize)]
 struct CreatedAnswer<'a> {
     name: &'a str,
@@ -109,7 +109,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
     })
 }
 
-/// Shows files and actions.
+/// Prints what would be created and done.
 fn dry_run(context: &Context, name: &MachineName, options: &CreateOptions) -> Result<()> {
     let draft = create::draft(context, name, options)?;
     let files = draft.plan.files.iter().filter(|(path, _)| belongs_to(path, name));
@@ -129,14 +129,14 @@ fn dry_run(context: &Context, name: &MachineName, options: &CreateOptions) -> Re
     context.answer(&would, |would| would.text(&text))
 }
 
-/// What would be made, as scripts see it.
+/// What would be created, as scripts see it.
 #[derive(Serialize)]
 struct WouldCreate<'a> {
     name: &'a str,
-    /// Whether it would be started now, and with the host.
+    /// Whether it would be started now.
     start: bool,
     autostart: bool,
-    /// What was built.
+    /// The profile that was built.
     built: &'a StorePath,
     intent_file: String,
     intent: &'a Intent,
@@ -147,7 +147,7 @@ struct WouldCreate<'a> {
 }
 
 impl WouldCreate<'_> {
-    /// For people, with the text of the intent.
+    /// Returns the text for people, with the intent.
     fn text(&self, intent: &str) -> String {
         let name = self.name;
         let mut lines: Vec<String> =
@@ -159,7 +159,7 @@ impl WouldCreate<'_> {
         lines.extend(intent.lines().map(|line| format!("  {line}")));
         lines.push("the generator would then write:".to_owned());
         for GeneratedFile { path, text, .. } in &self.files {
-            // Below the generator's directory.
+            // In the generator's directory.
             lines.push(format!(
                 "  {}",
                 path.split_once("/generator/").map_or(path.as_str(), |(_, path)| path)

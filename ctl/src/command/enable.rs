@@ -12,12 +12,12 @@ use crate::cli::Named;
 use crate::command::begin::begin;
 use crate::fact::lookup::machine_name;
 
-/// `enable`.
+/// Runs `enable`.
 pub(crate) fn enable(context: &Context, arguments: &Named) -> Result<()> {
     set(context, arguments, "enable", true)
 }
 
-/// `disable`.
+/// Runs `disable`.
 pub(crate) fn disable(context: &Context, arguments: &Named) -> Result<()> {
     set(context, arguments, "disable", false)
 }
@@ -41,19 +41,19 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
     Ok(())
 }
 
-/// What was set, as scripts see it.
+/// The setting, as scripts see it.
 #[derive(Debug, Serialize)]
 struct EnableAnswer<'a> {
     name: &'a MachineName,
     /// Whether it starts with the host now.
     autostart: bool,
-    /// Whether something was changed for that.
+    /// Whether anything was changed.
     changed: bool,
-    /// Whether `systemctl mask` keeps it from starting all the same.
+    /// Whether `systemctl mask` prevents it from starting.
     masked: bool,
 }
 
-/// What is to be said of it.
+/// Describes the result.
 fn words(setting: Setting, wanted: bool) -> &'static str {
     match (wanted, setting) {
         (true, Setting { changed: false, .. }) => "starts with the host already, nothing changed",

@@ -1,4 +1,4 @@
-//! What people are told while a command is at work: each event in words, on standard error.
+//! Prints events on standard error while a command is running.
 
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::shown;
@@ -6,7 +6,7 @@ use nixos_nspawn_units::value::shown;
 use crate::base::event::Event;
 use crate::base::screen::Screen;
 
-/// Tells people of an event.
+/// Prints an event.
 pub(crate) fn show(screen: &Screen, event: Event) {
     let (message, lines) = text(event);
     if !message.is_empty() {
@@ -15,7 +15,7 @@ pub(crate) fn show(screen: &Screen, event: Event) {
     screen.tell_more(&lines);
 }
 
-/// The event as a message, and the lines that belong to it.
+/// Returns the message for an event, and the lines that belong to it.
 fn text(event: Event) -> (String, Vec<String>) {
     let message = match event {
         Event::Called { words } => format!("+ {}", shell_words(&words)),
@@ -59,6 +59,13 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::RemoveFinished { name } => {
             format!("container '{name}' was left half removed by a killed command, taking it away")
         }
+        Event::RecordsUnread { error } => {
+            format!("{error}, so what killed commands may have left is not settled")
+        }
+        Event::EditKept { name } => format!(
+            "container '{name}': its intent was edited meanwhile, that is left as it is; 'nixos-nspawn activate {name}' \
+             applies it"
+        ),
         Event::NotSettled { name, error } => format!("container '{name}' is left half done: {error}"),
         Event::ReloadingBack { name } => {
             format!("container '{name}': the old generation is reloaded, without a restart")
@@ -106,9 +113,9 @@ fn still_starting(name: &MachineName, seconds: u64, jobs: &[String], failed: &[S
     message
 }
 
-/// The words as a shell would take them.
+/// Quotes the words for a shell.
 fn shell_words(words: &[String]) -> String {
-    // A word with a NUL is none that a program could be given.
+    // No argument of a program can contain NUL.
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 

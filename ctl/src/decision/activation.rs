@@ -1,5 +1,5 @@
-//! How a new generation takes effect: nothing, a reload or a restart, with the reason. Pure: old and new intent, the
-//! strategy and whether the container runs decide.
+//! Decides how a new generation is activated: not at all, by a reload or by a restart, with the reason. Pure: the
+//! inputs are the old and new intent, the strategy and whether the container runs.
 
 use anyhow::Result;
 use nixos_nspawn_units::change::{Change, change};
@@ -11,9 +11,9 @@ use crate::host::last_activation;
 /// What is done to the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// It does not run, or shall not be touched: at the next start.
+    /// The container does not run or must not be touched; the next start activates it.
     AtNextStart,
-    /// Nothing inside is concerned.
+    /// Nothing inside is affected.
     Nothing,
     /// The system inside switches.
     Reload,
@@ -26,11 +26,11 @@ pub(crate) enum Action {
 pub(crate) struct Decision {
     /// What to do.
     pub(crate) action: Action,
-    /// Why; one line.
+    /// The reason; one line.
     pub(crate) reason: String,
 }
 
-/// Decides. `runs` tells whether the container is active.
+/// Decides how to activate `new`. `runs` tells whether the container is active.
 pub(crate) fn decide(
     name: &MachineName,
     old: &Intent,
@@ -41,7 +41,7 @@ pub(crate) fn decide(
     Ok(decide_for(change(name, old, new)?, strategy, runs))
 }
 
-/// Decides on a change that is known.
+/// Decides for a known change.
 pub(crate) fn decide_for(change: Change, strategy: Strategy, runs: bool) -> Decision {
     let to = |action, reason: &str| Decision { action, reason: reason.to_owned() };
     match (&change, strategy) {

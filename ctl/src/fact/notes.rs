@@ -1,5 +1,5 @@
-//! What is to be said of a container beside its state: a word for the table, a sentence for people, in the
-//! order of weight. An inspected container goes in; nothing is asked or changed here.
+//! Notes on a container beside its state: a keyword for the table and a sentence for people, the most important
+//! first.
 
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
@@ -8,17 +8,17 @@ use crate::base::output::Tone;
 use crate::fact::overview::{Container, Unfinished};
 use crate::host::record::Begun;
 
-/// A remark.
+/// A note on a container.
 pub(crate) struct Note {
     /// One or two words.
     pub(crate) short: &'static str,
-    /// A sentence without the container's name, which the caller puts in front.
+    /// A sentence without the container's name, which the caller prepends.
     pub(crate) long: String,
     /// How bad it is.
     pub(crate) tone: Tone,
 }
 
-/// All remarks on a container, the weightiest first.
+/// Returns all notes on a container, the most important first.
 pub(crate) fn notes(container: &Container) -> Vec<Note> {
     let name = &container.name;
     let mut notes = Vec::new();
@@ -35,7 +35,7 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
         Some(reason) => note("refused", Tone::Bad, format!("the start is refused: {reason}")),
         None => {}
     }
-    // Why a broken intent is refused was said just now.
+    // The reason why a broken intent is refused is already among the notes.
     let failed = container.state.as_ref().filter(|state| state.active == "failed");
     if let Some(state) = failed.filter(|_| container.refusal.is_none()) {
         match &container.why_failed {
@@ -104,12 +104,12 @@ fn unfinished_note(unfinished: Unfinished, name: &str) -> (&'static str, String)
     }
 }
 
-/// The word for the container's autostart setting.
+/// Returns `yes` or `no`.
 pub(crate) fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
 }
 
-/// The state as systemd has it, `-` where it is not known.
+/// Returns the unit's state, or `-` if it is unknown.
 pub(crate) fn state(container: &Container) -> (&str, Tone) {
     match container.state.as_ref().map(|state| state.active.as_str()) {
         None | Some("") => ("-", Tone::Plain),

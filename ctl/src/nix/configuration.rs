@@ -1,5 +1,5 @@
-//! Configuration files, `--config`: a NixOS configuration, the nixpkgs to build it with and a Nix system go in, what to
-//! record and the words that have Nix build it come out. They reach Nix as values, never as parts of an expression.
+//! Configuration files (`--config`): turns a NixOS configuration, a nixpkgs and a Nix system into the source to
+//! record and the arguments for `nix build`. They reach Nix as values, never as parts of an expression.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,11 +15,12 @@ use crate::nix::files;
 use crate::nix::flake::Flake;
 use crate::nix::tool::Nix;
 
-/// The file of a command line as it is recorded: absolute, so that it means the same later. It must be there.
+/// Returns the path to record for a file of the command line: absolute, so that it keeps its meaning. The file must
+/// exist.
 pub(crate) fn file(path: &Path) -> Result<AbsolutePath> {
     let absolute = std::path::absolute(path)?;
     check(&absolute)?;
-    // A link stays a link; the folders above lose what an intent cannot hold, '..'.
+    // A link stays a link; the directories above are resolved, because an intent cannot contain '..'.
     let recorded = match (absolute.parent(), absolute.file_name()) {
         (Some(folder), Some(name)) => folder.canonicalize()?.join(name),
         _ => absolute.canonicalize()?,
@@ -27,7 +28,7 @@ pub(crate) fn file(path: &Path) -> Result<AbsolutePath> {
     Ok(recorded.to_string_lossy().parse().map_err(|error| Failed::Usage(format!("--config: {error}")))?)
 }
 
-/// Refuses what is no configuration file, in words of our own.
+/// Refuses anything but a configuration file, with a clearer message than Nix's.
 fn check(path: &Path) -> Result<()> {
     let shown = path.display();
     let metadata = match fs::metadata(path) {
@@ -37,7 +38,7 @@ fn check(path: &Path) -> Result<()> {
         }
         Err(error) => return unchanged(format!("{shown}: {error}"), ""),
     };
-    // As everywhere in Nix, a directory stands for the default.nix in it.
+    // As everywhere in Nix, a directory stands for its default.nix.
     if !metadata.is_dir() || path.join("default.nix").is_file() {
         return Ok(());
     }
@@ -52,7 +53,7 @@ fn check(path: &Path) -> Result<()> {
     unchanged(format!("{shown}: is a directory without default.nix"), next)
 }
 
-/// A nixpkgs of the command line, or of the administrator, as it is recorded: an absolute path or a flake reference.
+/// Returns the nixpkgs to record, of the command line or of the defaults: an absolute path or a flake reference.
 pub(crate) fn nixpkgs(said: &str, folder: &Path) -> Result<Text> {
     let flake = Flake::parse(said, folder)?;
     if flake.attribute.is_some() {
@@ -63,7 +64,7 @@ pub(crate) fn nixpkgs(said: &str, folder: &Path) -> Result<Text> {
     Ok(flake.reference.parse().map_err(|error| Failed::Usage(format!("--nixpkgs: {error}")))?)
 }
 
-/// A path must lead to a nixpkgs; what a flake reference leads to, Nix tells.
+/// Checks that a path leads to a nixpkgs; flake references are left to Nix.
 fn check_nixpkgs(reference: &str) -> Result<()> {
     if reference.starts_with('/') && !Path::new(reference).join("nixos/lib/eval-config.nix").is_file() {
         return unchanged(format!("{reference}: is no nixpkgs, it has no nixos/lib/eval-config.nix"), "");
@@ -71,7 +72,7 @@ fn check_nixpkgs(reference: &str) -> Result<()> {
     Ok(())
 }
 
-/// The words for `nix build`; the revision of a nixpkgs that is a flake is noted in the source.
+/// Returns the arguments for `nix build`; the revision of a nixpkgs flake is noted in the source.
 pub(crate) fn words(
     nix: &Nix,
     name: &MachineName,
@@ -89,7 +90,7 @@ pub(crate) fn words(
     value("name", name.as_str());
     value("system", system);
     value("config", config.as_str());
-    // <nixpkgs> in the configuration shall be the same.
+    // <nixpkgs> in the configuration must be the same nixpkgs.
     let search_path = |path: PathBuf| ["-I".to_owned(), format!("nixpkgs={}", path.display())];
     match source.nixpkgs.as_ref().map(Text::as_str) {
         Some(path) if path.starts_with('/') => {
