@@ -5,6 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 
 on_both_hosts!(
     broken_intents_are_visible_and_harm_nobody,
+    directory_of_intents_is_no_directory,
     running_container_with_broken_intent,
     masked_generator,
     failing_generators_of_others,
@@ -74,6 +75,55 @@ fn broken_intents_are_visible_and_harm_nobody(host: &Host) {
     assert_eq!(host.state("open"), "active");
 }
 
+/// Where the directory itself cannot be used, no command takes its containers for gone.
+fn directory_of_intents_is_no_directory(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    let reason = "/etc/nixos-nspawn: is a symbolic link, must be a directory";
+    host.sh(
+        "mv /etc/nixos-nspawn /etc/elsewhere && ln -s elsewhere /etc/nixos-nspawn && systemctl daemon-reload",
+    );
+    assert_eq!(host.state("web"), "active");
+    let listed = host.ctl(&["list"]);
+    assert!(listed.text().contains(reason) && listed.text().contains("web"), "{listed}");
+    for words in [
+        &["update", "web"][..],
+        &["update", "--all"],
+        &["remove", "web"],
+        &["remove", "other"],
+        &["activate", "web"],
+        &["rollback", "web"],
+        &["create", "other", "--flake", FLAKE],
+    ] {
+        let output = host.ctl(words);
+        assert!(!output.success() && output.text().contains("is a symbolic link"), "{words:?}: {output}");
+        assert!(
+            !output.text().contains("rm -r") && !output.text().contains("there is no container"),
+            "{output}"
+        );
+    }
+    assert_eq!(host.state("web"), "active");
+    // The bare template would start on what is left in /run.
+    assert!(!host.run(&["systemctl", "restart", &unit("web")]).success());
+    let journal = host.unit_journal("web");
+    assert!(journal.contains("is in /etc/nixos-nspawn, which is a symbolic link"), "{journal}");
+    assert!(host.exists("/nix/var/nix/profiles/per-nspawn/web/system"));
+    // No list at all: the reason is said, and nothing is deleted.
+    host.sh("rm /etc/nixos-nspawn && touch /etc/nixos-nspawn");
+    for words in [&["update", "web"][..], &["remove", "web"], &["list"]] {
+        let output = host.ctl(words);
+        let text = output.text().to_lowercase();
+        assert!(
+            text.contains("/etc/nixos-nspawn: ") && text.contains("not a directory"),
+            "{words:?}: {output}"
+        );
+        assert!(!output.text().contains("rm -r"), "{output}");
+    }
+    host.sh("rm /etc/nixos-nspawn && mv /etc/elsewhere /etc/nixos-nspawn && systemctl daemon-reload");
+    host.ok(&["systemctl", "restart", &unit("web")]);
+    assert_eq!(host.state("web"), "active");
+}
+
 fn running_container_with_broken_intent(host: &Host) {
     host.install(bins());
     host.create("web");
@@ -121,16 +171,16 @@ fn masked_generator(host: &Host) {
     // stays until a later command removes it.
     host.ok(&["rm", "/etc/nixos-nspawn/web.json"]);
     host.ok(&["systemctl", "daemon-reload"]);
-    let profile = "/nix/var/nix/profiles/per-nspawn/web is not known to be one of ours and stays, \
+    let profile = "/nix/var/nix/profiles/per-nspawn/web may not belong to nixos-nspawn and is kept, \
                    'rm -r /nix/var/nix/profiles/per-nspawn/web' deletes it\n";
     assert_eq!(
         host.ctl_ok(&["remove", "web"]).stdout,
         format!(
-            "there is no container 'web'; {0} runs all the same, 'systemctl stop {0}' ends it; {profile}",
+            "there is no container 'web'; {0} is running, 'systemctl stop {0}' stops it; {profile}",
             unit("web")
         )
     );
-    assert!(host.ctl_ok(&["list"]).stdout.contains("web: still runs, but has no file in"));
+    assert!(host.ctl_ok(&["list"]).stdout.contains("web: still runs, but no longer has a file in"));
     host.ok(&["systemctl", "stop", &unit("web")]);
     let listed = host.ctl_ok(&["list"]);
     assert!(!listed.stdout.contains("web"), "{listed}");

@@ -64,7 +64,7 @@ pub(crate) fn activate(
     let Some(hash) = planned.and_then(|planned| planned.hash.clone()) else {
         return unchanged(
             format!("{}: is refused", stored.path),
-            format!("'nixos-nspawn show {name}' tells why"),
+            format!("'nixos-nspawn show {name}' shows why"),
         );
     };
     let activation = Activation { host, stored, hash };
@@ -122,7 +122,7 @@ impl Activation<'_> {
         match self.running() {
             Some(old) => Ok((decide(self.name(), &old, new, strategy, runs)?, Some(old))),
             None => {
-                let change = Change::Settings("it runs with other settings than are recorded".to_owned());
+                let change = Change::Settings("it runs with settings other than those recorded".to_owned());
                 Ok((decide_for(change, strategy, runs), None))
             }
         }
@@ -211,7 +211,7 @@ impl Activation<'_> {
                 let done = if action == Action::Restart { "restarted" } else { "reloaded" };
                 let units = if units.is_empty() { "units".to_owned() } else { units.join(", ") };
                 return Err(Failed::Program(format!(
-                    "container '{name}' was {done}, but in it failed {units}"
+                    "container '{name}' was {done}, but {units} failed inside"
                 ))
                 .into());
             }

@@ -7,7 +7,6 @@ use anyhow::Result;
 use nixos_nspawn_units::intent::{Intent, Source, Strategy};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
-use nixos_nspawn_units::reach::host_reach;
 use nixos_nspawn_units::service::{DEFAULT_TIMEOUT, unit_name};
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::value::{StorePath, Timespan};
@@ -85,26 +84,6 @@ pub(crate) fn decision(
     Ok(Decision { action: Action::Restart, reason: why.to_owned() })
 }
 
-/// Refuses options that let a container reach further into the host than before.
-pub(crate) fn check_reach(
-    host: &Host,
-    name: &MachineName,
-    old: &Intent,
-    new: &Intent,
-    allow: bool,
-) -> Result<()> {
-    let before = host_reach(&old.container);
-    let added: Vec<String> =
-        host_reach(&new.container).into_iter().filter(|line| !before.contains(line)).collect();
-    if added.is_empty() || allow || host.config.allow_host_changes {
-        return Ok(());
-    }
-    unchanged(
-        format!("container '{name}' would reach further into the host than before ({})", added.join("; ")),
-        "--allow-host-changes accepts that",
-    )
-}
-
 /// What an update would record.
 pub(crate) struct Next {
     /// The new intent, still with the old generation.
@@ -158,7 +137,7 @@ pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> Result
 pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
     let unit = unit_name(name);
     if unit_links::masked(host, name) {
-        return unchanged(format!("{unit} is masked"), format!("'systemctl unmask {unit}' lifts that"));
+        return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
     if systemd::state(host, name)?.frozen {
         return unchanged(
@@ -171,14 +150,14 @@ pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()>
     let folder = profile_folder(host, name, old);
     if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
         return unchanged(
-            format!("{}: is not the profile folder of container '{name}'", folder.display()),
-            format!("it must be called '{name}'"),
+            format!("{}: is not the profile directory of container '{name}'", folder.display()),
+            format!("it must be named '{name}'"),
         );
     }
     Ok(())
 }
 
-/// Refuses to touch a container where none could start: what is stopped would stay down.
+/// Refuses to touch a container that could not be started again.
 fn can_start(host: &Host, name: &MachineName) -> Result<()> {
     const MACHINED: &str = "systemd-machined.service";
     if unit_links::unit_masked(host, MACHINED) {

@@ -12,7 +12,11 @@ use crate::base::event::Event;
 use crate::base::exit;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
+use crate::base::interrupt;
+use crate::change::effect;
+use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
+use crate::change::next::limit_or_start;
 use crate::change::profile_steps::remove_pending;
 use crate::change::switch::{Way, take_back};
 use crate::decision::settlement::{
@@ -25,8 +29,9 @@ use crate::host::record::{Begun, Record, StateClaim, pending};
 use crate::host::{gc_roots, inside, intent_file, networkd, profile_links, runtime_files, sockets, systemd};
 use crate::nix::tool::Nix;
 
-/// Settles all records but those of containers that another command is at, and of `except`. Returns what could not be
-/// settled, with the exit codes of the reasons: one container's trouble is not another's, and the next command tries again.
+/// Settles all records except those of `except` and of containers that another command is working on. Returns those
+/// that could not be settled, with the exit codes of the reasons: a failure does not affect other containers, and the
+/// next command tries again.
 pub(crate) fn settle_all(host: &Host, except: &[MachineName]) -> BTreeMap<MachineName, u8> {
     let mut failed = BTreeMap::new();
     let records = match pending(host) {
@@ -72,9 +77,10 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
         own_state: matches!(record.details.state, StateClaim::Made(_) | StateClaim::Making),
     };
     match settlement(record.step, record.details.phase, observed) {
-        Settlement::NeedsSystem => {
-            unchanged(format!("container '{name}' was left half updated"), "the running system settles it")
-        }
+        Settlement::NeedsSystem => unchanged(
+            format!("container '{name}' was left half updated"),
+            "a command on the running system settles it",
+        ),
         Settlement::Switch => settle_switch(host, record),
         Settlement::Keep => {
             host.report(Event::CreateAccepted { name: name.clone() });
@@ -113,6 +119,21 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         }
         SwitchSettlement::Accept => {
             let Some(recorded) = recorded else { return Ok(()) };
+            host.report(Event::UpdateAccepted { name: name.clone() });
+            accept(host, record, recorded)
+        }
+        SwitchSettlement::Keep { restart } => {
+            let Some(recorded) = recorded else { return Ok(()) };
+            host.report(Event::UpdateKept { name: name.clone() });
+            if restart {
+                let plan = intent_file::hash(name, &recorded.intent);
+                systemd::reload_to(host, name, plan.as_deref())?;
+                let limit = StartLimit::systemd(limit_or_start(None, &recorded.intent));
+                if let Err(error) = effect::restart(host, name, plan.as_deref(), limit) {
+                    interrupt::check()?;
+                    host.report(Event::NewGenerationDown { error: format!("{error:#}") });
+                }
+            }
             accept(host, record, recorded)
         }
         SwitchSettlement::Restore { restart } => {
@@ -136,6 +157,7 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
         active: false,
         started_as_recorded: false,
         runs_recorded: false,
+        only_takes_away: details.only_takes_away,
     };
     let Some(recorded) = recorded else { return Ok(seen) };
     let text = intent_file::text(host, name)?.unwrap_or_default();
@@ -150,10 +172,9 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
     Ok(seen)
 }
 
-/// Keeps the new generation, which runs.
+/// Keeps the new generation.
 fn accept(host: &Host, record: &Record, recorded: &Stored) -> Result<()> {
     let name = &record.name;
-    host.report(Event::UpdateAccepted { name: name.clone() });
     // It may have been started by hand or by a boot before the switch completed.
     networkd::apply(host, name);
     let old = parse(record.details.old_intent.as_bytes(), name).ok();

@@ -78,6 +78,9 @@ pub(crate) struct Switch<'a> {
     pub(crate) activation: Activation<'a>,
     /// The units inside before it began.
     pub(crate) before: Before,
+    /// Whether the change only takes reach away. Then what happens inside does not undo it: a container that makes its
+    /// units fail, or does not start, would keep what it shall lose.
+    pub(crate) only_takes_away: bool,
 }
 
 impl Switch<'_> {
@@ -117,7 +120,7 @@ impl Switch<'_> {
                     format!("{error:#}"),
                     self.new.generation,
                 );
-                if self.activation.keep && touched {
+                if touched && (self.activation.keep || self.only_takes_away) {
                     remove_pending(self.host, &folder);
                     record.finish(self.host)?;
                     // Starting its dependents would start the container again if it were down.
@@ -125,10 +128,15 @@ impl Switch<'_> {
                         dependents::start_again(self.host, &record.details.dependents);
                     }
                     interrupt::clean_up_ends();
-                    return Err(anyhow!("{error:#}").context(format!(
-                        "container '{}' was updated and left as it is (--keep)",
-                        self.name
-                    )));
+                    let name = self.name;
+                    let left = match self.activation.keep {
+                        true => format!("container '{name}' was updated and left as it is (--keep)"),
+                        false => format!(
+                            "container '{name}' was updated and is not rolled back, since the change only takes reach \
+                             away; 'nixos-nspawn rollback {name}' gives it back"
+                        ),
+                    };
+                    return Err(anyhow!("{error:#}").context(left));
                 }
                 let way = match (touched, &record.details.reload) {
                     (false, _) => Way::Recorded,
@@ -207,6 +215,7 @@ impl Switch<'_> {
         self.before = gate.before.clone();
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());
+        record.details.only_takes_away = self.only_takes_away;
         record.details.phase = Phase::Activating;
         record.save(host)?;
         failpoint("activating");
@@ -265,7 +274,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
             remove_pending(host, &details.profile_directory);
             return record.finish(host);
         }
-        // On a full disk there is no room even for what is there.
+        // On a full disk even an unchanged file cannot be rewritten.
         if present.as_ref() != Some(&details.old_intent) {
             intent_file::write_text(host, name, &details.old_intent)?;
         }

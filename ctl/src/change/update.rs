@@ -13,15 +13,15 @@ use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::gate::{Before, Expect};
-use crate::change::next::{
-    Next, check_reach, decision, newest, next, profile_folder, ready, same_but_source, unlocked,
-};
+use crate::change::next::{Next, decision, newest, next, profile_folder, ready, same_but_source, unlocked};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
+use crate::change::reach::{self, Approved};
 use crate::change::settle;
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::decision::activation::{Action, Decision};
+use crate::decision::reach::Consent;
 use crate::fact::dependents;
 use crate::fact::lookup::imperative;
 use crate::host::lock::Lock;
@@ -37,8 +37,8 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) source: SourceArguments<'a>,
     /// How it is activated.
     pub(crate) activation: Activation<'a>,
-    /// Whether to accept options that reach further into the host than before.
-    pub(crate) allow_host_changes: bool,
+    /// What of a further reach into the host is accepted.
+    pub(crate) consent: Consent<'a>,
 }
 
 /// Updates one container: builds, checks, switches.
@@ -58,8 +58,8 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
     };
     let mut record = Record::begin(host, name, Begun::Updating, details)?;
     let prepared = prepare(host, nix, name, old, options, &directory);
-    let (next, decision) = match prepared {
-        Ok(Prepared::Switch(next, decision)) => (next, decision),
+    let (next, decision, only_takes_away) = match prepared {
+        Ok(Prepared::Switch(next, decision, only_takes_away)) => (next, decision, only_takes_away),
         Ok(Prepared::Nothing) => {
             remove_pending(host, &directory);
             record.finish(host)?;
@@ -83,6 +83,7 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
         activation: options.activation,
         before: Before::default(),
         new: next.intent,
+        only_takes_away,
     };
     let switched = switch.run(&mut record)?;
     remove_pending(host, &directory);
@@ -90,7 +91,8 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
 }
 
 enum Prepared {
-    Switch(Box<Next>, Decision),
+    /// And whether the change only takes reach away.
+    Switch(Box<Next>, Decision, bool),
     Nothing,
 }
 
@@ -119,7 +121,7 @@ fn prepare(
         }
         return Ok(Prepared::Nothing);
     }
-    check_reach(host, name, old, &next.intent, options.allow_host_changes)?;
+    let changes = reach::check(host, name, [old, &next.intent], options.consent, Approved::No)?;
     let loaded = host_file::load(host)?;
     intent_file::check(&loaded, name, &next.intent)?;
     for text in dependents::unknown_names(&loaded, &next.intent) {
@@ -136,7 +138,7 @@ fn prepare(
     {
         host.report(Event::CheckSkipped);
     }
-    Ok(Prepared::Switch(Box::new(next), decision))
+    Ok(Prepared::Switch(Box::new(next), decision, changes.only_takes_away()))
 }
 
 /// Finds out what an update would change and do, by the same steps. It changes nothing but the Nix store.
@@ -157,5 +159,5 @@ pub(crate) fn plan(
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &next.intent, given, runs)?;
     let notes = dependents::unknown_names(&loaded, &next.intent);
-    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None)? })
+    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)? })
 }

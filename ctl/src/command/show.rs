@@ -6,7 +6,7 @@ use anyhow::Result;
 use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::belongs_to;
-use nixos_nspawn_units::reach::host_reach;
+use nixos_nspawn_units::reach::Reach;
 use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
 
@@ -103,7 +103,7 @@ fn details<'a>(
         profile: intent.and_then(|intent| intent.profile.as_ref()).map(|path| path.as_str()),
         autostart_override: intent.and_then(|intent| intent.autostart),
         options,
-        host_reach: intent.map(|intent| host_reach(&intent.container)).unwrap_or_default(),
+        host_reach: intent.map(|intent| Reach::of(&intent.container).lines()).unwrap_or_default(),
         left_out: intent.map(|intent| left_out(context, name, intent)).unwrap_or_default(),
         host_interface: intent.and_then(|intent| intent.container.host_interface(name)),
         addresses: if running { addresses(context, name) } else { Vec::new() },
@@ -167,7 +167,7 @@ fn note_line(note: &Note, color: bool) -> String {
 fn state_line(container: &Container, details: &ShowAnswer, color: bool) -> String {
     let (word, tone) = state(container);
     let mut line = painted(word, tone, color);
-    let Some(state) = &container.state else { return line + " (not known: systemd was not asked)" };
+    let Some(state) = &container.state else { return line + " (unknown: systemd was not asked)" };
     if !state.sub.is_empty() {
         line.push_str(&format!(" ({})", state.sub));
     }
@@ -184,7 +184,7 @@ fn autostart_line(container: &Container, details: &ShowAnswer) -> String {
     let whose = match (&container.intent, details.autostart_override) {
         (None, _) => "",
         (Some(_), Some(_)) => " (set by the administrator)",
-        (Some(_), None) => " (as the container says)",
+        (Some(_), None) => " (set by the container)",
     };
     format!("{}{whose}", known_autostart(container).map_or("-", yes_no))
 }
@@ -223,7 +223,7 @@ fn system_lines(container: &Container, details: &ShowAnswer) -> Vec<String> {
     let mut lines = vec![format!("{}{generation}", intent.toplevel)];
     if let Some(running) = details.running_toplevel.as_ref().filter(|path| *path != intent.toplevel.as_str())
     {
-        lines.push(format!("{running} (runs now)"));
+        lines.push(format!("{running} (running)"));
     }
     lines
 }
@@ -240,10 +240,10 @@ fn plan_lines(details: &ShowAnswer) -> Vec<String> {
     let Some(plan) = details.plan else { return Vec::new() };
     let mut lines = vec![plan.to_owned()];
     if let Some(loaded) = details.loaded_plan.filter(|loaded| *loaded != plan) {
-        lines.push(format!("{loaded} (what systemd has loaded)"));
+        lines.push(format!("{loaded} (loaded by systemd)"));
     }
     if let Some(running) = details.running_plan.as_ref().filter(|running| *running != plan) {
-        lines.push(format!("{running} (what it runs with)"));
+        lines.push(format!("{running} (in use)"));
     }
     lines
 }

@@ -2,5 +2,6 @@
 
 pub(crate) mod activation;
 pub(crate) mod crash_loop;
+pub(crate) mod reach;
 pub(crate) mod settlement;
 pub(crate) mod which_generations;

@@ -17,7 +17,10 @@ fn diff_is_unified_over_options_and_files() {
     let tree = zoo();
     let said = tree.run(&["diff", "web"]);
     assert_eq!(said.status, 0);
-    assert_eq!(said.err, "nixos-nspawn: the closures were not compared, which needs Nix and not --root\n");
+    assert_eq!(
+        said.err,
+        "nixos-nspawn: the closures were not compared, which needs Nix and does not work with --root\n"
+    );
     let (two, three) = (store("system-2"), store("system-3"));
     let reload =
         "ExecReload=systemd-run --quiet --machine=%i --collect --no-ask-password --pipe --service-type=exec";
@@ -39,7 +42,10 @@ generation 2 -> 3
 --- a/systemd-nspawn@web.service.d/50-nixos-nspawn.conf
 +++ b/systemd-nspawn@web.service.d/50-nixos-nspawn.conf
 -{reload} {two}/bin/switch-to-configuration test
-+{reload} {three}/bin/switch-to-configuration test"
++{reload} {three}/bin/switch-to-configuration test
+host reach:
+can now: take host port tcp/8080 (forwardPorts)
+can no longer: take host port tcp/80 (forwardPorts)"
     );
     assert_eq!(differing(&said.out).join("\n"), expected);
     // The plan hash does not appear, although it differs as well.
