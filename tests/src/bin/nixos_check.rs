@@ -1,7 +1,7 @@
 //! `make nixos-check`: runs real NixOS systems in containers on throwaway hosts, as tests/nixos/README.md describes.
 //!
 //! `nixos_check NIXPKGS [--hold] [trixie|forky]...` boots a host of each suite (both by default), puts the kit into it and runs
-//! its checks. With `--hold` it does not run them: it prints a command that runs its arguments on the host, and keeps the
+//! its checks; on trixie, also those of a NixOS host. With `--hold` it does not run them: it prints a command that runs its arguments on the host, and keeps the
 //! host until standard input ends. Ends with status 1 if a line failed.
 
 use nixos_nspawn_tests::host::{Host, Suite, bins};
@@ -41,6 +41,11 @@ fn main() -> ExitCode {
         } else {
             println!("── {suite}, systemd {}", host.systemd());
             good &= runs(kit("check").env("EXEC", &enter));
+            if suite == Suite::Trixie {
+                println!("── a NixOS host");
+                let tree = host.directory().join("nixos-host");
+                good &= runs(kit("check-host").arg(&root).arg(tree).env("EXEC", &enter));
+            }
         }
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
