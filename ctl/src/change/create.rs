@@ -18,8 +18,9 @@ use crate::base::exit::{unchanged, under};
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
+use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
-use crate::change::next::{intent, missing_sources};
+use crate::change::next::{intent, limit_or_start, missing_sources};
 use crate::change::{effect, settle};
 use crate::fact::lookup::find;
 use crate::fact::{dependents, installation};
@@ -175,7 +176,8 @@ fn make(
             record.details.phase = Phase::Activating;
             record.save(host)?;
             host.report(Event::Starting { name: name.clone() });
-            effect::start(host, name, planned.hash.as_deref(), None)?;
+            let limit = StartLimit::systemd(limit_or_start(None, &intent));
+            effect::start(host, name, planned.hash.as_deref(), limit)?;
             for text in sockets::not_open(name, &intent, &sockets::known(host)?, true)? {
                 host.report(Event::Note { name: name.clone(), text });
             }

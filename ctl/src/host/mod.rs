@@ -11,6 +11,7 @@ pub(crate) mod journal;
 pub(crate) mod known_settings;
 pub(crate) mod last_activation;
 pub(crate) mod lock;
+pub(crate) mod manager_inside;
 pub(crate) mod networkd;
 pub(crate) mod profile_links;
 pub(crate) mod record;
