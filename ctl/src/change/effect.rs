@@ -61,7 +61,7 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
     match status.code() {
         Some(0) => Ok(Reloaded::Yes),
         Some(4) => Ok(Reloaded::UnitsFailed),
-        Some(100) => Ok(Reloaded::NeedsRestart("the new system asks for a restart".to_owned())),
+        Some(100) => Ok(Reloaded::NeedsRestart("the new system requests a restart".to_owned())),
         _ if begin.elapsed() >= limit => {
             let seconds = limit.as_secs();
             let message =
@@ -113,7 +113,7 @@ fn came_up(host: &Host, name: &MachineName, plan: Option<&str>, error: Option<an
     }
     let how = match state.active.as_str() {
         "failed" => format!("it failed ({})", state.result),
-        "active" => "it runs with other settings than were planned".to_owned(),
+        "active" => "it runs with settings other than those planned".to_owned(),
         other => format!("it is still {other}"),
     };
     Err(Failed::Program(format!("container '{name}' did not start: {how}")).into())

@@ -60,7 +60,7 @@ impl Overview {
             container.unfinished = unfinished;
             if unfinished.is_none() {
                 container.warnings.push(format!(
-                    "still runs, but has no file in {DIRECTORY} any more; 'systemctl stop {}' ends it",
+                    "still runs, but no longer has a file in {DIRECTORY}; 'systemctl stop {}' stops it",
                     unit_name(&name)
                 ));
             }

@@ -253,7 +253,7 @@ pub(crate) fn version(host: &Host) -> Result<u32> {
         answer.split_whitespace().nth(1).and_then(|word| word.split(['.', '~']).next()?.parse().ok());
     number.ok_or_else(|| {
         let first = answer.lines().next().unwrap_or_default();
-        Failed::Program(format!("systemctl --version: '{first}' tells no version")).into()
+        Failed::Program(format!("systemctl --version: '{first}' contains no version")).into()
     })
 }
 
