@@ -231,6 +231,9 @@ impl Programs for Player {
                 state.active = "inactive".to_owned();
                 ended(0, "", "")
             }
+            ("systemctl", "list-units") if line.contains("systemd-nspawn@") => {
+                ended(0, r#"[{"unit":"systemd-nspawn@web.service"}]"#, "")
+            }
             ("systemctl", "list-units") => ended(0, "[]", ""),
             ("systemctl", word) if word.starts_with("--machine") && line.ends_with("is-system-running") => {
                 ended(0, "running\n", "")

@@ -113,9 +113,9 @@ fn settings(path: &Path, bytes: &[u8]) -> Result<UnitFile> {
     let parsed = parse(bytes).map_err(|error| refused(&error.at(path)))?;
     if let Some(warning) = parsed.warnings.first() {
         let reason = match warning.reason {
-            Ignored::OutsideSection => "stands before any section",
-            Ignored::NoEquals => "has no '='",
-            Ignored::NoKey => "has no setting before the '='",
+            Ignored::OutsideSection => "assignment outside of a section",
+            Ignored::NoEquals => "missing '='",
+            Ignored::NoKey => "missing key name before '='",
         };
         return Err(refused(&format!("{}:{}: {reason}", path.display(), warning.line)));
     }
@@ -176,9 +176,9 @@ mod tests {
         assert_eq!(message("[Nix]\nCommando=x\n"), "[Nix] has no setting 'Commando'");
         assert_eq!(message("[Nyx]\nCommand=x\n"), "there is no section [Nyx]");
         let line = |text: &str| message(text).strip_suffix(", nothing was done").map(str::to_owned);
-        assert_eq!(line("#\nCommand=x\n").as_deref(), Some("f:2: stands before any section"));
-        assert_eq!(line("[Nix]\nCommand\n").as_deref(), Some("f:2: has no '='"));
-        assert_eq!(line("[Nix]\n=x\n").as_deref(), Some("f:2: has no setting before the '='"));
+        assert_eq!(line("#\nCommand=x\n").as_deref(), Some("f:2: assignment outside of a section"));
+        assert_eq!(line("[Nix]\nCommand\n").as_deref(), Some("f:2: missing '='"));
+        assert_eq!(line("[Nix]\n=x\n").as_deref(), Some("f:2: missing key name before '='"));
         assert_eq!(line("[Nix\n").as_deref(), Some("f:1: section header does not end in ']'"));
         assert!(
             message("[Container]\nTimeoutStartSec=lots\n")

@@ -81,8 +81,8 @@ fn open(root: &Path, path: &Path) -> Result<Option<File>> {
         Err(error) if error.kind() == ErrorKind::NotFound => match fs::read_link(&shown) {
             Err(_) => Ok(None),
             Ok(target) => {
-                let reason = format!("is a link to {}, which is not there", target.display());
-                Err(fault(&shown, reason, Some("remove the link, or make that file".to_owned())))
+                let reason = format!("is a link to {}, which does not exist", target.display());
+                Err(fault(&shown, reason, Some("remove the link, or create that file".to_owned())))
             }
         },
         // A socket, or a device without a driver.
@@ -207,8 +207,7 @@ mod tests {
         assert_eq!(message(root.path(), trust), refused);
         fs::remove_dir(&path).unwrap();
         symlink("/nowhere", &path).unwrap();
-        let dangling =
-            "is a link to /nowhere, which is not there, nothing was done; remove the link, or make that file";
+        let dangling = "is a link to /nowhere, which does not exist, nothing was done; remove the link, or create that file";
         assert_eq!(message(root.path(), trust), format!("{shown}: {dangling}"));
         fs::remove_file(&path).unwrap();
         fs::write(&path, vec![b'#'; 1024 * 1024]).unwrap();

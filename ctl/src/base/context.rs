@@ -23,7 +23,7 @@ pub(crate) struct Context {
     pub(crate) color: bool,
     /// Whether the answer is JSON.
     pub(crate) json: bool,
-    /// What killed commands left and could not be settled, with the exit codes of the reasons.
+    /// Containers left by killed commands that could not be settled, with the exit codes of the reasons.
     pub(crate) unsettled: RefCell<BTreeMap<MachineName, u8>>,
 }
 

@@ -20,11 +20,11 @@ pub(crate) enum Failed {
     #[error("{0}")]
     Refused(Refusal),
     /// A killed command left the container half done, and it could not be settled.
-    #[error("container '{name}' was left half done by a killed command, nothing was changed; try again")]
+    #[error("container '{name}' was left incomplete by a killed command, nothing was changed; try again")]
     Unsettled {
         /// The container.
         name: MachineName,
-        /// The exit code of what kept it from being settled.
+        /// The exit code of the error that prevented settling it.
         code: u8,
     },
     /// A program failed.

@@ -173,7 +173,10 @@ fn inside(root: &Path, scope: &Scope) -> anyhow::Result<()> {
             place.ancestors().map(|part| root.join(part)).find(|part| part.symlink_metadata().is_ok());
         let Some(there) = there else { continue };
         if !there.canonicalize().is_ok_and(|resolved| resolved.starts_with(root)) {
-            return unchanged(format!("{}: leads out of {}", there.display(), root.display()), "");
+            return unchanged(
+                format!("{}: resolves to a path outside {}", there.display(), root.display()),
+                "",
+            );
         }
     }
     Ok(())

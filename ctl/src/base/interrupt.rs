@@ -1,5 +1,5 @@
-//! SIGINT and SIGTERM end the program that is being waited for, and then the command, which cleans up. They are
-//! deferred during the clean-up; after SIGKILL the next command recovers (see host/record.rs).
+//! SIGINT, SIGTERM and SIGHUP end the program that is being waited for, and then the command, which cleans up. They
+//! are deferred during the clean-up; after SIGKILL the next command recovers (see host/record.rs).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -18,7 +18,7 @@ pub(crate) fn listen() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a signal has come that is to be heeded now.
+/// Returns whether a signal has arrived and is not deferred.
 pub(crate) fn wanted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst) && !CLEANING.load(Ordering::SeqCst)
 }

@@ -27,9 +27,9 @@ pub(crate) struct Call {
     pub(crate) asks: bool,
     /// Whether its standard error is inherited.
     pub(crate) messages: bool,
-    /// How much of its standard output is kept.
+    /// The maximum size of its standard output that is kept.
     pub(crate) keep: Keep,
-    /// Variables of the environment that it gets, or does not get.
+    /// Environment variables to set or to remove.
     pub(crate) environment: Vec<(&'static str, Option<&'static str>)>,
 }
 
@@ -104,8 +104,8 @@ impl Programs for Machine {
     }
 }
 
-/// Starts a program. One that may take long, which are those that may ask, holds our locks as well: a build that
-/// outlives us goes on writing, and who wants to change the same container waits for its end.
+/// Starts a program. One that may prompt, and so take long, also holds our locks: a build that outlives us keeps
+/// writing, and other commands for the same container wait for its end.
 fn spawn(command: &mut Command, long: bool) -> io::Result<Child> {
     let locks = if long { held::files() } else { Vec::new() };
     for lock in &locks {
@@ -203,7 +203,7 @@ impl<'a> Program<'a> {
         self
     }
 
-    /// Sets a variable of its environment, or takes it away.
+    /// Sets or removes an environment variable.
     pub(crate) fn variable(mut self, name: &'static str, value: Option<&'static str>) -> Self {
         self.call.environment.push((name, value));
         self

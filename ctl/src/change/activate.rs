@@ -64,7 +64,7 @@ pub(crate) fn activate(
     let Some(hash) = planned.and_then(|planned| planned.hash.clone()) else {
         return unchanged(
             format!("{}: is refused", stored.path),
-            format!("'nixos-nspawn show {name}' tells why"),
+            format!("'nixos-nspawn show {name}' shows why"),
         );
     };
     let activation = Activation { host, stored, hash };
@@ -122,7 +122,7 @@ impl Activation<'_> {
         match self.running() {
             Some(old) => Ok((decide(self.name(), &old, new, strategy, runs)?, Some(old))),
             None => {
-                let change = Change::Settings("it runs with other settings than are recorded".to_owned());
+                let change = Change::Settings("it runs with settings other than those recorded".to_owned());
                 Ok((decide_for(change, strategy, runs), None))
             }
         }
@@ -206,7 +206,7 @@ impl Activation<'_> {
                 now.difference(&before).map(|unit| nixos_nspawn_units::value::shown(unit)).collect();
             let units = if units.is_empty() { "units".to_owned() } else { units.join(", ") };
             return Err(Failed::Program(format!(
-                "container '{name}' was reloaded, but in it failed {units}"
+                "container '{name}' was reloaded, but {units} failed inside"
             ))
             .into());
         }

@@ -78,7 +78,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
         // The directory may hold generations of python-nixos-nspawn, which are not ours to delete.
         let folder = directory.display();
         return unchanged(
-            format!("{folder}: exists already, but belongs to no container"),
+            format!("{folder}: already exists, but belongs to no container"),
             format!("move it away, or 'rm -r {folder}'"),
         );
     }
@@ -97,11 +97,13 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
             interrupt::clean_up_begins();
             show_journal(host, name, &begun);
             match forget(host, &record) {
-                Ok(()) => {
-                    Err(under(error, &format!("container '{name}' was not created"), "nothing is left of it"))
-                }
+                Ok(()) => Err(under(
+                    error,
+                    &format!("container '{name}' was not created"),
+                    "everything was cleaned up",
+                )),
                 Err(left) => Err(error.context(format!(
-                    "container '{name}' was not created, and not all of it could be taken away ({left:#}); \
+                    "container '{name}' was not created, and could not be cleaned up completely ({left:#}); \
                      'nixos-nspawn remove {name}' tries again"
                 ))),
             }
@@ -186,7 +188,7 @@ fn make(
     Ok(intent)
 }
 
-/// Makes the root directory, and records that it was this create that did.
+/// Creates the root directory, and records that this create did.
 fn make_state(host: &Host, name: &MachineName, record: &mut Record) -> Result<()> {
     record.details.state = StateClaim::Making;
     record.save(host)?;
@@ -200,12 +202,12 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
     if let Some(own) = loaded.errors.iter().find(|error| error.path == DIRECTORY) {
         return unchanged(
             format!("{own}"),
-            format!("'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' sets it right"),
+            format!("'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' fixes it"),
         );
     }
     if let Some(found) = find(loaded, name) {
         let kind = found.kind();
-        return unchanged(format!("{}: container '{name}' ({kind}) exists already", found.path()), "");
+        return unchanged(format!("{}: container '{name}' ({kind}) already exists", found.path()), "");
     }
     for folder in host.scope.nspawn_files {
         let path = host.path(folder).join(format!("{name}.nspawn"));
@@ -219,12 +221,12 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
     }
     if host.live() && unit_links::masked(host, name) {
         let unit = unit_name(name);
-        return unchanged(format!("{unit} is masked"), format!("'systemctl unmask {unit}' lifts that"));
+        return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
     if host.live() {
         let machine = host.path(format!("/run/systemd/machines/{name}"));
         if machine.exists() {
-            return unchanged(format!("a machine called '{name}' is running already"), "see 'machinectl'");
+            return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
         }
     }
     Ok(())
@@ -240,7 +242,7 @@ fn make_directory(host: &Host) -> Result<()> {
         .recursive(true)
         .mode(0o755)
         .create(&directory)
-        .with_context(|| format!("{}: cannot be made", directory.display()))
+        .with_context(|| format!("{}: cannot be created", directory.display()))
 }
 
 /// What a create would make.

@@ -47,7 +47,7 @@ impl Protection {
             Self::Current => "current",
             Self::Running => "running",
             Self::Pinned => "pinned",
-            Self::InProfile => "what the profile stands at",
+            Self::InProfile => "the profile's current one",
         }
     }
 }
@@ -76,7 +76,7 @@ fn choose(host: &Host, name: &MachineName, which: &Which) -> Result<(PathBuf, De
     if link.parent().and_then(|folder| folder.file_name()) != Some(name.as_str().as_ref()) {
         return unchanged(
             format!(
-                "{}: is not in a folder '{name}', so it may not be the container's alone",
+                "{}: is not in a directory named '{name}', so it may not belong to the container alone",
                 link.display()
             ),
             format!("use nix-env --profile {} --delete-generations", link.display()),
@@ -104,7 +104,7 @@ fn choose(host: &Host, name: &MachineName, which: &Which) -> Result<(PathBuf, De
                 all.iter().filter_map(|one| Some((one.number, one.made?))).collect();
             let Some(current) = intent.generation.or(stands_at) else {
                 return refuse(format!(
-                    "{}: stands at no generation, nothing was deleted; name the generations by number",
+                    "{}: has no current generation, nothing was deleted; name the generations by number",
                     link.display()
                 ));
             };

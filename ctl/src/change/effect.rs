@@ -61,7 +61,7 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
     match status.code() {
         Some(0) => Ok(Reloaded::Yes),
         Some(4) => Ok(Reloaded::UnitsFailed),
-        Some(100) => Ok(Reloaded::NeedsRestart("the new system asks for a restart".to_owned())),
+        Some(100) => Ok(Reloaded::NeedsRestart("the new system requests a restart".to_owned())),
         _ if begin.elapsed() >= limit => {
             let seconds = limit.as_secs();
             let message =
@@ -82,13 +82,8 @@ pub(crate) fn restart(
     plan: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<()> {
-    stop(host, name)?;
+    systemd::stop_once(host, name)?;
     start(host, name, plan, limit)
-}
-
-/// Stops the container and its sockets, so that no connection starts it again.
-pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
-    host.manager("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
 }
 
 /// Starts the container and verifies that it runs what was planned.
@@ -118,7 +113,7 @@ fn came_up(host: &Host, name: &MachineName, plan: Option<&str>, error: Option<an
     }
     let how = match state.active.as_str() {
         "failed" => format!("it failed ({})", state.result),
-        "active" => "it runs with other settings than were planned".to_owned(),
+        "active" => "it runs with settings other than those planned".to_owned(),
         other => format!("it is still {other}"),
     };
     Err(Failed::Program(format!("container '{name}' did not start: {how}")).into())

@@ -79,7 +79,7 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
             .filter(|_| host.live())
             .map(|fault| format!("{fault}; "))
             .unwrap_or_default();
-        return Err(error.context(format!("{why}the old setting of container '{name}' was put back")));
+        return Err(error.context(format!("{why}the old setting of container '{name}' was restored")));
     }
     for (link, _) in &removed {
         host.report(Event::LinkRemoved { link: system_path(host, link) });

@@ -66,7 +66,7 @@ fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
         bail!("container '{name}' is {} ({})", state.active, state.result);
     }
     if state.plan.as_deref() != plan {
-        bail!("systemd has other settings of container '{name}' than were planned");
+        bail!("systemd has loaded settings of container '{name}' other than those planned");
     }
     Ok(())
 }
@@ -92,12 +92,12 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
                     return Ok(());
                 }
                 show_journals(host, name, &new);
-                bail!("in container '{name}' failed {}, which had not failed before", listed(&new));
+                bail!("{} failed in container '{name}' and had not failed before", listed(&new));
             }
             _ => {}
         }
         if Instant::now() >= end {
-            let answer = if answer.is_empty() { "not to be reached".to_owned() } else { shown(answer) };
+            let answer = if answer.is_empty() { "unreachable".to_owned() } else { shown(answer) };
             bail!("the system in container '{name}' is still {answer} after {} s", gate.limit.as_secs());
         }
         alive(host, name, plan)?;

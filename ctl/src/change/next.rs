@@ -110,7 +110,7 @@ pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> Result
 pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
     let unit = unit_name(name);
     if unit_links::masked(host, name) {
-        return unchanged(format!("{unit} is masked"), format!("'systemctl unmask {unit}' lifts that"));
+        return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
     if systemd::state(host, name)?.frozen {
         return unchanged(
@@ -123,14 +123,14 @@ pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()>
     let folder = profile_folder(host, name, old);
     if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
         return unchanged(
-            format!("{}: is not the profile folder of container '{name}'", folder.display()),
-            format!("it must be called '{name}'"),
+            format!("{}: is not the profile directory of container '{name}'", folder.display()),
+            format!("it must be named '{name}'"),
         );
     }
     Ok(())
 }
 
-/// Refuses to touch a container where none could start: what is stopped would stay down.
+/// Refuses to touch a container that could not be started again.
 fn can_start(host: &Host, name: &MachineName) -> Result<()> {
     const MACHINED: &str = "systemd-machined.service";
     if unit_links::unit_masked(host, MACHINED) {

@@ -107,7 +107,7 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
     };
     let record = begin(host, name, details)?;
     if let Some(update) = before {
-        // What a killed update left is removed with the rest.
+        // Leftovers of a killed update are removed with the rest.
         remove_pending(host, &update.details.profile_directory);
         update.finish(host)?;
     }
@@ -125,7 +125,7 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
     Ok(Removed::Container(removal))
 }
 
-/// Records the removal. It must be possible on a full disk, too.
+/// Records the removal, which must work on a full disk as well.
 fn begin(host: &Host, name: &MachineName, details: RecordDetails) -> Result<Record> {
     match Record::begin(host, name, Begun::Removing, details.clone()) {
         Err(error) if is_full(&error) => Record::begin_removal_without_room(host, name, details),
@@ -133,7 +133,7 @@ fn begin(host: &Host, name: &MachineName, details: RecordDetails) -> Result<Reco
     }
 }
 
-/// Whether there is no room on the disk.
+/// Returns whether the error means that the disk is full.
 fn is_full(error: &anyhow::Error) -> bool {
     let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
     error

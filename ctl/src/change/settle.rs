@@ -27,8 +27,9 @@ use crate::host::record::{Begun, Record, StateClaim, pending};
 use crate::host::{gc_roots, inside, intent_file, networkd, profile_links, runtime_files, sockets, systemd};
 use crate::nix::tool::Nix;
 
-/// Settles all records but those of containers that another command is at, and of `except`. Returns what could not be
-/// settled, with the exit codes of the reasons: one container's trouble is not another's, and the next command tries again.
+/// Settles all records except those of `except` and of containers that another command is working on. Returns those
+/// that could not be settled, with the exit codes of the reasons: a failure does not affect other containers, and the
+/// next command tries again.
 pub(crate) fn settle_all(host: &Host, except: &[MachineName]) -> BTreeMap<MachineName, u8> {
     let mut failed = BTreeMap::new();
     let records = match pending(host) {
@@ -74,9 +75,10 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
         own_state: matches!(record.details.state, StateClaim::Made(_) | StateClaim::Making),
     };
     match settlement(record.step, record.details.phase, observed) {
-        Settlement::NeedsSystem => {
-            unchanged(format!("container '{name}' was left half updated"), "the running system settles it")
-        }
+        Settlement::NeedsSystem => unchanged(
+            format!("container '{name}' was left half updated"),
+            "a command on the running system settles it",
+        ),
         Settlement::Switch => settle_switch(host, record),
         Settlement::Keep => {
             host.report(Event::CreateAccepted { name: name.clone() });

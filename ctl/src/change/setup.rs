@@ -232,7 +232,7 @@ fn try_out(host: &Host, source: &Path, bytes: &[u8]) -> Result<Installed> {
                 "use a static build",
             );
         }
-        Linking::Unknown => return unchanged(format!("{path}: is no program"), ""),
+        Linking::Unknown => return unchanged(format!("{path}: is not a program"), ""),
     }
     let own = installation::ask(host, source)?;
     if own.helper.starts_with("/nix") {

@@ -261,7 +261,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
             remove_pending(host, &details.profile_directory);
             return record.finish(host);
         }
-        // On a full disk there is no room even for what is there.
+        // On a full disk even an unchanged file cannot be rewritten.
         if present.as_ref() != Some(&details.old_intent) {
             intent_file::write_text(host, name, &details.old_intent)?;
         }
@@ -295,7 +295,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     failpoint("back-reload");
     if touched {
         let again = details.phase == Phase::Returning;
-        effect::stop(host, name)?;
+        systemd::stop_once(host, name)?;
         record.details.phase = Phase::Returning;
         record.save(host)?;
         failpoint("back-stopped");

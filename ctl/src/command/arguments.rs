@@ -86,7 +86,7 @@ pub(crate) fn names(host: &Host, given: &[String], all: bool, from: &From) -> Re
     }
     if given.len() > 1 && (from.flake.is_some() || from.config.is_some() || from.profile.is_some()) {
         return Err(Failed::Usage(
-            "--flake, --config and --profile go with one container, nothing was changed".to_owned(),
+            "--flake, --config and --profile apply to one container only, nothing was changed".to_owned(),
         )
         .into());
     }

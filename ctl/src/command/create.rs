@@ -72,7 +72,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
     let mut notes = Vec::new();
     if *state_was_there {
         notes.push(format!(
-            "the state in {} was there before and is used",
+            "the existing state in {} is used",
             state_directory::directory(context, name).display()
         ));
     }
@@ -100,7 +100,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
         }];
         lines.extend(found.iter().map(|note| format!("note: {note}")));
         lines.push(
-            "note: whoever builds its profile has root on this host by it; this is what it reaches:"
+            "note: whoever builds this profile effectively has root on this host; the container's reach into the host:"
                 .to_owned(),
         );
         lines.extend(created.host_reach.iter().map(|line| format!("  {line}")));
@@ -154,7 +154,7 @@ impl WouldCreate<'_> {
             self.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         let profile = self.intent.profile.as_ref().map_or("", |profile| profile.as_str());
-        lines.push(format!("would make profile {profile} of {}", self.built));
+        lines.push(format!("would create profile {profile} from {}", self.built));
         lines.push(format!("would write {}:", self.intent_file));
         lines.extend(intent.lines().map(|line| format!("  {line}")));
         lines.push("the generator would then write:".to_owned());

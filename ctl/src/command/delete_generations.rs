@@ -52,7 +52,7 @@ struct KeptGeneration {
 fn text(answer: &DeleteAnswer) -> String {
     let DeleteAnswer { name, dry_run, deleted, kept } = answer;
     let kept = kept.iter().map(|KeptGeneration { generation, reason }| {
-        format!("generation {generation} is {reason}, it is kept")
+        format!("generation {generation} is {reason}, so it is kept")
     });
     let done = if *dry_run { "would delete" } else { "deleted" };
     let mut lines: Vec<String> = kept.collect();

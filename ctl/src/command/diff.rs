@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
         ));
     }
     if !context.live() {
-        context.screen.tell("the closures were not compared, which needs Nix and not --root");
+        context.screen.tell("the closures were not compared, which needs Nix and does not work with --root");
     }
     let compared = Compared {
         name,

@@ -34,9 +34,9 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
     context.answer(&answer, |_| format!("container '{name}' {}\n", words(setting, wanted)))?;
     if wanted && masked {
         let unit = unit_name(&name);
-        context.screen.tell(&format!(
-            "{unit} is masked, so it does not start all the same; 'systemctl unmask {unit}' helps"
-        ));
+        context
+            .screen
+            .tell(&format!("{unit} is masked, so it will not start; run 'systemctl unmask {unit}' first"));
     }
     Ok(())
 }
@@ -56,15 +56,15 @@ struct EnableAnswer<'a> {
 /// Describes the result.
 fn words(setting: Setting, wanted: bool) -> &'static str {
     match (wanted, setting) {
-        (true, Setting { changed: false, .. }) => "starts with the host already, nothing changed",
+        (true, Setting { changed: false, .. }) => "already starts with the host, nothing changed",
         (false, Setting { changed: false, .. }) => "does not start with the host, nothing changed",
         (true, Setting { before: false, .. }) => "now starts with the host",
         (true, Setting { before: true, .. }) => {
-            "goes on starting with the host, now whatever its own configuration says"
+            "still starts with the host, now regardless of its own configuration"
         }
-        (false, Setting { before: true, .. }) => "does not start with the host any more",
+        (false, Setting { before: true, .. }) => "no longer starts with the host",
         (false, Setting { before: false, .. }) => {
-            "still does not start with the host, now whatever its own configuration says"
+            "still does not start with the host, now regardless of its own configuration"
         }
     }
 }

@@ -48,9 +48,9 @@ pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
 
 fn nothing(kind: Option<KindFilter>) -> String {
     match kind {
-        None => format!("no containers in {DIRECTORY}; 'nixos-nspawn create' makes one"),
+        None => format!("no containers in {DIRECTORY}; 'nixos-nspawn create' creates one"),
         Some(KindFilter::Imperative) => {
-            "no imperative containers; 'nixos-nspawn create' makes one".to_owned()
+            "no imperative containers; 'nixos-nspawn create' creates one".to_owned()
         }
         Some(KindFilter::Declarative) => "no declarative containers".to_owned(),
     }

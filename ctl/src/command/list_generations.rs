@@ -49,9 +49,9 @@ pub(crate) fn run(context: &Context, arguments: &Show) -> Result<()> {
         return context.screen.print_json(&entries);
     }
     if entries.is_empty() {
-        context
-            .screen
-            .tell(&format!("container '{name}' has no generations; 'nixos-nspawn update {name}' makes one"));
+        context.screen.tell(&format!(
+            "container '{name}' has no generations; 'nixos-nspawn update {name}' creates one"
+        ));
         return Ok(());
     }
     context.screen.print(&text(&entries, context.color))
@@ -84,7 +84,7 @@ fn text(entries: &[GenerationEntry], color: bool) -> String {
     for (line, entry) in lines.zip(entries) {
         let remark = match entry {
             GenerationEntry { present: Some(false), .. } => " (gone from the store)",
-            GenerationEntry { in_profile: false, .. } => " (kept by its pin alone)",
+            GenerationEntry { in_profile: false, .. } => " (kept only by its pin)",
             _ => "",
         };
         // A store path of usual length fills a line.

@@ -53,7 +53,7 @@ pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     }
 }
 
-/// A container is still half done: either that could not be settled, or a command whose lock we waited for was killed.
+/// A container is still incomplete: it could not be settled, or the command whose lock we waited for was killed.
 fn again(context: &Context, command: &Command, name: MachineName) -> Result<()> {
     let failed = context.unsettled.borrow().get(&name).copied();
     match failed {

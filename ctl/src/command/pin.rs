@@ -48,11 +48,11 @@ struct PinAnswer<'a> {
 fn answer(context: &Context, name: &MachineName, generation: u64, wanted: bool, done: Pinned) -> Result<()> {
     let Pinned { changed, in_profile } = done;
     let how = match (wanted, changed, in_profile) {
-        (true, false, _) => "is pinned already",
+        (true, false, _) => "is already pinned",
         (true, true, _) => "is pinned",
         (false, false, _) => "is not pinned",
-        (false, true, true) => "is not pinned any more",
-        (false, true, false) => "is not pinned any more, and nothing else keeps it",
+        (false, true, true) => "is no longer pinned",
+        (false, true, false) => "is no longer pinned, and nothing else keeps it",
     };
     context.answer(&PinAnswer { name, generation, pinned: wanted, changed }, |_| {
         format!("generation {generation} of container '{name}' {how}\n")

@@ -109,7 +109,7 @@ fn text(name: &MachineName, removed: &Removed, dry_run: bool) -> String {
             left => format!("there is no container '{name}'; {}\n", left.join("; ")),
         },
         Removed::HalfDone(_) => {
-            format!("container '{name}' was left half done by a killed command and is removed\n")
+            format!("container '{name}' was left incomplete by a killed command and is removed\n")
         }
         Removed::Container(removal) if dry_run => plan_text(name, removal),
         Removed::Container(Removal { kept: Some(state), .. }) => {
@@ -131,11 +131,9 @@ fn plan_text(name: &MachineName, removal: &Removal) -> String {
         lines.push(format!("would delete {}{more}", path.display()));
     }
     lines.extend(kept.iter().map(|state| format!("would keep {}", state.display())));
-    lines.extend(
-        dependents.iter().map(|other| {
-            format!("container '{other}' requires it, would stop with it and not start any more")
-        }),
-    );
+    lines.extend(dependents.iter().map(|other| {
+        format!("container '{other}' requires it, would stop with it and could no longer start")
+    }));
     lines.join("\n") + "\n"
 }
 
@@ -144,17 +142,17 @@ fn left_text(name: &MachineName, left: &Left) -> Vec<String> {
     let mut lines = Vec::new();
     if left.runs {
         let unit = unit_name(name);
-        lines.push(format!("{unit} runs all the same, 'systemctl stop {unit}' ends it"));
+        lines.push(format!("{unit} is running, 'systemctl stop {unit}' stops it"));
     }
     if let Some(profile) = &left.profile {
         let profile = profile.display();
         lines.push(format!(
-            "{profile} is not known to be one of ours and stays, 'rm -r {profile}' deletes it"
+            "{profile} may not belong to nixos-nspawn and is kept, 'rm -r {profile}' deletes it"
         ));
     }
     if let Some(state) = &left.state {
         lines.push(format!(
-            "{} is not known to be one of ours and stays, 'machinectl remove {name}' deletes it",
+            "{} may not belong to nixos-nspawn and is kept, 'machinectl remove {name}' deletes it",
             state.display()
         ));
     }

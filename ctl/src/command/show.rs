@@ -172,7 +172,7 @@ fn note_line(note: &Note, color: bool) -> String {
 fn state_line(container: &Container, details: &ShowAnswer, color: bool) -> String {
     let (word, tone) = state(container);
     let mut line = painted(word, tone, color);
-    let Some(state) = &container.state else { return line + " (not known: systemd was not asked)" };
+    let Some(state) = &container.state else { return line + " (unknown: systemd was not asked)" };
     if !state.sub.is_empty() {
         line.push_str(&format!(" ({})", state.sub));
     }
@@ -189,7 +189,7 @@ fn autostart_line(container: &Container, details: &ShowAnswer) -> String {
     let whose = match (&container.intent, details.autostart_override) {
         (None, _) => "",
         (Some(_), Some(_)) => " (set by the administrator)",
-        (Some(_), None) => " (as the container says)",
+        (Some(_), None) => " (set by the container)",
     };
     format!("{}{whose}", known_autostart(container).map_or("-", yes_no))
 }
@@ -228,7 +228,7 @@ fn system_lines(container: &Container, details: &ShowAnswer) -> Vec<String> {
     let mut lines = vec![format!("{}{generation}", intent.toplevel)];
     if let Some(running) = details.running_toplevel.as_ref().filter(|path| *path != intent.toplevel.as_str())
     {
-        lines.push(format!("{running} (runs now)"));
+        lines.push(format!("{running} (running)"));
     }
     lines
 }
@@ -245,10 +245,10 @@ fn plan_lines(details: &ShowAnswer) -> Vec<String> {
     let Some(plan) = details.plan else { return Vec::new() };
     let mut lines = vec![plan.to_owned()];
     if let Some(loaded) = details.loaded_plan.filter(|loaded| *loaded != plan) {
-        lines.push(format!("{loaded} (what systemd has loaded)"));
+        lines.push(format!("{loaded} (loaded by systemd)"));
     }
     if let Some(running) = details.running_plan.as_ref().filter(|running| *running != plan) {
-        lines.push(format!("{running} (what it runs with)"));
+        lines.push(format!("{running} (in use)"));
     }
     lines
 }

@@ -140,7 +140,7 @@ fn state_line(container: &Container, details: &StatusAnswer, color: bool) -> Str
     let mut line = painted(word, tone, color);
     match details.sub_state {
         Some(sub) => line.push_str(&format!(" ({sub})")),
-        None => line.push_str(" (not known: systemd was not asked)"),
+        None => line.push_str(" (unknown: systemd was not asked)"),
     }
     if let Some(since) = &details.since {
         line.push_str(&format!(" since {}", time::local_of(since)));
@@ -157,7 +157,7 @@ fn generation_line(details: &StatusAnswer) -> String {
     match (&details.running_toplevel, details.running_generation) {
         (_, Some(running)) if running == current => line.push_str(" and runs"),
         (_, Some(running)) => line.push_str(&format!(", {running} runs")),
-        (Some(path), None) => line.push_str(&format!(", {path} runs, which is no generation any more")),
+        (Some(path), None) => line.push_str(&format!(", {path} runs, which is no longer a generation")),
         (None, None) => {}
     }
     match details.newest_generation {
@@ -168,7 +168,7 @@ fn generation_line(details: &StatusAnswer) -> String {
 
 fn restart_line(details: &StatusAnswer) -> &'static str {
     match (details.restart_due, details.running_plan.is_some()) {
-        (Some(true), _) => "due, for what is recorded to take effect",
+        (Some(true), _) => "due, to apply the recorded configuration",
         (Some(false), true) => "not due",
         _ => "",
     }

@@ -45,7 +45,7 @@ pub(crate) fn decide(
 pub(crate) fn decide_for(change: Change, strategy: Strategy, runs: bool) -> Decision {
     let to = |action, reason: &str| Decision { action, reason: reason.to_owned() };
     match (&change, strategy) {
-        (Change::Nothing, _) => return to(Action::Nothing, "nothing that concerns the container differs"),
+        (Change::Nothing, _) => return to(Action::Nothing, "nothing that affects the container differs"),
         (Change::Outside(what), _) => {
             return to(
                 Action::Nothing,
@@ -53,18 +53,18 @@ pub(crate) fn decide_for(change: Change, strategy: Strategy, runs: bool) -> Deci
             );
         }
         _ if !runs => {
-            return to(Action::AtNextStart, "the container does not run, its next start takes it on");
+            return to(Action::AtNextStart, "the container does not run, its next start applies it");
         }
-        (_, Strategy::None) => return to(Action::AtNextStart, "strategy 'none', the next start takes it on"),
+        (_, Strategy::None) => return to(Action::AtNextStart, "strategy 'none', the next start applies it"),
         (_, Strategy::Restart) => return to(Action::Restart, "strategy 'restart'"),
         _ => {}
     }
     match (change, strategy) {
         (Change::Settings(what), Strategy::Reload) => {
-            to(Action::Reload, &format!("strategy 'reload'; {what}, which only a restart takes on"))
+            to(Action::Reload, &format!("strategy 'reload'; {what}, which only a restart applies"))
         }
         (Change::Settings(what), _) => {
-            to(Action::Restart, &format!("{what}, which a running container cannot take on"))
+            to(Action::Restart, &format!("{what}, which cannot be applied to a running container"))
         }
         (_, Strategy::Reload) => to(Action::Reload, "strategy 'reload'"),
         _ => to(Action::Reload, "only the system differs"),

@@ -23,7 +23,7 @@ pub(crate) enum Which {
 pub(crate) fn parse(words: &[String]) -> Result<Which> {
     let usage = |word: &str| {
         Failed::Usage(format!(
-            "'{word}': is no generation; give numbers, or one of +K (all but the newest K), 30d (older than 30 days) or old"
+            "'{word}': is not a generation; use numbers, or one of +K (all but the newest K), 30d (older than 30 days) or old"
         ))
     };
     if let [word] = words {

@@ -19,7 +19,7 @@ use crate::base::host::Host;
 /// that is yet to be created.
 pub(crate) fn unknown_names(loaded: &Loaded, intent: &Intent) -> Vec<String> {
     let note = |name: &str| {
-        format!("after, requires or wants names '{name}', which is no container of nixos-nspawn (yet)")
+        format!("after, requires or wants names '{name}', which is not a container of nixos-nspawn (yet)")
     };
     unknown(intent, |name| recorded(loaded, name)).into_iter().map(note).collect()
 }
@@ -31,8 +31,7 @@ pub(crate) fn missing(host: &Host, loaded: &Loaded, intent: &Intent) -> Vec<Stri
         let image = |end: &str| host.machines().join(format!("{name}{end}")).symlink_metadata().is_ok();
         recorded(loaded, name) || image("") || image(".raw")
     };
-    let note =
-        |name: &str| format!("requires '{name}', which is no container here; it cannot start without it");
+    let note = |name: &str| format!("requires '{name}', which is not a container here, so it cannot start");
     required.filter(|name| !there(name)).map(note).collect()
 }
 

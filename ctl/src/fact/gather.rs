@@ -19,7 +19,7 @@ use crate::fact::installation::generator_fault;
 use crate::fact::overview::{Container, Fault, Overview, Unfinished};
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
-use crate::host::unit_links::{enabled_links, masked, system_path};
+use crate::host::unit_links::{all_enabled_links, masked, system_path};
 use crate::host::{journal, lock, record, runtime_files, sockets, systemd};
 
 impl Overview {
@@ -60,7 +60,7 @@ impl Overview {
             container.unfinished = unfinished;
             if unfinished.is_none() {
                 container.warnings.push(format!(
-                    "still runs, but has no file in {DIRECTORY} any more; 'systemctl stop {}' ends it",
+                    "still runs, but no longer has a file in {DIRECTORY}; 'systemctl stop {}' stops it",
                     unit_name(&name)
                 ));
             }
@@ -68,14 +68,20 @@ impl Overview {
     }
 
     fn add_what_lies_about(&mut self, host: &Host, loaded: &Loaded) {
+        let mut enabled = all_enabled_links(host);
+        let mut twice: BTreeMap<&MachineName, Vec<String>> = BTreeMap::new();
+        for error in loaded.errors.iter().filter(|error| error.shadowed) {
+            if let Some(name) = &error.name {
+                twice.entry(name).or_default().push(error.to_string());
+            }
+        }
         for (name, container) in &mut self.containers {
-            let links = enabled_links(host, name);
+            let links = enabled.remove(&unit_name(name)).unwrap_or_default();
             container.enabled_links = links.iter().map(|link| system_path(host, link)).collect();
             container.masked = masked(host, name);
             container.unreadable = container.refusal.is_some()
                 && container.intent_file.as_ref().is_some_and(|path| forbidden(&host.path(path)));
-            let twice = loaded.errors.iter().filter(|e| e.shadowed && e.name.as_ref() == Some(name));
-            container.warnings.extend(twice.map(ToString::to_string));
+            container.warnings.extend(twice.remove(name).unwrap_or_default());
             let foreign = format!("{}/{name}.nspawn", host.scope.nspawn_files[0]);
             if container.intent_file.is_some() && exists(&host.path(&foreign)) {
                 container.warnings.push(format!(

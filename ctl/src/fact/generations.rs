@@ -34,8 +34,8 @@ pub(crate) struct Generation {
     pub(crate) pinned: bool,
 }
 
-/// Returns all generations, including those that only a pin keeps. A folder that cannot be read is an error: what is newer than
-/// the newest may be deleted.
+/// Returns all generations, including those that only a pin keeps. An unreadable directory is an error, since
+/// generations newer than the newest may be deleted.
 pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> Result<Vec<Generation>> {
     let link = profile_link(host, name, intent);
     let base = link.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -63,7 +63,7 @@ pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> R
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(|| link.display().to_string()),
         };
-        // A link to somewhere else is none of ours.
+        // A link to another place is not ours.
         let Some(path) = target.to_str().and_then(|path| path.parse::<StorePath>().ok()) else { continue };
         let toplevel = crate::nix::profile::toplevel(host, &path).ok();
         let pin = pin_link(host, name, number);
@@ -73,7 +73,7 @@ pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> R
             made: if link == pin { None } else { made() },
             current: intent.generation == Some(number),
             running: running.is_some() && running == toplevel,
-            // The number alone tells nothing: Nix gives numbers of deleted generations again.
+            // The number alone is not enough: Nix reuses numbers of deleted generations.
             pinned: fs::read_link(&pin).is_ok_and(|target| target == Path::new(path.as_str())),
             path,
             toplevel,

@@ -127,7 +127,7 @@ pub(crate) fn hints(host: &Host, container: &Container) -> Vec<String> {
     let device = |path: &str| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     if device(host.scope.intents) != device("/etc") {
         hints.push(format!(
-            "{} is a mount of its own, which may come after the generators at boot: then no container starts",
+            "{} is a separate mount, which may be mounted after the generators at boot: then no container starts",
             host.scope.intents
         ));
     }
@@ -136,7 +136,7 @@ pub(crate) fn hints(host: &Host, container: &Container) -> Vec<String> {
 
 /// Returns a hint on a container's network on a host without networkd.
 pub(crate) fn hint(host: &Host, container: &Container) -> Option<String> {
-    const REMEDY: &str = "'nixos-nspawn setup --networkd' turns it on";
+    const REMEDY: &str = "'nixos-nspawn setup --networkd' enables it";
     if !container.has_virtual_ethernet() || networkd::runs(host) {
         return None;
     }
@@ -144,7 +144,7 @@ pub(crate) fn hint(host: &Host, container: &Container) -> Option<String> {
         format!("systemd-networkd is off on this host, so hostNetworkConfig has no effect; {REMEDY}")
     } else {
         format!(
-            "systemd-networkd is off on this host, so nobody configures the container's network; {REMEDY}"
+            "systemd-networkd is off on this host, so nothing configures the container's network; {REMEDY}"
         )
     })
 }

@@ -47,7 +47,7 @@ pub(crate) fn find<'a>(loaded: &'a Loaded, name: &MachineName) -> Option<Found<'
     })
 }
 
-/// Fails where a directory of intents cannot be read: then a container that is not found may well be there.
+/// Fails if a directory of intents cannot be read, since a container that was not found may be there.
 pub(crate) fn all_seen(loaded: &Loaded) -> anyhow::Result<()> {
     let hides = |error: &&LoadError| [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&error.path.as_str());
     match loaded.errors.iter().find(hides) {
@@ -96,11 +96,11 @@ pub(crate) fn readable(host: &Host, name: &MachineName) -> Result<Intent> {
             Err(no_such(name))
         }
         Some(found) if found.kind() == Kind::Declarative => refuse(format!(
-            "{}: container '{name}' is declarative, so it has no generations of its own; those of the host have it",
+            "{}: container '{name}' is declarative, so it has no generations of its own; it is part of the host's generations",
             found.path()
         )),
         Some(Found::Broken(error)) => {
-            refuse(format!("{error}, so its generations cannot be told; correct the file first"))
+            refuse(format!("{error}, so its generations are unknown; correct the file first"))
         }
         Some(Found::Good(stored)) => Ok(stored.intent.clone()),
     }

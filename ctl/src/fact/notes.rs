@@ -41,7 +41,7 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
         match &container.why_failed {
             Some(why) => note("start refused", Tone::Doubtful, format!("its last start was refused: {why}")),
             None => {
-                let remedy = format!("'journalctl -u {}' tells why", unit_name(name));
+                let remedy = format!("'journalctl -u {}' shows why", unit_name(name));
                 note("see journal", Tone::Doubtful, format!("failed ({}); {remedy}", state.result));
             }
         }
@@ -59,7 +59,7 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
             Kind::Imperative => format!("nixos-nspawn disable {name}"),
             Kind::Declarative => format!("systemctl disable {}", unit_name(name)),
         };
-        let long = format!("starts with the host all the same, by {links}; '{remedy}' removes that");
+        let long = format!("starts with the host anyway, enabled by {links}; '{remedy}' disables it");
         note("enabled", Tone::Doubtful, long);
     } else if !container.enabled_links.is_empty() {
         let links = container.enabled_links.join(", ");
@@ -69,7 +69,7 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
         let loaded = container.state.as_ref().and_then(|state| state.plan.as_ref());
         let what = if loaded.is_some() { "an older plan" } else { "no plan" };
         let remedy = if container.reload_helps { "; run 'systemctl daemon-reload'" } else { "" };
-        let long = format!("systemd has {what} of it loaded{remedy}");
+        let long = format!("systemd has {what} loaded{remedy}");
         note("not loaded", Tone::Doubtful, long);
     }
     if container.restart_needed {

@@ -30,7 +30,7 @@ pub(crate) fn check_credentials(host: &Host, name: &MachineName, intent: &Intent
         if let Some(path) = credential.file() {
             if !host.path(path).exists() {
                 return refuse(format!(
-                    "{path}: not found, but it is credential '{id}' of container '{name}', which could not start"
+                    "{path}: not found, so container '{name}' could not start without its credential '{id}'"
                 ));
             }
             continue;
@@ -39,8 +39,8 @@ pub(crate) fn check_credentials(host: &Host, name: &MachineName, intent: &Intent
         let there = |folder: &str| host.path(folder).join(credential.source()).exists();
         if !stores.into_iter().any(|(folder, _)| there(folder)) {
             return refuse(format!(
-                "the host's credential store has no '{}', but it is credential '{id}' of container '{name}', which could \
-                 not start; put it into /etc/credstore{}",
+                "the host's credential stores have no '{}', so container '{name}' could not start without its credential \
+                 '{id}'; put it into /etc/credstore{}",
                 credential.source(),
                 if credential.encrypted { ".encrypted" } else { "" }
             ));

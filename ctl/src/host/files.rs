@@ -44,7 +44,7 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Returns the names in a directory; none if it is not there. An error is not an absence.
+/// Returns the names in a directory, or none if it does not exist. Other errors are not treated as absence.
 pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
     let cannot = || format!("{}: cannot be listed", path.display());
     let entries = match fs::read_dir(path) {
@@ -54,7 +54,7 @@ pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
     };
     let mut names = Vec::new();
     for entry in entries {
-        // Nothing of ours has a name that is not UTF-8.
+        // All our names are UTF-8.
         names.extend(entry.with_context(cannot)?.file_name().into_string().ok());
     }
     names.sort_unstable();

@@ -54,7 +54,7 @@ pub(crate) fn write_text(host: &Host, name: &MachineName, text: &str) -> Result<
     write_file(&intent_path(host, name), text.as_bytes(), 0o644)
 }
 
-/// Returns the text of an intent; `None` if there is none.
+/// Returns the text of an intent, or `None` if it does not exist.
 pub(crate) fn text(host: &Host, name: &MachineName) -> Result<Option<String>> {
     let path = intent_path(host, name);
     match fs::read_to_string(&path) {

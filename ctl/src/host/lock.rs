@@ -1,6 +1,6 @@
 //! Locks between commands: one per container, held for the whole command, and a global one, held briefly while
-//! several containers are checked and the result is written. They are files in /run that are unlocked when their
-//! holder exits.
+//! several containers are checked and the result is written. They are files in /run that only root can open and that
+//! are unlocked when their holder exits. A file beside each names the holder.
 
 use std::fs;
 use std::fs::{DirBuilder, File};
@@ -21,7 +21,7 @@ use crate::base::host::Host;
 use crate::base::{held, interrupt};
 use crate::host::files::write_file_for_now;
 
-/// How long another command is waited for: longer than builds should take.
+/// How long to wait for another command: longer than builds should take.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// A lock that is held until it is dropped.
@@ -80,10 +80,10 @@ pub(crate) fn holder(host: &Host, name: &str) -> Option<u32> {
     fs::read_to_string(host.runtime().join(format!("{name}.pid"))).ok()?.trim().parse().ok()
 }
 
-/// The folder of the locks, which only root can write to.
+/// The directory of the locks, which only root can write to.
 fn directory(host: &Host) -> Result<PathBuf> {
     let directory = host.runtime();
-    let cannot = || format!("{}: cannot be made", directory.display());
+    let cannot = || format!("{}: cannot be created", directory.display());
     match fs::symlink_metadata(&directory) {
         Ok(there) if there.is_dir() => {}
         Ok(_) => return unchanged(format!("{}: is not a directory", directory.display()), "remove it"),
@@ -119,7 +119,7 @@ fn attempt(path: &Path) -> Result<Option<Lock>> {
         if !same {
             continue;
         }
-        // An earlier version made it readable, and who can read it can lock it.
+        // An earlier version made it readable, and whoever can read it can lock it.
         file.set_permissions(fs::Permissions::from_mode(0o600)).with_context(cannot)?;
         let id = format!("{}\n", std::process::id());
         write_file_for_now(&path.with_extension("pid"), id.as_bytes(), 0o644).with_context(cannot)?;

@@ -26,13 +26,13 @@ pub(crate) fn profile_link(host: &Host, name: &MachineName, intent: &Intent) -> 
 
 /// Returns the current generation of a profile: `system` links to `system-3-link`.
 pub(crate) fn generation(profile: &Path) -> Result<u64> {
-    let link = fs::read_link(profile).with_context(|| format!("{}: is no profile", profile.display()))?;
+    let link = fs::read_link(profile).with_context(|| format!("{}: is not a profile", profile.display()))?;
     let base = profile.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let number = link.file_name().and_then(|name| {
         name.to_str()?.strip_prefix(&base)?.strip_prefix('-')?.strip_suffix("-link")?.parse().ok()
     });
     number.with_context(|| {
-        format!("{}: leads to '{}', which is no generation", profile.display(), link.display())
+        format!("{}: links to '{}', which is not a generation", profile.display(), link.display())
     })
 }
 
@@ -49,8 +49,8 @@ pub(crate) fn profile_directory(host: &Host, name: &MachineName) -> PathBuf {
     Path::new(host.config.profile_directory.as_str()).join(name.as_str())
 }
 
-/// Whether a create may use the folder of a profile: it is not there, or holds at most the link of a build that a killed
-/// command left.
+/// Returns whether a create may use the profile directory: it does not exist, or contains at most the build link of a
+/// killed command.
 pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
     let below = host.path(directory);
     match fs::symlink_metadata(&below) {
@@ -62,14 +62,14 @@ pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
     Ok(names_in(&below)?.iter().all(|name| name == "pending"))
 }
 
-/// Makes the folder of a profile.
+/// Creates the profile directory.
 pub(crate) fn make_directory(host: &Host, directory: &Path) -> Result<()> {
     let below = host.path(directory);
     let made = DirBuilder::new().recursive(true).mode(0o755).create(&below);
-    made.with_context(|| format!("{}: cannot be made", below.display()))
+    made.with_context(|| format!("{}: cannot be created", below.display()))
 }
 
-/// Has the links of a profile on disk, before the record that would make up for a loss is gone.
+/// Syncs the links of a profile, before the record that would make up for their loss is removed.
 pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
     let below = host.path(directory);
     match sync_directory(&below) {

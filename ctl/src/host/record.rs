@@ -42,7 +42,7 @@ impl Begun {
 pub(crate) struct RecordDetails {
     /// The directory of the profile's links.
     pub(crate) profile_directory: PathBuf,
-    /// Whether the folder of the profile is the create's own.
+    /// Whether the create made the profile directory.
     pub(crate) made_profile: bool,
     /// What may be deleted of the state, and why.
     pub(crate) state: StateClaim,
@@ -50,7 +50,7 @@ pub(crate) struct RecordDetails {
     pub(crate) phase: Phase,
     /// The text of the intent before an update.
     pub(crate) old_intent: String,
-    /// The text of the intent that an update is about to record, still with the old generation.
+    /// The text of the intent that a create or an update is about to record.
     pub(crate) new_intent: String,
     /// The newest generation before an update; newer ones were made by it.
     pub(crate) newest_generation: u64,
@@ -67,27 +67,28 @@ pub(crate) struct RecordDetails {
     pub(crate) missing_sources: Vec<PathBuf>,
 }
 
-/// What a command may delete of a container's state, and why: nothing that it has not made, unless it was told to.
+/// What a command may delete of a container's state, and why: only what it has made, unless the administrator asked
+/// for more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum StateClaim {
-    /// Nothing.
+    /// Does nothing in builds without failpoints.
     #[default]
     None,
-    /// A create is about to make the state directory: at most an empty one is its own.
+    /// A create is about to make the state directory: only an empty one is its own.
     Making,
     /// A create has made it.
     Made(FileId),
-    /// The administrator asked a removal to delete it.
+    /// The administrator asked for it to be deleted.
     Asked,
 }
 
-/// Which file it is, whatever its name.
+/// The identity of a file, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileId {
     /// The device (`stat(2)`).
     pub(crate) device: u64,
-    /// The inode on it.
+    /// The inode on that device.
     pub(crate) inode: u64,
 }
 
@@ -134,7 +135,7 @@ impl Record {
         Ok(record)
     }
 
-    /// Begins a removal where there is no room for a record: the intent itself becomes the record, by its new name.
+    /// Begins a removal when there is no room for a record: renaming the intent turns it into the record.
     pub(crate) fn begin_removal_without_room(
         host: &Host,
         name: &MachineName,
@@ -148,7 +149,7 @@ impl Record {
         Ok(record)
     }
 
-    /// Takes back what [`Record::begin`] or [`Record::begin_removal_without_room`] did for a removal.
+    /// Undoes [`Record::begin`] or [`Record::begin_removal_without_room`] of a removal.
     pub(crate) fn cancel_removal(&self, host: &Host) -> Result<()> {
         let intent = host.intents().join(format!("{}.json", self.name));
         match intent.symlink_metadata() {
@@ -183,8 +184,9 @@ impl Record {
     }
 }
 
-/// Returns the records of commands that were killed, or still run: their locks tell which. A record tells what to delete,
-/// so only root's are believed, as intents are. What cannot be read is an error: it may well hold a record.
+/// Returns the records of commands that were killed or are still running; their locks tell which. A record names
+/// paths to delete, so only those that root owns are accepted, as with intents. An unreadable file is an error, since
+/// it may be a record.
 pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
     let folder = host.intents();
     let mut records = Vec::new();
@@ -196,8 +198,8 @@ pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
         let path = folder.join(&file);
         if trusted(host, &path)? {
             let details: RecordDetails = match fs::read(&path) {
-                // A record cut off by a full disk cannot be: it is renamed into place. A removal without room for its
-                // record has renamed the intent, which has none of the details.
+                // Records are renamed into place, so a full disk truncates none. A removal without room for its
+                // record has renamed the intent, which contains no details.
                 Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
                 // The command has just ended.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -212,7 +214,7 @@ pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// The container and the command that a file name stands for.
+/// Returns the container and the command that a file name stands for.
 fn named(file: &str) -> Option<(MachineName, Begun)> {
     let file = file.strip_prefix('.')?;
     [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
@@ -220,7 +222,7 @@ fn named(file: &str) -> Option<(MachineName, Begun)> {
     })
 }
 
-/// Whether a file or folder is the owner's alone; not if it is not there.
+/// Returns whether a file or directory exists and only its owner can write to it.
 fn trusted(host: &Host, path: &Path) -> Result<bool> {
     let own = rustix::process::geteuid().as_raw();
     match fs::symlink_metadata(path) {

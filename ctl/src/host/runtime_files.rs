@@ -14,7 +14,7 @@ pub(crate) fn mark(host: &Host, name: &MachineName) -> Option<String> {
     marked(&copy_path(&host.root, name)).ok().flatten()
 }
 
-/// Removes what killed commands have left half written, of containers that no command is at.
+/// Removes temporary files of killed commands, except for containers that a command is working on.
 pub(crate) fn sweep_unfinished(host: &Host, free: impl Fn(&MachineName) -> bool) {
     for folder in [host.intents(), host.gc_roots()] {
         for file in names_in(&folder).unwrap_or_default() {
@@ -23,7 +23,7 @@ pub(crate) fn sweep_unfinished(host: &Host, free: impl Fn(&MachineName) -> bool)
             }
         }
     }
-    // After a power failure, of a container that has not started again.
+    // After a power failure, for a container that has not started again.
     let boot = booted_at(host);
     for file in names_in(&host.gc_roots()).unwrap_or_default() {
         let Some(name) = file.strip_suffix("-running").and_then(|name| name.parse::<MachineName>().ok())
@@ -39,7 +39,8 @@ pub(crate) fn sweep_unfinished(host: &Host, free: impl Fn(&MachineName) -> bool)
     }
 }
 
-/// The container that a temporary file of ours belongs to: `.NAME.json.new`, `..NAME.creating.new`, `.NAME-running.new`.
+/// Returns the container that a temporary file belongs to: `.NAME.json.new`, `..NAME.creating.new`,
+/// `.NAME-running.new`.
 fn unfinished_of(file: &str) -> Option<MachineName> {
     let name = file.strip_prefix('.')?.strip_suffix(".new")?;
     let name = name.strip_prefix('.').unwrap_or(name);
@@ -52,7 +53,7 @@ fn unfinished_of(file: &str) -> Option<MachineName> {
     plain.parse().ok()
 }
 
-/// When the host was booted (`proc_stat(5)`).
+/// Returns when the host was booted (`proc_stat(5)`).
 fn booted_at(host: &Host) -> Option<SystemTime> {
     let text = fs::read_to_string(host.path("/proc/stat")).ok()?;
     let seconds = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())?;

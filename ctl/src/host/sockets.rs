@@ -131,7 +131,7 @@ pub(crate) fn not_open(
     });
     let line = |socket: Socket| {
         format!(
-            "port {} is not open; 'systemctl start {}' opens it or tells why not",
+            "port {} is not open; 'systemctl start {}' opens it or shows why not",
             socket.host_side, socket.unit
         )
     };
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(
             missing("", false),
             [
-                "port tcp/81 is not open; 'systemctl start nixos-nspawn-proxy@web-tcp-81.socket' opens it or tells why not"
+                "port tcp/81 is not open; 'systemctl start nixos-nspawn-proxy@web-tcp-81.socket' opens it or shows why not"
             ]
         );
         assert!(missing("nixos-nspawn-proxy@web-tcp-81.socket", false).is_empty());

@@ -37,7 +37,7 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
         let target = fs::read_link(&path).unwrap_or_default();
         return unchanged(
             format!("{}: is a link to {}", path.display(), target.display()),
-            "delete what it leads to yourself, or leave out --delete-state",
+            "delete its target yourself, or leave out --delete-state",
         );
     }
     if let Some(mount) = mounts_below(&path).first() {
@@ -49,11 +49,11 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
-/// Makes the root directory of a container; `None` if there is one. Only who has made it may take it back.
+/// Creates the root directory of a container, or returns `None` if it exists. Only whoever created it may remove it.
 pub(crate) fn make(host: &Host, name: &MachineName) -> Result<Option<FileId>> {
     let path = directory(host, name);
-    let cannot = || format!("{}: cannot be made", path.display());
-    // As systemd's tmpfiles.d/systemd-nspawn.conf.
+    let cannot = || format!("{}: cannot be created", path.display());
+    // The mode is that of systemd's tmpfiles.d/systemd-nspawn.conf.
     DirBuilder::new().recursive(true).mode(0o700).create(host.machines()).with_context(cannot)?;
     match DirBuilder::new().mode(0o755).create(&path) {
         Ok(()) => {}
@@ -68,12 +68,12 @@ fn id(metadata: &Metadata) -> FileId {
     FileId { device: metadata.dev(), inode: metadata.ino() }
 }
 
-/// Deletes what a command may delete of a container's state, as its claim says. This is the only function that does.
+/// Deletes what a command may delete of a container's state, as its claim says. No other function does.
 pub(crate) fn delete_claimed(host: &Host, name: &MachineName, claim: StateClaim) -> Result<()> {
     match claim {
         StateClaim::None => Ok(()),
         StateClaim::Making => {
-            // It may be somebody else's since; what is not empty stays.
+            // It may have become somebody else's, so it is kept unless it is empty.
             let _ = fs::remove_dir(directory(host, name));
             Ok(())
         }
@@ -128,7 +128,7 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
     };
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => refuse(format!(
-            "{}: is in use, its state was not deleted; stop what runs there",
+            "{}: is in use, so the state was not deleted; stop whatever uses it",
             directory(host, name).display()
         )),
         _ => Ok(Some(lock)),

@@ -2,10 +2,14 @@
 //! that it loaded what was planned.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use anyhow::Result;
+use nixos_nspawn_units::copies::generated;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::DROP_IN;
 use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
+use serde::Deserialize;
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
@@ -48,8 +52,61 @@ const PROPERTIES: [&str; 8] = [
     "FreezerState",
 ];
 
-/// Returns the units of these containers, in one call.
+/// Returns the units of these containers. PID 1 is asked only for those that it has loaded: to be asked makes it load a unit,
+/// which takes milliseconds each. For the others, the files say what it will find.
 pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
+    let loaded = loaded_units(host)?;
+    let (asked, others): (Vec<&MachineName>, Vec<&MachineName>) =
+        names.iter().partition(|name| loaded.contains(&unit_name(name)));
+    let mut states = shown(host, &asked)?;
+    states.extend(others.into_iter().map(|name| (name.clone(), not_loaded(host, name))));
+    Ok(states)
+}
+
+/// Returns the unit of one container, which PID 1 loads for that.
+pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
+    Ok(shown(host, &[name])?.remove(name).unwrap_or_default())
+}
+
+/// The units of the template that PID 1 has loaded.
+fn loaded_units(host: &Host) -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Unit {
+        unit: String,
+    }
+    let answer = host
+        .manager("systemctl")
+        .args([
+            "list-units",
+            "--all",
+            "--full",
+            "--no-pager",
+            "--output=json",
+            "--",
+            "systemd-nspawn@*.service",
+        ])
+        .output()?;
+    let units: Vec<Unit> = serde_json::from_str(&answer)
+        .map_err(|error| Failed::Program(format!("systemctl list-units: unexpected answer: {error}")))?;
+    Ok(units.into_iter().map(|unit| unit.unit).collect())
+}
+
+/// What PID 1 would find of a unit that it has not loaded.
+fn not_loaded(host: &Host, name: &MachineName) -> UnitState {
+    let drop_in = format!("{}.d/{DROP_IN}", unit_name(name));
+    let text = fs::read_to_string(generated(&host.root, &drop_in)).unwrap_or_default();
+    let prefix = format!("Environment={PLAN_VARIABLE}=");
+    UnitState {
+        active: "inactive".to_owned(),
+        sub: "dead".to_owned(),
+        result: "success".to_owned(),
+        plan: text.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::to_owned),
+        ..UnitState::default()
+    }
+}
+
+/// Asks PID 1 for units, in one call.
+fn shown(host: &Host, names: &[&MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -58,26 +115,26 @@ pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<Mach
         .arg("show")
         .args(PROPERTIES.iter().flat_map(|property| ["-p", property]))
         .arg("--")
-        .args(names.iter().map(unit_name))
+        .args(names.iter().map(|name| unit_name(name)))
         .output()?;
     Ok(parse_states(&answer, names))
 }
 
 /// Parses blocks of KEY=VALUE lines separated by empty lines; the order of keys is not guaranteed.
-fn parse_states(answer: &str, names: &[MachineName]) -> BTreeMap<MachineName, UnitState> {
+fn parse_states(answer: &str, names: &[&MachineName]) -> BTreeMap<MachineName, UnitState> {
+    let units: BTreeMap<String, &MachineName> = names.iter().map(|name| (unit_name(name), *name)).collect();
+    let prefix = format!("{PLAN_VARIABLE}=");
     let mut states = BTreeMap::new();
     for block in answer.split("\n\n") {
         let value = |key: &str| {
             let line = block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.unwrap_or_default().to_owned()
         };
-        let id = value("Id");
-        let Some(name) = names.iter().find(|name| unit_name(name) == id) else { continue };
-        let prefix = format!("{PLAN_VARIABLE}=");
+        let Some(name) = units.get(&value("Id")) else { continue };
         let plan =
             value("Environment").split(' ').find_map(|word| word.strip_prefix(&prefix).map(str::to_owned));
         states.insert(
-            name.clone(),
+            (*name).clone(),
             UnitState {
                 active: value("ActiveState"),
                 sub: value("SubState"),
@@ -90,11 +147,6 @@ fn parse_states(answer: &str, names: &[MachineName]) -> BTreeMap<MachineName, Un
         );
     }
     states
-}
-
-/// Returns the unit of one container.
-pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
-    Ok(states(host, std::slice::from_ref(name))?.remove(name).unwrap_or_default())
 }
 
 /// Returns when the unit entered its state.
@@ -153,9 +205,14 @@ pub(crate) fn start(host: &Host, names: &[MachineName]) -> Result<()> {
     host.manager("systemctl").arg("start").arg("--").args(names.iter().map(unit_name)).output().map(|_| ())
 }
 
+/// Stops a unit and waits for that, whatever a connection may make of it at once.
+pub(crate) fn stop_once(host: &Host, name: &MachineName) -> Result<()> {
+    host.manager("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
+}
+
 /// Stops a unit and waits until no process is left.
 pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
-    host.manager("systemctl").arg("stop").arg("--").arg(unit_name(name)).output()?;
+    stop_once(host, name)?;
     let state = state(host, name)?;
     if !state.stopped() {
         let message =
@@ -196,7 +253,7 @@ pub(crate) fn version(host: &Host) -> Result<u32> {
         answer.split_whitespace().nth(1).and_then(|word| word.split(['.', '~']).next()?.parse().ok());
     number.ok_or_else(|| {
         let first = answer.lines().next().unwrap_or_default();
-        Failed::Program(format!("systemctl --version: '{first}' tells no version")).into()
+        Failed::Program(format!("systemctl --version: '{first}' contains no version")).into()
     })
 }
 
@@ -230,7 +287,7 @@ mod tests {
         let answer = "Result=success\nId=systemd-nspawn@b.service\nActiveState=active\nSubState=running\n\
                       Environment=SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 NIXOS_NSPAWN_PLAN=abc\nNeedDaemonReload=no\n\n\
                       Id=systemd-nspawn@a.service\nActiveState=inactive\nSubState=dead\nEnvironment=\n";
-        let states = parse_states(answer, &names);
+        let states = parse_states(answer, &names.iter().collect::<Vec<_>>());
         assert_eq!(states[&names[1]].plan.as_deref(), Some("abc"));
         assert!(!states[&names[1]].stopped());
         assert_eq!(states[&names[0]].plan, None);

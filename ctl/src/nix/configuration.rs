@@ -44,9 +44,9 @@ fn check(path: &Path) -> Result<()> {
     }
     let inside = path.join("configuration.nix");
     let next = if inside.is_file() {
-        format!("give --config {}", inside.display())
+        format!("use --config {}", inside.display())
     } else if path.join("flake.nix").is_file() {
-        format!("--flake {shown} takes its flake")
+        format!("use --flake {shown}")
     } else {
         String::new()
     };
@@ -57,7 +57,7 @@ fn check(path: &Path) -> Result<()> {
 pub(crate) fn nixpkgs(said: &str, folder: &Path) -> Result<Text> {
     let flake = Flake::parse(said, folder)?;
     if flake.attribute.is_some() {
-        let message = format!("'{said}' names an attribute, but nixpkgs is wanted as a whole");
+        let message = format!("'{said}' names an attribute, but a whole nixpkgs is needed");
         return Err(Failed::Usage(message).into());
     }
     check_nixpkgs(&flake.reference)?;
@@ -67,7 +67,7 @@ pub(crate) fn nixpkgs(said: &str, folder: &Path) -> Result<Text> {
 /// Checks that a path leads to a nixpkgs; flake references are left to Nix.
 fn check_nixpkgs(reference: &str) -> Result<()> {
     if reference.starts_with('/') && !Path::new(reference).join("nixos/lib/eval-config.nix").is_file() {
-        return unchanged(format!("{reference}: is no nixpkgs, it has no nixos/lib/eval-config.nix"), "");
+        return unchanged(format!("{reference}: is not a nixpkgs, nixos/lib/eval-config.nix is missing"), "");
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ pub(crate) fn words(
         Some(reference) => {
             let (locked, path) = nix
                 .fetched(reference)
-                .with_context(|| format!("{reference}: nixpkgs could not be had from there"))?;
+                .with_context(|| format!("{reference}: nixpkgs could not be fetched"))?;
             value("nixpkgsFlake", &locked);
             words.extend(search_path(path));
             source.locked = Some(locked.parse()?);
@@ -111,7 +111,7 @@ pub(crate) fn words(
         None => {
             return unchanged(
                 "there is no <nixpkgs> to build configuration files with",
-                "give one by --nixpkgs, for instance --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in nixos-nspawn.conf(5)",
+                "pass one with --nixpkgs, for example --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in nixos-nspawn.conf(5)",
             );
         }
     }
@@ -140,9 +140,9 @@ mod tests {
         let without = format!("{shown}: is a directory without default.nix, {nothing}");
         assert_eq!(message(file(&at)), without);
         fs::write(at.join("flake.nix"), "").unwrap();
-        assert_eq!(message(file(&at)), format!("{without}; --flake {shown} takes its flake"));
+        assert_eq!(message(file(&at)), format!("{without}; use --flake {shown}"));
         fs::write(at.join("configuration.nix"), "").unwrap();
-        assert_eq!(message(file(&at)), format!("{without}; give --config {shown}/configuration.nix"));
+        assert_eq!(message(file(&at)), format!("{without}; use --config {shown}/configuration.nix"));
         fs::write(at.join("default.nix"), "").unwrap();
         assert_eq!(file(&at).unwrap().as_str(), at.to_str().unwrap());
         fs::create_dir(at.join("sub")).unwrap();
@@ -158,7 +158,7 @@ mod tests {
         let said = |text: &str| nixpkgs(text, &at);
         assert_eq!(
             message(said("./.")),
-            format!("{shown}: is no nixpkgs, it has no nixos/lib/eval-config.nix, nothing was changed")
+            format!("{shown}: is not a nixpkgs, nixos/lib/eval-config.nix is missing, nothing was changed")
         );
         fs::create_dir_all(at.join("nixos/lib")).unwrap();
         fs::write(at.join("nixos/lib/eval-config.nix"), "").unwrap();
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(said("nixpkgs/nixos-26.05").unwrap().as_str(), "nixpkgs/nixos-26.05");
         assert_eq!(
             message(said("nixpkgs#hello")),
-            "'nixpkgs#hello' names an attribute, but nixpkgs is wanted as a whole"
+            "'nixpkgs#hello' names an attribute, but a whole nixpkgs is needed"
         );
     }
 }

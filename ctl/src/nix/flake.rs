@@ -52,11 +52,8 @@ impl Flake {
             return Ok(());
         }
         let inside = folder.join("configuration.nix");
-        let next = if inside.is_file() {
-            format!("--config {} takes the configuration in it", inside.display())
-        } else {
-            String::new()
-        };
+        let next =
+            if inside.is_file() { format!("use --config {}", inside.display()) } else { String::new() };
         unchanged(format!("{path}: is a directory without flake.nix"), next)
     }
 
@@ -173,7 +170,7 @@ mod tests {
         let without = format!("{shown}: is a directory without flake.nix, nothing was changed");
         assert_eq!(message("."), without);
         std::fs::write(at.join("configuration.nix"), "").unwrap();
-        let next = format!("; --config {shown}/configuration.nix takes the configuration in it");
+        let next = format!("; use --config {shown}/configuration.nix");
         assert_eq!(message("path:.#web"), without.clone() + &next);
         assert!(check(".?dir=below").is_ok() && check("infra").is_ok());
         std::fs::write(at.join("flake.nix"), "").unwrap();

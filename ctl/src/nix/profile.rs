@@ -72,7 +72,7 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
 pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
     let init = host.path(path.as_str()).join("init");
     let no_system =
-        |why: String| Failed::unchanged(format!("{path}: is no NixOS system for a container: {why}"), "");
+        |why: String| Failed::unchanged(format!("{path}: is not a NixOS system for a container: {why}"), "");
     let metadata = fs::symlink_metadata(&init).map_err(|error| match error.kind() {
         ErrorKind::NotFound => no_system("it has no 'init'".to_owned()),
         _ => no_system(format!("init: {error}")),
@@ -83,7 +83,7 @@ pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
         if let Some(system) = target.parent().and_then(Path::to_str).filter(|_| named_init) {
             if let Ok(system) = system.parse::<StorePath>() {
                 if fs::symlink_metadata(host.path(system.init())).is_err() {
-                    return Err(no_system(format!("its init leads to {system}, which is not there")).into());
+                    return Err(no_system(format!("its init links to {system}, which does not exist")).into());
                 }
                 return Ok(system);
             }
@@ -106,7 +106,7 @@ pub(crate) fn store_path(host: &Host, path: &Path) -> Result<StorePath> {
     let inside = Path::new("/").join(inside);
     let text = inside.to_str().unwrap_or_default();
     text.parse().map_err(|_| {
-        refused(format!("leads to {}, which is no path in the Nix store", inside.display())).into()
+        refused(format!("resolves to {}, which is not in the Nix store", inside.display())).into()
     })
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn check_store(host: &Host, allow_user_store: bool) -> Result<()> {
     if owner != 0 && !allow_user_store && host.live() {
         return unchanged(
             format!("/nix/store belongs to user {owner}, who could change what runs as root"),
-            "--allow-user-store takes it all the same",
+            "--allow-user-store accepts it",
         );
     }
     Ok(())

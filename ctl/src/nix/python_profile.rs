@@ -27,7 +27,7 @@ pub(crate) fn data(bytes: Vec<u8>, path: &Path, warnings: &mut Vec<String>) -> V
         return bytes;
     }
     data.remove("hostNetworkConfig");
-    warnings.push(format!("{}: hostNetworkConfig has no effect in a zone, it is left out", path.display()));
+    warnings.push(format!("{}: hostNetworkConfig has no effect in a zone and is left out", path.display()));
     serde_json::Value::Object(data).to_string().into_bytes()
 }
 

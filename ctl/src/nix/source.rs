@@ -62,7 +62,7 @@ impl<'a> SourceArguments<'a> {
         if let Some(nixpkgs) = self.nixpkgs {
             if source.config.is_none() {
                 let message =
-                    "--nixpkgs goes with a configuration file, which this container does not come from";
+                    "--nixpkgs applies to configuration files, and this container is not built from one";
                 return Err(Failed::Usage(message.to_owned()).into());
             }
             source.nixpkgs = Some(configuration::nixpkgs(nixpkgs, &here)?);
@@ -118,7 +118,7 @@ pub(crate) fn build(
         }
         _ => unchanged(
             format!("container '{name}' has no source to build from"),
-            "give --flake, --config or --profile",
+            "pass --flake, --config or --profile",
         ),
     }
 }

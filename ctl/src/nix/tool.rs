@@ -22,7 +22,7 @@ pub(crate) struct Nix<'a> {
     program: PathBuf,
 }
 
-/// Variables that lead Nix to a user's configuration, caches and the like.
+/// Variables that point Nix to a user's configuration, caches and the like.
 const USERS_CONFIGURATION: [&str; 6] = [
     "NIX_USER_CONF_FILES",
     "XDG_CONFIG_HOME",
@@ -60,16 +60,17 @@ impl<'a> Nix<'a> {
         let trace = (self.host.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
         let program = self.host.program(&self.program);
         let program = program.args(command.split(' ')).args(features).args(trace).may_ask();
-        // Git refreshes its index even where it only reads.
+        // Git refreshes its index even when it only reads.
         let program = program.variable("GIT_OPTIONAL_LOCKS", Some("0"));
         if std::env::var_os("SUDO_UID").is_none() {
             return program;
         }
-        // With `sudo -E` root's Nix would read the configuration of the user who called sudo.
+        // With `sudo -E` root's Nix would read the configuration of the calling user.
         USERS_CONFIGURATION.iter().fold(program, |program, name| program.variable(name, None))
     }
 
-    /// A call about what a reference names. A flake of another user is only read: root would write a lock file into it.
+    /// A call that resolves a reference. The flake of another user is only read: root would write a lock file into
+    /// it.
     fn call_on(&self, command: &str, reference: &str) -> Program<'_> {
         let own = rustix::process::geteuid().as_raw();
         let foreign = local_path(reference)
