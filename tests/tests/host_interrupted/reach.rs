@@ -41,7 +41,7 @@ fn killed_updates_that_take_reach_away(host: &Host) {
             "{at}"
         );
         if stays {
-            host.ctl_ok(&["rollback", "web"]);
+            host.ctl_ok(&["rollback", "web", "--to", "1"]);
             assert_eq!(host.system_page("web"), "old\n", "{at}");
         }
     }
