@@ -22,7 +22,7 @@ use crate::change::forget::forget;
 use crate::change::next::{intent, missing_sources};
 use crate::change::{effect, settle};
 use crate::fact::lookup::find;
-use crate::fact::{dependents, installation};
+use crate::fact::{dependents, host_network, installation};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Phase, Record, RecordDetails};
@@ -173,6 +173,9 @@ fn make(
         if options.start {
             record.details.phase = Phase::Activating;
             record.save(host)?;
+            if let Some(text) = host_network::foreign_rules(host, &intent.container) {
+                host.report(Event::Note { name: name.clone(), text });
+            }
             host.report(Event::Starting { name: name.clone() });
             effect::start(host, name, planned.hash.as_deref(), None)?;
             for text in sockets::not_open(name, &intent, &sockets::known(host)?, true)? {

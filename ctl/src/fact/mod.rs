@@ -5,6 +5,7 @@ pub(crate) mod difference;
 pub(crate) mod gather;
 pub(crate) mod generated_file;
 pub(crate) mod generations;
+pub(crate) mod host_network;
 pub(crate) mod installation;
 pub(crate) mod lookup;
 pub(crate) mod notes;

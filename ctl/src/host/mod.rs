@@ -12,6 +12,7 @@ pub(crate) mod known_settings;
 pub(crate) mod last_activation;
 pub(crate) mod lock;
 pub(crate) mod networkd;
+pub(crate) mod networkd_conf;
 pub(crate) mod profile_links;
 pub(crate) mod record;
 pub(crate) mod remove_tree;
