@@ -309,7 +309,13 @@ in
               networkConfig = {
                 DHCPServer = mkDefault "yes";
                 EmitLLDP = mkDefault "customer-bridge";
-                IPMasquerade = mkDefault "both";
+                # Forwarding IPv6 costs a host its default route from router advertisements (units/src/network.rs).
+                IPMasquerade = mkDefault (
+                  if given ? ipv6Prefixes || lib.any (lib.hasInfix ":") (lib.toList (given.address or [ ])) then
+                    "both"
+                  else
+                    "ipv4"
+                );
                 IPv6AcceptRA = mkDefault "no";
                 IPv6SendRA = mkDefault "yes";
                 LLDP = mkDefault "yes";

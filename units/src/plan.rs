@@ -11,7 +11,7 @@ use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
 use crate::intent::Intent;
 use crate::name::MachineName;
-use crate::network::{self, network_file};
+use crate::network::{self, HostEnd, host_end};
 use crate::nspawn::nspawn_file;
 use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
@@ -35,6 +35,12 @@ pub const EXTENSION: &str = "X-NixosNspawn";
 
 /// Its setting with the hash of the container's .network file.
 pub const NETWORK_HASH: &str = "NetworkFile";
+
+/// Its setting with the name of that file.
+pub const NETWORK_NAME: &str = "NetworkFileName";
+
+/// Its setting that tells whether the options ask for that file, so that its absence is worth a warning.
+pub const NETWORK_ASKED: &str = "HostNetworkConfig";
 
 /// The name of our drop-in. Files of one name are merged over all drop-in directories (`systemd.unit(5)`), so the name
 /// is one that nobody else uses, and sorts before an administrator's `override.conf`.
@@ -188,16 +194,27 @@ fn accepted(
     }
     let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
     let sockets = sockets(name, intent, path).map_err(unwritable)?;
-    if let Some(mut network) = network_file(name, &intent.container, host.systemd) {
+    if let Some(HostEnd { file_name, file: mut network, zone }) =
+        host_end(name, &intent.container, host.systemd)
+    {
         // The hash for any host, which ctl can compute without knowing the host.
-        let hash = network_file(name, &intent.container, 0)
-            .map(|file| plan_hash(std::iter::once(&file)))
+        let hash = host_end(name, &intent.container, 0)
+            .map(|end| plan_hash(std::iter::once(&end.file)))
             .unwrap_or_default();
         network.comment(format!("{MARKER}{hash}"));
-        header(&mut network, path);
+        match zone {
+            // The same text for all containers of the zone.
+            Some(zone) => header(&mut network, &format!("the containers of zone '{zone}'")),
+            None => header(&mut network, path),
+        }
         // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
-        nspawn.section(EXTENSION).set(NETWORK_HASH, hash);
-        files.insert(format!("{OWN_DIRECTORY}/{}", network::file_name(name)), Entry::File(network.text()));
+        let extension = nspawn.section(EXTENSION);
+        extension.set(NETWORK_HASH, hash);
+        extension.set(NETWORK_NAME, file_name.as_str());
+        if intent.container.host_network_config.is_some() {
+            extension.set(NETWORK_ASKED, "yes");
+        }
+        files.insert(format!("{OWN_DIRECTORY}/{file_name}"), Entry::File(network.text()));
     }
     // The hash leaves out what depends on other containers, so that a change in another container does not look like
     // one here.

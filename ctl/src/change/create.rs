@@ -146,6 +146,7 @@ fn make(
     let mut intent = intent(host, name, &profile, source)?;
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(generation);
+    host_network::check_uplinks(host, name, &intent.container)?;
     if host.live() && options.start {
         credentials::check_credentials(host, name, &intent)?;
     }

@@ -17,7 +17,7 @@ use crate::change::{next, settle};
 use crate::decision::activation::{Action, decide};
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
-use crate::fact::{dependents, installation};
+use crate::fact::{dependents, host_network, installation};
 use crate::host::intent_file::intent_path;
 use crate::host::profile_links::profile_link;
 use crate::host::record::{Begun, Record, RecordDetails};
@@ -61,6 +61,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     ready(host, name, old)?;
     align_profile(host, &nix, old);
     check_reach(host, name, old, &new, options.allow_host_changes)?;
+    host_network::check_uplinks(host, name, &new.container)?;
     intent_file::check(&loaded, name, &new)?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decide(name, old, &new, strategy(options.activation.strategy, &new), runs)?;

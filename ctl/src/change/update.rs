@@ -22,8 +22,8 @@ use crate::change::settle;
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::decision::activation::{Action, Decision, decide};
-use crate::fact::dependents;
 use crate::fact::lookup::imperative;
+use crate::fact::{dependents, host_network};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, RecordDetails};
 use crate::host::{credentials, host_file, intent_file, systemd};
@@ -119,6 +119,7 @@ fn prepare(
         return Ok(Prepared::Nothing);
     }
     check_reach(host, name, old, &next.intent, options.allow_host_changes)?;
+    host_network::check_uplinks(host, name, &next.intent.container)?;
     let loaded = host_file::load(host)?;
     intent_file::check(&loaded, name, &next.intent)?;
     for text in dependents::unknown_names(&loaded, &next.intent) {

@@ -1,14 +1,12 @@
 //! The host's end of a container's network: networkd gets the generated file as soon as an update has made it, since a
 //! running container need not notice. Failures are told and keep nothing from going on; the next start tries again.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::Result;
 use nixos_nspawn_units::copies;
-use nixos_nspawn_units::copies::generated;
+use nixos_nspawn_units::copies::NetworkText;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::network::file_name;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
@@ -19,22 +17,26 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Gives networkd what the generator wrote for the container, or takes the file away where it wrote none.
 pub(crate) fn apply(host: &Host, name: &MachineName) {
     // Of a container that has not started yet, `--prepare` takes care.
-    let text = fs::read(generated(&host.root, &file_name(name))).ok();
-    let present = copies::network_path(&host.root, name).exists();
-    if present || (text.is_some() && copies::runs(&host.root, name)) {
-        put(host, name, text.as_deref());
+    let wanted = copies::generated_network(&host.root, name);
+    let shared = wanted.iter().map(|wanted| copies::network_path(&host.root, &wanted.file_name));
+    let present = shared.chain([copies::own_network_path(&host.root, name)]).any(|path| path.exists());
+    if present || (wanted.is_some() && copies::runs(&host.root, name)) {
+        put(host, name, wanted.as_ref());
     }
 }
 
-/// Takes the container's file away.
+/// Takes the container's file away, and that of a zone that nobody is in any more.
 pub(crate) fn remove(host: &Host, name: &MachineName) {
     put(host, name, None);
 }
 
-fn put(host: &Host, name: &MachineName, text: Option<&[u8]>) {
-    let path = copies::network_path(&host.root, name);
-    match copies::put_network(&host.root, name, text) {
-        Ok(true) if host.live() && runs(host) => {
+fn put(host: &Host, name: &MachineName, wanted: Option<&NetworkText>) {
+    let own = || copies::own_network_path(&host.root, name);
+    let path = wanted.map_or_else(own, |wanted| copies::network_path(&host.root, &wanted.file_name));
+    let put = copies::put_network(&host.root, name, wanted);
+    let swept = host.live() && !copies::sweep_networks(&host.root).is_empty();
+    match put {
+        Ok(changed) if (changed || swept) && host.live() && runs(host) => {
             if let Err(error) = host.program("networkctl").arg("reload").limit(LIMIT).output() {
                 host.report(Event::NetworkdNotTold { path, error: format!("{error:#}") });
             }

@@ -66,7 +66,8 @@ fn the_same_configuration_has_the_same_effect() {
         assert_eq!(service(&drop_in), service(&overrides), "case {}", case.name);
         if let Some(theirs) = network_of(case) {
             let ours = unit_file(&units.join(format!("nixos-nspawn/50-nixos-nspawn-{name}.network")));
-            assert_eq!(network(&ours, "", ""), network(&theirs, "", ""), "case {}", case.name);
+            // Its builder masquerades IPv6 in any case, ours where the options ask for IPv6; a profile that it built keeps that.
+            assert_eq!(network(&ours, "ipv4", "both"), network(&theirs, "", ""), "case {}", case.name);
         }
     }
 }
