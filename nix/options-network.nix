@@ -27,7 +27,7 @@ in
     example = "web";
     description = ''
       The container's zone (`Zone=`). Containers in a zone share a bridge `vz-ZONE`, which systemd-nspawn creates and
-      removes, and can reach each other. The host's end belongs to the whole zone: on NixOS,
+      removes, and can reach each other, by name through LLMNR, for which port 5355 is opened in a NixOS firewall. The host's end belongs to the whole zone: on NixOS,
       {option}`nixos.containers.zones.<name>` configures it. `hostNetworkConfig` cannot be set.
     '';
   };

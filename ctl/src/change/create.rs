@@ -19,7 +19,7 @@ use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::forget::forget;
-use crate::change::next::{intent, missing_sources};
+use crate::change::next::{check_ports, intent, missing_sources};
 use crate::change::{effect, settle};
 use crate::fact::lookup::find;
 use crate::fact::{dependents, host_network, installation};
@@ -44,6 +44,8 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) start: bool,
     /// Accept a store that does not belong to root.
     pub(crate) allow_user_store: bool,
+    /// Accept forwards of ports that a service of the host uses.
+    pub(crate) allow_taken_ports: bool,
 }
 
 /// A container that was created.
@@ -147,6 +149,7 @@ fn make(
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(generation);
     host_network::check_uplinks(host, name, &intent.container)?;
+    check_ports(host, &host.load(), name, None, &intent, options.allow_taken_ports)?;
     if host.live() && options.start {
         credentials::check_credentials(host, name, &intent)?;
     }

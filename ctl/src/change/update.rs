@@ -14,7 +14,7 @@ use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::gate::Expect;
 use crate::change::next::{
-    Next, check_reach, newest, next, profile_folder, ready, same_but_source, strategy, unlocked,
+    Next, check_ports, check_reach, newest, next, profile_folder, ready, same_but_source, strategy, unlocked,
 };
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
@@ -39,6 +39,8 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) activation: Activation<'a>,
     /// Accept options that reach further into the host than before.
     pub(crate) allow_host_changes: bool,
+    /// Accept forwards of ports that a service of the host uses.
+    pub(crate) allow_taken_ports: bool,
 }
 
 /// Updates one container: builds, checks, switches.
@@ -121,6 +123,7 @@ fn prepare(
     check_reach(host, name, old, &next.intent, options.allow_host_changes)?;
     host_network::check_uplinks(host, name, &next.intent.container)?;
     let loaded = host_file::load(host)?;
+    check_ports(host, &loaded, name, Some(old), &next.intent, options.allow_taken_ports)?;
     intent_file::check(&loaded, name, &next.intent)?;
     for text in dependents::unknown_names(&loaded, &next.intent) {
         host.report(Event::Note { name: name.clone(), text });

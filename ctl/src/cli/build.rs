@@ -35,6 +35,9 @@ pub(crate) struct Create {
     /// Use a /nix/store that does not belong to root
     #[arg(long)]
     pub(crate) allow_user_store: bool,
+    /// Forward ports even if a service of the host listens on them
+    #[arg(long)]
+    pub(crate) allow_taken_ports: bool,
     /// Further arguments for nix build
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
@@ -62,6 +65,9 @@ pub(crate) struct Update {
     /// Accept options that reach further into the host than before
     #[arg(long)]
     pub(crate) allow_host_changes: bool,
+    /// Forward ports even if a service of the host listens on them
+    #[arg(long)]
+    pub(crate) allow_taken_ports: bool,
     /// Further arguments for nix build, recorded from then on
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,

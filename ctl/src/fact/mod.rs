@@ -13,3 +13,4 @@ pub(crate) mod option_lines;
 pub(crate) mod overview;
 pub(crate) mod running_settings;
 pub(crate) mod summary;
+pub(crate) mod taken_ports;

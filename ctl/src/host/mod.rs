@@ -3,6 +3,7 @@
 pub(crate) mod credentials;
 pub(crate) mod elf;
 pub(crate) mod files;
+pub(crate) mod forwards;
 pub(crate) mod gc_roots;
 pub(crate) mod host_file;
 pub(crate) mod inside;
@@ -10,6 +11,7 @@ pub(crate) mod intent_file;
 pub(crate) mod journal;
 pub(crate) mod known_settings;
 pub(crate) mod last_activation;
+pub(crate) mod listeners;
 pub(crate) mod lock;
 pub(crate) mod networkd;
 pub(crate) mod networkd_conf;

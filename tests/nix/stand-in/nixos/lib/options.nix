@@ -23,12 +23,14 @@ in
       initrd.enable = option types.bool false;
     };
     environment.variables = option (types.attrsOf types.str) { };
+    time.timeZone = option (types.nullOr types.str) null;
     networking = {
       hostName = option types.str "nixos";
       domain = option (types.nullOr types.str) null;
       useNetworkd = option types.bool false;
       useDHCP = option types.bool true;
       firewall.enable = option types.bool true;
+      firewall.interfaces = option (types.attrsOf types.unspecified) { };
     };
     nix = {
       enable = option types.bool true;
