@@ -1,9 +1,9 @@
-//! nixos-nspawn-ctl: has Nix build containers, records intent below /etc/nixos-nspawn, and asks systemd for the rest. It
-//! keeps no state anywhere else but in the Nix profile.
+//! nixos-nspawn-ctl: builds containers with Nix, records intents in /etc/nixos-nspawn, and leaves the rest to
+//! systemd. It keeps no state outside these intents and the Nix profiles.
 //!
-//! The layers, each importing only those below it: `command` (a verb a file), `change` (recoverable work), `decision` (pure),
-//! `fact` (reads), `nix`, `host` (one outside thing a file), `base`, `cli`. Nothing below `command` prints. See
-//! docs/architecture.md.
+//! The layers, each importing only those below it: `command` (one file per verb), `change` (recoverable work),
+//! `decision` (pure), `fact` (reads only), `nix`, `host` (one file per external interface), `base`, `cli`. Nothing
+//! below `command` prints. See docs/architecture.md.
 
 mod base;
 mod change;
@@ -18,13 +18,20 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use clap::Parser;
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 use crate::base::screen::Screen;
 use crate::base::{exit, interrupt};
 use crate::cli::{Cli, hints};
 
-/// Runs the program with the arguments of this process. Errors are printed once, here.
+#[cfg(test)]
+mod testing;
+
+/// Runs the program with the arguments of this process and prints the error, if any.
 pub fn main() -> ExitCode {
+    // Modes that are given hold as given; whatever else is made, only its owner may write to.
+    umask(Mode::from_raw_mode(0o022));
     let screen = Rc::new(Screen::terminal());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -35,7 +42,7 @@ pub fn main() -> ExitCode {
                     let _ = error.print();
                 }
             }
-            // Help and version are no failure; all else is a usage error, 2.
+            // --help and --version succeed; everything else is a usage error (2).
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

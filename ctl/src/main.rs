@@ -1,4 +1,4 @@
-//! nixos-nspawn-ctl, also installed as nixos-nspawn. All of it is in the library.
+//! nixos-nspawn-ctl, also installed as nixos-nspawn. All code is in the library.
 
 use std::process::ExitCode;
 

@@ -52,11 +52,11 @@ fn what_is_no_configuration(host: &Host) {
     refused(host, 10, &["create", "web", "--config", "/root/web"], &say(&directory));
     let no_nixpkgs = format!(
         "container 'web' was not created: there is no <nixpkgs> to build configuration files with, \
-         {nothing}; give one by --nixpkgs, for instance --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in \
+         {nothing}; pass one with --nixpkgs, for example --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in \
          nixos-nspawn.conf(5)"
     );
     refused(host, 10, &["create", "web", "--config", FILE], &say(&no_nixpkgs));
-    let wrong = format!("/root/web: is no nixpkgs, it has no nixos/lib/eval-config.nix, {nothing}");
+    let wrong = format!("/root/web: is not a nixpkgs, nixos/lib/eval-config.nix is missing, {nothing}");
     refused(host, 10, &["create", "web", "--config", FILE, "--nixpkgs", "/root/web"], &say(&wrong));
     let nameless = "error: the following required arguments were not provided:\n  <NAME>\n\n\
         Usage: nixos-nspawn create <--flake <REF[#ATTR]>|--config <FILE>|--profile <PATH>> <NAME> [-- <NIX-ARGS>...]\n\nFor more information, try '--help'.\n";
@@ -65,17 +65,17 @@ fn what_is_no_configuration(host: &Host) {
     // Things that are not flakes.
     let without = format!(
         "/root/web: is a directory without flake.nix, {nothing}; \
-         --config /root/web/configuration.nix takes the configuration in it"
+         use --config /root/web/configuration.nix"
     );
     refused(host, 10, &["create", "web", "--flake", "/root/web"], &say(&without));
     let none = format!("/root/none: there is no such flake, {nothing}");
     refused(host, 10, &["create", "web", "--flake", "/root/none#web"], &say(&none));
     host.write("/root/empty/flake.nix", "{ outputs = _: { }; }\n", 0o644);
     let output = host.ctl(&["create", "web", "--flake", "/root/empty"]);
-    let looked_for = say(&format!(
-        "container 'web' was not created: /root/empty: neither nixosContainers.web nor \
-         nixosContainers.x86_64-linux.web could be read from this flake, {nothing}: nix eval: exit status 1"
-    ));
+    let looked_for = say(
+        "container 'web' was not created, everything was cleaned up: /root/empty: neither nixosContainers.web nor \
+         nixosContainers.x86_64-linux.web could be read from this flake: nix eval: exit status 1",
+    );
     assert!(output.stderr.ends_with(&looked_for), "{output}");
     assert!(output.stderr.contains("does not provide attribute"), "{output}");
 }
@@ -83,8 +83,7 @@ fn what_is_no_configuration(host: &Host) {
 /// Errors in Nix's own words: printed once, with the trace on request.
 fn what_nix_refuses(host: &Host) {
     let create = ["create", "web", "--config", FILE, "--nixpkgs", NIXPKGS];
-    let left =
-        "nixos-nspawn: container 'web' was not created, nothing is left of it: nix build: exit status 1\n";
+    let left = "nixos-nspawn: container 'web' was not created, everything was cleaned up: nix build: exit status 1\n";
     for (more, message) in [
         (
             "nixosContainer.bindMountss = [ ];",
@@ -189,12 +188,7 @@ fn other_nixpkgs(host: &Host) {
     assert_eq!(host.generation("web"), generation);
     let missing = host.ctl(&["update", "web", "--nixpkgs", "path:/root/none"]);
     assert_eq!(missing.code(), 11, "{missing}");
-    assert!(
-        missing
-            .stderr
-            .contains("path:/root/none: nixpkgs could not be had from there, nothing was changed: "),
-        "{missing}"
-    );
+    assert!(missing.stderr.contains("path:/root/none: nixpkgs could not be fetched: "), "{missing}");
 
     // A file whose name is not a valid Nix expression, and which uses <nixpkgs>.
     let odd = "/root/odd \"${builtins.abort 1}\".nix";
@@ -246,7 +240,6 @@ fn other_nixpkgs(host: &Host) {
     let built = host.ok(&["readlink", "-f", "/nix/var/nix/profiles/per-nspawn/odd/system"]);
     host.ctl_ok(&["create", "built", "--profile", built.trim(), "--no-start"]);
     let output = host.ctl(&["update", "built", "--nixpkgs", NIXPKGS]);
-    let message = "nixos-nspawn: container 'built' was not updated: --nixpkgs goes with a configuration \
-        file, which this container does not come from, nothing was changed\n";
+    let message = "nixos-nspawn: container 'built' was not updated, nothing was changed: --nixpkgs applies to configuration files, and this container is not built from one\n";
     assert_eq!((output.stderr.as_str(), output.code()), (message, 2), "{output}");
 }

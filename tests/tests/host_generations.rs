@@ -57,7 +57,7 @@ fn generations_live(host: &Host) {
 
     // Protected generations stay, and if one of them is given, nothing is deleted.
     host.ctl_ok(&["pin", "site", "1"]);
-    assert!(host.ctl_ok(&["pin", "site", "1"]).stdout.contains("is pinned already"));
+    assert!(host.ctl_ok(&["pin", "site", "1"]).stdout.contains("is already pinned"));
     for (number, word) in [("1", "pinned"), ("2", "running"), ("3", "current")] {
         let refused = host.ctl(&["delete-generations", "site", number]);
         assert!(refused.code() == 10 && refused.stderr.contains(word), "{refused}");
@@ -77,7 +77,7 @@ fn generations_live(host: &Host) {
     assert_eq!(those(host, "present"), [1, 3]);
     assert_eq!(host.page(&format!("http://{}/", host.address("site"))), "two\n");
     assert_eq!(status(host)["running_generation"], Value::Null);
-    assert!(host.ctl_ok(&["status", "site"]).stdout.contains("which is no generation any more"));
+    assert!(host.ctl_ok(&["status", "site"]).stdout.contains("which is no longer a generation"));
 
     host.ok(&["systemctl", "restart", &unit("site")]);
     let said = status(host);
@@ -90,7 +90,7 @@ fn generations_live(host: &Host) {
     assert_eq!((&said["restart_due"], &said["last_activation"]["result"]), (&json!(false), &json!("done")));
     assert_eq!((those(host, "current"), those(host, "running")), (vec![4], vec![1, 4]));
     let unpinned = host.ctl_ok(&["unpin", "site", "1"]).stdout;
-    assert!(unpinned.ends_with("is not pinned any more, and nothing else keeps it\n"), "{unpinned}");
+    assert!(unpinned.ends_with("is no longer pinned, and nothing else keeps it\n"), "{unpinned}");
     assert!(host.ctl_ok(&["unpin", "site", "1"]).stdout.contains("is not pinned\n"), "twice is no failure");
     let deleted = host.ctl_ok(&["delete-generations", "site", "3"]).stdout;
     assert_eq!(deleted, "deleted generation 3 of container 'site'\n");

@@ -121,16 +121,16 @@ fn masked_generator(host: &Host) {
     // stays until a later command removes it.
     host.ok(&["rm", "/etc/nixos-nspawn/web.json"]);
     host.ok(&["systemctl", "daemon-reload"]);
-    let profile = "/nix/var/nix/profiles/per-nspawn/web is not known to be one of ours and stays, \
+    let profile = "/nix/var/nix/profiles/per-nspawn/web may not belong to nixos-nspawn and is kept, \
                    'rm -r /nix/var/nix/profiles/per-nspawn/web' deletes it\n";
     assert_eq!(
         host.ctl_ok(&["remove", "web"]).stdout,
         format!(
-            "there is no container 'web'; {0} runs all the same, 'systemctl stop {0}' ends it; {profile}",
+            "there is no container 'web'; {0} is running, 'systemctl stop {0}' stops it; {profile}",
             unit("web")
         )
     );
-    assert!(host.ctl_ok(&["list"]).stdout.contains("web: still runs, but has no file in"));
+    assert!(host.ctl_ok(&["list"]).stdout.contains("web: still runs, but no longer has a file in"));
     host.ok(&["systemctl", "stop", &unit("web")]);
     let listed = host.ctl_ok(&["list"]);
     assert!(!listed.stdout.contains("web"), "{listed}");

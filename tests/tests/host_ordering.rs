@@ -99,7 +99,7 @@ fn own(host: &Host, containers: &Value) {
 fn ordering(host: &Host) {
     // A required container that does not exist is reported, and the container that requires it does not start.
     let early = host.ctl(&["create", "a-web", "--flake", FLAKE, "--no-start"]);
-    assert!(early.success() && early.stderr.contains("names 'm-app', which is no container"), "{early}");
+    assert!(early.success() && early.stderr.contains("names 'm-app', which is not a container"), "{early}");
     host.ctl_ok(&["create", "m-app", "--flake", FLAKE, "--no-start"]);
     host.ctl_ok(&["create", "z-db", "--flake", FLAKE, "--no-start"]);
     host.ok(&["systemctl", "start", &unit("a-web")]);

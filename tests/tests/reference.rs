@@ -158,7 +158,7 @@ fn host_network_of_a_zone_is_left_out() {
         assert_eq!(created.status.code(), Some(code), "{}", text(&created));
         assert!(text(&created).contains("hostNetworkConfig"), "{}", text(&created));
         if code == 0 {
-            assert!(text(&created).contains("has no effect in a zone, it is left out"), "{}", text(&created));
+            assert!(text(&created).contains("has no effect in a zone and is left out"), "{}", text(&created));
             assert_eq!(root.generate().status, 0);
             // The zone's bridge has a file, the container's cable has none.
             let files = root.units().join("nixos-nspawn");

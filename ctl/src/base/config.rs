@@ -1,6 +1,6 @@
 //! The administrator's defaults: /etc/nixos-nspawn.conf and /etc/nixos-nspawn.conf.d/*.conf (`nixos-nspawn.conf(5)`).
-//! Their lines are read as systemd reads its own (`systemd.syntax(7)`), and checked. ctl resolves them into the intent;
-//! the generator never reads them.
+//! The syntax is systemd's (`systemd.syntax(7)`). ctl resolves the defaults into the intent; the generator never
+//! reads these files.
 
 use std::path::Path;
 
@@ -13,32 +13,33 @@ use nixos_nspawn_units::value::{AbsolutePath, Text, Timespan};
 use crate::base::config_files;
 use crate::base::config_files::Trust;
 
-/// Defaults for what a command line does not say.
+/// Defaults for everything that the command line leaves out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
     /// `[Nix] Command=`: the nix program.
     pub(crate) nix_command: Option<String>,
-    /// `[Nix] Arguments=`: further words for each nix build.
+    /// `[Nix] Arguments=`: extra arguments for every nix build.
     pub(crate) nix_arguments: Vec<String>,
     /// `[Nix] System=`: the Nix system to build for.
     pub(crate) system: Option<Text>,
-    /// `[Nix] Nixpkgs=`: what configuration files are built with, a path or a flake reference.
+    /// `[Nix] Nixpkgs=`: the nixpkgs that configuration files are built with, a path or a flake reference.
     pub(crate) nixpkgs: Option<String>,
-    /// `[Nix] ProfileDirectory=`: where profiles are made.
+    /// `[Nix] ProfileDirectory=`: the directory of the profiles.
     pub(crate) profile_directory: AbsolutePath,
-    /// `[Container] TimeoutStartSec=`: for containers that say nothing.
+    /// `[Container] TimeoutStartSec=`: for containers that do not set it.
     pub(crate) timeout_start_sec: Option<Timespan>,
     /// `[Container] AllowHostChanges=`: whether an update may reach further into the host than before.
     pub(crate) allow_host_changes: bool,
-    /// `[Host] BootLimit=`: how many containers may be starting at the same time at boot; goes to host.json.
+    /// `[Host] BootLimit=`: how many containers may start at the same time at boot; recorded in host.json.
     pub(crate) boot_limit: Option<BootLimit>,
 }
 
-/// Where profiles are, unless said otherwise; python-nixos-nspawn has them there, too.
+/// The default profile directory, which python-nixos-nspawn uses as well.
 pub(crate) const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
 
 impl Config {
-    fn built_in() -> Result<Self> {
+    /// Returns the defaults of a host without configuration files.
+    pub(crate) fn built_in() -> Result<Self> {
         Ok(Self {
             nix_command: None,
             nix_arguments: Vec::new(),
@@ -51,7 +52,8 @@ impl Config {
         })
     }
 
-    /// Reads all files below `root`; a later one wins setting by setting. The drop-ins follow in the order of their names.
+    /// Reads all files below `root`. Later files override earlier ones setting by setting; drop-ins are sorted by
+    /// name.
     pub(crate) fn read(root: &Path, trust: Trust) -> Result<Self> {
         let mut config = Self::built_in()?;
         for (path, bytes) in config_files::read(root, trust)? {
@@ -63,7 +65,7 @@ impl Config {
 
     fn apply(&mut self, file: &UnitFile) -> Result<()> {
         for (section, key, value) in file.settings() {
-            // As in systemd, an empty value goes back to the default.
+            // As in systemd, an empty value restores the default.
             let given = (!value.is_empty()).then_some(value);
             match (section, key) {
                 ("Nix", "Command") => self.nix_command = given.map(str::to_owned),
@@ -99,20 +101,21 @@ fn checked<T: std::str::FromStr<Err = nixos_nspawn_units::value::Invalid>>(
     value.map(str::parse).transpose().map_err(|error| anyhow!("{key}: {error}"))
 }
 
-/// Blanks separate words; none of Nix's own arguments needs more than that in a file of defaults.
+/// Splits at whitespace. Nix arguments in a defaults file need no quoting.
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// The settings in a file. What systemd would pass over with a warning is refused: nothing is lost in silence.
+/// Parses the settings of a file. Where systemd would warn and ignore a line, this fails, so that no setting is lost
+/// silently.
 fn settings(path: &Path, bytes: &[u8]) -> Result<UnitFile> {
     let refused = |located: &dyn std::fmt::Display| anyhow!("{located}, nothing was done");
     let parsed = parse(bytes).map_err(|error| refused(&error.at(path)))?;
     if let Some(warning) = parsed.warnings.first() {
         let reason = match warning.reason {
-            Ignored::OutsideSection => "stands before any section",
-            Ignored::NoEquals => "has no '='",
-            Ignored::NoKey => "has no setting before the '='",
+            Ignored::OutsideSection => "assignment outside of a section",
+            Ignored::NoEquals => "missing '='",
+            Ignored::NoKey => "missing key name before '='",
         };
         return Err(refused(&format!("{}:{}: {reason}", path.display(), warning.line)));
     }
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn lines_are_those_of_systemd() {
-        // Each of the line ends counts, also one alone, and a line may go on.
+        // Every line ending counts, including a lone CR, and lines may be continued.
         for end in ["\n", "\r", "\r\n", "\0"] {
             let text = [
                 "[Nix]",
@@ -160,7 +163,7 @@ mod tests {
             assert_eq!(config.nix_arguments, ["b", "c"], "{end:?}");
             assert!(config.allow_host_changes, "{end:?}");
         }
-        // The last value counts, an empty one is the default again, and what is left to others is left alone.
+        // The last value wins, an empty one restores the default, and X- sections and settings are ignored.
         let config =
             read("\u{feff}[Nix]\nSystem=a\nSystem=b\nCommand=x\nCommand=\nX-Mine=y\n[X-Other]\nz\n").unwrap();
         assert_eq!(config.system.unwrap().as_str(), "b");
@@ -173,9 +176,9 @@ mod tests {
         assert_eq!(message("[Nix]\nCommando=x\n"), "[Nix] has no setting 'Commando'");
         assert_eq!(message("[Nyx]\nCommand=x\n"), "there is no section [Nyx]");
         let line = |text: &str| message(text).strip_suffix(", nothing was done").map(str::to_owned);
-        assert_eq!(line("#\nCommand=x\n").as_deref(), Some("f:2: stands before any section"));
-        assert_eq!(line("[Nix]\nCommand\n").as_deref(), Some("f:2: has no '='"));
-        assert_eq!(line("[Nix]\n=x\n").as_deref(), Some("f:2: has no setting before the '='"));
+        assert_eq!(line("#\nCommand=x\n").as_deref(), Some("f:2: assignment outside of a section"));
+        assert_eq!(line("[Nix]\nCommand\n").as_deref(), Some("f:2: missing '='"));
+        assert_eq!(line("[Nix]\n=x\n").as_deref(), Some("f:2: missing key name before '='"));
         assert_eq!(line("[Nix\n").as_deref(), Some("f:1: section header does not end in ']'"));
         assert!(
             message("[Container]\nTimeoutStartSec=lots\n")

@@ -1,5 +1,5 @@
-//! Finds and reads the administrator's files of defaults. They decide what runs as root, so on the running system only
-//! root's are believed; and only regular files of bounded size are read, so that none blocks.
+//! Finds and reads the administrator's defaults files. They decide what runs as root: on the running system only
+//! files that root owns are accepted, and only regular files of bounded size are read, so that no read blocks.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,32 +14,32 @@ use rustix::fs::Dir;
 
 use crate::base::tree::open_below;
 
-/// The file that is read first.
+/// The main file, which is read first.
 const FILE: &str = "/etc/nixos-nspawn.conf";
 
-/// The directory of further files, `*.conf`.
+/// The directory of drop-ins, `*.conf`.
 const DIRECTORY: &str = "/etc/nixos-nspawn.conf.d";
 
-/// Files must not be larger.
+/// The maximum size of a file.
 const MAX_SIZE: u64 = 1024 * 1024;
 
-/// Whose files are believed.
+/// Whose files are trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Anybody's: who made the tree made its files.
+    /// Anybody's: whoever made the tree made its files.
     Anybody,
-    /// This user's, if nobody else can write to them.
+    /// Those of this user that nobody else can write to.
     Owner(u32),
 }
 
-/// Returns paths and contents of all files below `root`, in the order in which they count.
+/// Returns paths and contents of all files below `root`, in order of increasing precedence.
 pub(crate) fn read(root: &Path, trust: Trust) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut paths = vec![PathBuf::from(FILE)];
     paths.extend(drop_ins(root, trust)?);
     let mut files = Vec::new();
     for path in paths {
         let shown = below(root, &path);
-        // As in systemd's directories, this turns a file off.
+        // As in systemd's directories, a link to /dev/null masks the file.
         if fs::read_link(&shown).is_ok_and(|target| target == Path::new("/dev/null")) {
             continue;
         }
@@ -50,7 +50,7 @@ pub(crate) fn read(root: &Path, trust: Trust) -> Result<Vec<(PathBuf, Vec<u8>)>>
     Ok(files)
 }
 
-/// The further files, sorted by name.
+/// Returns the drop-ins, sorted by name.
 fn drop_ins(root: &Path, trust: Trust) -> Result<Vec<PathBuf>> {
     let shown = below(root, Path::new(DIRECTORY));
     let Some(directory) = open(root, Path::new(DIRECTORY))? else { return Ok(Vec::new()) };
@@ -64,7 +64,7 @@ fn drop_ins(root: &Path, trust: Trust) -> Result<Vec<PathBuf>> {
     for entry in Dir::read_from(&directory).map_err(|error| unreadable(error.into()))? {
         let entry = entry.map_err(|error| unreadable(error.into()))?;
         let name = Path::new(OsStr::from_bytes(entry.file_name().to_bytes()));
-        // A name that is nothing but a dot and an ending has no extension.
+        // A name that consists only of a dot and an extension has no extension.
         if name.extension() == Some(OsStr::new("conf")) && !name.as_os_str().as_bytes().starts_with(b".") {
             paths.push(Path::new(DIRECTORY).join(name));
         }
@@ -73,7 +73,7 @@ fn drop_ins(root: &Path, trust: Trust) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Opens a path of the system; `None` if there is none.
+/// Opens a path of the system; returns `None` if it does not exist.
 fn open(root: &Path, path: &Path) -> Result<Option<File>> {
     let shown = below(root, path);
     match open_below(root, path) {
@@ -81,8 +81,8 @@ fn open(root: &Path, path: &Path) -> Result<Option<File>> {
         Err(error) if error.kind() == ErrorKind::NotFound => match fs::read_link(&shown) {
             Err(_) => Ok(None),
             Ok(target) => {
-                let reason = format!("is a link to {}, which is not there", target.display());
-                Err(fault(&shown, reason, Some("remove the link, or make that file".to_owned())))
+                let reason = format!("is a link to {}, which does not exist", target.display());
+                Err(fault(&shown, reason, Some("remove the link, or create that file".to_owned())))
             }
         },
         // A socket, or a device without a driver.
@@ -100,7 +100,7 @@ fn is_special(error: &std::io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::NXIO | Errno::NODEV))
 }
 
-/// The bytes of a file that may be read.
+/// Reads a file after checking owner, mode and size.
 fn content(file: File, shown: &Path, trust: Trust) -> Result<Vec<u8>> {
     let unreadable = |error: std::io::Error| fault(shown, format!("cannot be read: {error}"), None);
     let metadata = file.metadata().map_err(unreadable)?;
@@ -109,7 +109,7 @@ fn content(file: File, shown: &Path, trust: Trust) -> Result<Vec<u8>> {
     }
     check_owner(&metadata, shown, trust)?;
     let mut bytes = Vec::new();
-    // It may grow while it is read.
+    // It may grow while it is being read.
     file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_SIZE {
         let reason = format!("is larger than {} KiB", MAX_SIZE / 1024);
@@ -154,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    /// A tree, and how its only file, or that in conf.d, is read by somebody whose files are believed.
+    /// Returns a tree, the path of its main file, and a trust that accepts its files.
     fn tree() -> (tempfile::TempDir, PathBuf, Trust) {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("etc/nixos-nspawn.conf.d")).unwrap();
@@ -180,11 +180,11 @@ mod tests {
         };
         assert_eq!(read(), ["10-a.conf", "20-b.conf", "30-link.conf"]);
         fs::write(&path, "first").unwrap();
-        // Links lead to places of the same tree.
+        // Links resolve within the tree.
         fs::remove_file(folder.join("30-link.conf")).unwrap();
         fs::write(root.path().join("etc/linked"), "linked").unwrap();
         symlink("/etc/linked", folder.join("30-link.conf")).unwrap();
-        // And this turns one off.
+        // A link to /dev/null masks a drop-in.
         fs::remove_file(folder.join("10-a.conf")).unwrap();
         symlink("/dev/null", folder.join("10-a.conf")).unwrap();
         assert_eq!(read(), ["first", "20-b.conf", "linked"]);
@@ -207,8 +207,7 @@ mod tests {
         assert_eq!(message(root.path(), trust), refused);
         fs::remove_dir(&path).unwrap();
         symlink("/nowhere", &path).unwrap();
-        let dangling =
-            "is a link to /nowhere, which is not there, nothing was done; remove the link, or make that file";
+        let dangling = "is a link to /nowhere, which does not exist, nothing was done; remove the link, or create that file";
         assert_eq!(message(root.path(), trust), format!("{shown}: {dangling}"));
         fs::remove_file(&path).unwrap();
         fs::write(&path, vec![b'#'; 1024 * 1024]).unwrap();

@@ -1,4 +1,4 @@
-//! What a command works with: the host, and how people want their answers.
+//! What a command works with: the host, and how answers are to be presented.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,9 +13,9 @@ use serde::Serialize;
 use crate::base::host::Host;
 use crate::base::screen::Screen;
 
-/// The setting of a command.
+/// The context of a command.
 pub(crate) struct Context {
-    /// The host that is worked on.
+    /// The host to work on.
     pub(crate) host: Host,
     /// Where answers and messages go.
     pub(crate) screen: Rc<Screen>,
@@ -23,8 +23,8 @@ pub(crate) struct Context {
     pub(crate) color: bool,
     /// Whether the answer is JSON.
     pub(crate) json: bool,
-    /// What killed commands left and could not be settled, with the reasons.
-    pub(crate) unsettled: RefCell<BTreeMap<MachineName, String>>,
+    /// Containers left by killed commands that could not be settled, with the exit codes of the reasons.
+    pub(crate) unsettled: RefCell<BTreeMap<MachineName, u8>>,
 }
 
 /// When output is coloured.
@@ -39,7 +39,7 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// Whether it means colour here.
+    /// Returns whether this means colour on this terminal.
     pub(crate) fn wanted(self) -> bool {
         match self {
             Self::Always => true,
@@ -50,7 +50,7 @@ impl Color {
 }
 
 impl Context {
-    /// Writes the answer of a command to standard output: as JSON if that is asked for, else as the text made of it.
+    /// Writes the answer of a command to standard output: as JSON with `--json`, otherwise as text.
     pub(crate) fn answer<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<()> {
         if self.json { self.screen.print_json(answer) } else { self.screen.print(&text(answer)) }
     }

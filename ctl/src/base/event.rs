@@ -1,15 +1,15 @@
-//! What happens while an operation is under way. Operations report it as it happens; the caller decides what people see.
+//! Events of an operation in progress. Operations report them as they happen; the caller decides what users see.
 
 use std::path::PathBuf;
 
 use nixos_nspawn_units::name::MachineName;
 
-/// Something that people should see before the result is there.
+/// Something that users should see before the result is available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A program is about to be called, with `--verbose`.
+    /// A program is about to be called (`--verbose`).
     Called { words: Vec<String> },
-    /// What a program wrote, once it has ended.
+    /// The output of a program that has ended.
     ProgramOutput { lines: Vec<String> },
     /// Another command holds a lock.
     Waiting { what: String, holder: String },
@@ -21,47 +21,51 @@ pub(crate) enum Event {
     JournalInside { name: MachineName, lines: Vec<String> },
     /// The last lines of a unit inside that failed.
     UnitJournal { lines: Vec<String> },
-    /// What reading a profile passed over.
+    /// Something in a profile was ignored while reading it.
     ProfileWarning { text: String },
-    /// A remark on a container.
+    /// A note on a container.
     Note { name: MachineName, text: String },
     /// `switch-to-configuration` reported failed units; the gate decides.
     UnitsFailed,
-    /// The container is not activated now, so `--check` is not run.
+    /// The container is not activated now, so `--check` is skipped.
     CheckSkipped,
-    /// The new source is recorded, but systemd has not read the file again.
+    /// The new source is recorded, but systemd has not reloaded the file.
     SourceNotLoaded { name: MachineName, error: String },
-    /// systemd has not loaded all plans, and a dry run leaves that so.
+    /// systemd has not loaded all plans, and a dry run does not reload it.
     ReloadDue,
-    /// The generator does not run, for this reason.
+    /// The generator does not run.
     GeneratorFault { reason: String },
-    /// A container that required the removed one cannot start any more.
+    /// A container that requires the removed one can no longer start.
     RequiredBy { name: MachineName, other: MachineName },
     /// A link of `systemctl enable` was removed.
     LinkRemoved { link: String },
-    /// A killed update had been activated.
+    /// A killed update had been activated and is kept.
     UpdateAccepted { name: MachineName },
-    /// A killed update is being taken back.
+    /// A killed update is being reverted.
     UpdateTakenBack { name: MachineName },
-    /// A killed create had come to its end.
+    /// A killed create had completed and is kept.
     CreateAccepted { name: MachineName },
-    /// A killed create is being taken back.
+    /// A killed create is being reverted.
     CreateTakenBack { name: MachineName },
-    /// A killed remove is being finished.
+    /// A killed remove is being completed.
     RemoveFinished { name: MachineName },
+    /// Whether killed commands left something cannot be told.
+    RecordsUnread { error: String },
+    /// The intent was edited while the container was watched; the edit stays.
+    EditKept { name: MachineName },
     /// A killed command could not be settled.
     NotSettled { name: MachineName, error: String },
-    /// The old generation is recorded again, but does not start.
+    /// The old generation is recorded again, but the container does not start.
     OldGenerationDown { error: String },
     /// A profile could not be set to the recorded generation.
     ProfileNotAligned { profile: PathBuf, generation: u64, error: String },
     /// A failed generation could not be deleted from the profile.
     GenerationStays { profile: PathBuf, error: String },
-    /// A profile's folder holds something that is not ours.
+    /// A profile's directory contains files that are not ours.
     FolderStays { folder: PathBuf, error: String },
     /// Units that stopped with the container could not be started again.
     DependentsDown { units: Vec<String>, error: String },
-    /// networkd could not be told of a changed file.
+    /// networkd could not be notified of a changed file.
     NetworkdNotTold { path: PathBuf, error: String },
     /// The file for networkd could not be written or removed.
     NetworkFileFailed { path: PathBuf, error: String },
@@ -69,6 +73,6 @@ pub(crate) enum Event {
     PortsNotOpened { name: MachineName, error: String },
     /// The result of an activation could not be recorded.
     ResultNotRecorded { error: String },
-    /// What the container runs could not be remembered.
+    /// What the container runs could not be saved.
     NotRemembered { path: PathBuf, error: String },
 }

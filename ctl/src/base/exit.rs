@@ -1,4 +1,4 @@
-//! Exit codes, documented in nixos-nspawn-ctl(8) and stable. An error that is none of these is a plain failure, 1.
+//! Exit codes, documented in nixos-nspawn-ctl(8) and stable. Any other error exits with 1.
 
 use std::fmt;
 
@@ -13,43 +13,49 @@ pub(crate) enum Failed {
     /// There is no generation to go back to.
     #[error("{0}")]
     NothingToRollBack(String),
-    /// With `--exit-code`: something would change. Everything was said already.
+    /// With `--exit-code`: something would change. The answer has already been printed.
     #[error("")]
     WouldChange,
-    /// Not done, and nothing changed: a name is taken, rights are missing, a check says no.
+    /// Refused, and nothing was changed: a name is taken, privileges are missing, or a check failed.
     #[error("{0}")]
     Refused(Refusal),
-    /// A killed command left the container half done, and that is not settled.
-    #[error("container '{0}' was left half done by a killed command, nothing was changed; try again")]
-    Unsettled(MachineName),
-    /// A program that was called failed.
+    /// A killed command left the container half done, and it could not be settled.
+    #[error("container '{name}' was left incomplete by a killed command, nothing was changed; try again")]
+    Unsettled {
+        /// The container.
+        name: MachineName,
+        /// The exit code of the error that prevented settling it.
+        code: u8,
+    },
+    /// A program failed.
     #[error("{0}")]
     Program(String),
-    /// Everything was said already.
+    /// The error has already been printed.
     #[error("")]
     Silent,
 }
 
-/// The exit code for an error: that of the outermost one that has one.
+/// Returns the exit code of an error: that of the outermost cause that has one.
 pub(crate) fn code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(|cause| cause.downcast_ref::<Failed>()).map_or(1, |failed| match failed {
         Failed::Usage(_) => 2,
         Failed::NothingToRollBack(_) => 3,
         Failed::WouldChange => 4,
-        Failed::Refused(_) | Failed::Unsettled(_) => 10,
+        Failed::Refused(_) => 10,
+        Failed::Unsettled { code, .. } => *code,
         Failed::Program(_) => 11,
         Failed::Silent => 1,
     })
 }
 
-/// Why something was not done, and what to do about it.
+/// Why something was refused, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// What is wrong.
     pub(crate) why: String,
-    /// The next step, if there is one to name.
+    /// The next step, if there is one.
     pub(crate) remedy: Option<String>,
-    /// Whether it says by itself that nothing was changed; otherwise the caller does.
+    /// Whether the message says that nothing was changed; otherwise the caller adds it.
     pub(crate) says_unchanged: bool,
 }
 
@@ -67,24 +73,24 @@ impl fmt::Display for Refusal {
 }
 
 impl Failed {
-    /// A refusal that says that nothing was changed, with the next step; `""` for none.
+    /// Returns a refusal that says that nothing was changed; `remedy` is the next step or `""`.
     pub(crate) fn unchanged(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         let remedy = Some(remedy.into()).filter(|remedy| !remedy.is_empty());
         Self::Refused(Refusal { why: why.into(), remedy, says_unchanged: true })
     }
 
-    /// A refusal whose consequence the caller adds.
+    /// Returns a refusal; the caller adds the consequence.
     pub(crate) fn refused(why: impl Into<String>) -> Self {
         Self::Refused(Refusal { why: why.into(), remedy: None, says_unchanged: false })
     }
 
-    /// Whether the words for it say that nothing was changed.
+    /// Returns whether the message says that nothing was changed.
     fn says_unchanged(&self) -> bool {
-        matches!(self, Self::Refused(Refusal { says_unchanged: true, .. }) | Self::Unsettled(_))
+        matches!(self, Self::Refused(Refusal { says_unchanged: true, .. }) | Self::Unsettled { .. })
     }
 }
 
-/// The error behind these words, which end in the remark unless the error itself says that nothing was changed.
+/// Wraps an error in a context that ends in `remark`, unless the error itself says that nothing was changed.
 pub(crate) fn under(error: anyhow::Error, what: &str, remark: &str) -> anyhow::Error {
     let failed = error.chain().find_map(|cause| cause.downcast_ref::<Failed>());
     if failed.is_some_and(Failed::says_unchanged) {
@@ -94,12 +100,12 @@ pub(crate) fn under(error: anyhow::Error, what: &str, remark: &str) -> anyhow::E
     }
 }
 
-/// `Err` with a refusal that says that nothing was changed, with the next step; `""` for none.
+/// Returns `Err` with a refusal that says that nothing was changed; `remedy` is the next step or `""`.
 pub(crate) fn unchanged<T>(why: impl Into<String>, remedy: impl Into<String>) -> anyhow::Result<T> {
     Err(Failed::unchanged(why, remedy).into())
 }
 
-/// `Err` with a refusal whose consequence the caller adds.
+/// Returns `Err` with a refusal; the caller adds the consequence.
 pub(crate) fn refuse<T>(why: impl Into<String>) -> anyhow::Result<T> {
     Err(Failed::refused(why).into())
 }

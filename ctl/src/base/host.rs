@@ -1,5 +1,5 @@
-//! The host that operations work on: a tree of files, programs to call, and whom to tell what happens. The real one is
-//! the running system or an offline tree; tests give operations a tree of their own and scripted programs.
+//! The host that operations work on: a file tree, the programs to call, and the receiver of events. It is the running
+//! system or an offline tree; tests use a temporary tree and scripted programs.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,24 +13,25 @@ use crate::base::config::{Config, PROFILES};
 use crate::base::config_files::Trust as ConfigTrust;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, refuse, unchanged};
+use crate::base::jail;
 use crate::base::program::{Machine, Program, Programs};
 use crate::base::scope::Scope;
 
-/// A host.
+/// The host.
 pub(crate) struct Host {
-    /// The tree that is worked on, `/` on a running system.
+    /// The root of the tree, `/` on the running system.
     pub(crate) root: PathBuf,
-    /// Whether it is the running system, so that systemd and Nix can be asked.
+    /// Whether it is the running system, where systemd and Nix are available.
     pub(crate) live: bool,
     /// Whose containers are managed.
     pub(crate) scope: Scope,
-    /// Whether programs that are called are shown.
+    /// Whether program calls are shown.
     pub(crate) verbose: bool,
     /// The administrator's defaults.
     pub(crate) config: Config,
     /// Runs programs.
     pub(crate) programs: Box<dyn Programs>,
-    /// Is told what happens meanwhile.
+    /// Receives events.
     pub(crate) watcher: Box<dyn Fn(Event)>,
 }
 
@@ -49,15 +50,18 @@ impl Host {
         Ok(Self { root, live, scope, verbose, config, programs: Box::new(Machine), watcher })
     }
 
-    /// Whether the tree is the running system.
+    /// Returns whether the tree is the running system.
     pub(crate) fn live(&self) -> bool {
         self.live
     }
 
-    /// Returns an absolute path of the system, below the root.
+    /// Returns an absolute path of the system prefixed with the root. Links of an offline tree do not lead out of it.
     pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
+        match self.live {
+            true => self.root.join(path.strip_prefix("/").unwrap_or(path)),
+            false => jail::inside(&self.root, path),
+        }
     }
 
     /// Returns the directory of intents and records.
@@ -65,12 +69,12 @@ impl Host {
         self.path(self.scope.intents)
     }
 
-    /// Returns the directory of the containers' roots.
+    /// Returns the directory of the containers' root directories.
     pub(crate) fn machines(&self) -> PathBuf {
         self.path(self.scope.machines)
     }
 
-    /// Returns the directory of locks and of what is remembered until the next boot.
+    /// Returns the directory of locks and of state kept until the next boot.
     pub(crate) fn runtime(&self) -> PathBuf {
         self.path(self.scope.runtime)
     }
@@ -80,12 +84,12 @@ impl Host {
         self.path(self.scope.unit_links)
     }
 
-    /// Returns the directory of roots for Nix's garbage collector.
+    /// Returns the directory of Nix's garbage collector roots.
     pub(crate) fn gc_roots(&self) -> PathBuf {
         self.path(self.scope.gc_roots)
     }
 
-    /// Reports what happens.
+    /// Reports an event.
     pub(crate) fn report(&self, event: Event) {
         (self.watcher)(event);
     }
@@ -95,29 +99,29 @@ impl Host {
         Program::new(name, &*self.programs, &*self.watcher, self.verbose)
     }
 
-    /// Returns one of systemd's programs, told which manager it is about.
+    /// Returns one of systemd's programs, with the arguments that select the manager.
     pub(crate) fn manager(&self, name: &str) -> Program<'_> {
         self.program(name).args(self.scope.manager)
     }
 
-    /// Loads everything below /etc/nixos-nspawn.
+    /// Loads everything in /etc/nixos-nspawn.
     pub(crate) fn load(&self) -> Loaded {
         let also = (!self.live()).then(|| rustix::process::geteuid().as_raw());
         load(&self.root, Trust { also })
     }
 
-    /// Returns the id of this boot (`random(4)`), empty where it cannot be read.
+    /// Returns the boot ID (`random(4)`), or an empty string if it cannot be read.
     pub(crate) fn boot_id(&self) -> String {
         let id = std::fs::read_to_string(self.path("/proc/sys/kernel/random/boot_id"));
         id.map(|id| id.trim().to_owned()).unwrap_or_default()
     }
 
-    /// Whether systemd runs here, as sd_booted(3).
+    /// Returns whether the system was booted with systemd, as sd_booted(3).
     pub(crate) fn booted(&self) -> bool {
         self.live && self.path("/run/systemd/system").is_dir()
     }
 
-    /// Refuses what needs the rights of the containers' owner.
+    /// Refuses what needs the privileges of the containers' owner.
     pub(crate) fn need_root(&self, what: &str) -> Result<()> {
         if self.live() && rustix::process::geteuid().as_raw() != self.scope.owner {
             return unchanged(format!("{what} needs root"), "try again with sudo");
@@ -136,7 +140,7 @@ impl Host {
         Ok(())
     }
 
-    /// Refuses to work on a tree: no Nix serves one.
+    /// Refuses to work on an offline tree, where no Nix is available.
     pub(crate) fn need_live(&self, command: &str) -> Result<()> {
         if self.live() {
             return Ok(());
@@ -145,7 +149,8 @@ impl Host {
     }
 }
 
-/// Refuses a tree in which a place that is written to leads out of it: links in it were made by somebody else.
+/// Refuses a tree in which a directory to be written to resolves to a place outside, since its links were made by
+/// somebody else.
 fn inside(root: &Path, scope: &Scope) -> anyhow::Result<()> {
     if root == Path::new("/") {
         return Ok(());
@@ -162,13 +167,16 @@ fn inside(root: &Path, scope: &Scope) -> anyhow::Result<()> {
         scope.journal,
     ];
     for place in places {
-        // The longest part of it that is there; what is made below that is real.
+        // Checks the longest existing part; whatever is created below it is a real directory.
         let place = Path::new(place.trim_start_matches('/'));
         let there =
             place.ancestors().map(|part| root.join(part)).find(|part| part.symlink_metadata().is_ok());
         let Some(there) = there else { continue };
         if !there.canonicalize().is_ok_and(|resolved| resolved.starts_with(root)) {
-            return unchanged(format!("{}: leads out of {}", there.display(), root.display()), "");
+            return unchanged(
+                format!("{}: resolves to a path outside {}", there.display(), root.display()),
+                "",
+            );
         }
     }
     Ok(())

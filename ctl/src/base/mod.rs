@@ -1,4 +1,4 @@
-//! What everything else stands on: the setting of a command, programs, output, errors, signals and time.
+//! The foundation of the other layers: context, programs, output, errors, signals and time.
 
 pub(crate) mod config;
 pub(crate) mod config_files;
@@ -6,11 +6,14 @@ pub(crate) mod context;
 pub(crate) mod event;
 pub(crate) mod exit;
 pub(crate) mod failpoint;
+pub(crate) mod held;
 pub(crate) mod host;
 pub(crate) mod interrupt;
+pub(crate) mod jail;
 pub(crate) mod output;
 pub(crate) mod program;
 pub(crate) mod scope;
 pub(crate) mod screen;
 pub(crate) mod time;
 pub(crate) mod tree;
+pub(crate) mod wait;

@@ -1,10 +1,10 @@
-//! Tables and colours of texts for people. Colour is added behind the padding, so that columns stay in line.
+//! Tables and colours for text output. Colour is added after padding, so that columns stay aligned.
 
 use std::borrow::Cow;
 
 use anstyle::{AnsiColor, Style};
 
-/// A text without what a terminal would act on: programs that were called, and containers, have put their words into it.
+/// Returns the text without control characters; it may include output of programs and containers.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
     if !text.contains(acts) {
@@ -14,10 +14,10 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().flat_map(shown).collect())
 }
 
-/// How a piece of text is meant.
+/// The meaning of a piece of text, shown as its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// As any other.
+    /// Ordinary text.
     Plain,
     /// A heading.
     Strong,
@@ -29,7 +29,7 @@ pub(crate) enum Tone {
     Bad,
 }
 
-/// The text in the colour of its tone.
+/// Returns the text in the colour of its tone.
 pub(crate) fn painted(text: &str, tone: Tone, color: bool) -> String {
     let style = match tone {
         Tone::Plain => Style::new(),
@@ -49,18 +49,18 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// A cell with this text.
+    /// Returns a cell with this text.
     pub(crate) fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self { text: text.into(), tone }
     }
 
-    /// A cell without colour.
+    /// Returns a cell without colour.
     pub(crate) fn plain(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Plain)
     }
 }
 
-/// Rows below a header, columns two blanks apart, no blanks at the ends of lines.
+/// Formats rows below a header, with two spaces between columns and no trailing spaces.
 pub(crate) fn table(header: &[&str], rows: &[Vec<Cell>], color: bool) -> String {
     let heads: Vec<Cell> = header.iter().map(|head| Cell::new(*head, Tone::Strong)).collect();
     let lines: Vec<&Vec<Cell>> = std::iter::once(&heads).chain(rows).collect();

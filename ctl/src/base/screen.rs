@@ -9,24 +9,24 @@ use serde::Serialize;
 
 use crate::base::output::printable;
 
-/// Answers on one side, messages for people on the other.
+/// The destinations of answers and messages.
 pub(crate) struct Screen {
     answers: RefCell<Box<dyn Write>>,
     messages: RefCell<Box<dyn Write>>,
 }
 
 impl Screen {
-    /// Standard output and standard error.
+    /// Returns standard output and standard error.
     pub(crate) fn terminal() -> Self {
         Self::new(Box::new(io::stdout()), Box::new(io::stderr()))
     }
 
-    /// Writes answers and messages to these.
+    /// Returns a screen that writes to these.
     pub(crate) fn new(answers: Box<dyn Write>, messages: Box<dyn Write>) -> Self {
         Self { answers: RefCell::new(answers), messages: RefCell::new(messages) }
     }
 
-    /// Writes text of an answer. A reader that goes away (`| head`) is no failure.
+    /// Writes the text of an answer. A closed pipe (`| head`) is not an error.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
         let mut out = self.answers.borrow_mut();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -35,17 +35,17 @@ impl Screen {
         }
     }
 
-    /// Writes a value as JSON, indented.
+    /// Writes a value as indented JSON.
     pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<()> {
         self.print(&(serde_json::to_string_pretty(value)? + "\n"))
     }
 
-    /// Tells people something; when nobody can read it, the command goes on.
+    /// Prints a message; errors are ignored.
     pub(crate) fn tell(&self, message: &str) {
         let _ = writeln!(self.messages.borrow_mut(), "nixos-nspawn: {}", printable(message));
     }
 
-    /// Adds lines to a message, indented.
+    /// Prints indented lines below a message.
     pub(crate) fn tell_more(&self, lines: &[String]) {
         let mut out = self.messages.borrow_mut();
         for line in lines {

@@ -1,22 +1,22 @@
-//! Points in time as people and scripts read them. What the system counts goes in; local time without an offset comes
-//! out for people, UTC after RFC 3339 for scripts. The time zone is that of the caller: TZ, else /etc/localtime.
+//! Formats points in time: local time without an offset for people, RFC 3339 in UTC for scripts. The time zone is the
+//! caller's: TZ, or /etc/localtime.
 
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// Local time of a time after RFC 3339, `2026-11-23 10:00:00`; the text itself where it is none.
+/// Converts an RFC 3339 time to local time, `2026-11-23 10:00:00`; other text is returned unchanged.
 pub(crate) fn local_of(text: &str) -> String {
     text.parse().map_or_else(|_| text.to_owned(), |time| in_zone(time, TimeZone::system()))
 }
 
-/// UTC after RFC 3339, `2026-11-23T10:00:00Z`.
+/// Formats a time as RFC 3339 in UTC, `2026-11-23T10:00:00Z`.
 pub(crate) fn utc(time: SystemTime) -> String {
     Timestamp::try_from(time).map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
 }
 
-/// UTC of seconds since 1970, as `systemctl --timestamp=unix` prints them: `@1795428000`.
+/// Converts seconds since 1970, as `systemctl --timestamp=unix` prints them (`@1795428000`), to UTC.
 pub(crate) fn utc_of_unix(text: &str) -> Option<String> {
     let seconds: u64 = text.trim().strip_prefix('@')?.parse().ok()?;
     Some(utc(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)))

@@ -1,5 +1,5 @@
-//! Applies what is recorded to a running container, as its strategy says. The host's NixOS configuration has it done for
-//! its own containers when it is switched, administrators for intents written by hand.
+//! Applies the recorded configuration to a running container, as its strategy says. The host's NixOS switch calls it
+//! for declarative containers; administrators use it for hand-written intents.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,13 +28,13 @@ use crate::host::gc_roots::running_toplevel;
 use crate::host::systemd::UnitState;
 use crate::host::{gc_roots, host_file, known_settings, networkd, runtime_files, sockets, systemd};
 
-/// Between two looks at a container that is starting.
+/// The polling interval while a container is starting.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What was or would be done.
 #[derive(Debug)]
 pub(crate) struct Activated {
-    /// The action, and why.
+    /// The action and its reason.
     pub(crate) decision: Decision,
     /// Whether the container runs.
     pub(crate) running: bool,
@@ -64,7 +64,7 @@ pub(crate) fn activate(
     let Some(hash) = planned.and_then(|planned| planned.hash.clone()) else {
         return unchanged(
             format!("{}: is refused", stored.path),
-            format!("'nixos-nspawn show {name}' tells why"),
+            format!("'nixos-nspawn show {name}' shows why"),
         );
     };
     let activation = Activation { host, stored, hash };
@@ -79,14 +79,14 @@ pub(crate) fn activate(
     networkd::apply(host, name);
     sockets::align(host, name, old.as_ref(), &stored.intent)?;
     if state.stopped() {
-        // With these settings it will start.
+        // The next start uses these settings.
         activation.remember(&activation.hash, &stored.intent);
         return Ok(Activated { decision, running: false });
     }
     Ok(Activated { decision: activation.act(decision, old)?, running: true })
 }
 
-/// The state of its unit, once that is not just starting: only then it is known what it runs.
+/// Returns the state of its unit, once it is no longer starting: only then is it known what it runs.
 fn started(host: &Host, stored: &Stored) -> Result<UnitState> {
     let end = Instant::now() + limit_or_start(None, &stored.intent);
     loop {
@@ -111,7 +111,7 @@ impl Activation<'_> {
         &self.stored.name
     }
 
-    /// What to do, and what the container runs as far as that is known.
+    /// Returns what to do, and the intent in effect as far as it is known.
     fn decision(&self, given: Option<Strategy>, runs: bool) -> Result<(Decision, Option<Intent>)> {
         let new = &self.stored.intent;
         let strategy = strategy(given, new);
@@ -122,18 +122,18 @@ impl Activation<'_> {
         match self.running() {
             Some(old) => Ok((decide(self.name(), &old, new, strategy, runs)?, Some(old))),
             None => {
-                let change = Change::Settings("it runs with other settings than are recorded".to_owned());
+                let change = Change::Settings("it runs with settings other than those recorded".to_owned());
                 Ok((decide_for(change, strategy, runs), None))
             }
         }
     }
 
-    /// The mark of the settings that it was started with.
+    /// Returns the mark of the settings that the container was started with.
     fn used(&self) -> Option<String> {
         runtime_files::mark(self.host, self.name())
     }
 
-    /// The intent that is in force in the running container.
+    /// Returns the intent in effect in the running container.
     fn running(&self) -> Option<Intent> {
         let used = self.used()?;
         let toplevel = running_toplevel(self.host, self.name());
@@ -145,14 +145,14 @@ impl Activation<'_> {
         if let Some(intent) = known.and_then(|known| parse(known.intent.as_bytes(), self.name()).ok()) {
             return Some(with(toplevel, intent));
         }
-        // Nothing is remembered: the settings are the recorded ones if they give the same mark around the system that it
-        // was started with.
+        // Nothing is known: the settings are the recorded ones if they have the same mark with the system that the
+        // container was started with.
         let Stored { name, kind, path, intent } = self.stored;
         let started = running_settings::recorded(self.host, name, *kind, path, intent, &used)?;
         Some(with(toplevel, started))
     }
 
-    /// Acts; what was done, and why.
+    /// Applies a decision, and returns what was done and why.
     fn act(&self, decision: Decision, old: Option<Intent>) -> Result<Decision> {
         let (host, name, new) = (self.host, self.name(), &self.stored.intent);
         let Decision { mut action, mut reason } = decision;
@@ -172,15 +172,15 @@ impl Activation<'_> {
         match action {
             Action::AtNextStart => {}
             Action::Nothing => {
-                // What nspawn has is what is planned; only the mark of the plan changes. Where the intent is the same and
-                // the mark is not, the generator has become another: then a restart is due, which `status` tells.
+                // nspawn's settings are the planned ones; only the mark of the plan changes. If the intents are equal
+                // and the marks differ, the generator has changed: then a restart is due, which `status` shows.
                 if old.as_ref() != Some(new) {
                     let text = fs::read(generated(&host.root, &format!("{name}.nspawn")))?;
                     put(&host.root, name, &text)
                         .with_context(|| copy_path(&host.root, name).display().to_string())?;
                     self.remember(&self.hash, new);
                 } else if let Some(used) = self.used() {
-                    // It was started by systemd. Another version's plan would not tell any more what it runs.
+                    // systemd started it. After an upgrade the plan's hash would no longer identify what it runs.
                     if known_settings::read(self.host, self.name()).is_none_or(|known| known.plan != used) {
                         self.remember(&used, new);
                     }
@@ -188,7 +188,7 @@ impl Activation<'_> {
             }
             Action::Reload => {
                 gc_roots::keep_running(host, name, &new.toplevel)?;
-                // It runs the new system in the old settings.
+                // It runs the new system under the old settings.
                 if let (Some(used), Some(old)) = (self.used(), old) {
                     self.remember(&used, &Intent { toplevel: new.toplevel.clone(), ..old });
                 }
@@ -206,7 +206,7 @@ impl Activation<'_> {
                 now.difference(&before).map(|unit| nixos_nspawn_units::value::shown(unit)).collect();
             let units = if units.is_empty() { "units".to_owned() } else { units.join(", ") };
             return Err(Failed::Program(format!(
-                "container '{name}' was reloaded, but in it failed {units}"
+                "container '{name}' was reloaded, but {units} failed inside"
             ))
             .into());
         }

@@ -1,5 +1,6 @@
-//! Starts, all at once, what should run and does not, as after an evening of maintenance. One that fails does not keep
-//! another from starting. What systemd has not loaded as planned is never started: it would be the bare template.
+//! Starts all containers that should run and do not, in parallel, for example after maintenance. A failure of one
+//! does not prevent others from starting. A container whose plan is not loaded is never started: it would run as the
+//! bare template.
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
@@ -17,30 +18,30 @@ use crate::host::systemd;
 pub(crate) struct Started {
     /// The containers that start with the host.
     pub(crate) containers: Vec<(MachineName, StartOutcome)>,
-    /// What stands in /etc/nixos-nspawn and is no container.
+    /// Files in /etc/nixos-nspawn that are not containers.
     pub(crate) faults: Vec<Fault>,
 }
 
-/// What became of a container.
+/// The result for a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StartOutcome {
-    /// It ran before.
+    /// It was running before.
     AlreadyRunning,
-    /// It is up.
+    /// It was started.
     Started,
-    /// It is to be started.
+    /// It would be started.
     WouldStart,
-    /// Its start is refused, for this reason.
+    /// Its start is refused.
     Refused(String),
-    /// `systemctl mask` keeps it from starting.
+    /// `systemctl mask` prevents it from starting.
     Masked,
     /// Another command is changing it.
     Busy,
-    /// systemd has not loaded its plan, also not by daemon-reload.
+    /// systemd has not loaded its plan, even after a daemon-reload.
     NotLoaded,
-    /// It runs as the bare template: another generator may have taken our units along.
+    /// It runs as the bare template: another generator may have discarded our units.
     WithoutSettings,
-    /// It is not up.
+    /// It did not start.
     Failed {
         /// `ActiveState=`
         active: String,
@@ -79,7 +80,7 @@ pub(crate) fn autostart(host: &Host, dry_run: bool) -> Result<Started> {
     Ok(Started { containers, faults: overview.faults })
 }
 
-/// The containers that start with the host, by our links or by those of `systemctl enable`.
+/// Returns the containers that start with the host, by our links or those of `systemctl enable`.
 fn candidates(overview: &Overview) -> Vec<&Container> {
     let starts = |container: &&Container| {
         container.intent_file.is_some() && (container.autostart || !container.enabled_links.is_empty())
@@ -87,7 +88,7 @@ fn candidates(overview: &Overview) -> Vec<&Container> {
     overview.containers.values().filter(starts).collect()
 }
 
-/// What can be said before anything is done.
+/// Returns the result as far as it is known before anything is done.
 fn first_look(container: &Container) -> StartOutcome {
     match &container.refusal {
         _ if container.runs() => StartOutcome::AlreadyRunning,
@@ -97,7 +98,7 @@ fn first_look(container: &Container) -> StartOutcome {
     }
 }
 
-/// Starts what should be, and notes what it came to.
+/// Starts containers and stores the results.
 fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, StartOutcome)]) -> Result<()> {
     let mut locks = Vec::new();
     let mut names = Vec::new();
@@ -117,7 +118,7 @@ fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Start
     if names.is_empty() {
         return Ok(());
     }
-    // Which of them failed is what the states tell; the error is for when they cannot be had.
+    // The states show which of them failed; the error matters only if they are unavailable.
     let started = systemd::start(host, &names);
     interrupt::check()?;
     let states = match systemd::states(host, &names) {

@@ -1,5 +1,5 @@
-//! Creates a container: has Nix build it or takes a built one, checks all that can be checked, records the intent and
-//! starts it. A create that fails, or is interrupted, leaves nothing behind.
+//! Creates a container: builds it with Nix or uses an existing build, checks it, records the intent and starts it. A
+//! create that fails or is interrupted leaves nothing behind.
 
 use std::fs;
 use std::fs::DirBuilder;
@@ -25,7 +25,7 @@ use crate::fact::lookup::find;
 use crate::fact::{dependents, host_network, installation};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
-use crate::host::record::{Begun, Phase, Record, RecordDetails};
+use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
 use crate::host::{
     credentials, gc_roots, host_file, intent_file, profile_links, sockets, state_directory, systemd,
     unit_links,
@@ -35,14 +35,14 @@ use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 use crate::nix::{profile, source};
 
-/// What is asked for.
+/// The options of a create.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CreateOptions<'a> {
-    /// Where the container comes from.
+    /// The source of the container.
     pub(crate) source: SourceArguments<'a>,
-    /// Whether it is started now, on a running system.
+    /// Whether to start it now, on a running system.
     pub(crate) start: bool,
-    /// Accept a store that does not belong to root.
+    /// Whether to accept a store that root does not own.
     pub(crate) allow_user_store: bool,
     /// Accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
@@ -51,15 +51,15 @@ pub(crate) struct CreateOptions<'a> {
 /// A container that was created.
 #[derive(Debug)]
 pub(crate) struct Created {
-    /// What is recorded.
+    /// The recorded intent.
     pub(crate) intent: Intent,
     /// Whether it runs now.
     pub(crate) started: bool,
-    /// Whether its state directory was there before.
+    /// Whether its state directory existed before.
     pub(crate) state_was_there: bool,
 }
 
-/// Creates the container.
+/// Creates a container.
 pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -> Result<Created> {
     if host.live() {
         installation::check(host)?;
@@ -67,7 +67,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     profile::check_store(host, options.allow_user_store)?;
     let _lock = settle::lock(host, name)?;
     name_is_free(host, &host.load(), name)?;
-    // What can be refused without having built is refused before the first write.
+    // Whatever can be refused without a build is refused before the first write.
     if let Some(path) = options.source.profile {
         profile::store_path(host, path)?;
     }
@@ -76,36 +76,36 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
 
     make_directory(host)?;
     let directory = profile_links::profile_directory(host, name);
-    if host.path(&directory).symlink_metadata().is_ok() {
-        // Generations of python-nixos-nspawn are there, too; they are not ours to delete.
+    if !profile_links::is_adoptable(host, &directory)? {
+        // The directory may hold generations of python-nixos-nspawn, which are not ours to delete.
         let folder = directory.display();
         return unchanged(
-            format!("{folder}: exists already, but belongs to no container"),
+            format!("{folder}: already exists, but belongs to no container"),
             format!("move it away, or 'rm -r {folder}'"),
         );
     }
-    let details = RecordDetails {
-        profile_directory: directory,
-        delete_state: !state_directory::exists(host, name),
-        ..RecordDetails::default()
-    };
+    let state_was_there = state_directory::exists(host, name);
+    let details = RecordDetails { profile_directory: directory, ..RecordDetails::default() };
     let mut record = Record::begin(host, name, Begun::Creating, details)?;
     let begun = journal_time();
     match make(host, options, name, nix.as_ref(), source, &mut record) {
         Ok(intent) => {
+            profile_links::sync(host, &record.details.profile_directory)?;
             record.finish(host)?;
             let started = host.live() && options.start;
-            Ok(Created { intent, started, state_was_there: !record.details.delete_state })
+            Ok(Created { intent, started, state_was_there })
         }
         Err(error) => {
             interrupt::clean_up_begins();
             show_journal(host, name, &begun);
             match forget(host, &record) {
-                Ok(()) => {
-                    Err(under(error, &format!("container '{name}' was not created"), "nothing is left of it"))
-                }
+                Ok(()) => Err(under(
+                    error,
+                    &format!("container '{name}' was not created"),
+                    "everything was cleaned up",
+                )),
                 Err(left) => Err(error.context(format!(
-                    "container '{name}' was not created, and not all of it could be taken away ({left:#}); \
+                    "container '{name}' was not created, and could not be cleaned up completely ({left:#}); \
                      'nixos-nspawn remove {name}' tries again"
                 ))),
             }
@@ -113,7 +113,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     }
 }
 
-/// From the build to the running container.
+/// Builds, records and starts the container.
 fn make(
     host: &Host,
     options: &CreateOptions,
@@ -123,12 +123,9 @@ fn make(
     record: &mut Record,
 ) -> Result<Intent> {
     let directory = record.details.profile_directory.clone();
-    let below = host.path(&directory);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(&below)
-        .with_context(|| below.display().to_string())?;
+    profile_links::make_directory(host, &directory)?;
+    record.details.made_profile = true;
+    record.save(host)?;
     let pending = directory.join("pending");
     failpoint("create-begun");
     let path = source::build(host, nix, name, &mut source, Some(&pending))?;
@@ -153,11 +150,13 @@ fn make(
     if host.live() && options.start {
         credentials::check_credentials(host, name, &intent)?;
     }
-    record.details.missing_sources = missing_sources(host, &intent);
+    record.details.new_intent = intent.to_json()?;
     record.save(host)?;
     let planned = {
         let _global = Lock::global(host)?;
         let loaded = host_file::load(host)?;
+        // It may have been written by hand while Nix was building.
+        name_is_free(host, &loaded, name)?;
         let (_, planned) = intent_file::check(&loaded, name, &intent)?;
         if host.live() {
             host_file::record(host, &loaded.host)?;
@@ -172,9 +171,11 @@ fn make(
     gc_roots::keep(host, name, &intent.toplevel)?;
     if host.live() {
         systemd::reload_to(host, name, planned.hash.as_deref())?;
-        // Those that start the container: what is left to a connection is no start.
+        // Opens sockets that start the container; they do not count as a start.
         sockets::align(host, name, None, &intent)?;
         if options.start {
+            make_state(host, name, record)?;
+            record.details.missing_sources = missing_sources(host, &intent);
             record.details.phase = Phase::Activating;
             record.save(host)?;
             if let Some(text) = host_network::foreign_rules(host, &intent.container) {
@@ -194,17 +195,26 @@ fn make(
     Ok(intent)
 }
 
-/// Refuses a name that a container, a machine or a foreign settings file has.
+/// Creates the root directory, and records that this create did.
+fn make_state(host: &Host, name: &MachineName, record: &mut Record) -> Result<()> {
+    record.details.state = StateClaim::Making;
+    record.save(host)?;
+    let made = state_directory::make(host, name)?;
+    record.details.state = made.map_or(StateClaim::None, StateClaim::Made);
+    record.save(host)
+}
+
+/// Refuses a name that a container, a machine or a settings file of others already has.
 fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> {
     if let Some(own) = loaded.errors.iter().find(|error| error.path == DIRECTORY) {
         return unchanged(
             format!("{own}"),
-            format!("'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' sets it right"),
+            format!("'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' fixes it"),
         );
     }
     if let Some(found) = find(loaded, name) {
         let kind = found.kind();
-        return unchanged(format!("{}: container '{name}' ({kind}) exists already", found.path()), "");
+        return unchanged(format!("{}: container '{name}' ({kind}) already exists", found.path()), "");
     }
     for folder in host.scope.nspawn_files {
         let path = host.path(folder).join(format!("{name}.nspawn"));
@@ -218,18 +228,18 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
     }
     if host.live() && unit_links::masked(host, name) {
         let unit = unit_name(name);
-        return unchanged(format!("{unit} is masked"), format!("'systemctl unmask {unit}' lifts that"));
+        return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
     if host.live() {
         let machine = host.path(format!("/run/systemd/machines/{name}"));
         if machine.exists() {
-            return unchanged(format!("a machine called '{name}' is running already"), "see 'machinectl'");
+            return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
         }
     }
     Ok(())
 }
 
-/// /etc/nixos-nspawn, which the first create makes.
+/// Creates /etc/nixos-nspawn if it does not exist.
 fn make_directory(host: &Host) -> Result<()> {
     let directory = host.path(host.scope.intents);
     if directory.is_dir() {
@@ -239,24 +249,24 @@ fn make_directory(host: &Host) -> Result<()> {
         .recursive(true)
         .mode(0o755)
         .create(&directory)
-        .with_context(|| format!("{}: cannot be made", directory.display()))
+        .with_context(|| format!("{}: cannot be created", directory.display()))
 }
 
 /// What a create would make.
 pub(crate) struct CreateDraft {
-    /// What was read of the build.
+    /// The contents of the build.
     pub(crate) profile: Profile,
-    /// What would be recorded.
+    /// The intent that would be recorded.
     pub(crate) intent: Intent,
     /// What the generator would write, for all containers.
     pub(crate) plan: Plan,
-    /// The container's part of it.
+    /// The container's part of the plan.
     pub(crate) planned: Planned,
-    /// Remarks.
+    /// Notes for the user.
     pub(crate) notes: Vec<String>,
 }
 
-/// Finds out what a create would make, by the same steps. Only Nix's store may grow.
+/// Finds out what a create would make, by the same steps. It changes nothing but the Nix store.
 pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) -> Result<CreateDraft> {
     let loaded = host_file::load(host)?;
     name_is_free(host, &loaded, name)?;

@@ -1,6 +1,6 @@
-//! Deleting generations: as nix-env does it, but never the current, the running or a pinned one. Named protected ones
-//! refuse the whole, a pattern passes over them and says so. Links go, nothing of the store: that is the garbage
-//! collector's.
+//! Deletes generations as nix-env does, but never the current, the running or a pinned one. If a protected generation
+//! is named, nothing is deleted; a pattern skips protected ones. Only links are deleted, store paths are left to the
+//! garbage collector.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -21,33 +21,33 @@ use crate::nix::tool::Nix;
 /// What was or would be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Deleted {
-    /// The generations.
+    /// The deleted generations.
     pub(crate) deleted: Vec<u64>,
-    /// What a pattern covers and is protected.
+    /// Protected generations that the pattern matched.
     pub(crate) kept: Vec<(u64, Protection)>,
 }
 
-/// Why a generation must stay.
+/// Why a generation is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protection {
-    /// It is recorded.
+    /// The intent records it.
     Current,
-    /// The live container has its system.
+    /// The running container has its system.
     Running,
     /// It is pinned.
     Pinned,
-    /// The profile stands at it.
+    /// It is the profile's current one.
     InProfile,
 }
 
 impl Protection {
-    /// Returns the word for people and scripts.
+    /// Returns the keyword for people and scripts.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Current => "current",
             Self::Running => "running",
             Self::Pinned => "pinned",
-            Self::InProfile => "what the profile stands at",
+            Self::InProfile => "the profile's current one",
         }
     }
 }
@@ -62,27 +62,27 @@ pub(crate) fn delete(host: &Host, name: &MachineName, which: &Which) -> Result<D
     Ok(chosen)
 }
 
-/// What [`delete`] would delete.
+/// Returns what [`delete`] would delete.
 pub(crate) fn plan(host: &Host, name: &MachineName, which: &Which) -> Result<Deleted> {
     choose(host, name, which).map(|(_, chosen)| chosen)
 }
 
-/// The profile, and what of it goes.
+/// Returns the profile, and the generations to delete.
 fn choose(host: &Host, name: &MachineName, which: &Which) -> Result<(PathBuf, Deleted)> {
     let loaded = host.load();
     let intent = imperative(&loaded, name)?;
     let link = profile_link(host, name, intent);
-    // A profile named by hand may be anybody's.
+    // A profile in a hand-written intent may belong to anybody.
     if link.parent().and_then(|folder| folder.file_name()) != Some(name.as_str().as_ref()) {
         return unchanged(
             format!(
-                "{}: is not in a folder '{name}', so it may not be the container's alone",
+                "{}: is not in a directory named '{name}', so it may not belong to the container alone",
                 link.display()
             ),
             format!("use nix-env --profile {} --delete-generations", link.display()),
         );
     }
-    let all = generations(host, name, intent);
+    let all = generations(host, name, intent)?;
     let stands_at = profile_links::generation(&host.path(&link)).ok();
     let chosen = match which {
         Which::Numbers(numbers) => {
@@ -99,12 +99,12 @@ fn choose(host: &Host, name: &MachineName, which: &Which) -> Result<(PathBuf, De
             numbers.clone()
         }
         _ => {
-            // Those that only a pin keeps are not in the profile.
+            // Pinned generations without a link are no longer in the profile.
             let links: Vec<(u64, SystemTime)> =
                 all.iter().filter_map(|one| Some((one.number, one.made?))).collect();
             let Some(current) = intent.generation.or(stands_at) else {
                 return refuse(format!(
-                    "{}: stands at no generation, nothing was deleted; name the generations by number",
+                    "{}: has no current generation, nothing was deleted; name the generations by number",
                     link.display()
                 ));
             };
@@ -121,13 +121,13 @@ fn choose(host: &Host, name: &MachineName, which: &Which) -> Result<(PathBuf, De
     Ok((link, deleted))
 }
 
-/// Why a generation must stay.
+/// Returns why a generation is protected, if it is.
 fn protection(one: &Generation, stands_at: Option<u64>) -> Option<Protection> {
     match one {
         Generation { current: true, .. } => Some(Protection::Current),
         Generation { running: true, .. } => Some(Protection::Running),
         Generation { pinned: true, .. } => Some(Protection::Pinned),
-        // Profile and intent may differ for a moment; nix-env would refuse this one.
+        // Profile and intent may differ briefly; nix-env would refuse to delete this one.
         Generation { number, .. } if stands_at == Some(*number) => Some(Protection::InProfile),
         _ => None,
     }

@@ -1,5 +1,4 @@
-//! How a new generation takes effect: the decision, with its reason, and the act. Old and new intent and the state of the
-//! container go in, an [`Action`] comes out; what the action needs is systemctl and systemd-run.
+//! Puts a new generation into effect: reloads, restarts, stops and starts containers with systemctl and systemd-run.
 
 use std::time::{Duration, Instant};
 
@@ -12,20 +11,20 @@ use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::host::systemd;
 
-/// How a reload ended.
+/// The result of a reload.
 pub(crate) enum Reloaded {
-    /// Well.
+    /// It succeeded.
     Yes,
-    /// `switch-to-configuration` says some units failed: the gate decides.
+    /// `switch-to-configuration` reported failed units; the gate decides.
     UnitsFailed,
-    /// The system cannot be switched to in place.
+    /// The system cannot be switched in place.
     NeedsRestart(String),
 }
 
-/// The unit inside that switches, named so that it can be stopped.
+/// The unit inside that runs the switch, named so that it can be stopped.
 const SWITCH_UNIT: &str = "nixos-nspawn-switch.service";
 
-/// Has the container switch to the new system, within `limit`.
+/// Switches the system inside the container to the new one, within `limit`.
 pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Duration) -> Result<Reloaded> {
     if let Some(script) = &new.container.activation.reload_script {
         let status = host.program(script.as_str()).limit(limit).status_with_messages()?;
@@ -38,7 +37,7 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
     if !host.path(&switch).exists() {
         return Ok(Reloaded::NeedsRestart("the new system has no bin/switch-to-configuration".to_owned()));
     }
-    // ExecReload= would go on inside when its time is over (systemd.service(5)); this unit can be stopped.
+    // ExecReload= would continue inside after its timeout (systemd.service(5)); this unit can be stopped.
     let begin = Instant::now();
     let started = host
         .manager("systemd-run")
@@ -52,7 +51,7 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
     let status = match started {
         Ok(status) => status,
         Err(error) => {
-            // After an interrupt, too.
+            // This also runs after an interrupt.
             crate::base::interrupt::clean_up_begins();
             let machine = format!("--machine={name}");
             let _ = host.manager("systemctl").args([machine.as_str(), "stop", SWITCH_UNIT]).output();
@@ -62,7 +61,7 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
     match status.code() {
         Some(0) => Ok(Reloaded::Yes),
         Some(4) => Ok(Reloaded::UnitsFailed),
-        Some(100) => Ok(Reloaded::NeedsRestart("the new system asks for a restart".to_owned())),
+        Some(100) => Ok(Reloaded::NeedsRestart("the new system requests a restart".to_owned())),
         _ if begin.elapsed() >= limit => {
             let seconds = limit.as_secs();
             let message =
@@ -75,42 +74,37 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
     }
 }
 
-/// Stops and starts the container, and looks whether it runs what was planned. Only the start is bound by the limit: how
-/// long a stop may take is the unit's affair.
+/// Restarts the container and verifies that it runs what was planned. The limit applies to the start only; the unit
+/// limits its stop.
 pub(crate) fn restart(
     host: &Host,
     name: &MachineName,
     plan: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<()> {
-    stop(host, name)?;
+    systemd::stop_once(host, name)?;
     start(host, name, plan, limit)
 }
 
-/// Stops the container, whatever a connection may make of it at once.
-pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
-    host.manager("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
-}
-
-/// Starts the container, and looks whether it runs what was planned.
+/// Starts the container and verifies that it runs what was planned.
 pub(crate) fn start(
     host: &Host,
     name: &MachineName,
     plan: Option<&str>,
     limit: Option<Duration>,
 ) -> Result<()> {
-    // A start limit reached by earlier failures must not refuse this one.
+    // A start limit that earlier failures have hit must not prevent this start.
     systemd::reset_failed(host, name);
     let call = host.manager("systemctl").args(["start", "--"]).arg(unit_name(name));
     let call = match limit {
-        // systemd's own limit comes first where it is the shorter, and tells more.
+        // If systemd's own limit is shorter, it expires first and has the better message.
         Some(limit) => call.limit(limit + Duration::from_secs(1)),
         None => call,
     };
     came_up(host, name, plan, call.output().err())
 }
 
-/// A status of 0 proves nothing: the unit must be active with this plan.
+/// Verifies that the unit is active with this plan; an exit status of 0 is not enough.
 fn came_up(host: &Host, name: &MachineName, plan: Option<&str>, error: Option<anyhow::Error>) -> Result<()> {
     crate::base::interrupt::check()?;
     let state = systemd::state(host, name)?;
@@ -119,7 +113,7 @@ fn came_up(host: &Host, name: &MachineName, plan: Option<&str>, error: Option<an
     }
     let how = match state.active.as_str() {
         "failed" => format!("it failed ({})", state.result),
-        "active" => "it runs with other settings than were planned".to_owned(),
+        "active" => "it runs with settings other than those planned".to_owned(),
         other => format!("it is still {other}"),
     };
     Err(Failed::Program(format!("container '{name}' did not start: {how}")).into())

@@ -1,6 +1,5 @@
-//! Whether a container starts with the host: the administrator's word, written into its intent. systemd must show that it
-//! took it over; otherwise the old file is put back. Links that `systemctl enable` made would have their own way, so
-//! disabling deletes them.
+//! Sets whether a container starts with the host, in its intent. If systemd does not load the change, the old intent
+//! is restored. Links of `systemctl enable` would override the setting, so disabling deletes them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -25,18 +24,18 @@ use crate::host::runtime_files::tidy;
 use crate::host::unit_links::{enabled_links, masked, system_path};
 use crate::host::{host_file, systemd};
 
-/// What was set.
+/// The result of enable or disable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Setting {
     /// Whether it started with the host before.
     pub(crate) before: bool,
     /// Whether something was changed.
     pub(crate) changed: bool,
-    /// Whether `systemctl mask` keeps it from starting.
+    /// Whether `systemctl mask` prevents it from starting.
     pub(crate) masked: bool,
 }
 
-/// Has a container start with the host, or not.
+/// Sets whether a container starts with the host.
 pub(crate) fn set(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     tidy(host);
     let _lock = settle::lock(host, name)?;
@@ -80,7 +79,7 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
             .filter(|_| host.live())
             .map(|fault| format!("{fault}; "))
             .unwrap_or_default();
-        return Err(error.context(format!("{why}the old setting of container '{name}' was put back")));
+        return Err(error.context(format!("{why}the old setting of container '{name}' was restored")));
     }
     for (link, _) in &removed {
         host.report(Event::LinkRemoved { link: system_path(host, link) });
@@ -88,7 +87,7 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     Ok(Setting { before, changed: true, masked: masked(host, name) })
 }
 
-/// daemon-reload, and the proof that PID 1 has the plan and its generator the link.
+/// Reloads, and verifies that PID 1 has the plan and the generator's link is as wanted.
 fn take_effect(host: &Host, name: &MachineName, intent: &Intent, wanted: bool) -> Result<()> {
     if masked(host, name) {
         // Nothing is loaded of a masked unit, so PID 1 has no plan to show (systemd.unit(5)).
@@ -96,7 +95,7 @@ fn take_effect(host: &Host, name: &MachineName, intent: &Intent, wanted: bool) -
     } else {
         systemd::reload_to(host, name, hash(name, intent).as_deref())?;
     }
-    // The hash leaves autostart out: a change of it is no reason to restart.
+    // The hash does not include autostart, since changing it is no reason to restart.
     let folder = host.root.join(GENERATOR_DIRECTORY).join("machines.target.wants");
     let link = folder.join(unit_name(name));
     if link.symlink_metadata().is_ok() != wanted {
@@ -107,7 +106,8 @@ fn take_effect(host: &Host, name: &MachineName, intent: &Intent, wanted: bool) -
     Ok(())
 }
 
-/// Deletes links; gives them with their targets. If one stays, all are put back: the container would start all the same.
+/// Deletes links and returns them with their targets. If one cannot be deleted, all are restored, since the container
+/// would start anyway.
 fn remove_links(host: &Host, links: Vec<PathBuf>) -> Result<Vec<(PathBuf, PathBuf)>> {
     let mut removed = Vec::new();
     for link in links {
@@ -126,7 +126,7 @@ fn remove_links(host: &Host, links: Vec<PathBuf>) -> Result<Vec<(PathBuf, PathBu
 
 fn put_back(links: &[(PathBuf, PathBuf)]) {
     for (link, target) in links {
-        // The error that led here is the one that matters.
+        // The first error is the one that matters.
         let _ = symlink(target, link);
     }
 }

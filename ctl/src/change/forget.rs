@@ -1,35 +1,33 @@
-//! Taking a container away: a create that failed, a remove, and the repair of either after it was killed. Each step may
-//! find its work done already, so the whole can be repeated until it succeeds. The state directory goes only where the
-//! record says so.
+//! Removes a container: after a failed create, in a remove, and when either was killed. Every step may find its work
+//! already done, so the whole can be repeated until it succeeds. The state directory is deleted only if the record
+//! says so.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
-use nixos_nspawn_units::copies::GC_ROOTS;
-use nixos_nspawn_units::store::{DIRECTORY, Kind};
-use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
+use nixos_nspawn_units::store::Kind;
 
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::fact::lookup::find;
-use crate::host::files::remove_file;
+use crate::host::files::{remove_file, sync_directory};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record};
 use crate::host::unit_links::enabled_links;
-use crate::host::{gc_roots, networkd, profile_links, sockets, state_directory, systemd};
+use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, state_directory, systemd};
 
-/// Stops the container and takes away everything that the record's command made. What fails is tried by the next
-/// command again, since the record then stays.
+/// Stops the container and removes everything that the record covers. If a step fails, the record stays and the next
+/// command tries again.
 pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     let name = &record.name;
-    // A declarative container of the same name is not ours to touch; only the file and the profile behind it go.
+    // A declarative container of the same name is left alone; only the intent and its profile are removed.
     let loaded = host.load();
     let ours = find(&loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
     if ours && host.live() {
-        // First, or a connection starts the container anew.
+        // Sockets are closed first, or a connection would start the container again.
         sockets::close(host, name)?;
         if !systemd::state(host, name)?.stopped() {
             systemd::stop(host, name)?;
@@ -38,10 +36,10 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     failpoint("remove-stopped");
     {
         let _global = Lock::global(host)?;
-        remove_file(&intent_path(host, name))?;
-        let directory =
-            openat(CWD, host.path(DIRECTORY), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        fsync(&directory)?;
+        if record.step == Begun::Removing || is_own_intent(host, record)? {
+            remove_file(&intent_path(host, name))?;
+            sync_directory(&host.intents())?;
+        }
     }
     if ours && record.step == Begun::Removing {
         for link in enabled_links(host, name) {
@@ -57,8 +55,14 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
         }
     }
     failpoint("remove-forgotten");
-    profile_links::remove_profile(host, &record.details.profile_directory)?;
-    remove_file(&host.path(Path::new("/").join(GC_ROOTS)).join(name.as_str()))?;
+    let profile = profile_directory(host, record);
+    if record.step == Begun::Removing
+        || record.details.made_profile
+        || profile_links::is_adoptable(host, &profile)?
+    {
+        profile_links::remove_profile(host, &profile)?;
+    }
+    remove_file(&host.gc_roots().join(name.as_str()))?;
     gc_roots::remove_all(host, name)?;
     if ours {
         copies::remove(&host.root, name).with_context(|| {
@@ -69,13 +73,28 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
             format!("{}: cannot be removed", copies::devices_directory(&host.root, name).display())
         })?;
         remove_file(&copies::running_root(&host.root, name))?;
-        if record.details.delete_state {
-            state_directory::delete(host, name)?;
-        }
+        copies::remove_host_nix(&host.root, name).with_context(|| {
+            format!("{}: cannot be removed", copies::host_nix_directory(&host.root, name).display())
+        })?;
+        state_directory::delete_claimed(host, name, record.details.state)?;
     }
     for source in &record.details.missing_sources {
-        // Only what is still empty: a container that ran has put its data there.
+        // Only empty ones: a container that ran may have put data there.
         let _ = fs::remove_dir(host.path(source));
     }
     record.finish(host)
+}
+
+/// Whether the recorded intent is the one that the create has written: somebody may have written another one meanwhile.
+fn is_own_intent(host: &Host, record: &Record) -> Result<bool> {
+    Ok(intent_file::text(host, &record.name)?.is_some_and(|text| text == record.details.new_intent))
+}
+
+/// Where the profile is: as recorded, else where a create makes it.
+fn profile_directory(host: &Host, record: &Record) -> PathBuf {
+    let recorded = &record.details.profile_directory;
+    match recorded.as_os_str().is_empty() {
+        true => profile_links::profile_directory(host, &record.name),
+        false => recorded.clone(),
+    }
 }

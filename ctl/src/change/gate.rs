@@ -1,5 +1,5 @@
-//! The gate behind an activation: the container must show the state that was asked for, in time. What it must show goes
-//! in, a reason why it does not comes out as an error. It watches and changes nothing.
+//! The gate of an activation: watches until the container has reached the expected state, or fails with the reason
+//! when time is up. It changes nothing.
 
 use std::collections::BTreeSet;
 use std::thread::sleep;
@@ -16,35 +16,35 @@ use crate::host::journal::show_journals;
 use crate::host::systemd;
 use crate::host::systemd::failed_units;
 
-/// What a container must show after an activation.
+/// The state that a container must reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expect {
-    /// The system inside is running, no unit failed.
+    /// The system inside is running, and no unit failed.
     Running,
-    /// The system inside has settled, and no unit failed that had not failed before.
+    /// The system inside has started, and no unit failed that had not failed before.
     Degraded,
     /// The container is active.
     Active,
-    /// Nothing.
+    /// Anything.
     None,
 }
 
-/// What is asked of the container.
+/// What a container must show after an activation.
 pub(crate) struct Gate<'a> {
     /// The state it must reach.
     pub(crate) expect: Expect,
     /// A command that must succeed inside.
     pub(crate) check: Option<&'a str>,
-    /// How long it may take.
+    /// The time limit.
     pub(crate) limit: Duration,
     /// Units inside that had failed before.
     pub(crate) failed_before: BTreeSet<String>,
 }
 
-/// How often the container is looked at.
+/// The polling interval.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Waits until the container shows what is asked.
+/// Waits until the container meets the expectations.
 pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
     let end = Instant::now() + gate.limit;
     if gate.expect == Expect::None && gate.check.is_none() {
@@ -66,12 +66,12 @@ fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
         bail!("container '{name}' is {} ({})", state.active, state.result);
     }
     if state.plan.as_deref() != plan {
-        bail!("systemd has other settings of container '{name}' than were planned");
+        bail!("systemd has loaded settings of container '{name}' other than those planned");
     }
     Ok(())
 }
 
-/// Until the system inside is neither starting nor stopping.
+/// Waits until the system inside is neither starting nor stopping.
 fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
     loop {
         let machine = format!("--machine={name}");
@@ -92,12 +92,12 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
                     return Ok(());
                 }
                 show_journals(host, name, &new);
-                bail!("in container '{name}' failed {}, which had not failed before", listed(&new));
+                bail!("{} failed in container '{name}' and had not failed before", listed(&new));
             }
             _ => {}
         }
         if Instant::now() >= end {
-            let answer = if answer.is_empty() { "not to be reached".to_owned() } else { shown(answer) };
+            let answer = if answer.is_empty() { "unreachable".to_owned() } else { shown(answer) };
             bail!("the system in container '{name}' is still {answer} after {} s", gate.limit.as_secs());
         }
         alive(host, name, plan)?;
@@ -133,7 +133,7 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, e
 }
 
 fn listed(units: &BTreeSet<String>) -> String {
-    // Written by the container: nothing of it goes raw to a terminal.
+    // The container wrote this text, so it must not reach a terminal unfiltered.
     if units.is_empty() {
         "a unit".to_owned()
     } else {

@@ -1,4 +1,4 @@
-//! Recoverable work: plain options go in, results come out. Nothing here prints.
+//! Recoverable changes: plain options in, results out. Nothing here prints.
 
 pub(crate) mod activate;
 pub(crate) mod autostart;
@@ -19,3 +19,6 @@ pub(crate) mod setup;
 pub(crate) mod switch;
 pub(crate) mod update;
 pub(crate) mod updated;
+
+#[cfg(test)]
+mod tests;

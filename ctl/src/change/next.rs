@@ -1,4 +1,4 @@
-//! What an update would record: builds the next intent, and the checks that go with it.
+//! Builds the next intent of an update, and checks it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,19 +12,20 @@ use nixos_nspawn_units::service::{DEFAULT_TIMEOUT, unit_name};
 use nixos_nspawn_units::store::Loaded;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::value::{StorePath, Timespan};
+use rustix::fs::{Access, access};
 
 use crate::base::event::Event;
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::fact::generations::generations;
 use crate::fact::taken_ports::Listening;
-use crate::host::{profile_links, unit_links};
+use crate::host::{profile_links, systemd, unit_links};
 use crate::nix::profile::Profile;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 use crate::nix::{profile, source};
 
-/// The intent, with the administrator's defaults resolved.
+/// Returns the intent, with the administrator's defaults resolved.
 pub(crate) fn intent(host: &Host, name: &MachineName, profile: &Profile, source: Source) -> Result<Intent> {
     let mut intent = Intent::new(name.clone(), profile.toplevel.clone());
     intent.container = profile.container.clone();
@@ -41,7 +42,7 @@ pub(crate) fn intent(host: &Host, name: &MachineName, profile: &Profile, source:
     Ok(intent)
 }
 
-/// Bind mount sources that the start will make, free-form ones too.
+/// Returns the bind mount sources, including free-form ones, that the start will create.
 pub(crate) fn missing_sources(host: &Host, intent: &Intent) -> Vec<PathBuf> {
     let Ok(file) = nspawn_file(intent) else { return Vec::new() };
     let values = file.values("Files", "Bind").chain(file.values("Files", "BindReadOnly"));
@@ -50,7 +51,7 @@ pub(crate) fn missing_sources(host: &Host, intent: &Intent) -> Vec<PathBuf> {
     sources.filter(missing).map(PathBuf::from).collect()
 }
 
-/// How long an activation may take: as said, else as the container's start.
+/// Returns the time limit of an activation: as given, or the container's start timeout.
 pub(crate) fn limit_or_start(limit: Option<Duration>, intent: &Intent) -> Duration {
     let start = || {
         let text = intent.container.timeout_start_sec.as_ref().map_or(DEFAULT_TIMEOUT, |span| span.as_str());
@@ -60,12 +61,12 @@ pub(crate) fn limit_or_start(limit: Option<Duration>, intent: &Intent) -> Durati
     limit.unwrap_or_else(start)
 }
 
-/// The strategy as given, else the container's own.
+/// Returns the strategy: as given, or the container's own.
 pub(crate) fn strategy(given: Option<Strategy>, new: &Intent) -> Strategy {
     given.unwrap_or(new.container.activation.strategy)
 }
 
-/// Refuses options that let a container reach further into its host than before.
+/// Refuses options that let a container reach further into the host than before.
 pub(crate) fn check_reach(
     host: &Host,
     name: &MachineName,
@@ -112,13 +113,13 @@ pub(crate) fn check_ports(
 
 /// What an update would record.
 pub(crate) struct Next {
-    /// The new intent, its generation still that of the old one.
+    /// The new intent, still with the old generation.
     pub(crate) intent: Intent,
-    /// What was built.
+    /// The profile that was built.
     pub(crate) profile: StorePath,
 }
 
-/// Builds, and reads what was built.
+/// Builds, and reads the result.
 pub(crate) fn next(
     host: &Host,
     nix: &Nix,
@@ -144,39 +145,69 @@ pub(crate) fn next(
     Ok(Next { intent, profile: path })
 }
 
-/// Whether only what is recorded of the source differs.
+/// Returns whether two intents differ in nothing but the source.
 pub(crate) fn same_but_source(old: &Intent, new: &Intent) -> bool {
     Intent { source: None, ..old.clone() } == Intent { source: None, ..new.clone() }
 }
 
-/// The source without the revision, which changes with every commit, also one that builds the same.
+/// Returns the source without the revision, which changes with every commit even if the build does not.
 pub(crate) fn unlocked(intent: &Intent) -> Option<Source> {
     intent.source.clone().map(|source| Source { locked: None, ..source })
 }
 
-/// The number of the newest generation.
-pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> u64 {
-    generations(host, name, intent).last().map_or(0, |generation| generation.number)
+/// Returns the number of the newest generation.
+pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> Result<u64> {
+    Ok(generations(host, name, intent)?.last().map_or(0, |generation| generation.number))
 }
 
-/// Refuses what could be neither done nor taken back.
+/// Refuses an update that could neither be done nor reverted.
 pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
     let unit = unit_name(name);
     if unit_links::masked(host, name) {
-        return unchanged(format!("{unit} is masked"), format!("'systemctl unmask {unit}' lifts that"));
+        return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
-    // An intent by hand may name any profile, the host's own for instance.
+    if systemd::state(host, name)?.frozen {
+        return unchanged(
+            format!("container '{name}' is frozen, nothing inside answers"),
+            format!("'systemctl thaw {unit}' lets it run"),
+        );
+    }
+    can_start(host, name)?;
+    // A hand-written intent may name any profile, even the host's own.
     let folder = profile_folder(host, name, old);
     if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
         return unchanged(
-            format!("{}: is not the profile folder of container '{name}'", folder.display()),
-            format!("it must be called '{name}'"),
+            format!("{}: is not the profile directory of container '{name}'", folder.display()),
+            format!("it must be named '{name}'"),
         );
     }
     Ok(())
 }
 
-/// The folder of the profile's links.
+/// Refuses to touch a container that could not be started again.
+fn can_start(host: &Host, name: &MachineName) -> Result<()> {
+    const MACHINED: &str = "systemd-machined.service";
+    if unit_links::unit_masked(host, MACHINED) {
+        return unchanged(
+            format!("{MACHINED} is masked, so container '{name}' could not start again"),
+            format!("'systemctl unmask {MACHINED}' lifts that"),
+        );
+    }
+    let settings = host.path(host.scope.nspawn_files[1]);
+    let writable = || access(&settings, Access::WRITE_OK);
+    if settings.is_dir() && writable().is_err() {
+        return unchanged(
+            format!(
+                "{}: cannot be written to, so container '{name}' could not start again",
+                settings.display()
+            ),
+            "mount it writable",
+        );
+    }
+    Ok(())
+}
+
+/// Returns the directory of the profile's links.
 pub(crate) fn profile_folder(host: &Host, name: &MachineName, intent: &Intent) -> std::path::PathBuf {
     let recorded =
         intent.profile.as_ref().and_then(|profile| std::path::Path::new(profile.as_str()).parent());

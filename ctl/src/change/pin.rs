@@ -1,6 +1,6 @@
-//! Pinning: a link from Nix's garbage collector roots to the profile of a generation. While it is there, neither
-//! `delete-generations` nor the host's own `nix-collect-garbage -d` takes the generation away. Doing either twice is no
-//! failure.
+//! Pins generations: a garbage collector root links to the profile of a generation. While it exists, neither
+//! `delete-generations` nor the host's `nix-collect-garbage -d` deletes the generation. Pinning or unpinning twice is
+//! not an error.
 
 use std::fs;
 use std::path::Path;
@@ -16,12 +16,12 @@ use crate::fact::lookup::{imperative, numbered};
 use crate::host::files::{remove_file, sync_directory, write_link};
 use crate::host::gc_roots::pin_link;
 
-/// What became of a pin.
+/// The result of pin or unpin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pinned {
-    /// Whether it was otherwise before.
+    /// Whether anything was changed.
     pub(crate) changed: bool,
-    /// Whether the profile has the generation, so that it stays without the pin.
+    /// Whether the profile has the generation, so that it remains without the pin.
     pub(crate) in_profile: bool,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Pinned {
 pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load();
-    let all = generations(host, name, imperative(&loaded, name)?);
+    let all = generations(host, name, imperative(&loaded, name)?)?;
     let generation = numbered(&all, name, number)?;
     let in_profile = generation.made.is_some();
     let (path, at) = (&generation.path, pin_link(host, name, number));
@@ -48,7 +48,7 @@ pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned
     fs::create_dir_all(host.gc_roots()).with_context(cannot)?;
     write_link(&at, path.as_str()).with_context(cannot)?;
     sync_directory(&host.gc_roots()).with_context(cannot)?;
-    // A collector that was at work may not have seen the link.
+    // A garbage collection in progress may have missed the link.
     if fs::symlink_metadata(host.path(path.as_str())).is_err() {
         remove_file(&at)?;
         return refuse(gone());
@@ -60,8 +60,8 @@ pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned
 pub(crate) fn unpin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load();
-    let all = generations(host, name, imperative(&loaded, name)?);
-    // A number that the profile no longer has may have been unpinned before.
+    let all = generations(host, name, imperative(&loaded, name)?)?;
+    // A generation that the profile no longer has may have been unpinned before.
     let Some(generation) = all.iter().find(|one| one.number == number && one.pinned) else {
         return Ok(Pinned { changed: false, in_profile: true });
     };

@@ -1,4 +1,4 @@
-//! What a change would do, for `plan` and the dry runs.
+//! What a change would do, for `plan` and dry runs.
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
@@ -15,25 +15,25 @@ use crate::host::last_activation::AppliedAction;
 #[derive(Debug, Serialize)]
 pub(crate) struct Planned {
     pub(crate) name: MachineName,
-    /// Whether anything would.
+    /// Whether anything would change.
     pub(crate) changes: bool,
     pub(crate) old_generation: Option<u64>,
-    /// The generation that a rollback goes to; null for one that would be made.
+    /// The generation that a rollback goes to; null if it would be a new one.
     pub(crate) generation: Option<u64>,
     /// What would be done to the container, and why; null if nothing would change.
     pub(crate) action: Option<AppliedAction>,
     pub(crate) reason: Option<String>,
     #[serde(flatten)]
     pub(crate) difference: Difference,
-    /// What of the host the container would reach and does not now.
+    /// What the container could reach on the host in addition.
     pub(crate) host_reach_added: Vec<String>,
     pub(crate) notes: Vec<String>,
-    /// Why it cannot be told.
+    /// Why it cannot be determined.
     pub(crate) error: Option<String>,
 }
 
 impl Planned {
-    /// Nothing would change.
+    /// Returns the plan of a change without effect.
     pub(crate) fn nothing(name: &MachineName, generation: Option<u64>) -> Self {
         Self {
             name: name.clone(),
@@ -49,7 +49,7 @@ impl Planned {
         }
     }
 
-    /// From one intent to another, to `generation` if that is known.
+    /// Returns the plan from one intent to another, to `generation` if that is known.
     pub(crate) fn of(
         host: &Host,
         name: &MachineName,

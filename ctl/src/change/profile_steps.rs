@@ -10,20 +10,20 @@ use crate::base::host::Host;
 use crate::host::profile_links;
 use crate::nix::tool::Nix;
 
-/// The link that held the build.
+/// Removes the link that held the build.
 pub(crate) fn remove_pending(host: &Host, folder: &Path) {
     let pending = folder.join("pending");
     let _ = fs::remove_file(host.path(&pending));
     profile_links::drop_indirect_root(host, &pending);
 }
 
-/// The intent is the truth: where a profile stands elsewhere, by hand or after a power failure, it is set right.
+/// Sets a profile to the recorded generation; it may differ after manual changes or a power failure.
 pub(crate) fn align_profile(host: &Host, nix: &Nix, intent: &Intent) {
     let (Some(profile), Some(generation)) = (&intent.profile, intent.generation) else { return };
     let profile = Path::new(profile.as_str());
     if profile_links::generation(&host.path(profile)).is_ok_and(|present| present != generation) {
         if let Err(error) = nix.switch_generation(profile, generation) {
-            // The generation may have been collected; the system itself is kept by a root of its own.
+            // The generation may have been collected; the system has a root of its own.
             host.report(Event::ProfileNotAligned {
                 profile: profile.to_owned(),
                 generation,

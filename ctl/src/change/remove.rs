@@ -1,5 +1,7 @@
-//! Removing a container: it is stopped and forgotten, and its profile is deleted; the state stays unless asked.
+//! Removes a container: stops it, deletes its intent and profile, and keeps its state unless asked to delete it.
 
+use std::io;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -12,54 +14,54 @@ use crate::base::host::Host;
 use crate::change::forget::forget;
 use crate::change::profile_steps::remove_pending;
 use crate::fact::dependents;
-use crate::fact::lookup::{Found, declarative, find};
+use crate::fact::lookup::{Found, all_seen, declarative, find};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
-use crate::host::record::{Begun, Record, RecordDetails, pending};
+use crate::host::record::{Begun, Record, RecordDetails, StateClaim, pending};
 use crate::host::{profile_links, sockets, state_directory, systemd};
 
-/// How to remove.
+/// The options of a remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RemoveOptions {
-    /// Deletes the state as well.
+    /// Whether to delete the state as well.
     pub(crate) delete_state: bool,
-    /// Changes nothing.
+    /// Whether to change nothing.
     pub(crate) dry_run: bool,
 }
 
-/// What became of a container, or would.
+/// The result of a remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Removed {
-    /// There was one.
+    /// The container was, or would be, removed.
     Container(Removal),
-    /// A killed command had left it half done; these paths were deleted.
+    /// A killed command had left it incomplete; these paths were deleted.
     HalfDone(Vec<PathBuf>),
-    /// There is none.
+    /// There is no such container.
     Absent(Left),
 }
 
-/// What a removal is about.
+/// What a remove covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Removal {
-    /// Whether it ran, and so is stopped.
+    /// Whether it was running, and is stopped.
     pub(crate) stopped: bool,
-    /// Intent, profile folder with all generations, state.
+    /// The intent, the profile directory with all generations, and the state.
     pub(crate) deleted: Vec<PathBuf>,
-    /// The state that stays.
+    /// The state that is kept.
     pub(crate) kept: Option<PathBuf>,
     /// Containers that require it.
     pub(crate) dependents: Vec<MachineName>,
 }
 
-/// What there is of a container that is not recorded. An intent may have been deleted by hand, and what has no record may
-/// be somebody else's.
+/// What is left of a container that is not recorded. Its intent may have been deleted by hand, and files without a
+/// record may be somebody else's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Left {
     /// Whether its unit runs.
     pub(crate) runs: bool,
-    /// A profile folder of its name.
+    /// The profile directory of this name.
     pub(crate) profile: Option<PathBuf>,
-    /// A state directory of its name, where that was to be deleted.
+    /// The state directory of this name, if that was to be deleted.
     pub(crate) state: Option<PathBuf>,
 }
 
@@ -69,21 +71,19 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
         return dry_run(host, name, options);
     }
     let _lock = Lock::container(host, name)?;
-    // A killed create or remove: whatever it was, now it goes.
-    if let Some(mut record) = pending(host).into_iter().find(|record| record.name == *name) {
-        if record.step == Begun::Updating {
-            // Whatever it was about, the container goes as a whole.
-            remove_pending(host, &record.details.profile_directory);
-            record.finish(host)?;
-        } else {
-            record.details.delete_state |= options.delete_state;
-            forget(host, &record)?;
-            let deleted = vec![intent_path(host, name), record.details.profile_directory.clone()];
-            return Ok(Removed::HalfDone(deleted));
+    let before = pending(host)?.into_iter().find(|record| record.name == *name);
+    // A killed create or remove: the container is removed in either case.
+    if let Some(mut record) = before.clone().filter(|record| record.step != Begun::Updating) {
+        if options.delete_state {
+            state_directory::check(host, name)?;
+            record.details.state = StateClaim::Asked;
         }
+        forget(host, &record)?;
+        let deleted = vec![intent_path(host, name), record.details.profile_directory.clone()];
+        return Ok(Removed::HalfDone(deleted));
     }
     let loaded = host.load();
-    let Some(found) = found(host, find(&loaded, name), name)? else {
+    let Some(found) = found(host, &loaded, name)? else {
         return Ok(Removed::Absent(left(host, name, options)));
     };
     let shadowed = found.kind() == Kind::Declarative;
@@ -100,16 +100,24 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
         state_directory::check(host, name)?;
     }
     let removal = removal(host, name, options, &found, &loaded)?;
-    // While nothing is recorded as begun, a container that cannot be stopped stays as it is.
-    if !shadowed && host.live() {
-        stop(host, &found, name)?;
-    }
     let details = RecordDetails {
         profile_directory: profile_directory(host, &found, name),
-        delete_state: options.delete_state,
+        state: if options.delete_state { StateClaim::Asked } else { StateClaim::None },
         ..RecordDetails::default()
     };
-    let record = Record::begin(host, name, Begun::Removing, details)?;
+    let record = begin(host, name, details)?;
+    if let Some(update) = before {
+        // Leftovers of a killed update are removed with the rest.
+        remove_pending(host, &update.details.profile_directory);
+        update.finish(host)?;
+    }
+    if !shadowed && host.live() {
+        if let Err(error) = stop(host, &found, name) {
+            // A container that cannot be stopped stays as it is.
+            record.cancel_removal(host)?;
+            return Err(error);
+        }
+    }
     forget(host, &record)?;
     for other in &removal.dependents {
         host.report(Event::RequiredBy { name: name.clone(), other: other.clone() });
@@ -117,9 +125,26 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
     Ok(Removed::Container(removal))
 }
 
+/// Records the removal, which must work on a full disk as well.
+fn begin(host: &Host, name: &MachineName, details: RecordDetails) -> Result<Record> {
+    match Record::begin(host, name, Begun::Removing, details.clone()) {
+        Err(error) if is_full(&error) => Record::begin_removal_without_room(host, name, details),
+        begun => begun,
+    }
+}
+
+/// Returns whether the error means that the disk is full.
+fn is_full(error: &anyhow::Error) -> bool {
+    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| full.contains(&error.kind()))
+}
+
 fn dry_run(host: &Host, name: &MachineName, options: RemoveOptions) -> Result<Removed> {
     let loaded = host.load();
-    let Some(found) = found(host, find(&loaded, name), name)? else {
+    let Some(found) = found(host, &loaded, name)? else {
         return Ok(Removed::Absent(left(host, name, options)));
     };
     if options.delete_state {
@@ -128,7 +153,7 @@ fn dry_run(host: &Host, name: &MachineName, options: RemoveOptions) -> Result<Re
     removal(host, name, options, &found, &loaded).map(Removed::Container)
 }
 
-/// What a removal is about, before anything is done.
+/// Returns what a remove covers, before anything is done.
 fn removal(
     host: &Host,
     name: &MachineName,
@@ -137,7 +162,7 @@ fn removal(
     loaded: &Loaded,
 ) -> Result<Removal> {
     let state = state_directory::directory(host, name);
-    // A declarative container of that name goes on.
+    // A declarative container of that name keeps running.
     let ours = found.kind() == Kind::Imperative;
     let mut removal = Removal {
         stopped: ours && host.live() && !systemd::state(host, name)?.stopped(),
@@ -160,18 +185,19 @@ fn stop(host: &Host, found: &Found, name: &MachineName) -> Result<()> {
     });
     stopped.map_err(|error| {
         if let Found::Good(stored) = found {
-            // It goes on as it was. The first error is the one that matters.
+            // It continues as before. The first error is the one that matters.
             let _ = sockets::align(host, name, None, &stored.intent);
         }
         error.context(format!("container '{name}' cannot be stopped, nothing was removed"))
     })
 }
 
-/// The container, if it is one that this program may remove.
-fn found<'a>(host: &Host, found: Option<Found<'a>>, name: &MachineName) -> Result<Option<Found<'a>>> {
-    match found {
+/// Returns the container, if this program may remove it.
+fn found<'a>(host: &Host, loaded: &'a Loaded, name: &MachineName) -> Result<Option<Found<'a>>> {
+    match find(loaded, name) {
         Some(found) if found.kind() == Kind::Declarative => {
-            // An imperative file of the same name is hidden by it, and is what the user means.
+            // The declarative container shadows an imperative one of the same name, which is the one that the user
+            // means.
             if intent_path(host, name).symlink_metadata().is_ok() {
                 Ok(Some(found))
             } else {
@@ -179,6 +205,7 @@ fn found<'a>(host: &Host, found: Option<Found<'a>>, name: &MachineName) -> Resul
             }
         }
         None => {
+            all_seen(loaded)?;
             let path = host.path(host.scope.nspawn_files[0]).join(format!("{name}.nspawn"));
             if path.symlink_metadata().is_ok() {
                 return unchanged(
@@ -192,7 +219,7 @@ fn found<'a>(host: &Host, found: Option<Found<'a>>, name: &MachineName) -> Resul
     }
 }
 
-/// What is left of a container that is not recorded.
+/// Returns what is left of a container that is not recorded.
 fn left(host: &Host, name: &MachineName, options: RemoveOptions) -> Left {
     let profile = profile_links::profile_directory(host, name);
     let there = |profile: &PathBuf| host.path(profile).symlink_metadata().is_ok();
@@ -204,14 +231,14 @@ fn left(host: &Host, name: &MachineName, options: RemoveOptions) -> Left {
     }
 }
 
-/// Where the profile of a container is: as recorded, else where a create would have made it.
+/// Returns the directory of the profile: the recorded one, or where a create would have made it.
 fn profile_directory(host: &Host, found: &Found, name: &MachineName) -> PathBuf {
     let recorded = match found {
         Found::Good(stored) => stored.intent.profile.as_ref(),
         Found::Broken(_) => None,
     };
     let default = profile_links::profile_directory(host, name);
-    // Only a folder that is named after the container is its own; an intent by hand may name any profile.
+    // Only a directory named after the container belongs to it; a hand-written intent may name any profile.
     recorded
         .and_then(|profile| Path::new(profile.as_str()).parent())
         .filter(|folder| folder.file_name() == default.file_name())

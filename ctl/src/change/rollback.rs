@@ -1,5 +1,5 @@
-//! Goes back to an earlier generation. Intent, unit files and profile move together, by the same way as an update; a
-//! generation whose system is gone from the store is refused before anything changes.
+//! Goes back to an earlier generation. Intent, unit files and profile change together, by the same steps as in an
+//! update; a generation whose system is gone from the store is refused before anything changes.
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
@@ -25,14 +25,14 @@ use crate::host::{credentials, host_file, intent_file, systemd};
 use crate::nix::profile;
 use crate::nix::tool::Nix;
 
-/// What is asked for.
+/// The options of a rollback.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RollbackOptions<'a> {
-    /// The generation; the one before the current if nothing is said.
+    /// The generation, or the one before the current.
     pub(crate) to: Option<u64>,
-    /// How it takes effect.
+    /// How it is activated.
     pub(crate) activation: Activation<'a>,
-    /// Accept options that reach further into the host than before.
+    /// Whether to accept options that reach further into the host than before.
     pub(crate) allow_host_changes: bool,
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
     Planned::of(host, name, [old, &new], decision, Some(generation.number))
 }
 
-/// Goes back.
+/// Rolls back a container.
 pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOptions) -> Result<Updated> {
     installation::check(host)?;
     let nix = Nix::find(host)?;
@@ -74,12 +74,12 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     let details = RecordDetails {
         profile_directory: profile_folder(host, name, old),
         old_intent: std::fs::read_to_string(intent_path(host, name))?,
-        newest_generation: newest(host, name, old),
+        newest_generation: newest(host, name, old)?,
         ran: runs,
         ..RecordDetails::default()
     };
     let mut record = Record::begin(host, name, Begun::Updating, details)?;
-    // A generation that only a pin still keeps gets a new number.
+    // A generation that only a pin keeps gets a new number.
     let present = generation.made.is_some();
     let before = old.generation;
     let switch = Switch {
@@ -95,9 +95,9 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     Ok(Updated::switched(name, before, switched, UpdateResult::RolledBack))
 }
 
-/// The generation to go to, and the intent for it.
+/// Returns the generation to go to, and its intent.
 fn target(host: &Host, name: &MachineName, old: &Intent, to: Option<u64>) -> Result<(Generation, Intent)> {
-    let all = generations(host, name, old);
+    let all = generations(host, name, old)?;
     let current = old.generation.unwrap_or(0);
     let none = |message: String| Failed::NothingToRollBack(message);
     let found = match to {
@@ -118,7 +118,7 @@ fn target(host: &Host, name: &MachineName, old: &Intent, to: Option<u64>) -> Res
         );
     }
     let built = profile::read(host, &found.path, name)?;
-    // The source stays: the next update shall bring the newest again, from where it always comes.
+    // The source is kept, so that the next update builds from it again.
     let source = old.source.clone().unwrap_or_default();
     let mut new = next::intent(host, name, &built, source)?;
     new.source = old.source.clone();

@@ -1,8 +1,7 @@
-//! Settles what killed commands left behind, before a command that changes something begins. What is observed decides, see
-//! [`crate::decision::settlement`].
+//! Settles what killed commands left behind, before a command that changes something begins.
+//! [`crate::decision::settlement`] decides from what is observed.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::parse;
@@ -10,6 +9,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{Kind, Stored};
 
 use crate::base::event::Event;
+use crate::base::exit;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::change::forget::forget;
@@ -21,38 +21,46 @@ use crate::decision::settlement::{
 use crate::fact::dependents;
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
-use crate::host::record::{Begun, Record, pending};
-use crate::host::{gc_roots, inside, intent_file, networkd, runtime_files, sockets, systemd};
+use crate::host::record::{Begun, Record, StateClaim, pending};
+use crate::host::{gc_roots, inside, intent_file, networkd, profile_links, runtime_files, sockets, systemd};
 use crate::nix::tool::Nix;
 
-/// Settles all records but those of containers that another command is at, and of `except`. Returns what could not be
-/// settled, with the reasons: one container's trouble is not another's, and the next command tries again.
-pub(crate) fn settle_all(host: &Host, except: &[MachineName]) -> BTreeMap<MachineName, String> {
+/// Settles all records except those of `except` and of containers that another command is working on. Returns those
+/// that could not be settled, with the exit codes of the reasons: a failure does not affect other containers, and the
+/// next command tries again.
+pub(crate) fn settle_all(host: &Host, except: &[MachineName]) -> BTreeMap<MachineName, u8> {
     let mut failed = BTreeMap::new();
-    for record in pending(host).into_iter().filter(|record| !except.contains(&record.name)) {
+    let records = match pending(host) {
+        Ok(records) => records,
+        Err(error) => {
+            host.report(Event::RecordsUnread { error: format!("{error:#}") });
+            return failed;
+        }
+    };
+    for record in records.into_iter().filter(|record| !except.contains(&record.name)) {
         if let Err(error) = settle_if_free(host, &record.name) {
-            let error = format!("{error:#}");
-            host.report(Event::NotSettled { name: record.name.clone(), error: error.clone() });
-            failed.insert(record.name, error);
+            host.report(Event::NotSettled { name: record.name.clone(), error: format!("{error:#}") });
+            failed.insert(record.name, exit::code(&error));
         }
     }
+    runtime_files::sweep_unfinished(host, |name| matches!(Lock::container_if_free(host, name), Ok(Some(_))));
     failed
 }
 
 fn settle_if_free(host: &Host, name: &MachineName) -> Result<()> {
     let Some(_lock) = Lock::container_if_free(host, name)? else { return Ok(()) };
-    // Between the listing and the lock the other command may have ended.
-    match pending(host).into_iter().find(|record| record.name == *name) {
+    // The other command may have ended between listing and locking.
+    match pending(host)?.into_iter().find(|record| record.name == *name) {
         Some(record) => settle(host, &record),
         None => Ok(()),
     }
 }
 
-/// Locks a container whose records are settled. A command that held the lock meanwhile may have been killed.
+/// Locks a container whose record is settled. A command that held the lock meanwhile may have been killed.
 pub(crate) fn lock(host: &Host, name: &MachineName) -> Result<Lock> {
     let lock = Lock::container(host, name)?;
-    match pending(host).into_iter().find(|record| record.name == *name) {
-        Some(_) => Err(Failed::Unsettled(name.clone()).into()),
+    match pending(host)?.into_iter().find(|record| record.name == *name) {
+        Some(_) => Err(Failed::Unsettled { name: name.clone(), code: 10 }.into()),
         None => Ok(lock),
     }
 }
@@ -62,12 +70,13 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
     let observed = Observed {
         live: host.live(),
         recorded: intent_path(host, name).symlink_metadata().is_ok(),
-        own_state: record.details.delete_state,
+        own_state: matches!(record.details.state, StateClaim::Made(_) | StateClaim::Making),
     };
     match settlement(record.step, record.details.phase, observed) {
-        Settlement::NeedsSystem => {
-            unchanged(format!("container '{name}' was left half updated"), "the running system settles it")
-        }
+        Settlement::NeedsSystem => unchanged(
+            format!("container '{name}' was left half updated"),
+            "a command on the running system settles it",
+        ),
         Settlement::Switch => settle_switch(host, record),
         Settlement::Keep => {
             host.report(Event::CreateAccepted { name: name.clone() });
@@ -76,7 +85,9 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
         Settlement::TakeAway { state } => {
             host.report(Event::CreateTakenBack { name: name.clone() });
             let mut record = record.clone();
-            record.details.delete_state = state;
+            if !state {
+                record.details.state = StateClaim::None;
+            }
             forget(host, &record)
         }
         Settlement::Finish => {
@@ -94,6 +105,11 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         loaded.intents.iter().find(|stored| stored.name == *name && stored.kind == Kind::Imperative);
     match switch(observe(host, record, recorded)?) {
         SwitchSettlement::DropBuild => {
+            remove_pending(host, &record.details.profile_directory);
+            record.finish(host)
+        }
+        SwitchSettlement::KeepEdit => {
+            host.report(Event::EditKept { name: name.clone() });
             remove_pending(host, &record.details.profile_directory);
             record.finish(host)
         }
@@ -117,12 +133,15 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
         ran: details.ran,
         recorded: recorded.is_some(),
         new_recorded: false,
+        edited: false,
         active: false,
         started_as_recorded: false,
         runs_recorded: false,
     };
     let Some(recorded) = recorded else { return Ok(seen) };
-    seen.new_recorded = fs::read_to_string(intent_path(host, name))? != details.old_intent;
+    let text = intent_file::text(host, name)?.unwrap_or_default();
+    seen.new_recorded = text == details.new_intent;
+    seen.edited = !seen.new_recorded && text != details.old_intent;
     seen.active = systemd::state(host, name)?.active == "active";
     let started_with = runtime_files::mark(host, name);
     seen.started_as_recorded =
@@ -132,11 +151,11 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
     Ok(seen)
 }
 
-/// The new generation runs: it stays.
+/// Keeps the new generation, which runs.
 fn accept(host: &Host, record: &Record, recorded: &Stored) -> Result<()> {
     let name = &record.name;
     host.report(Event::UpdateAccepted { name: name.clone() });
-    // It may have been started by hand or by a boot, before we came to the rest.
+    // It may have been started by hand or by a boot before the switch completed.
     networkd::apply(host, name);
     let old = parse(record.details.old_intent.as_bytes(), name).ok();
     sockets::align(host, name, old.as_ref(), &recorded.intent)?;
@@ -146,5 +165,6 @@ fn accept(host: &Host, record: &Record, recorded: &Stored) -> Result<()> {
     }
     remove_pending(host, &record.details.profile_directory);
     dependents::start_again(host, &record.details.dependents);
+    profile_links::sync(host, &record.details.profile_directory)?;
     record.finish(host)
 }

@@ -1,6 +1,6 @@
-//! Puts the generator, its unit helper and the files for Nix onto a system that has no package of them, and takes them
-//! away again. Programs are copies, since /nix may not be mounted when generators run; the files are in this program.
-//! Each step is reported when it is done, or in a dry run when it is due.
+//! Installs the generator, its unit helper and the Nix files on a system without a package of them, and removes them
+//! again. Programs are copied, since /nix may not be mounted when generators run; the files are embedded in this
+//! program. Each step is reported when it is done, or in a dry run when it would be.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,33 +24,33 @@ use crate::host::{host_file, networkd, networkd_conf, sockets, systemd};
 use crate::nix::files;
 use crate::nix::files::FILES;
 
-/// One step.
+/// A step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SetupStep {
-    /// Leaves the generator of a package.
+    /// Keep the generator of a package.
     Keep(PathBuf),
-    /// Puts programs and files in place.
+    /// Install programs and files.
     Install(Places),
-    /// Writes what the generator must know of the host.
+    /// Record what the generator must know about the host.
     Record(HostFacts),
-    /// Makes networkd leave alone what other programs made.
+    /// Make networkd keep what other programs made.
     ConfigureNetworkd,
-    /// Enables and starts networkd.
+    /// Enable and start networkd.
     EnableNetworkd,
-    /// Stops making it; networkd itself stays as it is.
+    /// Remove that configuration; networkd itself stays as it is.
     ReleaseNetworkd {
         /// Whether it runs.
         runs: bool,
     },
-    /// There is nothing to take away.
+    /// Nothing is installed.
     NothingInstalled,
-    /// Stops a container.
+    /// Stop a container.
     Stop(MachineName),
-    /// Deletes files; so many records of containers stay.
+    /// Delete files, and keep the records of containers.
     Delete {
         /// The files.
         paths: Vec<PathBuf>,
-        /// The number of records.
+        /// The number of records that are kept.
         records: usize,
     },
 }
@@ -62,27 +62,27 @@ pub(crate) struct Places {
     pub(crate) source: PathBuf,
     /// Its version.
     pub(crate) version: String,
-    /// Its copy.
+    /// The path of its copy.
     pub(crate) generator: PathBuf,
-    /// The same program as unit helper.
+    /// The path of its copy that serves as unit helper.
     pub(crate) helper: PathBuf,
-    /// The folder of the files for Nix.
+    /// The directory of the Nix files.
     pub(crate) files: PathBuf,
 }
 
-/// How to install.
+/// The options of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SetupOptions {
-    /// Turns on networkd as well.
+    /// Whether to enable networkd as well.
     pub(crate) networkd: bool,
-    /// Changes nothing.
+    /// Whether to change nothing.
     pub(crate) dry_run: bool,
 }
 
-/// Is told of each step.
+/// Receives each step.
 pub(crate) type Done<'a> = &'a mut dyn FnMut(SetupStep) -> Result<()>;
 
-/// Installs.
+/// Installs the generator and everything that belongs to it.
 pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<()> {
     check(host)?;
     let version = systemd::version(host)?;
@@ -147,17 +147,17 @@ fn remove_programs(host: &Host, target: PathBuf, dry_run: bool, done: Done) -> R
         .map(|own| own.helper)
         .filter(|helper| !helper.starts_with("/nix"));
     let loaded = host.load();
-    // One that runs while its intent is broken has files and a root here like any other.
+    // A container that runs with a broken intent has files and a root like any other.
     let good = loaded.intents.iter().map(|stored| stored.name.clone());
     let broken = loaded.errors.iter().filter_map(|error| error.name.clone());
     let names: Vec<MachineName> = good.chain(broken).collect::<BTreeSet<_>>().into_iter().collect();
     let states = systemd::states(host, &names)?;
     let running = names.into_iter().filter(|name| states.get(name).is_some_and(|state| !state.stopped()));
     if !dry_run {
-        // Also of those that do not run: their units go, and PID 1 would listen all the same.
+        // Stopped containers have sockets too: their units are removed, but PID 1 would keep listening.
         sockets::close_all(host)?;
     }
-    // Without the generator nothing would take their files away, and the bare template would start on their roots.
+    // Without the generator nothing would remove their files, and the bare template would start with their roots.
     for name in running {
         if !dry_run {
             systemd::stop(host, &name)?;
@@ -173,7 +173,7 @@ fn remove_programs(host: &Host, target: PathBuf, dry_run: bool, done: Done) -> R
     paths.iter().try_for_each(|path| remove_file(path))?;
     let shared = Path::new(files::DIRECTORY);
     for folder in [helper.as_deref().and_then(Path::parent), Some(shared), shared.parent()] {
-        // Only if it is empty.
+        // This removes the directory only if it is empty.
         let _ = folder.map(fs::remove_dir);
     }
     systemd::daemon_reload(host)?;
@@ -182,7 +182,7 @@ fn remove_programs(host: &Host, target: PathBuf, dry_run: bool, done: Done) -> R
     done(SetupStep::Delete { paths, records })
 }
 
-/// NixOS has a module for it.
+/// Refuses to install on NixOS, which has a module for it.
 fn check(host: &Host) -> Result<()> {
     if host.path("/etc/NIXOS").exists() {
         return unchanged(
@@ -193,12 +193,13 @@ fn check(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Where the generator is put.
+/// Returns the path where the generator is installed.
 fn target(host: &Host) -> PathBuf {
     host.path(host.scope.own_generators).join(GENERATOR)
 }
 
-/// What the generator must know of the host: a new systemd, another BootLimit= of nixos-nspawn.conf.
+/// Records what the generator must know about the host, such as a new version of systemd or BootLimit= of
+/// nixos-nspawn.conf.
 fn record_host(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     let facts = host_file::load(host)?.host;
     let present = host.load().host;
@@ -227,7 +228,7 @@ fn copy(host: &Host, generator: PathBuf, dry_run: bool, done: Done) -> Result<()
         for (name, text) in FILES {
             put(&places.files.join(name), text.as_bytes(), 0o644)?;
         }
-        // The helper first: a drop-in of the new generator must find it.
+        // The helper comes first, because drop-ins of the new generator call it.
         put(&places.helper, &bytes, 0o755)?;
         put(&places.generator, &bytes, 0o755)?;
         systemd::daemon_reload(host)?;
@@ -235,11 +236,11 @@ fn copy(host: &Host, generator: PathBuf, dry_run: bool, done: Done) -> Result<()
     done(SetupStep::Install(places))
 }
 
-/// The generator that came with this program.
+/// Returns the generator that came with this program.
 fn beside_this_program() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let folder = program.parent().unwrap_or(Path::new("/"));
-    // Not ../libexec: below /usr/local that is what an earlier setup has put there.
+    // Not ../libexec: in /usr/local that is a copy of an earlier setup.
     let places = [folder.join(GENERATOR), folder.join("../lib/systemd/system-generators").join(GENERATOR)];
     match places.iter().find(|place| place.is_file()) {
         Some(path) => Ok(path.canonicalize()?),
@@ -247,7 +248,7 @@ fn beside_this_program() -> Result<PathBuf> {
     }
 }
 
-/// A copy must run without /nix, and must do so here.
+/// Runs a copy of the program, which must work without /nix and on this host.
 fn try_out(host: &Host, source: &Path, bytes: &[u8]) -> Result<Installed> {
     let path = source.display();
     match linking(bytes) {
@@ -260,7 +261,7 @@ fn try_out(host: &Host, source: &Path, bytes: &[u8]) -> Result<Installed> {
                 "use a static build",
             );
         }
-        Linking::Unknown => return unchanged(format!("{path}: is no program"), ""),
+        Linking::Unknown => return unchanged(format!("{path}: is not a program"), ""),
     }
     let own = installation::ask(host, source)?;
     if own.helper.starts_with("/nix") {

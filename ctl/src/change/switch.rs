@@ -1,6 +1,6 @@
-//! The way from one generation to another, for updates and rollbacks: profile, intent, units, container, gate, in this
-//! order, and back in one go if anything fails. A killed switch is settled by the next command: [`settle`]. The table of
-//! states is in docs/decisions/interrupted.md.
+//! Switches between generations, for updates and rollbacks: profile, intent, units, container and gate, in this
+//! order, and all the way back if anything fails. A killed switch is settled by the next command (see settle.rs). The
+//! table of states is in docs/decisions/interrupted.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,49 +29,49 @@ use crate::host::journal::{journal_time, show_journal, show_journal_inside};
 use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::lock::Lock;
 use crate::host::record::{Phase, Record};
-use crate::host::{gc_roots, intent_file, networkd, sockets, systemd};
+use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, systemd};
 use crate::nix::tool::Nix;
 
-/// What the profile shall stand at.
+/// What to set the profile to.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
     /// A new generation of this profile.
     New(StorePath),
-    /// A generation that is there.
+    /// An existing generation.
     Present(u64),
 }
 
-/// What a switch came to.
+/// The result of a switch.
 pub(crate) struct Switched {
-    /// The generation that is current.
+    /// The current generation.
     pub(crate) generation: Option<u64>,
     /// What was done to the container in the end.
     pub(crate) action: Action,
-    /// Why.
+    /// The reason.
     pub(crate) reason: String,
 }
 
-/// How a new generation shall take effect, and what it must show.
+/// How to activate a new generation, and what the container must show.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Activation<'a> {
-    /// The strategy; the container's own if nothing is said.
+    /// The strategy, or the container's own.
     pub(crate) strategy: Option<Strategy>,
     /// The state that the container must reach.
     pub(crate) expect: Expect,
     /// A command that must succeed inside.
     pub(crate) check: Option<&'a str>,
-    /// How long it may take; as long as the container's start if nothing is said.
+    /// The time limit, or the container's start timeout.
     pub(crate) limit: Option<Duration>,
-    /// Leave what failed, for study.
+    /// Whether to keep a failed generation running, for inspection.
     pub(crate) keep: bool,
 }
 
-/// One switch.
+/// A switch.
 pub(crate) struct Switch<'a> {
     pub(crate) host: &'a Host,
     pub(crate) nix: &'a Nix<'a>,
     pub(crate) name: &'a MachineName,
-    /// What shall be recorded; its generation is filled in.
+    /// The intent to record; its generation is filled in.
     pub(crate) new: Intent,
     pub(crate) target: Target,
     pub(crate) decision: Decision,
@@ -79,7 +79,8 @@ pub(crate) struct Switch<'a> {
 }
 
 impl Switch<'_> {
-    /// Switches; on failure everything is as it was, unless it shall be kept. The generation that is current then.
+    /// Switches; on failure everything is reverted, unless a failed generation is to be kept. Returns the generation
+    /// that is current then.
     pub(crate) fn run(mut self, record: &mut Record) -> Result<Switched> {
         let begun = journal_time();
         let done = self.forward(record);
@@ -93,6 +94,7 @@ impl Switch<'_> {
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
+                profile_links::sync(self.host, &folder)?;
                 record.finish(self.host)?;
                 if action == Action::Restart {
                     dependents::start_again(self.host, &record.details.dependents);
@@ -116,7 +118,7 @@ impl Switch<'_> {
                 if self.activation.keep && touched {
                     remove_pending(self.host, &folder);
                     record.finish(self.host)?;
-                    // What requires it would only have it started again, were it down.
+                    // Starting its dependents would start the container again if it were down.
                     if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
                         dependents::start_again(self.host, &record.details.dependents);
                     }
@@ -129,7 +131,7 @@ impl Switch<'_> {
                 let back = take_back(self.host, self.nix, record, touched);
                 interrupt::clean_up_ends();
                 let name = self.name;
-                // What the new generation does is its failure, 1, whichever program told us.
+                // A failure of the new generation is a plain failure (1), whichever program reported it.
                 let error = if touched { anyhow!("{error:#}") } else { error };
                 Err(match back {
                     Ok(()) if touched => error.context(format!("container '{name}' was rolled back")),
@@ -167,6 +169,8 @@ impl Switch<'_> {
             let loaded = crate::host::host_file::load(host)?;
             let (_, planned) = intent_file::check(&loaded, name, &self.new)?;
             crate::host::host_file::record(host, &loaded.host)?;
+            record.details.new_intent = self.new.to_json()?;
+            record.save(host)?;
             intent_file::write(host, name, &self.new)?;
             planned
         };
@@ -179,7 +183,7 @@ impl Switch<'_> {
         sockets::align(host, name, old.as_ref(), &self.new)?;
         failpoint("reload");
         if self.decision.action == Action::Nothing {
-            // What nspawn has is what is planned; only the mark of the plan changes.
+            // nspawn's settings are the planned ones; only the mark of the plan changes.
             if copy_path(&host.root, name).exists() {
                 let text = fs::read(generated(&host.root, &format!("{name}.nspawn")))?;
                 put(&host.root, name, &text)
@@ -232,17 +236,26 @@ impl Switch<'_> {
     }
 }
 
-/// Back to the intent of the record: profile, intent, units, and the container itself if it was `touched`.
+/// Reverts to the intent of the record: profile, intent, units, and the container itself if it was `touched`.
 pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bool) -> Result<()> {
     let name = &record.name.clone();
     let details = &record.details;
     let old =
         parse(details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("the old intent: {fault}"))?;
-    // From the record: the file may hold the old one again, if taking back was killed before.
+    // From the record: the file may contain the old intent again, if an earlier reversal was killed.
     let new = parse(details.new_intent.as_bytes(), name).ok();
     {
         let _global = Lock::global(host)?;
-        intent_file::write_text(host, name, &details.old_intent)?;
+        let present = intent_file::text(host, name)?;
+        if present.as_ref().is_some_and(|text| *text != details.old_intent && *text != details.new_intent) {
+            host.report(Event::EditKept { name: name.clone() });
+            remove_pending(host, &details.profile_directory);
+            return record.finish(host);
+        }
+        // On a full disk even an unchanged file cannot be rewritten.
+        if present.as_ref() != Some(&details.old_intent) {
+            intent_file::write_text(host, name, &details.old_intent)?;
+        }
     }
     failpoint("back-intent");
     let planned = intent_file::hash(name, &old);
@@ -250,8 +263,8 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     if let (Some(profile), Some(generation)) = (&old.profile, old.generation) {
         let profile = Path::new(profile.as_str());
         align_profile(host, nix, &old);
-        // What failed is not kept: a timer that fails each night would pile it up.
-        let numbers = generations(host, name, &old).into_iter().map(|made| made.number);
+        // A failed generation is deleted, or a failing nightly timer would accumulate them.
+        let numbers = generations(host, name, &old)?.into_iter().map(|made| made.number);
         let made: Vec<String> = numbers
             .filter(|number| *number > details.newest_generation && *number != generation)
             .map(|number| number.to_string())
@@ -273,12 +286,12 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     failpoint("back-reload");
     if touched {
         let again = details.phase == Phase::Returning;
-        effect::stop(host, name)?;
+        systemd::stop_once(host, name)?;
         record.details.phase = Phase::Returning;
         record.save(host)?;
         failpoint("back-stopped");
         match effect::start(host, name, planned.as_deref(), None) {
-            // It would be in the way of an update that mends it.
+            // It would block an update that repairs the container.
             Err(error) if again => {
                 interrupt::check()?;
                 host.report(Event::OldGenerationDown { error: format!("{error:#}") });
@@ -290,5 +303,6 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     if matches!(record.details.phase, Phase::Activating | Phase::Passed | Phase::Returning) {
         dependents::start_again(host, &record.details.dependents);
     }
+    profile_links::sync(host, &record.details.profile_directory)?;
     record.finish(host)
 }

@@ -1,5 +1,5 @@
-//! Updates a container: has Nix build it anew from its recorded source, or another one, and switches to the result. What
-//! cannot be checked beforehand is watched afterwards, and taken back if it fails.
+//! Updates a container: builds it from its recorded source or another one, and switches to the result. What cannot be
+//! checked beforehand is watched afterwards, and reverted if it fails.
 
 use std::path::Path;
 
@@ -30,14 +30,14 @@ use crate::host::{credentials, host_file, intent_file, systemd};
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 
-/// What is asked for.
+/// The options of an update.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UpdateOptions<'a> {
-    /// Where the new system comes from.
+    /// The source of the new system.
     pub(crate) source: SourceArguments<'a>,
-    /// How it takes effect.
+    /// How it is activated.
     pub(crate) activation: Activation<'a>,
-    /// Accept options that reach further into the host than before.
+    /// Whether to accept options that reach further into the host than before.
     pub(crate) allow_host_changes: bool,
     /// Accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
@@ -54,7 +54,7 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
     let details = RecordDetails {
         profile_directory: directory.clone(),
         old_intent: std::fs::read_to_string(crate::host::intent_file::intent_path(host, name))?,
-        newest_generation: newest(host, name, old),
+        newest_generation: newest(host, name, old)?,
         ran: !systemd::state(host, name)?.stopped(),
         ..RecordDetails::default()
     };
@@ -95,7 +95,7 @@ enum Prepared {
     Nothing,
 }
 
-/// Build and checks: nothing but the link for the build is made.
+/// Builds and checks; nothing is made but the link of the build.
 fn prepare(
     host: &Host,
     nix: &Nix,
@@ -113,7 +113,7 @@ fn prepare(
             let _global = Lock::global(host)?;
             intent_file::write(host, name, &next.intent)?;
             drop(_global);
-            // The drop-in names the file as its source, and systemctl would warn that it changed.
+            // The drop-in names the file in SourcePath=, so systemctl would warn that it has changed.
             if let Err(error) = systemd::daemon_reload(host) {
                 host.report(Event::SourceNotLoaded { name: name.clone(), error: format!("{error:#}") });
             }
@@ -143,7 +143,7 @@ fn prepare(
     Ok(Prepared::Switch(Box::new(next), decision))
 }
 
-/// Finds out what an update would change and do, by the same steps. Nothing but Nix's store grows.
+/// Finds out what an update would change and do, by the same steps. It changes nothing but the Nix store.
 pub(crate) fn plan(
     host: &Host,
     nix: &Nix,

@@ -1,4 +1,4 @@
-//! What an update or a rollback came to, as scripts see it.
+//! The result of an update or a rollback, as scripts see it.
 
 use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::change::switch::Switched;
 use crate::host::last_activation::AppliedAction;
 
-/// How it ended.
+/// How an update or a rollback ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum UpdateResult {
@@ -16,7 +16,7 @@ pub(crate) enum UpdateResult {
     RolledBack,
     /// There was nothing to do.
     UpToDate,
-    /// It was taken back, or nothing was changed; the error tells.
+    /// It was reverted, or nothing was changed; the error tells which.
     Failed,
 }
 
@@ -25,9 +25,9 @@ pub(crate) enum UpdateResult {
 pub(crate) struct Updated {
     pub(crate) name: MachineName,
     pub(crate) result: UpdateResult,
-    /// The generation before; null after a failure.
+    /// The previous generation; null after a failure.
     pub(crate) old_generation: Option<u64>,
-    /// The generation that is recorded; null after a failure.
+    /// The recorded generation; null after a failure.
     pub(crate) generation: Option<u64>,
     /// What was done to the container, and why; null if there was nothing to do.
     pub(crate) action: Option<AppliedAction>,
@@ -36,7 +36,7 @@ pub(crate) struct Updated {
 }
 
 impl Updated {
-    /// There was nothing to do.
+    /// Returns the result if there was nothing to do.
     pub(crate) fn nothing(name: &MachineName, generation: Option<u64>) -> Self {
         Self {
             name: name.clone(),
@@ -49,7 +49,7 @@ impl Updated {
         }
     }
 
-    /// It was switched.
+    /// Returns the result of a switch.
     pub(crate) fn switched(
         name: &MachineName,
         before: Option<u64>,
@@ -61,7 +61,7 @@ impl Updated {
         Self { result, generation, action, reason, ..Self::nothing(name, before) }
     }
 
-    /// It failed.
+    /// Returns the result of a failure.
     pub(crate) fn failed(name: &MachineName, error: &anyhow::Error) -> Self {
         Self { result: UpdateResult::Failed, error: Some(format!("{error:#}")), ..Self::nothing(name, None) }
     }

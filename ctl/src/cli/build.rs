@@ -1,4 +1,4 @@
-//! What the commands take that bring a system into force: create, update, plan and rollback.
+//! Arguments of the commands that build or switch systems: create, update, plan and rollback.
 
 use std::path::PathBuf;
 
@@ -11,16 +11,16 @@ use super::generation;
 pub(crate) struct Create {
     /// Name of the container
     pub(crate) name: String,
-    /// Flake that has it as nixosContainers.ATTR or nixosContainers.SYSTEM.ATTR; ATTR is NAME if left out
+    /// Flake with nixosContainers.ATTR or nixosContainers.SYSTEM.ATTR; ATTR defaults to NAME
     #[arg(long, value_name = "REF[#ATTR]")]
     pub(crate) flake: Option<String>,
     /// NixOS configuration file to build
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Use what was built before: a store path or a Nix profile
+    /// Use an existing build: a store path or a Nix profile
     #[arg(long, value_name = "PATH")]
     pub(crate) profile: Option<PathBuf>,
-    /// With --config: nixpkgs to build it with, a path or a flake reference; <nixpkgs> if nothing is said
+    /// With --config: nixpkgs to build it with, a path or a flake reference [default: <nixpkgs>]
     #[arg(long, value_name = "PATH|REF", conflicts_with_all = ["flake", "profile"])]
     pub(crate) nixpkgs: Option<String>,
     /// Nix system to build for
@@ -38,7 +38,7 @@ pub(crate) struct Create {
     /// Forward ports even if a service of the host listens on them
     #[arg(long)]
     pub(crate) allow_taken_ports: bool,
-    /// Further arguments for nix build
+    /// Additional arguments for nix build
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Update {
     /// Forward ports even if a service of the host listens on them
     #[arg(long)]
     pub(crate) allow_taken_ports: bool,
-    /// Further arguments for nix build, recorded from then on
+    /// Additional arguments for nix build, recorded for later updates
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
 }
@@ -90,7 +90,7 @@ pub(crate) struct Plan {
     /// Exit with 4 if anything would change
     #[arg(long)]
     pub(crate) exit_code: bool,
-    /// Further arguments for nix build
+    /// Additional arguments for nix build
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
 }
@@ -98,16 +98,16 @@ pub(crate) struct Plan {
 /// Where the new system comes from; the recorded source if nothing is said.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct From {
-    /// Flake to build from, recorded from then on
+    /// Flake to build from, recorded for later updates
     #[arg(long, value_name = "REF[#ATTR]", conflicts_with_all = ["config", "profile"])]
     pub(crate) flake: Option<String>,
-    /// NixOS configuration file to build, recorded from then on
+    /// NixOS configuration file to build, recorded for later updates
     #[arg(long, value_name = "FILE", conflicts_with = "profile")]
     pub(crate) config: Option<PathBuf>,
-    /// Use what was built before: a store path or a Nix profile
+    /// Use an existing build: a store path or a Nix profile
     #[arg(long, value_name = "PATH")]
     pub(crate) profile: Option<PathBuf>,
-    /// Nixpkgs to build a configuration file with, a path or a flake reference, recorded from then on
+    /// Nixpkgs to build a configuration file with, a path or a flake reference, recorded for later updates
     #[arg(long, value_name = "PATH|REF", conflicts_with_all = ["flake", "profile"])]
     pub(crate) nixpkgs: Option<String>,
     /// Nix system to build for
@@ -118,19 +118,19 @@ pub(crate) struct From {
 /// How a new generation takes effect, and what it must show.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Activation {
-    /// How it takes effect; the container's own strategy if nothing is said
+    /// How it takes effect [default: the container's own strategy]
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) strategy: Option<Strategy>,
     /// State the container must reach
     #[arg(long, value_name = "STATE", default_value = "degraded")]
     pub(crate) expect: Expect,
-    /// Command that must succeed inside, tried until the timeout
+    /// Command that must succeed inside, retried until the timeout
     #[arg(long, value_name = "COMMAND")]
     pub(crate) check: Option<String>,
-    /// How long it may take, such as 90s; the container's start timeout if nothing is said
+    /// How long it may take, such as 90s [default: the container's start timeout]
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<String>,
-    /// Leave a failed generation running, for study
+    /// Leave a failed generation running, for inspection
     #[arg(long)]
     pub(crate) keep: bool,
 }
@@ -153,7 +153,7 @@ pub(crate) enum Strategy {
 pub(crate) enum Expect {
     /// The system inside is running, no unit failed
     Running,
-    /// The system inside has settled, and no unit failed that had not failed before
+    /// The system inside has started, and no unit failed that had not failed before
     Degraded,
     /// The container is active
     Active,
@@ -165,7 +165,7 @@ pub(crate) enum Expect {
 pub(crate) struct Rollback {
     /// Name of the container
     pub(crate) name: String,
-    /// Number of the generation; the one before the current if left out
+    /// Number of the generation [default: the one before the current]
     #[arg(long, value_name = "N", value_parser = generation)]
     pub(crate) to: Option<u64>,
     #[command(flatten)]

@@ -1,19 +1,18 @@
-//! Commands that people look for here and systemd has, or that have another name. A word goes in, the command to use
-//! instead comes out. Nothing is run in its place: what starts and stops containers is systemd's business, and who is
-//! told its command once needs this program no more for it.
+//! Hints for commands that users expect here but that belong to systemd or have another name. Only the command to use
+//! is printed; nothing is run in its place.
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use nixos_nspawn_units::name::MachineName;
 
-/// What to say of a command line that clap has refused, where more can be said than clap does.
+/// Returns a hint for a command line that clap rejected, if there is a better one than clap's.
 pub(crate) fn hint(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Option<String> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
     }
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    // What stands behind it is most likely the container's name, which is repeated only where it can be one.
+    // The next word is most likely the container's name; it is repeated only if it is a valid one.
     let mut behind = arguments.skip_while(|argument| argument.to_str() != Some(word)).skip(1);
     let name = behind.find_map(|argument| argument.to_str()?.parse::<MachineName>().ok());
     let name = name.map_or_else(|| "NAME".to_owned(), |name| name.to_string());
@@ -62,7 +61,7 @@ mod tests {
         let nameless = "there is no command 'logs'; use 'journalctl -u systemd-nspawn@NAME'";
         assert_eq!(said("nixos-nspawn logs").as_deref(), Some(nameless));
         assert_eq!(said("nixos-nspawn logs -f 'x;y'").as_deref(), Some(nameless));
-        // What clap says better.
+        // clap's own suggestion is better.
         assert_eq!(said("nixos-nspawn statsu web"), None);
         assert_eq!(said("nixos-nspawn show"), None);
     }

@@ -1,5 +1,5 @@
-//! The command line of nixos-nspawn-ctl, as clap derives it from these types. Words go in, a [`Cli`] comes out;
-//! nothing is decided here. What the commands take that build or switch systems is in [`build`].
+//! The command line of nixos-nspawn-ctl, as clap types. Arguments of the commands that build or switch systems are in
+//! [`build`].
 
 mod build;
 pub(crate) mod hints;
@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use build::{Activation, Create, Expect, From, Plan, Rollback, Strategy, Update};
 
-/// Manage NixOS containers on systemd-nspawn, one by one.
+/// Manage NixOS containers on systemd-nspawn.
 #[derive(Debug, Parser)]
 #[command(name = "nixos-nspawn", version, max_term_width = 100, after_help = "See nixos-nspawn-ctl(8).")]
 pub(crate) struct Cli {
@@ -20,7 +20,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Options every command takes.
+/// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Work offline on the system tree below DIR
@@ -32,7 +32,7 @@ pub(crate) struct Global {
     /// Colour the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
-    /// Print JSON for scripts; what is said to people goes to standard error
+    /// Print JSON for scripts; messages go to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -48,24 +48,24 @@ pub(crate) enum Color {
     Never,
 }
 
-/// What to do.
+/// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Build a container, record it and start it
     Create(Create),
-    /// Build containers anew and switch to the result; what fails is taken back
+    /// Rebuild containers and switch to the result; failures are rolled back
     Update(Update),
     /// Show what an update would change and do
     Plan(Plan),
     /// Go back to an earlier generation
     Rollback(Rollback),
-    /// Stop containers and forget them; their state stays
+    /// Stop and remove containers; their state is kept
     Remove(Remove),
     /// List containers
     List(List),
-    /// Show all that is known of a container
+    /// Show everything known about a container
     Show(Show),
-    /// Show how a container is, and whether a restart is due
+    /// Show the state of a container, and whether a restart is due
     Status(Status),
     /// List the generations of a container
     ListGenerations(Show),
@@ -73,17 +73,17 @@ pub(crate) enum Command {
     DeleteGenerations(DeleteGenerations),
     /// Keep a generation from being deleted
     Pin(Pin),
-    /// Let a pinned generation be deleted again
+    /// Allow a pinned generation to be deleted again
     Unpin(Pin),
     /// Show what differs between generations: options, files and closure
     Diff(Diff),
-    /// Have a container start with the host
+    /// Start a container with the host
     Enable(Named),
-    /// Keep a container from starting with the host
+    /// Do not start a container with the host
     Disable(Named),
-    /// Have a running container take on what is recorded of it
+    /// Apply the recorded configuration to a running container
     Activate(Activate),
-    /// Start every container that should run and does not
+    /// Start all containers that should run and do not
     Autostart(Autostart),
     /// Install the systemd generator, on systems without a package
     Setup(Setup),
@@ -101,7 +101,7 @@ pub(crate) struct Status {
 pub(crate) struct DeleteGenerations {
     /// Name of the container
     pub(crate) name: String,
-    /// Numbers, '+K' for all but the newest K, '30d' for all older than that, or 'old'
+    /// Numbers, '+K' for all but the newest K, '30d' for those older than 30 days, or 'old' for all but the current
     #[arg(required = true, value_name = "GENERATIONS")]
     pub(crate) generations: Vec<String>,
     /// Show what would be deleted
@@ -122,10 +122,10 @@ pub(crate) struct Pin {
 pub(crate) struct Diff {
     /// Name of the container
     pub(crate) name: String,
-    /// Generation to compare; the one before the current if left out
+    /// Generation to compare [default: the one before the current]
     #[arg(value_name = "N", value_parser = generation)]
     pub(crate) from: Option<u64>,
-    /// Generation to compare it with; the current if left out
+    /// Generation to compare it with [default: the current one]
     #[arg(value_name = "M", value_parser = generation)]
     pub(crate) to: Option<u64>,
 }
@@ -145,7 +145,7 @@ pub(crate) struct Remove {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only containers managed this way
+    /// List only containers of this type
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<KindFilter>,
 }
@@ -153,9 +153,9 @@ pub(crate) struct List {
 /// Who manages a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KindFilter {
-    /// This program
+    /// Managed by nixos-nspawn
     Imperative,
-    /// The host's NixOS configuration
+    /// Managed by the host's NixOS configuration
     Declarative,
 }
 
@@ -175,7 +175,7 @@ pub(crate) struct Named {
 pub(crate) struct Activate {
     /// Name of the container
     pub(crate) name: String,
-    /// How it takes effect; the container's own strategy if nothing is said
+    /// How it takes effect [default: the container's own strategy]
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) strategy: Option<Strategy>,
     /// Show what would be done
@@ -192,10 +192,10 @@ pub(crate) struct Autostart {
 
 #[derive(Debug, Args)]
 pub(crate) struct Setup {
-    /// Take the generator away again; running containers are stopped, all records stay
+    /// Remove the generator; running containers are stopped, all records are kept
     #[arg(long)]
     pub(crate) remove: bool,
-    /// Also turn on systemd-networkd, which configures the containers' network
+    /// Also enable systemd-networkd, which configures the containers' network
     #[arg(long, conflicts_with = "remove")]
     pub(crate) networkd: bool,
     /// Show what would be done
@@ -209,7 +209,7 @@ pub(crate) struct Completions {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// The number of a generation.
+/// Parses a generation number.
 fn generation(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| {
         "not the number of a generation; 'nixos-nspawn list-generations NAME' shows all".to_owned()

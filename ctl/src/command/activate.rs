@@ -41,7 +41,7 @@ fn text(activated: &Activated, dry_run: bool) -> String {
     let Activated { decision: Decision { action, reason }, running } = activated;
     match (dry_run, running) {
         (true, _) => format!(": would {} ({reason})", infinitive(*action)),
-        (false, false) => " does not run, its next start takes on what is recorded".to_owned(),
+        (false, false) => " does not run, its next start applies the recorded configuration".to_owned(),
         (false, true) => format!(" {} ({reason})", past(*action)),
     }
 }

@@ -1,4 +1,4 @@
-//! Words of the command line as the plain values that operations take.
+//! Converts command-line arguments to the plain values that operations take.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::change::gate::Expect;
 use crate::change::switch::Activation;
 use crate::cli;
 use crate::cli::From;
-use crate::fact::lookup::machine_name;
+use crate::fact::lookup::{all_seen, machine_name};
 use crate::nix::source::SourceArguments;
 
-/// Where an update builds from.
+/// Returns the source that an update builds from.
 pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String]) -> SourceArguments<'a> {
     SourceArguments {
         flake: from.flake.as_deref(),
@@ -29,7 +29,7 @@ pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String]) -> SourceArgume
     }
 }
 
-/// How a new generation takes effect, and what it must show.
+/// Returns how to activate a new generation, and what the container must show.
 pub(crate) fn activation(given: &cli::Activation) -> Result<Activation<'_>> {
     Ok(Activation {
         strategy: given.strategy.map(strategy),
@@ -45,7 +45,7 @@ pub(crate) fn activation(given: &cli::Activation) -> Result<Activation<'_>> {
     })
 }
 
-/// The strategy, in the intent's terms.
+/// Returns the strategy in the intent's terms.
 pub(crate) fn strategy(given: cli::Strategy) -> intent::Strategy {
     match given {
         cli::Strategy::None => intent::Strategy::None,
@@ -55,17 +55,18 @@ pub(crate) fn strategy(given: cli::Strategy) -> intent::Strategy {
     }
 }
 
-/// The time that `--timeout` allows.
+/// Returns the time limit of `--timeout`.
 fn limit(activation: &cli::Activation) -> Result<Option<Duration>> {
     let Some(text) = &activation.timeout else { return Ok(None) };
     let span: Timespan = text.parse().map_err(|error| Failed::Usage(format!("--timeout: {error}")))?;
     Ok(Some(span.microseconds().map_or(Duration::from_secs(86_400), Duration::from_micros)))
 }
 
-/// The containers that are meant.
+/// Returns the containers that the arguments name.
 pub(crate) fn names(host: &Host, given: &[String], all: bool, from: &From) -> Result<Vec<MachineName>> {
     if all {
         let loaded = host.load();
+        all_seen(&loaded)?;
         return Ok(loaded
             .intents
             .into_iter()
@@ -75,7 +76,7 @@ pub(crate) fn names(host: &Host, given: &[String], all: bool, from: &From) -> Re
     }
     if given.len() > 1 && (from.flake.is_some() || from.config.is_some() || from.profile.is_some()) {
         return Err(Failed::Usage(
-            "--flake, --config and --profile go with one container, nothing was changed".to_owned(),
+            "--flake, --config and --profile apply to one container only, nothing was changed".to_owned(),
         )
         .into());
     }

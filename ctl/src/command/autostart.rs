@@ -1,4 +1,4 @@
-//! `autostart`: starts what should run and does not. Each container is reported by itself.
+//! `autostart`: starts containers that should run and do not, and reports each of them.
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
@@ -40,7 +40,7 @@ pub(crate) fn autostart(context: &Context, arguments: &Autostart) -> Result<()> 
     Ok(())
 }
 
-/// The outcome in one word.
+/// The result in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum StartWord {
@@ -97,7 +97,7 @@ impl StartAnswer {
             }
             StartOutcome::Busy => (StartWord::Skipped, Some("another command is changing it".to_owned())),
             StartOutcome::NotLoaded => {
-                let reason = "systemd has not loaded its plan, also not by daemon-reload";
+                let reason = "systemd has not loaded its plan, even after a daemon-reload";
                 (StartWord::Failed, Some(reason.to_owned()))
             }
             StartOutcome::WithoutSettings => {
@@ -107,7 +107,7 @@ impl StartAnswer {
             StartOutcome::Failed { active, result } => {
                 let is = if active == "failed" { String::new() } else { format!("is {active}, ") };
                 let result = if result.is_empty() { "unknown" } else { result };
-                let reason = format!("{is}result '{result}'; 'journalctl -u {unit}' tells why");
+                let reason = format!("{is}result '{result}'; 'journalctl -u {unit}' shows why");
                 (StartWord::Failed, Some(reason))
             }
         };

@@ -55,7 +55,7 @@ fn options(arguments: &Create) -> CreateOptions<'_> {
     }
 }
 
-/// What was made, as scripts see it.
+/// What was created, as scripts see it.
 #[derive(Serialize)]
 struct CreatedAnswer<'a> {
     name: &'a str,
@@ -73,7 +73,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
     let mut notes = Vec::new();
     if *state_was_there {
         notes.push(format!(
-            "the state in {} was there before and is used",
+            "the existing state in {} is used",
             state_directory::directory(context, name).display()
         ));
     }
@@ -101,7 +101,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
         }];
         lines.extend(found.iter().map(|note| format!("note: {note}")));
         lines.push(
-            "note: whoever builds its profile has root on this host by it; this is what it reaches:"
+            "note: whoever builds this profile effectively has root on this host; the container can reach:"
                 .to_owned(),
         );
         lines.extend(created.host_reach.iter().map(|line| format!("  {line}")));
@@ -110,7 +110,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
     })
 }
 
-/// Shows files and actions.
+/// Prints what would be created and done.
 fn dry_run(context: &Context, name: &MachineName, options: &CreateOptions) -> Result<()> {
     let draft = create::draft(context, name, options)?;
     let files = draft.plan.files.iter().filter(|(path, _)| belongs_to(path, name));
@@ -130,14 +130,14 @@ fn dry_run(context: &Context, name: &MachineName, options: &CreateOptions) -> Re
     context.answer(&would, |would| would.text(&text))
 }
 
-/// What would be made, as scripts see it.
+/// What would be created, as scripts see it.
 #[derive(Serialize)]
 struct WouldCreate<'a> {
     name: &'a str,
-    /// Whether it would be started now, and with the host.
+    /// Whether it would be started now.
     start: bool,
     autostart: bool,
-    /// What was built.
+    /// The profile that was built.
     built: &'a StorePath,
     intent_file: String,
     intent: &'a Intent,
@@ -148,19 +148,19 @@ struct WouldCreate<'a> {
 }
 
 impl WouldCreate<'_> {
-    /// For people, with the text of the intent.
+    /// Returns the text for people, with the intent.
     fn text(&self, intent: &str) -> String {
         let name = self.name;
         let mut lines: Vec<String> =
             self.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         let profile = self.intent.profile.as_ref().map_or("", |profile| profile.as_str());
-        lines.push(format!("would make profile {profile} of {}", self.built));
+        lines.push(format!("would create profile {profile} from {}", self.built));
         lines.push(format!("would write {}:", self.intent_file));
         lines.extend(intent.lines().map(|line| format!("  {line}")));
         lines.push("the generator would then write:".to_owned());
         for GeneratedFile { path, text, .. } in &self.files {
-            // Below the generator's directory.
+            // In the generator's directory.
             lines.push(format!(
                 "  {}",
                 path.split_once("/generator/").map_or(path.as_str(), |(_, path)| path)

@@ -1,4 +1,4 @@
-//! `delete-generations`: numbers or a pattern go in; what was deleted, and what is protected, comes out.
+//! `delete-generations`: deletes generations by number or pattern, and lists those that are protected.
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
@@ -38,7 +38,7 @@ struct DeleteAnswer<'a> {
     /// Whether nothing was done.
     dry_run: bool,
     deleted: &'a [u64],
-    /// What a pattern covers and is protected.
+    /// Protected generations that the pattern matched.
     kept: Vec<KeptGeneration>,
 }
 
@@ -52,7 +52,7 @@ struct KeptGeneration {
 fn text(answer: &DeleteAnswer) -> String {
     let DeleteAnswer { name, dry_run, deleted, kept } = answer;
     let kept = kept.iter().map(|KeptGeneration { generation, reason }| {
-        format!("generation {generation} is {reason}, it is kept")
+        format!("generation {generation} is {reason}, so it is kept")
     });
     let done = if *dry_run { "would delete" } else { "deleted" };
     let mut lines: Vec<String> = kept.collect();

@@ -1,7 +1,6 @@
-//! What differs between two intents of a container, or two of its generations: the options, the generated files and the
-//! closure. Intents and store paths go in, a [`Difference`] comes out: for people a unified diff, which every tool for diffs
-//! reads, for scripts values as well.
-//! Nothing is changed here, and nothing of the container is run.
+//! `diff`: shows what differs between two generations of a container: options, generated files and closure. People
+//! get a unified diff, which every diff tool reads; scripts get values as well. It changes nothing and runs nothing
+//! of the container.
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
@@ -21,7 +20,7 @@ use crate::nix::profile;
 pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     let recorded = readable(context, &name)?;
-    let all = generations(context, &name, &recorded);
+    let all = generations(context, &name, &recorded)?;
     let current = || {
         let number = recorded.generation.ok_or_else(|| {
             Failed::Usage(format!("container '{name}' has no current generation; name two by number"))
@@ -45,7 +44,7 @@ pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
         ));
     }
     if !context.live() {
-        context.screen.tell("the closures were not compared, which needs Nix and not --root");
+        context.screen.tell("the closures were not compared, which needs Nix and does not work with --root");
     }
     let compared = Compared {
         name,
@@ -57,7 +56,7 @@ pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
     context.answer(&compared, |compared| text(compared, context.color))
 }
 
-/// Two generations as scripts see them.
+/// The differences of two generations, as scripts see them.
 #[derive(Debug, Serialize)]
 struct Compared {
     name: MachineName,
@@ -75,7 +74,7 @@ fn text(compared: &Compared, color: bool) -> String {
     }
     let mut lines = difference.lines();
     if let Some(text) = &difference.closure {
-        // A line of its own keeps it apart for tools that read diffs.
+        // A line of its own separates it for tools that read diffs.
         lines.push("closure:");
         lines.extend(text.lines());
     }
@@ -83,7 +82,7 @@ fn text(compared: &Compared, color: bool) -> String {
     lines.iter().fold(head + "\n", |text, line| text + &coloured(line, color) + "\n")
 }
 
-/// What a generation of the container would be recorded as.
+/// Returns the intent that a generation of the container would be recorded with.
 fn intent(
     context: &Context,
     name: &MachineName,
@@ -102,7 +101,7 @@ fn intent(
     let built = profile::read(context, path, name)?;
     let mut intent = Intent { toplevel: built.toplevel, container: built.container, ..recorded.clone() };
     intent.generation = Some(*number);
-    // As when it is recorded: the administrator's default is resolved.
+    // As when it is recorded, the administrator's default is resolved.
     if intent.container.timeout_start_sec.is_none() {
         intent.container.timeout_start_sec.clone_from(&context.config.timeout_start_sec);
     }

@@ -12,12 +12,12 @@ use crate::cli::Named;
 use crate::command::begin::begin;
 use crate::fact::lookup::machine_name;
 
-/// `enable`.
+/// Runs `enable`.
 pub(crate) fn enable(context: &Context, arguments: &Named) -> Result<()> {
     set(context, arguments, "enable", true)
 }
 
-/// `disable`.
+/// Runs `disable`.
 pub(crate) fn disable(context: &Context, arguments: &Named) -> Result<()> {
     set(context, arguments, "disable", false)
 }
@@ -34,37 +34,37 @@ fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Res
     context.answer(&answer, |_| format!("container '{name}' {}\n", words(setting, wanted)))?;
     if wanted && masked {
         let unit = unit_name(&name);
-        context.screen.tell(&format!(
-            "{unit} is masked, so it does not start all the same; 'systemctl unmask {unit}' helps"
-        ));
+        context
+            .screen
+            .tell(&format!("{unit} is masked, so it will not start; run 'systemctl unmask {unit}' first"));
     }
     Ok(())
 }
 
-/// What was set, as scripts see it.
+/// The setting, as scripts see it.
 #[derive(Debug, Serialize)]
 struct EnableAnswer<'a> {
     name: &'a MachineName,
     /// Whether it starts with the host now.
     autostart: bool,
-    /// Whether something was changed for that.
+    /// Whether anything was changed.
     changed: bool,
-    /// Whether `systemctl mask` keeps it from starting all the same.
+    /// Whether `systemctl mask` prevents it from starting.
     masked: bool,
 }
 
-/// What is to be said of it.
+/// Describes the result.
 fn words(setting: Setting, wanted: bool) -> &'static str {
     match (wanted, setting) {
-        (true, Setting { changed: false, .. }) => "starts with the host already, nothing changed",
+        (true, Setting { changed: false, .. }) => "already starts with the host, nothing changed",
         (false, Setting { changed: false, .. }) => "does not start with the host, nothing changed",
         (true, Setting { before: false, .. }) => "now starts with the host",
         (true, Setting { before: true, .. }) => {
-            "goes on starting with the host, now whatever its own configuration says"
+            "still starts with the host, now regardless of its own configuration"
         }
-        (false, Setting { before: true, .. }) => "does not start with the host any more",
+        (false, Setting { before: true, .. }) => "no longer starts with the host",
         (false, Setting { before: false, .. }) => {
-            "still does not start with the host, now whatever its own configuration says"
+            "still does not start with the host, now regardless of its own configuration"
         }
     }
 }

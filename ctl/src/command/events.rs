@@ -1,9 +1,9 @@
-//! What people are told while a command is at work: each event in words, on standard error.
+//! Prints events on standard error while a command is running.
 
 use crate::base::event::Event;
 use crate::base::screen::Screen;
 
-/// Tells people of an event.
+/// Prints an event.
 pub(crate) fn show(screen: &Screen, event: Event) {
     let (message, lines) = text(event);
     if !message.is_empty() {
@@ -12,7 +12,7 @@ pub(crate) fn show(screen: &Screen, event: Event) {
     screen.tell_more(&lines);
 }
 
-/// The event as a message, and the lines that belong to it.
+/// Returns the message for an event, and the lines that belong to it.
 fn text(event: Event) -> (String, Vec<String>) {
     let message = match event {
         Event::Called { words } => format!("+ {}", shell_words(&words)),
@@ -27,7 +27,7 @@ fn text(event: Event) -> (String, Vec<String>) {
         }
         Event::ProfileWarning { text } => text,
         Event::Note { name, text } => format!("container '{name}': {text}"),
-        Event::UnitsFailed => "switch-to-configuration says that units failed".to_owned(),
+        Event::UnitsFailed => "switch-to-configuration reports failed units".to_owned(),
         Event::CheckSkipped => "the container is not activated now, so --check is not run".to_owned(),
         Event::SourceNotLoaded { name, error } => {
             format!("container '{name}': its new source is recorded, but {error}")
@@ -37,39 +37,46 @@ fn text(event: Event) -> (String, Vec<String>) {
         }
         Event::GeneratorFault { reason } => reason,
         Event::RequiredBy { name, other } => format!(
-            "container '{other}' requires container '{name}' and cannot start without it; take it out of its options"
+            "container '{other}' requires container '{name}' and cannot start without it; remove it from its options"
         ),
         Event::LinkRemoved { link } => format!("removed {link}, which 'systemctl enable' made"),
         Event::UpdateAccepted { name } => {
-            format!("container '{name}': a killed update had been activated, it stays")
+            format!("container '{name}': a killed update had been activated, so it is kept")
         }
-        Event::UpdateTakenBack { name } => format!("container '{name}': a killed update is taken back"),
+        Event::UpdateTakenBack { name } => format!("container '{name}': a killed update is rolled back"),
         Event::CreateAccepted { name } => {
-            format!("container '{name}' was created by a command that was killed at its end, it stays")
+            format!("container '{name}' was created by a command that was killed at its end, so it is kept")
         }
         Event::CreateTakenBack { name } => {
-            format!("container '{name}' was left half created by a killed command, taking it away")
+            format!("container '{name}' was left half created by a killed command, removing it")
         }
         Event::RemoveFinished { name } => {
-            format!("container '{name}' was left half removed by a killed command, taking it away")
+            format!("container '{name}' was left half removed by a killed command, removing it")
         }
-        Event::NotSettled { name, error } => format!("container '{name}' is left half done: {error}"),
+        Event::RecordsUnread { error } => {
+            format!("{error}, so what killed commands may have left is not settled")
+        }
+        Event::EditKept { name } => format!(
+            "container '{name}': its intent was edited meanwhile, that is left as it is; 'nixos-nspawn activate {name}' \
+             applies it"
+        ),
+        Event::NotSettled { name, error } => format!("container '{name}' is left incomplete: {error}"),
         Event::OldGenerationDown { error } => {
-            format!("{error}; its old generation is recorded again, and that is left so")
+            format!("{error}; its old generation is recorded again, and the container is left as it is")
         }
         Event::ProfileNotAligned { profile, generation, error } => {
             format!("{}: cannot be set to generation {generation}: {error}", profile.display())
         }
         Event::GenerationStays { profile, error } => {
-            format!("{}: what failed stays in the profile: {error}", profile.display())
+            format!("{}: the failed generation stays in the profile: {error}", profile.display())
         }
-        Event::FolderStays { folder, error } => format!("{}: stays: {error}", folder.display()),
+        Event::FolderStays { folder, error } => format!("{}: is not removed: {error}", folder.display()),
         Event::DependentsDown { units, error } => {
             let units = units.join(", ");
-            format!("{units}: require the container, have stopped with it and are started again: {error}")
+            format!("could not restart {units}, which stopped with the container: {error}")
         }
         Event::NetworkdNotTold { path, error } => {
-            format!("{}: networkd could not be told of it: {error}", path.display())
+            format!("{}: networkd could not be notified: {error}", path.display())
         }
         Event::NetworkFileFailed { path, error } => format!("{}: {error}", path.display()),
         Event::PortsNotOpened { name, error } => {
@@ -81,9 +88,9 @@ fn text(event: Event) -> (String, Vec<String>) {
     (message, Vec::new())
 }
 
-/// The words as a shell would take them.
+/// Quotes the words for a shell.
 fn shell_words(words: &[String]) -> String {
-    // A word with a NUL is none that a program could be given.
+    // No argument of a program can contain NUL.
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 

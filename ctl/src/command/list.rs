@@ -1,5 +1,5 @@
-//! `list`: one line per container, remarks below the table; or one JSON object per container. Refused containers and
-//! half done commands are in it like any other, and are no failure: only a folder that cannot be read is one.
+//! `list`: one line per container with notes below the table, or one JSON object per container. Refused containers
+//! and incomplete commands are listed like any other and are not errors; only an unreadable directory is.
 
 use anyhow::Result;
 use nixos_nspawn_units::store::{DIRECTORY, Kind};
@@ -48,19 +48,19 @@ pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
 
 fn nothing(kind: Option<KindFilter>) -> String {
     match kind {
-        None => format!("no containers in {DIRECTORY}; 'nixos-nspawn create' makes one"),
+        None => format!("no containers in {DIRECTORY}; 'nixos-nspawn create' creates one"),
         Some(KindFilter::Imperative) => {
-            "no imperative containers; 'nixos-nspawn create' makes one".to_owned()
+            "no imperative containers; 'nixos-nspawn create' creates one".to_owned()
         }
         Some(KindFilter::Declarative) => "no declarative containers".to_owned(),
     }
 }
 
-/// The table, and below it what needs more words than a column has room for.
+/// Returns the table, and below it the notes that do not fit into a column.
 fn text(containers: &[&Container], faults: &[&Fault], color: bool) -> String {
     let remarks: Vec<_> = containers.iter().map(|container| notes(container)).collect();
     let mut header = vec!["NAME", "TYPE", "STATE", "AUTOSTART"];
-    // The first four columns are always there, for scripts that take words; the last is for people.
+    // The first four columns are always there, for scripts; the last is for people.
     if remarks.iter().any(|notes| !notes.is_empty()) {
         header.push("NOTE");
     }
@@ -90,7 +90,7 @@ fn text(containers: &[&Container], faults: &[&Fault], color: bool) -> String {
     table + gap + &lines.concat()
 }
 
-/// The weightiest word: a line with more would not fit into 80 columns, and the sentences follow below.
+/// Returns the most important keyword: more would not fit into 80 columns, and the sentences follow below.
 fn brief(notes: &[Note]) -> String {
     let Some(first) = notes.first() else { return String::new() };
     let more = notes.iter().any(|note| note.short != first.short);

@@ -1,5 +1,5 @@
-//! `list-generations NAME`: what there is to go back to, oldest first: a line of short columns each, and the path below
-//! it; or one JSON object each. Read are the links of the profile, the pins and the store; nothing is changed.
+//! `list-generations NAME`: the generations to go back to, oldest first: a line of short columns each, with the path
+//! below; or one JSON object each. It reads the links of the profile, the pins and the store, and changes nothing.
 
 use std::io::Read;
 use std::path::Path;
@@ -20,14 +20,14 @@ use crate::fact::lookup::{machine_name, readable};
 #[derive(Debug, Serialize)]
 struct GenerationEntry<'a> {
     generation: u64,
-    /// UTC, RFC 3339; null where only a pin keeps it.
+    /// When it was made; UTC, RFC 3339; null if only a pin keeps it.
     date: Option<String>,
-    /// Whether it is recorded.
+    /// Whether the intent records it.
     current: bool,
-    /// Whether the live container has its system.
+    /// Whether the running container has its system.
     running: bool,
     pinned: bool,
-    /// Whether the profile still has it; a pin keeps it without.
+    /// Whether the profile still has it; a pin keeps it even if not.
     in_profile: bool,
     /// Whether its system is in the store; null in a tree without a store.
     present: Option<bool>,
@@ -41,17 +41,17 @@ struct GenerationEntry<'a> {
 pub(crate) fn run(context: &Context, arguments: &Show) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     let intent = readable(context, &name)?;
-    let generations = generations(context, &name, &intent);
-    // An offline tree may come without a store.
+    let generations = generations(context, &name, &intent)?;
+    // An offline tree may have no store.
     let store = context.path("/nix/store").is_dir();
     let entries: Vec<GenerationEntry> = generations.iter().map(|one| entry(context, one, store)).collect();
     if context.json {
         return context.screen.print_json(&entries);
     }
     if entries.is_empty() {
-        context
-            .screen
-            .tell(&format!("container '{name}' has no generations; 'nixos-nspawn update {name}' makes one"));
+        context.screen.tell(&format!(
+            "container '{name}' has no generations; 'nixos-nspawn update {name}' creates one"
+        ));
         return Ok(());
     }
     context.screen.print(&text(&entries, context.color))
@@ -84,10 +84,10 @@ fn text(entries: &[GenerationEntry], color: bool) -> String {
     for (line, entry) in lines.zip(entries) {
         let remark = match entry {
             GenerationEntry { present: Some(false), .. } => " (gone from the store)",
-            GenerationEntry { in_profile: false, .. } => " (kept by its pin alone)",
+            GenerationEntry { in_profile: false, .. } => " (kept only by its pin)",
             _ => "",
         };
-        // A store path of usual length fills a line by itself.
+        // A store path of usual length fills a line.
         text.push_str(&format!("{line}\n    {}{remark}\n", entry.path));
     }
     text
@@ -106,7 +106,7 @@ fn row(entry: &GenerationEntry) -> Vec<Cell> {
         GenerationEntry { running: true, .. } => Tone::Good,
         _ => Tone::Plain,
     };
-    // The label is the version with the administrator's tags, so mostly the one says all.
+    // The label is the version with the administrator's tags, so it usually includes the version.
     let nixos = match (&entry.nixos_label, &entry.nixos_version) {
         (Some(label), Some(version)) if !label.contains(version.as_str()) => format!("{label} ({version})"),
         (Some(text), _) | (None, Some(text)) => text.clone(),
@@ -121,13 +121,13 @@ fn row(entry: &GenerationEntry) -> Vec<Cell> {
     ]
 }
 
-/// `system.nixos.label`, which NixOS writes beside init.
+/// Returns `system.nixos.label`, which NixOS writes beside init.
 fn label(context: &Context, system: &StorePath) -> Option<String> {
     let text = read(context, &format!("{system}/nixos-version"))?;
     Some(printable(text.lines().next()?)).filter(|label| !label.is_empty())
 }
 
-/// `system.nixos.version`, which NixOS writes as the build into os-release(5).
+/// Returns `system.nixos.version`, which NixOS writes into os-release(5).
 fn version(context: &Context, system: &StorePath) -> Option<String> {
     let text = read(context, &format!("{system}/etc/os-release"))?;
     let value = |key: &str| {
@@ -137,12 +137,12 @@ fn version(context: &Context, system: &StorePath) -> Option<String> {
     value("BUILD_ID").or_else(|| value("VERSION_ID"))
 }
 
-/// What a terminal takes as text.
+/// Returns the text without control characters.
 fn printable(text: &str) -> String {
     text.trim().chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// The start of a file of the tree, whose links lead to other places of the same tree.
+/// Reads the beginning of a file of the tree; links resolve within the tree.
 fn read(context: &Context, path: &str) -> Option<String> {
     let file = open_below(&context.root, Path::new(path)).ok()?;
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The verbs, one a file: options to plain values, an operation, and its result as text or JSON.
+//! The verbs, one per file: arguments to plain values, an operation, and its result as text or JSON.
 
 mod activate;
 mod arguments;
@@ -27,6 +27,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use clap::CommandFactory;
+use nixos_nspawn_units::name::MachineName;
 
 use crate::base::context::{Color, Context};
 use crate::base::exit::Failed;
@@ -35,7 +36,7 @@ use crate::base::screen::Screen;
 use crate::cli;
 use crate::cli::{Cli, Command, Global};
 
-/// Runs what the command line asks for.
+/// Runs the command of the command line.
 pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     if let Command::Completions(arguments) = &cli.command {
         let mut script = Vec::new();
@@ -43,22 +44,25 @@ pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
         return screen.print(&String::from_utf8(script)?);
     }
     let context = context(&cli.global, screen)?;
-    let done = dispatch(&context, &cli.command);
-    // A command that held a lock we waited for was killed: what it left is settled before the verb starts, too.
-    match done {
-        Err(error) if died_meanwhile(&context, &error) => dispatch(&context, &cli.command),
-        done => done,
+    match dispatch(&context, &cli.command) {
+        Err(error) => match error.downcast_ref::<Failed>() {
+            Some(Failed::Unsettled { name, .. }) => again(&context, &cli.command, name.clone()),
+            _ => Err(error),
+        },
+        Ok(()) => Ok(()),
     }
 }
 
-fn died_meanwhile(context: &Context, error: &anyhow::Error) -> bool {
-    match error.downcast_ref::<Failed>() {
-        Some(Failed::Unsettled(name)) => !context.unsettled.borrow().contains_key(name),
-        _ => false,
+/// A container is still incomplete: it could not be settled, or the command whose lock we waited for was killed.
+fn again(context: &Context, command: &Command, name: MachineName) -> Result<()> {
+    let failed = context.unsettled.borrow().get(&name).copied();
+    match failed {
+        Some(code) => Err(Failed::Unsettled { name, code }.into()),
+        None => dispatch(context, command),
     }
 }
 
-/// Calls the verb.
+/// Runs the verb.
 pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     match command {
         Command::Completions(_) => Ok(()),
@@ -83,7 +87,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     }
 }
 
-/// The setting that the command line asks for.
+/// Returns the context for the global options.
 fn context(global: &Global, screen: &Rc<Screen>) -> Result<Context> {
     let color = match global.color {
         cli::Color::Auto => Color::Auto,
@@ -101,3 +105,6 @@ fn context(global: &Global, screen: &Rc<Screen>) -> Result<Context> {
         unsettled: RefCell::default(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! `pin` and `unpin`: keep a generation, whatever is collected or deleted, and let it go again.
+//! `pin` and `unpin`: protect a generation from deletion and garbage collection, and release it again.
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
@@ -11,7 +11,7 @@ use crate::cli::Pin;
 use crate::command::begin::begin;
 use crate::fact::lookup::machine_name;
 
-/// `pin`.
+/// Runs `pin`.
 pub(crate) fn pin(context: &Context, arguments: &Pin) -> Result<()> {
     let name = name_of(context, "pin", arguments)?;
     let number = arguments.generation;
@@ -19,7 +19,7 @@ pub(crate) fn pin(context: &Context, arguments: &Pin) -> Result<()> {
     answer(context, &name, number, true, pinned)
 }
 
-/// `unpin`.
+/// Runs `unpin`.
 pub(crate) fn unpin(context: &Context, arguments: &Pin) -> Result<()> {
     let name = name_of(context, "unpin", arguments)?;
     let number = arguments.generation;
@@ -41,18 +41,18 @@ struct PinAnswer<'a> {
     generation: u64,
     /// Whether it is pinned now.
     pinned: bool,
-    /// Whether it was otherwise before.
+    /// Whether anything was changed.
     changed: bool,
 }
 
 fn answer(context: &Context, name: &MachineName, generation: u64, wanted: bool, done: Pinned) -> Result<()> {
     let Pinned { changed, in_profile } = done;
     let how = match (wanted, changed, in_profile) {
-        (true, false, _) => "is pinned already",
+        (true, false, _) => "is already pinned",
         (true, true, _) => "is pinned",
         (false, false, _) => "is not pinned",
-        (false, true, true) => "is not pinned any more",
-        (false, true, false) => "is not pinned any more, and nothing else keeps it",
+        (false, true, true) => "is no longer pinned",
+        (false, true, false) => "is no longer pinned, and nothing else keeps it",
     };
     context.answer(&PinAnswer { name, generation, pinned: wanted, changed }, |_| {
         format!("generation {generation} of container '{name}' {how}\n")

@@ -1,4 +1,4 @@
-//! `plan`: builds as an update would and shows what it would change and do. Nothing but Nix's store grows.
+//! `plan`: builds as an update would and shows what it would change and do. It changes nothing but the Nix store.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! What a change would do, for `plan` and the dry runs of `update` and `rollback`.
+//! Shows what a change would do, for `plan` and the dry runs of `update` and `rollback`.
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Strategy;
@@ -53,7 +53,7 @@ pub(crate) fn run(
     }
 }
 
-/// For people, lines with their ends.
+/// Returns the text for people, with line endings.
 pub(crate) fn text(planned: &Planned) -> String {
     let Planned { name, difference, .. } = planned;
     let (Some(action), Some(reason)) = (planned.action, &planned.reason) else {

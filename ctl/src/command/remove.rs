@@ -1,6 +1,6 @@
-//! `remove`: stops containers, forgets them and deletes their profiles; the state stays unless asked. A name that is
-//! not there is reported and no failure, so that scripts can repeat the command. Each container is a piece of work of
-//! its own: one that fails does not keep the others.
+//! `remove`: stops containers and deletes their intents and profiles; the state is kept unless asked. An unknown name
+//! is reported but is not an error, so that scripts can repeat the command. A failure does not affect the other
+//! containers.
 
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
     if context.json {
         context.screen.print_json(&answers)?;
     }
-    // One failure is the command's; of several each is told, and the last decides the exit code.
+    // A single failure is the command's; of several, all are printed and the last decides the exit code.
     let last = failures.pop();
     for error in failures {
         context.screen.tell(&format!("{error:#}"));
@@ -49,13 +49,13 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
     last.map_or(Ok(()), Err)
 }
 
-/// What became of a container.
+/// The result for a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum RemoveResult {
     Removed,
     WouldRemove,
-    /// There is none.
+    /// There is no such container.
     Absent,
     Failed,
 }
@@ -65,11 +65,11 @@ enum RemoveResult {
 struct RemoveAnswer {
     name: MachineName,
     result: RemoveResult,
-    /// Whether it ran, and so is stopped.
+    /// Whether it was running, and is stopped.
     stopped: bool,
-    /// Intent, profile folder with all generations, state.
+    /// The intent, the profile directory with all generations, and the state.
     deleted: Vec<PathBuf>,
-    /// The state that stays.
+    /// The state that is kept.
     kept: Option<PathBuf>,
     /// Containers that require it.
     dependents: Vec<MachineName>,
@@ -101,7 +101,7 @@ impl RemoveAnswer {
     }
 }
 
-/// For people, lines with their ends.
+/// Returns the text for people, with line endings.
 fn text(name: &MachineName, removed: &Removed, dry_run: bool) -> String {
     match removed {
         Removed::Absent(left) => match left_text(name, left) {
@@ -109,7 +109,7 @@ fn text(name: &MachineName, removed: &Removed, dry_run: bool) -> String {
             left => format!("there is no container '{name}'; {}\n", left.join("; ")),
         },
         Removed::HalfDone(_) => {
-            format!("container '{name}' was left half done by a killed command and is removed\n")
+            format!("container '{name}' was left incomplete by a killed command and is removed\n")
         }
         Removed::Container(removal) if dry_run => plan_text(name, removal),
         Removed::Container(Removal { kept: Some(state), .. }) => {
@@ -119,7 +119,7 @@ fn text(name: &MachineName, removed: &Removed, dry_run: bool) -> String {
     }
 }
 
-/// What would be done.
+/// Describes what would be done.
 fn plan_text(name: &MachineName, removal: &Removal) -> String {
     let Removal { stopped, deleted, kept, dependents } = removal;
     let mut lines = Vec::new();
@@ -131,30 +131,28 @@ fn plan_text(name: &MachineName, removal: &Removal) -> String {
         lines.push(format!("would delete {}{more}", path.display()));
     }
     lines.extend(kept.iter().map(|state| format!("would keep {}", state.display())));
-    lines.extend(
-        dependents.iter().map(|other| {
-            format!("container '{other}' requires it, would stop with it and not start any more")
-        }),
-    );
+    lines.extend(dependents.iter().map(|other| {
+        format!("container '{other}' requires it, would stop with it and could no longer start")
+    }));
     lines.join("\n") + "\n"
 }
 
-/// What is left of a container that is none, each with the command that ends it.
+/// Describes what is left of a container that is not recorded, each with the command that removes it.
 fn left_text(name: &MachineName, left: &Left) -> Vec<String> {
     let mut lines = Vec::new();
     if left.runs {
         let unit = unit_name(name);
-        lines.push(format!("{unit} runs all the same, 'systemctl stop {unit}' ends it"));
+        lines.push(format!("{unit} is running, 'systemctl stop {unit}' stops it"));
     }
     if let Some(profile) = &left.profile {
         let profile = profile.display();
         lines.push(format!(
-            "{profile} is not known to be one of ours and stays, 'rm -r {profile}' deletes it"
+            "{profile} may not belong to nixos-nspawn and is kept, 'rm -r {profile}' deletes it"
         ));
     }
     if let Some(state) = &left.state {
         lines.push(format!(
-            "{} is not known to be one of ours and stays, 'machinectl remove {name}' deletes it",
+            "{} may not belong to nixos-nspawn and is kept, 'machinectl remove {name}' deletes it",
             state.display()
         ));
     }

@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context, given: &Rollback) -> Result<()> {
         Ok(result) => context.answer(&result, |one| match one.result {
             UpdateResult::UpToDate => {
                 let number = one.generation.unwrap_or_default();
-                format!("container '{name}': generation {number} is current already\n")
+                format!("container '{name}': generation {number} is already current\n")
             }
             _ => updated::line(one) + "\n",
         }),

@@ -1,4 +1,4 @@
-//! `setup`: installs the generator where no package has it; `setup --remove` takes it away. People are told of each step
+//! `setup`: installs the generator where no package has done so; `setup --remove` removes it. Each step is printed
 //! when it is done.
 
 use anyhow::Result;
@@ -46,11 +46,11 @@ struct SetupAnswer {
     steps: Vec<SetupEntry>,
 }
 
-/// One step.
+/// A step.
 #[derive(Serialize)]
 struct SetupEntry {
     action: &'static str,
-    /// Paths, a unit, or containers.
+    /// Paths, a unit or containers.
     targets: Vec<String>,
 }
 

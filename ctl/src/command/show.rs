@@ -1,6 +1,6 @@
-//! `show NAME`: everything known of one container, as text or as one JSON object: what is recorded, what systemd made
-//! of it, how far it reaches into the host, and the generated files with their text, from the same plan that the
-//! generator writes. Nothing is changed.
+//! `show NAME`: everything known about one container, as text or JSON: what is recorded, what systemd made of it, how
+//! far it reaches into the host, and the generated files, from the same plan that the generator writes. It changes
+//! nothing.
 
 use std::fs;
 
@@ -28,26 +28,26 @@ use crate::host::runtime_files::tidy;
 use crate::host::systemd::addresses;
 use crate::nix::profile;
 
-/// What `list` tells of the container, and all else.
+/// The summary of `list`, and everything else.
 #[derive(Serialize)]
 pub(crate) struct ShowAnswer<'a> {
     #[serde(flatten)]
     summary: Summary<'a>,
-    /// Since when it runs, as systemctl prints it.
+    /// When it was started, as systemctl prints it.
     pub(crate) since: Option<&'a str>,
     pub(crate) source: Option<&'a Source>,
     pub(crate) profile: Option<&'a str>,
-    /// The administrator's word; null leaves it to the container.
+    /// The administrator's setting; null leaves it to the container.
     pub(crate) autostart_override: Option<bool>,
-    /// The container's options that differ from their default.
+    /// The options that differ from their default.
     pub(crate) options: serde_json::Value,
     pub(crate) host_reach: Vec<String>,
-    /// What a profile of python-nixos-nspawn has for its own machinery.
+    /// Settings of a python-nixos-nspawn profile that serve only its own machinery.
     pub(crate) left_out: Vec<String>,
     pub(crate) host_interface: Option<String>,
     pub(crate) addresses: Vec<String>,
     pub(crate) state_directory: String,
-    /// The system that runs, which may be another than the recorded one.
+    /// The system that runs, which may differ from the recorded one.
     pub(crate) running_toplevel: Option<String>,
     pub(crate) plan: Option<&'a str>,
     pub(crate) loaded_plan: Option<&'a str>,
@@ -75,9 +75,12 @@ pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
     Ok(())
 }
 
-/// What was left out of the profile that is recorded, as far as it can be read.
+/// Returns what was left out of the recorded profile, as far as it can be read.
 fn left_out(context: &Context, name: &MachineName, intent: &Intent) -> Vec<String> {
-    let current = generations(context, name, intent).into_iter().find(|generation| generation.current);
+    let current = generations(context, name, intent)
+        .unwrap_or_default()
+        .into_iter()
+        .find(|generation| generation.current);
     let profile = current.and_then(|generation| profile::read(context, &generation.path, name).ok());
     profile.map(|profile| [profile.warnings, profile.left_out].concat()).unwrap_or_default()
 }
@@ -118,16 +121,16 @@ fn details<'a>(
     })
 }
 
-/// The container's files in the plan.
+/// Returns the container's files in the plan.
 fn files<'a>(overview: &'a Overview, name: &MachineName) -> Vec<GeneratedFile<'a>> {
     let files = overview.plan.files.iter().filter(|(path, _)| belongs_to(path, name));
     files.map(|(path, entry)| GeneratedFile::of(path, entry)).collect()
 }
 
-/// The label column; labels end before it.
+/// The width of the label column.
 const INDENT: usize = 12;
 
-/// The text for people.
+/// Returns the text for people.
 pub(crate) fn text(container: &Container, details: &ShowAnswer, color: bool) -> String {
     let mut out = painted(container.name.as_str(), Tone::Strong, color) + "\n";
     let mut section = |label: &str, lines: Vec<String>| {
@@ -169,7 +172,7 @@ fn note_line(note: &Note, color: bool) -> String {
 fn state_line(container: &Container, details: &ShowAnswer, color: bool) -> String {
     let (word, tone) = state(container);
     let mut line = painted(word, tone, color);
-    let Some(state) = &container.state else { return line + " (not known: systemd was not asked)" };
+    let Some(state) = &container.state else { return line + " (unknown: systemd was not asked)" };
     if !state.sub.is_empty() {
         line.push_str(&format!(" ({})", state.sub));
     }
@@ -186,12 +189,12 @@ fn autostart_line(container: &Container, details: &ShowAnswer) -> String {
     let whose = match (&container.intent, details.autostart_override) {
         (None, _) => "",
         (Some(_), Some(_)) => " (set by the administrator)",
-        (Some(_), None) => " (as the container says)",
+        (Some(_), None) => " (set by the container)",
     };
     format!("{}{whose}", known_autostart(container).map_or("-", yes_no))
 }
 
-/// What to do about an intent that cannot be used.
+/// Returns what to do about an invalid intent.
 fn remedy(container: &Container) -> Vec<String> {
     match (&container.refusal, &container.intent_file) {
         (Some(_), _) if container.unreadable => vec!["try again with sudo".to_owned()],
@@ -225,12 +228,12 @@ fn system_lines(container: &Container, details: &ShowAnswer) -> Vec<String> {
     let mut lines = vec![format!("{}{generation}", intent.toplevel)];
     if let Some(running) = details.running_toplevel.as_ref().filter(|path| *path != intent.toplevel.as_str())
     {
-        lines.push(format!("{running} (runs now)"));
+        lines.push(format!("{running} (running)"));
     }
     lines
 }
 
-/// How far it reaches into the host; that it does not is said as well.
+/// Describes how far the container reaches into the host, even if it does not.
 fn host_reach_lines(container: &Container, details: &ShowAnswer) -> Vec<String> {
     match (&container.intent, details.host_reach.is_empty()) {
         (Some(_), true) => vec!["none of its options".to_owned()],
@@ -242,10 +245,10 @@ fn plan_lines(details: &ShowAnswer) -> Vec<String> {
     let Some(plan) = details.plan else { return Vec::new() };
     let mut lines = vec![plan.to_owned()];
     if let Some(loaded) = details.loaded_plan.filter(|loaded| *loaded != plan) {
-        lines.push(format!("{loaded} (what systemd has loaded)"));
+        lines.push(format!("{loaded} (loaded by systemd)"));
     }
     if let Some(running) = details.running_plan.as_ref().filter(|running| *running != plan) {
-        lines.push(format!("{running} (what it runs with)"));
+        lines.push(format!("{running} (in use)"));
     }
     lines
 }

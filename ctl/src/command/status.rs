@@ -1,6 +1,5 @@
-//! `status NAME`: how a container is: its state, its generations, whether a restart is due for what is recorded, and how
-//! the last activation ended. That last result is a file beside the profile, which updates write through here and
-//! nothing depends on. The command itself changes nothing.
+//! `status NAME`: the state of a container, its generations, whether a restart is due, and the result of the last
+//! activation, which updates record beside the profile. It changes nothing.
 
 use std::path::Path;
 
@@ -31,25 +30,25 @@ struct StatusAnswer<'a> {
     #[serde(rename = "type")]
     kind: Kind,
     unit: String,
-    /// `ActiveState=` and the like of the unit; null where systemd does not run or gave no answer.
+    /// `ActiveState=` and the like of the unit; null if systemd does not run or gave no answer.
     state: Option<&'a str>,
     sub_state: Option<&'a str>,
     result: Option<&'a str>,
-    /// Since when it is in this state; UTC, RFC 3339.
+    /// Since when it has been in this state; UTC, RFC 3339.
     since: Option<String>,
     /// The recorded generation.
     generation: Option<u64>,
-    /// The generation whose system the live container has.
+    /// The generation whose system the running container has.
     running_generation: Option<u64>,
     newest_generation: Option<u64>,
     toplevel: Option<&'a str>,
     running_toplevel: Option<String>,
     plan: Option<&'a str>,
-    /// The plan by whose settings it was started.
+    /// The plan that it was started with.
     running_plan: Option<String>,
-    /// Whether it takes a restart until all that is recorded is in force; null where that cannot be known.
+    /// Whether a restart is needed to apply everything that is recorded; null if unknown.
     restart_due: Option<bool>,
-    /// Whether `systemctl daemon-reload` is due.
+    /// Whether `systemctl daemon-reload` is needed.
     reload_needed: bool,
     last_activation: Option<LastActivation>,
     /// Why its start is refused.
@@ -81,10 +80,10 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
     let Container { name, kind, intent, state, hash, .. } = container;
     let runs = container.runs();
     let said = |value: &'a String| Some(value.as_str()).filter(|value| !value.is_empty());
-    // Declarative containers have no profile of their own, and a folder of that name is none of theirs.
+    // Declarative containers have no profile of their own; a directory of that name is not theirs.
     let intent = intent.as_ref();
     let own = intent.filter(|_| *kind == Kind::Imperative);
-    let all = own.map(|intent| generations(context, name, intent)).unwrap_or_default();
+    let all = own.and_then(|intent| generations(context, name, intent).ok()).unwrap_or_default();
     let running = all.iter().filter(|one| runs && one.running);
     let folder = own.and_then(|intent| profile_link(context, name, intent).parent().map(Path::to_owned));
     StatusAnswer {
@@ -96,7 +95,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
         result: state.as_ref().and_then(|state| said(&state.result)),
         since: state.as_ref().and_then(|_| state_since(context, name)),
         generation: intent.and_then(|intent| intent.generation),
-        // Several may be the same system: the recorded one among them, or the newest.
+        // Several may have the same system: prefer the recorded one, then the newest.
         running_generation: running.max_by_key(|one| (one.current, one.number)).map(|one| one.number),
         newest_generation: all.last().map(|one| one.number),
         toplevel: intent.map(|intent| intent.toplevel.as_str()),
@@ -111,7 +110,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
     }
 }
 
-/// Labels end before this column.
+/// The width of the label column.
 const INDENT: usize = 16;
 
 fn text(container: &Container, details: &StatusAnswer, color: bool) -> String {
@@ -141,7 +140,7 @@ fn state_line(container: &Container, details: &StatusAnswer, color: bool) -> Str
     let mut line = painted(word, tone, color);
     match details.sub_state {
         Some(sub) => line.push_str(&format!(" ({sub})")),
-        None => line.push_str(" (not known: systemd was not asked)"),
+        None => line.push_str(" (unknown: systemd was not asked)"),
     }
     if let Some(since) = &details.since {
         line.push_str(&format!(" since {}", time::local_of(since)));
@@ -158,7 +157,7 @@ fn generation_line(details: &StatusAnswer) -> String {
     match (&details.running_toplevel, details.running_generation) {
         (_, Some(running)) if running == current => line.push_str(" and runs"),
         (_, Some(running)) => line.push_str(&format!(", {running} runs")),
-        (Some(path), None) => line.push_str(&format!(", {path} runs, which is no generation any more")),
+        (Some(path), None) => line.push_str(&format!(", {path} runs, which is no longer a generation")),
         (None, None) => {}
     }
     match details.newest_generation {
@@ -169,7 +168,7 @@ fn generation_line(details: &StatusAnswer) -> String {
 
 fn restart_line(details: &StatusAnswer) -> &'static str {
     match (details.restart_due, details.running_plan.is_some()) {
-        (Some(true), _) => "due, for what is recorded to take effect",
+        (Some(true), _) => "due, to apply the recorded configuration",
         (Some(false), true) => "not due",
         _ => "",
     }
@@ -189,12 +188,12 @@ fn activation_lines(details: &StatusAnswer, color: bool) -> Vec<String> {
     };
     let when = time::local_of(&last.time);
     let mut line = format!("{when} {}", painted(word, tone, color));
-    // What failed before it had a number has 0.
+    // A generation that failed before it had a number is 0.
     if last.generation > 0 {
         line.push_str(&format!(", generation {}", last.generation));
     }
     line.push_str(&format!(", {how}"));
-    // It may hold what programs said.
+    // It may include output of programs.
     let detail = last.detail.lines().map(|line| printable(line).into_owned());
     std::iter::once(line).chain(detail).collect()
 }

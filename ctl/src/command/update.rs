@@ -1,4 +1,4 @@
-//! `update`: builds containers anew and switches to the result. Several containers are several pieces of work.
+//! `update`: builds containers and switches to the results. Each container is updated independently.
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     finish(context, results, names.len())
 }
 
-/// One result is the command's; several are told in a table.
+/// Prints a single result as it is, and several as a table.
 fn finish(context: &Context, results: Vec<(&MachineName, Result<Updated>)>, wanted: usize) -> Result<()> {
     let mut failure = None;
     let mut all = Vec::new();
@@ -68,7 +68,7 @@ fn finish(context: &Context, results: Vec<(&MachineName, Result<Updated>)>, want
         _ => {}
     }
     match failure {
-        // The table has told it; JSON is not for people.
+        // The table shows the errors; JSON is for scripts.
         Some(_) if wanted > 1 && !context.json => Err(Failed::Silent.into()),
         Some(_) if wanted > 1 => {
             all.iter().filter_map(updated::error_line).for_each(|line| context.screen.tell(&line));

@@ -1,14 +1,14 @@
-//! The words for what an update or a rollback came to.
+//! Formats the results of updates and rollbacks.
 
 use crate::change::updated::Updated;
 use crate::host::last_activation::AppliedAction;
 
-/// The failure as a message, if it is one.
+/// Returns the error message of a failure.
 pub(crate) fn error_line(one: &Updated) -> Option<String> {
     one.error.as_ref().map(|error| format!("container '{}': failed: {error}", one.name))
 }
 
-/// The line that tells of one container alone.
+/// Returns the line for a single container.
 pub(crate) fn line(one: &Updated) -> String {
     format!("container '{}': {}", one.name, text(one))
 }
@@ -31,7 +31,7 @@ fn text(one: &Updated) -> String {
     }
 }
 
-/// Several results in a table.
+/// Returns a table of several results.
 pub(crate) fn table(results: &[Updated]) -> String {
     let width = results.iter().map(|one| one.name.as_str().len()).max().unwrap_or(0).max(4);
     let line = |one: &Updated| format!("{:width$}  {}\n", one.name.as_str(), text(one));

@@ -1,5 +1,5 @@
-//! How a new generation takes effect: nothing, a reload or a restart, with the reason. Pure: old and new intent, the
-//! strategy and whether the container runs decide.
+//! Decides how a new generation is activated: not at all, by a reload or by a restart, with the reason. Pure: the
+//! inputs are the old and new intent, the strategy and whether the container runs.
 
 use anyhow::Result;
 use nixos_nspawn_units::change::{Change, change};
@@ -11,9 +11,9 @@ use crate::host::last_activation;
 /// What is done to the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// It does not run, or shall not be touched: at the next start.
+    /// The container does not run or must not be touched; the next start activates it.
     AtNextStart,
-    /// Nothing inside is concerned.
+    /// Nothing inside is affected.
     Nothing,
     /// The system inside switches.
     Reload,
@@ -26,11 +26,11 @@ pub(crate) enum Action {
 pub(crate) struct Decision {
     /// What to do.
     pub(crate) action: Action,
-    /// Why; one line.
+    /// The reason; one line.
     pub(crate) reason: String,
 }
 
-/// Decides. `runs` tells whether the container is active.
+/// Decides how to activate `new`. `runs` tells whether the container is active.
 pub(crate) fn decide(
     name: &MachineName,
     old: &Intent,
@@ -41,11 +41,11 @@ pub(crate) fn decide(
     Ok(decide_for(change(name, old, new)?, strategy, runs))
 }
 
-/// Decides on a change that is known.
+/// Decides for a known change.
 pub(crate) fn decide_for(change: Change, strategy: Strategy, runs: bool) -> Decision {
     let to = |action, reason: &str| Decision { action, reason: reason.to_owned() };
     match (&change, strategy) {
-        (Change::Nothing, _) => return to(Action::Nothing, "nothing that concerns the container differs"),
+        (Change::Nothing, _) => return to(Action::Nothing, "nothing that affects the container differs"),
         (Change::Outside(what), _) => {
             return to(
                 Action::Nothing,
@@ -53,18 +53,18 @@ pub(crate) fn decide_for(change: Change, strategy: Strategy, runs: bool) -> Deci
             );
         }
         _ if !runs => {
-            return to(Action::AtNextStart, "the container does not run, its next start takes it on");
+            return to(Action::AtNextStart, "the container does not run, its next start applies it");
         }
-        (_, Strategy::None) => return to(Action::AtNextStart, "strategy 'none', the next start takes it on"),
+        (_, Strategy::None) => return to(Action::AtNextStart, "strategy 'none', the next start applies it"),
         (_, Strategy::Restart) => return to(Action::Restart, "strategy 'restart'"),
         _ => {}
     }
     match (change, strategy) {
         (Change::Settings(what), Strategy::Reload) => {
-            to(Action::Reload, &format!("strategy 'reload'; {what}, which only a restart takes on"))
+            to(Action::Reload, &format!("strategy 'reload'; {what}, which only a restart applies"))
         }
         (Change::Settings(what), _) => {
-            to(Action::Restart, &format!("{what}, which a running container cannot take on"))
+            to(Action::Restart, &format!("{what}, which cannot be applied to a running container"))
         }
         (_, Strategy::Reload) => to(Action::Reload, "strategy 'reload'"),
         _ => to(Action::Reload, "only the system differs"),

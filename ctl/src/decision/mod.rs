@@ -1,4 +1,4 @@
-//! Decisions without side effects: every input is an argument, every output a value.
+//! Decisions without side effects: all inputs are arguments, all outputs are values.
 
 pub(crate) mod activation;
 pub(crate) mod settlement;

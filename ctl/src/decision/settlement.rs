@@ -1,23 +1,23 @@
-//! What becomes of a command that was killed: its record and what is observed decide. Pure; the tests are the rows of
+//! Decides how a killed command is settled, from its record and what is observed. Pure; the tests are the rows of
 //! docs/decisions/interrupted.md.
 
 use crate::host::record::{Begun, Phase};
 
-/// What settles a record.
+/// How to settle a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settlement {
-    /// Only the running system can tell: the record stays.
+    /// Only the running system can tell; the record stays.
     NeedsSystem,
-    /// All was done; the record goes.
+    /// Everything was done; the record is removed.
     Keep,
-    /// What a create made is taken away, the state directory with it or not.
+    /// What a create made is removed, optionally with the state directory.
     TakeAway {
-        /// Whether the state directory goes.
+        /// Whether the state directory is removed.
         state: bool,
     },
-    /// The removal goes on.
+    /// The removal is completed.
     Finish,
-    /// A switch from one generation to another: [`switch`] decides.
+    /// A switch between generations: [`switch`] decides.
     Switch,
 }
 
@@ -28,17 +28,17 @@ pub(crate) struct Observed {
     pub(crate) live: bool,
     /// Whether an intent is recorded.
     pub(crate) recorded: bool,
-    /// Whether the state directory is the create's own.
+    /// Whether the create made the state directory.
     pub(crate) own_state: bool,
 }
 
-/// Decides what settles a record.
+/// Decides how to settle a record.
 pub(crate) fn settlement(step: Begun, phase: Phase, observed: Observed) -> Settlement {
     match (step, phase) {
         (Begun::Updating, _) if !observed.live => Settlement::NeedsSystem,
         (Begun::Updating, _) => Settlement::Switch,
         (Begun::Creating, Phase::Started) => Settlement::Keep,
-        // What was started by the create, or by a boot since, may hold data.
+        // A container that the create or a boot has started may hold data.
         (Begun::Creating, phase) => Settlement::TakeAway {
             state: observed.own_state && phase != Phase::Activating && !observed.recorded,
         },
@@ -49,31 +49,35 @@ pub(crate) fn settlement(step: Begun, phase: Phase, observed: Observed) -> Settl
 /// What is observed of a container whose switch was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SwitchObserved {
-    /// How far the switch had come.
+    /// The phase in which the switch was killed.
     pub(crate) phase: Phase,
-    /// Whether the container was being reloaded in this boot, which leaves the settings that it was started with.
+    /// Whether the container was being reloaded in this boot, which keeps the settings of its last start.
     pub(crate) reload: bool,
-    /// Whether the container ran before the switch.
+    /// Whether the container was running before the switch.
     pub(crate) ran: bool,
     /// Whether an intent is recorded at all.
     pub(crate) recorded: bool,
-    /// Whether that is the new one.
+    /// Whether the recorded intent is the new one.
     pub(crate) new_recorded: bool,
+    /// Whether that is neither the new nor the old one: somebody has edited it since.
+    pub(crate) edited: bool,
     /// Whether the container is active.
     pub(crate) active: bool,
-    /// Whether it was started with the settings that are recorded.
+    /// Whether it was started with the recorded settings.
     pub(crate) started_as_recorded: bool,
-    /// Whether the system that runs inside is the recorded one.
+    /// Whether the system inside is the recorded one.
     pub(crate) runs_recorded: bool,
 }
 
-/// What settles a switch.
+/// How to settle a switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SwitchSettlement {
-    /// Nothing but the link of the build was made; it goes.
+    /// Only the link of the build exists; it is removed.
     DropBuild,
-    /// The new generation runs; it stays.
+    /// The new generation runs; it is kept.
     Accept,
+    /// The edited intent stays, and the container as it is.
+    KeepEdit,
     /// The old generation is recorded again.
     Restore {
         /// Whether the container is restarted with it.
@@ -81,7 +85,7 @@ pub(crate) enum SwitchSettlement {
     },
 }
 
-/// Decides what settles a switch.
+/// Decides how to settle a switch.
 pub(crate) fn switch(seen: SwitchObserved) -> SwitchSettlement {
     if seen.phase == Phase::Building {
         return SwitchSettlement::DropBuild;
@@ -89,8 +93,11 @@ pub(crate) fn switch(seen: SwitchObserved) -> SwitchSettlement {
     if !seen.recorded {
         return SwitchSettlement::Restore { restart: false };
     }
+    if seen.edited {
+        return SwitchSettlement::KeepEdit;
+    }
     let runs_new = seen.new_recorded && seen.active && seen.runs_recorded;
-    // A reload that was killed may have switched some of the units inside, and shows it by nothing but its phase.
+    // A killed reload may have switched only some units inside; only its phase shows whether it completed.
     let whole = match seen.phase {
         Phase::Passed => true,
         Phase::Activating => seen.started_as_recorded && !seen.reload,
@@ -99,7 +106,8 @@ pub(crate) fn switch(seen: SwitchObserved) -> SwitchSettlement {
     if runs_new && whole {
         return SwitchSettlement::Accept;
     }
-    // What ran before runs again, also if the kill came between its stop and its start, or on the way back.
+    // A container that was running before runs again, even if the command was killed between stop and start or while
+    // reverting.
     let restart = match seen.phase {
         Phase::Activating | Phase::Passed => true,
         Phase::Returning => seen.new_recorded || !seen.active || !seen.started_as_recorded,
@@ -157,6 +165,7 @@ mod tests {
         ran: true,
         recorded: true,
         new_recorded: true,
+        edited: false,
         active: true,
         started_as_recorded: false,
         runs_recorded: false,
@@ -190,7 +199,7 @@ mod tests {
     #[test]
     fn after_the_intent_and_the_host_has_rebooted_since() {
         assert_eq!(switch(RUNS_NEW), SwitchSettlement::Accept);
-        // It failed to start.
+        // The container failed to start.
         assert_eq!(switch(SwitchObserved { active: false, ..RUNS_NEW }), RESTART);
     }
 
@@ -221,6 +230,12 @@ mod tests {
         let passed = SwitchObserved { phase: Phase::Passed, reload: true, ..RECORDED };
         assert_eq!(switch(SwitchObserved { runs_recorded: true, ..passed }), SwitchSettlement::Accept);
         assert_eq!(switch(passed), RESTART, "something else runs since");
+    }
+
+    #[test]
+    fn edited_since() {
+        let seen = SwitchObserved { edited: true, new_recorded: false, ..RECORDED };
+        assert_eq!(switch(seen), SwitchSettlement::KeepEdit);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which generations `delete-generations` is about, as in `nix-env --delete-generations`. Pure.
+//! Selects generations for `delete-generations`, as `nix-env --delete-generations` does. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,21 +9,21 @@ use crate::base::exit::Failed;
 /// Which generations are meant, as in `nix-env --delete-generations`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// These.
+    /// Generations by number.
     Numbers(Vec<u64>),
-    /// All but the current and the so many before it, itself counted; newer ones stay.
+    /// Keeps the current generation and the K−1 before it; newer ones stay as well.
     Newest(usize),
-    /// All that were not current any more so long ago.
+    /// Those that have not been current for this long.
     OlderThan(Duration),
     /// All but the current.
     Old,
 }
 
-/// What was given on the command line.
+/// Parses the arguments of the command line.
 pub(crate) fn parse(words: &[String]) -> Result<Which> {
     let usage = |word: &str| {
         Failed::Usage(format!(
-            "'{word}': is no generation; give numbers, or one of +K (all but the newest K), 30d (older than 30 days) or old"
+            "'{word}': is not a generation; use numbers, or one of +K (all but the newest K), 30d (older than 30 days) or old"
         ))
     };
     if let [word] = words {
@@ -52,7 +52,7 @@ fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// What a pattern covers of the profile's links, oldest first; as Nix does it, the current is never in it.
+/// Returns the generations that a pattern selects, oldest first; as in Nix, the current one is never among them.
 pub(crate) fn select(which: &Which, links: &[(u64, SystemTime)], current: u64, now: SystemTime) -> Vec<u64> {
     let newest_first = || links.iter().rev();
     let mut chosen: Vec<u64> = match which {
@@ -63,7 +63,7 @@ pub(crate) fn select(which: &Which, links: &[(u64, SystemTime)], current: u64, n
         }
         Which::OlderThan(age) => {
             let limit = now.checked_sub(*age).unwrap_or(SystemTime::UNIX_EPOCH);
-            // The newest of the old ones was in force at that time: one must be able to go back to it.
+            // The newest of the old ones was current at that time and stays, so that one can go back to it.
             newest_first().skip_while(|(_, made)| *made >= limit).skip(1).map(|one| one.0).collect()
         }
     };
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(select("+1", 6), [1, 2, 4, 5]);
         assert_eq!(select("+2", 5), [1, 2], "the current counts, newer ones stay");
         assert_eq!(select("+9", 6), [0; 0]);
-        // Older than the fifth day are 1, 2 and 4; 4 was in force then.
+        // Generations 1, 2 and 4 are older than five days; 4 was current then.
         assert_eq!(select("5d", 6), [1, 2]);
         assert_eq!(select("5d", 1), [2], "never the current");
         assert_eq!(select("400d", 6), [0; 0]);

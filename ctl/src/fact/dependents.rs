@@ -1,5 +1,6 @@
-//! Other units beside a container: those it names that nobody knows, and those that need it. systemd stops what requires a
-//! container together with it, and does not start it again by itself; whoever restarts the container does.
+//! Relations between a container and other units: containers that it names but that do not exist, and units that
+//! require it. systemd stops the latter together with the container, but does not start them again; whoever restarts
+//! the container does.
 
 use std::collections::BTreeSet;
 
@@ -14,33 +15,33 @@ use nixos_nspawn_units::store::{LoadError, Loaded};
 use crate::base::event::Event;
 use crate::base::host::Host;
 
-/// A remark on each name that is no container's. It may be a foreign container's, or of one that is yet to come.
+/// Returns a note on each name that is not a known container. It may be a container that is not managed here, or one
+/// that is yet to be created.
 pub(crate) fn unknown_names(loaded: &Loaded, intent: &Intent) -> Vec<String> {
     let note = |name: &str| {
-        format!("after, requires or wants names '{name}', which is no container of nixos-nspawn (yet)")
+        format!("after, requires or wants names '{name}', which is not a container of nixos-nspawn (yet)")
     };
     unknown(intent, |name| recorded(loaded, name)).into_iter().map(note).collect()
 }
 
-/// A remark on each container that it cannot start without and that is nowhere to be found, not as a foreign one either.
+/// Returns a note on each required container that does not exist, managed here or not.
 pub(crate) fn missing(host: &Host, loaded: &Loaded, intent: &Intent) -> Vec<String> {
     let required = intent.container.requires.iter().filter_map(Dependency::container);
     let there = |name: &str| {
         let image = |end: &str| host.machines().join(format!("{name}{end}")).symlink_metadata().is_ok();
         recorded(loaded, name) || image("") || image(".raw")
     };
-    let note =
-        |name: &str| format!("requires '{name}', which is no container here; it cannot start without it");
+    let note = |name: &str| format!("requires '{name}', which is not a container here, so it cannot start");
     required.filter(|name| !there(name)).map(note).collect()
 }
 
-/// Whether there is an intent of this name, good or not.
+/// Returns whether there is an intent of this name, valid or not.
 fn recorded(loaded: &Loaded, name: &str) -> bool {
     let broken = |error: &LoadError| error.name.as_ref().is_some_and(|other| other.as_str() == name);
     loaded.intents.iter().any(|stored| stored.name.as_str() == name) || loaded.errors.iter().any(broken)
 }
 
-/// The containers that cannot run without this one.
+/// Returns the containers that require this one.
 pub(crate) fn requiring(loaded: &Loaded, name: &MachineName) -> Vec<MachineName> {
     let requires = |intent: &Intent| {
         intent.container.requires.iter().any(|other| other.container() == Some(name.as_str()))
@@ -49,7 +50,7 @@ pub(crate) fn requiring(loaded: &Loaded, name: &MachineName) -> Vec<MachineName>
     all.map(|stored| stored.name.clone()).collect()
 }
 
-/// The units that run and would stop with the container: those that require it, and those that require these.
+/// Returns the running units that would stop with the container: those that require it, directly or indirectly.
 pub(crate) fn running(host: &Host, name: &MachineName) -> Result<Vec<String>> {
     let mut next = BTreeSet::from([unit_name(name)]);
     let mut seen = next.clone();
@@ -74,12 +75,12 @@ pub(crate) fn running(host: &Host, name: &MachineName) -> Result<Vec<String>> {
         }
         seen.extend(next.iter().cloned());
     }
-    // Sockets come with their container and proxies with a connection; another generation may not have them at all.
+    // Sockets start with their container and proxies on a connection; another generation may not have them at all.
     active.retain(|unit| *unit != unit_name(name) && container_of(unit).is_none());
     Ok(active)
 }
 
-/// Starts units that have stopped with the container. That one of them does not come up is no failure of the container's.
+/// Starts units that stopped with the container. A failure of theirs is not a failure of the container.
 pub(crate) fn start_again(host: &Host, units: &[String]) {
     if units.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! What differs between two intents: options, generated files and closure.
+//! The differences between two intents: options, generated files and closure.
 
 use std::fs;
 
@@ -19,20 +19,20 @@ use crate::fact::lookup::find;
 use crate::fact::option_lines::option_lines;
 use crate::nix::tool::Nix;
 
-/// What differs between two intents.
+/// The differences between two intents.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Difference {
     options: Vec<OptionChange>,
     files: Vec<FileChange>,
-    /// What the packages differ in, in Nix's words, lines without an end. Null where Nix sees no difference or cannot be
-    /// asked: below `--root`, or when one of them is gone from the store.
+    /// The package differences, one per line, as Nix prints them. Null if there are none or Nix cannot be asked: with
+    /// `--root`, or if one of the systems is gone from the store.
     pub(crate) closure: Option<String>,
-    /// The options as a unified diff, with the lines around them.
+    /// The options as a unified diff with context.
     #[serde(skip)]
     shown: String,
 }
 
-/// An option that differs; null is its default.
+/// An option that differs; null stands for its default.
 #[derive(Debug, Serialize)]
 struct OptionChange {
     option: String,
@@ -49,19 +49,19 @@ struct FileChange {
 }
 
 impl Difference {
-    /// Whether there is none.
+    /// Returns whether there are no differences.
     pub(crate) fn is_empty(&self) -> bool {
         self.options.is_empty() && self.files.is_empty() && self.closure.is_none()
     }
 
-    /// Options and files as a unified diff.
+    /// Returns options and files as a unified diff.
     pub(crate) fn lines(&self) -> Vec<&str> {
         let files = self.files.iter().flat_map(|file| file.diff.lines());
         self.shown.lines().chain(files).collect()
     }
 }
 
-/// Options, generated files and closures of two intents.
+/// Compares the options, generated files and closures of two intents.
 pub(crate) fn between(host: &Host, name: &MachineName, old: &Intent, new: &Intent) -> Result<Difference> {
     let loaded = host.load();
     let (kind, path) = match find(&loaded, name) {
@@ -73,7 +73,7 @@ pub(crate) fn between(host: &Host, name: &MachineName, old: &Intent, new: &Inten
     let plans = [old, new].map(|intent| plan_one(name, kind, &path, intent));
     let unit = unit_name(name);
     let folder = format!("{unit}.d/");
-    // The links are told by the option; of the files, those that have a text.
+    // Links follow from the autostart option; only regular files have a text to compare.
     let [with_old, with_new] = &plans;
     let mut paths: Vec<&String> = with_old.files.keys().chain(with_new.files.keys()).collect();
     paths.retain(|path| path.starts_with(&folder) || path.starts_with(OWN_DIRECTORY));
@@ -94,7 +94,7 @@ pub(crate) fn between(host: &Host, name: &MachineName, old: &Intent, new: &Inten
     Ok(Difference { options: changed(&before, &after), files, closure, shown })
 }
 
-/// What the packages of two systems differ in, where Nix can be asked.
+/// Returns the package differences of two systems, if Nix can be asked.
 fn closure(host: &Host, old: &StorePath, new: &StorePath) -> Option<String> {
     let there = |path: &StorePath| fs::symlink_metadata(path.as_str()).is_ok();
     if !host.live() || old == new || !there(old) || !there(new) {
@@ -104,7 +104,7 @@ fn closure(host: &Host, old: &StorePath, new: &StorePath) -> Option<String> {
     Some(text.trim_end().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// The options, the system and the start with the host among them.
+/// Returns the options, including the system and autostart.
 fn options(intent: &Intent) -> Result<Vec<(String, Value)>> {
     let mut options = vec![
         ("toplevel".to_owned(), intent.toplevel.as_str().into()),
@@ -116,13 +116,13 @@ fn options(intent: &Intent) -> Result<Vec<(String, Value)>> {
     Ok(options)
 }
 
-/// One option per line, one line for each item of a list.
+/// Formats the options one per line, with one line per list item.
 fn option_text(options: &[(String, Value)]) -> String {
     let one = |(name, value): &(String, Value)| option_lines(&json!({ name: value }));
     options.iter().flat_map(one).map(|line| line + "\n").collect()
 }
 
-/// The options that differ, in their order.
+/// Returns the options that differ, in their order.
 fn changed(old: &[(String, Value)], new: &[(String, Value)]) -> Vec<OptionChange> {
     let value = |options: &[(String, Value)], name: &str| {
         options.iter().find(|(option, _)| option == name).map_or(Value::Null, |(_, value)| value.clone())
@@ -134,16 +134,16 @@ fn changed(old: &[(String, Value)], new: &[(String, Value)]) -> Vec<OptionChange
     changes.filter(|change| change.old != change.new).collect()
 }
 
-/// A generated text without what only says that something differs: comments and the hash of the plan.
+/// Returns a generated text without comments and plan hash, which differ whenever anything else does.
 fn settings(text: &str) -> String {
     let hash = format!("Environment={PLAN_VARIABLE}=");
     let header = ["# Written by ".to_owned(), format!("# {MARKER}"), hash];
     let lines = text.lines().filter(|line| !header.iter().any(|start| line.starts_with(start)));
-    // Blank lines below the header go with it.
+    // Drops the blank lines below the header as well.
     lines.skip_while(|line| line.is_empty()).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Two texts as a unified diff with three lines of context.
+/// Returns a unified diff of two texts with three lines of context.
 fn unified(name: &str, old: &str, new: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
     diff.unified_diff().header(&format!("a/{name}"), &format!("b/{name}")).to_string()

@@ -1,6 +1,6 @@
-//! Gathers all that is known of the containers, once for every command that reports: the plan, what PID 1 has loaded, and
-//! what lies about on disk. It needs no more rights than the caller has and no running systemd; what cannot be found out
-//! is `None`. Nothing is changed here.
+//! Gathers the state of all containers, once for every command that reports: the plan, what PID 1 has loaded, and
+//! what exists on disk. It changes nothing and needs neither privileges nor a running systemd; unknown values are
+//! `None`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,11 +21,11 @@ use crate::fact::taken_ports::Listening;
 use crate::fact::{dependents, running_settings};
 use crate::host::forwards::Forwards;
 use crate::host::gc_roots::running_toplevel;
-use crate::host::unit_links::{enabled_links, masked, system_path};
-use crate::host::{journal, record, runtime_files, sockets, systemd};
+use crate::host::unit_links::{all_enabled_links, masked, system_path};
+use crate::host::{journal, lock, record, runtime_files, sockets, systemd};
 
 impl Overview {
-    /// Gathers everything.
+    /// Gathers the state of all containers.
     pub(crate) fn gather(host: &Host) -> Result<Self> {
         let loaded = host.load();
         let plan = plan(&loaded);
@@ -52,7 +52,7 @@ impl Overview {
         let all_seen = !self.faults.iter().any(|fault| fault.hides);
         for (name, unfinished) in traces(host) {
             let known = self.containers.contains_key(&name);
-            // What runs and is not in a folder that cannot be read may well be recorded there.
+            // A running container that is not recorded may be recorded in a directory that the caller cannot read.
             if unfinished.is_none() && (known || !all_seen) {
                 continue;
             }
@@ -63,7 +63,7 @@ impl Overview {
             container.unfinished = unfinished;
             if unfinished.is_none() {
                 container.warnings.push(format!(
-                    "still runs, but has no file in {DIRECTORY} any more; 'systemctl stop {}' ends it",
+                    "still runs, but no longer has a file in {DIRECTORY}; 'systemctl stop {}' stops it",
                     unit_name(&name)
                 ));
             }
@@ -71,14 +71,20 @@ impl Overview {
     }
 
     fn add_what_lies_about(&mut self, host: &Host, loaded: &Loaded) {
+        let mut enabled = all_enabled_links(host);
+        let mut twice: BTreeMap<&MachineName, Vec<String>> = BTreeMap::new();
+        for error in loaded.errors.iter().filter(|error| error.shadowed) {
+            if let Some(name) = &error.name {
+                twice.entry(name).or_default().push(error.to_string());
+            }
+        }
         for (name, container) in &mut self.containers {
-            let links = enabled_links(host, name);
+            let links = enabled.remove(&unit_name(name)).unwrap_or_default();
             container.enabled_links = links.iter().map(|link| system_path(host, link)).collect();
             container.masked = masked(host, name);
             container.unreadable = container.refusal.is_some()
                 && container.intent_file.as_ref().is_some_and(|path| forbidden(&host.path(path)));
-            let twice = loaded.errors.iter().filter(|e| e.shadowed && e.name.as_ref() == Some(name));
-            container.warnings.extend(twice.map(ToString::to_string));
+            container.warnings.extend(twice.remove(name).unwrap_or_default());
             let foreign = format!("{}/{name}.nspawn", host.scope.nspawn_files[0]);
             if container.intent_file.is_some() && exists(&host.path(&foreign)) {
                 container.warnings.push(format!(
@@ -88,7 +94,7 @@ impl Overview {
             }
             let Some(intent) = &container.intent else { continue };
             container.warnings.extend(dependents::missing(host, loaded, intent));
-            // An offline tree may come without a store.
+            // An offline tree may have no store.
             let store = host.path("/nix/store");
             if store.is_dir() && !exists(&host.path(intent.toplevel.init())) {
                 container.warnings.push(format!("{} is gone from the store", intent.toplevel));
@@ -109,7 +115,7 @@ impl Overview {
                 return Ok(());
             }
         };
-        // Asked only if there is a socket to ask for.
+        // Sockets are queried only if there are any.
         let sockets = self.containers.values().any(|container| {
             let ports = container.intent.iter().flat_map(|intent| &intent.container.forward_ports);
             ports.into_iter().any(|port| !port.by_nspawn())
@@ -122,7 +128,7 @@ impl Overview {
             container.reload_needed = container.intent_file.is_some()
                 && (loaded != container.hash.as_deref() || state.need_reload)
                 && !container.unreadable
-                // A masked unit has nothing loaded at all (systemd.unit(5)).
+                // Nothing is loaded of a masked unit (systemd.unit(5)).
                 && !container.masked;
             unloaded |= container.hash.is_some() && loaded.is_none() && !container.masked;
             if !state.stopped() && container.hash.is_some() {
@@ -137,7 +143,7 @@ impl Overview {
             }
             container.state = Some(state);
         }
-        // What has just stopped and is recorded nowhere is no container any more.
+        // A container that has just stopped and is not recorded no longer exists.
         self.containers.retain(|_, container| {
             container.intent_file.is_some()
                 || container.unfinished.is_some()
@@ -182,8 +188,8 @@ impl Overview {
     }
 }
 
-/// Whether a running container has another system or other settings than are recorded. A reload gives it another system
-/// under the settings that it was started with; that is no difference.
+/// Returns whether a running container has another system or other settings than recorded. A reload switches the
+/// system under the settings of the last start; that is not a difference.
 fn runs_otherwise(host: &Host, container: &Container) -> bool {
     let Container { name, kind, intent_file: Some(path), intent: Some(intent), .. } = container else {
         return false;
@@ -199,7 +205,7 @@ fn runs_otherwise(host: &Host, container: &Container) -> bool {
     running.is_none() || running_settings::recorded(host, name, *kind, path, intent, &used).is_none()
 }
 
-/// What the plan says of each container.
+/// Returns the containers of the plan.
 fn planned(plan: &Plan, loaded: &Loaded) -> BTreeMap<MachineName, Container> {
     let good = loaded.intents.iter().map(|stored| (&stored.name, stored.path.as_str(), Some(&stored.intent)));
     let bad = loaded.errors.iter().filter(|error| !error.shadowed);
@@ -221,7 +227,7 @@ fn planned(plan: &Plan, loaded: &Loaded) -> BTreeMap<MachineName, Container> {
     containers
 }
 
-/// Containers that left something behind, or have not come into being yet.
+/// Returns containers that have left files behind, or are still being created.
 fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
     let running = fs::read_dir(host.root.join(copies::NSPAWN_DIRECTORY)).into_iter().flatten().flatten();
     let mut traces: BTreeMap<MachineName, Option<Unfinished>> = running
@@ -231,23 +237,22 @@ fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
             (ours && copies::runs(&host.root, &name)).then_some((name, None))
         })
         .collect();
-    for record in record::pending(host) {
+    for record in record::pending(host).unwrap_or_default() {
         let process = busy(host, &record.name);
         traces.insert(record.name, Some(Unfinished { step: record.step, process }));
     }
     traces.into_iter().collect()
 }
 
-/// The process that holds the container's lock. Its file is read, not locked: readers may lack the right, and must
-/// not be in the way.
+/// Returns the process that holds the container's lock. The file is read, not locked: readers may lack permission and
+/// must not block commands.
 fn busy(host: &Host, name: &MachineName) -> Option<u32> {
-    let holder = fs::read_to_string(host.runtime().join(format!("{name}.lock"))).ok()?;
-    let holder: u32 = holder.trim().parse().ok()?;
+    let holder = lock::holder(host, name.as_str())?;
     let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
     program.starts_with("nixos-nspawn").then_some(holder)
 }
 
-/// Whether it is the caller's rights, not the file, that keep it from being read.
+/// Returns whether the file cannot be read because of the caller's permissions.
 fn forbidden(path: &Path) -> bool {
     !rustix::process::geteuid().is_root()
         && fs::File::open(path).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)

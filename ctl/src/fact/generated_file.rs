@@ -1,10 +1,10 @@
-//! A file or link that the generator makes.
+//! A file or link that the generator writes.
 
 use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
 use nixos_nspawn_units::plan::Entry;
 use serde::Serialize;
 
-/// A file or link that the generator makes.
+/// A file or link that the generator writes.
 #[derive(Serialize)]
 pub(crate) struct GeneratedFile<'a> {
     pub(crate) path: String,
@@ -15,7 +15,7 @@ pub(crate) struct GeneratedFile<'a> {
 }
 
 impl<'a> GeneratedFile<'a> {
-    /// A file of a plan.
+    /// Returns an entry of a plan.
     pub(crate) fn of(path: &str, entry: &'a Entry) -> Self {
         let (text, link_to) = match entry {
             Entry::File(text) => (Some(text.as_str()), None),

@@ -1,5 +1,5 @@
-//! What of the host must be as it should before a container is created: systemd's version, nspawn, the generator and its
-//! helper. Each check names the next step. What the generator must know of the host is recorded in host.json.
+//! Checks of the host before a container is created: systemd's version, nspawn, the generator and its helper. Each
+//! refusal names the next step.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -13,30 +13,31 @@ use crate::base::host::Host;
 use crate::host::files::which;
 use crate::host::{networkd, systemd};
 
-/// The oldest systemd this is tested with.
+/// The oldest version of systemd that is tested.
 pub(crate) const OLDEST_SYSTEMD: u32 = nixos_nspawn_units::version::OLDEST;
 
 /// The generator's file name.
 pub(crate) const GENERATOR: &str = "nixos-nspawn-generator";
 
-/// What a generator says of itself.
+/// What a generator reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Installed {
-    /// Its file.
+    /// Its path.
     pub(crate) path: PathBuf,
     /// Its version.
     pub(crate) version: String,
-    /// Where its drop-ins expect the unit helper.
+    /// The path of the unit helper that its drop-ins call.
     pub(crate) helper: PathBuf,
 }
 
-/// The generator that PID 1 would run.
+/// Returns the generator that PID 1 would run.
 pub(crate) fn generator_file(host: &Host) -> Option<PathBuf> {
     let mut places = host.scope.generators.iter().map(|folder| host.path(folder).join(GENERATOR));
     places.find(|path| path.symlink_metadata().is_ok())
 }
 
-/// Why the generator does not run (`systemd.generator(7)`: a link to /dev/null or an empty file masks it).
+/// Returns why the generator does not run, if so (`systemd.generator(7)`: a link to /dev/null or an empty file masks
+/// it).
 pub(crate) fn generator_fault(host: &Host) -> Option<String> {
     let Some(path) = generator_file(host) else {
         return Some(format!(
@@ -48,7 +49,7 @@ pub(crate) fn generator_fault(host: &Host) -> Option<String> {
         .then(|| format!("{}: masks the generator, so no container starts; remove this file", path.display()))
 }
 
-/// Asks a generator for version and helper.
+/// Asks a generator for its version and helper.
 pub(crate) fn ask(host: &Host, path: &Path) -> Result<Installed> {
     let answer = host.program(path).arg("--version").output()?;
     let word = |prefix: &str| answer.lines().find_map(|line| line.strip_prefix(prefix)).map(str::to_owned);
@@ -113,29 +114,29 @@ fn installed(host: &Host) -> Result<Installed> {
     Ok(installed)
 }
 
-/// Whether a version `1.2.3` is older than another.
+/// Returns whether a version `1.2.3` is older than another.
 fn older(a: &str, b: &str) -> bool {
     let numbers =
         |text: &str| text.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0)).collect::<Vec<_>>();
     numbers(a) < numbers(b)
 }
 
-/// What an administrator should know after a container was created.
+/// Returns hints for the administrator after a container was created.
 pub(crate) fn hints(host: &Host, container: &Container) -> Vec<String> {
     let mut hints = Vec::from_iter(hint(host, container));
     let device = |path: &str| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     if device(host.scope.intents) != device("/etc") {
         hints.push(format!(
-            "{} is a mount of its own, which may come after the generators at boot: then no container starts",
+            "{} is a separate mount, which may be mounted after the generators at boot: then no container starts",
             host.scope.intents
         ));
     }
     hints
 }
 
-/// What an administrator should know of a container's network on a host without networkd.
+/// Returns a hint on a container's network on a host without networkd.
 pub(crate) fn hint(host: &Host, container: &Container) -> Option<String> {
-    const REMEDY: &str = "'nixos-nspawn setup --networkd' turns it on";
+    const REMEDY: &str = "'nixos-nspawn setup --networkd' enables it";
     if !container.has_virtual_ethernet() || networkd::runs(host) {
         return None;
     }
@@ -143,7 +144,7 @@ pub(crate) fn hint(host: &Host, container: &Container) -> Option<String> {
         format!("systemd-networkd is off on this host, so hostNetworkConfig has no effect; {REMEDY}")
     } else {
         format!(
-            "systemd-networkd is off on this host, so nobody configures the container's network; {REMEDY}"
+            "systemd-networkd is off on this host, so nothing configures the container's network; {REMEDY}"
         )
     })
 }

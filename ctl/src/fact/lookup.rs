@@ -1,27 +1,27 @@
-//! Finds one container, and refuses what the command cannot be about.
+//! Finds one container, and refuses those that a command cannot work on.
 
 use std::fs;
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::{DIRECTORY, Kind, LoadError, Loaded, Stored};
+use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, LoadError, Loaded, Stored};
 
 use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::host::Host;
 use crate::fact::generations::Generation;
 use crate::fact::overview::Overview;
 
-/// A container by name, as far as it can be read.
+/// A container found by name.
 pub(crate) enum Found<'a> {
-    /// A good intent.
+    /// A valid intent.
     Good(&'a Stored),
-    /// One that is refused.
+    /// An intent that is refused.
     Broken(&'a LoadError),
 }
 
 impl Found<'_> {
-    /// Who manages it.
+    /// Returns who manages it.
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Good(stored) => stored.kind,
@@ -29,7 +29,7 @@ impl Found<'_> {
         }
     }
 
-    /// Its file.
+    /// Returns the path of its intent.
     pub(crate) fn path(&self) -> &str {
         match self {
             Self::Good(stored) => &stored.path,
@@ -38,7 +38,7 @@ impl Found<'_> {
     }
 }
 
-/// The container called `name`, if there is an intent of any quality.
+/// Finds the container `name`, whether its intent is valid or not.
 pub(crate) fn find<'a>(loaded: &'a Loaded, name: &MachineName) -> Option<Found<'a>> {
     let good = loaded.intents.iter().find(|stored| stored.name == *name).map(Found::Good);
     good.or_else(|| {
@@ -47,51 +47,66 @@ pub(crate) fn find<'a>(loaded: &'a Loaded, name: &MachineName) -> Option<Found<'
     })
 }
 
-/// The intent of an imperative container, to change it.
+/// Fails if a directory of intents cannot be read, since a container that was not found may be there.
+pub(crate) fn all_seen(loaded: &Loaded) -> anyhow::Result<()> {
+    let hides = |error: &&LoadError| [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&error.path.as_str());
+    match loaded.errors.iter().find(hides) {
+        Some(error) => unchanged(error.to_string(), "correct that first"),
+        None => Ok(()),
+    }
+}
+
+/// Returns the intent of an imperative container that is to be changed.
 pub(crate) fn imperative<'a>(loaded: &'a Loaded, name: &MachineName) -> anyhow::Result<&'a Intent> {
     match find(loaded, name) {
-        None => Err(no_such(name)),
+        None => {
+            all_seen(loaded)?;
+            Err(no_such(name))
+        }
         Some(found) if found.kind() == Kind::Declarative => refuse(declarative(name)),
         Some(Found::Broken(error)) => unchanged(format!("{error}"), "correct the file first"),
         Some(Found::Good(stored)) => Ok(&stored.intent),
     }
 }
 
-/// There is no such container.
+/// Returns the error for a container that does not exist.
 pub(crate) fn no_such(name: &MachineName) -> anyhow::Error {
     Failed::Usage(format!("there is no container '{name}' in {DIRECTORY}; 'nixos-nspawn list' shows all"))
         .into()
 }
 
-/// It belongs to the host's configuration.
+/// Returns the message for a container that belongs to the host's configuration.
 pub(crate) fn declarative(name: &MachineName) -> String {
     format!(
         "container '{name}' is declarative, nothing was changed; change it in the host's NixOS configuration"
     )
 }
 
-/// A name from the command line.
+/// Parses a container name of the command line.
 pub(crate) fn machine_name(text: &str) -> anyhow::Result<MachineName> {
     Ok(text.parse::<MachineName>().map_err(|error| Failed::Usage(error.to_string()))?)
 }
 
-/// The intent of a container that may have generations, for commands that only look.
+/// Returns the intent of a container that may have generations, for commands that only read.
 pub(crate) fn readable(host: &Host, name: &MachineName) -> Result<Intent> {
     let loaded = host.load();
     match find(&loaded, name) {
-        None => Err(no_such(name)),
+        None => {
+            all_seen(&loaded)?;
+            Err(no_such(name))
+        }
         Some(found) if found.kind() == Kind::Declarative => refuse(format!(
-            "{}: container '{name}' is declarative, so it has no generations of its own; those of the host have it",
+            "{}: container '{name}' is declarative, so it has no generations of its own; it is part of the host's generations",
             found.path()
         )),
         Some(Found::Broken(error)) => {
-            refuse(format!("{error}, so its generations cannot be told; correct the file first"))
+            refuse(format!("{error}, so its generations are unknown; correct the file first"))
         }
         Some(Found::Good(stored)) => Ok(stored.intent.clone()),
     }
 }
 
-/// The generation of this number.
+/// Returns the generation of this number.
 pub(crate) fn numbered<'a>(all: &'a [Generation], name: &MachineName, number: u64) -> Result<&'a Generation> {
     all.iter().find(|one| one.number == number).ok_or_else(|| {
         let message = format!(
@@ -101,7 +116,7 @@ pub(crate) fn numbered<'a>(all: &'a [Generation], name: &MachineName, number: u6
     })
 }
 
-/// There is no such container, and perhaps why.
+/// Returns the error for a container that does not exist, with the reason if it is known.
 pub(crate) fn unknown(host: &Host, overview: &Overview, name: &MachineName) -> anyhow::Error {
     let foreign = host
         .scope
@@ -116,7 +131,7 @@ pub(crate) fn unknown(host: &Host, overview: &Overview, name: &MachineName) -> a
         );
         return Failed::Usage(message).into();
     }
-    // It may be in the folder that cannot be read.
+    // It may be in the directory that cannot be read.
     match overview.faults.iter().find(|fault| fault.hides) {
         Some(fault) => anyhow::anyhow!("{}", fault.text),
         None => no_such(name),

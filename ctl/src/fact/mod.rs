@@ -1,4 +1,4 @@
-//! What is the case: read, never changed.
+//! Facts: what is the case. This layer reads and changes nothing.
 
 pub(crate) mod dependents;
 pub(crate) mod difference;

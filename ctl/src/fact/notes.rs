@@ -1,5 +1,5 @@
-//! What is to be said of a container beside its state: a word for the table, a sentence for people, in the
-//! order of weight. An inspected container goes in; nothing is asked or changed here.
+//! Notes on a container beside its state: a keyword for the table and a sentence for people, the most important
+//! first.
 
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
@@ -8,17 +8,17 @@ use crate::base::output::Tone;
 use crate::fact::overview::{Container, Unfinished};
 use crate::host::record::Begun;
 
-/// A remark.
+/// A note on a container.
 pub(crate) struct Note {
     /// One or two words.
     pub(crate) short: &'static str,
-    /// A sentence without the container's name, which the caller puts in front.
+    /// A sentence without the container's name, which the caller prepends.
     pub(crate) long: String,
     /// How bad it is.
     pub(crate) tone: Tone,
 }
 
-/// All remarks on a container, the weightiest first.
+/// Returns all notes on a container, the most important first.
 pub(crate) fn notes(container: &Container) -> Vec<Note> {
     let name = &container.name;
     let mut notes = Vec::new();
@@ -35,13 +35,13 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
         Some(reason) => note("refused", Tone::Bad, format!("the start is refused: {reason}")),
         None => {}
     }
-    // Why a broken intent is refused was said just now.
+    // The reason why a broken intent is refused is already among the notes.
     let failed = container.state.as_ref().filter(|state| state.active == "failed");
     if let Some(state) = failed.filter(|_| container.refusal.is_none()) {
         match &container.why_failed {
             Some(why) => note("start refused", Tone::Doubtful, format!("its last start was refused: {why}")),
             None => {
-                let remedy = format!("'journalctl -u {}' tells why", unit_name(name));
+                let remedy = format!("'journalctl -u {}' shows why", unit_name(name));
                 note("see journal", Tone::Doubtful, format!("failed ({}); {remedy}", state.result));
             }
         }
@@ -59,7 +59,7 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
             Kind::Imperative => format!("nixos-nspawn disable {name}"),
             Kind::Declarative => format!("systemctl disable {}", unit_name(name)),
         };
-        let long = format!("starts with the host all the same, by {links}; '{remedy}' removes that");
+        let long = format!("starts with the host anyway, enabled by {links}; '{remedy}' disables it");
         note("enabled", Tone::Doubtful, long);
     } else if !container.enabled_links.is_empty() {
         let links = container.enabled_links.join(", ");
@@ -69,7 +69,7 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
         let loaded = container.state.as_ref().and_then(|state| state.plan.as_ref());
         let what = if loaded.is_some() { "an older plan" } else { "no plan" };
         let remedy = if container.reload_helps { "; run 'systemctl daemon-reload'" } else { "" };
-        let long = format!("systemd has {what} of it loaded{remedy}");
+        let long = format!("systemd has {what} loaded{remedy}");
         note("not loaded", Tone::Doubtful, long);
     }
     if container.restart_needed {
@@ -104,12 +104,12 @@ fn unfinished_note(unfinished: Unfinished, name: &str) -> (&'static str, String)
     }
 }
 
-/// The word for the container's autostart setting.
+/// Returns `yes` or `no`.
 pub(crate) fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
 }
 
-/// The state as systemd has it, `-` where it is not known.
+/// Returns the unit's state, or `-` if it is unknown.
 pub(crate) fn state(container: &Container) -> (&str, Tone) {
     match container.state.as_ref().map(|state| state.active.as_str()) {
         None | Some("") => ("-", Tone::Plain),

@@ -1,8 +1,8 @@
-//! Options as lines of text.
+//! Formats options as lines of text.
 
 use serde_json::Value;
 
-/// `name = value`, one line for each item of a list.
+/// Returns `name = value` lines, one for each item of a list.
 pub(crate) fn option_lines(options: &Value) -> Vec<String> {
     fn add(lines: &mut Vec<String>, name: &str, value: &Value) {
         match value {

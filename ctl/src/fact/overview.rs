@@ -1,4 +1,4 @@
-//! What is known of the containers at one moment. [`Overview::gather`] finds it out.
+//! The state of the containers at one moment. [`Overview::gather`] collects it.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,23 @@ use nixos_nspawn_units::store::Kind;
 use crate::host::record::Begun;
 use crate::host::systemd::UnitState;
 
-/// Everything at one moment.
+/// The state of all containers at one moment.
 pub(crate) struct Overview {
     /// The containers by name.
     pub(crate) containers: BTreeMap<MachineName, Container>,
-    /// What stands in /etc/nixos-nspawn and is no container.
+    /// Files in /etc/nixos-nspawn that are not containers.
     pub(crate) faults: Vec<Fault>,
-    /// What the generator writes for all that was loaded.
+    /// What the generator writes for all loaded intents.
     pub(crate) plan: Plan,
-    /// Why the states are not known, where systemd was asked.
+    /// Why the states are unknown, if systemd was asked.
     pub(crate) unknown_states: Option<String>,
-    /// Why systemd has none of our units, where that is so.
+    /// Why systemd has none of our units, if so.
     pub(crate) generator_fault: Option<String>,
 }
 
-/// A file or directory that cannot be used and names no container.
+/// A file or directory that cannot be used and belongs to no container.
 pub(crate) struct Fault {
-    /// Whose it would be.
+    /// Who would manage it.
     pub(crate) kind: Kind,
     /// Path and reason.
     pub(crate) text: String,
@@ -40,9 +40,9 @@ pub(crate) struct Container {
     pub(crate) name: MachineName,
     /// Who manages it.
     pub(crate) kind: Kind,
-    /// The file it is recorded in; `None` if only traces of it are left.
+    /// The file of its intent; `None` if only traces of it are left.
     pub(crate) intent_file: Option<String>,
-    /// What the file says, if it can be used.
+    /// Its intent, if that is valid.
     pub(crate) intent: Option<Intent>,
     /// The hash of its plan.
     pub(crate) hash: Option<String>,
@@ -54,35 +54,35 @@ pub(crate) struct Container {
     pub(crate) refusal: Option<String>,
     /// Why the unit helper refused its last start, if it did.
     pub(crate) why_failed: Option<String>,
-    /// Whether only the caller cannot read the file.
+    /// Whether the file is unreadable for this caller only.
     pub(crate) unreadable: bool,
-    /// A create or remove that did not come to its end.
+    /// A create or remove that has not completed.
     pub(crate) unfinished: Option<Unfinished>,
-    /// Whether PID 1 has something else loaded than is planned.
+    /// Whether PID 1 has loaded something other than the plan.
     pub(crate) reload_needed: bool,
-    /// Whether `systemctl daemon-reload` would change that: not without a generator.
+    /// Whether `systemctl daemon-reload` would fix that; without a generator it would not.
     pub(crate) reload_helps: bool,
-    /// Whether it runs with other settings than are planned.
+    /// Whether it runs with settings other than the planned ones.
     pub(crate) restart_needed: bool,
-    /// Links made by `systemctl enable`, on which ours have no influence.
+    /// Links made by `systemctl enable`, which override our autostart setting.
     pub(crate) enabled_links: Vec<String>,
-    /// Whether `systemctl mask` keeps it from starting.
+    /// Whether `systemctl mask` prevents it from starting.
     pub(crate) masked: bool,
-    /// Conflicts and the like.
+    /// Warnings, such as conflicts.
     pub(crate) warnings: Vec<String>,
 }
 
-/// A command that is under way, or was killed.
+/// A command in progress, or one that was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unfinished {
-    /// What it was about.
+    /// What it does.
     pub(crate) step: Begun,
-    /// Its process, if it still runs.
+    /// Its process, if it is still running.
     pub(crate) process: Option<u32>,
 }
 
 impl Container {
-    /// Returns one of which nothing else is known.
+    /// Returns a container of which nothing else is known.
     pub(crate) fn new(name: MachineName, kind: Kind) -> Self {
         Self {
             name,
@@ -105,7 +105,7 @@ impl Container {
         }
     }
 
-    /// Whether its unit runs, or is about to.
+    /// Returns whether its unit runs, or is about to.
     pub(crate) fn runs(&self) -> bool {
         self.state.as_ref().is_some_and(|state| !state.stopped())
     }

@@ -1,6 +1,6 @@
-//! What a running container was started with, against what is recorded of it. The marked copy of its settings in /run and
-//! its recorded intent go in; the intent that is in force comes out, as far as it can be told. A reload gives a container
-//! another system under the settings that it was started with; that is no difference in settings.
+//! Compares the settings that a running container was started with to its recorded intent, and returns the intent in
+//! effect as far as it can be determined. A reload switches the system under the settings of the last start; that is
+//! not a difference in settings.
 
 use std::fs;
 
@@ -12,8 +12,8 @@ use nixos_nspawn_units::store::Kind;
 
 use crate::base::host::Host;
 
-/// The recorded intent around the system that the container was started with, if its settings are those of `mark`; `None`
-/// if it was started with others.
+/// Returns the recorded intent with the system that the container was started with, if its settings have this `mark`;
+/// `None` if it was started with others.
 pub(crate) fn recorded(
     host: &Host,
     name: &MachineName,

@@ -22,20 +22,20 @@ pub(crate) struct Summary<'a> {
     #[serde(rename = "type")]
     kind: Kind,
     unit: String,
-    /// `ActiveState=` and `SubState=` of the unit; null where systemd does not run or gave no answer.
+    /// `ActiveState=` and `SubState=` of the unit; null if systemd does not run or gave no answer.
     state: Option<&'a str>,
     sub_state: Option<&'a str>,
     result: Option<&'a str>,
-    /// Null where the caller may not read the intent, or there is none.
+    /// Null if the caller may not read the intent, or there is none.
     autostart: Option<bool>,
     masked: bool,
     enabled_links: &'a [String],
     toplevel: Option<&'a str>,
     generation: Option<u64>,
     intent_file: Option<&'a str>,
-    /// `creating` or `removing`, if that is under way or was killed.
+    /// `creating` or `removing`, if that is in progress or was killed.
     unfinished: Option<&'a str>,
-    /// Why its start is refused, or why it is only half there.
+    /// Why its start is refused, or why it is incomplete.
     error: Option<String>,
     warnings: &'a [String],
     reload_needed: bool,
@@ -43,7 +43,7 @@ pub(crate) struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    /// What scripts are told of the container.
+    /// Returns the summary of a container.
     pub(crate) fn of(container: &'a Container) -> Self {
         let Container { name, kind, intent_file, intent, hash, state, .. } = container;
         let said = |value: &'a str| Some(value).filter(|value| !value.is_empty());
@@ -78,12 +78,12 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// Whether it starts with the host, as far as the caller can know.
+/// Returns whether it starts with the host, as far as the caller may know.
 pub(crate) fn known_autostart(container: &Container) -> Option<bool> {
     (container.intent_file.is_some() && !container.unreadable).then_some(container.autostart)
 }
 
-/// The path of the generated .nspawn file.
+/// Returns the path of the generated .nspawn file.
 fn unit_file(container: &Container) -> String {
     format!("/{GENERATOR_DIRECTORY}/{OWN_DIRECTORY}/{}.nspawn", container.name)
 }

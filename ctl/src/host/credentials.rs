@@ -1,4 +1,5 @@
-//! Checks that the credentials of a container are there before it is started: systemd does not name a missing file.
+//! Checks that the credentials of a container exist before it is started: systemd's error for a missing one does not
+//! name the file.
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
@@ -7,8 +8,8 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::exit::refuse;
 use crate::base::host::Host;
 
-/// Where systemd looks for credentials by name, and whether only for encrypted ones (`systemd.exec(5)`,
-/// LoadCredential=). The first two are what the host itself was given.
+/// The credential stores of systemd, and whether they hold encrypted credentials only (`systemd.exec(5)`,
+/// LoadCredential=). The first two hold the credentials passed to the host itself.
 const STORES: [(&str, bool); 10] = [
     ("/run/credentials/@system", false),
     ("/run/credentials/@encrypted", true),
@@ -22,14 +23,14 @@ const STORES: [(&str, bool); 10] = [
     ("/usr/lib/credstore.encrypted", true),
 ];
 
-/// Refuses to start what cannot: systemd itself does not name the file when a credential is missing.
+/// Refuses to start a container whose credentials are missing, and names the file.
 pub(crate) fn check_credentials(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
     for credential in &intent.container.credentials {
         let id = &credential.id;
         if let Some(path) = credential.file() {
             if !host.path(path).exists() {
                 return refuse(format!(
-                    "{path}: not found, but it is credential '{id}' of container '{name}', which could not start"
+                    "{path}: not found, so container '{name}' could not start without its credential '{id}'"
                 ));
             }
             continue;
@@ -38,8 +39,8 @@ pub(crate) fn check_credentials(host: &Host, name: &MachineName, intent: &Intent
         let there = |folder: &str| host.path(folder).join(credential.source()).exists();
         if !stores.into_iter().any(|(folder, _)| there(folder)) {
             return refuse(format!(
-                "the host's credential store has no '{}', but it is credential '{id}' of container '{name}', which could \
-                 not start; put it into /etc/credstore{}",
+                "the host's credential stores have no '{}', so container '{name}' could not start without its credential \
+                 '{id}'; put it into /etc/credstore{}",
                 credential.source(),
                 if credential.encrypted { ".encrypted" } else { "" }
             ));

@@ -1,21 +1,21 @@
-//! Whether a program is static: its program headers name no loader (`elf(5)`).
+//! Whether a program is statically linked: then its program headers name no interpreter (`elf(5)`).
 
 use elf::ElfBytes;
 use elf::abi::PT_INTERP;
 use elf::endian::AnyEndian;
 
-/// What kind of program the bytes are.
+/// How a program is linked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Linking {
-    /// It needs nothing but the kernel.
+    /// Needs nothing but the kernel.
     Static,
-    /// It needs a loader and libraries.
+    /// Needs an interpreter and libraries.
     Dynamic,
-    /// It is no ELF program that can be read.
+    /// Not a readable ELF program.
     Unknown,
 }
 
-/// Looks for a loader in the bytes of a program.
+/// Looks for an interpreter in the bytes of a program.
 pub(crate) fn linking(bytes: &[u8]) -> Linking {
     let program = ElfBytes::<AnyEndian>::minimal_parse(bytes);
     match program.as_ref().ok().and_then(ElfBytes::segments) {
@@ -29,7 +29,7 @@ pub(crate) fn linking(bytes: &[u8]) -> Linking {
 mod tests {
     use super::*;
 
-    /// The header of a program with one program header of this type (`elf(5)`).
+    /// Returns an ELF header with one program header of this type (`elf(5)`).
     fn program(wide: bool, kind: u32) -> Vec<u8> {
         let (size, offset, entry) = if wide { (64, 32, 56) } else { (52, 28, 32) };
         let mut bytes = vec![0; size + entry];
@@ -53,7 +53,7 @@ mod tests {
         }
         assert_eq!(linking(b"#!/bin/sh"), Linking::Unknown);
         assert_eq!(linking(b"\x7fELF\x02\x01"), Linking::Unknown);
-        // The shell of every distribution this runs on is linked dynamically.
+        // Every supported distribution links its shell dynamically.
         assert_eq!(linking(&std::fs::read("/bin/sh").unwrap()), Linking::Dynamic);
     }
 }

@@ -1,4 +1,4 @@
-//! Primitives for files: writing and removing for good, and finding programs.
+//! File primitives: durable writes and removals, and a PATH search.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::write::{link, write_at_once, write_durably};
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 
-/// Opens a directory.
+/// Opens a directory as a descriptor.
 pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Replaces a file by one with these bytes, at once and for good.
+/// Replaces a file atomically and durably.
 pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let written = split(path).and_then(|(folder, name)| {
         write_durably(open_directory(folder)?, name, bytes, Mode::from_raw_mode(mode))
@@ -22,19 +22,19 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     written.with_context(|| format!("{}: cannot be written", path.display()))
 }
 
-/// Replaces a file by one with these bytes, at once; it may be gone after a power failure.
+/// Replaces a file atomically; it may be lost in a power failure.
 pub(crate) fn write_file_for_now(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let (folder, name) = split(path)?;
     write_at_once(open_directory(folder)?, name, bytes, Mode::from_raw_mode(mode))
 }
 
-/// Replaces a link by one to `target`.
+/// Replaces a symbolic link atomically.
 pub(crate) fn write_link(path: &Path, target: &str) -> io::Result<()> {
     let (folder, name) = split(path)?;
     link(open_directory(folder)?, name, target)
 }
 
-/// Removes a file, if it is there.
+/// Removes a file if it exists.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -44,19 +44,36 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Has the entries of a directory on disk, so that what was made or removed in it stays so after a power failure.
+/// Returns the names in a directory, or none if it does not exist. Other errors are not treated as absence.
+pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
+    let cannot = || format!("{}: cannot be listed", path.display());
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(cannot),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // All our names are UTF-8.
+        names.extend(entry.with_context(cannot)?.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Syncs a directory, so that entries created or removed in it survive a power failure.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     Ok(fsync(open_directory(path)?)?)
 }
 
-/// Finds a program in PATH, and then in further directories.
+/// Finds a program in PATH, then in additional directories.
 pub(crate) fn which(name: &str, further: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(further.iter().map(PathBuf::from));
     folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// The directory of a path, and the name in it.
+/// Splits a path into its directory and file name.
 fn split(path: &Path) -> io::Result<(&Path, &str)> {
     let name = path.file_name().and_then(|name| name.to_str());
     path.parent().zip(name).ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "not the name of a file"))

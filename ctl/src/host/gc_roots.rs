@@ -1,4 +1,4 @@
-//! The roots that keep containers' systems from Nix's garbage collector.
+//! Garbage collector roots for the containers' systems.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::host::Host;
-use crate::host::files::{remove_file, write_link};
+use crate::host::files::{names_in, remove_file, sync_directory, write_link};
 
-/// The link that pins a generation.
+/// Returns the link that pins a generation.
 pub(crate) fn pin_link(host: &Host, name: &MachineName, number: u64) -> PathBuf {
     host.gc_roots().join(format!("{name}-pin-{number}"))
 }
 
-/// The system the live container has. After a power failure the link may be older than the container.
+/// Returns the system of the running container. After a power failure the link may be older than the container.
 pub(crate) fn running_toplevel(host: &Host, name: &MachineName) -> Option<StorePath> {
     if !runs(&host.root, name) {
         return None;
@@ -24,12 +24,12 @@ pub(crate) fn running_toplevel(host: &Host, name: &MachineName) -> Option<StoreP
     fs::read_link(running_root(&host.root, name)).ok()?.to_str()?.parse().ok()
 }
 
-/// Keeps the recorded system: the collector must not take it, whatever happens to the profile.
+/// Roots the recorded system, so that it is not collected whatever happens to the profile.
 pub(crate) fn keep(host: &Host, name: &MachineName, toplevel: &StorePath) -> Result<()> {
     root(host, name.as_str(), toplevel)
 }
 
-/// Keeps the system that the live container has after a reload.
+/// Roots the system that the running container has after a reload.
 pub(crate) fn keep_running(host: &Host, name: &MachineName, toplevel: &StorePath) -> Result<()> {
     root(host, &format!("{name}-running"), toplevel)
 }
@@ -38,15 +38,17 @@ fn root(host: &Host, name: &str, toplevel: &StorePath) -> Result<()> {
     let roots = host.gc_roots();
     fs::create_dir_all(&roots).with_context(|| roots.display().to_string())?;
     let link = roots.join(name);
-    write_link(&link, toplevel.as_str()).with_context(|| format!("{}: cannot be linked", link.display()))
+    let cannot = || format!("{}: cannot be linked", link.display());
+    write_link(&link, toplevel.as_str()).with_context(cannot)?;
+    sync_directory(&roots).with_context(cannot)
 }
 
-/// Takes away all pins of a container that is being removed.
+/// Removes all roots and pins of a container that is being removed.
 pub(crate) fn remove_all(host: &Host, name: &MachineName) -> Result<()> {
-    // No container has a name of this form (MachineName).
+    // MachineName rejects names of this form.
     let prefix = format!("{name}-pin-");
-    let entries = fs::read_dir(host.gc_roots()).into_iter().flatten().flatten();
     let numbered = |file: &str| file.strip_prefix(&prefix).is_some_and(|rest| rest.parse::<u64>().is_ok());
-    let pins = entries.filter(|entry| entry.file_name().to_str().is_some_and(numbered));
-    pins.map(|entry| entry.path()).try_for_each(|pin| remove_file(&pin))
+    let roots = host.gc_roots();
+    let pins = names_in(&roots)?.into_iter().filter(|file| numbered(file));
+    pins.map(|file| roots.join(file)).try_for_each(|pin| remove_file(&pin))
 }

@@ -1,4 +1,4 @@
-//! host.json: what the generator must know of the host. It is recorded from what the running host is.
+//! host.json: what the generator must know about the host, recorded from the running system.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::base::host::Host;
 use crate::host::files::write_file;
 use crate::host::systemd;
 
-/// Everything below /etc/nixos-nspawn, and the host as it is rather than as it was recorded.
+/// Loads everything in /etc/nixos-nspawn, with the current facts of the host instead of the recorded ones.
 pub(crate) fn load(host: &Host) -> Result<Loaded> {
     let mut loaded = host.load();
     if host.live() {
@@ -21,12 +21,12 @@ pub(crate) fn load(host: &Host) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// Whether host.json is a link, and so part of the host's NixOS configuration.
+/// Returns whether host.json is a link, and so part of the host's NixOS configuration.
 fn is_configured(host: &Host) -> bool {
     fs::symlink_metadata(host.path(HOST_FILE)).is_ok_and(|file| file.is_symlink())
 }
 
-/// Records what the generator must know of the host, if that changed; whether it did.
+/// Records the facts of the host if they changed, and returns whether they did.
 pub(crate) fn record(host: &Host, facts: &HostFacts) -> Result<bool> {
     let text = serde_json::to_string(facts)? + "\n";
     if is_configured(host) || fs::read_to_string(host.path(HOST_FILE)).is_ok_and(|old| old == text) {

@@ -1,5 +1,5 @@
-//! Looks into a running container's file system. Everything there was made by the container: it is opened by descriptors
-//! that stay below its root.
+//! Looks into a running container's file system. The container controls everything there, so files are opened through
+//! descriptors that stay below its root.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, readlinkat};
 
 use crate::base::host::Host;
 
-/// Returns the system that runs inside, as the container's /run/current-system says; `None` if it cannot be seen.
+/// Returns the system that the container's /run/current-system points to, or `None` if it cannot be read.
 pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePath> {
     let leader = leader(host, name)?;
     let root = format!("/proc/{leader}/root");
@@ -21,7 +21,7 @@ pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePat
     readlinkat(&link, "", Vec::new()).ok()?.to_str().ok()?.parse().ok()
 }
 
-/// Returns the process that is PID 1 inside, as machined records it (`/run/systemd/machines`).
+/// Returns the host's PID of the container's init, as machined records it (`/run/systemd/machines`).
 fn leader(host: &Host, name: &MachineName) -> Option<u32> {
     let text = fs::read_to_string(host.path(format!("/run/systemd/machines/{name}"))).ok()?;
     text.lines().find_map(|line| line.strip_prefix("LEADER=")?.parse().ok())

@@ -1,6 +1,8 @@
-//! Checking an intent against all others, and writing it: what is written is what the generator will accept, and the
-//! system it names is kept from the garbage collector.
+//! Checks an intent against all others and writes it. The generator accepts whatever is written, and the system it
+//! names is rooted against garbage collection.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -15,7 +17,7 @@ use crate::host::files::write_file;
 
 /// Refuses an intent that the generator would refuse, or that conflicts with another container.
 pub(crate) fn check(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan, Planned)> {
-    // By the generator's own eyes: what is written must be readable.
+    // Parses it as the generator would: whatever is written must be readable.
     let intent = parse(intent.to_json()?.as_bytes(), name)
         .map_err(|fault| Failed::refused(format!("container '{name}': {fault}")))?;
     let path = format!("{DIRECTORY}/{name}.json");
@@ -35,24 +37,34 @@ pub(crate) fn check(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Res
     Ok((plan, planned))
 }
 
-/// The hash of an intent's plan, whatever others say.
+/// Returns the hash of the intent's plan, regardless of other containers.
 pub(crate) fn hash(name: &MachineName, intent: &Intent) -> Option<String> {
     let path = format!("{DIRECTORY}/{name}.json");
     let plan = plan_one(name, Kind::Imperative, &path, intent);
     plan.containers.into_iter().next().and_then(|planned| planned.hash)
 }
 
-/// Writes the intent, at once and for good.
+/// Writes the intent atomically and durably.
 pub(crate) fn write(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
     write_text(host, name, &intent.to_json()?)
 }
 
-/// Writes the text of an intent, as it was before.
+/// Restores the text of an earlier intent.
 pub(crate) fn write_text(host: &Host, name: &MachineName, text: &str) -> Result<()> {
     write_file(&intent_path(host, name), text.as_bytes(), 0o644)
 }
 
-/// The intent file of an imperative container.
+/// Returns the text of an intent, or `None` if it does not exist.
+pub(crate) fn text(host: &Host, name: &MachineName) -> Result<Option<String>> {
+    let path = intent_path(host, name);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot be read", path.display())),
+    }
+}
+
+/// Returns the path of an imperative container's intent.
 pub(crate) fn intent_path(host: &Host, name: &MachineName) -> PathBuf {
     host.intents().join(format!("{name}.json"))
 }

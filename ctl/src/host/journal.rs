@@ -1,4 +1,4 @@
-//! Reads the journal of containers, on the host and inside.
+//! Reads the journals of containers, on the host and inside.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use nixos_nspawn_units::service::unit_name;
 use crate::base::event::Event;
 use crate::base::host::Host;
 
-/// Now, as journalctl takes it.
+/// Returns the current time in journalctl's format.
 pub(crate) fn journal_time() -> String {
     let seconds =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
     format!("@{seconds}")
 }
 
-/// Shows the container's own last words.
+/// Reports the last lines of the container's journal.
 pub(crate) fn show_journal(host: &Host, name: &MachineName, since: &str) {
     if !host.live() {
         return;
@@ -26,7 +26,7 @@ pub(crate) fn show_journal(host: &Host, name: &MachineName, since: &str) {
     }
 }
 
-/// The last words of units inside.
+/// Reports the last lines of units inside.
 pub(crate) fn show_journals(host: &Host, name: &MachineName, units: &BTreeSet<String>) {
     for unit in units {
         let answer = host
@@ -39,7 +39,7 @@ pub(crate) fn show_journals(host: &Host, name: &MachineName, units: &BTreeSet<St
     }
 }
 
-/// What went wrong inside during a reload; what the switch itself says went to the user.
+/// Reports errors inside during a reload; the output of the switch itself has been reported already.
 pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) {
     let answer = host
         .manager("journalctl")
@@ -53,7 +53,7 @@ pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) 
     }
 }
 
-/// The last lines of the container's journal on the host, of its last start and what followed.
+/// Returns the last lines of the container's journal on the host, since its last start.
 pub(crate) fn journal(host: &Host, name: &MachineName, since: &str, lines: usize) -> Vec<String> {
     let answer = host
         .manager("journalctl")
@@ -65,8 +65,7 @@ pub(crate) fn journal(host: &Host, name: &MachineName, since: &str, lines: usize
     answer.unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// Why the unit helper refused the last start, in its own words, where that was the reason and the caller may read the
-/// journal.
+/// Returns the unit helper's message if it refused the last start and the caller may read the journal.
 pub(crate) fn refusal(host: &Host, name: &MachineName) -> Option<String> {
     let call = host
         .manager("journalctl")

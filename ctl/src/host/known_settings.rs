@@ -1,5 +1,5 @@
-//! What containers were last known to run, kept in /run until the next boot: only with it can be told what differs from
-//! what is recorded. Nothing else depends on these files.
+//! The settings that containers were last known to run with, kept in /run until the next boot. They serve to find out
+//! what differs from the recorded intent; nothing else depends on them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use crate::base::event::Event;
 use crate::base::host::Host;
 use crate::host::files::write_file_for_now;
 
-/// How these files end.
+/// The extension of these files.
 const ENDING: &str = ".known";
 
-/// What a container was last known to run.
+/// What a container was last known to run with.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct KnownSettings {
-    /// The mark of the settings it was started with.
+    /// The mark of the settings that it was started with.
     pub(crate) plan: String,
     /// The text of its intent.
     pub(crate) intent: String,
@@ -28,13 +28,13 @@ fn path(host: &Host, name: &MachineName) -> PathBuf {
     host.runtime().join(format!("{name}{ENDING}"))
 }
 
-/// Reads what is remembered of a container.
+/// Reads the known settings of a container.
 pub(crate) fn read(host: &Host, name: &MachineName) -> Option<KnownSettings> {
     serde_json::from_slice(&fs::read(path(host, name)).ok()?).ok()
 }
 
-/// Remembers what a container runs. Where that fails, the next activation knows less, and restarts where a reload might
-/// have done.
+/// Saves what a container runs with. On failure the next activation knows less, and may restart where a reload would
+/// do.
 pub(crate) fn remember(host: &Host, name: &MachineName, plan: &str, intent: &Intent) {
     let path = path(host, name);
     let folder = host.runtime();

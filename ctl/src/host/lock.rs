@@ -1,66 +1,71 @@
-//! Locks between commands: one per container for the whole of a command, and a global one, held shortly around checks
-//! that concern several containers and the write that follows. They are files in /run, free again when their
-//! holder ends in any way.
+//! Locks between commands: one per container, held for the whole command, and a global one, held briefly while
+//! several containers are checked and the result is written. They are files in /run that only root can open and that
+//! are unlocked when their holder exits. A file beside each names the holder.
 
 use std::fs;
-use std::fs::File;
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::base::event::Event;
+use crate::base::exit::unchanged;
 use crate::base::host::Host;
-use crate::base::interrupt;
+use crate::base::{held, interrupt};
+use crate::host::files::write_file_for_now;
+
+/// How long to wait for another command: longer than builds should take.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
 /// A lock that is held until it is dropped.
 pub(crate) struct Lock {
-    // Held open: closing it is what frees the lock.
-    _file: File,
+    // Closing the descriptor releases the lock.
+    _file: Arc<File>,
     path: PathBuf,
 }
 
 impl Lock {
-    /// The lock of one container; waits for another command that holds it, and says so.
+    /// Locks one container; waits for another command that holds the lock, and reports that.
     pub(crate) fn container(host: &Host, name: &MachineName) -> Result<Self> {
-        Self::wait(host, &format!("{name}.lock"), &format!("container '{name}'"))
+        Self::wait(host, name.as_str(), &format!("container '{name}'"), PATIENCE)
     }
 
-    /// The lock of one container, if nobody holds it.
+    /// Locks one container if nobody holds the lock.
     pub(crate) fn container_if_free(host: &Host, name: &MachineName) -> Result<Option<Self>> {
-        let directory = host.runtime();
-        fs::create_dir_all(&directory)?;
-        attempt(&directory.join(format!("{name}.lock")))
+        attempt(&directory(host)?.join(format!("{name}.lock")))
     }
 
-    /// The lock around checks of all containers.
+    /// Takes the global lock.
     pub(crate) fn global(host: &Host) -> Result<Self> {
-        // No container can be called so.
-        Self::wait(host, "_.lock", host.scope.intents)
+        // MachineName rejects this name.
+        Self::wait(host, "_", host.scope.intents, PATIENCE)
     }
 
-    fn wait(host: &Host, name: &str, what: &str) -> Result<Self> {
-        let directory = host.runtime();
-        fs::create_dir_all(&directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
-        let path = directory.join(name);
+    fn wait(host: &Host, name: &str, what: &str, patience: Duration) -> Result<Self> {
+        let path = directory(host)?.join(format!("{name}.lock"));
+        let end = Instant::now() + patience;
         let mut said = false;
         loop {
             if let Some(lock) = attempt(&path)? {
                 return Ok(lock);
             }
+            let holder =
+                holder(host, name).map_or("another command".to_owned(), |id| format!("process {id}"));
+            if Instant::now() >= end {
+                let minutes = patience.as_secs() / 60;
+                return unchanged(
+                    format!("{what} is still being changed by {holder} after {minutes} minutes"),
+                    "end that, or try again",
+                );
+            }
             if !said {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
-                let holder = holder.trim();
-                let holder = if holder.is_empty() {
-                    "another command".to_owned()
-                } else {
-                    format!("process {holder}")
-                };
                 host.report(Event::Waiting { what: what.to_owned(), holder });
                 said = true;
             }
@@ -70,14 +75,37 @@ impl Lock {
     }
 }
 
+/// Returns the process that holds, or last held, the lock of this name. Anybody may read that.
+pub(crate) fn holder(host: &Host, name: &str) -> Option<u32> {
+    fs::read_to_string(host.runtime().join(format!("{name}.pid"))).ok()?.trim().parse().ok()
+}
+
+/// The directory of the locks, which only root can write to.
+fn directory(host: &Host) -> Result<PathBuf> {
+    let directory = host.runtime();
+    let cannot = || format!("{}: cannot be created", directory.display());
+    match fs::symlink_metadata(&directory) {
+        Ok(there) if there.is_dir() => {}
+        Ok(_) => return unchanged(format!("{}: is not a directory", directory.display()), "remove it"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o755).create(&directory).with_context(cannot)?;
+        }
+        Err(error) => return Err(error).with_context(cannot),
+    }
+    Ok(directory)
+}
+
 fn attempt(path: &Path) -> Result<Option<Lock>> {
     let cannot = || format!("{}: cannot be locked", path.display());
+    let no_links = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     loop {
-        let mut file = File::options()
+        let file = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
+            .custom_flags(no_links)
             .open(path)
             .with_context(cannot)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -85,24 +113,26 @@ fn attempt(path: &Path) -> Result<Option<Lock>> {
             Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(error).with_context(cannot),
         }
-        // The holder before us may have removed the file after we opened it: then it locks nothing.
+        // A previous holder may have removed the file after it was opened: then the lock protects nothing.
         let same =
             fs::metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|own| own.ino() == there.ino()));
         if !same {
             continue;
         }
-        let mut present = String::new();
-        let _ = file.read_to_string(&mut present);
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", std::process::id())?;
+        // An earlier version made it readable, and whoever can read it can lock it.
+        file.set_permissions(fs::Permissions::from_mode(0o600)).with_context(cannot)?;
+        let id = format!("{}\n", std::process::id());
+        write_file_for_now(&path.with_extension("pid"), id.as_bytes(), 0o644).with_context(cannot)?;
+        let file = Arc::new(file);
+        held::remember(&file);
         return Ok(Some(Lock { _file: file, path: path.to_owned() }));
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // While it is still locked, so that nobody else's file is removed.
+        // Removed while it is still locked, so that nobody else's file is removed.
+        let _ = fs::remove_file(self.path.with_extension("pid"));
         let _ = fs::remove_file(&self.path);
     }
 }

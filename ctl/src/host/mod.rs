@@ -1,4 +1,4 @@
-//! The host, one outside thing a file.
+//! The host: one file per external interface.
 
 pub(crate) mod credentials;
 pub(crate) mod elf;

@@ -1,5 +1,5 @@
-//! The host's end of a container's network: networkd gets the generated file as soon as an update has made it, since a
-//! running container need not notice. Failures are told and keep nothing from going on; the next start tries again.
+//! The host's end of a container's network. networkd receives the generated file as soon as an update has written it,
+//! since the container may not be restarted. Failures are reported but not fatal; the next start tries again.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::event::Event;
 use crate::base::host::Host;
 
-/// How long networkd may take to read its files.
+/// The time that networkd may take to reload its files.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Gives networkd what the generator wrote for the container, or takes the file away where it wrote none.
+/// Installs the file that the generator wrote for the container, or removes it if there is none.
 pub(crate) fn apply(host: &Host, name: &MachineName) {
-    // Of a container that has not started yet, `--prepare` takes care.
+    // `--prepare` installs it when the container starts.
     let wanted = copies::generated_network(&host.root, name);
     let shared = wanted.iter().map(|wanted| copies::network_path(&host.root, &wanted.file_name));
     let present = shared.chain([copies::own_network_path(&host.root, name)]).any(|path| path.exists());
@@ -25,7 +25,7 @@ pub(crate) fn apply(host: &Host, name: &MachineName) {
     }
 }
 
-/// Takes the container's file away, and that of a zone that nobody is in any more.
+/// Removes the container's file, and that of a zone without containers.
 pub(crate) fn remove(host: &Host, name: &MachineName) {
     put(host, name, None);
 }
@@ -46,7 +46,7 @@ fn put(host: &Host, name: &MachineName, wanted: Option<&NetworkText>) {
     }
 }
 
-/// networkd's unit.
+/// The unit of networkd.
 pub(crate) const NETWORKD: &str = "systemd-networkd.service";
 
 /// Enables and starts networkd.
@@ -54,7 +54,7 @@ pub(crate) fn enable(host: &Host) -> Result<()> {
     host.manager("systemctl").args(["enable", "--now", NETWORKD]).output().map(|_| ())
 }
 
-/// Whether networkd runs on the host.
+/// Returns whether networkd runs on the host.
 pub(crate) fn runs(host: &Host) -> bool {
     let words = ["is-active", "--quiet", NETWORKD];
     host.manager("systemctl").args(words).output_if_any().is_some()

@@ -1,7 +1,9 @@
 //! The links of a container's profile.
 
 use std::fs;
+use std::fs::DirBuilder;
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -11,10 +13,10 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
-use crate::host::files::remove_file;
+use crate::host::files::{names_in, remove_file, sync_directory};
 use crate::host::{last_activation, profile_links};
 
-/// The link of a container's profile, as a path of the system.
+/// Returns the link of a container's profile, as a path of the system.
 pub(crate) fn profile_link(host: &Host, name: &MachineName, intent: &Intent) -> PathBuf {
     match &intent.profile {
         Some(profile) => PathBuf::from(profile.as_str()),
@@ -22,19 +24,19 @@ pub(crate) fn profile_link(host: &Host, name: &MachineName, intent: &Intent) -> 
     }
 }
 
-/// The number of the generation a profile stands at: `system` links to `system-3-link`.
+/// Returns the current generation of a profile: `system` links to `system-3-link`.
 pub(crate) fn generation(profile: &Path) -> Result<u64> {
-    let link = fs::read_link(profile).with_context(|| format!("{}: is no profile", profile.display()))?;
+    let link = fs::read_link(profile).with_context(|| format!("{}: is not a profile", profile.display()))?;
     let base = profile.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let number = link.file_name().and_then(|name| {
         name.to_str()?.strip_prefix(&base)?.strip_prefix('-')?.strip_suffix("-link")?.parse().ok()
     });
     number.with_context(|| {
-        format!("{}: leads to '{}', which is no generation", profile.display(), link.display())
+        format!("{}: links to '{}', which is not a generation", profile.display(), link.display())
     })
 }
 
-/// Makes the first generation of a profile without Nix, in an offline tree.
+/// Creates the first generation of a profile without Nix, in an offline tree.
 pub(crate) fn make_offline_profile(host: &Host, directory: &Path, path: &StorePath) -> Result<u64> {
     let directory = host.path(directory);
     std::os::unix::fs::symlink(path.as_str(), directory.join("system-1-link"))?;
@@ -42,30 +44,55 @@ pub(crate) fn make_offline_profile(host: &Host, directory: &Path, path: &StorePa
     Ok(1)
 }
 
-/// The folder of a container's profile.
+/// Returns the directory of a container's profile.
 pub(crate) fn profile_directory(host: &Host, name: &MachineName) -> PathBuf {
     Path::new(host.config.profile_directory.as_str()).join(name.as_str())
 }
 
-/// Removes a container's profile with all generations; the collector may then take what they held. Only links go, and
-/// the record of the last activation beside them.
+/// Returns whether a create may use the profile directory: it does not exist, or contains at most the build link of a
+/// killed command.
+pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
+    let below = host.path(directory);
+    match fs::symlink_metadata(&below) {
+        Ok(there) if !there.is_dir() => return Ok(false),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error).with_context(|| below.display().to_string()),
+    }
+    Ok(names_in(&below)?.iter().all(|name| name == "pending"))
+}
+
+/// Creates the profile directory.
+pub(crate) fn make_directory(host: &Host, directory: &Path) -> Result<()> {
+    let below = host.path(directory);
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(&below);
+    made.with_context(|| format!("{}: cannot be created", below.display()))
+}
+
+/// Syncs the links of a profile, before the record that would make up for their loss is removed.
+pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
+    let below = host.path(directory);
+    match sync_directory(&below) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        synced => synced.with_context(|| format!("{}: cannot be written", below.display())),
+    }
+}
+
+/// Removes a container's profile with all generations, which may then be garbage-collected. Only the links and the
+/// record of the last activation are removed.
 pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() {
         return Ok(());
     }
     let below = host.path(directory);
-    let entries = match fs::read_dir(&below) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| below.display().to_string()),
-    };
-    for entry in entries.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
-            drop_indirect_root(host, &directory.join(entry.file_name()));
-            remove_file(&entry.path())?;
+    for name in names_in(&below)? {
+        let path = below.join(&name);
+        if path.is_symlink() {
+            drop_indirect_root(host, &directory.join(&name));
+            remove_file(&path)?;
         }
     }
-    // The last is nix-env's own, left by one that was killed.
+    // The last one is left by nix-env when it is killed.
     for file in [
         last_activation::LAST_ACTIVATION.to_owned(),
         format!(".{}.new", last_activation::LAST_ACTIVATION),
@@ -73,14 +100,18 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     ] {
         let _ = fs::remove_file(below.join(file));
     }
-    if let Err(error) = fs::remove_dir(&below) {
-        // What else is in it is not ours, and no reason to keep the container.
-        host.report(Event::FolderStays { folder: below, error: error.to_string() });
+    match fs::remove_dir(&below) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            // Other files in the directory are not ours, and no reason to keep the container.
+            host.report(Event::FolderStays { folder: below, error: error.to_string() });
+        }
+        _ => {}
     }
     Ok(())
 }
 
-/// `nix build --out-link` also leaves a link to the link in gcroots/auto; nix would collect it some day.
+/// `nix build --out-link` also makes an indirect root in gcroots/auto, which nix would only remove at the next
+/// collection.
 pub(crate) fn drop_indirect_root(host: &Host, link: &Path) {
     let Ok(entries) = fs::read_dir(host.path("/nix/var/nix/gcroots/auto")) else { return };
     for entry in entries.flatten() {

@@ -1,27 +1,28 @@
-//! The record of a create, update or remove that is under way: a hidden file beside the intents. A command that is killed
-//! leaves it, and the next one that changes something finds it and takes back, or finishes, what was begun.
+//! The record of a create, update or remove in progress: a hidden file beside the intents. A killed command leaves it
+//! behind, and the next command that changes something reverts or completes what was begun.
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::AbsolutePath;
 use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
-use crate::host::files::{remove_file, sync_directory, write_file};
+use crate::host::files::{names_in, remove_file, sync_directory, write_file};
 
 /// What was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Begun {
-    /// Taken back by whoever finds it.
+    /// A create, which is reverted.
     Creating,
-    /// Taken back by whoever finds it, or accepted where the new system runs (see [`crate::switch`]).
+    /// An update, which is reverted, or kept if the new system runs (see decision/settlement.rs).
     Updating,
-    /// Finished by whoever finds it.
+    /// A remove, which is completed.
     Removing,
 }
 
@@ -35,48 +36,76 @@ impl Begun {
     }
 }
 
-/// What is needed to take back or finish.
+/// What is needed to revert or complete a command.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct RecordDetails {
-    /// Where the profile's links are.
+    /// The directory of the profile's links.
     pub(crate) profile_directory: PathBuf,
-    /// Whether the state directory is to be deleted: it was not there before a create, or a remove was told so.
-    pub(crate) delete_state: bool,
-    /// How far an update has come.
+    /// Whether the create made the profile directory.
+    pub(crate) made_profile: bool,
+    /// What may be deleted of the state, and why.
+    pub(crate) state: StateClaim,
+    /// The phase of an update.
     pub(crate) phase: Phase,
     /// The text of the intent before an update.
     pub(crate) old_intent: String,
-    /// The text of the intent that an update is about to record, its generation still the old one.
+    /// The text of the intent that a create or an update is about to record.
     pub(crate) new_intent: String,
-    /// The newest generation before an update; what is newer was made by it.
+    /// The newest generation before an update; newer ones were made by it.
     pub(crate) newest_generation: u64,
-    /// Whether the container ran before an update.
+    /// Whether the container was running before an update.
     pub(crate) ran: bool,
-    /// The boot in which the container is being reloaded, if it is not restarted: what starts it later starts it whole.
+    /// The boot in which the container is being reloaded, if it is not restarted. In a later boot it has been started
+    /// anew.
     pub(crate) reload: Option<String>,
-    /// Units that ran before an activation and stop with the container, since they require it.
+    /// Units that were running before an activation and stop with the container, because they require it.
     pub(crate) dependents: Vec<String>,
-    /// Bind mount sources that were missing before a create; they go if they are empty.
+    /// Bind mount sources that were missing before a create; they are removed if they are empty.
     pub(crate) missing_sources: Vec<PathBuf>,
 }
 
-/// How far an update has come; each step is recorded before it is taken.
+/// What a command may delete of a container's state, and why: only what it has made, unless the administrator asked
+/// for more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum StateClaim {
+    /// Does nothing in builds without failpoints.
+    #[default]
+    None,
+    /// A create is about to make the state directory: only an empty one is its own.
+    Making,
+    /// A create has made it.
+    Made(FileId),
+    /// The administrator asked for it to be deleted.
+    Asked,
+}
+
+/// The identity of a file, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileId {
+    /// The device (`stat(2)`).
+    pub(crate) device: u64,
+    /// The inode on that device.
+    pub(crate) inode: u64,
+}
+
+/// The phase of an update; each is recorded before it begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
-    /// Nothing but links for the build is there.
+    /// Only links for the build exist.
     #[default]
     Building,
-    /// Profile and intent may be the new ones, the container was not touched.
+    /// Profile and intent may be the new ones; the container has not been touched.
     Recording,
-    /// The container is being started, reloaded or restarted, or watched after it.
+    /// The container is being started, reloaded or restarted, or is being checked.
     Activating,
-    /// The container has shown what was asked of it; only the end is left.
+    /// The container has passed its check; only the clean-up remains.
     Passed,
-    /// All is recorded as before, and the container was stopped to be started with that again.
+    /// The old configuration is recorded again, and the container was stopped to be started with it.
     Returning,
-    /// It was started for the first time, and may hold data.
+    /// The container was started for the first time, and may hold data.
     Started,
 }
 
@@ -87,12 +116,12 @@ pub(crate) struct Record {
     pub(crate) name: MachineName,
     /// What was begun.
     pub(crate) step: Begun,
-    /// How to go on.
+    /// How to continue.
     pub(crate) details: RecordDetails,
 }
 
 impl Record {
-    /// Writes the record. It is the first thing a command writes, so a read-only or full disk shows here.
+    /// Writes the record. It is the first write of a command, so that a read-only or full disk is detected here.
     pub(crate) fn begin(
         host: &Host,
         name: &MachineName,
@@ -104,15 +133,43 @@ impl Record {
         Ok(record)
     }
 
-    /// Writes it again with new details.
+    /// Begins a removal when there is no room for a record: renaming the intent turns it into the record.
+    pub(crate) fn begin_removal_without_room(
+        host: &Host,
+        name: &MachineName,
+        details: RecordDetails,
+    ) -> Result<Self> {
+        let record = Self { name: name.clone(), step: Begun::Removing, details };
+        let intent = host.intents().join(format!("{name}.json"));
+        fs::rename(&intent, record.path(host))
+            .with_context(|| format!("{}: cannot be renamed", intent.display()))?;
+        sync_directory(&host.intents())?;
+        Ok(record)
+    }
+
+    /// Undoes [`Record::begin`] or [`Record::begin_removal_without_room`] of a removal.
+    pub(crate) fn cancel_removal(&self, host: &Host) -> Result<()> {
+        let intent = host.intents().join(format!("{}.json", self.name));
+        match intent.symlink_metadata() {
+            Ok(_) => self.finish(host),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                fs::rename(self.path(host), &intent)
+                    .with_context(|| format!("{}: cannot be renamed back", intent.display()))?;
+                Ok(sync_directory(&host.intents())?)
+            }
+            Err(error) => Err(error).with_context(|| intent.display().to_string()),
+        }
+    }
+
+    /// Rewrites the record with new details.
     pub(crate) fn save(&self, host: &Host) -> Result<()> {
         write_file(&self.path(host), serde_json::to_string(&self.details)?.as_bytes(), 0o600)
     }
 
-    /// All is done: the record goes.
+    /// Removes the record when all is done.
     pub(crate) fn finish(&self, host: &Host) -> Result<()> {
         remove_file(&self.path(host))?;
-        // It must not come back after a power failure: what it would have taken away may be in use by then.
+        // It must not reappear after a power failure: by then the paths it would delete may be in use.
         Ok(sync_directory(&host.intents())?)
     }
 
@@ -125,46 +182,59 @@ impl Record {
     }
 }
 
-/// The records of commands that were killed, or still run: their locks tell which. A record tells what to delete, so only
-/// root's are believed, as intents are.
-pub(crate) fn pending(host: &Host) -> Vec<Record> {
+/// Returns the records of commands that were killed or are still running; their locks tell which. A record names
+/// paths to delete, so only those that root owns are accepted, as with intents. An unreadable file is an error, since
+/// it may be a record.
+pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
     let folder = host.intents();
-    let own = rustix::process::geteuid().as_raw();
-    let trusted = |path: &Path| {
-        fs::symlink_metadata(path).is_ok_and(|metadata| {
-            let owner = metadata.uid() == host.scope.owner || !host.live() && metadata.uid() == own;
-            owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir())
-        })
-    };
-    if !trusted(&folder) {
-        return Vec::new();
+    let mut records = Vec::new();
+    if !trusted(host, &folder)? {
+        return Ok(records);
     }
-    let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
-    let mut records: Vec<Record> = entries
-        .flatten()
-        .filter(|entry| trusted(&entry.path()))
-        .filter_map(|entry| {
-            let file = entry.file_name();
-            let file = file.to_str()?.strip_prefix('.')?;
-            let (name, step) =
-                [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
-                    Some((
-                        file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?,
-                        step,
-                    ))
-                })?;
-            // A record cut off by a full disk cannot be: it is renamed into place. An unreadable one has no details.
-            let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let details: RecordDetails = serde_json::from_str(&text).unwrap_or_default();
-            Some(Record { details: details.checked(&name), name, step })
-        })
-        .collect();
+    for file in names_in(&folder)? {
+        let Some((name, step)) = named(&file) else { continue };
+        let path = folder.join(&file);
+        if trusted(host, &path)? {
+            let details: RecordDetails = match fs::read(&path) {
+                // Records are renamed into place, so a full disk truncates none. A removal without room for its
+                // record has renamed the intent, which contains no details.
+                Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+                // The command has just ended.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(error).with_context(|| format!("{}: cannot be read", path.display()));
+                }
+            };
+            records.push(Record { details: details.checked(&name), name, step });
+        }
+    }
     records.sort_by(|a, b| a.name.cmp(&b.name));
-    records
+    Ok(records)
+}
+
+/// Returns the container and the command that a file name stands for.
+fn named(file: &str) -> Option<(MachineName, Begun)> {
+    let file = file.strip_prefix('.')?;
+    [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
+        Some((file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?, step))
+    })
+}
+
+/// Returns whether a file or directory exists and only its owner can write to it.
+fn trusted(host: &Host, path: &Path) -> Result<bool> {
+    let own = rustix::process::geteuid().as_raw();
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => {
+            let owner = metadata.uid() == host.scope.owner || !host.live() && metadata.uid() == own;
+            Ok(owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir()))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }
 
 impl RecordDetails {
-    /// Without paths that no command of ours writes.
+    /// Drops paths that no command of ours writes.
     fn checked(mut self, name: &MachineName) -> Self {
         let plain = |path: &Path| path.to_str().is_some_and(|text| text.parse::<AbsolutePath>().is_ok());
         if !plain(&self.profile_directory)

@@ -1,5 +1,5 @@
-//! Removing a tree that somebody else has written: it is walked by directory descriptors, without following a link or
-//! crossing a mount point.
+//! Removes a tree that somebody else has written: it is walked by directory descriptors, without following links or
+//! crossing mount points.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -13,10 +13,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// Each level of the walk holds a descriptor; what lies deeper is moved up, so that no tree is too deep.
+/// The maximum depth, since each level holds a descriptor. Deeper directories are moved up, so that no tree is too
+/// deep.
 const DEEPEST: usize = 64;
 
-/// Removes whatever is called `name` in `parent`, and what is below it.
+/// Removes the entry `name` of `parent` and everything below it.
 pub(crate) fn remove_tree(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
     match remove_entry(parent, name) {
         EntryRemoval::Yes => return Ok(()),
@@ -40,7 +41,7 @@ fn remove_entry(parent: &OwnedFd, name: &OsStr) -> EntryRemoval {
         match unlinkat(parent, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => return EntryRemoval::Yes,
             Err(Errno::ISDIR) => return EntryRemoval::Directory,
-            // EPERM is an immutable entry or directory, as NixOS makes /var/empty.
+            // EPERM means an immutable entry or directory, such as NixOS's /var/empty.
             Err(Errno::PERM) if attempt == 0 => {
                 if is_directory(parent, name) {
                     return EntryRemoval::Directory;
@@ -65,10 +66,10 @@ fn remove_directory(parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
     }
 }
 
-/// Removes everything in `directory`. btrfs subvolumes are empty directories in the end, which rmdir takes.
+/// Removes everything in `directory`. Emptied btrfs subvolumes are removed by rmdir.
 fn empty(top: &OwnedFd, directory: &OwnedFd, depth: usize, moved: &mut u64) -> io::Result<()> {
     clear_own_flags(directory);
-    // Entries that are moved up appear in the top directory: it is listed until nothing is left.
+    // Directories that are moved up appear in the top directory, so it is listed until it is empty.
     loop {
         let mut names: Vec<CString> = Vec::new();
         for entry in Dir::read_from(directory)? {
@@ -89,7 +90,7 @@ fn empty(top: &OwnedFd, directory: &OwnedFd, depth: usize, moved: &mut u64) -> i
             }
             if depth >= DEEPEST {
                 clear_flags(directory, name);
-                // The container may have made entries of any name.
+                // The container may have created entries with any name.
                 loop {
                     match renameat_with(
                         directory,
@@ -124,7 +125,7 @@ fn is_directory(parent: &OwnedFd, name: &OsStr) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
-/// Takes the immutable and append-only attributes off (chattr(1)). Only files and directories have them.
+/// Clears the immutable and append-only attributes (chattr(1)). Only files and directories have them.
 pub(crate) fn clear_flags(parent: &OwnedFd, name: &OsStr) {
     let regular_or_directory =
         rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| {
@@ -142,7 +143,7 @@ fn clear_own_flags(file: impl AsFd) {
     let protected = IFlags::IMMUTABLE | IFlags::APPEND;
     if let Ok(flags) = ioctl_getflags(&file) {
         if flags.intersects(protected) {
-            // If it fails, so does the removal, which is reported.
+            // If this fails, so does the removal, which is reported.
             let _ = ioctl_setflags(&file, flags - protected);
         }
     }
@@ -166,7 +167,7 @@ mod tests {
         fs::create_dir(&root).unwrap();
         std::os::unix::fs::symlink(&kept, root.join("link")).unwrap();
         let mut current = openat(CWD, &root, OFlags::DIRECTORY, Mode::empty()).unwrap();
-        // As a container might have it, to be in the way.
+        // A container may have created it to be in the way.
         fs::create_dir_all(root.join(".deep-0/x")).unwrap();
         for _ in 0..1000 {
             rustix::fs::mkdirat(&current, "d", Mode::from_raw_mode(0o755)).unwrap();

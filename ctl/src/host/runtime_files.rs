@@ -1,19 +1,91 @@
-//! What running containers have in /run.
+//! The files of running containers in /run.
 
-use nixos_nspawn_units::copies::{copy_path, marked, sweep, sweep_networks};
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use nixos_nspawn_units::copies::{copy_path, marked, runs, sweep, sweep_networks};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
+use crate::host::files::names_in;
 
-/// The mark of the settings that nspawn was given; `None` if it was given none of ours.
+/// Returns the mark of the settings that nspawn was given, or `None` if they are not ours.
 pub(crate) fn mark(host: &Host, name: &MachineName) -> Option<String> {
     marked(&copy_path(&host.root, name)).ok().flatten()
 }
 
-/// Removes what stopped containers without an intent have left in /run, where that may be done.
+/// Removes temporary files of killed commands, except for containers that a command is working on.
+pub(crate) fn sweep_unfinished(host: &Host, free: impl Fn(&MachineName) -> bool) {
+    for folder in [host.intents(), host.gc_roots()] {
+        for file in names_in(&folder).unwrap_or_default() {
+            if unfinished_of(&file).is_some_and(|name| free(&name)) {
+                let _ = fs::remove_file(folder.join(file));
+            }
+        }
+    }
+    // After a power failure, for a container that has not started again.
+    let boot = booted_at(host);
+    for file in names_in(&host.gc_roots()).unwrap_or_default() {
+        let Some(name) = file.strip_suffix("-running").and_then(|name| name.parse::<MachineName>().ok())
+        else {
+            continue;
+        };
+        let link = host.gc_roots().join(&file);
+        let made = fs::symlink_metadata(&link).and_then(|link| link.modified()).ok();
+        let older = made.zip(boot).is_some_and(|(made, boot)| made < boot);
+        if older && !runs(&host.root, &name) && free(&name) {
+            let _ = fs::remove_file(link);
+        }
+    }
+}
+
+/// Returns the container that a temporary file belongs to: `.NAME.json.new`, `..NAME.creating.new`,
+/// `.NAME-running.new`.
+fn unfinished_of(file: &str) -> Option<MachineName> {
+    let name = file.strip_prefix('.')?.strip_suffix(".new")?;
+    let name = name.strip_prefix('.').unwrap_or(name);
+    let endings = [".json", ".creating", ".updating", ".removing", "-running"];
+    let plain = endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    let plain = plain
+        .rsplit_once("-pin-")
+        .filter(|(_, number)| number.parse::<u64>().is_ok())
+        .map_or(plain, |(name, _)| name);
+    plain.parse().ok()
+}
+
+/// Returns when the host was booted (`proc_stat(5)`).
+fn booted_at(host: &Host) -> Option<SystemTime> {
+    let text = fs::read_to_string(host.path("/proc/stat")).ok()?;
+    let seconds = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Removes files in /run that stopped containers without an intent left, as far as permissions allow.
 pub(crate) fn tidy(host: &Host) {
     if host.live() && rustix::process::geteuid().is_root() {
         sweep(&host.root);
         sweep_networks(&host.root);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unfinished_of;
+
+    #[test]
+    fn temporary_files_belong_to_containers() {
+        for file in [
+            ".web.json.new",
+            "..web.creating.new",
+            "..web.updating.new",
+            ".web.new",
+            ".web-running.new",
+            ".web-pin-3.new",
+        ] {
+            assert_eq!(unfinished_of(file).unwrap().as_str(), "web", "{file}");
+        }
+        for file in ["web.json", ".web.json", ".web.updating", "web.new", ".new", "..new"] {
+            assert_eq!(unfinished_of(file), None, "{file}");
+        }
     }
 }

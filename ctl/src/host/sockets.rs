@@ -1,6 +1,6 @@
-//! Forwards by socket units, after the plan of a container changed: PID 1 neither closes a socket whose unit is gone nor opens
-//! one that is new (`systemctl daemon-reload` starts and stops nothing). A container and its intents go in; what is
-//! listened on afterwards is what is planned. A port that cannot be opened is told, and hinders nothing else.
+//! Socket units for forwarded ports, after a container's plan has changed. `systemctl daemon-reload` neither closes
+//! the sockets of removed units nor opens new ones; this does. A port that cannot be opened is reported and prevents
+//! nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ fn planned(name: &MachineName, intent: &Intent) -> Result<Vec<Socket>> {
     Ok(sockets(name, intent, &format!("{DIRECTORY}/{name}.json"))?)
 }
 
-/// The socket units and proxies of containers that PID 1 knows, with their state in one word.
+/// Returns the containers' socket units and proxies that PID 1 knows, with their active state.
 pub(crate) fn known(host: &Host) -> Result<BTreeMap<String, String>> {
     let pattern = format!("{PREFIX}*");
     let answer = host
@@ -33,7 +33,7 @@ pub(crate) fn known(host: &Host) -> Result<BTreeMap<String, String>> {
     })
 }
 
-/// An array of units; `None` if it is none.
+/// Parses a JSON array of units; returns `None` if it is not one.
 fn parse_units(answer: &str) -> Option<BTreeMap<String, String>> {
     #[derive(Deserialize)]
     struct Unit {
@@ -49,7 +49,7 @@ fn alive(state: &str) -> bool {
     !matches!(state, "inactive" | "failed")
 }
 
-/// Closes the container's sockets: nothing starts it by a connection any more.
+/// Closes the container's sockets, so that no connection starts it any more.
 pub(crate) fn close(host: &Host, name: &MachineName) -> Result<()> {
     close_of(host, |container| container == name.as_str())
 }
@@ -69,7 +69,7 @@ fn close_of(host: &Host, chosen: impl Fn(&str) -> bool) -> Result<()> {
             .args(open.iter().map(|(unit, _)| unit.as_str()))
             .output()?;
     }
-    // What failed would be shown for good.
+    // Failed units would stay listed.
     if closed.iter().any(|(_, state)| state == "failed") {
         let names = closed.iter().map(|(unit, _)| unit.as_str());
         let _ = host.manager("systemctl").args(["reset-failed", "--"]).args(names).output();
@@ -77,16 +77,17 @@ fn close_of(host: &Host, chosen: impl Fn(&str) -> bool) -> Result<()> {
     Ok(())
 }
 
-/// Closes what is not planned any more or differs, and opens what is planned: all if the container is active, otherwise those
-/// that start it. To be called after the daemon-reload. Without the `old` intent, what has the same unit stays.
+/// Closes sockets that are no longer planned or have changed, and opens planned ones: all if the container is active,
+/// otherwise those that start it. It must run after the daemon-reload. Without the `old` intent, unchanged unit names
+/// stay open.
 pub(crate) fn align(host: &Host, name: &MachineName, old: Option<&Intent>, new: &Intent) -> Result<()> {
     let new = planned(name, new)?;
-    // An intent that could be recorded can be rendered.
+    // A recorded intent can always be rendered.
     let old = old.map(|old| planned(name, old)).transpose()?;
     if new.is_empty() && old.as_ref().is_some_and(Vec::is_empty) {
         return Ok(());
     }
-    // Not loaded is as good as closed, and systemctl says so with an error.
+    // systemctl fails for units that are not loaded, which are closed anyway.
     let known = known(host)?;
     let units = |socket: &Socket| [socket.unit.clone(), socket.service.clone()];
     let planned: BTreeSet<String> = new.iter().flat_map(units).collect();
@@ -97,7 +98,7 @@ pub(crate) fn align(host: &Host, name: &MachineName, old: Option<&Intent>, new: 
     let differing = old.iter().flatten().filter(|socket| !new.contains(socket)).flat_map(units);
     let active = systemd::state(host, name)?.active == "active";
     let wanted = |socket: &&Socket| socket.start_on_connect || active;
-    // What started the container by a connection before, and does no more.
+    // Sockets that used to start the container on a connection and no longer do.
     let unwanted = new.iter().filter(|socket| !wanted(socket)).flat_map(units);
     let stale: BTreeSet<String> = gone
         .chain(differing)
@@ -118,7 +119,7 @@ pub(crate) fn align(host: &Host, name: &MachineName, old: Option<&Intent>, new: 
     Ok(())
 }
 
-/// The ports that should be listened on and are not, as lines for people. Another program may have them.
+/// Returns the ports that should be listened on and are not, as lines for people. Another program may use them.
 pub(crate) fn not_open(
     name: &MachineName,
     intent: &Intent,
@@ -130,7 +131,7 @@ pub(crate) fn not_open(
     });
     let line = |socket: Socket| {
         format!(
-            "port {} is not open; 'systemctl start {}' opens it or tells why not",
+            "port {} is not open; 'systemctl start {}' opens it or shows why not",
             socket.host_side, socket.unit
         )
     };
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!(
             missing("", false),
             [
-                "port tcp/81 is not open; 'systemctl start nixos-nspawn-proxy@web-tcp-81.socket' opens it or tells why not"
+                "port tcp/81 is not open; 'systemctl start nixos-nspawn-proxy@web-tcp-81.socket' opens it or shows why not"
             ]
         );
         assert!(missing("nixos-nspawn-proxy@web-tcp-81.socket", false).is_empty());

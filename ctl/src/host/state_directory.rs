@@ -1,11 +1,13 @@
-//! Deleting a container's state directory. It is first renamed out of the way, so that an interrupted deletion never
-//! leaves half a root under the container's name.
+//! Deletes a container's state directory. It is renamed first, so that an interrupted deletion never leaves half a
+//! root under the container's name.
 
 use std::ffi::OsStr;
 use std::fs;
+use std::fs::{DirBuilder, Metadata};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -18,15 +20,16 @@ use rustix::io::Errno;
 
 use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
-use crate::host::files::open_directory;
+use crate::host::files::{open_directory, sync_directory};
+use crate::host::record::{FileId, StateClaim};
 use crate::host::remove_tree::{clear_flags, remove_tree};
 
-/// The root directory of a container.
+/// Returns the root directory of a container.
 pub(crate) fn directory(host: &Host, name: &MachineName) -> PathBuf {
     host.machines().join(name.as_str())
 }
 
-/// Refuses what [`delete`] could not do, before anything else is changed.
+/// Refuses what [`delete`] could not do, before anything is changed.
 pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
     let path = directory(host, name);
     let Ok(metadata) = fs::symlink_metadata(&path) else { return Ok(()) };
@@ -34,7 +37,7 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
         let target = fs::read_link(&path).unwrap_or_default();
         return unchanged(
             format!("{}: is a link to {}", path.display(), target.display()),
-            "delete what it leads to yourself, or leave out --delete-state",
+            "delete its target yourself, or leave out --delete-state",
         );
     }
     if let Some(mount) = mounts_below(&path).first() {
@@ -46,13 +49,49 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
-/// Deletes the root directory of a container that does not run, and what systemd keeps beside it.
-pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
+/// Creates the root directory of a container, or returns `None` if it exists. Only whoever created it may remove it.
+pub(crate) fn make(host: &Host, name: &MachineName) -> Result<Option<FileId>> {
+    let path = directory(host, name);
+    let cannot = || format!("{}: cannot be created", path.display());
+    // The mode is that of systemd's tmpfiles.d/systemd-nspawn.conf.
+    DirBuilder::new().recursive(true).mode(0o700).create(host.machines()).with_context(cannot)?;
+    match DirBuilder::new().mode(0o755).create(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
+        Err(error) => return Err(error).with_context(cannot),
+    }
+    sync_directory(&host.machines()).with_context(cannot)?;
+    Ok(Some(id(&fs::symlink_metadata(&path).with_context(cannot)?)))
+}
+
+fn id(metadata: &Metadata) -> FileId {
+    FileId { device: metadata.dev(), inode: metadata.ino() }
+}
+
+/// Deletes what a command may delete of a container's state, as its claim says. No other function does.
+pub(crate) fn delete_claimed(host: &Host, name: &MachineName, claim: StateClaim) -> Result<()> {
+    match claim {
+        StateClaim::None => Ok(()),
+        StateClaim::Making => {
+            // It may have become somebody else's, so it is kept unless it is empty.
+            let _ = fs::remove_dir(directory(host, name));
+            Ok(())
+        }
+        StateClaim::Made(made) => match fs::symlink_metadata(directory(host, name)) {
+            Ok(there) if id(&there) == made => delete(host, name),
+            _ => Ok(()),
+        },
+        StateClaim::Asked => delete(host, name),
+    }
+}
+
+/// Deletes the root directory of a stopped container, and the files that systemd keeps beside it.
+fn delete(host: &Host, name: &MachineName) -> Result<()> {
     check(host, name)?;
     let machines = host.machines();
     let path = directory(host, name);
     let _unused = unused(host, name)?;
-    // systemd-tmpfiles removes `.#*` at boot, should we be killed (tmpfiles.d/systemd-nspawn.conf).
+    // If we are killed, systemd-tmpfiles removes `.#*` at boot (tmpfiles.d/systemd-nspawn.conf).
     let doomed = format!(".#{name}.removed");
     let parent = match open_directory(&machines) {
         Ok(parent) => parent,
@@ -61,12 +100,12 @@ pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
     };
     let journals = journal_ids(&parent, name);
     let failed = |what: String| move || format!("{what}: cannot be deleted");
-    // What an earlier attempt left comes first, or the rename would fail.
+    // Leftovers of an earlier attempt would make the rename fail.
     remove_tree(&parent, OsStr::new(&doomed))
         .with_context(failed(machines.join(&doomed).display().to_string()))?;
     match renameat(&parent, name.as_str(), &parent, &doomed) {
         Ok(()) | Err(Errno::NOENT) => {}
-        // An immutable root cannot be renamed, but cleared.
+        // An immutable directory cannot be renamed until the attribute is cleared.
         Err(Errno::PERM) => {
             clear_flags(&parent, OsStr::new(name.as_str()));
             renameat(&parent, name.as_str(), &parent, &doomed)
@@ -80,7 +119,7 @@ pub(crate) fn delete(host: &Host, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
-/// nspawn holds a lock beside the root while it runs; this finds one that no unit knows of.
+/// Takes the lock that nspawn holds beside the root while it runs. This also detects containers that no unit runs.
 fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
     let path = host.machines().join(format!(".#{name}.lck"));
     let lock = match openat(CWD, &path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
@@ -89,16 +128,16 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
     };
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => refuse(format!(
-            "{}: is in use, its state was not deleted; stop what runs there",
+            "{}: is in use, so the state was not deleted; stop whatever uses it",
             directory(host, name).display()
         )),
         _ => Ok(Some(lock)),
     }
 }
 
-/// Mount points at or below a path, from the kernel's own table.
+/// Returns the mount points at or below a path, from the kernel's table.
 fn mounts_below(path: &Path) -> Vec<PathBuf> {
-    // The table has resolved paths; /var may be a link.
+    // The table contains resolved paths, but /var may be a link.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
     let mut mounts: Vec<PathBuf> = table
@@ -111,7 +150,7 @@ fn mounts_below(path: &Path) -> Vec<PathBuf> {
     mounts
 }
 
-/// mountinfo writes blanks and backslashes as three octal digits (proc(5)).
+/// Unescapes the three octal digits that mountinfo uses for spaces and backslashes (proc(5)).
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -130,7 +169,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The ids under which a container keeps journals: the names of its journal directories.
+/// Returns the machine IDs under which a container keeps journals: the names of its journal directories.
 fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -140,8 +179,8 @@ fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
     names.filter(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).collect()
 }
 
-/// `LinkJournal=guest` leaves links of these names in the host's journal directory. They lead into the root, on systemd
-/// 262 by a path that is gone before the container runs (/tmp/nspawn-root-…), so the name decides.
+/// Removes the links that `LinkJournal=guest` leaves in the host's journal directory. They are identified by name,
+/// since on systemd 262 they point to a temporary path (/tmp/nspawn-root-…) that is gone before the container runs.
 fn remove_journal_links(host: &Host, ids: &[String]) {
     for id in ids {
         let link = host.path(host.scope.journal).join(id);
@@ -151,7 +190,7 @@ fn remove_journal_links(host: &Host, ids: &[String]) {
     }
 }
 
-/// Whether there is state.
+/// Returns whether the state directory exists.
 pub(crate) fn exists(host: &Host, name: &MachineName) -> bool {
     !matches!(fs::symlink_metadata(directory(host, name)), Err(error) if error.kind() == ErrorKind::NotFound)
 }

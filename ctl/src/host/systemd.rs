@@ -1,45 +1,112 @@
-//! What systemctl is asked and told, a whole answer per call. Names go in, states come out. A daemon-reload is believed
-//! only after PID 1 itself has shown that it loaded what was planned.
+//! Calls systemctl and machinectl, with one call for many units. A daemon-reload only counts after PID 1 has shown
+//! that it loaded what was planned.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use anyhow::Result;
+use nixos_nspawn_units::copies::generated;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::DROP_IN;
 use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
+use serde::Deserialize;
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::time;
 
-/// A container's unit as PID 1 sees it.
+/// The unit of a container, as PID 1 sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct UnitState {
     /// `active`, `inactive`, `failed`, `activating`, …
     pub(crate) active: String,
     /// `running`, `dead`, …
     pub(crate) sub: String,
-    /// The result of the last run, `success` if good.
+    /// The result of the last run, `success` if it was good.
     pub(crate) result: String,
-    /// The hash of the plan that is loaded.
+    /// The hash of the loaded plan.
     pub(crate) plan: Option<String>,
-    /// Whether `systemctl daemon-reload` is due.
+    /// Whether `systemctl daemon-reload` is needed.
     pub(crate) need_reload: bool,
-    /// Since when it is active, as systemctl prints it.
+    /// When it became active, as systemctl prints it.
     pub(crate) since: Option<String>,
+    /// Whether `systemctl freeze` keeps it from running.
+    pub(crate) frozen: bool,
 }
 
 impl UnitState {
-    /// Whether nothing of it runs.
+    /// Returns whether no process of the unit is left.
     pub(crate) fn stopped(&self) -> bool {
         matches!(self.active.as_str(), "inactive" | "failed" | "")
     }
 }
 
-const PROPERTIES: [&str; 7] =
-    ["Id", "ActiveState", "SubState", "Result", "Environment", "NeedDaemonReload", "ActiveEnterTimestamp"];
+const PROPERTIES: [&str; 8] = [
+    "Id",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "Environment",
+    "NeedDaemonReload",
+    "ActiveEnterTimestamp",
+    "FreezerState",
+];
 
-/// The units of these containers, in one call.
+/// Returns the units of these containers. PID 1 is asked only for those that it has loaded: to be asked makes it load a unit,
+/// which takes milliseconds each. For the others, the files say what it will find.
 pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
+    let loaded = loaded_units(host)?;
+    let (asked, others): (Vec<&MachineName>, Vec<&MachineName>) =
+        names.iter().partition(|name| loaded.contains(&unit_name(name)));
+    let mut states = shown(host, &asked)?;
+    states.extend(others.into_iter().map(|name| (name.clone(), not_loaded(host, name))));
+    Ok(states)
+}
+
+/// Returns the unit of one container, which PID 1 loads for that.
+pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
+    Ok(shown(host, &[name])?.remove(name).unwrap_or_default())
+}
+
+/// The units of the template that PID 1 has loaded.
+fn loaded_units(host: &Host) -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Unit {
+        unit: String,
+    }
+    let answer = host
+        .manager("systemctl")
+        .args([
+            "list-units",
+            "--all",
+            "--full",
+            "--no-pager",
+            "--output=json",
+            "--",
+            "systemd-nspawn@*.service",
+        ])
+        .output()?;
+    let units: Vec<Unit> = serde_json::from_str(&answer)
+        .map_err(|error| Failed::Program(format!("systemctl list-units: unexpected answer: {error}")))?;
+    Ok(units.into_iter().map(|unit| unit.unit).collect())
+}
+
+/// What PID 1 would find of a unit that it has not loaded.
+fn not_loaded(host: &Host, name: &MachineName) -> UnitState {
+    let drop_in = format!("{}.d/{DROP_IN}", unit_name(name));
+    let text = fs::read_to_string(generated(&host.root, &drop_in)).unwrap_or_default();
+    let prefix = format!("Environment={PLAN_VARIABLE}=");
+    UnitState {
+        active: "inactive".to_owned(),
+        sub: "dead".to_owned(),
+        result: "success".to_owned(),
+        plan: text.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::to_owned),
+        ..UnitState::default()
+    }
+}
+
+/// Asks PID 1 for units, in one call.
+fn shown(host: &Host, names: &[&MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -48,26 +115,26 @@ pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<Mach
         .arg("show")
         .args(PROPERTIES.iter().flat_map(|property| ["-p", property]))
         .arg("--")
-        .args(names.iter().map(unit_name))
+        .args(names.iter().map(|name| unit_name(name)))
         .output()?;
     Ok(parse_states(&answer, names))
 }
 
-/// Blocks of KEY=VALUE lines with empty lines between them; the order of keys is not guaranteed.
-fn parse_states(answer: &str, names: &[MachineName]) -> BTreeMap<MachineName, UnitState> {
+/// Parses blocks of KEY=VALUE lines separated by empty lines; the order of keys is not guaranteed.
+fn parse_states(answer: &str, names: &[&MachineName]) -> BTreeMap<MachineName, UnitState> {
+    let units: BTreeMap<String, &MachineName> = names.iter().map(|name| (unit_name(name), *name)).collect();
+    let prefix = format!("{PLAN_VARIABLE}=");
     let mut states = BTreeMap::new();
     for block in answer.split("\n\n") {
         let value = |key: &str| {
             let line = block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.unwrap_or_default().to_owned()
         };
-        let id = value("Id");
-        let Some(name) = names.iter().find(|name| unit_name(name) == id) else { continue };
-        let prefix = format!("{PLAN_VARIABLE}=");
+        let Some(name) = units.get(&value("Id")) else { continue };
         let plan =
             value("Environment").split(' ').find_map(|word| word.strip_prefix(&prefix).map(str::to_owned));
         states.insert(
-            name.clone(),
+            (*name).clone(),
             UnitState {
                 active: value("ActiveState"),
                 sub: value("SubState"),
@@ -75,31 +142,27 @@ fn parse_states(answer: &str, names: &[MachineName]) -> BTreeMap<MachineName, Un
                 plan,
                 need_reload: value("NeedDaemonReload") == "yes",
                 since: Some(value("ActiveEnterTimestamp")).filter(|since| !since.is_empty()),
+                frozen: value("FreezerState").starts_with("frozen"),
             },
         );
     }
     states
 }
 
-/// The unit of one container.
-pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
-    Ok(states(host, std::slice::from_ref(name))?.remove(name).unwrap_or_default())
-}
-
-/// Returns when the unit came into its state.
+/// Returns when the unit entered its state.
 pub(crate) fn state_since(host: &Host, name: &MachineName) -> Option<String> {
     let call = host.manager("systemctl").args(["show", "--timestamp=unix", "--value"]);
     let answer = call.args(["-p", "StateChangeTimestamp", "--", &unit_name(name)]).output_if_any()?;
     time::utc_of_unix(&answer)
 }
 
-/// Has PID 1 run the generators and load all units anew.
+/// Has PID 1 run the generators and reload all units.
 pub(crate) fn daemon_reload(host: &Host) -> Result<()> {
     host.manager("systemctl").arg("daemon-reload").output().map(|_| ())
 }
 
-/// daemon-reload, and then the proof: the container's unit carries this plan hash (or, for `None`, none of ours). The
-/// exit status proves nothing: when another generator dies from a signal, our output is lost and status is 0.
+/// Reloads, and verifies that the container's unit has this plan hash (or, for `None`, that it is not ours). The exit
+/// status is not enough: if another generator dies from a signal, our units are lost and the status is 0.
 pub(crate) fn reload_to(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
     daemon_reload(host)?;
     let loaded = state(host, name)?.plan;
@@ -117,11 +180,11 @@ pub(crate) fn reload_to(host: &Host, name: &MachineName, plan: Option<&str>) -> 
     Err(Failed::Program(message).into())
 }
 
-/// What PID 1 said of generators a moment ago.
+/// Returns the recent messages of PID 1 about generators.
 fn failed_generators(host: &Host) -> String {
     let journal = host
         .manager("journalctl")
-        // The lines come from PID 1's child, which is gone: no field tells it but the text.
+        // The messages come from a child of PID 1 that has exited, so only the text identifies them.
         .args(["--boot", "--quiet", "--output=cat", "--since=-2min", "--lines=500"])
         .output_if_any()
         .unwrap_or_default();
@@ -134,17 +197,22 @@ fn failed_generators(host: &Host) -> String {
     lines[last..].join(" | ")
 }
 
-/// Starts units and waits; all of them in parallel.
+/// Starts units in parallel and waits for them.
 pub(crate) fn start(host: &Host, names: &[MachineName]) -> Result<()> {
-    // A start limit reached by earlier failures must not refuse this one.
+    // A start limit that earlier failures have hit must not prevent this start.
     let _ =
         host.manager("systemctl").arg("reset-failed").arg("--").args(names.iter().map(unit_name)).output();
     host.manager("systemctl").arg("start").arg("--").args(names.iter().map(unit_name)).output().map(|_| ())
 }
 
-/// Stops a unit and waits until nothing of it runs.
+/// Stops a unit and waits for that, whatever a connection may make of it at once.
+pub(crate) fn stop_once(host: &Host, name: &MachineName) -> Result<()> {
+    host.manager("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
+}
+
+/// Stops a unit and waits until no process is left.
 pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
-    host.manager("systemctl").arg("stop").arg("--").arg(unit_name(name)).output()?;
+    stop_once(host, name)?;
     let state = state(host, name)?;
     if !state.stopped() {
         let message =
@@ -154,12 +222,13 @@ pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
-/// Forgets a failed state, so that the unit leaves no trace.
+/// Resets a failed state, so that the unit leaves no trace.
 pub(crate) fn reset_failed(host: &Host, name: &MachineName) {
     let _ = host.manager("systemctl").arg("reset-failed").arg("--").arg(unit_name(name)).output();
 }
 
-/// The addresses of a running container, as machined asks the kernel for them; none if they cannot be had.
+/// Returns the addresses of a running container, as machined gets them from the kernel; empty if they are not
+/// available.
 pub(crate) fn addresses(host: &Host, name: &MachineName) -> Vec<String> {
     let answer = host
         .program("machinectl")
@@ -169,7 +238,7 @@ pub(crate) fn addresses(host: &Host, name: &MachineName) -> Vec<String> {
     parse_addresses(&answer, name)
 }
 
-/// An array of machines; `addresses` is null or one text with line ends.
+/// Parses a JSON array of machines; `addresses` is null or one text with line breaks.
 fn parse_addresses(answer: &str, name: &MachineName) -> Vec<String> {
     let machines: Vec<serde_json::Value> = serde_json::from_str(answer).unwrap_or_default();
     let machine = machines.iter().find(|machine| machine["machine"] == name.as_str());
@@ -177,18 +246,18 @@ fn parse_addresses(answer: &str, name: &MachineName) -> Vec<String> {
     addresses.lines().map(str::to_owned).filter(|address| !address.is_empty()).collect()
 }
 
-/// The running systemd's version, 257 for `systemd 257 (257.13-1)`.
+/// Returns the version of the running systemd, 257 for `systemd 257 (257.13-1)`.
 pub(crate) fn version(host: &Host) -> Result<u32> {
     let answer = host.manager("systemctl").arg("--version").output()?;
     let number =
         answer.split_whitespace().nth(1).and_then(|word| word.split(['.', '~']).next()?.parse().ok());
     number.ok_or_else(|| {
         let first = answer.lines().next().unwrap_or_default();
-        Failed::Program(format!("systemctl --version: '{first}' tells no version")).into()
+        Failed::Program(format!("systemctl --version: '{first}' contains no version")).into()
     })
 }
 
-/// The failed units inside; none if they cannot be asked for.
+/// Returns the failed units inside; empty if they cannot be listed.
 pub(crate) fn failed_units(host: &Host, name: &MachineName) -> BTreeSet<String> {
     let machine = format!("--machine={name}");
     let answer = host
@@ -218,7 +287,7 @@ mod tests {
         let answer = "Result=success\nId=systemd-nspawn@b.service\nActiveState=active\nSubState=running\n\
                       Environment=SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 NIXOS_NSPAWN_PLAN=abc\nNeedDaemonReload=no\n\n\
                       Id=systemd-nspawn@a.service\nActiveState=inactive\nSubState=dead\nEnvironment=\n";
-        let states = parse_states(answer, &names);
+        let states = parse_states(answer, &names.iter().collect::<Vec<_>>());
         assert_eq!(states[&names[1]].plan.as_deref(), Some("abc"));
         assert!(!states[&names[1]].stopped());
         assert_eq!(states[&names[0]].plan, None);

@@ -1,5 +1,5 @@
-//! Configuration files, `--config`: a NixOS configuration, the nixpkgs to build it with and a Nix system go in, what to
-//! record and the words that have Nix build it come out. They reach Nix as values, never as parts of an expression.
+//! Configuration files (`--config`): turns a NixOS configuration, a nixpkgs and a Nix system into the source to
+//! record and the arguments for `nix build`. They reach Nix as values, never as parts of an expression.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -15,11 +15,12 @@ use crate::nix::files;
 use crate::nix::flake::Flake;
 use crate::nix::tool::Nix;
 
-/// The file of a command line as it is recorded: absolute, so that it means the same later. It must be there.
+/// Returns the path to record for a file of the command line: absolute, so that it keeps its meaning. The file must
+/// exist.
 pub(crate) fn file(path: &Path) -> Result<AbsolutePath> {
     let absolute = std::path::absolute(path)?;
     check(&absolute)?;
-    // A link stays a link; the folders above lose what an intent cannot hold, '..'.
+    // A link stays a link; the directories above are resolved, because an intent cannot contain '..'.
     let recorded = match (absolute.parent(), absolute.file_name()) {
         (Some(folder), Some(name)) => folder.canonicalize()?.join(name),
         _ => absolute.canonicalize()?,
@@ -27,7 +28,7 @@ pub(crate) fn file(path: &Path) -> Result<AbsolutePath> {
     Ok(recorded.to_string_lossy().parse().map_err(|error| Failed::Usage(format!("--config: {error}")))?)
 }
 
-/// Refuses what is no configuration file, in words of our own.
+/// Refuses anything but a configuration file, with a clearer message than Nix's.
 fn check(path: &Path) -> Result<()> {
     let shown = path.display();
     let metadata = match fs::metadata(path) {
@@ -37,41 +38,41 @@ fn check(path: &Path) -> Result<()> {
         }
         Err(error) => return unchanged(format!("{shown}: {error}"), ""),
     };
-    // As everywhere in Nix, a directory stands for the default.nix in it.
+    // As everywhere in Nix, a directory stands for its default.nix.
     if !metadata.is_dir() || path.join("default.nix").is_file() {
         return Ok(());
     }
     let inside = path.join("configuration.nix");
     let next = if inside.is_file() {
-        format!("give --config {}", inside.display())
+        format!("use --config {}", inside.display())
     } else if path.join("flake.nix").is_file() {
-        format!("--flake {shown} takes its flake")
+        format!("use --flake {shown}")
     } else {
         String::new()
     };
     unchanged(format!("{shown}: is a directory without default.nix"), next)
 }
 
-/// A nixpkgs of the command line, or of the administrator, as it is recorded: an absolute path or a flake reference.
+/// Returns the nixpkgs to record, of the command line or of the defaults: an absolute path or a flake reference.
 pub(crate) fn nixpkgs(said: &str, folder: &Path) -> Result<Text> {
     let flake = Flake::parse(said, folder)?;
     if flake.attribute.is_some() {
-        let message = format!("'{said}' names an attribute, but nixpkgs is wanted as a whole");
+        let message = format!("'{said}' names an attribute, but a whole nixpkgs is needed");
         return Err(Failed::Usage(message).into());
     }
     check_nixpkgs(&flake.reference)?;
     Ok(flake.reference.parse().map_err(|error| Failed::Usage(format!("--nixpkgs: {error}")))?)
 }
 
-/// A path must lead to a nixpkgs; what a flake reference leads to, Nix tells.
+/// Checks that a path leads to a nixpkgs; flake references are left to Nix.
 fn check_nixpkgs(reference: &str) -> Result<()> {
     if reference.starts_with('/') && !Path::new(reference).join("nixos/lib/eval-config.nix").is_file() {
-        return unchanged(format!("{reference}: is no nixpkgs, it has no nixos/lib/eval-config.nix"), "");
+        return unchanged(format!("{reference}: is not a nixpkgs, nixos/lib/eval-config.nix is missing"), "");
     }
     Ok(())
 }
 
-/// The words for `nix build`; the revision of a nixpkgs that is a flake is noted in the source.
+/// Returns the arguments for `nix build`; the revision of a nixpkgs flake is noted in the source.
 pub(crate) fn words(
     nix: &Nix,
     name: &MachineName,
@@ -89,7 +90,7 @@ pub(crate) fn words(
     value("name", name.as_str());
     value("system", system);
     value("config", config.as_str());
-    // <nixpkgs> in the configuration shall be the same.
+    // <nixpkgs> in the configuration must be the same nixpkgs.
     let search_path = |path: PathBuf| ["-I".to_owned(), format!("nixpkgs={}", path.display())];
     match source.nixpkgs.as_ref().map(Text::as_str) {
         Some(path) if path.starts_with('/') => {
@@ -101,7 +102,7 @@ pub(crate) fn words(
         Some(reference) => {
             let (locked, path) = nix
                 .fetched(reference)
-                .with_context(|| format!("{reference}: nixpkgs could not be had from there"))?;
+                .with_context(|| format!("{reference}: nixpkgs could not be fetched"))?;
             value("nixpkgsFlake", &locked);
             words.extend(search_path(path));
             source.locked = Some(locked.parse()?);
@@ -110,7 +111,7 @@ pub(crate) fn words(
         None => {
             return unchanged(
                 "there is no <nixpkgs> to build configuration files with",
-                "give one by --nixpkgs, for instance --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in nixos-nspawn.conf(5)",
+                "pass one with --nixpkgs, for example --nixpkgs github:NixOS/nixpkgs/nixos-26.05, or set Nixpkgs= in nixos-nspawn.conf(5)",
             );
         }
     }
@@ -139,9 +140,9 @@ mod tests {
         let without = format!("{shown}: is a directory without default.nix, {nothing}");
         assert_eq!(message(file(&at)), without);
         fs::write(at.join("flake.nix"), "").unwrap();
-        assert_eq!(message(file(&at)), format!("{without}; --flake {shown} takes its flake"));
+        assert_eq!(message(file(&at)), format!("{without}; use --flake {shown}"));
         fs::write(at.join("configuration.nix"), "").unwrap();
-        assert_eq!(message(file(&at)), format!("{without}; give --config {shown}/configuration.nix"));
+        assert_eq!(message(file(&at)), format!("{without}; use --config {shown}/configuration.nix"));
         fs::write(at.join("default.nix"), "").unwrap();
         assert_eq!(file(&at).unwrap().as_str(), at.to_str().unwrap());
         fs::create_dir(at.join("sub")).unwrap();
@@ -157,7 +158,7 @@ mod tests {
         let said = |text: &str| nixpkgs(text, &at);
         assert_eq!(
             message(said("./.")),
-            format!("{shown}: is no nixpkgs, it has no nixos/lib/eval-config.nix, nothing was changed")
+            format!("{shown}: is not a nixpkgs, nixos/lib/eval-config.nix is missing, nothing was changed")
         );
         fs::create_dir_all(at.join("nixos/lib")).unwrap();
         fs::write(at.join("nixos/lib/eval-config.nix"), "").unwrap();
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!(said("nixpkgs/nixos-26.05").unwrap().as_str(), "nixpkgs/nixos-26.05");
         assert_eq!(
             message(said("nixpkgs#hello")),
-            "'nixpkgs#hello' names an attribute, but nixpkgs is wanted as a whole"
+            "'nixpkgs#hello' names an attribute, but a whole nixpkgs is needed"
         );
     }
 }

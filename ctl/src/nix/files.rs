@@ -1,5 +1,5 @@
-//! The files that Nix evaluates for a configuration file: where they are installed, and the same texts inside this
-//! program, so that `setup` can install them on a host that has nothing else of it. Names go in, paths and texts come out.
+//! The Nix files that evaluate a configuration file: where they are installed, and copies inside this program, so
+//! that `setup` can install them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,16 +7,16 @@ use anyhow::Result;
 
 use crate::base::exit::unchanged;
 
-/// Where the files are installed, fixed when the program is built; `NIXOS_NSPAWN_NIX` names another place.
+/// The directory of the installed files, fixed at build time; `NIXOS_NSPAWN_NIX` overrides it.
 pub(crate) const DIRECTORY: &str = match option_env!("NIXOS_NSPAWN_NIX") {
     Some(path) => path,
     None => "/usr/local/share/nixos-nspawn/nix",
 };
 
-/// The file that makes a container of a configuration file.
+/// The file that turns a configuration file into a container.
 const EVAL_CONFIG: &str = "eval-config.nix";
 
-/// The files and their texts; each imports only others of these.
+/// The files and their texts; they import only one another.
 pub(crate) const FILES: [(&str, &str); 22] = [
     (EVAL_CONFIG, include_str!("../../../nix/eval-config.nix")),
     ("lib.nix", include_str!("../../../nix/lib.nix")),
@@ -42,7 +42,7 @@ pub(crate) const FILES: [(&str, &str); 22] = [
     ("types.nix", include_str!("../../../nix/types.nix")),
 ];
 
-/// The installed `eval-config.nix`.
+/// Returns the path of the installed `eval-config.nix`.
 pub(crate) fn eval_config() -> Result<PathBuf> {
     let path = Path::new(DIRECTORY).join(EVAL_CONFIG);
     if path.is_file() {

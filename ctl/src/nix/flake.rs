@@ -1,29 +1,29 @@
-//! Flake references: what the user wrote goes in, the installable that Nix builds and what to record come out. Both
-//! layouts are looked for, `nixosContainers.ATTR` and `nixosContainers.SYSTEM.ATTR`.
+//! Flake references: turns what the user wrote into the installable to build and the source to record. Both layouts
+//! are searched, `nixosContainers.ATTR` and `nixosContainers.SYSTEM.ATTR`.
 
-use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::exit::unchanged;
+use crate::nix::local_path::{absolute, local_path, not_found};
 use crate::nix::tool::Nix;
 
 const OUTPUT: &str = "nixosContainers";
 
-/// A flake reference, its path absolute, and the attribute.
+/// A flake reference with an absolute path, and the attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Flake {
     /// The reference without `#`.
     pub(crate) reference: String,
-    /// What stood behind the `#`.
+    /// The part after `#`.
     pub(crate) attribute: Option<String>,
 }
 
 impl Flake {
-    /// Reads what the user wrote; a relative path becomes absolute, so that it means the same later.
+    /// Parses a reference; a relative path becomes absolute, so that it keeps its meaning.
     pub(crate) fn parse(text: &str, folder: &Path) -> Result<Self> {
         let (reference, attribute) = match text.split_once('#') {
             Some((reference, attribute)) => (reference, Some(attribute)),
@@ -33,11 +33,11 @@ impl Flake {
         Ok(Self { reference: absolute(reference, folder)?, attribute })
     }
 
-    /// Refuses a local path that is no flake, in words of our own.
+    /// Refuses a local path that is not a flake, with a clearer message than Nix's.
     pub(crate) fn check(&self) -> Result<()> {
         let path = self.reference.strip_prefix("path:").unwrap_or(&self.reference);
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        // With `dir=` the flake is somewhere below.
+        // With `dir=` the flake is in a subdirectory.
         if !path.starts_with('/') || query.contains("dir=") {
             return Ok(());
         }
@@ -45,22 +45,19 @@ impl Flake {
         if !folder.exists() {
             return unchanged(not_found(folder), "");
         }
-        // Without a scheme Nix also looks in the folders above.
+        // Without a scheme Nix also searches the parent directories.
         let above = if path == self.reference { usize::MAX } else { 1 };
         let found = folder.ancestors().take(above).any(|folder| folder.join("flake.nix").exists());
         if !folder.is_dir() || found {
             return Ok(());
         }
         let inside = folder.join("configuration.nix");
-        let next = if inside.is_file() {
-            format!("--config {} takes the configuration in it", inside.display())
-        } else {
-            String::new()
-        };
+        let next =
+            if inside.is_file() { format!("use --config {}", inside.display()) } else { String::new() };
         unchanged(format!("{path}: is a directory without flake.nix"), next)
     }
 
-    /// What is recorded as the source.
+    /// Returns the text to record as the source.
     pub(crate) fn recorded(&self) -> String {
         match &self.attribute {
             Some(attribute) => format!("{}#{attribute}", self.reference),
@@ -68,7 +65,7 @@ impl Flake {
         }
     }
 
-    /// What Nix is told to build for the container `name`.
+    /// Returns the installable for the container `name`.
     pub(crate) fn installable(
         &self,
         nix: &Nix,
@@ -101,7 +98,7 @@ impl Flake {
                 return Ok(format!("{}#{set}.{}", self.reference, quoted(attribute)));
             }
         }
-        // Other systems' sets are no containers.
+        // The attribute sets of systems are not containers.
         let all: Vec<String> = direct.into_iter().filter(|one| !is_system(one)).chain(by_system).collect();
         let has =
             if all.is_empty() { "it has none".to_owned() } else { format!("it has {}", all.join(", ")) };
@@ -110,17 +107,19 @@ impl Flake {
         unchanged(why, has)
     }
 
-    /// Nix, through Git, refuses a repository of another user unless sudo tells whose session it is.
+    /// Returns the owner if the repository belongs to another user, which Nix (through Git) refuses unless sudo names
+    /// that user.
     fn foreign_owner(&self) -> Option<String> {
-        let path = self.reference.strip_prefix("git+file://").unwrap_or(&self.reference);
-        let path = Path::new(path.split('?').next().unwrap_or(path));
-        let owner = std::fs::metadata(path.join(".git")).ok()?.uid();
+        let path = local_path(&self.reference)?;
+        // The checkout may begin above the folder of the flake.
+        let checkout = path.ancestors().find(|folder| folder.join(".git").exists())?;
+        let owner = std::fs::metadata(checkout.join(".git")).ok()?.uid();
         let trusted = owner == rustix::process::geteuid().as_raw() || std::env::var_os("SUDO_UID").is_some();
         (!trusted).then(|| {
             format!(
                 "; it belongs to user {owner}: call the program through sudo, or allow the folder with 'git config \
                  --global --add safe.directory {}'",
-                path.display()
+                checkout.display()
             )
         })
     }
@@ -130,39 +129,11 @@ fn is_system(name: &str) -> bool {
     name.ends_with("-linux") || name.ends_with("-darwin")
 }
 
-/// An attribute name as Nix takes it in a path: `web.example` is one name, not two.
+/// Quotes an attribute name for a path: `web.example` is one name, not two.
 fn quoted(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_-'".contains(c));
     if plain { name.to_owned() } else { format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")) }
-}
-
-fn not_found(path: &Path) -> String {
-    format!("{}: there is no such flake", path.display())
-}
-
-fn absolute(reference: &str, folder: &Path) -> Result<String> {
-    let (scheme, rest) = match reference.strip_prefix("path:") {
-        Some(rest) => ("path:", rest),
-        None => ("", reference),
-    };
-    let local =
-        reference.is_empty() || rest.starts_with('.') || (!scheme.is_empty() && !rest.starts_with('/'));
-    if !local {
-        return Ok(reference.to_owned());
-    }
-    let (path, query) = match rest.split_once('?') {
-        Some((path, query)) => (path, format!("?{query}")),
-        None => (rest, String::new()),
-    };
-    let path: PathBuf = std::path::absolute(folder.join(path))?;
-    let path = match path.canonicalize() {
-        Ok(path) => path,
-        Err(error) if error.kind() == ErrorKind::NotFound => return unchanged(not_found(&path), ""),
-        Err(error) => return Err(error).with_context(|| format!("{}: no flake", path.display())),
-    };
-    let path = path.to_str().with_context(|| format!("{}: is not UTF-8", path.display()))?;
-    Ok(format!("{scheme}{path}{query}"))
 }
 
 #[cfg(test)]
@@ -182,6 +153,7 @@ mod tests {
         assert_eq!(recorded("github:me/infra#web"), "github:me/infra#web");
         assert_eq!(recorded("/srv/flake#a.b"), "/srv/flake#a.b");
         assert_eq!(recorded("infra"), "infra");
+        assert_eq!(recorded("git+file:.#web"), format!("git+file://{at}#web"));
         assert!(Flake::parse("./missing#web", &here).is_err());
     }
 
@@ -198,7 +170,7 @@ mod tests {
         let without = format!("{shown}: is a directory without flake.nix, nothing was changed");
         assert_eq!(message("."), without);
         std::fs::write(at.join("configuration.nix"), "").unwrap();
-        let next = format!("; --config {shown}/configuration.nix takes the configuration in it");
+        let next = format!("; use --config {shown}/configuration.nix");
         assert_eq!(message("path:.#web"), without.clone() + &next);
         assert!(check(".?dir=below").is_ok() && check("infra").is_ok());
         std::fs::write(at.join("flake.nix"), "").unwrap();

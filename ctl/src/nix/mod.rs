@@ -3,6 +3,7 @@
 pub(crate) mod configuration;
 pub(crate) mod files;
 pub(crate) mod flake;
+pub(crate) mod local_path;
 pub(crate) mod profile;
 pub(crate) mod python_profile;
 pub(crate) mod source;

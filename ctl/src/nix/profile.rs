@@ -1,5 +1,5 @@
-//! What a built profile says: the system to run and the container's options. A store path goes in, checked values come
-//! out. Read are our own profiles, those of python-nixos-nspawn, and any NixOS system made for containers.
+//! Reads a built profile: the system to run and the container's options, checked. It accepts our own profiles, those
+//! of python-nixos-nspawn, and any NixOS system built for containers.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,23 +13,24 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
+use crate::base::tree::read_of_store;
 use crate::nix::python_profile;
 
-/// A profile that was read.
+/// The contents of a profile.
 pub(crate) struct Profile {
     /// The profile itself.
     pub(crate) path: StorePath,
-    /// The system it leads to.
+    /// The system that it leads to.
     pub(crate) toplevel: StorePath,
     /// The options of the container.
     pub(crate) container: Container,
-    /// What was passed over, and should be known.
+    /// Warnings about what was ignored.
     pub(crate) warnings: Vec<String>,
-    /// What a profile of python-nixos-nspawn has for its own machinery, and is left out.
+    /// Settings of a python-nixos-nspawn profile that serve only its own machinery, and are left out.
     pub(crate) left_out: Vec<String>,
 }
 
-/// Reads the profile at `path` for a container that will be called `name`.
+/// Reads the profile at `path` for a container named `name`.
 pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<Profile> {
     let toplevel = toplevel(host, path)?;
     let folder = host.path(path.as_str()).join("nixos-nspawn");
@@ -37,7 +38,8 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
     let mut warnings = Vec::new();
     let mut left_out = Vec::new();
     let data = folder.join("data.json");
-    match fs::read(&data) {
+    let inside = Path::new(path.as_str()).join("nixos-nspawn/data.json");
+    match read_of_store(&host.root, &inside) {
         Ok(bytes) => {
             let bytes = python_profile::data(bytes, &data, &mut warnings);
             let reading = parse_data(&bytes).map_err(|fault| {
@@ -48,6 +50,7 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
             warnings
                 .extend(reading.warnings.into_iter().map(|warning| format!("{}: {warning}", data.display())));
             python_profile::take_over(
+                host,
                 &folder,
                 name,
                 &toplevel,
@@ -56,18 +59,20 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
                 &mut left_out,
             )?;
         }
-        // Any NixOS system made for containers has the defaults.
+        // A plain NixOS system built for containers has the default options.
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| data.display().to_string()),
+        Err(error) => {
+            return unchanged(format!("{}: {error}", data.display()), "");
+        }
     }
     Ok(Profile { path: path.clone(), toplevel, container, warnings, left_out })
 }
 
-/// The system: the store path that `init` leads to, or the profile itself where `init` is its own.
+/// Returns the system: the store path that `init` links to, or the profile itself if `init` is its own file.
 pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
     let init = host.path(path.as_str()).join("init");
     let no_system =
-        |why: String| Failed::unchanged(format!("{path}: is no NixOS system for a container: {why}"), "");
+        |why: String| Failed::unchanged(format!("{path}: is not a NixOS system for a container: {why}"), "");
     let metadata = fs::symlink_metadata(&init).map_err(|error| match error.kind() {
         ErrorKind::NotFound => no_system("it has no 'init'".to_owned()),
         _ => no_system(format!("init: {error}")),
@@ -78,7 +83,7 @@ pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
         if let Some(system) = target.parent().and_then(Path::to_str).filter(|_| named_init) {
             if let Ok(system) = system.parse::<StorePath>() {
                 if fs::symlink_metadata(host.path(system.init())).is_err() {
-                    return Err(no_system(format!("its init leads to {system}, which is not there")).into());
+                    return Err(no_system(format!("its init links to {system}, which does not exist")).into());
                 }
                 return Ok(system);
             }
@@ -87,16 +92,16 @@ pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
     Ok(path.clone())
 }
 
-/// Whether a system has a time zone of its own: NixOS then manages /etc/localtime.
+/// Returns whether a system has a time zone of its own: NixOS then manages /etc/localtime.
 pub(crate) fn has_localtime(host: &Host, system: &StorePath) -> bool {
     let etc = resolve(host, &host.path(system.as_str()).join("etc"));
     etc.is_ok_and(|etc| etc.join("localtime").symlink_metadata().is_ok())
 }
 
-/// The store path that the user's PATH means: itself, or what a profile's links lead to.
+/// Returns the store path that the user's PATH means: itself, or the target of a profile's links.
 pub(crate) fn store_path(host: &Host, path: &Path) -> Result<StorePath> {
     let absolute = std::path::absolute(path)?;
-    // Below --root, both the system's path and that of the caller are taken.
+    // With --root, paths of the system and of the caller are both accepted.
     let below = if absolute.starts_with(&host.root) { absolute } else { host.path(&absolute) };
     let refused = |why: String| Failed::unchanged(format!("{}: {why}", path.display()), "");
     let resolved = resolve(host, &below).map_err(|error| match error.kind() {
@@ -107,11 +112,11 @@ pub(crate) fn store_path(host: &Host, path: &Path) -> Result<StorePath> {
     let inside = Path::new("/").join(inside);
     let text = inside.to_str().unwrap_or_default();
     text.parse().map_err(|_| {
-        refused(format!("leads to {}, which is no path in the Nix store", inside.display())).into()
+        refused(format!("resolves to {}, which is not in the Nix store", inside.display())).into()
     })
 }
 
-/// Follows links; an absolute target in another tree is one of that tree.
+/// Follows links; an absolute target in an offline tree is resolved in that tree.
 fn resolve(host: &Host, path: &Path) -> std::io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..40 {
@@ -124,7 +129,7 @@ fn resolve(host: &Host, path: &Path) -> std::io::Result<PathBuf> {
     Err(std::io::Error::other("too many links"))
 }
 
-/// A store that another user can write to would let that user become root.
+/// Refuses a store that another user can write to, since that user could become root.
 pub(crate) fn check_store(host: &Host, allow_user_store: bool) -> Result<()> {
     let store = host.path("/nix/store");
     let owner = match fs::metadata(&store) {
@@ -135,7 +140,7 @@ pub(crate) fn check_store(host: &Host, allow_user_store: bool) -> Result<()> {
     if owner != 0 && !allow_user_store && host.live() {
         return unchanged(
             format!("/nix/store belongs to user {owner}, who could change what runs as root"),
-            "--allow-user-store takes it all the same",
+            "--allow-user-store accepts it",
         );
     }
     Ok(())

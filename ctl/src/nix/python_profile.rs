@@ -1,6 +1,6 @@
-//! Profiles of python-nixos-nspawn: besides data.json they hold a .nspawn file, a drop-in and maybe a .network file. What those set beyond
-//! what follows from data.json goes into the free-form settings, so that it stays in force; what only its own
-//! machinery needs does not.
+//! Profiles of python-nixos-nspawn: besides data.json they contain a .nspawn file, a drop-in and possibly a .network
+//! file. Settings that do not follow from data.json are carried over as free-form settings; those that serve only its
+//! own machinery are left out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,11 @@ use nixos_nspawn_units::syntax::settings::{parse_boolean, setting};
 use nixos_nspawn_units::syntax::{Item, Section, UnitFile, parse};
 use nixos_nspawn_units::value::{AbsolutePath, StorePath};
 
-/// Returns data.json without the options that python-nixos-nspawn accepts and does not use: it writes no `.network` file for a
-/// container in a zone. A profile of ours, which has a version, stays as it is.
+use crate::base::host::Host;
+use crate::base::tree::read_of_store;
+
+/// Returns data.json without the options that python-nixos-nspawn accepts but does not use: it writes no `.network`
+/// file for a container in a zone. Our own profiles, which have a version, are returned unchanged.
 pub(crate) fn data(bytes: Vec<u8>, path: &Path, warnings: &mut Vec<String>) -> Vec<u8> {
     let Ok(serde_json::Value::Object(mut data)) = serde_json::from_slice(&bytes) else { return bytes };
     let is_set = |option: &str| data.get(option).is_some_and(|value| !value.is_null());
@@ -24,12 +27,13 @@ pub(crate) fn data(bytes: Vec<u8>, path: &Path, warnings: &mut Vec<String>) -> V
         return bytes;
     }
     data.remove("hostNetworkConfig");
-    warnings.push(format!("{}: hostNetworkConfig has no effect in a zone, it is left out", path.display()));
+    warnings.push(format!("{}: hostNetworkConfig has no effect in a zone and is left out", path.display()));
     serde_json::Value::Object(data).to_string().into_bytes()
 }
 
-/// Adds what the files in `folder` set to the options.
+/// Adds the settings of the files in `folder` to the options.
 pub(crate) fn take_over(
+    host: &Host,
     folder: &Path,
     name: &MachineName,
     toplevel: &StorePath,
@@ -39,7 +43,7 @@ pub(crate) fn take_over(
 ) -> Result<()> {
     if let Some(path) = only(folder, ".nspawn")? {
         let their_name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let theirs = read(&path, warnings)?;
+        let theirs = read(host, &path, warnings)?;
         let ours = nspawn_file(&Intent {
             container: container.clone(),
             ..Intent::new(name.clone(), toplevel.clone())
@@ -47,10 +51,10 @@ pub(crate) fn take_over(
         settings(&theirs, &ours, &their_name, name, container)?;
     }
     if let Some(path) = only(folder, ".network")? {
-        host_network(&read(&path, warnings)?, name, container, left_out);
+        host_network(&read(host, &path, warnings)?, name, container, left_out);
     }
     if let Some(path) = only(folder, "service-overrides.conf")? {
-        overrides(&read(&path, warnings)?, container, left_out)?;
+        overrides(&read(host, &path, warnings)?, container, left_out)?;
     }
     Ok(())
 }
@@ -66,8 +70,9 @@ fn only(folder: &Path, ending: &str) -> Result<Option<PathBuf>> {
     Ok(found.into_iter().next())
 }
 
-fn read(path: &Path, warnings: &mut Vec<String>) -> Result<UnitFile> {
-    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+fn read(host: &Host, path: &Path, warnings: &mut Vec<String>) -> Result<UnitFile> {
+    let inside = path.strip_prefix(&host.root).unwrap_or(path);
+    let bytes = read_of_store(&host.root, inside).with_context(|| path.display().to_string())?;
     let parsed =
         parse(&bytes).map_err(|error| anyhow::anyhow!("{}", error.at(path.display().to_string())))?;
     warnings.extend(parsed.warnings.iter().map(|warning| format!("{}: {warning}", path.display())));
@@ -90,9 +95,9 @@ fn settings(
     for (section, key, value) in theirs.settings() {
         let Some(known) = setting(section, key) else { continue };
         match (section, key) {
-            // The system, which the intent names itself; and how nspawn runs it, which is the same for all.
+            // The system is named by the intent, and how nspawn runs it is the same for all containers.
             ("Exec", "Boot" | "Parameters") => continue,
-            // Without a user namespace ownership has no effect, and python-nixos-nspawn always writes it.
+            // Without a user namespace the setting has no effect, and python-nixos-nspawn always writes it.
             ("Files", "PrivateUsersOwnership") if !namespaced => continue,
             _ => {}
         }
@@ -104,7 +109,7 @@ fn settings(
             }
         } else if !done.contains(&(section, key)) {
             done.push((section, key));
-            // For a scalar the last assignment counts.
+            // The last assignment of a scalar wins.
             let value = last(theirs, section, key).unwrap_or(value);
             if !last(ours, section, key).is_some_and(|own| same_value(&own, &value)) {
                 free(container, section).add(key, &value)?;
@@ -114,8 +119,8 @@ fn settings(
     network(theirs, container)
 }
 
-/// Any of these settings replaces the template's whole network setup (nspawn-settings.c); without `Private=` it then
-/// depends on the others whether the container has a network of its own.
+/// Carries over network settings. Any of them replaces the whole network setup of the template (nspawn-settings.c);
+/// without `Private=` the others then decide whether the container has a private network.
 fn network(theirs: &UnitFile, container: &mut Container) -> Result<()> {
     const DECIDING: [&str; 9] = [
         "Private",
@@ -146,14 +151,14 @@ fn network(theirs: &UnitFile, container: &mut Container) -> Result<()> {
     Ok(())
 }
 
-/// Its file for networkd follows from data.json, but for lines that somebody added.
+/// Carries over lines that somebody added to the file for networkd; the others follow from data.json.
 fn host_network(
     theirs: &UnitFile,
     name: &MachineName,
     container: &mut Container,
     left_out: &mut Vec<String>,
 ) {
-    // Of a bridged container it never matched, since it has the name of an interface that is not bridged.
+    // For a bridged container the file never matched, since it names the interface of an unbridged one.
     if container.bridge.is_some() || container.zone.is_some() {
         left_out.extend(theirs.settings().map(|(section, key, _)| format!("[{section}] {key}=")));
         return;
@@ -183,7 +188,7 @@ fn host_network(
         let mut added: Vec<(&str, &str)> = Vec::new();
         for item in &section.items {
             let Item::Setting { key, value } = item else { continue };
-            // Of these there is one in a file, of the others each stands for itself.
+            // These sections are merged per file; the others may be repeated.
             let one = ["Match", "Link", "Network", "DHCPServer"].contains(&section.name.as_str());
             match (section.name.as_str(), key.as_str()) {
                 ("Match", "Name" | "Driver") => {}
@@ -216,7 +221,7 @@ fn same_value(a: &str, b: &str) -> bool {
     a == b || parse_boolean(a).is_some_and(|a| Some(a) == parse_boolean(b))
 }
 
-/// `Bind=/a` and `Bind=/a:/a` are the same, and so is one with options that cannot be in force.
+/// Returns whether two values mean the same: `Bind=/a` equals `Bind=/a:/a`, and options without effect are ignored.
 fn same_list_value(key: &str, own: &str, theirs: &str) -> bool {
     if own == theirs {
         return true;
@@ -231,7 +236,7 @@ fn same_list_value(key: &str, own: &str, theirs: &str) -> bool {
     parts(own).is_some_and(|own| Some(own) == parts(theirs))
 }
 
-/// Lines of the drop-in that its builder writes by itself, for its own machinery.
+/// Settings that its drop-in always contains for its own machinery.
 const OWN_LINES: [&str; 4] = ["ExecStart", "ExecStartPre", "X-Restart-Triggers", "X-RestartIfChanged"];
 const OWN_ENVIRONMENT: [&str; 4] = ["PATH", "LOCALE_ARCHIVE", "TZDIR", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"];
 
@@ -240,13 +245,13 @@ fn overrides(file: &UnitFile, container: &mut Container, left_out: &mut Vec<Stri
         match (section, key) {
             _ if OWN_LINES.contains(&key) => left_out.push(format!("[{section}] {key}=")),
             ("Service", "TimeoutStartSec") => {
-                // Its builder writes its default into every file: that is no word of the container's.
+                // It writes its default into every file, so this value says nothing about the container.
                 if container.timeout_start_sec.is_none() && value != DEFAULT_TIMEOUT {
                     container.timeout_start_sec = Some(value.parse()?);
                 }
             }
             ("Service", "ExecReload") => {
-                // The default is ours as well, and data.json has the script.
+                // The default is the same as ours, and data.json has a custom script.
                 let default = value.contains("/bin/systemd-run ")
                     && value.contains("/bin/switch-to-configuration test");
                 let script = container.activation.reload_script.as_ref().map(AbsolutePath::as_str);

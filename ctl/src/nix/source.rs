@@ -1,5 +1,5 @@
-//! Sources of systems: what a command line says, or an intent recorded, goes in; what is built, and what to record for
-//! the next time, comes out. What is recorded means the same from any folder, and names the revision that was built.
+//! Sources of systems: turns the command line or a recorded source into a build and the source to record. A recorded
+//! source means the same from any directory, and names the revision that was built.
 
 use std::path::Path;
 
@@ -11,10 +11,11 @@ use nixos_nspawn_units::value::{StorePath, Text};
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::nix::flake::Flake;
+use crate::nix::local_path::absolute_argument;
 use crate::nix::tool::Nix;
 use crate::nix::{configuration, profile, tool};
 
-/// What a command line says of a source.
+/// The source arguments of a command line.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SourceArguments<'a> {
     /// `--flake`
@@ -27,12 +28,12 @@ pub(crate) struct SourceArguments<'a> {
     pub(crate) profile: Option<&'a Path>,
     /// `--system`
     pub(crate) system: Option<&'a str>,
-    /// Words behind `--`.
+    /// Arguments after `--`.
     pub(crate) nix_args: &'a [String],
 }
 
 impl<'a> SourceArguments<'a> {
-    /// What to record; what is not said comes from `before`, and then from the administrator's defaults.
+    /// Returns the source to record; missing parts come from `before`, then from the administrator's defaults.
     pub(crate) fn source(&self, host: &Host, before: Option<&Source>) -> Result<Source> {
         let mut source = match (self.flake, self.config, self.profile, before) {
             (None, None, None, Some(before)) => before.clone(),
@@ -45,7 +46,7 @@ impl<'a> SourceArguments<'a> {
             source.flake = Some(text(flake.recorded())?);
         } else if let Some(path) = self.config {
             source.config = Some(configuration::file(path)?);
-            // Another file of the same container is built with the same nixpkgs, unless something else is said.
+            // Another file of the same container is built with the same nixpkgs, unless one is given.
             source.nixpkgs = before.and_then(|before| before.nixpkgs.clone());
             let configured = host.config.nixpkgs.as_deref();
             if let Some(configured) =
@@ -61,8 +62,8 @@ impl<'a> SourceArguments<'a> {
         if let Some(nixpkgs) = self.nixpkgs {
             if source.config.is_none() {
                 let message =
-                    "--nixpkgs goes with a configuration file, which this container does not come from";
-                return Err(Failed::Usage(format!("{message}, nothing was changed")).into());
+                    "--nixpkgs applies to configuration files, and this container is not built from one";
+                return Err(Failed::Usage(message.to_owned()).into());
             }
             source.nixpkgs = Some(configuration::nixpkgs(nixpkgs, &here)?);
         }
@@ -75,7 +76,8 @@ impl<'a> SourceArguments<'a> {
         }
         if before.is_none() || !self.nix_args.is_empty() {
             let words = host.config.nix_arguments.iter().chain(self.nix_args);
-            source.nix_args = words.map(|word| text(word.clone())).collect::<Result<_>>()?;
+            source.nix_args =
+                words.map(|word| text(absolute_argument(word, &here)?)).collect::<Result<_>>()?;
         }
         Ok(source)
     }
@@ -89,7 +91,8 @@ fn usage(error: nixos_nspawn_units::value::Invalid) -> anyhow::Error {
     Failed::Usage(error.to_string()).into()
 }
 
-/// Builds the source, or finds what was built, and notes the revision. A link keeps the result from the collector.
+/// Builds the source, or finds an existing build, and notes the revision. A link protects the result from garbage
+/// collection.
 pub(crate) fn build(
     host: &Host,
     nix: Option<&Nix>,
@@ -115,7 +118,7 @@ pub(crate) fn build(
         }
         _ => unchanged(
             format!("container '{name}' has no source to build from"),
-            "give --flake, --config or --profile",
+            "pass --flake, --config or --profile",
         ),
     }
 }

@@ -1,7 +1,9 @@
-//! Nix: finding it, building with it, and the profile that keeps what was built. References and attributes go to Nix
-//! as words of their own, never as parts of an expression. Nix's messages pass through to the user.
+//! Finds and calls Nix: builds, and the profiles that keep the results. References and attributes are passed as
+//! arguments of their own, never as parts of an expression. Nix's messages pass through to the user.
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -12,14 +14,25 @@ use crate::base::host::Host;
 use crate::base::program::Program;
 use crate::host::files::which;
 use crate::host::profile_links::generation;
+use crate::nix::local_path::local_path;
 
-/// The nix program of this host.
+/// The Nix installation of this host.
 pub(crate) struct Nix<'a> {
     host: &'a Host,
     program: PathBuf,
 }
 
-/// Where nix is when PATH does not lead to it; sudo resets PATH.
+/// Variables that point Nix to a user's configuration, caches and the like.
+const USERS_CONFIGURATION: [&str; 6] = [
+    "NIX_USER_CONF_FILES",
+    "XDG_CONFIG_HOME",
+    "XDG_CONFIG_DIRS",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
+];
+
+/// Directories of nix that may not be in PATH, which sudo resets.
 const PLACES: [&str; 2] = ["/nix/var/nix/profiles/default/bin", "/run/current-system/sw/bin"];
 
 impl<'a> Nix<'a> {
@@ -42,13 +55,31 @@ impl<'a> Nix<'a> {
     }
 
     fn call(&self, command: &str) -> Program<'_> {
-        // Flakes may be off; these features do no harm where they are on.
+        // These features may be disabled; enabling them twice is harmless.
         let features = ["--extra-experimental-features", "nix-command flakes"];
         let trace = (self.host.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
-        self.host.program(&self.program).args(command.split(' ')).args(features).args(trace).may_ask()
+        let program = self.host.program(&self.program);
+        let program = program.args(command.split(' ')).args(features).args(trace).may_ask();
+        // Git refreshes its index even when it only reads.
+        let program = program.variable("GIT_OPTIONAL_LOCKS", Some("0"));
+        if std::env::var_os("SUDO_UID").is_none() {
+            return program;
+        }
+        // With `sudo -E` root's Nix would read the configuration of the calling user.
+        USERS_CONFIGURATION.iter().fold(program, |program, name| program.variable(name, None))
     }
 
-    /// The names below an attribute set of a flake.
+    /// A call that resolves a reference. The flake of another user is only read: root would write a lock file into
+    /// it.
+    fn call_on(&self, command: &str, reference: &str) -> Program<'_> {
+        let own = rustix::process::geteuid().as_raw();
+        let foreign = local_path(reference)
+            .and_then(|path| fs::metadata(path).ok())
+            .is_some_and(|folder| folder.uid() != own);
+        self.call(command).args(foreign.then_some("--no-write-lock-file"))
+    }
+
+    /// Returns the attribute names of an attribute set of a flake.
     pub(crate) fn attribute_names(
         &self,
         reference: &str,
@@ -56,7 +87,7 @@ impl<'a> Nix<'a> {
         arguments: &[String],
     ) -> Result<Vec<String>> {
         let answer = self
-            .call("eval")
+            .call_on("eval", reference)
             .args(["--json", "--apply", "builtins.attrNames"])
             .arg(format!("{reference}#{set}"))
             .args(arguments)
@@ -65,7 +96,7 @@ impl<'a> Nix<'a> {
             .with_context(|| format!("{}: unexpected answer of nix eval", self.program.display()))
     }
 
-    /// Builds what the words name; the result is kept from the garbage collector by `link`, if one is given.
+    /// Builds an installable; `link`, if given, protects the result from garbage collection.
     pub(crate) fn build(
         &self,
         what: &[String],
@@ -77,7 +108,7 @@ impl<'a> Nix<'a> {
             None => vec![OsStr::new("--no-link")],
         };
         let answer = self
-            .call("build")
+            .call_on("build", what.first().map_or("", String::as_str))
             .arg("--print-out-paths")
             .args(keep)
             .args(what)
@@ -95,21 +126,22 @@ impl<'a> Nix<'a> {
         }
     }
 
-    /// Another program of the same Nix.
+    /// Returns the path of another program of the same Nix.
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.program.with_file_name(name)
     }
 
-    /// What a flake reference stands for now, with its revision or hash; `None` if that cannot be told.
+    /// Returns the flake reference locked to its current revision or hash, or `None` if that is unknown.
     pub(crate) fn locked(&self, reference: &str) -> Option<String> {
-        let answer = self.call("flake metadata").args(["--json", reference]).output_if_any()?;
+        let answer = self.call_on("flake metadata", reference).args(["--json", reference]).output_if_any()?;
         let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
         answer.get("url")?.as_str().map(str::to_owned)
     }
 
-    /// Fetches the flake that a reference names: the same reference with its revision or hash, and where it is now.
+    /// Fetches a flake and returns the locked reference and its path.
     pub(crate) fn fetched(&self, reference: &str) -> Result<(String, PathBuf)> {
-        let answer = self.call("flake metadata").args(["--json", reference]).output_with_messages()?;
+        let answer =
+            self.call_on("flake metadata", reference).args(["--json", reference]).output_with_messages()?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;
         let text = |key: &str| answer.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
         let (url, path) = text("url").zip(text("path")).with_context(|| {
@@ -118,14 +150,14 @@ impl<'a> Nix<'a> {
         Ok((url, path.into()))
     }
 
-    /// Whether Nix finds something under `<nixpkgs>`.
+    /// Returns whether Nix can resolve `<nixpkgs>`.
     pub(crate) fn knows_nixpkgs(&self, arguments: &[String]) -> Result<bool> {
         let expression = "(builtins.tryEval (toString <nixpkgs>)).success";
         let answer = self.call("eval").args(["--json", "--impure", "--expr", expression]).args(arguments);
         Ok(answer.output()?.trim() == "true")
     }
 
-    /// Makes an existing generation the profile's current one.
+    /// Makes an existing generation the current one of a profile.
     pub(crate) fn switch_generation(&self, profile: &Path, number: u64) -> Result<()> {
         let program = self.host.program(self.tool("nix-env"));
         program
@@ -137,7 +169,7 @@ impl<'a> Nix<'a> {
             .map(|_| ())
     }
 
-    /// Makes `path` the newest generation of a profile; the number of that generation.
+    /// Adds `path` to a profile as its newest generation, and returns its number.
     pub(crate) fn set_profile(&self, profile: &Path, path: &StorePath) -> Result<u64> {
         self.host
             .program(self.tool("nix-env"))
@@ -145,12 +177,12 @@ impl<'a> Nix<'a> {
             .arg(profile)
             .args(["--set", path.as_str()])
             .output()?;
-        generation(profile)
+        generation(&self.host.path(profile))
     }
 }
 
 impl Nix<'_> {
-    /// Deletes generations of a profile; Nix refuses the one that the profile stands at.
+    /// Deletes generations of a profile; Nix refuses to delete the current one.
     pub(crate) fn delete_generations(&self, profile: &Path, numbers: &[u64]) -> Result<()> {
         self.host
             .program(self.tool("nix-env"))
@@ -162,21 +194,21 @@ impl Nix<'_> {
             .map(|_| ())
     }
 
-    /// What the packages below two store paths differ in, for people; `None` if it cannot be told.
+    /// Returns the package differences of two store paths, as text; `None` if they are unknown.
     pub(crate) fn diff_closures(&self, old: &StorePath, new: &StorePath) -> Option<String> {
         let program = self.call("store").arg("diff-closures").args([old.as_str(), new.as_str()]);
         Some(without_colour(&program.output_if_any()?))
     }
 }
 
-/// The text without escape sequences: older versions of Nix colour sizes wherever they write to.
+/// Removes escape sequences: older versions of Nix colour sizes even if the output is not a terminal.
 fn without_colour(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
 }
 
-/// The Nix system of this machine, as Nix names it.
+/// Returns the Nix system of this machine.
 pub(crate) fn native_system() -> String {
     let architecture = match std::env::consts::ARCH {
         "x86" => "i686",

@@ -36,7 +36,7 @@ fn generations_are_named_as_nix_env_takes_them() {
         assert_eq!((said.out.as_str(), said.status), ("", 2), "{words:?}: {}", said.err);
     }
     let said = tree.run(&["delete-generations", "web", "3x"]);
-    let expected = "nixos-nspawn: '3x': is no generation; give numbers, or one of +K (all but the newest K), 30d \
+    let expected = "nixos-nspawn: '3x': is not a generation; use numbers, or one of +K (all but the newest K), 30d \
                     (older than 30 days) or old\n";
     assert_eq!(said.err, expected);
     for words in [&["pin", "web"][..], &["pin", "web", "x"], &["pin", "bad_name", "1"]] {

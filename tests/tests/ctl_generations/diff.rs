@@ -17,7 +17,10 @@ fn diff_is_unified_over_options_and_files() {
     let tree = zoo();
     let said = tree.run(&["diff", "web"]);
     assert_eq!(said.status, 0);
-    assert_eq!(said.err, "nixos-nspawn: the closures were not compared, which needs Nix and not --root\n");
+    assert_eq!(
+        said.err,
+        "nixos-nspawn: the closures were not compared, which needs Nix and does not work with --root\n"
+    );
     let (two, three) = (store("system-2"), store("system-3"));
     let reload =
         "ExecReload=systemd-run --quiet --machine=%i --collect --no-ask-password --pipe --service-type=exec";

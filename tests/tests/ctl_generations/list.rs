@@ -27,7 +27,7 @@ N  DATE                 STATE    NIXOS
 4  2026-11-26 10:00:00  gone
     {} (gone from the store)
 5  -                    pinned
-    {} (kept by its pin alone)
+    {} (kept only by its pin)
 ",
         store("profile-1"),
         store("profile-2"),
@@ -80,7 +80,7 @@ fn without_generations_there_is_nothing_to_list() {
     tree.intent("quiet", json!({}));
     let said = tree.run(&["list-generations", "quiet"]);
     let expected =
-        "nixos-nspawn: container 'quiet' has no generations; 'nixos-nspawn update quiet' makes one\n";
+        "nixos-nspawn: container 'quiet' has no generations; 'nixos-nspawn update quiet' creates one\n";
     assert_eq!((said.out.as_str(), said.err.as_str(), said.status), ("", expected, 0));
     assert_eq!(tree.ok(&["list-generations", "quiet", "--json"]), "[]\n");
     assert_eq!(tree.run(&["diff", "quiet"]).status, 2);
@@ -126,11 +126,11 @@ fn containers_that_have_no_generations_here() {
         assert_eq!((said.out.as_str(), said.err.as_str(), said.status), ("", expected, 2));
         let said = tree.run(&[command, "declared"]);
         let expected = "nixos-nspawn: /etc/nixos-nspawn/declarative.d/declared.json: container 'declared' is declarative, \
-                        so it has no generations of its own; those of the host have it\n";
+                        so it has no generations of its own; it is part of the host's generations\n";
         assert_eq!((said.out.as_str(), said.err.as_str(), said.status), ("", expected, 10));
         let said = tree.run(&[command, "broken"]);
         assert!(said.err.starts_with("nixos-nspawn: /etc/nixos-nspawn/broken.json"), "{}", said.err);
-        assert!(said.err.contains("so its generations cannot be told; correct the file first"));
+        assert!(said.err.contains("so its generations are unknown; correct the file first"));
         assert_eq!(said.status, 10);
     }
 }

@@ -10,7 +10,7 @@ fn status_for_people() {
     let tree = zoo();
     let expected = "\
 web
-          State: - (not known: systemd was not asked)
+          State: - (unknown: systemd was not asked)
      Generation: 3 is recorded, 5 is the newest
 ";
     assert_eq!(tree.ok(&["status", "web"]), expected);

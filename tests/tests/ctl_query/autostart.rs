@@ -16,7 +16,7 @@ fn enable_and_disable_set_the_word_of_the_administrator() {
     tree.intent("off", json!({ "container": { "activation": { "autoStart": false } } }));
     let before = tree.recorded("web");
 
-    assert_eq!(tree.ok(&["disable", "web"]), "container 'web' does not start with the host any more\n");
+    assert_eq!(tree.ok(&["disable", "web"]), "container 'web' no longer starts with the host\n");
     assert_eq!(tree.recorded("web")["autostart"], false);
     let nothing = "container 'web' does not start with the host, nothing changed\n";
     assert_eq!(tree.ok(&["disable", "web"]), nothing);
@@ -25,7 +25,7 @@ fn enable_and_disable_set_the_word_of_the_administrator() {
     assert_eq!(tree.ok(&["enable", "web"]), "container 'web' now starts with the host\n");
     assert_eq!(
         tree.ok(&["enable", "web"]),
-        "container 'web' starts with the host already, nothing changed\n"
+        "container 'web' already starts with the host, nothing changed\n"
     );
     let mut after = tree.recorded("web");
     assert_eq!(after.as_object_mut().unwrap().remove("autostart"), Some(json!(true)));
@@ -36,7 +36,7 @@ fn enable_and_disable_set_the_word_of_the_administrator() {
 
     // The container's own setting may change with the next update.
     let pinned =
-        "container 'off' still does not start with the host, now whatever its own configuration says\n";
+        "container 'off' still does not start with the host, now regardless of its own configuration\n";
     assert_eq!(tree.ok(&["disable", "off"]), pinned);
     assert_eq!(tree.recorded("off")["autostart"], false);
     assert_eq!(
@@ -64,10 +64,7 @@ fn disable_deletes_the_links_of_systemctl_enable() {
     let other = "/etc/systemd/system/machines.target.wants/systemd-nspawn@older.service";
     tree.link(other, "/usr/lib/systemd/system/systemd-nspawn@.service");
     let said = tree.run(&["disable", "old"]);
-    assert_eq!(
-        (said.status, said.out.as_str()),
-        (0, "container 'old' does not start with the host any more\n")
-    );
+    assert_eq!((said.status, said.out.as_str()), (0, "container 'old' no longer starts with the host\n"));
     assert_eq!(said.err, format!("nixos-nspawn: removed {link}, which 'systemctl enable' made\n"));
     assert!(tree.path(link).symlink_metadata().is_err());
     assert!(tree.path(other).symlink_metadata().is_ok());

@@ -25,8 +25,8 @@ dup: masked by 'systemctl mask'; 'systemctl unmask systemd-nspawn@dup.service' l
 gone: half removed: 'nixos-nspawn remove gone' finishes it
 half: half created: 'nixos-nspawn remove half' cleans up
 old: host port tcp/80 is also claimed by 'web'
-old: starts with the host all the same, by /etc/systemd/system/machines.target.wants/systemd-nspawn@old.service; \
-'nixos-nspawn disable old' removes that
+old: starts with the host anyway, enabled by /etc/systemd/system/machines.target.wants/systemd-nspawn@old.service; \
+'nixos-nspawn disable old' disables it
 web: host port tcp/80 is also claimed by 'old'
 /etc/nixos-nspawn/bad_name.json: 'bad_name' is not a machine name: it may contain only letters, digits, '-' and '.', not '_'
 ";
@@ -61,7 +61,7 @@ fn colour_is_for_terminals_and_those_who_ask() {
 fn nothing_to_list() {
     let tree = Tree::new();
     for (words, message) in [
-        (&["list"][..], "no containers in /etc/nixos-nspawn; 'nixos-nspawn create' makes one"),
+        (&["list"][..], "no containers in /etc/nixos-nspawn; 'nixos-nspawn create' creates one"),
         (&["list", "--type", "declarative"], "no declarative containers"),
     ] {
         let said = tree.run(words);
@@ -132,5 +132,5 @@ fn a_required_container_that_is_not_there() {
     tree.intent("web", json!({ "container": { "requires": ["db", "dd", "foreign", "sshd.service"] } }));
     let said = tree.run(&["list"]);
     let warnings: Vec<&str> = said.out.lines().filter(|line| line.starts_with("web: requires")).collect();
-    assert_eq!(warnings, ["web: requires 'dd', which is no container here; it cannot start without it"]);
+    assert_eq!(warnings, ["web: requires 'dd', which is not a container here, so it cannot start"]);
 }

@@ -21,8 +21,8 @@ fn show_tells_what_is_recorded() {
         "\
 web
        Type: imperative
-      State: - (not known: systemd was not asked)
-  Autostart: yes (as the container says)
+      State: - (unknown: systemd was not asked)
+  Autostart: yes (set by the container)
       Notes: host port tcp/80 is also claimed by 'old'
      Source: flake github:me/infra#web
              for x86_64-linux

@@ -70,7 +70,7 @@ fn reload_restart_or_neither(host: &Host) {
 
     // Systems that cannot be switched to in place.
     for (page, key, value, why) in [
-        ("five\n", "switch", json!("exit 100"), "the new system asks for a restart"),
+        ("five\n", "switch", json!("exit 100"), "the new system requests a restart"),
         ("six\n", "switchable", json!(false), "no bin/switch-to-configuration"),
     ] {
         let nspawn = host.nspawn("web");

@@ -1,0 +1,233 @@
+//! Operations on a played host: faults that a real one cannot be made to show.
+
+use std::fs;
+use std::time::Duration;
+
+use nixos_nspawn_units::intent::Strategy;
+
+use crate::base::event::Event;
+use crate::base::exit;
+use crate::change::create::{CreateOptions, create};
+use crate::change::gate::Expect;
+use crate::change::remove::{RemoveOptions, Removed, remove};
+use crate::change::settle::settle_all;
+use crate::change::switch::Activation;
+use crate::change::update::{UpdateOptions, update};
+use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
+use crate::nix::source::SourceArguments;
+use crate::nix::tool::Nix;
+use crate::testing::{Played, ended, store_path, web};
+
+const RESTART: UpdateOptions = UpdateOptions {
+    source: SourceArguments {
+        flake: None,
+        config: None,
+        nixpkgs: None,
+        profile: None,
+        system: None,
+        nix_args: &[],
+    },
+    activation: Activation {
+        strategy: Some(Strategy::Restart),
+        expect: Expect::Degraded,
+        check: None,
+        limit: Some(Duration::from_secs(5)),
+        keep: false,
+    },
+    allow_host_changes: false,
+    allow_taken_ports: false,
+};
+
+fn is_call(words: &[String], program: &str, command: &str) -> bool {
+    words[0].ends_with(program) && words.iter().skip(1).any(|word| word == command)
+}
+
+/// Whether an intent names the system `two`; its source does so from the beginning.
+fn runs_two(intent: &str) -> bool {
+    let intent: serde_json::Value = serde_json::from_str(intent).unwrap();
+    intent["toplevel"].as_str().is_some_and(|toplevel| toplevel.ends_with("-two"))
+}
+
+fn recorded(played: &Played) -> String {
+    fs::read_to_string(played.intent()).unwrap()
+}
+
+#[test]
+fn an_update_switches() {
+    let played = Played::new();
+    played.record();
+    let nix = Nix::find(&played.host).unwrap();
+    let updated = update(&played.host, &nix, &web(), &RESTART).unwrap();
+    assert_eq!((updated.old_generation, updated.generation), (Some(1), Some(2)));
+    assert!(runs_two(&recorded(&played)));
+    assert_eq!((played.hidden(), played.active().as_str()), (vec![], "active"));
+}
+
+#[test]
+fn a_generation_that_does_not_start_is_taken_back() {
+    let played = Played::new();
+    played.record();
+    let before = recorded(&played);
+    let intent = played.intent();
+    played.on_call(move |words, _| {
+        let new = runs_two(&fs::read_to_string(&intent).unwrap());
+        (is_call(words, "systemctl", "start") && new).then(|| ended(1, "", "Job failed."))
+    });
+    let nix = Nix::find(&played.host).unwrap();
+    let error = update(&played.host, &nix, &web(), &RESTART).unwrap_err();
+    assert!(format!("{error:#}").contains("rolled back"), "{error:#}");
+    assert_eq!(exit::code(&error), 1);
+    assert_eq!(recorded(&played), before);
+    assert_eq!((played.hidden(), played.active().as_str()), (vec![], "active"));
+    assert!(!played.profile().join("system-2-link").is_symlink(), "what failed is not kept");
+}
+
+#[test]
+fn a_daemon_reload_that_loses_our_units_activates_nothing() {
+    let played = Played::new();
+    played.record();
+    let before = recorded(&played);
+    let mut reloads = 0;
+    played.on_call(move |words, _| {
+        reloads += u32::from(is_call(words, "systemctl", "daemon-reload"));
+        // As after a generator that died from a signal: status 0, and none of our units.
+        let lost = reloads == 1 && is_call(words, "systemctl", "show");
+        lost.then(|| ended(0, "Id=systemd-nspawn@web.service\nActiveState=active\n", ""))
+    });
+    let nix = Nix::find(&played.host).unwrap();
+    let error = update(&played.host, &nix, &web(), &RESTART).unwrap_err();
+    assert_eq!(exit::code(&error), 11, "{error:#}");
+    assert_eq!(recorded(&played), before);
+    assert!(!played.calls().iter().any(|call| call.starts_with("systemctl stop")), "{:?}", played.calls());
+}
+
+#[test]
+fn an_edit_during_a_watched_update_stays() {
+    let played = Played::new();
+    played.record();
+    let edited = recorded(&played).replace("\"generation\":1", "\"generation\":1,\"autostart\":true");
+    let (intent, text) = (played.intent(), edited.clone());
+    played.on_call(move |words, _| {
+        let new = runs_two(&fs::read_to_string(&intent).unwrap());
+        (is_call(words, "systemctl", "start") && new).then(|| {
+            fs::write(&intent, &text).unwrap();
+            ended(1, "", "Job failed.")
+        })
+    });
+    let nix = Nix::find(&played.host).unwrap();
+    update(&played.host, &nix, &web(), &RESTART).unwrap_err();
+    assert_eq!(recorded(&played), edited);
+    assert!(played.events.borrow().contains(&Event::EditKept { name: web() }));
+    assert_eq!(played.hidden(), Vec::<String>::new());
+}
+
+#[test]
+fn a_create_does_not_delete_what_it_has_not_made() {
+    let played = Played::new();
+    fs::remove_dir_all(played.profile()).unwrap();
+    let state = played.host.path("/var/lib/machines/web");
+    let restored = state.clone();
+    // An administrator restores a backup while Nix is at work; then the start fails.
+    played.on_call(move |words, _| {
+        if is_call(words, "nix-env", "--set") {
+            fs::create_dir_all(&restored).unwrap();
+            fs::write(restored.join("data"), "x").unwrap();
+        }
+        is_call(words, "systemctl", "start").then(|| ended(1, "", "Job failed."))
+    });
+    let path = store_path("two");
+    let profile = played.host.path(&path);
+    let source = SourceArguments { profile: Some(&profile), ..RESTART.source };
+    let options = CreateOptions { source, start: true, allow_user_store: true, allow_taken_ports: false };
+    // What is asked of a real host before is not played.
+    let error = create(&played.host, &web(), &options).unwrap_err();
+    assert!(format!("{error:#}").contains("nspawn") || state.join("data").exists(), "{error:#}");
+    assert!(!played.intent().exists() && played.hidden().is_empty());
+}
+
+#[test]
+fn settling_a_killed_create_leaves_what_others_made() {
+    let played = Played::new();
+    let state = played.host.path("/var/lib/machines/web");
+    fs::create_dir_all(&state).unwrap();
+    fs::write(state.join("data"), "x").unwrap();
+    for claim in [StateClaim::None, StateClaim::Making] {
+        let details = RecordDetails { state: claim, ..RecordDetails::default() };
+        Record::begin(&played.host, &web(), Begun::Creating, details).unwrap();
+        assert!(settle_all(&played.host, &[]).is_empty(), "{:?}", played.events.borrow());
+        assert!(state.join("data").exists(), "{claim:?}");
+        assert_eq!(played.hidden(), Vec::<String>::new());
+    }
+    // An intent that was written by hand meanwhile stays as well.
+    fs::write(played.intent(), format!(r#"{{"version":1,"toplevel":"{}"}}"#, store_path("one"))).unwrap();
+    Record::begin(&played.host, &web(), Begun::Creating, RecordDetails::default()).unwrap();
+    settle_all(&played.host, &[]);
+    assert!(played.intent().exists());
+}
+
+#[test]
+fn a_container_that_cannot_be_stopped_stays() {
+    let played = Played::new();
+    played.record();
+    let before = recorded(&played);
+    played.on_call(|words, _| is_call(words, "systemctl", "stop").then(|| ended(1, "", "Timed out.")));
+    let options = RemoveOptions { delete_state: false, dry_run: false };
+    let error = remove(&played.host, &web(), options).unwrap_err();
+    assert!(format!("{error:#}").contains("cannot be stopped"), "{error:#}");
+    assert_eq!((recorded(&played), played.hidden()), (before, vec![]));
+}
+
+#[test]
+fn a_refused_removal_keeps_the_record_of_a_killed_update() {
+    let played = Played::new();
+    played.record();
+    let details =
+        RecordDetails { phase: Phase::Recording, old_intent: recorded(&played), ..RecordDetails::default() };
+    Record::begin(&played.host, &web(), Begun::Updating, details).unwrap();
+    // A link in place of the state is not deleted.
+    let machines = played.host.path("/var/lib/machines");
+    fs::create_dir_all(&machines).unwrap();
+    std::os::unix::fs::symlink("/srv", machines.join("web")).unwrap();
+    let options = RemoveOptions { delete_state: true, dry_run: false };
+    let error = remove(&played.host, &web(), options).unwrap_err();
+    assert_eq!(exit::code(&error), 10, "{error:#}");
+    assert_eq!(played.hidden(), [".web.updating"]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_no_absence() {
+    let played = Played::new();
+    played.record();
+    let directory = played.host.path("/etc/nixos-nspawn");
+    fs::rename(&directory, played.host.path("/etc/elsewhere")).unwrap();
+    fs::write(&directory, "").unwrap();
+    let options = RemoveOptions { delete_state: false, dry_run: true };
+    let error = remove(&played.host, &web(), options).unwrap_err();
+    assert!(format!("{error:#}").contains("/etc/nixos-nspawn"), "{error:#}");
+    fs::remove_file(&directory).unwrap();
+    // Where there is none, there is no container.
+    assert!(matches!(remove(&played.host, &web(), options).unwrap(), Removed::Absent(_)));
+}
+
+#[test]
+fn a_hostile_tree_does_not_lead_out_of_itself() {
+    let outside = tempfile::tempdir().unwrap();
+    let victim = outside.path().canonicalize().unwrap();
+    fs::create_dir_all(victim.join("web")).unwrap();
+    std::os::unix::fs::symlink("/etc", victim.join("web/system-1-link")).unwrap();
+    let mut played = Played::new();
+    played.host.live = false;
+    std::os::unix::fs::symlink(&victim, played.host.root.join("x")).unwrap();
+    let text = format!(r#"{{"version":1,"toplevel":"{}","profile":"/x/web/system"}}"#, store_path("one"));
+    fs::write(played.intent(), text).unwrap();
+    let options = RemoveOptions { delete_state: false, dry_run: false };
+    remove(&played.host, &web(), options).unwrap();
+    assert!(victim.join("web/system-1-link").is_symlink(), "deleted outside of the tree");
+    // A record of a killed command is obeyed inside the tree only, too.
+    let details =
+        RecordDetails { profile_directory: "/x/web".into(), made_profile: true, ..RecordDetails::default() };
+    Record::begin(&played.host, &web(), Begun::Removing, details).unwrap();
+    settle_all(&played.host, &[]);
+    assert!(victim.join("web/system-1-link").is_symlink(), "deleted outside of the tree");
+    assert!(!played.intent().exists() && played.hidden().is_empty());
+}

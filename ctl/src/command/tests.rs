@@ -1,0 +1,36 @@
+//! Commands in this process, on a played host.
+
+use std::path::Path;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::command::dispatch;
+use crate::testing::{Played, ended};
+
+#[test]
+fn list_shows_what_is_recorded_and_runs() {
+    let played = Played::new();
+    played.record();
+    let (context, answers, messages, _folder) = played.into_context(false);
+    dispatch(&context, &Cli::parse_from(["nixos-nspawn", "list"]).command).unwrap();
+    let text = answers.text();
+    assert!(text.starts_with("NAME  TYPE        STATE   AUTOSTART"), "{text}");
+    assert!(text.contains("\nweb   imperative  active"), "{text}");
+    assert_eq!(messages.text(), "");
+}
+
+#[test]
+fn update_in_json_says_what_failed() {
+    let played = Played::new();
+    played.record();
+    played.on_call(|words: &[String], _: &Path| {
+        (words[0] == "systemctl" && words.get(1).is_some_and(|word| word == "--version"))
+            .then(|| ended(0, "systemd 200 (200)\n", ""))
+    });
+    let (context, answers, _messages, _folder) = played.into_context(true);
+    let command = Cli::parse_from(["nixos-nspawn", "update", "web"]).command;
+    let error = dispatch(&context, &command).unwrap_err();
+    assert!(!format!("{error:#}").is_empty());
+    assert_eq!(answers.text(), "", "nothing is answered before the host is checked");
+}

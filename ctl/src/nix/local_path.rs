@@ -1,0 +1,108 @@
+//! References and arguments of Nix that name a path of this host. What is recorded must mean the same from any folder.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::base::exit::unchanged;
+
+/// Schemes of references that name a path of this host.
+const LOCAL: [&str; 6] = ["path:", "git+file:", "hg+file:", "tarball+file:", "file+file:", "file:"];
+
+/// Returns the reference with an absolute path, if it names a relative one.
+pub(crate) fn absolute(reference: &str, folder: &Path) -> Result<String> {
+    let scheme = LOCAL.iter().find(|scheme| reference.starts_with(**scheme)).copied().unwrap_or_default();
+    let rest = &reference[scheme.len()..];
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let local =
+        reference.is_empty() || rest.starts_with('.') || (!scheme.is_empty() && !rest.starts_with('/'));
+    if !local {
+        return Ok(reference.to_owned());
+    }
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, format!("?{query}")),
+        None => (rest, String::new()),
+    };
+    let path: PathBuf = std::path::absolute(folder.join(path))?;
+    let path = match path.canonicalize() {
+        Ok(path) => path,
+        Err(error) if error.kind() == ErrorKind::NotFound => return unchanged(not_found(&path), ""),
+        Err(error) => return Err(error).with_context(|| format!("{}: no flake", path.display())),
+    };
+    let path = path.to_str().with_context(|| format!("{}: is not UTF-8", path.display()))?;
+    let slashes = if ["", "path:"].contains(&scheme) { "" } else { "//" };
+    Ok(format!("{scheme}{slashes}{path}{query}"))
+}
+
+/// Returns an argument for Nix with an absolute path, if it names a relative one, so that it means the same from everywhere.
+pub(crate) fn absolute_argument(word: &str, folder: &Path) -> Result<String> {
+    // -I NAME=PATH
+    let (name, value) = match word.split_once('=') {
+        Some((name, value)) if !name.contains(['/', ':']) => (Some(name), value),
+        _ => (None, word),
+    };
+    let relative = [".", ".."].contains(&value) || value.starts_with("./") || value.starts_with("../");
+    let local = LOCAL.iter().find_map(|scheme| value.strip_prefix(scheme));
+    if !relative && !local.is_some_and(|rest| !rest.starts_with('/') || rest.starts_with("//.")) {
+        return Ok(word.to_owned());
+    }
+    let (reference, attribute) = match value.split_once('#') {
+        Some((reference, attribute)) => (reference, format!("#{attribute}")),
+        None => (value, String::new()),
+    };
+    let value = absolute(reference, folder)?;
+    let name = name.map(|name| format!("{name}=")).unwrap_or_default();
+    Ok(format!("{name}{value}{attribute}"))
+}
+
+/// Returns the path of this host that a reference names.
+pub(crate) fn local_path(reference: &str) -> Option<&Path> {
+    let rest = LOCAL.iter().find_map(|scheme| reference.strip_prefix(scheme)).unwrap_or(reference);
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let path = rest.split(['?', '#']).next().unwrap_or(rest);
+    path.starts_with('/').then(|| Path::new(path))
+}
+
+/// Returns what is wrong with a path that is not there.
+pub(crate) fn not_found(path: &Path) -> String {
+    format!("{}: there is no such flake", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_paths_become_absolute_in_every_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(here.join("sub")).unwrap();
+        let at = here.display();
+        for (word, expected) in [
+            (".", format!("{at}")),
+            ("./sub", format!("{at}/sub")),
+            ("sub/../.", "sub/../.".to_owned()),
+            ("nixpkgs=./sub", format!("nixpkgs={at}/sub")),
+            ("path:sub", format!("path:{at}/sub")),
+            ("path:./sub?dir=x#y", format!("path:{at}/sub?dir=x#y")),
+            ("git+file:sub", format!("git+file://{at}/sub")),
+            ("git+file://./sub", format!("git+file://{at}/sub")),
+            ("git+file:///srv/x", "git+file:///srv/x".to_owned()),
+            ("github:me/infra", "github:me/infra".to_owned()),
+            ("--override-input", "--override-input".to_owned()),
+            ("https://x/?a=./b", "https://x/?a=./b".to_owned()),
+        ] {
+            assert_eq!(absolute_argument(word, &here).unwrap(), expected, "{word}");
+        }
+        assert!(absolute_argument("./none", &here).is_err());
+    }
+
+    #[test]
+    fn local_paths() {
+        for reference in ["/srv/x", "path:/srv/x?dir=y", "git+file:///srv/x?ref=z", "git+file:/srv/x#a"] {
+            assert_eq!(local_path(reference), Some(Path::new("/srv/x")), "{reference}");
+        }
+        assert_eq!((local_path("github:me/infra"), local_path("nixpkgs")), (None, None));
+    }
+}
