@@ -6,10 +6,14 @@ mod bind_sources;
 pub(crate) mod credentials;
 mod devices;
 mod host_nix;
-mod inaccessible;
+mod journal;
 pub(crate) mod locked;
+mod mount_points;
+mod mounts;
 mod network;
 mod root_directory;
+mod source;
+mod user_namespace;
 mod version;
 
 use std::fs;
@@ -41,23 +45,26 @@ const REFILL: Duration = Duration::from_secs(10);
 pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
     // The root directory comes first: without it, nspawn's own clean-up after a failed start fails (systemd 262).
     root_directory::make(root, name)?;
-    let Generated { text, file, network } = settings(root, name)?;
+    let Generated { mut file, network } = settings(root, name)?;
     unshadowed(root, name)?;
     version::check(name, &file, log)?;
+    user_namespace::check(root, name, &file)?;
     network::check(root, name, &file)?;
     let toplevel = toplevel(root, name, &file)?;
     keep(root, name, &toplevel, log);
     remove_stale_export(root, name);
     devices::make(root, name, &file)?;
-    host_nix::make(root, name, &file, log)?;
-    bind_sources::make(root, name, &file, log)?;
+    let parts = host_nix::make(root, name, &file)?;
+    let read_only = bind_sources::mount(root, name, &mut file, log)?;
+    host_nix::mount(root, name, &parts, &read_only, log)?;
     credentials::check(root, name, log)?;
-    inaccessible::make(root, name, &file);
+    mount_points::make(root, name, &file);
+    journal::check(root, name, &mut file, log);
     for swept in copies::sweep(root) {
         log.warning(&format!("removed files in /run that container '{swept}' left behind"));
     }
     network::put(root, name, network.as_ref(), log);
-    copies::put(root, name, text.as_bytes()).map_err(|error| {
+    copies::put(root, name, file.text().as_bytes()).map_err(|error| {
         let path = copies::copy_path(root, name);
         Failure::new(format!("{}: {error}, container '{name}' is not started", path.display()))
     })
@@ -66,8 +73,6 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
 /// What the generator wrote for a container.
 struct Generated {
     /// The .nspawn file.
-    text: String,
-    /// The same, parsed.
     file: UnitFile,
     /// The .network file that belongs to it, if there is one.
     network: Option<NetworkText>,
@@ -86,7 +91,7 @@ fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
                     .file;
                 let value = |key| file.values(EXTENSION, key).next().map(str::to_owned);
                 let (Some(hash), Some(file_name)) = (value(NETWORK_HASH), value(NETWORK_NAME)) else {
-                    return Ok(Generated { text, file, network: None });
+                    return Ok(Generated { file, network: None });
                 };
                 let asked = value(NETWORK_ASKED).is_some();
                 let network_path = generated(root, &file_name);
@@ -95,7 +100,7 @@ fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
                 match fs::read_to_string(&network_path) {
                     Ok(network) if network.starts_with(&mark) => {
                         let network = NetworkText { file_name, text: network, asked };
-                        return Ok(Generated { text, file, network: Some(network) });
+                        return Ok(Generated { file, network: Some(network) });
                     }
                     Ok(_) => (network_path, ErrorKind::NotFound.into()),
                     Err(error) => (network_path, error),

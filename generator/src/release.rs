@@ -1,6 +1,8 @@
-//! Cleans up after a container has stopped: removes its settings in /run and the GC root of the system it ran.
-//! Removes only what is marked as ours. Missing files are no error, since this also runs after a start that failed
-//! half way.
+//! Cleans up after a container has stopped: removes its settings and mounts in /run, the GC root of the system it ran,
+//! and what nspawn could not remove of its snapshot. Removes only what is marked as ours. Missing files are no error,
+//! since this also runs after a start that failed half way.
+
+mod snapshot;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -21,6 +23,7 @@ pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
         }
         _ => {}
     }
+    snapshot::remove(root, name, log);
     if let Err(error) = copies::remove_devices(root, name) {
         log.warning(&format!(
             "{}: cannot be removed: {error}",
@@ -31,6 +34,12 @@ pub(crate) fn release(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
         log.warning(&format!(
             "{}: cannot be removed: {error}",
             copies::host_nix_directory(root, name).display()
+        ));
+    }
+    if let Err(error) = copies::remove_binds(root, name) {
+        log.warning(&format!(
+            "{}: cannot be removed: {error}",
+            copies::binds_directory(root, name).display()
         ));
     }
     copies::remove(root, name).map(|_| ()).map_err(|error| {

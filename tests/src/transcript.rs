@@ -95,6 +95,8 @@ fn mask(text: &str, before: Option<char>) -> (&'static str, usize) {
     let begins_word = before.is_none_or(|c| !c.is_ascii_alphanumeric());
     let ends_word = |length: usize| text[length..].chars().next().is_none_or(|c| !c.is_ascii_alphanumeric());
     const STORE: &str = "/nix/store/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-";
+    const CONSENT: &str = "--allow-host-changes=xxxxxxxxxxxxxxxx";
+    const TOKEN: &str = "\"token\": \"xxxxxxxxxxxxxxxx\"";
     const HASH: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
     if shape(STORE) {
         ("/nix/store/HASH-", STORE.len())
@@ -106,6 +108,10 @@ fn mask(text: &str, before: Option<char>) -> (&'static str, usize) {
         ("SHA256", text.find(['"', ' ', ',', '&']).unwrap_or(text.len()))
     } else if begins_word && shape(HASH) && ends_word(HASH.len()) {
         ("PLAN", HASH.len())
+    } else if shape(CONSENT) {
+        ("--allow-host-changes=TOKEN", CONSENT.len())
+    } else if shape(TOKEN) {
+        ("\"token\": \"TOKEN\"", TOKEN.len())
     } else if begins_word && shape("lastModified=0000000000") {
         ("lastModified=TIME", 23)
     } else {

@@ -39,6 +39,7 @@ const CTL: Layers = Layers {
     order: &[
         &["main"],
         &["lib"],
+        &["testing"],
         &["command"],
         &["change"],
         &["decision"],

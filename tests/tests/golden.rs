@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nixos_nspawn_tests::golden::{Outcome, Root, cases, compare, difference, for_each_case};
 use nixos_nspawn_tests::manifest::{paths, state};
@@ -142,15 +142,14 @@ fn every_intent_is_visible() {
 
 /// Returns the names of all files in a root that look like intents.
 fn intent_names(root: &Path) -> Result<BTreeSet<String>, String> {
-    let own = root.join("etc/nixos-nspawn");
-    let declarative = own.join("declarative.d");
-    // NixOS may make this directory a link into the store; no other link is followed.
-    let declarative = match fs::read_link(&declarative) {
-        Ok(target) if target.starts_with("/nix/store") => {
-            root.join(target.strip_prefix("/").expect("absolute"))
-        }
-        _ => declarative,
+    // NixOS may make declarative.d a link into the store. The names behind any other link are refused.
+    let followed = |directory: PathBuf| match fs::read_link(&directory) {
+        Ok(target) if target.is_absolute() => root.join(target.strip_prefix("/").expect("absolute")),
+        Ok(target) => directory.with_file_name(target),
+        Err(_) => directory,
     };
+    let own = followed(root.join("etc/nixos-nspawn"));
+    let declarative = followed(own.join("declarative.d"));
     let mut names = BTreeSet::new();
     for directory in [&own, &declarative] {
         let real = |directory: &Path| fs::symlink_metadata(directory).is_ok_and(|meta| meta.is_dir());

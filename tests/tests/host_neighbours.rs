@@ -5,6 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 
 on_both_hosts!(
     broken_intents_are_visible_and_harm_nobody,
+    directory_of_intents_is_no_directory,
     running_container_with_broken_intent,
     masked_generator,
     failing_generators_of_others,
@@ -72,6 +73,55 @@ fn broken_intents_are_visible_and_harm_nobody(host: &Host) {
     host.ok(&["systemctl", "daemon-reload"]);
     host.ok(&["systemctl", "start", &unit("open")]);
     assert_eq!(host.state("open"), "active");
+}
+
+/// Where the directory itself cannot be used, no command takes its containers for gone.
+fn directory_of_intents_is_no_directory(host: &Host) {
+    host.install(bins());
+    host.create("web");
+    let reason = "/etc/nixos-nspawn: is a symbolic link, must be a directory";
+    host.sh(
+        "mv /etc/nixos-nspawn /etc/elsewhere && ln -s elsewhere /etc/nixos-nspawn && systemctl daemon-reload",
+    );
+    assert_eq!(host.state("web"), "active");
+    let listed = host.ctl(&["list"]);
+    assert!(listed.text().contains(reason) && listed.text().contains("web"), "{listed}");
+    for words in [
+        &["update", "web"][..],
+        &["update", "--all"],
+        &["remove", "web"],
+        &["remove", "other"],
+        &["activate", "web"],
+        &["rollback", "web"],
+        &["create", "other", "--flake", FLAKE],
+    ] {
+        let output = host.ctl(words);
+        assert!(!output.success() && output.text().contains("is a symbolic link"), "{words:?}: {output}");
+        assert!(
+            !output.text().contains("rm -r") && !output.text().contains("there is no container"),
+            "{output}"
+        );
+    }
+    assert_eq!(host.state("web"), "active");
+    // The bare template would start on what is left in /run.
+    assert!(!host.run(&["systemctl", "restart", &unit("web")]).success());
+    let journal = host.unit_journal("web");
+    assert!(journal.contains("is in /etc/nixos-nspawn, which is a symbolic link"), "{journal}");
+    assert!(host.exists("/nix/var/nix/profiles/per-nspawn/web/system"));
+    // No list at all: the reason is said, and nothing is deleted.
+    host.sh("rm /etc/nixos-nspawn && touch /etc/nixos-nspawn");
+    for words in [&["update", "web"][..], &["remove", "web"], &["list"]] {
+        let output = host.ctl(words);
+        let text = output.text().to_lowercase();
+        assert!(
+            text.contains("/etc/nixos-nspawn: ") && text.contains("not a directory"),
+            "{words:?}: {output}"
+        );
+        assert!(!output.text().contains("rm -r"), "{output}");
+    }
+    host.sh("rm /etc/nixos-nspawn && mv /etc/elsewhere /etc/nixos-nspawn && systemctl daemon-reload");
+    host.ok(&["systemctl", "restart", &unit("web")]);
+    assert_eq!(host.state("web"), "active");
 }
 
 fn running_container_with_broken_intent(host: &Host) {

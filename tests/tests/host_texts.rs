@@ -90,7 +90,7 @@ fn generations(host: &Host) {
         "rollback web --to 9",
         "rollback web",
         "rollback nobody",
-        "rollback web --to 2",
+        "rollback web --to 2 --allow-host-changes=0123456789abcdef",
         "rollback web --to 2 --dry-run --allow-host-changes",
         "pin web 3",
         "pin web 3",

@@ -1,18 +1,18 @@
 //! What exists in /run while a container is active: copies of generated files and of devices, and mounts of the host's
-//! Nix; networkd's copy exists while the container has an intent. Only what its first line or its place proves to be ours
-//! is replaced or removed.
+//! Nix and of bind sources; networkd's copy exists while the container has an intent. Only what its first line or its
+//! place proves to be ours is replaced or removed.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 
 use crate::intent::NIX_PARTS;
 use crate::name::MachineName;
 use crate::network;
-use crate::nspawn::files::DEVICES;
+use crate::nspawn::files::{BINDS, DEVICES};
 use crate::nspawn::host_nix::HOST_NIX;
 use crate::plan::{EXTENSION, MARKER, NETWORK_ASKED, NETWORK_NAME, OWN_DIRECTORY};
 use crate::store::{DECLARATIVE_DIRECTORY, DIRECTORY};
@@ -55,19 +55,44 @@ pub fn remove_host_nix(root: &Path, name: &MachineName) -> io::Result<bool> {
     remove_mount(&directory)
 }
 
-/// Unmounts everything from a folder and removes it; false if there is none.
-fn remove_mount(path: &Path) -> io::Result<bool> {
-    // Mounts may be stacked; the last attempt fails with EINVAL when none is left.
-    for _ in 0..16 {
-        if unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_err() {
-            break;
-        }
+/// Returns the folder of the container's mounts of bind sources, below `root`.
+pub fn binds_directory(root: &Path, name: &MachineName) -> PathBuf {
+    root.join(BINDS).join(name.as_str())
+}
+
+/// Removes the container's mounts of bind sources; false if there were none. A running container keeps its own.
+pub fn remove_binds(root: &Path, name: &MachineName) -> io::Result<bool> {
+    let directory = binds_directory(root, name);
+    for entry in fs::read_dir(&directory).into_iter().flatten() {
+        remove_mount(&entry?.path())?;
     }
+    remove_mount(&directory)
+}
+
+/// Unmounts everything from a mount point and removes it; false if there is none.
+fn remove_mount(path: &Path) -> io::Result<bool> {
+    detach(path);
     // Never recursively: that would empty what is still mounted.
-    match fs::remove_dir(path) {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_dir() => fs::remove_file(path),
+        _ => fs::remove_dir(path),
+    };
+    match removed {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Unmounts everything that is mounted at a path.
+fn detach(path: &Path) {
+    // Mounts may be stacked; the last attempt fails with EINVAL when none is left.
+    for _ in 0..16 {
+        // A mount of the host's may have others below it. As a peer of the host's it would unmount those, too.
+        let _ = mount_change(path, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC);
+        if unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_err() {
+            break;
+        }
     }
 }
 
@@ -195,11 +220,13 @@ pub fn put_network(root: &Path, name: &MachineName, wanted: Option<&NetworkText>
 /// Removes networkd's files of containers that have no intent and do not run, and of zones that nobody is in. Returns
 /// their names.
 pub fn sweep_networks(root: &Path) -> Vec<String> {
+    // What cannot be looked at may well be there.
     let intended = |name: &MachineName| {
         let file = format!("{name}.json");
         [DIRECTORY, DECLARATIVE_DIRECTORY]
             .iter()
-            .any(|folder| fs::symlink_metadata(root.join(&folder[1..]).join(&file)).is_ok())
+            .map(|folder| fs::symlink_metadata(root.join(&folder[1..]).join(&file)))
+            .any(|found| !found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
     };
     let unused = |file_name: &str| {
         if let Some(bridge) = network::zone_bridge_of(file_name) {
@@ -243,6 +270,11 @@ pub fn sweep(root: &Path) -> Vec<MachineName> {
     }
     for name in listed(HOST_NIX, "").into_iter().filter(|name| stale(name)) {
         if remove_host_nix(root, &name).unwrap_or(false) {
+            swept.push(name);
+        }
+    }
+    for name in listed(BINDS, "").into_iter().filter(|name| stale(name)) {
+        if remove_binds(root, &name).unwrap_or(false) {
             swept.push(name);
         }
     }

@@ -1,6 +1,6 @@
 //! The library of nixos-nspawn: the intent model, and a toolkit that reads and writes systemd's file format.
 //!
-//! Imports go one way: copies, change → write → plan → boot → store, conflict, ordering, version, nspawn, service,
+//! Imports go one way: copies, change → write → plan → boot → store, conflict, ordering, version, nspawn, reach, service,
 //! socket, network → intent → json, name, value → syntax, invalid. Invariants:
 //! 1. Only [`store`], [`write`] and [`copies`] touch the disk; nothing here logs, or reads the environment, the clock or
 //!    the network.

@@ -41,6 +41,10 @@ pub(crate) enum Event {
     LinkRemoved { link: String },
     /// A killed update had been activated and is kept.
     UpdateAccepted { name: MachineName },
+    /// A killed update stays recorded, since it only takes reach away.
+    UpdateKept { name: MachineName },
+    /// The new generation stays recorded, but does not start.
+    NewGenerationDown { error: String },
     /// A killed update is being reverted.
     UpdateTakenBack { name: MachineName },
     /// A killed create had completed and is kept.

@@ -209,7 +209,11 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
     if let Some(own) = loaded.errors.iter().find(|error| error.path == DIRECTORY) {
         return unchanged(
             format!("{own}"),
-            format!("'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' fixes it"),
+            if host.intents().symlink_metadata().is_ok_and(|found| found.is_dir()) {
+                format!("'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' fixes it")
+            } else {
+                "correct that first".to_owned()
+            },
         );
     }
     if let Some(found) = find(loaded, name) {

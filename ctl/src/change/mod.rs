@@ -12,6 +12,7 @@ pub(crate) mod next;
 pub(crate) mod pin;
 pub(crate) mod planned;
 pub(crate) mod profile_steps;
+pub(crate) mod reach;
 pub(crate) mod remove;
 pub(crate) mod rollback;
 pub(crate) mod settle;

@@ -7,7 +7,6 @@ use anyhow::Result;
 use nixos_nspawn_units::intent::{Intent, Source, Strategy, Timezone};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
-use nixos_nspawn_units::reach::host_reach;
 use nixos_nspawn_units::service::{DEFAULT_TIMEOUT, unit_name};
 use nixos_nspawn_units::store::Loaded;
 use nixos_nspawn_units::syntax::words::bind_fields;
@@ -64,26 +63,6 @@ pub(crate) fn limit_or_start(limit: Option<Duration>, intent: &Intent) -> Durati
 /// Returns the strategy: as given, or the container's own.
 pub(crate) fn strategy(given: Option<Strategy>, new: &Intent) -> Strategy {
     given.unwrap_or(new.container.activation.strategy)
-}
-
-/// Refuses options that let a container reach further into the host than before.
-pub(crate) fn check_reach(
-    host: &Host,
-    name: &MachineName,
-    old: &Intent,
-    new: &Intent,
-    allow: bool,
-) -> Result<()> {
-    let before = host_reach(&old.container);
-    let added: Vec<String> =
-        host_reach(&new.container).into_iter().filter(|line| !before.contains(line)).collect();
-    if added.is_empty() || allow || host.config.allow_host_changes {
-        return Ok(());
-    }
-    unchanged(
-        format!("container '{name}' would reach further into the host than before ({})", added.join("; ")),
-        "--allow-host-changes accepts that",
-    )
 }
 
 /// Refuses forwards of ports on which a service of the host listens; those of the old configuration are not looked at.

@@ -3,10 +3,10 @@
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::reach::host_reach;
 use serde::Serialize;
 
 use crate::base::host::Host;
+use crate::change::reach::{self, Approved, ReachPlan};
 use crate::decision::activation::Decision;
 use crate::fact::difference::{Difference, between};
 use crate::host::last_activation::AppliedAction;
@@ -25,8 +25,8 @@ pub(crate) struct Planned {
     pub(crate) reason: Option<String>,
     #[serde(flatten)]
     pub(crate) difference: Difference,
-    /// What the container could reach on the host in addition.
-    pub(crate) host_reach_added: Vec<String>,
+    /// What would change of the container's reach into the host.
+    pub(crate) host_reach: ReachPlan,
     pub(crate) notes: Vec<String>,
     /// Why it cannot be determined.
     pub(crate) error: Option<String>,
@@ -43,7 +43,7 @@ impl Planned {
             action: None,
             reason: None,
             difference: Difference::default(),
-            host_reach_added: Vec::new(),
+            host_reach: ReachPlan::default(),
             notes: Vec::new(),
             error: None,
         }
@@ -56,17 +56,15 @@ impl Planned {
         [old, new]: [&Intent; 2],
         decision: Decision,
         generation: Option<u64>,
+        approved: Approved,
     ) -> Result<Self> {
-        let before = host_reach(&old.container);
-        let mut added = host_reach(&new.container);
-        added.retain(|line| !before.contains(line));
         Ok(Self {
             changes: true,
             generation,
             action: Some(decision.action.into()),
             reason: Some(decision.reason),
             difference: between(host, name, old, new)?,
-            host_reach_added: added,
+            host_reach: reach::plan(host, old, new, approved),
             ..Self::nothing(name, old.generation)
         })
     }

@@ -215,6 +215,11 @@ fn found<'a>(host: &Host, loaded: &'a Loaded, name: &MachineName) -> Result<Opti
             }
             Ok(None)
         }
+        Some(Found::Broken(error)) => {
+            // Where the directory itself is wrong, it is not known whose file this is.
+            all_seen(loaded)?;
+            Ok(Some(Found::Broken(error)))
+        }
         found => Ok(found),
     }
 }

@@ -8,13 +8,15 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
-use crate::change::next::{check_reach, newest, profile_folder, ready, strategy};
+use crate::change::next::{newest, profile_folder, ready, strategy};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::align_profile;
+use crate::change::reach::{self, Approved};
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::change::{next, settle};
 use crate::decision::activation::{Action, decide};
+use crate::decision::reach::Consent;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network, installation};
@@ -32,8 +34,9 @@ pub(crate) struct RollbackOptions<'a> {
     pub(crate) to: Option<u64>,
     /// How it is activated.
     pub(crate) activation: Activation<'a>,
-    /// Whether to accept options that reach further into the host than before.
-    pub(crate) allow_host_changes: bool,
+    /// What of a further reach into the host is accepted. All of the generations were accepted before, so only a token
+    /// makes a difference.
+    pub(crate) consent: Consent<'a>,
 }
 
 /// Finds out what a rollback would change and do.
@@ -44,7 +47,7 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
     intent_file::check(&loaded, name, &new)?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decide(name, old, &new, strategy(options.activation.strategy, &new), runs)?;
-    Planned::of(host, name, [old, &new], decision, Some(generation.number))
+    Planned::of(host, name, [old, &new], decision, Some(generation.number), Approved::Before)
 }
 
 /// Rolls back a container.
@@ -60,7 +63,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     }
     ready(host, name, old)?;
     align_profile(host, &nix, old);
-    check_reach(host, name, old, &new, options.allow_host_changes)?;
+    let changes = reach::check(host, name, [old, &new], options.consent, Approved::Before)?;
     host_network::check_uplinks(host, name, &new.container)?;
     intent_file::check(&loaded, name, &new)?;
     let runs = !systemd::state(host, name)?.stopped();
@@ -90,6 +93,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
         decision,
         activation: options.activation,
         new,
+        only_takes_away: changes.only_takes_away(),
     };
     let switched = switch.run(&mut record)?;
     Ok(Updated::switched(name, before, switched, UpdateResult::RolledBack))

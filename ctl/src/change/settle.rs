@@ -12,6 +12,8 @@ use crate::base::event::Event;
 use crate::base::exit;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
+use crate::base::interrupt;
+use crate::change::effect;
 use crate::change::forget::forget;
 use crate::change::profile_steps::remove_pending;
 use crate::change::switch::take_back;
@@ -115,6 +117,20 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         }
         SwitchSettlement::Accept => {
             let Some(recorded) = recorded else { return Ok(()) };
+            host.report(Event::UpdateAccepted { name: name.clone() });
+            accept(host, record, recorded)
+        }
+        SwitchSettlement::Keep { restart } => {
+            let Some(recorded) = recorded else { return Ok(()) };
+            host.report(Event::UpdateKept { name: name.clone() });
+            if restart {
+                let plan = intent_file::hash(name, &recorded.intent);
+                systemd::reload_to(host, name, plan.as_deref())?;
+                if let Err(error) = effect::restart(host, name, plan.as_deref(), None) {
+                    interrupt::check()?;
+                    host.report(Event::NewGenerationDown { error: format!("{error:#}") });
+                }
+            }
             accept(host, record, recorded)
         }
         SwitchSettlement::Restore { restart } => {
@@ -137,6 +153,7 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
         active: false,
         started_as_recorded: false,
         runs_recorded: false,
+        only_takes_away: details.only_takes_away,
     };
     let Some(recorded) = recorded else { return Ok(seen) };
     let text = intent_file::text(host, name)?.unwrap_or_default();
@@ -151,10 +168,9 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
     Ok(seen)
 }
 
-/// Keeps the new generation, which runs.
+/// Keeps the new generation.
 fn accept(host: &Host, record: &Record, recorded: &Stored) -> Result<()> {
     let name = &record.name;
-    host.report(Event::UpdateAccepted { name: name.clone() });
     // It may have been started by hand or by a boot before the switch completed.
     networkd::apply(host, name);
     let old = parse(record.details.old_intent.as_bytes(), name).ok();

@@ -76,6 +76,9 @@ pub(crate) struct Switch<'a> {
     pub(crate) target: Target,
     pub(crate) decision: Decision,
     pub(crate) activation: Activation<'a>,
+    /// Whether the change only takes reach away. Then what happens inside does not undo it: a container that makes its
+    /// units fail, or does not start, would keep what it shall lose.
+    pub(crate) only_takes_away: bool,
 }
 
 impl Switch<'_> {
@@ -115,7 +118,7 @@ impl Switch<'_> {
                     format!("{error:#}"),
                     self.new.generation,
                 );
-                if self.activation.keep && touched {
+                if touched && (self.activation.keep || self.only_takes_away) {
                     remove_pending(self.host, &folder);
                     record.finish(self.host)?;
                     // Starting its dependents would start the container again if it were down.
@@ -123,10 +126,15 @@ impl Switch<'_> {
                         dependents::start_again(self.host, &record.details.dependents);
                     }
                     interrupt::clean_up_ends();
-                    return Err(anyhow!("{error:#}").context(format!(
-                        "container '{}' was updated and left as it is (--keep)",
-                        self.name
-                    )));
+                    let name = self.name;
+                    let left = match self.activation.keep {
+                        true => format!("container '{name}' was updated and left as it is (--keep)"),
+                        false => format!(
+                            "container '{name}' was updated and is not rolled back, since the change only takes reach \
+                             away; 'nixos-nspawn rollback {name}' gives it back"
+                        ),
+                    };
+                    return Err(anyhow!("{error:#}").context(left));
                 }
                 let back = take_back(self.host, self.nix, record, touched);
                 interrupt::clean_up_ends();
@@ -204,6 +212,7 @@ impl Switch<'_> {
         };
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());
+        record.details.only_takes_away = self.only_takes_away;
         record.details.phase = Phase::Activating;
         record.save(host)?;
         failpoint("activating");

@@ -13,6 +13,7 @@ use crate::change::remove::{RemoveOptions, Removed, remove};
 use crate::change::settle::settle_all;
 use crate::change::switch::Activation;
 use crate::change::update::{UpdateOptions, update};
+use crate::decision::reach::Consent;
 use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
@@ -34,7 +35,7 @@ const RESTART: UpdateOptions = UpdateOptions {
         limit: Some(Duration::from_secs(5)),
         keep: false,
     },
-    allow_host_changes: false,
+    consent: Consent::Nothing,
     allow_taken_ports: false,
 };
 

@@ -14,14 +14,16 @@ use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::gate::Expect;
 use crate::change::next::{
-    Next, check_ports, check_reach, newest, next, profile_folder, ready, same_but_source, strategy, unlocked,
+    Next, check_ports, newest, next, profile_folder, ready, same_but_source, strategy, unlocked,
 };
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
+use crate::change::reach::{self, Approved};
 use crate::change::settle;
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::decision::activation::{Action, Decision, decide};
+use crate::decision::reach::Consent;
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network};
 use crate::host::lock::Lock;
@@ -37,9 +39,9 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) source: SourceArguments<'a>,
     /// How it is activated.
     pub(crate) activation: Activation<'a>,
-    /// Whether to accept options that reach further into the host than before.
-    pub(crate) allow_host_changes: bool,
-    /// Accept forwards of ports that a service of the host uses.
+    /// What of a further reach into the host is accepted.
+    pub(crate) consent: Consent<'a>,
+    /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
 }
 
@@ -60,8 +62,8 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
     };
     let mut record = Record::begin(host, name, Begun::Updating, details)?;
     let prepared = prepare(host, nix, name, old, options, &directory);
-    let (next, decision) = match prepared {
-        Ok(Prepared::Switch(next, decision)) => (next, decision),
+    let (next, decision, only_takes_away) = match prepared {
+        Ok(Prepared::Switch(next, decision, only_takes_away)) => (next, decision, only_takes_away),
         Ok(Prepared::Nothing) => {
             remove_pending(host, &directory);
             record.finish(host)?;
@@ -84,6 +86,7 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
         decision,
         activation: options.activation,
         new: next.intent,
+        only_takes_away,
     };
     let switched = switch.run(&mut record)?;
     remove_pending(host, &directory);
@@ -91,7 +94,8 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
 }
 
 enum Prepared {
-    Switch(Box<Next>, Decision),
+    /// And whether the change only takes reach away.
+    Switch(Box<Next>, Decision, bool),
     Nothing,
 }
 
@@ -120,7 +124,7 @@ fn prepare(
         }
         return Ok(Prepared::Nothing);
     }
-    check_reach(host, name, old, &next.intent, options.allow_host_changes)?;
+    let changes = reach::check(host, name, [old, &next.intent], options.consent, Approved::No)?;
     host_network::check_uplinks(host, name, &next.intent.container)?;
     let loaded = host_file::load(host)?;
     check_ports(host, &loaded, name, Some(old), &next.intent, options.allow_taken_ports)?;
@@ -140,7 +144,7 @@ fn prepare(
     {
         host.report(Event::CheckSkipped);
     }
-    Ok(Prepared::Switch(Box::new(next), decision))
+    Ok(Prepared::Switch(Box::new(next), decision, changes.only_takes_away()))
 }
 
 /// Finds out what an update would change and do, by the same steps. It changes nothing but the Nix store.
@@ -161,5 +165,5 @@ pub(crate) fn plan(
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decide(name, old, &next.intent, strategy(given, &next.intent), runs)?;
     let notes = dependents::unknown_names(&loaded, &next.intent);
-    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None)? })
+    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)? })
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::generation;
+use super::{ANY_REACH, generation, reach_token};
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("source").required(true).args(["flake", "config", "profile"])))]
@@ -62,9 +62,9 @@ pub(crate) struct Update {
     /// With --dry-run: exit with 4 if anything would change
     #[arg(long, requires = "dry_run")]
     pub(crate) exit_code: bool,
-    /// Accept options that reach further into the host than before
-    #[arg(long)]
-    pub(crate) allow_host_changes: bool,
+    /// Accept options that reach further into the host than before; with a token of 'plan', exactly those
+    #[arg(long, value_name = "TOKEN", num_args = 0..=1, require_equals = true, default_missing_value = ANY_REACH, value_parser = reach_token)]
+    pub(crate) allow_host_changes: Option<String>,
     /// Forward ports even if a service of the host listens on them
     #[arg(long)]
     pub(crate) allow_taken_ports: bool,
@@ -173,7 +173,7 @@ pub(crate) struct Rollback {
     /// Show what would be changed and done
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Accept options that reach further into the host than before
-    #[arg(long)]
-    pub(crate) allow_host_changes: bool,
+    /// Accept options that reach further into the host than before; with a token of 'plan', exactly those
+    #[arg(long, value_name = "TOKEN", num_args = 0..=1, require_equals = true, default_missing_value = ANY_REACH, value_parser = reach_token)]
+    pub(crate) allow_host_changes: Option<String>,
 }

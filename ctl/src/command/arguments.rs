@@ -14,6 +14,7 @@ use crate::change::gate::Expect;
 use crate::change::switch::Activation;
 use crate::cli;
 use crate::cli::From;
+use crate::decision::reach::Consent;
 use crate::fact::lookup::{all_seen, machine_name};
 use crate::nix::source::SourceArguments;
 
@@ -43,6 +44,15 @@ pub(crate) fn activation(given: &cli::Activation) -> Result<Activation<'_>> {
         limit: limit(given)?,
         keep: given.keep,
     })
+}
+
+/// What of a further reach into the host is accepted.
+pub(crate) fn consent(given: Option<&str>) -> Consent<'_> {
+    match given {
+        None => Consent::Nothing,
+        Some(cli::ANY_REACH) => Consent::Anything,
+        Some(token) => Consent::Exactly(token),
+    }
 }
 
 /// Returns the strategy in the intent's terms.

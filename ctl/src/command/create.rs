@@ -4,7 +4,7 @@ use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::belongs_to;
-use nixos_nspawn_units::reach::host_reach;
+use nixos_nspawn_units::reach::Reach;
 use nixos_nspawn_units::store::DIRECTORY;
 use nixos_nspawn_units::value::StorePath;
 use serde::Serialize;
@@ -87,7 +87,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
         intent_file: format!("{DIRECTORY}/{name}.json"),
         toplevel: intent.toplevel.as_str(),
         generation: intent.generation,
-        host_reach: host_reach(&intent.container),
+        host_reach: Reach::of(&intent.container).lines(),
         notes,
     };
     context.answer(&answer, |created| {
@@ -121,7 +121,7 @@ fn dry_run(context: &Context, name: &MachineName, options: &CreateOptions) -> Re
         built: &draft.profile.path,
         intent_file: format!("{DIRECTORY}/{name}.json"),
         intent: &draft.intent,
-        host_reach: host_reach(&draft.intent.container),
+        host_reach: Reach::of(&draft.intent.container).lines(),
         warnings: &draft.profile.warnings,
         notes: draft.notes.clone(),
         files: files.map(|(path, entry)| GeneratedFile::of(path, entry)).collect(),

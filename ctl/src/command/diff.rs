@@ -5,6 +5,7 @@
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::reach::{Changes, changes};
 use serde::Serialize;
 
 use crate::base::context::Context;
@@ -52,6 +53,7 @@ pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
         generation: new.number,
         changes: !difference.is_empty(),
         difference,
+        host_reach: changes(&before.container, &after.container),
     };
     context.answer(&compared, |compared| text(compared, context.color))
 }
@@ -65,10 +67,12 @@ struct Compared {
     changes: bool,
     #[serde(flatten)]
     difference: Difference,
+    /// What changes of the container's reach into the host.
+    host_reach: Changes,
 }
 
 fn text(compared: &Compared, color: bool) -> String {
-    let Compared { old_generation, generation, changes, difference, .. } = compared;
+    let Compared { old_generation, generation, changes, difference, host_reach, name: _ } = compared;
     if !changes {
         return String::new();
     }
@@ -77,6 +81,11 @@ fn text(compared: &Compared, color: bool) -> String {
         // A line of its own separates it for tools that read diffs.
         lines.push("closure:");
         lines.extend(text.lines());
+    }
+    let reach = host_reach.lines();
+    if !reach.is_empty() {
+        lines.push("host reach:");
+        lines.extend(reach.iter().map(String::as_str));
     }
     let head = painted(&format!("generation {old_generation} -> {generation}"), Tone::Strong, color);
     lines.iter().fold(head + "\n", |text, line| text + &coloured(line, color) + "\n")

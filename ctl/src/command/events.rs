@@ -43,6 +43,12 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::UpdateAccepted { name } => {
             format!("container '{name}': a killed update had been activated, so it is kept")
         }
+        Event::UpdateKept { name } => {
+            format!("container '{name}': a killed update stays, since it only takes reach away")
+        }
+        Event::NewGenerationDown { error } => {
+            format!("{error}; its new generation stays recorded, since it only takes reach away")
+        }
         Event::UpdateTakenBack { name } => format!("container '{name}': a killed update is rolled back"),
         Event::CreateAccepted { name } => {
             format!("container '{name}' was created by a command that was killed at its end, so it is kept")

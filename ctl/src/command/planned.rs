@@ -7,6 +7,7 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::change::planned::Planned;
+use crate::change::reach::ReachPlan;
 use crate::change::update;
 use crate::host::last_activation::AppliedAction;
 use crate::nix::source::SourceArguments;
@@ -53,6 +54,21 @@ pub(crate) fn run(
     }
 }
 
+/// What would change of the reach, and what follows from it.
+fn reach(plan: &ReachPlan) -> Vec<String> {
+    let mut lines = plan.changes.lines();
+    match &plan.token {
+        Some(token) if plan.needs_consent => {
+            lines.push(format!("needs --allow-host-changes={token}, which accepts exactly that"));
+        }
+        None if plan.changes.only_takes_away() => {
+            lines.push("only takes reach away, so a failure inside will not undo it".to_owned());
+        }
+        _ => {}
+    }
+    lines
+}
+
 /// Returns the text for people, with line endings.
 pub(crate) fn text(planned: &Planned) -> String {
     let Planned { name, difference, .. } = planned;
@@ -62,12 +78,7 @@ pub(crate) fn text(planned: &Planned) -> String {
     let mut lines: Vec<String> = difference.lines().into_iter().map(str::to_owned).collect();
     lines.extend(planned.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(difference.closure.clone());
-    lines.extend(
-        planned
-            .host_reach_added
-            .iter()
-            .map(|line| format!("would reach further into the host: {line} (needs --allow-host-changes)")),
-    );
+    lines.extend(reach(&planned.host_reach));
     let back = match planned.generation {
         Some(number) => format!("would go back to generation {number}, "),
         None => String::new(),

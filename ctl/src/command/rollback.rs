@@ -18,7 +18,7 @@ pub(crate) fn run(context: &Context, given: &Rollback) -> Result<()> {
     let options = RollbackOptions {
         to: given.to,
         activation: arguments::activation(&given.activation)?,
-        allow_host_changes: given.allow_host_changes,
+        consent: arguments::consent(given.allow_host_changes.as_deref()),
     };
     if given.dry_run {
         return context.answer(&rollback::plan(context, &name, &options)?, planned::text);

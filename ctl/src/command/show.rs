@@ -9,7 +9,7 @@ use nixos_nspawn_units::copies::running_root;
 use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::belongs_to;
-use nixos_nspawn_units::reach::host_reach;
+use nixos_nspawn_units::reach::Reach;
 use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
 
@@ -108,7 +108,7 @@ fn details<'a>(
         profile: intent.and_then(|intent| intent.profile.as_ref()).map(|path| path.as_str()),
         autostart_override: intent.and_then(|intent| intent.autostart),
         options,
-        host_reach: intent.map(|intent| host_reach(&intent.container)).unwrap_or_default(),
+        host_reach: intent.map(|intent| Reach::of(&intent.container).lines()).unwrap_or_default(),
         left_out: intent.map(|intent| left_out(context, name, intent)).unwrap_or_default(),
         host_interface: intent.and_then(|intent| intent.container.host_interface(name)),
         addresses: if running { addresses(context, name) } else { Vec::new() },

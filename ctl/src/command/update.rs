@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     let options = UpdateOptions {
         source,
         activation: arguments::activation(&given.activation)?,
-        allow_host_changes: given.allow_host_changes,
+        consent: arguments::consent(given.allow_host_changes.as_deref()),
         allow_taken_ports: given.allow_taken_ports,
     };
     installation::check(context)?;

@@ -67,6 +67,8 @@ pub(crate) struct SwitchObserved {
     pub(crate) started_as_recorded: bool,
     /// Whether the system inside is the recorded one.
     pub(crate) runs_recorded: bool,
+    /// Whether the switch only takes reach away.
+    pub(crate) only_takes_away: bool,
 }
 
 /// How to settle a switch.
@@ -76,6 +78,11 @@ pub(crate) enum SwitchSettlement {
     DropBuild,
     /// The new generation runs; it is kept.
     Accept,
+    /// The new generation stays, whether or not it runs, since going back would give away what it takes.
+    Keep {
+        /// Whether the container is restarted with it.
+        restart: bool,
+    },
     /// The edited intent stays, and the container as it is.
     KeepEdit,
     /// The old generation is recorded again.
@@ -105,6 +112,11 @@ pub(crate) fn switch(seen: SwitchObserved) -> SwitchSettlement {
     };
     if runs_new && whole {
         return SwitchSettlement::Accept;
+    }
+    if seen.only_takes_away && seen.new_recorded && matches!(seen.phase, Phase::Activating | Phase::Passed) {
+        return SwitchSettlement::Keep {
+            restart: seen.ran && !(seen.active && seen.started_as_recorded && !seen.reload),
+        };
     }
     // A container that was running before runs again, even if the command was killed between stop and start or while
     // reverting.
@@ -169,6 +181,7 @@ mod tests {
         active: true,
         started_as_recorded: false,
         runs_recorded: false,
+        only_takes_away: false,
     };
     const RUNS_NEW: SwitchObserved =
         SwitchObserved { started_as_recorded: true, runs_recorded: true, ..RECORDED };
@@ -223,6 +236,24 @@ mod tests {
         let old = SwitchObserved { started_as_recorded: false, runs_recorded: false, ..watched };
         assert_eq!(switch(old), RESTART, "killed before the stop");
         assert_eq!(switch(SwitchObserved { ran: false, ..stopped }), RESTORE, "it did not run before");
+    }
+
+    #[test]
+    fn a_switch_that_only_takes_reach_away() {
+        let seen = SwitchObserved { phase: Phase::Activating, only_takes_away: true, ..RECORDED };
+        assert_eq!(switch(seen), SwitchSettlement::Keep { restart: true }, "killed before the stop");
+        let down = SwitchObserved { active: false, ..seen };
+        assert_eq!(switch(down), SwitchSettlement::Keep { restart: true }, "it does not start");
+        assert_eq!(switch(SwitchObserved { ran: false, ..down }), SwitchSettlement::Keep { restart: false });
+        let half = SwitchObserved { reload: true, started_as_recorded: true, ..seen };
+        assert_eq!(switch(half), SwitchSettlement::Keep { restart: true }, "half reloaded");
+        let runs = SwitchObserved { phase: Phase::Activating, only_takes_away: true, ..RUNS_NEW };
+        assert_eq!(switch(runs), SwitchSettlement::Accept);
+        // Nothing inside was asked yet.
+        let early = SwitchObserved { only_takes_away: true, ..RECORDED };
+        assert_eq!(switch(early), RESTORE);
+        let lost = SwitchObserved { new_recorded: false, ..seen };
+        assert_eq!(switch(lost), RESTART, "the old one is recorded");
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub(crate) struct RecordDetails {
     /// The boot in which the container is being reloaded, if it is not restarted. In a later boot it has been started
     /// anew.
     pub(crate) reload: Option<String>,
+    /// Whether an update only takes reach away, so that nothing that happens inside undoes it.
+    pub(crate) only_takes_away: bool,
     /// Units that were running before an activation and stop with the container, because they require it.
     pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they are removed if they are empty.

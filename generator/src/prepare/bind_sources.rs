@@ -1,225 +1,168 @@
-//! Creates and checks the sources of bind mounts. Only the last component of a missing source is created: if a disk
-//! is not mounted yet, a database must not initialise itself on the root file system. Nothing is created below /dev.
-//! Links inside a container's root are not followed, since the container controls them. Reports what nspawn would
-//! reject with an unhelpful message.
+//! Mounts the sources of bind mounts where only root can get at them, and has the settings name those places. What was
+//! checked is then what nspawn mounts, whatever somebody does to the path in between (docs/decisions/bind-sources.md).
 
-use std::fs::{DirBuilder, metadata, read_to_string};
-use std::io::{self, ErrorKind};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use nixos_nspawn_units::copies::{binds_directory, remove_binds};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::nspawn::files::{BINDS, bind_place};
 use nixos_nspawn_units::nspawn::host_nix::is_locked;
-use nixos_nspawn_units::syntax::UnitFile;
-use nixos_nspawn_units::syntax::words::bind_fields;
-
-use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+use nixos_nspawn_units::syntax::escape::bind_field;
+use nixos_nspawn_units::syntax::words::{BindFields, bind_fields};
+use nixos_nspawn_units::syntax::{Item, UnitFile};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
+use rustix::mount::{
+    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount_change, move_mount, open_tree,
+};
 
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::prepare::devices::is_copy;
+use crate::prepare::locked::Lock;
+use crate::prepare::mounts::{Mounts, mappable};
 use crate::prepare::root_directory::beneath;
+use crate::prepare::source::{self, Exposed};
 
-/// Creates the missing sources of all `Bind=` and `BindReadOnly=` lines.
-pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile, log: &Log) -> Result<(), Failure> {
-    let mut mounts = None;
-    for value in file.values("Files", "Bind").chain(file.values("Files", "BindReadOnly")) {
-        let Ok(fields) = bind_fields(value) else { continue };
-        // An empty source is a temporary directory; one with `+` is inside the container.
-        let own = is_copy(&fields.source, name) || is_locked(&fields.source, name);
-        if own || !fields.source.starts_with('/') {
-            continue;
-        }
-        let path = root.join(fields.source.trim_start_matches('/'));
-        match in_a_container(&fields.source) {
-            Some((container, inside)) => made_inside(root, &container, &inside, name)?,
-            None => made(&path, &fields.source, name)?,
-        }
-        let options: Vec<&str> = fields.options.iter().flat_map(|options| options.split(',')).collect();
-        if options.iter().any(|option| ["idmap", "rootidmap", "owneridmap"].contains(option)) {
-            let mounts = mounts.get_or_insert_with(|| Mounts::read(root));
-            mappable(&path, !options.contains(&"norbind"), name, mounts, log)?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns the root of the container that a source is in, and the path below that root.
-fn in_a_container(source: &str) -> Option<(PathBuf, PathBuf)> {
-    let mut parts = Path::new(source).strip_prefix("/var/lib/machines").ok()?.components();
-    let container = Path::new("var/lib/machines").join(parts.next()?);
-    let inside = parts.as_path();
-    (!inside.as_os_str().is_empty()).then(|| (container, inside.to_owned()))
-}
-
-/// Creates a source inside a container's root, without following links. nspawn would resolve them on the host, so one
-/// container could choose which of the host's files another one sees.
-fn made_inside(root: &Path, container: &Path, inside: &Path, name: &MachineName) -> Result<(), Failure> {
-    let path = root.join(container);
-    let failed = |error: Errno| match error {
-        Errno::NOENT => {
-            let reason = "bind mount source and its parent directory do not exist";
-            refused(&path.join(inside), reason, name, "; create them, or mount what belongs there")
-        }
-        Errno::LOOP | Errno::XDEV => {
-            let reason = "bind mount source is inside a container and leads through a symbolic link";
-            refused(&path.join(inside), reason, name, "; use a directory outside containers")
-        }
-        other => refused(&path.join(inside), &io::Error::from(other).to_string(), name, ""),
-    };
-    let above = openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    let above = above.map_err(failed)?;
-    match beneath(&above, inside, OFlags::empty()) {
-        Ok(_) => return Ok(()),
-        Err(Errno::NOENT) => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let Some(last) = inside.file_name() else { return Err(failed(Errno::XDEV)) };
-    let parent = match inside.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => beneath(&above, parent, OFlags::DIRECTORY).map_err(failed)?,
-        None => above,
-    };
-    match mkdirat(&parent, last, Mode::from_raw_mode(0o755)) {
-        Ok(()) => Ok(()),
-        Err(error) => Err(failed(error)),
-    }
-}
-
-/// Creates a source on the host if it is missing.
-pub(crate) fn made(path: &Path, source: &str, name: &MachineName) -> Result<(), Failure> {
-    match metadata(path) {
-        Ok(_) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(refused(path, &error.to_string(), name, "")),
-    }
-    // A directory would be in the way of the device when it appears.
-    if source.starts_with("/dev/") && !source.starts_with("/dev/shm/") {
-        return Err(refused(
-            path,
-            "there is no such device on the host",
-            name,
-            "; connect it or load its module",
-        ));
-    }
-    match DirBuilder::new().mode(0o755).create(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && metadata(path).is_ok() => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let reason = "bind mount source and its parent directory do not exist";
-            Err(refused(path, reason, name, "; create them, or mount what belongs there"))
-        }
-        Err(error) => Err(refused(path, &format!("cannot be created: {error}"), name, "")),
-    }
-}
-
-/// File systems without support for idmapped mounts (no `FS_ALLOW_IDMAP`, Linux 6.18).
-const NOT_MAPPABLE: [&str; 12] = [
-    "9p", "cifs", "devtmpfs", "efivarfs", "exfat", "fuseblk", "hfsplus", "nfs", "nfs4", "proc", "smb3",
-    "sysfs",
-];
-
-/// Fails if another mount is below an idmapped source: nspawn 257–262 would fail with "Device or resource busy".
-/// Warns if the file system is known not to support idmapped mounts; only the kernel knows for sure.
-fn mappable(
-    path: &Path,
-    recursive: bool,
+/// Mounts the sources of all `Bind=` and `BindReadOnly=` lines, and rewrites these. Returns the read-only places, which
+/// [`crate::prepare::locked`] can lock.
+pub(crate) fn mount(
+    root: &Path,
     name: &MachineName,
-    mounts: &Mounts,
+    file: &mut UnitFile,
     log: &Log,
-) -> Result<(), Failure> {
-    let Ok(path) = path.canonicalize() else { return Ok(()) };
-    if let Some(below) = mounts.below(&path).filter(|_| recursive) {
-        let reason = format!("'{below}' is mounted below it, and ids cannot be mapped on both");
-        let next = "; set 'recursive' to false (or 'norbind'), and add a bind mount for what is below";
-        return Err(refused(&path, &reason, name, next));
+) -> Result<Vec<Lock>, Failure> {
+    let directory = binds_directory(root, name);
+    // Left by a start that was interrupted.
+    remove_binds(root, name).map_err(|error| failure(&directory, &error.to_string(), name, ""))?;
+    let mut places = Places {
+        root,
+        name,
+        exposed: Exposed::new(root),
+        mounts: None,
+        log,
+        read_only: Vec::new(),
+        number: 0,
+    };
+    for section in file.sections.iter_mut().filter(|section| section.name == "Files") {
+        let mut items = Vec::with_capacity(section.items.len());
+        for mut item in section.items.drain(..) {
+            if let Item::Setting { key, value } = &mut item {
+                if key == "Bind" || key == "BindReadOnly" {
+                    if let Some((source, handed_over)) = places.handed_over(key == "BindReadOnly", value)? {
+                        items.push(Item::Comment(format!("the source is {source}")));
+                        *value = handed_over;
+                    }
+                }
+            }
+            items.push(item);
+        }
+        section.items = items;
     }
-    if let Some(kind) =
-        mounts.kind(&path).filter(|kind| NOT_MAPPABLE.contains(kind) || kind.starts_with("fuse."))
-    {
-        log.warning(&format!(
-            "{}: ids cannot be mapped on a file system of type {kind}; if systemd-nspawn fails to map them, set 'idmap' \
-             of this bind mount to 'noidmap'",
-            path.display()
-        ));
-    }
-    Ok(())
+    Ok(places.read_only)
 }
 
-/// The host's mount points in mount order, each with the type of its file system.
-struct Mounts(Vec<(String, String)>);
+/// The places of a container's bind sources.
+struct Places<'a> {
+    root: &'a Path,
+    name: &'a MachineName,
+    exposed: Exposed<'a>,
+    mounts: Option<Mounts>,
+    log: &'a Log,
+    read_only: Vec<Lock>,
+    number: usize,
+}
 
-impl Mounts {
-    /// Reads the mounts. Returns none if that fails; nspawn makes its own checks.
-    fn read(root: &Path) -> Self {
-        let text = read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
-        let mount = |line: &str| {
-            // proc_pid_mountinfo(5): fields of the mount, then ` - ` and the type.
-            let (mount, system) = line.split_once(" - ")?;
-            let place = mount.split(' ').nth(4)?;
-            let place = place.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
-            Some((place, system.split(' ').next()?.to_owned()))
-        };
-        Self(text.lines().filter_map(mount).collect())
+impl Places<'_> {
+    /// Mounts the source of one line; returns the source and the line for nspawn, or none where the line can stay.
+    fn handed_over(&mut self, read_only: bool, value: &str) -> Result<Option<(String, String)>, Failure> {
+        let Ok(BindFields { source, destination, options }) = bind_fields(value) else { return Ok(None) };
+        let name = self.name;
+        if let Some(inside) = source.strip_prefix('+') {
+            return self.check_inside(inside).map(|()| None);
+        }
+        // An empty source is a temporary directory.
+        let own = is_copy(&source, name) || is_locked(&source, name);
+        if own || !source.starts_with('/') {
+            return Ok(None);
+        }
+        let at = self.root.join(source.trim_start_matches('/'));
+        let failed = |reason: &str, next: &str| failure(&at, reason, name, next);
+        let failed_at = |error: io::Error| failed(&error.to_string(), "");
+        let found = source::open(self.root, &source, false, &self.exposed)
+            .map_err(|unusable| failed(&unusable.reason, unusable.next))?;
+        let path = source::path_of(&found).map_err(failed_at)?;
+        let chosen: Vec<&str> = options.iter().flat_map(|options| options.split(',')).collect();
+        let recursive = !chosen.contains(&"norbind");
+        if chosen.iter().any(|option| ["idmap", "rootidmap", "owneridmap"].contains(option)) {
+            let mounts = self.mounts.get_or_insert_with(|| Mounts::read(self.root));
+            mappable(&path, recursive, name, mounts, self.log)?;
+        }
+        // What holds the places themselves, such as /run, would be mounted below itself. Nobody but root can replace it.
+        if self.root.join(BINDS).starts_with(&path) {
+            return Ok(None);
+        }
+        let place = bind_place(name.as_str(), self.number);
+        self.number += 1;
+        self.put(&found, recursive, &self.root.join(&place[1..])).map_err(failed_at)?;
+        if read_only {
+            let place = self.root.join(&place[1..]);
+            self.read_only.push(Lock { path: place.clone(), place, follows: true });
+        }
+        let destination = bind_field(destination.as_deref().unwrap_or(&source))
+            .map_err(|error| failed(&error.to_string(), ""))?;
+        let options = options.map(|options| format!(":{options}")).unwrap_or_default();
+        Ok(Some((source, format!("{place}:{destination}{options}"))))
     }
 
-    /// Returns a mount point below the path.
-    fn below(&self, path: &Path) -> Option<&str> {
-        let below = |place: &str| Path::new(place).starts_with(path) && Path::new(place) != path;
-        self.0.iter().map(|(place, _)| place.as_str()).find(|place| below(place))
+    /// Fails if a source inside the container's own root leads through a link, which nspawn would follow on the host.
+    fn check_inside(&self, inside: &str) -> Result<(), Failure> {
+        let machine = self.root.join("var/lib/machines").join(self.name.as_str());
+        let at = machine.join(inside.trim_start_matches('/'));
+        let above = openat(CWD, &machine, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let below = inside.trim_matches('/');
+        let found = above
+            .and_then(|above| beneath(&above, if below.is_empty() { "." } else { below }, OFlags::empty()));
+        match found {
+            Ok(_) => Ok(()),
+            Err(Errno::NOENT) => {
+                let reason = "bind mount source does not exist in the container's root";
+                Err(failure(&at, reason, self.name, "; create it"))
+            }
+            Err(Errno::LOOP | Errno::XDEV) => {
+                let reason = "bind mount source leads through a symbolic link in the container's root";
+                Err(failure(&at, reason, self.name, "; use a path without links"))
+            }
+            Err(error) => Err(failure(&at, &io::Error::from(error).to_string(), self.name, "")),
+        }
     }
 
-    /// Returns the type of the file system that holds the path: that of the last mount on its longest prefix.
-    fn kind(&self, path: &Path) -> Option<&str> {
-        let over = self.0.iter().filter(|(place, _)| path.starts_with(place));
-        over.max_by_key(|(place, _)| place.len()).map(|(_, kind)| kind.as_str())
+    /// Mounts what is open at a place that is made for it.
+    fn put(&self, found: &OwnedFd, recursive: bool, place: &Path) -> io::Result<()> {
+        if let Some(directory) = place.parent() {
+            // Others may read /run/nixos-nspawn, which also holds locks.
+            directory.parent().and_then(Path::parent).map_or(Ok(()), fs::create_dir_all)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        }
+        match FileType::from_raw_mode(fstat(found)?.st_mode) {
+            FileType::Directory => fs::create_dir(place)?,
+            _ => drop(File::create_new(place)?),
+        }
+        let mut flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+        let clone = open_tree(found, c"", flags)?;
+        move_mount(clone, c"", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+        // What the host mounts later below the source appears here, and not the other way round.
+        Ok(mount_change(place, MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?)
     }
 }
 
 /// Returns the failure of a source.
-fn refused(path: &Path, reason: &str, name: &MachineName, next: &str) -> Failure {
+fn failure(path: &Path, reason: &str, name: &MachineName, next: &str) -> Failure {
     Failure::new(format!("{}: {reason}, container '{name}' is not started{next}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs::{create_dir_all, remove_dir_all};
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    #[test]
-    fn places_in_containers() {
-        let place = |source: &str| in_a_container(source).map(|(container, inside)| container.join(inside));
-        assert_eq!(place("//var/lib/machines//db/srv/x"), Some("var/lib/machines/db/srv/x".into()));
-        assert_eq!(place("/var/lib/machines/db/../x"), Some("var/lib/machines/db/../x".into()));
-        for other in ["/srv", "/var/lib/machines", "/var/lib/machines/db", "/var/lib/machines-2/db/srv"] {
-            assert_eq!(place(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn links_of_containers_are_not_followed() {
-        let root = std::env::temp_dir().join(format!("nixos-nspawn-bind-sources-{}", std::process::id()));
-        let db = root.join("var/lib/machines/db");
-        create_dir_all(db.join("srv")).unwrap();
-        create_dir_all(root.join("etc")).unwrap();
-        symlink(root.join("etc"), db.join("evil")).unwrap();
-        symlink("../../../../../etc", db.join("srv/evil")).unwrap();
-        let name = "web".parse().unwrap();
-        let make = |inside: &str| {
-            made_inside(&root, Path::new("var/lib/machines/db"), Path::new(inside), &name)
-                .map_err(|failure| failure.message)
-        };
-        assert_eq!(make("srv/new"), Ok(()));
-        assert!(db.join("srv/new").is_dir());
-        assert_eq!(make("srv/new"), Ok(()));
-        assert_eq!(make("top"), Ok(()));
-        for evil in ["evil", "evil/x", "srv/evil", "srv/evil/x", "../x", "srv/../../x", ".."] {
-            assert!(make(evil).unwrap_err().contains("leads through a symbolic link"), "{evil}");
-        }
-        assert!(make("none/x").unwrap_err().contains("its parent directory do not exist"));
-        assert!(!root.join("etc/x").exists() && !root.join("var/lib/machines/x").exists());
-        remove_dir_all(&root).unwrap();
-    }
 }

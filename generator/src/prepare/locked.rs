@@ -3,6 +3,7 @@
 //! wherever it is mounted. A child therefore clones the paths in namespaces of its own, and the parent mounts the clones.
 //! It takes a child because a process cannot return from a user namespace.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -16,42 +17,64 @@ use rustix::mount::{
 use rustix::thread::UnshareFlags;
 
 use crate::failure::Failure;
+use crate::prepare::mounts::Mounts;
 
-/// Mounts the first path of each pair at the second one, read-only and locked.
-pub(crate) fn lock(mounts: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+/// A read-only mount to make.
+pub(crate) struct Lock {
+    /// What is mounted; the place itself if it is there already.
+    pub(crate) path: PathBuf,
+    /// Where it is mounted.
+    pub(crate) place: PathBuf,
+    /// Whether what the host mounts later below the path appears there as well.
+    pub(crate) follows: bool,
+}
+
+/// What stands before a path for the child if [`Lock::follows`].
+const FOLLOWS: &str = "follows:";
+
+/// Mounts everything read-only and locked.
+pub(crate) fn lock(locks: &[&Lock]) -> io::Result<()> {
+    let word = |lock: &&Lock| {
+        let mut word = OsString::from(if lock.follows { FOLLOWS } else { "" });
+        word.push(&lock.path);
+        word
+    };
     let mut child = Command::new("/proc/self/exe")
         .arg("--lock-mounts")
-        .args(mounts.iter().map(|(path, _)| path))
+        .args(locks.iter().map(word))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
-    let taken = take(&mut child, mounts);
+    let taken = take(&mut child, locks);
     // The child exits at the end of its input.
     drop(child.stdin.take());
     child.wait()?;
     taken
 }
 
-fn take(child: &mut Child, mounts: &[(PathBuf, PathBuf)]) -> io::Result<()> {
+fn take(child: &mut Child, locks: &[&Lock]) -> io::Result<()> {
     let mut line = String::new();
     if let Some(output) = child.stdout.take() {
         BufReader::new(output).read_line(&mut line)?;
     }
     let clones: Result<Vec<u32>, _> = line.split_whitespace().map(str::parse).collect();
-    let Some(clones) = clones.ok().filter(|clones| clones.len() == mounts.len()) else {
+    let Some(clones) = clones.ok().filter(|clones| clones.len() == locks.len()) else {
         return Err(io::Error::other(line.trim().to_owned()));
     };
-    for (clone, (_, place)) in clones.iter().zip(mounts) {
+    for (clone, lock) in clones.iter().zip(locks) {
         let clone = format!("/proc/{}/fd/{clone}", child.id());
-        move_mount(CWD, clone, CWD, place, MoveMountFlags::MOVE_MOUNT_F_SYMLINKS)?;
+        move_mount(CWD, clone, CWD, &lock.place, MoveMountFlags::MOVE_MOUNT_F_SYMLINKS)?;
+        if lock.follows {
+            mount_change(&lock.place, MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+        }
     }
     Ok(())
 }
 
 /// Runs as the child: clones the paths, prints the numbers of the descriptors or an error, and keeps them open until its
 /// standard input ends.
-pub(crate) fn hold(paths: &[PathBuf]) -> Result<(), Failure> {
-    let mut said = match cloned(paths) {
+pub(crate) fn hold(words: &[PathBuf]) -> Result<(), Failure> {
+    let mut said = match cloned(words) {
         Ok(clones) => {
             let numbers: Vec<String> = clones.iter().map(|clone| clone.as_raw_fd().to_string()).collect();
             print(&numbers.join(" ")).map(|()| clones)
@@ -68,13 +91,23 @@ fn print(line: &str) -> io::Result<()> {
     output.flush()
 }
 
-fn cloned(paths: &[PathBuf]) -> io::Result<Vec<OwnedFd>> {
+fn cloned(words: &[PathBuf]) -> io::Result<Vec<OwnedFd>> {
+    let follows = |word: &Path| Some(PathBuf::from(word.to_str()?.strip_prefix(FOLLOWS)?));
+    let paths: Vec<PathBuf> =
+        words.iter().map(|word| follows(word).unwrap_or_else(|| word.clone())).collect();
     // Nobody else sees what is mounted from here on.
     unshare(UnshareFlags::NEWNS)?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    for path in paths {
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+    for (path, word) in paths.iter().zip(words) {
         mount_bind_recursive(path, path)?;
+        if path == word {
+            mount_change(path, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+        }
         read_only(path)?;
+    }
+    let mounts = Mounts::read(Path::new("/"));
+    for below in paths.iter().flat_map(|path| mounts.below(path)) {
+        read_only(Path::new(below))?;
     }
     // Here the flags are locked.
     unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)?;

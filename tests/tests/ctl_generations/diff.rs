@@ -42,7 +42,10 @@ generation 2 -> 3
 --- a/systemd-nspawn@web.service.d/50-nixos-nspawn.conf
 +++ b/systemd-nspawn@web.service.d/50-nixos-nspawn.conf
 -{reload} {two}/bin/switch-to-configuration test
-+{reload} {three}/bin/switch-to-configuration test"
++{reload} {three}/bin/switch-to-configuration test
+host reach:
+can now: take host port tcp/8080 (forwardPorts)
+can no longer: take host port tcp/80 (forwardPorts)"
     );
     assert_eq!(differing(&said.out).join("\n"), expected);
     // The plan hash does not appear, although it differs as well.

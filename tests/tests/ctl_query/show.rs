@@ -30,8 +30,11 @@ web
     Options: bindMounts = /srv/data:/data
              forwardPorts = {{\"hostPort\":80}}
              userNamespacing = true
- Host reach: writes /srv/data (bind mount)
-             takes host port tcp/80
+ Host reach: can write /srv/data, owners not mapped (bindMounts)
+             can reach the host, and what the host forwards, over a virtual cable (network)
+             can use the address, DHCP server and masquerading that systemd gives such a cable by default (hostNetworkConfig)
+             can take host port tcp/80 (forwardPorts)
+             cannot act as the host's root (userNamespacing)
      Intent: /etc/nixos-nspawn/web.json
     Profile: /nix/var/nix/profiles/per-nspawn/web/system
        Data: /var/lib/machines/web

@@ -6,6 +6,7 @@ mod fields;
 mod mdoc;
 mod options;
 mod prose;
+mod reach;
 mod usage;
 
 use std::fs;

@@ -30,8 +30,11 @@ fn options_of_help(help: &str) -> Options {
         while let Some(word) = words.next_if(|word| word.starts_with('-')) {
             match word.strip_prefix("--") {
                 Some(long) => {
-                    let value =
-                        words.peek().is_some_and(|next| next.starts_with('<') || is_placeholder(next));
+                    // `--option[=<VALUE>]` works without a value, too.
+                    let (long, optional) =
+                        long.split_once("[=").map_or((long, false), |(long, _)| (long, true));
+                    let value = optional
+                        || words.peek().is_some_and(|next| next.starts_with('<') || is_placeholder(next));
                     assert!(options.insert(long.to_owned(), (std::mem::take(&mut short), value)).is_none());
                 }
                 None => assert!(short.insert(word[1..].to_owned())),

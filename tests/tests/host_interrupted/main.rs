@@ -5,6 +5,7 @@
 //! cut is made once for all containers of a test.
 
 mod create_remove;
+mod reach;
 mod rollback;
 mod signals;
 mod update;

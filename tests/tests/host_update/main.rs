@@ -3,6 +3,7 @@
 
 mod failing;
 mod kinds;
+mod reach;
 mod rollback;
 mod several;
 mod sources;

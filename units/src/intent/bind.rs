@@ -112,6 +112,13 @@ impl BindMount {
             .chain(chosen)
     }
 
+    /// Returns source, destination and whether it is read-only: all that [`Self::options_in_force`] does not tell. The
+    /// pattern names every field, so that a new one cannot be overlooked.
+    pub(crate) fn parts(&self) -> (&BindSource, &AbsolutePath, bool) {
+        let Self { written: _, source, destination, options: _, read_only } = self;
+        (source, destination, *read_only)
+    }
+
     /// Returns whether [`Self::options_in_force`] leaves something out.
     pub fn loses_options(&self, user_namespacing: bool) -> bool {
         self.options_in_force(user_namespacing).count() < self.options.len()

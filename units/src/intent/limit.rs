@@ -2,7 +2,11 @@
 //! `systemd.exec(5)`). Sizes have the base 1024, as in systemd. Accepted is a part of what systemd accepts: one number
 //! with one unit.
 
+mod amount;
+
 use serde::{Deserialize, Serialize};
+
+pub(crate) use amount::{Amount, amounts};
 
 use crate::invalid::Invalid;
 use crate::number_type::number_type;

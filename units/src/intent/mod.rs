@@ -38,6 +38,7 @@ pub use exec::{Capabilities, Capability, EnvironmentName, EnvironmentValue, Host
 pub use free::{FreeSettings, NspawnConfig};
 pub use host_network::HostNetworkConfig;
 pub use host_nix::{NIX_PARTS, NixPart};
+pub(crate) use limit::{Amount, amounts};
 pub use limit::{CpuQuota, CpuWeight, IoWeight, MemoryLimit, OomScoreAdjust, Rlimit, RlimitName, TasksMax};
 pub use mount::Tmpfs;
 pub use network::{InterfacePair, Network};

@@ -18,6 +18,14 @@ pub(crate) const KMSG: &str = "/dev/kmsg";
 /// Where copies of devices stand while a container with a user namespace is active, each in its own file system.
 pub const DEVICES: &str = "run/nixos-nspawn/devices";
 
+/// Where `--prepare` mounts the sources of bind mounts, in a folder for each active container.
+pub const BINDS: &str = "run/nixos-nspawn/binds";
+
+/// Returns the absolute path at which `--prepare` mounts the bind source of this number.
+pub fn bind_place(name: &str, number: usize) -> String {
+    format!("/{BINDS}/{name}/{number}")
+}
+
 /// Returns the absolute path of the copy of the host's device at `path` for the container of this name.
 pub fn copied_device(name: &str, path: &str) -> String {
     format!("/{DEVICES}/{name}{path}")

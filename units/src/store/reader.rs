@@ -44,9 +44,22 @@ impl Reader<'_> {
         match openat(CWD, &below, flags, Mode::empty()) {
             Ok(directory) => self.believed(directory),
             Err(Errno::NOENT) => Ok(None),
-            Err(Errno::NOTDIR | Errno::LOOP) => Err((Fault::whole("is not a directory"), None)),
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(self.no_directory(path, &below)),
             Err(error) => Err((Fault::whole(format!("cannot be read: {}", io::Error::from(error))), None)),
         }
+    }
+
+    /// Returns what is wrong with something that is no directory. If it is a link, the names where it leads can be listed,
+    /// unless that is on another file system, which may not answer.
+    fn no_directory(&self, path: &str, below: &Path) -> (Fault, Option<OwnedFd>) {
+        if !lstat(below).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink) {
+            return (Fault::whole("is not a directory"), None);
+        }
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+        let path = path.trim_start_matches('/');
+        let listed = openat(CWD, self.root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|root| open_resolved(&root, path, READ | OFlags::DIRECTORY, resolve));
+        (Fault::whole("is a symbolic link, must be a directory"), listed.ok())
     }
 
     fn believed(&self, directory: OwnedFd) -> Opened {
@@ -63,9 +76,9 @@ impl Reader<'_> {
         let is_link =
             lstat(&path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink);
         match self.directory(DECLARATIVE_DIRECTORY) {
-            Err((_, None)) if is_link => match self.in_store(DECLARATIVE_DIRECTORY, OFlags::DIRECTORY) {
+            Err((_, listed)) if is_link => match self.in_store(DECLARATIVE_DIRECTORY, OFlags::DIRECTORY) {
                 Ok(directory) => self.believed(directory),
-                Err(fault) => Err((fault, None)),
+                Err(fault) => Err((fault, listed)),
             },
             opened => opened,
         }

@@ -1,0 +1,336 @@
+//! Opens the source of a bind mount. A path is resolved once, and what was opened is what nspawn mounts. Symbolic links
+//! are followed only where nobody but the host's root can have made them (docs/decisions/bind-sources.md). Only the last
+//! component of a missing source is created: if a disk is not mounted yet, a database must not initialise itself on the
+//! root file system. Nothing is created below /dev.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::read_dir;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, NSPAWN_DIRECTORY};
+use nixos_nspawn_units::plan::OWN_DIRECTORY;
+use nixos_nspawn_units::resolve::open_resolved;
+use nixos_nspawn_units::syntax::parse;
+use nixos_nspawn_units::syntax::words::bind_fields;
+use rustix::fd::AsRawFd;
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, readlinkat, statat,
+};
+use rustix::io::Errno;
+
+/// Why a source cannot be used.
+#[derive(Debug)]
+pub(crate) struct Unusable {
+    /// What is wrong.
+    pub(crate) reason: String,
+    /// What to do, beginning with `; `.
+    pub(crate) next: &'static str,
+}
+
+impl From<Errno> for Unusable {
+    fn from(error: Errno) -> Self {
+        Self { reason: io::Error::from(error).to_string(), next: "" }
+    }
+}
+
+/// How many links a path may lead through, as in the kernel.
+const MOST_LINKS: usize = 40;
+
+const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+
+/// Opens a source. If it is missing, it is created: for everybody if `public`, otherwise for root only, unless it is in a
+/// directory that others cannot enter.
+pub(crate) fn open(root: &Path, source: &str, public: bool, exposed: &Exposed) -> Result<OwnedFd, Unusable> {
+    let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    // Almost always there is no link. As a directory, a place for automounts gets mounted.
+    let path = source.trim_start_matches('/');
+    for kind in [OFlags::DIRECTORY, OFlags::empty()] {
+        let path = if path.is_empty() { "." } else { path };
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        if let Ok(found) = open_resolved(&root, path, OFlags::PATH | OFlags::CLOEXEC | kind, resolve) {
+            return Ok(found);
+        }
+    }
+    let mut walk = Walk { root, above: Vec::new(), exposed };
+    walk.to(source, public)
+}
+
+/// The way from the root to where the walk has come.
+struct Walk<'a> {
+    root: OwnedFd,
+    above: Vec<(OwnedFd, Stat)>,
+    exposed: &'a Exposed<'a>,
+}
+
+impl Walk<'_> {
+    fn to(&mut self, source: &str, public: bool) -> Result<OwnedFd, Unusable> {
+        let parts = |path: &str| -> Vec<String> {
+            path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
+        };
+        let mut left: VecDeque<String> = parts(source).into();
+        let mut links = 0;
+        while let Some(part) = left.pop_front() {
+            if part == ".." {
+                self.above.pop();
+                continue;
+            }
+            let found = match self.enter(&part) {
+                Err(Errno::NOENT) if left.is_empty() => {
+                    self.create(&part, source, public)?;
+                    self.enter(&part)
+                }
+                Err(Errno::NOENT) => {
+                    return Err(Unusable {
+                        reason: "bind mount source and its parent directory do not exist".to_owned(),
+                        next: "; create them, or mount what belongs there",
+                    });
+                }
+                found => found,
+            }?;
+            let stat = fstat(&found)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+                self.above.push((found, stat));
+                continue;
+            }
+            self.trust(&part, &stat)?;
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(Errno::LOOP.into());
+            }
+            let target = readlinkat(&found, c"", Vec::new())?.into_string().map_err(|_| Errno::ILSEQ)?;
+            if target.starts_with('/') {
+                self.above.clear();
+            }
+            for part in parts(&target).into_iter().rev() {
+                left.push_front(part);
+            }
+        }
+        match self.above.pop() {
+            Some((found, _)) => Ok(found),
+            None => Ok(openat(&self.root, c".", PATH, Mode::empty())?),
+        }
+    }
+
+    fn here(&self) -> &OwnedFd {
+        self.above.last().map_or(&self.root, |(directory, _)| directory)
+    }
+
+    /// Opens a component without following it.
+    fn enter(&self, part: &str) -> Result<OwnedFd, Errno> {
+        match openat(self.here(), part, PATH | OFlags::DIRECTORY, Mode::empty()) {
+            Err(Errno::NOTDIR | Errno::LOOP) => openat(self.here(), part, PATH, Mode::empty()),
+            opened => opened,
+        }
+    }
+
+    /// Creates the last component.
+    fn create(&self, part: &str, source: &str, public: bool) -> Result<(), Unusable> {
+        // A directory would be in the way of the device when it appears.
+        if source.starts_with("/dev/") && !source.starts_with("/dev/shm/") {
+            return Err(Unusable {
+                reason: "there is no such device on the host".to_owned(),
+                next: "; connect it or load its module",
+            });
+        }
+        // What root in a container makes setuid there, a user of the host could run.
+        let closed = self.above.iter().any(|(_, stat)| stat.st_uid == 0 && stat.st_mode & 0o011 == 0);
+        let mode = if public || closed { 0o755 } else { 0o700 };
+        match mkdirat(self.here(), part, Mode::from_raw_mode(mode)) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => {
+                Err(Unusable { reason: format!("cannot be created: {}", io::Error::from(error)), next: "" })
+            }
+        }
+    }
+
+    /// Fails unless only the host's root can have made this link where the walk has come.
+    fn trust(&self, part: &str, link: &Stat) -> Result<(), Unusable> {
+        let mut why = None;
+        if link.st_uid != 0 {
+            why = Some(format!("belongs to user {}", link.st_uid));
+        }
+        let top = fstat(&self.root)?;
+        let above = self.above.iter().map(|(directory, stat)| (directory, stat));
+        for (directory, stat) in std::iter::once((&self.root, &top)).chain(above) {
+            // In a sticky directory, others cannot replace what is root's.
+            if stat.st_uid != 0 || stat.st_mode & 0o022 != 0 && stat.st_mode & 0o1000 == 0 {
+                why.get_or_insert_with(|| format!("users of the host can replace in {}", shown(directory)));
+            }
+            if self.exposed.contains(stat) {
+                why.get_or_insert_with(|| format!("a container can replace in {}", shown(directory)));
+            }
+        }
+        let Some(why) = why else { return Ok(()) };
+        let at = shown(self.here());
+        Err(Unusable {
+            reason: format!(
+                "leads through the symbolic link {}/{part}, which {why}",
+                at.trim_end_matches('/')
+            ),
+            next: "; use a path without this link",
+        })
+    }
+}
+
+/// Returns the path of what is open, as far as the kernel knows one.
+pub(crate) fn path_of(found: &OwnedFd) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()))
+}
+
+fn shown(directory: &OwnedFd) -> String {
+    path_of(directory).map(|path| path.display().to_string()).unwrap_or_default()
+}
+
+/// The directories of the host that containers can write to: their roots, and what they have as writable bind mounts. Known
+/// by number, since a directory may have several paths. Read when the first link is met.
+pub(crate) struct Exposed<'a> {
+    root: &'a Path,
+    known: OnceCell<BTreeSet<(u64, u64)>>,
+}
+
+impl<'a> Exposed<'a> {
+    /// The directories of the containers below `root`.
+    pub(crate) fn new(root: &'a Path) -> Self {
+        Self { root, known: OnceCell::new() }
+    }
+
+    fn contains(&self, directory: &Stat) -> bool {
+        self.known.get_or_init(|| self.read()).contains(&(directory.st_dev, directory.st_ino))
+    }
+
+    fn read(&self) -> BTreeSet<(u64, u64)> {
+        let mut known = BTreeSet::new();
+        let mut add = |path: &Path| {
+            if let Ok(stat) = statat(CWD, path, AtFlags::NO_AUTOMOUNT) {
+                known.insert((stat.st_dev, stat.st_ino));
+            }
+        };
+        let entries =
+            |path: PathBuf| read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        entries(self.root.join("var/lib/machines")).for_each(|path| add(&path));
+        // A running container may have been started with other settings than are recorded now.
+        let generated = self.root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY);
+        let settings = entries(generated).chain(entries(self.root.join(NSPAWN_DIRECTORY)));
+        for path in settings.filter(|path| path.extension().is_some_and(|kind| kind == "nspawn")) {
+            let Ok(text) = std::fs::read(&path) else { continue };
+            let Ok(parsed) = parse(&text) else { continue };
+            let binds =
+                parsed.file.values("Files", "Bind").filter_map(|value| Some(bind_fields(value).ok()?.source));
+            let overlays =
+                parsed.file.values("Files", "Overlay").flat_map(|value| value.split(':').map(str::to_owned));
+            for source in binds.chain(overlays).filter(|source| source.starts_with('/')) {
+                add(&self.root.join(source.trim_start_matches('/')));
+            }
+        }
+        known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{create_dir_all, remove_dir_all, write};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use super::*;
+
+    fn tree(name: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("nixos-nspawn-source-{name}-{}", std::process::id()));
+        let _ = remove_dir_all(&root);
+        create_dir_all(root.join("srv")).unwrap();
+        root
+    }
+
+    fn opened(root: &Path, source: &str) -> Result<PathBuf, String> {
+        let found = open(root, source, false, &Exposed::new(root)).map_err(|unusable| unusable.reason)?;
+        let path = path_of(&found).unwrap();
+        Ok(Path::new("/").join(path.strip_prefix(root.canonicalize().unwrap()).unwrap()))
+    }
+
+    #[test]
+    fn links_of_containers_are_not_followed() {
+        let root = tree("containers");
+        create_dir_all(root.join("var/lib/machines/db/srv")).unwrap();
+        create_dir_all(root.join("etc")).unwrap();
+        create_dir_all(root.join("srv/shared/below")).unwrap();
+        symlink("/etc", root.join("var/lib/machines/db/evil")).unwrap();
+        symlink("../../../../../etc", root.join("var/lib/machines/db/srv/evil")).unwrap();
+        symlink("/etc", root.join("srv/shared/below/evil")).unwrap();
+        let generated = root.join("run/systemd/generator/nixos-nspawn");
+        create_dir_all(&generated).unwrap();
+        write(generated.join("web.nspawn"), "[Files]\nBind=/srv/shared:/shared\n").unwrap();
+        for evil in [
+            "/var/lib/machines/db/evil",
+            "/var/lib/machines/db/evil/x",
+            "/var/lib/machines/db/srv/evil",
+            "/srv/shared/below/evil",
+            "/srv/shared/below/evil/new",
+        ] {
+            let reason = opened(&root, evil).unwrap_err();
+            assert!(reason.contains("/evil, which "), "{evil}: {reason}");
+        }
+        assert!(!root.join("etc/x").exists() && !root.join("etc/new").exists());
+        assert_eq!(
+            opened(&root, "/var/lib/machines/db/srv/new").unwrap(),
+            Path::new("/var/lib/machines/db/srv/new")
+        );
+        remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn only_links_of_root_are_followed() {
+        let root = tree("links");
+        create_dir_all(root.join("data/www")).unwrap();
+        symlink("/data", root.join("srv/link")).unwrap();
+        symlink("link/www", root.join("srv/relative")).unwrap();
+        symlink("link", root.join("srv/again")).unwrap();
+        symlink("loop", root.join("srv/loop")).unwrap();
+        let of_root = root.join("srv/link").symlink_metadata().unwrap().uid() == 0;
+        for (source, target) in [
+            ("/srv/link/www", "/data/www"),
+            ("/srv/relative", "/data/www"),
+            ("/srv/again", "/data"),
+            ("/srv/link/new", "/data/new"),
+        ] {
+            match opened(&root, source) {
+                Ok(path) => assert!(of_root && path == Path::new(target), "{source}"),
+                Err(reason) => assert!(!of_root && reason.contains("belongs to user"), "{source}: {reason}"),
+            }
+        }
+        if of_root {
+            assert!(opened(&root, "/srv/loop").unwrap_err().contains("symbolic links"));
+            // In a directory that everybody can write to, a link of root's counts as well as one of others.
+            std::fs::set_permissions(root.join("srv"), PermissionsExt::from_mode(0o777)).unwrap();
+            let reason = opened(&root, "/srv/link/www").unwrap_err();
+            assert!(reason.contains("users of the host can replace"), "{reason}");
+        }
+        remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn only_the_last_component_is_created() {
+        let root = tree("missing");
+        assert!(opened(&root, "/srv/a/b").unwrap_err().contains("its parent directory do not exist"));
+        assert!(!root.join("srv/a").exists());
+        create_dir_all(root.join("dev")).unwrap();
+        assert!(opened(&root, "/dev/nothing").unwrap_err().contains("no such device"));
+        let mode = |path: &str| root.join(path).metadata().unwrap().mode() & 0o777;
+        assert_eq!(opened(&root, "/srv/new").unwrap(), Path::new("/srv/new"));
+        assert_eq!(mode("srv/new"), 0o700);
+        open(&root, "/srv/public", true, &Exposed::new(&root)).unwrap();
+        assert_eq!(mode("srv/public"), 0o755);
+        write(root.join("srv/file"), "").unwrap();
+        assert_eq!(opened(&root, "/srv/file").unwrap(), Path::new("/srv/file"));
+        assert!(opened(&root, "/srv/file/x").unwrap_err().contains("Not a directory"));
+        assert_eq!(opened(&root, "/srv/../srv/./new").unwrap(), Path::new("/srv/new"));
+        assert_eq!(opened(&root, "/").unwrap(), Path::new("/"));
+        if root.join("srv").metadata().unwrap().uid() == 0 {
+            std::fs::set_permissions(root.join("srv"), PermissionsExt::from_mode(0o700)).unwrap();
+            opened(&root, "/srv/closed").unwrap();
+            assert_eq!(mode("srv/closed"), 0o755);
+        }
+        remove_dir_all(&root).unwrap();
+    }
+}

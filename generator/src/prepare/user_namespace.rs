@@ -1,0 +1,40 @@
+//! Whether a container has a user namespace that maps its users, and whether its root fits.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::syntax::UnitFile;
+use nixos_nspawn_units::syntax::settings::parse_boolean;
+
+use crate::failure::Failure;
+
+/// How many users nspawn gives a container, and of what the first is a multiple.
+const RANGE: u32 = 0x10000;
+
+/// Returns whether the users inside are others on the host.
+pub(crate) fn maps_users(file: &UnitFile) -> bool {
+    match file.values("Exec", "PrivateUsers").last() {
+        None | Some("identity") => false,
+        Some(value) => parse_boolean(value) != Some(false),
+    }
+}
+
+/// Fails if the root's files were given to the users of a user namespace, and the container has none now: nothing in it
+/// would belong to root.
+pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
+    let path = root.join("var/lib/machines").join(name.as_str());
+    // nspawn reports a root that cannot be looked at.
+    let Ok(found) = path.symlink_metadata() else { return Ok(()) };
+    let owner = found.uid();
+    if maps_users(file) || owner == 0 || owner % RANGE != 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Failure::new(format!(
+        "{path}: belongs to user {owner}, since its files were shifted for a user namespace, and userNamespacing is off, \
+         container '{name}' is not started; turn userNamespacing on, or shift them back with \
+         'systemd-nspawn --directory={path} --private-users=0 --private-users-ownership=chown --as-pid2 /bin/true', \
+         which may fail after that"
+    )))
+}

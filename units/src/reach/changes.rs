@@ -1,0 +1,175 @@
+//! The difference between two reaches, in the four ways that matter to people.
+
+use std::hash::Hasher;
+
+use serde::Serialize;
+use siphasher::sip::SipHasher24;
+
+use super::item::{Item, Kind, Subject, TMPFS};
+use crate::intent::{Amount, amounts};
+
+/// What a container's reach gains and loses; each line names the option.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// What it can do and could not before.
+    #[serde(rename = "can_now")]
+    pub gained: Vec<String>,
+    /// What it could do before and cannot now.
+    #[serde(rename = "can_no_longer")]
+    pub lost: Vec<String>,
+    /// What it was kept from before and is not now.
+    pub no_longer_restricted: Vec<String>,
+    /// The limits that it is given more by.
+    pub may_take_more: Vec<String>,
+}
+
+impl Changes {
+    /// Returns whether something is added that needs consent.
+    pub fn adds(&self) -> bool {
+        !(self.gained.is_empty() && self.no_longer_restricted.is_empty() && self.may_take_more.is_empty())
+    }
+
+    /// Returns whether reach is taken away and none added.
+    pub fn only_takes_away(&self) -> bool {
+        !self.adds() && !self.lost.is_empty()
+    }
+
+    /// Returns whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        !self.adds() && self.lost.is_empty()
+    }
+
+    /// Returns the lines for people, those that need consent first.
+    pub fn lines(&self) -> Vec<String> {
+        let lost = self.lost.iter().map(|text| format!("can no longer: {text}"));
+        self.added().into_iter().chain(lost).collect()
+    }
+
+    /// Returns the lines of what needs consent.
+    pub fn added(&self) -> Vec<String> {
+        let parts = [
+            ("can now", &self.gained),
+            ("no longer restricted", &self.no_longer_restricted),
+            ("may take more of the host", &self.may_take_more),
+        ];
+        let lines =
+            parts.iter().flat_map(|(head, list)| list.iter().map(move |text| format!("{head}: {text}")));
+        lines.collect()
+    }
+
+    /// Returns a short name for exactly what needs consent, if something does. With a key that the author of the options
+    /// does not know, nobody can make two additions that have the same.
+    pub fn token(&self, key: &[u8; 16]) -> Option<String> {
+        let mut added = self.added();
+        added.sort();
+        let mut hasher = SipHasher24::new_with_key(key);
+        for line in &added {
+            // No line contains a NUL.
+            hasher.write(line.as_bytes());
+            hasher.write(b"\0");
+        }
+        self.adds().then(|| format!("{:016x}", hasher.finish()))
+    }
+}
+
+/// Returns what changes between two lists of items.
+pub(super) fn compare(old: &[Item], new: &[Item]) -> Changes {
+    let mut changes = Changes::default();
+    for (kind, of, than) in [(Kind::Capability, new, old), (Kind::Restriction, old, new)] {
+        let more = of.iter().filter(|item| item.kind == kind && !included(item, than));
+        match kind {
+            Kind::Capability => changes.gained.extend(more.map(|item| item.text.clone())),
+            _ => changes.no_longer_restricted.extend(
+                more.filter(|item| !beside_the_point(item, new)).map(|item| format!("may {}", item.text)),
+            ),
+        }
+    }
+    for (kind, of, than) in [(Kind::Capability, old, new), (Kind::Restriction, new, old)] {
+        let less = of.iter().filter(|item| item.kind == kind && !included(item, than));
+        changes.lost.extend(less.filter(|item| !beside_the_point(item, old)).map(|item| item.text.clone()));
+    }
+    settings(old, new, &mut changes);
+    limits(old, new, &mut changes);
+    changes
+}
+
+fn included(item: &Item, items: &[Item]) -> bool {
+    items.iter().any(|other| other.kind == item.kind && other.subject.includes(&item.subject))
+}
+
+/// Returns whether it covers files that are not seen at all without the items.
+fn beside_the_point(item: &Item, items: &[Item]) -> bool {
+    let Subject::Covered { source, .. } = &item.subject else { return false };
+    let seen =
+        |other: &Item| matches!(&other.subject, Subject::Bind { source: bound, .. } if bound == source);
+    !items.iter().any(seen)
+}
+
+/// A setting of unknown effect may give something whenever it comes, goes or changes.
+fn settings(old: &[Item], new: &[Item], changes: &mut Changes) {
+    let of = |items: &[Item], wanted: &Item| {
+        let same = |item: &&Item| match (&item.subject, &wanted.subject) {
+            (
+                Subject::Setting { option, key, values: _ },
+                Subject::Setting { option: other, key: name, values: _ },
+            ) => option == other && key == name,
+            _ => false,
+        };
+        items.iter().find(same).cloned()
+    };
+    for item in new.iter().filter(|item| item.kind == Kind::Setting) {
+        match of(old, item) {
+            Some(before) if before.subject == item.subject => {}
+            Some(before) => changes.gained.push(format!("have {}, was {}", item.text, before.text)),
+            None => changes.gained.push(format!("have {}", item.text)),
+        }
+    }
+    for item in old.iter().filter(|item| item.kind == Kind::Setting && of(new, item).is_none()) {
+        changes.no_longer_restricted.push(format!("{} is not set any more", item.text));
+    }
+}
+
+/// What a limit allows: its amounts, its value and its words.
+type Limit<'a> = (Vec<Amount>, Option<&'a str>, Option<&'a str>);
+
+fn limits(old: &[Item], new: &[Item], changes: &mut Changes) {
+    let names = |items: &'_ [Item]| -> Vec<String> {
+        let name = |item: &Item| match &item.subject {
+            Subject::Amount { setting, .. } => Some(setting.clone()),
+            _ => None,
+        };
+        items.iter().filter_map(name).collect()
+    };
+    let mut all = names(old);
+    all.extend(names(new).into_iter().filter(|name| !names(old).contains(name)));
+    for name in all {
+        let (before, after) = (limit(old, &name), limit(new, &name));
+        if before.0 == after.0 && (before.1 == after.1 || !before.0.contains(&Amount::Unknown)) {
+            continue;
+        }
+        let words = |limit: &Limit| limit.2.map_or_else(|| format!("{name} by default"), str::to_owned);
+        let less = before.0.len() == after.0.len()
+            && after.0.iter().zip(&before.0).all(|(after, before)| after.within(*before));
+        if less {
+            changes.lost.push(format!("take {}, but {}", words(&before), words(&after)));
+        } else {
+            changes.may_take_more.push(format!("{}, was {}", words(&after), words(&before)));
+        }
+    }
+}
+
+/// Returns a limit by its name; the default where it is not set.
+fn limit<'a>(items: &'a [Item], name: &str) -> Limit<'a> {
+    let found = items.iter().find_map(|item| match &item.subject {
+        Subject::Amount { setting, amounts, value } if setting == name => {
+            Some((amounts.clone(), value.as_deref(), Some(item.text.as_str())))
+        }
+        _ => None,
+    });
+    found.unwrap_or_else(|| (amounts_by_default(name), None, None))
+}
+
+/// A temporary file system that is not there takes nothing.
+fn amounts_by_default(name: &str) -> Vec<Amount> {
+    if name.starts_with(TMPFS) { vec![Amount::Plain(0)] } else { amounts(name, None) }
+}
