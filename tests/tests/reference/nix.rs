@@ -75,6 +75,12 @@ fn the_same_configuration_has_the_same_effect() {
 /// If PrivateUsers= is set directly, its builder changes the owner of the whole root, which was meant for containers
 /// without user namespaces. Ours maps ids as with the option; a profile that it built keeps its setting.
 fn but_ownership(mut settings: Settings) -> Settings {
+    // As in systemd's template, a host without a persistent journal is no reason to fail.
+    for value in settings.get_mut("[Exec] LinkJournal").into_iter().flatten() {
+        if value == "guest" {
+            *value = "try-guest".to_owned();
+        }
+    }
     for value in settings.get_mut("[Files] PrivateUsersOwnership").into_iter().flatten() {
         if value == "chown" {
             *value = "auto".to_owned();
