@@ -55,7 +55,8 @@ MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5 man/nixos-nspawn-options.
 ROOT = $(DESTDIR)$(PREFIX)
 
 install: build
-	install -d $(ROOT)/bin $(ROOT)/lib/systemd/system-generators $(ROOT)/libexec/nixos-nspawn \
+	install -d $(ROOT)/bin $(ROOT)/lib/systemd/system-generators \
+		$(ROOT)/lib/systemd/networkd.conf.d $(ROOT)/libexec/nixos-nspawn \
 		$(ROOT)/share/man/man5 $(ROOT)/share/man/man8 $(ROOT)/share/nixos-nspawn/examples $(DESTDIR)$(NIX) \
 		$(ROOT)/share/bash-completion/completions $(ROOT)/share/zsh/site-functions \
 		$(ROOT)/share/fish/vendor_completions.d
@@ -63,6 +64,7 @@ install: build
 	ln -sf nixos-nspawn-ctl $(ROOT)/bin/nixos-nspawn
 	install -m 0755 $(OUT)/nixos-nspawn-generator $(ROOT)/lib/systemd/system-generators/nixos-nspawn-generator
 	install -m 0755 $(OUT)/nixos-nspawn-generator $(ROOT)/libexec/nixos-nspawn/unit-helper
+	install -m 0644 systemd/10-nixos-nspawn.conf $(ROOT)/lib/systemd/networkd.conf.d
 	install -m 0644 $(MAN8) $(ROOT)/share/man/man8
 	install -m 0644 $(MAN5) $(ROOT)/share/man/man5
 	install -m 0644 docs/nixos-nspawn.schema.json $(ROOT)/share/nixos-nspawn/nixos-nspawn.schema.json

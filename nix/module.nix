@@ -85,6 +85,16 @@ let
     touch $out
   '';
 
+  # Where networkd is only there for containers, it leaves alone what other programs made (networkd.conf(5)), unless the
+  # host's configuration says otherwise. As a file, since releases of NixOS do not know all of these settings.
+  keptForeign = lib.optionals (!config.networking.useNetworkd) (
+    builtins.filter (setting: !(config.systemd.network.config.networkConfig ? ${setting})) [
+      "ManageForeignRoutingPolicyRules"
+      "ManageForeignRoutes"
+      "ManageForeignNextHops"
+    ]
+  );
+
   # The wildcard of interface names differs between iptables and nftables.
   beginning = prefix: prefix + (if config.networking.nftables.enable then "*" else "+");
 in
@@ -234,6 +244,10 @@ in
           }
           // lib.optionalAttrs (cfg.bootLimit != null) { inherit (cfg) bootLimit; }
         );
+      }
+      // lib.optionalAttrs (keptForeign != [ ]) {
+        "systemd/networkd.conf.d/10-nixos-nspawn.conf".text =
+          "[Network]\n" + lib.concatMapStrings (setting: "${setting}=no\n") keptForeign;
       };
 
     # A running container does not use a new template, so a switch must not stop it for one.
@@ -295,7 +309,13 @@ in
               networkConfig = {
                 DHCPServer = mkDefault "yes";
                 EmitLLDP = mkDefault "customer-bridge";
-                IPMasquerade = mkDefault "both";
+                # Forwarding IPv6 costs a host its default route from router advertisements (units/src/network.rs).
+                IPMasquerade = mkDefault (
+                  if given ? ipv6Prefixes || lib.any (lib.hasInfix ":") (lib.toList (given.address or [ ])) then
+                    "both"
+                  else
+                    "ipv4"
+                );
                 IPv6AcceptRA = mkDefault "no";
                 IPv6SendRA = mkDefault "yes";
                 LLDP = mkDefault "yes";

@@ -27,7 +27,7 @@ in
     example = "web";
     description = ''
       The container's zone (`Zone=`). Containers in a zone share a bridge `vz-ZONE`, which systemd-nspawn creates and
-      removes, and can reach each other. The host's end belongs to the whole zone: on NixOS,
+      removes, and can reach each other, by name through LLMNR, for which port 5355 is opened in a NixOS firewall. The host's end belongs to the whole zone: on NixOS,
       {option}`nixos.containers.zones.<name>` configures it. `hostNetworkConfig` cannot be set.
     '';
   };
@@ -51,8 +51,10 @@ in
     description = ''
       Configuration of the host's end of the pair of interfaces, as in {option}`systemd.network.networks.<name>` of
       NixOS. systemd-networkd must run on the host. The settings are added to defaults that match systemd's own:
-      addresses by DHCP and router advertisements, and NAT. A `""` at the beginning of `address` removes the default
-      address. If null, systemd's own unit `80-container-ve.network` applies.
+      addresses by DHCP and router advertisements, and NAT for IPv4. A `""` at the beginning of `address` removes the
+      default address. With a prefix, an address or forwarding for IPv6, the default of `IPMasquerade` is `both`, and the
+      host forwards IPv6. If null, the defaults of systemd's own unit `80-container-ve.network` apply, without NAT for
+      IPv6.
     '';
   };
 

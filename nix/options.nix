@@ -115,7 +115,8 @@ import ./options-files.nix { inherit lib; }
     default = null;
     example = "off";
     description = ''
-      What systemd-nspawn does with `/etc/localtime` inside the container (`Timezone=`). If null, `auto`.
+      What systemd-nspawn does with `/etc/localtime` inside the container (`Timezone=`). If null, `off` for a
+      configuration that sets `time.timeZone`, otherwise `auto`.
     '';
   };
 

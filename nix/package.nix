@@ -46,6 +46,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
       (root + "/man")
       (root + "/docs")
       (root + "/examples")
+      (root + "/systemd")
       (lib.fileset.difference (root + "/nix") (
         lib.fileset.unions [
           (root + "/nix/checks.nix")
@@ -85,6 +86,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
     mv "$out/bin/nixos-nspawn-generator" "$out/lib/systemd/system-generators/"
     ln -s nixos-nspawn-ctl "$out/bin/nixos-nspawn"
 
+    install -D --mode=0644 systemd/10-nixos-nspawn.conf --target-directory="$out/lib/systemd/networkd.conf.d"
     installManPage man/*.[1-8]
 
     share="$out/share/nixos-nspawn"

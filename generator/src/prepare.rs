@@ -22,10 +22,10 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nixos_nspawn_units::copies::NetworkText;
 use nixos_nspawn_units::copies::{self, generated};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::network::file_name;
-use nixos_nspawn_units::plan::{EXTENSION, MARKER, NETWORK_HASH};
+use nixos_nspawn_units::plan::{EXTENSION, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME};
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::escape::nspawn_values;
 use nixos_nspawn_units::syntax::parse;
@@ -63,7 +63,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     for swept in copies::sweep(root) {
         log.warning(&format!("removed files in /run that container '{swept}' left behind"));
     }
-    network::put(root, name, network.as_deref(), log);
+    network::put(root, name, network.as_ref(), log);
     copies::put(root, name, file.text().as_bytes()).map_err(|error| {
         let path = copies::copy_path(root, name);
         Failure::new(format!("{}: {error}, container '{name}' is not started", path.display()))
@@ -75,14 +75,13 @@ struct Generated {
     /// The .nspawn file.
     file: UnitFile,
     /// The .network file that belongs to it, if there is one.
-    network: Option<String>,
+    network: Option<NetworkText>,
 }
 
 /// Reads the generated files. Waits while they are missing: PID 1 empties the generator's directory at each
 /// daemon-reload, and starts units meanwhile.
 fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
     let path = generated(root, &format!("{name}.nspawn"));
-    let network_path = generated(root, &file_name(name));
     let begin = Instant::now();
     loop {
         let missing = match fs::read_to_string(&path) {
@@ -90,20 +89,24 @@ fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
                 let file = parse(text.as_bytes())
                     .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?
                     .file;
-                let Some(hash) = file.values(EXTENSION, NETWORK_HASH).next() else {
+                let value = |key| file.values(EXTENSION, key).next().map(str::to_owned);
+                let (Some(hash), Some(file_name)) = (value(NETWORK_HASH), value(NETWORK_NAME)) else {
                     return Ok(Generated { file, network: None });
                 };
+                let asked = value(NETWORK_ASKED).is_some();
+                let network_path = generated(root, &file_name);
                 // Both files must be from the same run of the generator.
                 let mark = format!("# {MARKER}{hash}\n");
                 match fs::read_to_string(&network_path) {
                     Ok(network) if network.starts_with(&mark) => {
+                        let network = NetworkText { file_name, text: network, asked };
                         return Ok(Generated { file, network: Some(network) });
                     }
-                    Ok(_) => (&network_path, ErrorKind::NotFound.into()),
-                    Err(error) => (&network_path, error),
+                    Ok(_) => (network_path, ErrorKind::NotFound.into()),
+                    Err(error) => (network_path, error),
                 }
             }
-            Err(error) => (&path, error),
+            Err(error) => (path.clone(), error),
         };
         let (path, error) = missing;
         if error.kind() != ErrorKind::NotFound || begin.elapsed() >= REFILL {

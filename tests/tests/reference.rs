@@ -8,6 +8,7 @@ mod nix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use nixos_nspawn_tests::golden::Root;
@@ -114,6 +115,32 @@ fn network_settings_added_by_hand_are_in_force() {
     assert_eq!(network(&ours, "", ""), network(&unit_file(&path), "", ""));
 }
 
+/// NixOS links /etc/localtime to the system's own zone, which it cannot where nspawn has mounted a file on it.
+#[test]
+fn a_system_with_a_time_zone_keeps_it() {
+    let case = cases().into_iter().find(|case| case.name == "docs-example").expect("the case");
+    for own in [false, true] {
+        let root = root_with_profile(&case);
+        let init =
+            fs::read_link(root.path().join(PROFILE.trim_start_matches('/')).join("init")).expect("a link");
+        let etc = "/nix/store/22222222222222222222222222222222-etc/etc";
+        let below = |path: &str| root.path().join(path.trim_start_matches('/'));
+        fs::create_dir_all(below(etc)).expect("new");
+        symlink(etc, below(init.parent().and_then(Path::to_str).expect("a path")).join("etc")).expect("new");
+        if own {
+            symlink("/etc/zoneinfo/Asia/Tokyo", below(etc).join("localtime")).expect("new");
+        }
+        let created = create(&root, "example");
+        assert!(created.status.success(), "{}", text(&created));
+        assert_eq!(root.generate().status, 0);
+        let ours = unit_file(&root.units().join("nixos-nspawn/example.nspawn"));
+        assert_eq!(
+            ours.values("Exec", "Timezone").collect::<Vec<_>>(),
+            if own { vec!["off"] } else { vec![] }
+        );
+    }
+}
+
 /// In a zone python-nixos-nspawn takes hostNetworkConfig and writes no file for networkd. A profile of ours is refused for it.
 #[test]
 fn host_network_of_a_zone_is_left_out() {
@@ -133,12 +160,9 @@ fn host_network_of_a_zone_is_left_out() {
         if code == 0 {
             assert!(text(&created).contains("has no effect in a zone and is left out"), "{}", text(&created));
             assert_eq!(root.generate().status, 0);
-            let networks = fs::read_dir(root.units().join("nixos-nspawn")).expect("readable").flatten();
-            assert!(
-                networks
-                    .map(|entry| entry.path())
-                    .all(|path| path.extension().is_none_or(|e| e != "network"))
-            );
+            // The zone's bridge has a file, the container's cable has none.
+            let files = root.units().join("nixos-nspawn");
+            assert!(!files.join("50-nixos-nspawn-demo.network").exists());
         }
     }
 }

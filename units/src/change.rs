@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::intent::Intent;
 use crate::name::MachineName;
-use crate::network::network_file;
+use crate::network::host_end;
 use crate::nspawn::nspawn_file;
 use crate::service::drop_in;
 use crate::socket::{Socket, sockets};
@@ -55,7 +55,7 @@ pub fn change(name: &MachineName, old: &Intent, new: &Intent) -> Result<Change, 
     if old.toplevel != new.toplevel {
         return Ok(Change::Toplevel);
     }
-    if network_file(name, &old.container, 0) != network_file(name, &new.container, 0) {
+    if host_end(name, &old.container, 0) != host_end(name, &new.container, 0) {
         return Ok(Change::Outside("hostNetworkConfig".to_owned()));
     }
     if old.starts_at_boot() != new.starts_at_boot() {

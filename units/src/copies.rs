@@ -14,8 +14,9 @@ use crate::name::MachineName;
 use crate::network;
 use crate::nspawn::files::{BINDS, DEVICES};
 use crate::nspawn::host_nix::HOST_NIX;
-use crate::plan::{MARKER, OWN_DIRECTORY};
+use crate::plan::{EXTENSION, MARKER, NETWORK_ASKED, NETWORK_NAME, OWN_DIRECTORY};
 use crate::store::{DECLARATIVE_DIRECTORY, DIRECTORY};
+use crate::syntax::parse;
 use crate::write::write_at_once;
 
 /// Where nspawn looks for settings that last until the reboot (`systemd.nspawn(5)`).
@@ -169,24 +170,56 @@ fn remove_marked(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Returns the path where networkd finds the configuration of the host's end of the container's network.
-pub fn network_path(root: &Path, name: &MachineName) -> PathBuf {
-    root.join(NETWORK_DIRECTORY).join(network::file_name(name))
+/// A file for networkd, as the generator wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkText {
+    /// The file's name.
+    pub file_name: String,
+    /// Its text.
+    pub text: String,
+    /// Whether the container's options ask for it.
+    pub asked: bool,
 }
 
-/// Gives networkd this file, or removes it if there is none; returns whether anything changed. The file stays while the
-/// container is stopped. The caller notifies networkd.
-pub fn put_network(root: &Path, name: &MachineName, text: Option<&[u8]>) -> io::Result<bool> {
-    let path = network_path(root, name);
-    let Some(text) = text else { return remove_marked(&path) };
-    if fs::read(&path).is_ok_and(|present| present == text) {
-        return Ok(false);
+/// Returns what the generator wrote for networkd about a container; `None` if it wrote nothing.
+pub fn generated_network(root: &Path, name: &MachineName) -> Option<NetworkText> {
+    let text = fs::read(generated(root, &format!("{name}.nspawn"))).ok()?;
+    let file = parse(&text).ok()?.file;
+    let file_name = file.values(EXTENSION, NETWORK_NAME).next()?.to_owned();
+    let asked = file.values(EXTENSION, NETWORK_ASKED).next().is_some();
+    let text = fs::read_to_string(generated(root, &file_name)).ok()?;
+    Some(NetworkText { file_name, text, asked })
+}
+
+/// Returns the path where networkd finds a file of that name.
+pub fn network_path(root: &Path, file_name: &str) -> PathBuf {
+    root.join(NETWORK_DIRECTORY).join(file_name)
+}
+
+/// Returns the path where networkd finds the configuration of a container's own cable.
+pub fn own_network_path(root: &Path, name: &MachineName) -> PathBuf {
+    network_path(root, &network::file_name(name))
+}
+
+/// Gives networkd the container's file and removes its earlier one; returns whether anything changed. The file stays while
+/// the container is stopped. The caller notifies networkd.
+pub fn put_network(root: &Path, name: &MachineName, wanted: Option<&NetworkText>) -> io::Result<bool> {
+    let own = network::file_name(name);
+    let removed = if wanted.is_none_or(|wanted| wanted.file_name != own) {
+        remove_marked(&network_path(root, &own))?
+    } else {
+        false
+    };
+    let Some(NetworkText { file_name, text, asked: _ }) = wanted else { return Ok(removed) };
+    if fs::read(network_path(root, file_name)).is_ok_and(|present| present == text.as_bytes()) {
+        return Ok(removed);
     }
-    place(&root.join(NETWORK_DIRECTORY), &network::file_name(name), text).map(|()| true)
+    place(&root.join(NETWORK_DIRECTORY), file_name, text.as_bytes()).map(|()| true)
 }
 
-/// Removes networkd's files of containers that have no intent and do not run. Returns their names.
-pub fn sweep_networks(root: &Path) -> Vec<MachineName> {
+/// Removes networkd's files of containers that have no intent and do not run, and of zones that nobody is in. Returns
+/// their names.
+pub fn sweep_networks(root: &Path) -> Vec<String> {
     // What cannot be looked at may well be there.
     let intended = |name: &MachineName| {
         let file = format!("{name}.json");
@@ -195,11 +228,17 @@ pub fn sweep_networks(root: &Path) -> Vec<MachineName> {
             .map(|folder| fs::symlink_metadata(root.join(&folder[1..]).join(&file)))
             .any(|found| !found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
     };
+    let unused = |file_name: &str| {
+        if let Some(bridge) = network::zone_bridge_of(file_name) {
+            return !generated(root, file_name).exists() && !root.join("sys/class/net").join(bridge).exists();
+        }
+        network::container_of(file_name).is_some_and(|name| !intended(&name) && !runs(root, &name))
+    };
     let entries = fs::read_dir(root.join(NETWORK_DIRECTORY)).into_iter().flatten().flatten();
-    let mut swept: Vec<MachineName> =
-        entries.filter_map(|entry| network::container_of(entry.file_name().to_str()?)).collect();
-    swept.retain(|name| {
-        !intended(name) && !runs(root, name) && remove_marked(&network_path(root, name)).unwrap_or(false)
+    let mut swept: Vec<String> =
+        entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)).collect();
+    swept.retain(|file_name| {
+        unused(file_name) && remove_marked(&network_path(root, file_name)).unwrap_or(false)
     });
     swept.sort();
     swept

@@ -1,9 +1,11 @@
-//! The .network file of systemd-networkd for the host's end of a container's virtual cable (`systemd.network(5)`). It
-//! replaces the file that systemd ships for all such cables, so it begins with the same settings, as
-//! python-nixos-nspawn does.
+//! The .network files of systemd-networkd for the host's end of a container's virtual cable, or for the bridge of its zone
+//! (`systemd.network(5)`). They replace the files that systemd ships for all of these, and begin with the same settings,
+//! except that only IPv4 is masqueraded unless the options ask for IPv6: forwarding IPv6 costs a host the default route that
+//! it has from router advertisements.
 
-use crate::intent::{Container, FreeSettings};
+use crate::intent::{Container, FreeSettings, HostNetworkConfig};
 use crate::name::MachineName;
+use crate::syntax::settings::parse_boolean;
 use crate::syntax::{Item, Section, UnitFile};
 
 /// Sorts the file before systemd's own `80-container-*` and after an administrator's `10-*`; networkd takes the first
@@ -17,19 +19,24 @@ pub fn container_of(file_name: &str) -> Option<MachineName> {
     file_name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()
 }
 
+/// Returns the bridge of the zone that a file of this name belongs to.
+pub fn zone_bridge_of(file_name: &str) -> Option<&str> {
+    file_name.strip_prefix(ZONE_PREFIX)?.strip_suffix(ENDING).filter(|bridge| bridge.starts_with("vz-"))
+}
+
 pub(crate) const PREFIX: &str = "50-nixos-nspawn-";
+/// Another number, since a container may be called like a bridge.
+const ZONE_PREFIX: &str = "51-nixos-nspawn-";
 pub(crate) const ENDING: &str = ".network";
 
-/// systemd's own settings for a cable that leads to the host itself (`80-container-ve.network`), without the IPv4
-/// link-local address; python-nixos-nspawn begins with the same.
-const CABLE: &[(&str, &str)] = &[
+/// systemd's own settings for the host's end of a network of its own (`80-container-ve.network`,
+/// `80-container-vz.network`), but for IPMasquerade= and LinkLocalAddressing=.
+const OWN_NETWORK: &[(&str, &str)] = &[
     ("DHCPServer", "yes"),
     ("EmitLLDP", "customer-bridge"),
-    ("IPMasquerade", "both"),
     ("IPv6AcceptRA", "no"),
     ("IPv6SendRA", "yes"),
     ("LLDP", "yes"),
-    ("LinkLocalAddressing", "ipv6"),
 ];
 
 /// systemd's own settings for a cable that ends in a bridge (`80-container-vb.network`).
@@ -40,35 +47,79 @@ const BRIDGED: &[(&str, &str)] =
 /// untested.
 const RUNTIME_LEASES: u32 = 262;
 
-/// Returns networkd's file for that version of systemd, if the options ask for one. The caller adds comments.
+/// A file for networkd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostEnd {
+    /// The file's name.
+    pub file_name: String,
+    /// Its settings. The caller adds comments.
+    pub file: UnitFile,
+    /// The zone, if the file is that of its bridge, which its containers share.
+    pub zone: Option<String>,
+}
+
+/// Returns networkd's file for a container: that of its cable, or that of its zone's bridge. A cable into another bridge has
+/// one only if the options ask for it, because systemd's own does no more than is wanted.
+pub fn host_end(name: &MachineName, container: &Container, systemd: u32) -> Option<HostEnd> {
+    if let Some(file) = network_file(name, container, systemd) {
+        return Some(HostEnd { file_name: file_name(name), file, zone: None });
+    }
+    let zone = container.zone_name()?;
+    Some(HostEnd {
+        file_name: format!("{ZONE_PREFIX}vz-{zone}{ENDING}"),
+        file: zone_file(&zone, systemd),
+        zone: Some(zone),
+    })
+}
+
+/// Whether networkd forwards IPv6 for the container's network, and with it everywhere on the host.
+pub fn forwards_ipv6(name: &MachineName, container: &Container) -> bool {
+    let Some(end) = host_end(name, container, 0) else { return false };
+    let last = |key| end.file.values("Network", key).last();
+    last("IPMasquerade").is_some_and(|value| value == "ipv6" || value == "both")
+        || last("IPv6Forwarding").and_then(parse_boolean) == Some(true)
+        || last("IPForward").is_some_and(|value| value == "ipv6" || parse_boolean(value) == Some(true))
+}
+
+/// Returns the file of the cable for that version of systemd, if it is to have one.
 pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> Option<UnitFile> {
-    let config = container.host_network_config.as_ref()?;
+    let config = container.host_network_config.as_ref();
     let interface = container.host_interface(name)?;
     let bridged = interface.starts_with("vb-");
+    if bridged && config.is_none() {
+        return None;
+    }
     let mut file = UnitFile::default();
 
     let matched = file.section("Match");
     matched.set("Driver", "veth");
     matched.set("Name", interface);
-    add(matched, config.section("Match"));
+    add(matched, config.and_then(|config| config.section("Match")));
 
     let link = file.section("Link");
     link.set("RequiredForOnline", "no");
-    add(link, config.section("Link"));
+    add(link, config.and_then(|config| config.section("Link")));
 
     let network = file.section("Network");
-    for (key, value) in if bridged { BRIDGED } else { CABLE } {
-        network.set(key, *value);
+    if bridged {
+        BRIDGED.iter().for_each(|(key, value)| {
+            network.set(key, *value);
+        });
+    } else {
+        let ipv6 = config.is_some_and(HostNetworkConfig::asks_for_ipv6);
+        // With options it is as python-nixos-nspawn has it.
+        let link_local = if config.is_some() { "ipv6" } else { "yes" };
+        own_network(network, ipv6, link_local, "0.0.0.0/28");
     }
-    if !bridged {
-        // A free address of some private range; an empty Address= in the options removes it.
-        network.set("Address", "0.0.0.0/28");
-    }
-    add(network, config.section("Network"));
-    for (key, value) in config.values() {
+    add(network, config.and_then(|config| config.section("Network")));
+    for (key, value) in config.into_iter().flat_map(HostNetworkConfig::values) {
         network.set(key, value);
     }
 
+    let Some(config) = config else {
+        add_leases(&mut file, systemd);
+        return Some(file);
+    };
     let mut further = config.further_sections();
     if systemd >= RUNTIME_LEASES
         && !bridged
@@ -82,6 +133,38 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
     }
     file.sections.extend(further);
     Some(file)
+}
+
+/// Returns the file of a zone's bridge, the same for all of its containers.
+fn zone_file(zone: &str, systemd: u32) -> UnitFile {
+    let mut file = UnitFile::default();
+    let matched = file.section("Match");
+    matched.set("Kind", "bridge");
+    matched.set("Name", format!("vz-{zone}"));
+    file.section("Link").set("RequiredForOnline", "no");
+    own_network(file.section("Network"), false, "yes", "0.0.0.0/24");
+    add_leases(&mut file, systemd);
+    file
+}
+
+/// Adds the defaults of a network of its own. An address of zeros is a free one of some private range; an empty Address=
+/// in the options removes it.
+fn own_network(network: &mut Section, ipv6: bool, link_local: &str, address: &str) {
+    for (key, value) in OWN_NETWORK {
+        network.set(key, *value);
+    }
+    network.set("IPMasquerade", if ipv6 { "both" } else { "ipv4" });
+    network.set("LinkLocalAddressing", link_local);
+    network.set("Address", address);
+}
+
+/// Adds what systemd's own files have since that version.
+fn add_leases(file: &mut UnitFile, systemd: u32) {
+    if systemd >= RUNTIME_LEASES {
+        let server = file.section("DHCPServer");
+        server.set("PersistLeases", "runtime");
+        server.set("LocalLeaseDomain", "_dhcp");
+    }
 }
 
 /// Adds settings to a section with defaults. A given setting replaces the default; a given address is added to it.

@@ -74,8 +74,9 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     exec.set("KillSignal", "SIGRTMIN+3");
     exec.set("NotifyReady", "yes");
     exec.set("Ephemeral", yes_no(*ephemeral));
-    // A journal linked into a root that vanishes would dangle.
-    exec.set("LinkJournal", if *ephemeral { "auto" } else { "guest" });
+    // A journal linked into a root that vanishes would dangle. As in the template, a host without a persistent journal is no
+    // reason to fail.
+    exec.set("LinkJournal", if *ephemeral { "auto" } else { "try-guest" });
     exec.set("PrivateUsers", if *user_namespacing { "pick" } else { "no" });
     if let Some(filter) = system_call_filter {
         exec.set("SystemCallFilter", filter.as_str());

@@ -36,6 +36,12 @@ pub const EXTENSION: &str = "X-NixosNspawn";
 /// Its setting with the hash of the container's .network file.
 pub const NETWORK_HASH: &str = "NetworkFile";
 
+/// Its setting with the name of that file.
+pub const NETWORK_NAME: &str = "NetworkFileName";
+
+/// Its setting that tells whether the options ask for that file, so that its absence is worth a warning.
+pub const NETWORK_ASKED: &str = "HostNetworkConfig";
+
 /// The name of our drop-in. Files of one name are merged over all drop-in directories (`systemd.unit(5)`), so the name
 /// is one that nobody else uses, and sorts before an administrator's `override.conf`.
 pub const DROP_IN: &str = "50-nixos-nspawn.conf";

@@ -20,10 +20,10 @@ use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
-use crate::change::next::{intent, limit_or_start, missing_sources};
+use crate::change::next::{check_ports, intent, limit_or_start, missing_sources};
 use crate::change::{effect, settle};
 use crate::fact::lookup::find;
-use crate::fact::{dependents, installation};
+use crate::fact::{dependents, host_network, installation};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
@@ -45,6 +45,8 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) start: bool,
     /// Whether to accept a store that root does not own.
     pub(crate) allow_user_store: bool,
+    /// Accept forwards of ports that a service of the host uses.
+    pub(crate) allow_taken_ports: bool,
 }
 
 /// A container that was created.
@@ -144,6 +146,8 @@ fn make(
     let mut intent = intent(host, name, &profile, source)?;
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(generation);
+    host_network::check_uplinks(host, name, &intent.container)?;
+    check_ports(host, &host.load(), name, None, &intent, options.allow_taken_ports)?;
     if host.live() && options.start {
         credentials::check_credentials(host, name, &intent)?;
     }
@@ -175,6 +179,9 @@ fn make(
             record.details.missing_sources = missing_sources(host, &intent);
             record.details.phase = Phase::Activating;
             record.save(host)?;
+            if let Some(text) = host_network::foreign_rules(host, &intent.container) {
+                host.report(Event::Note { name: name.clone(), text });
+            }
             host.report(Event::Starting { name: name.clone() });
             let limit = StartLimit::systemd(limit_or_start(None, &intent));
             effect::start(host, name, planned.hash.as_deref(), limit)?;

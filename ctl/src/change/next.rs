@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::{Intent, Source, Strategy};
+use nixos_nspawn_units::intent::{Intent, Source, Strategy, Timezone};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::service::{DEFAULT_TIMEOUT, unit_name};
+use nixos_nspawn_units::store::Loaded;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::value::{StorePath, Timespan};
 use rustix::fs::{Access, access};
@@ -17,6 +18,7 @@ use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::decision::activation::{Action, Decision, decide};
 use crate::fact::generations::generations;
+use crate::fact::taken_ports::Listening;
 use crate::host::{profile_links, systemd, unit_links};
 use crate::nix::profile::Profile;
 use crate::nix::source::SourceArguments;
@@ -30,6 +32,12 @@ pub(crate) fn intent(host: &Host, name: &MachineName, profile: &Profile, source:
     intent.source = Some(source);
     if intent.container.timeout_start_sec.is_none() {
         intent.container.timeout_start_sec = host.config.timeout_start_sec.clone();
+    }
+    // NixOS links /etc/localtime to the container's own zone, and cannot where nspawn has mounted a file on it.
+    let said = intent.container.timezone.is_some()
+        || intent.container.nspawn_config.exec.get("Timezone").is_some_and(|values| !values.is_empty());
+    if !said && profile::has_localtime(host, &intent.toplevel) {
+        intent.container.timezone = Some(Timezone::Off);
     }
     Ok(intent)
 }
@@ -82,6 +90,31 @@ pub(crate) fn decision(
         );
     }
     Ok(Decision { action: Action::Restart, reason: why.to_owned() })
+}
+
+/// Refuses forwards of ports on which a service of the host listens; those of the old configuration are not looked at.
+pub(crate) fn check_ports(
+    host: &Host,
+    loaded: &Loaded,
+    name: &MachineName,
+    old: Option<&Intent>,
+    new: &Intent,
+    allow: bool,
+) -> Result<()> {
+    if allow || !host.live() || new.container.forward_ports.is_empty() {
+        return Ok(());
+    }
+    let had = old.map(|old| &old.container);
+    let taken = Listening::read(host, loaded).taken(host, &new.container, had);
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let ports: Vec<String> =
+        taken.iter().map(|taken| format!("{} is in use by {}", taken.port, taken.holder())).collect();
+    unchanged(
+        format!("container '{name}' would take over ports of the host: {}", ports.join(", ")),
+        "choose another port, or stop the service; --allow-taken-ports accepts that",
+    )
 }
 
 /// What an update would record.

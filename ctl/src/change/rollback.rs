@@ -20,7 +20,7 @@ use crate::decision::activation::Action;
 use crate::decision::reach::Consent;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
-use crate::fact::{dependents, installation};
+use crate::fact::{dependents, host_network, installation};
 use crate::host::intent_file::intent_path;
 use crate::host::profile_links::profile_link;
 use crate::host::record::{Begun, Record, RecordDetails};
@@ -65,6 +65,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     ready(host, name, old)?;
     align_profile(host, &nix, old);
     let changes = reach::check(host, name, [old, &new], options.consent, Approved::Before)?;
+    host_network::check_uplinks(host, name, &new.container)?;
     intent_file::check(&loaded, name, &new)?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;

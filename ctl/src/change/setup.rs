@@ -20,7 +20,7 @@ use crate::fact::installation::{GENERATOR, Installed};
 use crate::host::elf::{Linking, linking};
 use crate::host::files::{remove_file, write_file};
 use crate::host::lock::Lock;
-use crate::host::{host_file, networkd, sockets, systemd};
+use crate::host::{host_file, networkd, networkd_conf, sockets, systemd};
 use crate::nix::files;
 use crate::nix::files::FILES;
 
@@ -33,8 +33,15 @@ pub(crate) enum SetupStep {
     Install(Places),
     /// Record what the generator must know about the host.
     Record(HostFacts),
+    /// Make networkd keep what other programs made.
+    ConfigureNetworkd,
     /// Enable and start networkd.
     EnableNetworkd,
+    /// Remove that configuration; networkd itself stays as it is.
+    ReleaseNetworkd {
+        /// Whether it runs.
+        runs: bool,
+    },
     /// Nothing is installed.
     NothingInstalled,
     /// Stop a container.
@@ -97,22 +104,44 @@ pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<
         _ => copy(host, target, options.dry_run, done)?,
     }
     record_host(host, options.dry_run, done)?;
-    if options.networkd {
-        if !options.dry_run {
-            networkd::enable(host)?;
+    if options.networkd { turn_networkd_on(host, options.dry_run, done) } else { Ok(()) }
+}
+
+/// Turns networkd on. Where it was off, other programs made the host's rules and routes, which it would delete.
+fn turn_networkd_on(host: &Host, dry_run: bool, done: Done) -> Result<()> {
+    let in_use = networkd::runs(host) || networkd::enabled(host);
+    if let Some(text) = networkd_conf::missing(host).filter(|_| !in_use) {
+        if !dry_run {
+            networkd_conf::install(host, &text)?;
         }
-        done(SetupStep::EnableNetworkd)?;
+        done(SetupStep::ConfigureNetworkd)?;
     }
-    Ok(())
+    if !dry_run {
+        networkd::enable(host)?;
+    }
+    done(SetupStep::EnableNetworkd)
 }
 
 /// Removes what [`install`] installed, and stops the containers.
 pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     check(host)?;
     let target = target(host);
-    if target.symlink_metadata().is_err() {
+    if target.symlink_metadata().is_ok() {
+        remove_programs(host, target, dry_run, done)?;
+    } else if !networkd_conf::installed(host) {
         return done(SetupStep::NothingInstalled);
     }
+    if networkd_conf::installed(host) {
+        if !dry_run {
+            networkd_conf::remove(host)?;
+        }
+        done(SetupStep::ReleaseNetworkd { runs: networkd::runs(host) })?;
+    }
+    Ok(())
+}
+
+/// Removes the programs, and stops the containers.
+fn remove_programs(host: &Host, target: PathBuf, dry_run: bool, done: Done) -> Result<()> {
     let helper = installation::ask(host, &target)
         .ok()
         .map(|own| own.helper)

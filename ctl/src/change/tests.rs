@@ -36,6 +36,7 @@ const RESTART: UpdateOptions = UpdateOptions {
         keep: false,
     },
     consent: Consent::Nothing,
+    allow_taken_ports: false,
 };
 
 fn is_call(words: &[String], program: &str, command: &str) -> bool {
@@ -138,7 +139,7 @@ fn a_create_does_not_delete_what_it_has_not_made() {
     let path = store_path("two");
     let profile = played.host.path(&path);
     let source = SourceArguments { profile: Some(&profile), ..RESTART.source };
-    let options = CreateOptions { source, start: true, allow_user_store: true };
+    let options = CreateOptions { source, start: true, allow_user_store: true, allow_taken_ports: false };
     // What is asked of a real host before is not played.
     let error = create(&played.host, &web(), &options).unwrap_err();
     assert!(format!("{error:#}").contains("nspawn") || state.join("data").exists(), "{error:#}");

@@ -13,7 +13,9 @@ use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::gate::{Before, Expect};
-use crate::change::next::{Next, decision, newest, next, profile_folder, ready, same_but_source, unlocked};
+use crate::change::next::{
+    Next, check_ports, decision, newest, next, profile_folder, ready, same_but_source, unlocked,
+};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::reach::{self, Approved};
@@ -22,8 +24,8 @@ use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::decision::activation::{Action, Decision};
 use crate::decision::reach::Consent;
-use crate::fact::dependents;
 use crate::fact::lookup::imperative;
+use crate::fact::{dependents, host_network};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, RecordDetails};
 use crate::host::{credentials, host_file, intent_file, systemd};
@@ -39,6 +41,8 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) activation: Activation<'a>,
     /// What of a further reach into the host is accepted.
     pub(crate) consent: Consent<'a>,
+    /// Whether to accept forwards of ports that a service of the host uses.
+    pub(crate) allow_taken_ports: bool,
 }
 
 /// Updates one container: builds, checks, switches.
@@ -122,7 +126,9 @@ fn prepare(
         return Ok(Prepared::Nothing);
     }
     let changes = reach::check(host, name, [old, &next.intent], options.consent, Approved::No)?;
+    host_network::check_uplinks(host, name, &next.intent.container)?;
     let loaded = host_file::load(host)?;
+    check_ports(host, &loaded, name, Some(old), &next.intent, options.allow_taken_ports)?;
     intent_file::check(&loaded, name, &next.intent)?;
     for text in dependents::unknown_names(&loaded, &next.intent) {
         host.report(Event::Note { name: name.clone(), text });

@@ -35,6 +35,9 @@ pub(crate) struct Create {
     /// Use a /nix/store that does not belong to root
     #[arg(long)]
     pub(crate) allow_user_store: bool,
+    /// Forward ports even if a service of the host listens on them
+    #[arg(long)]
+    pub(crate) allow_taken_ports: bool,
     /// Additional arguments for nix build
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
@@ -62,6 +65,9 @@ pub(crate) struct Update {
     /// Accept options that reach further into the host than before; with a token of 'plan', exactly those
     #[arg(long, value_name = "TOKEN", num_args = 0..=1, require_equals = true, default_missing_value = ANY_REACH, value_parser = reach_token)]
     pub(crate) allow_host_changes: Option<String>,
+    /// Forward ports even if a service of the host listens on them
+    #[arg(long)]
+    pub(crate) allow_taken_ports: bool,
     /// Additional arguments for nix build, recorded for later updates
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,

@@ -11,6 +11,7 @@ use crate::change::setup::{SetupOptions, SetupStep};
 use crate::cli::Setup;
 use crate::command::begin::begin;
 use crate::host::networkd::NETWORKD;
+use crate::host::networkd_conf;
 use crate::nix::files::FILES;
 
 /// Runs the command.
@@ -62,7 +63,9 @@ impl SetupEntry {
                 ("install", places.map(|path| path.display().to_string()).into())
             }
             SetupStep::Record(_) => ("record", vec![HOST_FILE.to_owned()]),
+            SetupStep::ConfigureNetworkd => ("install", vec![networkd_conf::PATH.to_owned()]),
             SetupStep::EnableNetworkd => ("enable", vec![NETWORKD.to_owned()]),
+            SetupStep::ReleaseNetworkd { .. } => ("delete", vec![networkd_conf::PATH.to_owned()]),
             SetupStep::NothingInstalled => ("delete", Vec::new()),
             SetupStep::Stop(name) => ("stop", vec![name.to_string()]),
             SetupStep::Delete { paths, .. } => {
@@ -99,6 +102,20 @@ fn text(step: &SetupStep, dry_run: bool) -> String {
             let would = if dry_run { "would write " } else { "" };
             format!("{would}{HOST_FILE}: systemd {}, {limit}", host.systemd)
         }
+        SetupStep::ConfigureNetworkd => {
+            let verb = if dry_run { "would be" } else { "is" };
+            format!(
+                "{} {verb} installed, so that systemd-networkd keeps the rules, routes and nexthops of other programs",
+                networkd_conf::PATH
+            )
+        }
+        SetupStep::ReleaseNetworkd { .. } if dry_run => format!("would delete {}", networkd_conf::PATH),
+        SetupStep::ReleaseNetworkd { runs: false } => format!("{} is removed", networkd_conf::PATH),
+        SetupStep::ReleaseNetworkd { runs: true } => format!(
+            "{} is removed; systemd-networkd stays on, and deletes the rules, routes and nexthops of other programs \
+             from its next start on; if nothing needs it, run 'systemctl disable --now {NETWORKD}'",
+            networkd_conf::PATH
+        ),
         SetupStep::EnableNetworkd if dry_run => format!("would enable and start {NETWORKD}"),
         SetupStep::EnableNetworkd => "systemd-networkd is enabled and running".to_owned(),
         SetupStep::NothingInstalled => "setup has installed nothing here, nothing to do".to_owned(),

@@ -28,6 +28,7 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
         source,
         activation: arguments::activation(&given.activation)?,
         consent: arguments::consent(given.allow_host_changes.as_deref()),
+        allow_taken_ports: given.allow_taken_ports,
     };
     installation::check(context)?;
     let nix = Nix::find(context)?;

@@ -17,7 +17,9 @@ use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, Loaded};
 use crate::base::host::Host;
 use crate::fact::installation::generator_fault;
 use crate::fact::overview::{Container, Fault, Overview, Unfinished};
+use crate::fact::taken_ports::Listening;
 use crate::fact::{dependents, running_settings};
+use crate::host::forwards::Forwards;
 use crate::host::inside::running_system;
 use crate::host::unit_links::{all_enabled_links, masked, system_path};
 use crate::host::{journal, lock, record, runtime_files, sockets, systemd};
@@ -42,6 +44,7 @@ impl Overview {
         overview.add_traces(host);
         overview.add_what_lies_about(host, &loaded);
         overview.add_states(host)?;
+        overview.add_ports(host, &loaded);
         Ok(overview)
     }
 
@@ -153,6 +156,35 @@ impl Overview {
             self.containers.values_mut().for_each(|container| container.reload_helps = helps);
         }
         Ok(())
+    }
+}
+
+impl Overview {
+    /// Adds what has become of the host's ports: services that came later, forwards that a firewall removed.
+    fn add_ports(&mut self, host: &Host, loaded: &Loaded) {
+        let runs =
+            |container: &Container| container.state.as_ref().is_some_and(|state| state.active == "active");
+        let ports = |container: &Container| {
+            container.intent.as_ref().is_some_and(|intent| !intent.container.forward_ports.is_empty())
+        };
+        if !host.booted() || !self.containers.values().any(|one| runs(one) && ports(one)) {
+            return;
+        }
+        let listening = Listening::read(host, loaded);
+        let forwards = Forwards::read(host);
+        for (name, container) in self.containers.iter_mut().filter(|(_, one)| runs(one)) {
+            let Some(intent) = &container.intent else { continue };
+            let taken = listening.taken(host, &intent.container, None).into_iter();
+            container.warnings.extend(taken.map(|taken| {
+                format!(
+                    "port {} is also in use by {}; connections from outside reach only one of them",
+                    taken.port,
+                    taken.holder()
+                )
+            }));
+            let gone = forwards.as_ref().and_then(|forwards| forwards.missing(host, name, intent));
+            container.warnings.extend(gone);
+        }
     }
 }
 

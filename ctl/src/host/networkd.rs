@@ -1,14 +1,12 @@
 //! The host's end of a container's network. networkd receives the generated file as soon as an update has written it,
 //! since the container may not be restarted. Failures are reported but not fatal; the next start tries again.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::Result;
 use nixos_nspawn_units::copies;
-use nixos_nspawn_units::copies::generated;
+use nixos_nspawn_units::copies::NetworkText;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::network::file_name;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
@@ -19,22 +17,26 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Installs the file that the generator wrote for the container, or removes it if there is none.
 pub(crate) fn apply(host: &Host, name: &MachineName) {
     // `--prepare` installs it when the container starts.
-    let text = fs::read(generated(&host.root, &file_name(name))).ok();
-    let present = copies::network_path(&host.root, name).exists();
-    if present || (text.is_some() && copies::runs(&host.root, name)) {
-        put(host, name, text.as_deref());
+    let wanted = copies::generated_network(&host.root, name);
+    let shared = wanted.iter().map(|wanted| copies::network_path(&host.root, &wanted.file_name));
+    let present = shared.chain([copies::own_network_path(&host.root, name)]).any(|path| path.exists());
+    if present || (wanted.is_some() && copies::runs(&host.root, name)) {
+        put(host, name, wanted.as_ref());
     }
 }
 
-/// Removes the container's file.
+/// Removes the container's file, and that of a zone without containers.
 pub(crate) fn remove(host: &Host, name: &MachineName) {
     put(host, name, None);
 }
 
-fn put(host: &Host, name: &MachineName, text: Option<&[u8]>) {
-    let path = copies::network_path(&host.root, name);
-    match copies::put_network(&host.root, name, text) {
-        Ok(true) if host.live() && runs(host) => {
+fn put(host: &Host, name: &MachineName, wanted: Option<&NetworkText>) {
+    let own = || copies::own_network_path(&host.root, name);
+    let path = wanted.map_or_else(own, |wanted| copies::network_path(&host.root, &wanted.file_name));
+    let put = copies::put_network(&host.root, name, wanted);
+    let swept = host.live() && !copies::sweep_networks(&host.root).is_empty();
+    match put {
+        Ok(changed) if (changed || swept) && host.live() && runs(host) => {
             if let Err(error) = host.program("networkctl").arg("reload").limit(LIMIT).output() {
                 host.report(Event::NetworkdNotTold { path, error: format!("{error:#}") });
             }
@@ -55,5 +57,11 @@ pub(crate) fn enable(host: &Host) -> Result<()> {
 /// Returns whether networkd runs on the host.
 pub(crate) fn runs(host: &Host) -> bool {
     let words = ["is-active", "--quiet", NETWORKD];
+    host.manager("systemctl").args(words).output_if_any().is_some()
+}
+
+/// Whether networkd starts with the host.
+pub(crate) fn enabled(host: &Host) -> bool {
+    let words = ["is-enabled", "--quiet", NETWORKD];
     host.manager("systemctl").args(words).output_if_any().is_some()
 }

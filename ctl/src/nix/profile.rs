@@ -100,6 +100,12 @@ pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
     Ok(path.clone())
 }
 
+/// Returns whether a system has a time zone of its own: NixOS then manages /etc/localtime.
+pub(crate) fn has_localtime(host: &Host, system: &StorePath) -> bool {
+    let etc = resolve(host, &host.path(system.as_str()).join("etc"));
+    etc.is_ok_and(|etc| etc.join("localtime").symlink_metadata().is_ok())
+}
+
 /// Returns the store path that the user's PATH means: itself, or the target of a profile's links.
 pub(crate) fn store_path(host: &Host, path: &Path) -> Result<StorePath> {
     let absolute = std::path::absolute(path)?;

@@ -215,6 +215,14 @@ fn host_network(
     }
     let mut config = container.host_network_config.clone().unwrap_or_default();
     container.host_network_config = Some(config.clone());
+    // Its default masquerades IPv6 as well, ours only what the options ask for.
+    let masquerade = |file: &UnitFile| file.values("Network", "IPMasquerade").last().map(str::to_owned);
+    let own = masquerade(&network_file(name, container, u32::MAX).unwrap_or_default());
+    if let Some(value) = masquerade(theirs).filter(|value| Some(value) != own.as_ref()) {
+        if config.set_network("IPMasquerade", &value).is_ok() {
+            container.host_network_config = Some(config.clone());
+        }
+    }
     let ours = network_file(name, container, u32::MAX).unwrap_or_default();
     let mut by_section: Vec<(&str, Vec<(&str, &str)>)> = Vec::new();
     for section in &theirs.sections {

@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nixos_nspawn_units::copies;
+use nixos_nspawn_units::copies::NetworkText;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::syntax::UnitFile;
 use rustix::net::netdevice::{index_to_name, name_to_index};
@@ -69,9 +70,10 @@ fn real_name(socket: &OwnedFd, name: &str) -> Option<String> {
 }
 
 /// Gives networkd the configuration of the host's end, or removes an earlier one if there is none now.
-pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log) {
-    let path = copies::network_path(root, name);
-    let changed = copies::put_network(root, name, text.map(str::as_bytes)).unwrap_or_else(|error| {
+pub(crate) fn put(root: &Path, name: &MachineName, wanted: Option<&NetworkText>, log: &Log) {
+    let own = || copies::own_network_path(root, name);
+    let path = wanted.map_or_else(own, |wanted| copies::network_path(root, &wanted.file_name));
+    let changed = copies::put_network(root, name, wanted).unwrap_or_else(|error| {
         log.warning(&format!(
             "{}: {error}, the host's end of the link to container '{name}' is not configured",
             path.display()
@@ -80,13 +82,14 @@ pub(crate) fn put(root: &Path, name: &MachineName, text: Option<&str>, log: &Log
     });
     let swept = copies::sweep_networks(root);
     let told = changed || !swept.is_empty();
-    if text.is_none() && !told {
+    let asked = wanted.is_some_and(|wanted| wanted.asked);
+    if !asked && !told {
         return;
     }
     // If PID 1 is too busy to answer, assume that networkd runs.
     let off = run("systemctl", &["is-active", "--quiet", "systemd-networkd.service"])
         .is_ok_and(|status| !status.success());
-    if off && text.is_some() {
+    if off && asked {
         log.warning(&format!(
             "systemd-networkd is not running on the host, hostNetworkConfig of container '{name}' has no effect; run \
              'systemctl enable --now systemd-networkd'"

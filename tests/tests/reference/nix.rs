@@ -66,7 +66,8 @@ fn the_same_configuration_has_the_same_effect() {
         assert_eq!(service(&drop_in), service(&overrides), "case {}", case.name);
         if let Some(theirs) = network_of(case) {
             let ours = unit_file(&units.join(format!("nixos-nspawn/50-nixos-nspawn-{name}.network")));
-            assert_eq!(network(&ours, "", ""), network(&theirs, "", ""), "case {}", case.name);
+            // Its builder masquerades IPv6 in any case, ours where the options ask for IPv6; a profile that it built keeps that.
+            assert_eq!(network(&ours, "ipv4", "both"), network(&theirs, "", ""), "case {}", case.name);
         }
     }
 }
@@ -74,6 +75,12 @@ fn the_same_configuration_has_the_same_effect() {
 /// If PrivateUsers= is set directly, its builder changes the owner of the whole root, which was meant for containers
 /// without user namespaces. Ours maps ids as with the option; a profile that it built keeps its setting.
 fn but_ownership(mut settings: Settings) -> Settings {
+    // As in systemd's template, a host without a persistent journal is no reason to fail.
+    for value in settings.get_mut("[Exec] LinkJournal").into_iter().flatten() {
+        if value == "guest" {
+            *value = "try-guest".to_owned();
+        }
+    }
     for value in settings.get_mut("[Files] PrivateUsersOwnership").into_iter().flatten() {
         if value == "chown" {
             *value = "auto".to_owned();

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::free::{FreeSettings, Key, Values, one_line};
 use super::parse::nearest;
 use crate::invalid::{Invalid, shown};
+use crate::syntax::settings::parse_boolean;
 use crate::syntax::{Item, Section, UnitFile, parse};
 
 use known::{FURTHER_SECTIONS, Form, KNOWN, Known};
@@ -88,6 +89,33 @@ impl HostNetworkConfig {
             (section.to_owned(), key.to_owned(), value.to_owned())
         };
         file.settings().map(owned).collect()
+    }
+
+    /// Whether it gives the container IPv6 beyond the link: a prefix, an address, or forwarding itself.
+    pub(crate) fn asks_for_ipv6(&self) -> bool {
+        self.settings().iter().any(|(section, key, value)| match (section.as_str(), key.as_str()) {
+            ("IPv6Prefix" | "IPv6RoutePrefix" | "DHCPPrefixDelegation", _) => true,
+            ("Network" | "Address", "Address") => value.contains(':') && !value.starts_with("fe80:"),
+            ("Network", "IPv6Forwarding" | "DHCPPrefixDelegation") => parse_boolean(value) == Some(true),
+            _ => false,
+        })
+    }
+
+    /// Sets a setting of [Network] in `networkConfig`; fails if it cannot stand there.
+    pub fn set_network(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
+        let Some(known) = KNOWN.iter().find(|known| known.form == Form::Section("Network")) else {
+            return Ok(());
+        };
+        let at = self.0.iter().position(|(own, _)| own.form == known.form).unwrap_or_else(|| {
+            let order = |known: &Known| KNOWN.iter().position(|own| own.name == known.name);
+            let at = self.0.iter().position(|(own, _)| order(own) > order(known)).unwrap_or(self.0.len());
+            self.0.insert(at, (known, Entry::Section(FreeSettings::default())));
+            at
+        });
+        match &mut self.0[at].1 {
+            Entry::Section(settings) => settings.add(key, value),
+            _ => Ok(()),
+        }
     }
 
     /// Adds lines to `extraConfig`; fails if they cannot stand there.

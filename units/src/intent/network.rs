@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Container;
 use crate::invalid::Invalid;
-use crate::name::{InterfaceName, MachineName, shortened};
+use crate::name::{InterfaceName, MachineName, ZoneName, shortened};
 use crate::syntax::settings::parse_boolean;
 
 /// Whose network the container is in.
@@ -69,6 +69,15 @@ impl Container {
     fn is_bridged(&self) -> bool {
         let free = |key| self.free_network(key).is_some_and(|value| !value.is_empty());
         self.bridge.is_some() || self.zone.is_some() || free("Bridge") || free("Zone")
+    }
+
+    /// Returns the zone that the container is in.
+    pub(crate) fn zone_name(&self) -> Option<String> {
+        let zone = match self.free_network("Zone") {
+            Some(free) => free.parse::<ZoneName>().ok()?,
+            None => self.zone.clone()?,
+        };
+        Some(zone.to_string())
     }
 
     /// Returns whether there is a virtual cable between the host and `host0` inside.

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hash::plan_hash;
-use super::{DROP_IN, EXTENSION, Entry, MARKER, NETWORK_HASH, OWN_DIRECTORY, Planned};
+use super::{
+    DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Planned,
+};
 use crate::boot::BootLimit;
 use crate::intent::Dependency;
 use crate::invalid::brief;
 use crate::name::MachineName;
-use crate::network::{self, network_file};
+use crate::network::{HostEnd, host_end};
 use crate::nspawn::nspawn_file;
 use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
@@ -45,16 +47,27 @@ pub(super) fn accepted(
     }
     let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
     let sockets = sockets(name, intent, path).map_err(unwritable)?;
-    if let Some(mut network) = network_file(name, &intent.container, host.systemd) {
+    if let Some(HostEnd { file_name, file: mut network, zone }) =
+        host_end(name, &intent.container, host.systemd)
+    {
         // The hash for any host, which ctl can compute without knowing the host.
-        let hash = network_file(name, &intent.container, 0)
-            .map(|file| plan_hash(std::iter::once(&file)))
+        let hash = host_end(name, &intent.container, 0)
+            .map(|end| plan_hash(std::iter::once(&end.file)))
             .unwrap_or_default();
         network.comment(format!("{MARKER}{hash}"));
-        header(&mut network, path);
+        match zone {
+            // The same text for all containers of the zone.
+            Some(zone) => header(&mut network, &format!("the containers of zone '{zone}'")),
+            None => header(&mut network, path),
+        }
         // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
-        nspawn.section(EXTENSION).set(NETWORK_HASH, hash);
-        files.push((format!("{OWN_DIRECTORY}/{}", network::file_name(name)), file(&network)?));
+        let extension = nspawn.section(EXTENSION);
+        extension.set(NETWORK_HASH, hash);
+        extension.set(NETWORK_NAME, file_name.as_str());
+        if intent.container.host_network_config.is_some() {
+            extension.set(NETWORK_ASKED, "yes");
+        }
+        files.push((format!("{OWN_DIRECTORY}/{file_name}"), file(&network)?));
     }
     // The hash leaves out what depends on other containers, so that a change in another container does not look like
     // one here.

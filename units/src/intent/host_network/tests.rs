@@ -21,13 +21,17 @@ fn host(config: &str) -> Result<String, String> {
 }
 
 const DEFAULTS: &str = "[Match]\nDriver=veth\nName=ve-averylonWI9H\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n\
-    DHCPServer=yes\nEmitLLDP=customer-bridge\nIPMasquerade=both\nIPv6AcceptRA=no\nIPv6SendRA=yes\nLLDP=yes\n\
-    LinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\n";
+    DHCPServer=yes\nEmitLLDP=customer-bridge\nIPv6AcceptRA=no\nIPv6SendRA=yes\nLLDP=yes\n\
+    IPMasquerade=ipv4\nLinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\n";
 
 #[test]
 fn defaults_and_additions() {
-    assert_eq!(written("").unwrap(), "");
-    assert_eq!(host("null").unwrap(), "");
+    let stock = DEFAULTS.replace("LinkLocalAddressing=ipv6", "LinkLocalAddressing=yes")
+        + "\n[DHCPServer]\nPersistLeases=runtime\nLocalLeaseDomain=_dhcp\n";
+    assert_eq!(written("").unwrap(), stock);
+    assert_eq!(host("null").unwrap(), stock);
+    assert_eq!(written(r#""bridge": "br0""#).unwrap(), "");
+    assert_eq!(written(r#""network": "none""#).unwrap(), "");
     assert_eq!(host("{}").unwrap(), format!("{DEFAULTS}\n[DHCPServer]\nPersistLeases=runtime\n"));
     let all = host(
         r#"{"address": ["", "10.1.1.1/24"], "dns": "10.1.1.2", "ntp": null, "addresses": null,
@@ -38,11 +42,39 @@ fn defaults_and_additions() {
             "extraConfig": "[Neighbor]\nAddress=10.1.1.7 # no comment\n# a comment\n[DHCPServer]\nPersistLeases=no\n"}"#,
     );
     let expected = "[Match]\nDriver=veth\nName=ve-averylonWI9H\nKind=veth\n\n[Link]\nMTUBytes=1400\nRequiredForOnline=yes\n\n\
-        [Network]\nEmitLLDP=customer-bridge\nIPMasquerade=both\nIPv6AcceptRA=no\nIPv6SendRA=yes\nLLDP=yes\n\
-        LinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\nDHCPServer=no\nDNS=a\nDNS=b\nAddress=\nAddress=10.1.1.1/24\n\
+        [Network]\nEmitLLDP=customer-bridge\nIPv6AcceptRA=no\nIPv6SendRA=yes\nLLDP=yes\n\
+        IPMasquerade=ipv4\nLinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\nDHCPServer=no\nDNS=a\nDNS=b\nAddress=\nAddress=10.1.1.1/24\n\
         DNS=10.1.1.2\n\n[Route]\nGateway=10.1.1.9\nMetric=5\n\n[Route]\nDestination=10.2.0.0/16\n\n\
         [DHCPServer]\nPoolSize=5\n\n[Neighbor]\nAddress=10.1.1.7 # no comment\n\n[DHCPServer]\nPersistLeases=no\n";
     assert_eq!(all.unwrap(), expected);
+}
+
+#[test]
+fn ipv6_is_masqueraded_only_where_it_is_asked_for() {
+    let masquerade = |config: &str| {
+        let text = host(config).unwrap();
+        let lines: Vec<String> =
+            text.lines().filter(|line| line.contains("Masq")).map(str::to_owned).collect();
+        lines.join(" ")
+    };
+    for config in [
+        r#"{"address": ["fd00::1/64"]}"#,
+        r#"{"addresses": [{"Address": "fd00::1/64"}]}"#,
+        r#"{"ipv6Prefixes": [{"Prefix": "fd42:1::/64", "Assign": true}]}"#,
+        r#"{"networkConfig": {"DHCPPrefixDelegation": true}}"#,
+        r#"{"networkConfig": {"IPv6Forwarding": "yes"}}"#,
+        r#"{"networkConfig": {"IPMasquerade": "both"}}"#,
+    ] {
+        assert_eq!(masquerade(config), "IPMasquerade=both", "{config}");
+    }
+    for config in [
+        "{}",
+        r#"{"address": ["10.0.0.1/24", "fe80::1/64"]}"#,
+        r#"{"networkConfig": {"DHCPPrefixDelegation": false}}"#,
+        r#"{"networkConfig": {"IPMasquerade": "ipv4"}, "address": ["fd00::1/64"]}"#,
+    ] {
+        assert_eq!(masquerade(config), "IPMasquerade=ipv4", "{config}");
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ in
       specialFileSystems = option (types.attrsOf types.unspecified) { };
     };
     environment.variables = option (types.attrsOf types.str) { };
+    time.timeZone = option (types.nullOr types.str) null;
     networking = {
       hostName = option types.str "nixos";
       domain = option (types.nullOr types.str) null;

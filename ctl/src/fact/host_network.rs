@@ -1,0 +1,151 @@
+//! What a container's network would cost the network of the host: a networkd that deletes what other programs made, and
+//! forwarding that takes the default route from an uplink. Only the running host is looked at, nothing is changed.
+
+use std::fs;
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::Container;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::network::forwards_ipv6;
+use nixos_nspawn_units::syntax::parse;
+use nixos_nspawn_units::syntax::settings::parse_boolean;
+use serde::Deserialize;
+
+use crate::base::exit::unchanged;
+use crate::base::host::Host;
+use crate::host::networkd_conf::RULES;
+use crate::host::{networkd, networkd_conf};
+
+/// Returns what to know before networkd configures the container's interface: it deletes foreign rules then.
+pub(crate) fn foreign_rules(host: &Host, container: &Container) -> Option<String> {
+    let deletes = container.has_virtual_ethernet()
+        && networkd_conf::manages_foreign(host, RULES)
+        && networkd::runs(host);
+    let count = if deletes { rules(host) } else { 0 };
+    (count > 0).then(|| {
+        format!(
+            "systemd-networkd deletes the {count} routing policy rules of other programs on this host when it \
+             configures the container's interface; to keep them, put '{RULES}=no' below [Network] into a file in \
+             /etc/systemd/networkd.conf.d and run 'systemctl restart systemd-networkd'"
+        )
+    })
+}
+
+/// Counts the rules that neither the kernel nor networkd made, as far as `ip` tells.
+fn rules(host: &Host) -> usize {
+    let of = |family: &str| {
+        let answer = host.program("ip").args(["-j", family, "rule"]).output_if_any();
+        answer.map_or(0, |answer| foreign(&answer))
+    };
+    of("-4") + of("-6")
+}
+
+fn foreign(answer: &str) -> usize {
+    #[derive(Deserialize)]
+    struct Rule {
+        priority: u32,
+        protocol: Option<String>,
+    }
+    // networkd's own are `static`; others of that mark cannot be told from them.
+    let known = |rule: &Rule| {
+        matches!(rule.priority, 0 | 32766 | 32767)
+            || matches!(rule.protocol.as_deref(), Some("kernel" | "static"))
+    };
+    let rules: Vec<Rule> = serde_json::from_str(answer).unwrap_or_default();
+    rules.iter().filter(|rule| !known(rule)).count()
+}
+
+/// Refuses IPv6 forwarding that would cost the host a default route from router advertisements: a host that forwards is a
+/// router, which the kernel lets heed advertisements only with accept_ra=2 (the kernel's ip-sysctl.rst), and networkd only with
+/// IPv6AcceptRA=yes (`systemd.network(5)`).
+pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Container) -> Result<()> {
+    if !host.live() || !forwards_ipv6(name, container) || sysctl(host, "all/forwarding") == "1" {
+        return Ok(());
+    }
+    let answer = host.program("ip").args(["-j", "-6", "route", "show", "default"]).output_if_any();
+    for uplink in advertised(&answer.unwrap_or_default()) {
+        let remedy = match sysctl(host, &format!("{uplink}/accept_ra")).as_str() {
+            "1" => format!(
+                "run 'sysctl -w net.ipv6.conf.{uplink}.accept_ra=2' and put that into a file in /etc/sysctl.d"
+            ),
+            "0" => match heedless_file(host, &uplink) {
+                Some(file) => {
+                    format!("put 'IPv6AcceptRA=yes' below [Network] of {file}, and run 'networkctl reload'")
+                }
+                None => continue,
+            },
+            _ => continue,
+        };
+        return unchanged(
+            format!(
+                "hostNetworkConfig of container '{name}' forwards IPv6, and the host would lose the default route of \
+                 {uplink}, which is from router advertisements"
+            ),
+            format!("{remedy}; or set networkConfig.IPMasquerade = \"ipv4\""),
+        );
+    }
+    Ok(())
+}
+
+fn sysctl(host: &Host, name: &str) -> String {
+    let value = fs::read_to_string(host.path("/proc/sys/net/ipv6/conf").join(name));
+    value.map(|value| value.trim().to_owned()).unwrap_or_default()
+}
+
+/// Returns the interfaces of default routes from router advertisements.
+fn advertised(answer: &str) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Route {
+        dev: Option<String>,
+        protocol: Option<String>,
+    }
+    let routes: Vec<Route> = serde_json::from_str(answer).unwrap_or_default();
+    let advertised = routes.into_iter().filter(|route| route.protocol.as_deref() == Some("ra"));
+    advertised.filter_map(|route| route.dev).collect()
+}
+
+/// Returns the file by which networkd manages an interface, if it does and heeds advertisements there only without
+/// forwarding.
+fn heedless_file(host: &Host, interface: &str) -> Option<String> {
+    let index = fs::read_to_string(host.path("/sys/class/net").join(interface).join("ifindex")).ok()?;
+    let state = fs::read_to_string(host.path("/run/systemd/netif/links").join(index.trim())).ok()?;
+    let value = |key: &str| state.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let file = value("NETWORK_FILE")?;
+    // The drop-ins come with quotes and colons (networkd's own format), so words are cut out of it.
+    let drop_ins = value("NETWORK_FILE_DROPINS").unwrap_or_default();
+    let drop_ins = drop_ins.split(['"', ' ', ':']).filter(|path| path.starts_with('/'));
+    let mut heeds = None;
+    for path in [file].into_iter().chain(drop_ins) {
+        let Some(parsed) = fs::read(host.path(path)).ok().and_then(|text| parse(&text).ok()) else {
+            continue;
+        };
+        let last = parsed.file.values("Network", "IPv6AcceptRA").last().map(parse_boolean);
+        heeds = last.unwrap_or(heeds);
+    }
+    (heeds != Some(true)).then(|| file.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{advertised, foreign};
+
+    #[test]
+    fn default_routes_from_advertisements() {
+        let answer = r#"[{"dst":"default","gateway":"fe80::1","dev":"eth0","protocol":"ra","metric":1024},
+            {"dst":"default","gateway":"fe80::2","dev":"eth1","protocol":"static","metric":1024},
+            {"dst":"default","protocol":"ra","nexthops":[]}]"#;
+        assert_eq!(advertised(answer), ["eth0"]);
+        assert!(advertised("").is_empty());
+    }
+
+    #[test]
+    fn rules_of_others() {
+        let answer = r#"[{"priority":0,"src":"all","table":"local"},
+            {"priority":1000,"src":"all","table":"l3mdev","protocol":"kernel"},
+            {"priority":5000,"src":"all","fwmark":"0x1","table":"100"},
+            {"priority":5001,"src":"10.0.0.0","srclen":8,"table":"101","protocol":"static"},
+            {"priority":32766,"src":"all","table":"main"},{"priority":32767,"src":"all","table":"default"}]"#;
+        assert_eq!(foreign(answer), 1);
+        assert_eq!(foreign(""), 0);
+    }
+}

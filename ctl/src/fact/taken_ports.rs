@@ -1,0 +1,90 @@
+//! Ports of the host that a container forwards although a service of the host listens on them. What containers themselves
+//! listen with, their socket units, is left out.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use nixos_nspawn_units::intent::{Container, ForwardPort};
+use nixos_nspawn_units::store::Loaded;
+
+use crate::base::host::Host;
+use crate::host::listeners;
+use crate::host::listeners::{Holder, Listener};
+
+/// A forward of a port that is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// The port, as `tcp/8080`.
+    pub(crate) port: String,
+    /// Who has it, as far as that can be seen.
+    by: Option<Holder>,
+}
+
+impl Taken {
+    /// Returns the holder in words.
+    pub(crate) fn holder(&self) -> String {
+        match &self.by {
+            Some(Holder { pid, name }) => format!("{name} (process {pid})"),
+            None => "a process of the host".to_owned(),
+        }
+    }
+}
+
+/// What listens on the host, without the sockets of containers.
+pub(crate) struct Listening(Vec<Listener>);
+
+impl Listening {
+    /// Reads it.
+    pub(crate) fn read(host: &Host, loaded: &Loaded) -> Self {
+        let mut found = listeners::listeners(host);
+        let own = loaded.intents.iter().flat_map(|stored| &stored.intent.container.forward_ports);
+        let own: Vec<&ForwardPort> = own.filter(|port| !port.by_nspawn()).collect();
+        found.retain(|listener| !own.iter().any(|port| is_own(listener, port)));
+        Self(found)
+    }
+
+    /// Returns the container's forwards that are in use, but for those that it `had` before.
+    pub(crate) fn taken(&self, host: &Host, container: &Container, had: Option<&Container>) -> Vec<Taken> {
+        let had = had.map(|had| had.forward_ports.as_slice()).unwrap_or_default();
+        let mut ports: Vec<(String, &Listener)> = Vec::new();
+        for port in container.forward_ports.iter().filter(|port| !had.contains(port)) {
+            let by = self.0.iter().find(|listener| collides(listener, port));
+            ports.extend(by.map(|listener| (port.host_side(), listener)));
+        }
+        if ports.is_empty() {
+            return Vec::new();
+        }
+        let sockets: Vec<&Listener> = ports.iter().map(|(_, listener)| *listener).collect();
+        let mut holders = listeners::holders(host, &sockets);
+        let taken = ports.into_iter().enumerate();
+        taken.map(|(at, (port, _))| Taken { port, by: holders.remove(&at) }).collect()
+    }
+}
+
+/// Where a socket unit listens for a forward without an address.
+const ALL: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+/// Whether the socket is that of the forward's socket unit.
+fn is_own(listener: &Listener, port: &ForwardPort) -> bool {
+    let address = port.host_address.map_or(ALL, |address| address.get());
+    same_port(listener, port) && listener.address == address
+}
+
+fn same_port(listener: &Listener, port: &ForwardPort) -> bool {
+    listener.protocol == port.protocol && listener.port == port.host_port.get()
+}
+
+/// Whether the forward would take the port away from the socket, or could not have it because of the socket.
+fn collides(listener: &Listener, port: &ForwardPort) -> bool {
+    same_port(listener, port)
+        && match port.host_address.map(|address| address.get()) {
+            // nspawn redirects what comes to any address of the host but the loopback ones.
+            None if port.by_nspawn() => !listener.address.is_loopback(),
+            None => true,
+            Some(address) => {
+                listener.address == address
+                    || listener.address == ALL
+                    || listener.address.is_ipv4() == address.is_ipv4()
+                        && (listener.address.is_unspecified() || address.is_unspecified())
+            }
+        }
+}

@@ -1,0 +1,142 @@
+//! The configuration of systemd-networkd itself (`networkd.conf(5)`): whether it leaves routing policy rules, routes and
+//! nexthops of other programs alone, and the file of ours that makes it do so.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::syntax::parse;
+use nixos_nspawn_units::syntax::settings::parse_boolean;
+
+use crate::base::host::Host;
+use crate::host::files::{remove_file, write_file};
+
+/// The file, as packages install it below /usr/lib.
+const TEXT: &str = include_str!("../../../systemd/10-nixos-nspawn.conf");
+
+/// Where `setup` puts it.
+pub(crate) const PATH: &str = "/etc/systemd/networkd.conf.d/10-nixos-nspawn.conf";
+
+/// Its first words, by which it is known again.
+const MARK: &str = "# Installed by nixos-nspawn ";
+
+/// The setting about routing policy rules.
+pub(crate) const RULES: &str = "ManageForeignRoutingPolicyRules";
+
+/// The settings of the file; networkd takes each for `yes` if nobody sets it.
+const SETTINGS: [&str; 3] = [RULES, "ManageForeignRoutes", "ManageForeignNextHops"];
+
+/// Where networkd looks, the first place first (`networkd.conf(5)`).
+const PLACES: [&str; 4] = ["/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"];
+
+/// Whether networkd deletes what other programs made, as far as this setting is about it.
+pub(crate) fn manages_foreign(host: &Host, setting: &str) -> bool {
+    settings(host, true).get(setting).and_then(|value| parse_boolean(value)).unwrap_or(true)
+}
+
+/// Returns the text that `setup` would write: the settings that nobody has made. `None` if there is none to make.
+pub(crate) fn missing(host: &Host) -> Option<String> {
+    let made = settings(host, false);
+    let kept = |line: &&str| !line.split_once('=').is_some_and(|(key, _)| made.contains_key(key));
+    SETTINGS
+        .iter()
+        .any(|setting| !made.contains_key(*setting))
+        .then(|| TEXT.lines().filter(kept).map(|line| format!("{line}\n")).collect())
+}
+
+/// Whether the file of `setup` is there. One that somebody made in its place is not.
+pub(crate) fn installed(host: &Host) -> bool {
+    fs::read_to_string(host.path(PATH)).is_ok_and(|text| text.starts_with(MARK))
+}
+
+/// Writes the file.
+pub(crate) fn install(host: &Host, text: &str) -> Result<()> {
+    let path = host.path(PATH);
+    let folder = path.parent().unwrap_or(&path);
+    fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    write_file(&path, text.as_bytes(), 0o644)
+}
+
+/// Removes the file, and its folder if that is empty.
+pub(crate) fn remove(host: &Host) -> Result<()> {
+    let path = host.path(PATH);
+    remove_file(&path)?;
+    let _ = path.parent().map(fs::remove_dir);
+    Ok(())
+}
+
+/// Returns what the files assign in [Network], the file of `setup` included or not.
+fn settings(host: &Host, with_ours: bool) -> BTreeMap<String, String> {
+    let main = PLACES.iter().map(|place| host.path(place).join("networkd.conf")).find(|path| path.exists());
+    // Of files of one name the first place counts; all are read in the order of their names.
+    let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for place in PLACES {
+        let entries = fs::read_dir(host.path(place).join("networkd.conf.d")).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "conf")) {
+            files.entry(entry.file_name()).or_insert_with(|| entry.path());
+        }
+    }
+    let ours = host.path(PATH);
+    let files = files.into_values().filter(|path| with_ours || *path != ours || !installed(host));
+    let mut settings = BTreeMap::new();
+    for path in main.into_iter().chain(files) {
+        let Ok(parsed) = fs::read(&path).map_err(|_| ()).and_then(|bytes| parse(&bytes).map_err(|_| ()))
+        else {
+            continue;
+        };
+        let assigned = parsed.file.settings().filter(|(section, ..)| *section == "Network");
+        settings.extend(assigned.map(|(_, key, value)| (key.to_owned(), value.to_owned())));
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn host(root: &Path) -> Host {
+        Host::open(root, false, Box::new(|_| {})).unwrap()
+    }
+
+    #[test]
+    fn the_file_has_what_nobody_set() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let host = host(root.path());
+        assert!(SETTINGS.iter().all(|setting| TEXT.contains(&format!("\n{setting}=no\n"))));
+        assert_eq!(missing(&host).as_deref(), Some(TEXT));
+        assert!(manages_foreign(&host, RULES) && !installed(&host));
+
+        // A comment sets nothing, and a file that another one replaces neither.
+        put("etc/systemd/networkd.conf", "[Network]\n#ManageForeignRoutes=yes\n");
+        put("usr/lib/systemd/networkd.conf", "[Network]\nManageForeignRoutes=yes\n");
+        assert_eq!(missing(&host).as_deref(), Some(TEXT));
+        put("run/systemd/networkd.conf.d/a.conf", "[Network]\nManageForeignRoutes=yes\n");
+        let text = missing(&host).unwrap();
+        assert!(
+            !text.contains("ManageForeignRoutes=") && text.contains("ManageForeignNextHops=no"),
+            "{text}"
+        );
+
+        install(&host, &text).unwrap();
+        assert!(installed(&host) && !manages_foreign(&host, RULES));
+        assert!(manages_foreign(&host, "ManageForeignRoutes"));
+        // Setting up once more leads to the same file.
+        assert_eq!(missing(&host), Some(text));
+        put("etc/systemd/networkd.conf.d/z.conf", "[Network]\nManageForeignRoutingPolicyRules=yes\n");
+        assert!(manages_foreign(&host, RULES));
+        remove(&host).unwrap();
+        assert!(!installed(&host));
+        // A package has the whole file.
+        put("usr/lib/systemd/networkd.conf.d/10-nixos-nspawn.conf", TEXT);
+        assert_eq!(missing(&host), None);
+    }
+}

@@ -1,0 +1,270 @@
+//! The host's network is left alone: rules, routes, nexthops, addresses, sysctls and packet filters of other programs are
+//! the same before and after the whole life of containers, but for what docs/networking.md names.
+
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::on_both_hosts;
+use pretty_assertions::assert_eq;
+use serde_json::json;
+
+on_both_hosts!(networkd_keeps_what_others_made, a_whole_life, an_uplink_of_networkd);
+
+/// Makes an interface ext0 that leads nowhere.
+fn interface(host: &Host) {
+    host.sh("ip link add ext0 type veth peer name ext1
+        ip addr add 10.250.0.1/24 dev ext0
+        ip link set ext0 up; ip link set ext1 up");
+}
+
+/// Makes rules, routes and a nexthop as a VPN would, of both families.
+fn foreign(host: &Host) {
+    host.sh("ip rule add fwmark 1 lookup 100 pref 5000
+        ip rule add from 10.77.0.0/16 lookup 101 pref 5001
+        ip -6 rule add fwmark 1 lookup 100 pref 5000
+        ip nexthop add id 7 blackhole
+        ip route add 10.99.0.0/16 dev ext0 table 100
+        ip route add blackhole 10.98.0.0/16
+        ip -6 route add blackhole fd00:98::/64");
+}
+
+/// Returns what [`foreign`] made, as far as it is there.
+fn foreign_state(host: &Host) -> String {
+    host.sh("ip rule; ip -6 rule; ip nexthop
+        ip route show table 100; ip route show type blackhole; ip -6 route show type blackhole")
+}
+
+fn networkd_keeps_what_others_made(host: &Host) {
+    const DROP_IN: &str = "/etc/systemd/networkd.conf.d/10-nixos-nspawn.conf";
+    host.install(bins());
+
+    // networkd was in use before: its configuration is the administrator's, and `create` says what it costs.
+    host.ctl_ok(&["setup", "--networkd"]);
+    assert!(!host.exists(DROP_IN));
+    interface(host);
+    foreign(host);
+    let created = host.ctl_ok(&["create", "web", "--flake", FLAKE]);
+    assert!(created.text().contains("deletes the 3 routing policy rules of other programs"), "{created}");
+    host.ctl_ok(&["remove", "web"]);
+
+    // Where it was off, nothing is lost: not when it starts, nor when it configures an interface.
+    host.ok(&["systemctl", "disable", "--now", "systemd-networkd.socket", "systemd-networkd.service"]);
+    assert_eq!(host.reboot(), "running");
+    interface(host);
+    foreign(host);
+    let before = foreign_state(host);
+    assert!(before.contains("5001:") && before.contains("id 7"), "{before}");
+    let told = host.ctl_ok(&["setup", "--networkd", "--dry-run"]);
+    assert!(told.stdout.contains(DROP_IN) && !host.exists(DROP_IN), "{told}");
+    host.ctl_ok(&["setup", "--networkd"]);
+    assert_eq!(host.sh(&format!("stat -c %a {DROP_IN}")), "644\n");
+    let created = host.ctl_ok(&["create", "web", "--flake", FLAKE]);
+    assert!(!created.text().contains("routing policy rules"), "{created}");
+    host.address("web");
+    assert_eq!(foreign_state(host), before, "after create");
+    host.ok(&["systemctl", "restart", &unit("web")]);
+    host.address("web");
+    assert_eq!(foreign_state(host), before, "after a restart");
+    host.ok(&["systemctl", "restart", "systemd-networkd.service"]);
+    host.ctl_ok(&["setup", "--networkd"]);
+    assert_eq!(foreign_state(host), before, "after a restart of networkd");
+    host.ctl_ok(&["remove", "web"]);
+    assert_eq!(foreign_state(host), before, "after remove");
+
+    // The drop-in goes with `setup`, also where a package has the programs.
+    let removed = host.ctl_ok(&["setup", "--remove"]);
+    assert!(removed.stdout.contains("systemctl disable --now systemd-networkd"), "{removed}");
+    assert!(!host.exists(DROP_IN));
+
+    // What the administrator has set stays as it is.
+    host.ok(&["systemctl", "disable", "--now", "systemd-networkd.socket", "systemd-networkd.service"]);
+    host.write("/etc/systemd/networkd.conf.d/own.conf", "[Network]\nManageForeignRoutes=yes\n", 0o644);
+    host.ctl_ok(&["setup", "--networkd"]);
+    let text = host.file(DROP_IN);
+    assert!(text.contains("ManageForeignNextHops=no") && !text.contains("ManageForeignRoutes="), "{text}");
+}
+
+/// Sends router advertisements with a prefix on eth0, as a router does.
+const ROUTER: &str = r#"use strict; use Socket qw(:DEFAULT inet_pton pack_sockaddr_in6);
+    open(my $file, '<', '/sys/class/net/eth0/ifindex') or die; chomp(my $index = <$file>);
+    socket(my $socket, AF_INET6, SOCK_RAW, 58) or die $!;
+    setsockopt($socket, 41, 18, pack('i', 255)) or die $!;
+    my $message = pack('CCnCCnNN', 134, 0, 0, 64, 0, 1800, 0, 0)
+        . pack('CCCCNNN', 3, 4, 64, 0xC0, 86400, 14400, 0) . inet_pton(AF_INET6, 'fd00:aa::');
+    my $all = pack_sockaddr_in6(0, inet_pton(AF_INET6, 'ff02::1'), $index);
+    while (1) { send($socket, $message, 0, $all); sleep 1 }"#;
+
+/// Makes an uplink ext0 with a router behind it.
+fn uplink(host: &Host) {
+    host.write("/run/router.pl", ROUTER, 0o644);
+    host.sh("ip netns add ext
+        ip link add ext0 type veth peer name eth0 netns ext
+        ip addr add 10.250.0.1/24 dev ext0
+        ip link set ext0 up
+        ip -n ext addr add 10.250.0.2/24 dev eth0
+        ip -n ext link set eth0 up
+        ip route add default via 10.250.0.2
+        systemd-run --quiet --unit=router --property=Restart=always --property=RestartSec=1 \
+            ip netns exec ext perl /run/router.pl");
+    host.wait_until("the default route of the router is there", || advertised(host));
+}
+
+fn advertised(host: &Host) -> bool {
+    host.sh("ip -6 route show default").contains("proto ra")
+}
+
+/// Rules, routes, nexthops and addresses as JSON without what changes by itself, all sysctls of IPv4 and IPv6, and all packet
+/// filters but the table of systemd. Interfaces of containers are left out.
+fn network_state(host: &Host) -> String {
+    let clean = r#"map(select((.dev // .ifname // "") | test("^(ve|vb|vz)-") | not))
+        | map(del(.. | .expires?, .valid_life_time?, .preferred_life_time?, .age?))"#;
+    host.sh(&format!(
+        "for family in -4 -6; do
+            for what in rule 'route show table all' address; do
+                echo \"== $family $what\"; ip -j $family $what | jq -S '{clean} | sort_by(tostring) | .[]' -c
+            done
+        done
+        echo == nexthop; ip -j nexthop | jq -Sc '.[]'
+        echo == sysctl; sysctl -a 2> /dev/null | grep -E '^net[.]ipv[46][.]' | grep -vE '[.](ve|vb|vz)-' | sort
+        echo == nft; nft list tables | grep -v 'io.systemd.nat' || true"
+    ))
+}
+
+/// The lines that were there before and are not now, and those that are new.
+fn changes(before: &str, now: &str) -> Vec<String> {
+    let (before, now): (Vec<&str>, Vec<&str>) = (before.lines().collect(), now.lines().collect());
+    let gone = before.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}"));
+    let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
+    gone.chain(new).collect()
+}
+
+/// Fails on everything that docs/networking.md does not name: forwarding of IPv4, and what the kernel couples to it.
+fn assert_untouched(host: &Host, before: &str, when: &str) {
+    let named = |line: &String| {
+        let name = line[2..].split(' ').next().unwrap_or_default();
+        name == "net.ipv4.ip_forward"
+            || name.starts_with("net.ipv4.conf.")
+                && (name.ends_with(".forwarding") || name.ends_with("conf.all.accept_redirects"))
+    };
+    let mut changed = changes(before, &network_state(host));
+    changed.retain(|line| !named(line));
+    assert!(changed.is_empty(), "{when}: {changed:#?}");
+}
+
+fn a_whole_life(host: &Host) {
+    host.install(bins());
+    host.ok(&["systemctl", "disable", "--now", "systemd-networkd.socket", "systemd-networkd.service"]);
+    assert_eq!(host.reboot(), "running");
+    foreign_and_uplink(host);
+    let before = network_state(host);
+    assert!(
+        before.contains("net.ipv6.conf.ext0.accept_ra = 1") && before.contains("\"protocol\":\"ra\""),
+        "{before}"
+    );
+
+    host.ctl_ok(&["setup", "--networkd"]);
+    assert_untouched(host, &before, "setup");
+    let containers = |port: u16| {
+        host.own(&json!({
+            "web": {"container": {"forwardPorts": [format!("{port}:80")]}},
+            "shop": {"container": {"zone": "lab"}},
+            "till": {"container": {"zone": "lab"}},
+        }));
+    };
+    containers(8080);
+    for name in ["web", "shop", "till"] {
+        host.create(name);
+        host.address(name);
+        assert_untouched(host, &before, &format!("create {name}"));
+    }
+    // Ours is in force, and what it promises works.
+    for (interface, file) in [("ve-web", "50-nixos-nspawn-web"), ("vz-lab", "51-nixos-nspawn-vz-lab")] {
+        let status = host.sh(&format!("networkctl status --no-pager {interface}"));
+        assert!(status.contains(file), "{status}");
+    }
+    assert!(host.sh("ip -o -6 addr show dev ve-web").contains("fe80:"), "{}", host.sh("ip addr"));
+    host.inside("web", &["ping", "-c", "1", "-W", "5", "10.250.0.2"]);
+    host.inside("shop", &["ping", "-c", "1", "-W", "5", "10.250.0.2"]);
+
+    containers(8081);
+    host.ctl_ok(&["update", "web", "--allow-host-changes"]);
+    host.ok(&["systemctl", "restart", &unit("web"), &unit("shop")]);
+    host.address("web");
+    assert_untouched(host, &before, "update and restart");
+
+    // The bridge keeps its addresses when a member comes, restarts or goes.
+    let bridge = || host.sh("ip -o -4 addr show dev vz-lab | awk '{print $4}'");
+    let addresses = bridge();
+    host.ok(&["systemctl", "stop", &unit("shop")]);
+    host.ctl_ok(&["remove", "shop"]);
+    assert_eq!(bridge(), addresses);
+    host.address("till");
+
+    // IPv6 forwarding would cost the uplink its route.
+    host.own(&json!({"six": {"container": {"hostNetworkConfig": {"ipv6Prefixes": [{"Prefix": "fd42:1::/64", "Assign": true}]}}}}));
+    let refused = host.ctl(&["create", "six", "--flake", FLAKE]);
+    assert_eq!(refused.status.code(), Some(10), "{refused}");
+    assert!(refused.stderr.contains("net.ipv6.conf.ext0.accept_ra=2"), "{refused}");
+    assert_untouched(host, &before, "refused");
+
+    assert_eq!(host.reboot(), "running");
+    foreign_and_uplink(host);
+    for name in ["web", "till"] {
+        assert_eq!(host.state(name), "active");
+        host.address(name);
+    }
+    // Another boot gives the interfaces other indices and hardware addresses.
+    host.ctl_ok(&["remove", "web"]);
+    host.ctl_ok(&["remove", "till"]);
+    assert!(advertised(host));
+    let rules = |state: &str| {
+        let part = |from: &str| state.split("== ").filter(|part| part.starts_with(from)).collect::<String>();
+        ["-4 rule", "-6 rule", "nexthop", "sysctl", "nft"].map(part).concat()
+    };
+    let now = rules(&network_state(host));
+    let mut changed = changes(&rules(&before), &now);
+    changed.retain(|line| !line[2..].starts_with("net.ipv4."));
+    assert!(changed.is_empty(), "{changed:#?}");
+    assert!(!host.exists("/run/systemd/network/51-nixos-nspawn-vz-lab.network"));
+
+    // With accept_ra=2 it may.
+    host.sh("sysctl -qw net.ipv6.conf.ext0.accept_ra=2");
+    host.create("six");
+    host.wait_until("IPv6 is forwarded", || host.file("/proc/sys/net/ipv6/conf/all/forwarding") == "1\n");
+    assert!(advertised(host));
+}
+
+fn foreign_and_uplink(host: &Host) {
+    uplink(host);
+    foreign(host);
+    host.sh("nft add table inet mine");
+    // Duplicate address detection is over.
+    host.wait_until("no address is tentative", || !host.sh("ip -6 addr").contains("tentative"));
+}
+
+fn an_uplink_of_networkd(host: &Host) {
+    host.install(bins());
+    host.write(
+        "/etc/systemd/network/10-ext.network",
+        "[Match]\nName=ext0\n[Network]\nAddress=10.250.0.1/24\n",
+        0o644,
+    );
+    host.ok(&["networkctl", "reload"]);
+    uplink(host);
+    host.create("web");
+    host.address("web");
+    assert!(advertised(host), "{}", host.sh("ip -6 route"));
+    assert_eq!(host.file("/proc/sys/net/ipv6/conf/all/forwarding"), "0\n");
+    host.own(
+        &json!({"six": {"container": {"hostNetworkConfig": {"networkConfig": {"IPMasquerade": "both"}}}}}),
+    );
+    let refused = host.ctl(&["create", "six", "--flake", FLAKE]);
+    assert_eq!(refused.status.code(), Some(10), "{refused}");
+    assert!(
+        refused.stderr.contains("'IPv6AcceptRA=yes' below [Network] of /etc/systemd/network/10-ext.network"),
+        "{refused}"
+    );
+    host.sh("echo IPv6AcceptRA=yes >> /etc/systemd/network/10-ext.network; networkctl reload");
+    host.wait_until("networkd heeds the router again", || advertised(host));
+    host.create("six");
+    host.wait_until("IPv6 is forwarded", || host.file("/proc/sys/net/ipv6/conf/all/forwarding") == "1\n");
+    host.wait_until("the route is there", || advertised(host));
+}
