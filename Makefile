@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo bench install deps
+.PHONY: build check test demo bench nixos-check install deps
 
 build:
 	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) NIXOS_NSPAWN_NIX=$(NIX) \
@@ -42,6 +42,13 @@ demo: deps build
 
 bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
+
+# Real NixOS systems in containers (tests/nixos/README.md). NIXPKGS: a directory made by tests/nixos/nixpkgs/assemble;
+# HOSTS: trixie, forky or both.
+NIXPKGS ?=
+HOSTS ?= trixie forky
+nixos-check: deps build
+	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS)
 
 MAN8 = man/nixos-nspawn-ctl.8 man/nixos-nspawn-generator.8 man/nixos-nspawn.8
 MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5 man/nixos-nspawn-options.5

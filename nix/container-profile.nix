@@ -27,6 +27,24 @@ let
     || cfg.extraVeths != [ ];
 in
 {
+  # systemd-nspawn has mounted these. NixOS mounts them anew when it boots and at every switch, which the kernel does not
+  # allow in a user namespace, and then the switch fails.
+  options.boot.specialFileSystems = lib.mkOption {
+    apply =
+      all:
+      if cfg.userNamespacing then
+        removeAttrs all [
+          "/dev"
+          "/dev/pts"
+          "/dev/shm"
+          "/proc"
+          "/run"
+          "/sys"
+        ]
+      else
+        all;
+  };
+
   config = mkMerge [
     {
       # Releases since 2025 distinguish nspawn's containers from others.
@@ -52,19 +70,49 @@ in
     # NixOS links /etc/localtime to the zone, and cannot where nspawn has mounted a file on it.
     (mkIf (config.time.timeZone != null) { nixosContainer.timezone = mkDefault "off"; })
 
-    # Containers of a zone find each other by name through LLMNR, and NixOS's firewall is on by default.
-    (mkIf (cfg.zone != null) {
-      networking.firewall.interfaces.host0 = {
-        allowedTCPPorts = [ 5355 ];
-        allowedUDPPorts = [ 5355 ];
-      };
-    })
-
     (mkIf ownNetwork {
       networking.useNetworkd = mkDefault true;
       services.resolved.enable = mkDefault true;
       systemd.network.wait-online.enable = mkIf (!hasInterface) (mkDefault false);
+      # NixOS waits for the network in every boot, for more than half of a container's. Services that want
+      # network-online.target still wait for it.
+      systemd.targets.network-online.wantedBy = lib.mkForce [ ];
     })
+
+    # The neighbours in the zone ask for this container's name by LLMNR.
+    (mkIf (ownNetwork && cfg.zone != null) {
+      networking.firewall.interfaces.host0.allowedUDPPorts = [ 5355 ];
+    })
+
+    # 65536 users and groups are mapped.
+    (mkIf cfg.userNamespacing {
+      boot.kernel.sysctl."net.ipv4.ping_group_range" = lib.mkOverride 900 "0 65535";
+    })
+
+    # nspawn has mounted these, and nothing inside can unmount them: systemd runs from the store, and in a user namespace all
+    # mounts from outside are locked. Without units that say so, systemd tries it at every stop.
+    {
+      systemd.mounts =
+        map
+          (where: {
+            inherit where;
+            what = where;
+            type = "none";
+            options = if where == "/tmp" then "bind" else "bind,ro";
+            unitConfig.DefaultDependencies = false;
+          })
+          (
+            [ "/nix/store" ]
+            ++ lib.optionals cfg.userNamespacing (
+              [
+                "/nix/var/nix/db"
+                "/nix/var/nix/profiles"
+              ]
+              ++ optional cfg.mountDaemonSocket "/nix/var/nix/daemon-socket"
+              ++ optional (!(config.boot.tmp.useTmpfs or false)) "/tmp"
+            )
+          );
+    }
 
     # The host's networkd, resolved and firewall manage this network.
     (mkIf (!ownNetwork) {
@@ -135,8 +183,15 @@ in
           assertion = !(config.system.etc.overlay.enable or false);
           message = "`system.etc.overlay.enable' is true, but a container has no initrd that would mount /etc.";
         }
+        {
+          assertion = !(config.system.nixos-init.enable or false);
+          message = "`system.nixos-init.enable' is true, but a container has no initrd that would activate the system.";
+        }
+        {
+          assertion = cfg.activation.strategy != "reload" || (config.system.switch.enable or true);
+          message = "`nixosContainer.activation.strategy' is \"reload\", but `system.switch.enable' is false, so that the system has no bin/switch-to-configuration; set the strategy to \"dynamic\" or \"restart\".";
+        }
       ];
-      warnings = lib.optional (cfg.userNamespacing && !(options.boot ? isNspawnContainer)) "`nixosContainer.userNamespacing' is true, but the activation of this release of NixOS mounts /proc and others anew, which fails under user namespaces (https://github.com/NixOS/nixpkgs/issues/345899). Releases with `boot.isNspawnContainer' do not.";
     }
   ];
 }

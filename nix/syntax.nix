@@ -75,7 +75,8 @@ let
     value:
     match "[!-~]{1,15}" value != null
     && match ".*[/:%\\\\\"'].*" value == null
-    && match "[0-9]+" value == null
+    # systemd reads these as numbers.
+    && match "[+-]?([0-9]+|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)" value == null
     && !(elem value [
       "."
       ".."
@@ -162,7 +163,8 @@ let
   isOneLine =
     value: match "[^[:cntrl:]]*" value != null && match "[ \t].*|.*[ \t]" value == null;
 
-  isDevice = value: match "/dev/.*[^/]" value != null && isAbsolute value;
+  isDevice =
+    value: match "/dev/.*[^/]" value != null && match ".*[ \\\\].*" value == null && isAbsolute value;
   isPermissions = value: match "r(w?m?|mw)|w(r?m?|mr)|m(r?w?|wr)" value != null;
   # Names below /dev/disk/by-path have a `:` as well: a few letters behind the last one are permissions.
   isDeviceAndPermissions =
@@ -176,6 +178,7 @@ let
       isDevice (builtins.head found) && isPermissions (builtins.elemAt found 1);
 
   label = "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?";
+  hostLabel = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
   # What is wrong with the name of a container, or null.
   machineNameProblem =
     name:
@@ -202,7 +205,8 @@ let
     else
       null;
   isMachineName = value: machineNameProblem value == null;
-  isHostname = value: match "${label}(\\.${label})*" value != null && stringLength value <= 64;
+  isHostname =
+    value: match "${hostLabel}(\\.${hostLabel})*" value != null && stringLength value <= 64;
   isZone = value: stringLength value <= 12 && value != "" && isInterface "vz-${value}";
   # What ends like a unit is one, an instance if it has an `@`.
   isUnitOrContainer =

@@ -84,7 +84,7 @@ let
   # Sizes, numbers, time spans or nice levels, by the name of the limit.
   limit = "[0-9A-Za-z.+-]+( [0-9a-z]+)*";
   # Up to the whole of it.
-  share = "(100(\\.0{1,2})?|[0-9]{1,2}(\\.[0-9]{1,2})?)%";
+  share = "(100(\\.0{1,2})?|(0|[1-9][0-9]?)(\\.[0-9]{1,2})?)%";
   amount =
     name: description: pattern:
     text name description (value: match pattern value != null && match "[0.]*[BKMGTPE%]?" value == null);
@@ -113,7 +113,7 @@ rec {
       "~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*";
   memory = called "size such as 512M or 1.5G, number of bytes, percentage, or infinity" (
     types.either (intBetween 1 9223372036854775807) (
-      amount "memory" "size" "[0-9]+[BKMGTPE]?|[0-9]+\\.[0-9]+[KMGTPE]|${share}|infinity"
+      amount "memory" "size" "(0|[1-9][0-9]*)(\\.[0-9]+[KMGTPE]|[BKMGTPE]?)|${share}|infinity"
     )
   );
   tasks = called "positive integer, percentage, or infinity" (
@@ -121,7 +121,7 @@ rec {
       amount "tasks" "percentage" "[1-9][0-9]*|${share}|infinity"
     )
   );
-  percentage = amount "percentage" "percentage" "[0-9]+(\\.[0-9]{1,2})?%";
+  percentage = amount "percentage" "percentage" "(0|[1-9][0-9]*)(\\.[0-9]{1,2})?%";
   weight = intBetween 1 10000;
   cpuWeight = called "${weight.description}, or idle" (types.either weight (types.enum [ "idle" ]));
   rlimits =
@@ -177,7 +177,7 @@ rec {
   );
   credentialId = text "credentialId" "credential id" syntax.isCredential;
   credentialSource = text "credentialSource" "absolute path, or name of a credential of the host" (
-    value: syntax.isAbsolute value || syntax.isCredential value
+    value: syntax.isAbsolute value && match ".*[ \\\\].*" value == null || syntax.isCredential value
   );
   unitOrContainer = text "unitOrContainer" "names of containers or units" syntax.isUnitOrContainer;
 

@@ -133,8 +133,11 @@ let
         ''
           cat > $out/bin/switch-to-configuration <<SWITCH
           #!${userland}/bin/busybox sh
-          # In: what to do (NixOS: switch, boot, test, dry-activate). Out: the new page, and a line in a log.
+          # In: what to do (NixOS: switch, boot, test, dry-activate). Out: the new page, and a line in a log. As in NixOS, units
+          # that failed before are forgotten. Exit status 2: the activation failed, 4: units failed, 100: restart.
           export PATH=${userland}/bin
+          echo "activating the configuration..."
+          systemctl reset-failed
           echo "\$1 $out" >> /var/log/switch-to-configuration
           ln -sfn $out /run/current-system
           cp -f $out/etc/page /run/www/index.html

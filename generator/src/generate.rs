@@ -1,13 +1,26 @@
 //! The generator: reads the intents below /etc/nixos-nspawn, plans their units, and writes them below the output
-//! directory. A bad file never keeps the others from being generated.
+//! directory. A bad file never keeps the others from being generated, and no files keep the host from booting: the time
+//! of a run is limited.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use nixos_nspawn_units::plan::plan;
-use nixos_nspawn_units::store::{Trust, load};
+use nixos_nspawn_units::deadline::Work;
+use nixos_nspawn_units::plan::plan_in_time;
+use nixos_nspawn_units::store::{Trust, load_in_time};
 use nixos_nspawn_units::write::write_plan;
 
 use crate::log::Log;
+
+/// Returns how long after its start the generator begins with some work. A run takes about two seconds then: what was not
+/// read or planned is refused, and each refusal still has to be written.
+fn limit(work: Work) -> Duration {
+    Duration::from_millis(match work {
+        Work::LargeFile => 500,
+        Work::SmallFile => 1500,
+        Work::Plan => 1800,
+    })
+}
 
 /// Writes the units for the intents below `root` into `directory`. Returns the exit status: 0, or 1 if something was
 /// refused or failed.
@@ -16,8 +29,10 @@ pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
     if std::env::var_os("SYSTEMD_IN_INITRD").is_some_and(|value| value == "1") {
         return 0;
     }
-    let loaded = load(root, trust(root));
-    let plan = plan(&loaded);
+    let start = Instant::now();
+    let in_time = |work| start.elapsed() < limit(work);
+    let loaded = load_in_time(root, trust(root), &in_time);
+    let plan = plan_in_time(&loaded, &in_time);
     let errors = write_plan(directory, &plan);
     for fault in &plan.faults {
         log.error(&format!("{fault}, ignoring"));

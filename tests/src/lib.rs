@@ -11,3 +11,4 @@ pub mod reference;
 pub mod setup;
 pub mod systemd;
 pub mod transcript;
+pub mod worst;

@@ -16,10 +16,10 @@ const UNITS: Layers = Layers {
         &["intent"],
         &["json"],
         &["name", "number_type", "resolve", "string_type", "syntax", "value"],
-        &["invalid"],
+        &["deadline", "invalid"],
     ],
     only: &[],
-    circles: &["intent", "json", "nspawn", "store", "syntax"],
+    circles: &["intent", "json", "nspawn", "plan", "store", "syntax"],
 };
 
 const GENERATOR: Layers = Layers {

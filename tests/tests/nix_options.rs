@@ -508,6 +508,59 @@ fn system_fits_the_network() {
     assert_eq!(results[2]["variables"]["NIX_REMOTE"], "daemon");
 }
 
+/// NixOS's own defaults that do not work in a container, or not in this one.
+#[test]
+fn system_fits_a_container() {
+    let settings = |options: &str| {
+        let module = format!("{{ nixosContainer = {{ {options} }}; }}");
+        let config = container(&format!("name = \"web\"; {PKGS}"), &module, "config");
+        format!(
+            "let c = {config}; in {{ mounted = builtins.attrNames c.boot.specialFileSystems; \
+             ping = c.boot.kernel.sysctl.\"net.ipv4.ping_group_range\"; waits = c.systemd.targets.network-online.wantedBy; \
+             open = builtins.mapAttrs (_: one: one.allowedUDPPorts) c.networking.firewall.interfaces; \
+             stay = map (one: assert !one.unitConfig.DefaultDependencies; one.where) c.systemd.mounts; }}"
+        )
+    };
+    let plain = json!({
+        "mounted": ["/dev", "/dev/pts", "/dev/shm", "/proc", "/run", "/run/keys", "/run/wrappers"],
+        "ping": "0 2147483647", "waits": [], "open": {},
+        "stay": ["/nix/store"],
+    });
+    assert_eq!(value(settings("")), plain);
+    // The kernel refuses to mount anew what nspawn has mounted, and knows only the ids that are mapped.
+    let mut mapped = plain.clone();
+    mapped["mounted"] = json!(["/run/keys", "/run/wrappers"]);
+    mapped["ping"] = json!("0 65535");
+    mapped["stay"] = json!(["/nix/store", "/nix/var/nix/db", "/nix/var/nix/profiles", "/tmp"]);
+    assert_eq!(value(settings("userNamespacing = true;")), mapped);
+    // The names in a zone are asked for by LLMNR.
+    let mut zone = plain.clone();
+    zone["open"] = json!({ "host0": [5355] });
+    assert_eq!(value(settings("zone = \"web\";")), zone);
+    // Nobody waits for a network that is the host's; the host's NixOS decides.
+    let mut host = plain;
+    host["waits"] = json!(["multi-user.target"]);
+    assert_eq!(value(settings("network = \"host\";")), host);
+}
+
+/// What a container's system lacks is said, with the option to set.
+#[test]
+fn systems_that_cannot_be_activated_are_refused() {
+    let built = |module: &str| {
+        let built = container(&format!("name = \"web\"; {PKGS}"), &format!("{{ {module} }}"), "drvPath");
+        evaluate(&[format!("builtins.isString {built}")]).into_iter().next().expect("one result")
+    };
+    for option in ["boot.initrd", "system.etc.overlay", "system.nixos-init"] {
+        let said = built(&format!("{option}.enable = true;")).expect_err("nothing would activate it");
+        assert!(said.contains(&format!("container 'web': `{option}.enable' is true")), "{said}");
+    }
+    let off = "system.switch.enable = false;";
+    assert_eq!(built(off), Ok(json!(true)), "the default strategy restarts it");
+    let reload = format!("{off} nixosContainer.activation.strategy = \"reload\";");
+    let said = built(&reload).expect_err("nothing can be reloaded");
+    assert!(said.contains("`system.switch.enable' is false"), "{said}");
+}
+
 /// Nix inside works through the host's daemon or not at all.
 #[test]
 fn nix_needs_the_daemon_of_the_host() {

@@ -134,14 +134,30 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// How many valid intents systemd's parsers read: NIXOS_NSPAWN_INTENTS, or as many as take some seconds.
+fn intents_to_read() -> usize {
+    std::env::var("NIXOS_NSPAWN_INTENTS").map_or(300, |text| text.parse().expect("a number of intents"))
+}
+
 /// systemd's parsers accept the output for every valid intent without a complaint.
 #[test]
 fn systemd_takes_arbitrary_intents_without_a_word() {
+    const AT_ONCE: usize = 300;
     let mut runner = TestRunner::deterministic();
+    let mut left = intents_to_read();
+    while left > 0 {
+        let now = left.min(AT_ONCE);
+        read_by_systemd(now, &mut runner);
+        left -= now;
+        eprintln!("{left} intents are left");
+    }
+}
+
+fn read_by_systemd(count: usize, runner: &mut TestRunner) {
     let mut files = Vec::new();
     let mut programs = vec![];
-    while files.len() < 300 {
-        let options = arbitrary::options().new_tree(&mut runner).expect("a value").current();
+    while files.len() < count {
+        let options = arbitrary::options().new_tree(runner).expect("a value").current();
         let value = serde_json::json!({"version": 1, "toplevel": arbitrary::TOPLEVEL, "container": options});
         let name: MachineName = format!("c{}", files.len()).parse().expect("a machine name");
         let Ok(intent) = parse(value.to_string().as_bytes(), &name) else { continue };

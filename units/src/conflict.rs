@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::intent::{Container, ForwardPort, Intent};
+use crate::intent::{Container, ForwardPort, HostAddress, Intent};
 use crate::name::MachineName;
 
 /// The names nspawn gives to the host's ends of cables, and the interfaces of the host it uses.
@@ -29,6 +29,7 @@ pub fn conflicts<'a>(
     }
     // A parent serves any number of containers, unless one takes it away.
     interfaces.sort_unstable();
+    interfaces.dedup();
     let taken = |parent: &String, by: &MachineName| {
         let from = interfaces.partition_point(|(interface, _)| interface < parent);
         let same = interfaces[from..].iter().take_while(|(interface, _)| interface == parent);
@@ -47,6 +48,7 @@ type Found<'a> = BTreeMap<&'a MachineName, Vec<String>>;
 
 fn shared_interfaces<'a>(mut claims: Vec<(String, &'a MachineName)>, found: &mut Found<'a>) {
     claims.sort_unstable();
+    claims.dedup();
     for claimants in claims.chunk_by(|(one, _), (other, _)| one == other) {
         for (what, one) in claimants {
             let others = claimants.iter().map(|(_, other)| *other);
@@ -68,19 +70,71 @@ fn shared_ports<'a>(mut claims: Vec<(Cow<'a, ForwardPort>, &'a MachineName)>, fo
         (port.protocol, port.host_port, port.host_address, *name)
     };
     claims.sort_unstable_by_key(order);
+    claims.dedup_by(|one, other| order(one) == order(other));
     let same_port = |one: &ForwardPort, other: &ForwardPort| {
         (one.protocol, one.host_port) == (other.protocol, other.host_port)
     };
     for claimants in claims.chunk_by(|(one, _), (other, _)| same_port(one, other)) {
+        // Nor are all addresses of a port compared with each other.
+        let mut by_address = ByAddress::default();
+        for (port, name) in claimants {
+            by_address.note(port.host_address, name);
+        }
         for (what, one) in claimants {
-            let others = claimants.iter().filter(|(port, _)| what.overlaps(port)).map(|(_, other)| *other);
+            let others = by_address.overlapping(what.host_address);
             add(found, &format!("host port {}", what.host_side()), one, others);
         }
     }
 }
 
+/// The first claimants of one port on each address, on all addresses of each family, and on any.
+#[derive(Default)]
+struct ByAddress<'a> {
+    single: BTreeMap<Option<HostAddress>, Vec<&'a MachineName>>,
+    families: BTreeMap<bool, Vec<&'a MachineName>>,
+    all: Vec<&'a MachineName>,
+}
+
+impl<'a> ByAddress<'a> {
+    fn note(&mut self, address: Option<HostAddress>, name: &'a MachineName) {
+        let note = |names: &mut Vec<&'a MachineName>| {
+            // One more than a message needs to tell that there are others.
+            if names.len() < SHOWN + 2 && !names.contains(&name) {
+                names.push(name);
+            }
+        };
+        note(self.single.entry(address).or_default());
+        note(&mut self.all);
+        if let Some(address) = address {
+            note(self.families.entry(address.get().is_ipv4()).or_default());
+        }
+    }
+
+    /// Returns those whose claim overlaps one on this address, as [`ForwardPort::overlaps`] decides.
+    fn overlapping(&self, address: Option<HostAddress>) -> impl Iterator<Item = &'a MachineName> {
+        let single = |address| self.single.get(&address).map_or(&[][..], Vec::as_slice);
+        let lists = match address {
+            None => [self.all.as_slice(), &[], &[]],
+            Some(address) => {
+                let is_ipv4 = address.get().is_ipv4();
+                let family = self.families.get(&is_ipv4).map_or(&[][..], Vec::as_slice);
+                let unspecified = HostAddress::unspecified(is_ipv4);
+                if address == unspecified {
+                    [single(None), family, &[]]
+                } else {
+                    [single(None), single(Some(unspecified)), single(Some(address))]
+                }
+            }
+        };
+        lists.into_iter().flatten().copied()
+    }
+}
+
 /// How many others a message names: a thousand containers with one port must not produce a million names.
 const SHOWN: usize = 5;
+
+/// How many conflicts of one container are told one by one.
+const TOLD: usize = 20;
 
 /// Returns a message for `one` if there are others.
 fn add<'a>(
@@ -102,9 +156,15 @@ fn add<'a>(
     if named.is_empty() {
         return;
     }
+    let told = found.entry(one).or_default();
+    if told.len() >= TOLD {
+        told.truncate(TOLD);
+        told.push("there are more conflicts than these".to_owned());
+        return;
+    }
     let named: Vec<String> = named.iter().map(|other| format!("'{other}'")).collect();
     let more = if more { " and others" } else { "" };
-    found.entry(one).or_default().push(format!("{what} is also claimed by {}{more}", named.join(", ")));
+    told.push(format!("{what} is also claimed by {}{more}", named.join(", ")));
 }
 
 #[cfg(test)]
@@ -139,6 +199,33 @@ mod tests {
         assert!(one("c0005", 6).ends_with(six), "{}", one("c0005", 6));
         let text = one("c0999", 1000);
         assert!(text.ends_with(&format!("{six} and others")), "{text}");
+    }
+
+    /// Claims are compared by address; each with each gives the same.
+    #[test]
+    fn overlapping_claims() {
+        let addresses = ["", "0.0.0.0:", "[::]:", "127.0.0.1:", "127.0.0.2:", "[::1]:"];
+        let intents =
+            intents(addresses.len(), |at| format!(r#"{{"forwardPorts":["{}80:80"]}}"#, addresses[at]));
+        let found = found(&intents);
+        for (one, intent) in &intents {
+            let port = &intent.container.forward_ports[0];
+            let others = intents
+                .iter()
+                .filter(|(other, intent)| other != one && port.overlaps(&intent.container.forward_ports[0]));
+            let named: Vec<String> = others.map(|(other, _)| format!("'{other}'")).collect();
+            let text = found[one].join("; ");
+            assert!(text.ends_with(&format!("is also claimed by {}", named.join(", "))), "{one}: {text}");
+        }
+    }
+
+    #[test]
+    fn many_conflicts_are_not_all_told() {
+        let ports: Vec<String> = (1..=30).map(|port| format!("\"{port}\"")).collect();
+        let intents = intents(2, |_| format!(r#"{{"forwardPorts":[{}]}}"#, ports.join(",")));
+        let found = found(&intents);
+        assert_eq!(found[&intents[0].0].len(), TOLD + 1);
+        assert_eq!(found[&intents[0].0][TOLD], "there are more conflicts than these");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The library of nixos-nspawn: the intent model, and a toolkit that reads and writes systemd's file format.
 //!
 //! Imports go one way: copies, change → write → plan → boot → store, conflict, ordering, version, nspawn, reach, service,
-//! socket, network → intent → json, name, value → syntax, invalid. Invariants:
+//! socket, network → intent → json, name, value → syntax, deadline, invalid. Invariants:
 //! 1. Only [`store`], [`write`] and [`copies`] touch the disk; nothing here logs, or reads the environment, the clock or
 //!    the network.
 //! 2. [`plan`] is pure: the same intents in any order give the same bytes, and writing the same plan twice changes
@@ -14,6 +14,7 @@ pub mod boot;
 pub mod change;
 pub mod conflict;
 pub mod copies;
+pub mod deadline;
 pub mod intent;
 pub mod invalid;
 mod json;

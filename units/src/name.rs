@@ -76,7 +76,21 @@ fn check_interface_name(text: &str) -> Result<(), Invalid> {
     if matches!(text, "." | ".." | "all" | "default") || text.bytes().all(|b| b.is_ascii_digit()) {
         return refuse("it is reserved");
     }
+    if is_number(text) {
+        return refuse("systemd reads it as a number");
+    }
     Ok(())
+}
+
+/// Whether systemd takes a name for the index of an interface (`parse_ifindex()`, `safe_atoi()`).
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let of_base = |prefix: &str, base: u32| {
+        let rest = digits.get(..2).filter(|start| start.eq_ignore_ascii_case(prefix)).map(|_| &digits[2..]);
+        rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_digit(base)))
+    };
+    let decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    decimal || of_base("0x", 16) || of_base("0o", 8) || of_base("0b", 2)
 }
 
 string_type! {
@@ -181,10 +195,26 @@ mod tests {
 
     #[test]
     fn interface_and_zone_names() {
-        for bad in ["", "sixteen-letters-", "a/b", "a:b", "a%b", "a b", "12", "all", "default", "."] {
+        for bad in [
+            "",
+            "sixteen-letters-",
+            "a/b",
+            "a:b",
+            "a%b",
+            "a b",
+            "12",
+            "0x1f",
+            "+5",
+            "0b1",
+            "all",
+            "default",
+            ".",
+        ] {
             assert!(bad.parse::<InterfaceName>().is_err(), "{bad:?}");
         }
-        assert!("br0".parse::<InterfaceName>().is_ok());
+        for good in ["br0", "0x1g", "0x", "1-2", "0b2"] {
+            assert!(good.parse::<InterfaceName>().is_ok(), "{good:?}");
+        }
         assert!("twelve-chars".parse::<ZoneName>().is_ok());
         assert!("thirteen-char".parse::<ZoneName>().is_err());
         assert!("1".parse::<ZoneName>().is_ok());

@@ -24,10 +24,10 @@ pub fn zone_bridge_of(file_name: &str) -> Option<&str> {
     file_name.strip_prefix(ZONE_PREFIX)?.strip_suffix(ENDING).filter(|bridge| bridge.starts_with("vz-"))
 }
 
-const PREFIX: &str = "50-nixos-nspawn-";
+pub(crate) const PREFIX: &str = "50-nixos-nspawn-";
 /// Another number, since a container may be called like a bridge.
 const ZONE_PREFIX: &str = "51-nixos-nspawn-";
-const ENDING: &str = ".network";
+pub(crate) const ENDING: &str = ".network";
 
 /// systemd's own settings for the host's end of a network of its own (`80-container-ve.network`,
 /// `80-container-vz.network`), but for IPMasquerade= and LinkLocalAddressing=.
@@ -170,14 +170,8 @@ fn add_leases(file: &mut UnitFile, systemd: u32) {
 /// Adds settings to a section with defaults. A given setting replaces the default; a given address is added to it.
 fn add(section: &mut Section, settings: Option<&FreeSettings>) {
     let Some(settings) = settings else { return };
-    for (key, values) in settings.iter().filter(|(_, values)| !values.is_empty()) {
-        if key != "Address" {
-            section.remove(key);
-        }
-        for value in values {
-            section.set(key, value);
-        }
-    }
+    section.remove_if(|key, _| key != "Address" && settings.sets(key));
+    settings.write_to(section);
 }
 
 fn sets(section: &Section, name: &str, key: &str) -> bool {

@@ -111,11 +111,11 @@ fn yes_no(value: bool) -> &'static str {
 /// Adds free-form settings: a list is continued, any other setting replaces ours, since of two `Boot=` the last does
 /// not simply win (systemd-nspawn keeps the first of two in conflict). Only `wanted` values are added.
 fn merge(section: &mut Section, free: &FreeSettings, wanted: impl Fn(&str, &str) -> bool) {
+    let name = std::mem::take(&mut section.name);
     // Nix writes null and [] for "not set".
-    for (key, values) in free.iter().filter(|(_, values)| !values.is_empty()) {
-        if !setting(&section.name, key).is_some_and(|known| known.list) {
-            section.remove(key);
-        }
+    section.remove_if(|key, _| free.sets(key) && !setting(&name, key).is_some_and(|known| known.list));
+    section.name = name;
+    for (key, values) in free.iter() {
         for value in values.iter().filter(|value| wanted(key, value)) {
             section.set(key, value);
         }

@@ -8,6 +8,12 @@ use serde::de::{self, Visitor};
 
 use crate::invalid::Invalid;
 
+/// Returns the whole number that `1.0` or `1e3` is, as JSON Schema has it, if it is exact.
+pub(crate) fn whole(number: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (number.fract() == 0.0 && number.abs() < EXACT).then_some(number as i64)
+}
+
 /// Reads a whole number or a text into the type that checks it.
 pub(crate) struct NumberOrText<T>(pub(crate) PhantomData<T>);
 
@@ -24,6 +30,13 @@ impl<T: TryFrom<String, Error = Invalid>> Visitor<'_> for NumberOrText<T> {
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
         self.visit_string(number.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        match whole(number) {
+            Some(number) => self.visit_i64(number),
+            None => Err(E::invalid_type(de::Unexpected::Float(number), &self)),
+        }
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {

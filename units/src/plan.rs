@@ -2,6 +2,7 @@
 //! The same input in any order gives the same bytes. Nothing here does I/O or fails as a whole: what cannot be planned
 //! becomes a refusal of that one container.
 
+mod container;
 mod hash;
 
 use std::borrow::Cow;
@@ -9,19 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
+use crate::deadline::{InTime, Work, unlimited};
 use crate::intent::Intent;
+use crate::invalid::brief;
 use crate::name::MachineName;
-use crate::network::{self, HostEnd, host_end};
+use crate::network;
 use crate::nspawn::nspawn_file;
-use crate::ordering::{Order, waits_for};
-use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
-use crate::socket::{Socket, container_of, sockets};
-use crate::store::{HOST_FILE, Host, Kind, Loaded, Stored};
-use crate::syntax::UnitFile;
-use crate::syntax::escape::EscapeError;
+use crate::ordering::Order;
+use crate::socket::container_of;
+use crate::store::{Host, Kind, Loaded, Stored};
 use crate::version::unmet;
 
-use hash::plan_hash;
+use container::{Surroundings, accepted, refused};
 
 /// The directory below the generator's for files that are no units; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
@@ -83,6 +83,10 @@ pub struct Planned {
     pub refusal: Option<String>,
 }
 
+/// Why a container is refused for which there was no time.
+const NO_TIME: &str =
+    "was not planned, since the time of nixos-nspawn-generator was up; make the largest files smaller";
+
 /// Returns the plan for everything that was loaded.
 ///
 /// ```
@@ -104,6 +108,11 @@ pub struct Planned {
 /// # Ok::<(), nixos_nspawn_units::invalid::Invalid>(())
 /// ```
 pub fn plan(loaded: &Loaded) -> Plan {
+    plan_in_time(loaded, &unlimited)
+}
+
+/// Does the same as long as there is time. The start of containers that are not planned yet is refused.
+pub fn plan_in_time(loaded: &Loaded, in_time: InTime) -> Plan {
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
     let limited = BootLimit::takes_turns(&loaded.host);
@@ -123,15 +132,20 @@ pub fn plan(loaded: &Loaded) -> Plan {
     for stored in &loaded.intents {
         let mut warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
         warnings.extend(host.order.warning(&stored.name));
-        let planned = match accepted(&mut plan.files, stored, &warnings, &host) {
-            Ok(hash) => Planned {
-                name: stored.name.clone(),
-                kind: stored.kind,
-                hash: Some(hash),
-                autostart: stored.intent.starts_at_boot(),
-                warnings,
-                refusal: None,
-            },
+        let files =
+            if in_time(Work::Plan) { accepted(stored, &warnings, &host) } else { Err(NO_TIME.to_owned()) };
+        let planned = match files {
+            Ok((hash, files)) => {
+                plan.files.extend(files);
+                Planned {
+                    name: stored.name.clone(),
+                    kind: stored.kind,
+                    hash: Some(hash),
+                    autostart: stored.intent.starts_at_boot(),
+                    warnings,
+                    refusal: None,
+                }
+            }
             Err(reason) => {
                 let reason = format!("{}: {reason}", stored.path);
                 refused(
@@ -159,162 +173,37 @@ pub fn plan(loaded: &Loaded) -> Plan {
                     error.autostart,
                 ));
             }
-            _ => plan.faults.push(error.to_string()),
+            _ => plan.faults.push(brief(&error.to_string())),
         }
     }
     for (path, mut unit) in host.limit.units() {
         unit.comment("Written by nixos-nspawn-generator(8) for bootLimit of /etc/nixos-nspawn/host.json.");
-        plan.files.insert(path, Entry::File(unit.text()));
+        match unit.check() {
+            Ok(()) => drop(plan.files.insert(path, Entry::File(unit.text()))),
+            Err(error) => plan.faults.push(brief(&format!("{path}: {error}"))),
+        }
     }
     plan.containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     plan.faults.sort();
     plan
 }
 
-/// What a container's files depend on besides its intent.
-struct Surroundings<'a> {
-    systemd: u32,
-    order: Order<'a>,
-    limit: BootLimit<'a>,
-}
-
-/// Adds the files of a good intent; returns its hash, or why it is refused.
-fn accepted(
-    files: &mut BTreeMap<String, Entry>,
-    stored: &Stored,
-    warnings: &[String],
-    host: &Surroundings,
-) -> Result<String, String> {
-    let Stored { name, intent, kind: _, path } = stored;
-    // The types of an intent exclude everything without an escaped form; should they not, it is refused.
-    let unwritable = |error: EscapeError| error.to_string();
-    let mut nspawn = nspawn_file(intent).map_err(unwritable)?;
-    if let Some(unmet) = unmet(&nspawn, host.systemd) {
-        return Err(format!("{unmet} ({HOST_FILE})"));
-    }
-    let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
-    let sockets = sockets(name, intent, path).map_err(unwritable)?;
-    if let Some(HostEnd { file_name, file: mut network, zone }) =
-        host_end(name, &intent.container, host.systemd)
-    {
-        // The hash for any host, which ctl can compute without knowing the host.
-        let hash = host_end(name, &intent.container, 0)
-            .map(|end| plan_hash(std::iter::once(&end.file)))
-            .unwrap_or_default();
-        network.comment(format!("{MARKER}{hash}"));
-        match zone {
-            // The same text for all containers of the zone.
-            Some(zone) => header(&mut network, &format!("the containers of zone '{zone}'")),
-            None => header(&mut network, path),
-        }
-        // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
-        let extension = nspawn.section(EXTENSION);
-        extension.set(NETWORK_HASH, hash);
-        extension.set(NETWORK_NAME, file_name.as_str());
-        if intent.container.host_network_config.is_some() {
-            extension.set(NETWORK_ASKED, "yes");
-        }
-        files.insert(format!("{OWN_DIRECTORY}/{file_name}"), Entry::File(network.text()));
-    }
-    // The hash leaves out what depends on other containers, so that a change in another container does not look like
-    // one here.
-    let of_sockets = sockets.iter().flat_map(|socket| [&socket.socket_file, &socket.service_file]);
-    let hash = plan_hash([&nspawn, &unit].into_iter().chain(of_sockets));
-    for other in waits_for(intent).filter(|other| host.order.leaves_out(name, other)) {
-        unit.sections.iter_mut().for_each(|section| {
-            section.remove_value("After", &other.unit());
-        });
-    }
-    host.limit.apply(name, &mut unit);
-    nspawn.comment(format!("{MARKER}{hash}"));
-    header(&mut nspawn, path);
-    header(&mut unit, path);
-    for warning in warnings {
-        unit.comment(format!("warning: {warning}"));
-    }
-    if let Some(service) = unit.sections.iter_mut().find(|section| section.name == "Service") {
-        service.set("Environment", format!("{PLAN_VARIABLE}={hash}"));
-    }
-    files.insert([OWN_DIRECTORY, "/", name.as_str(), ".nspawn"].concat(), Entry::File(nspawn.text()));
-    files.insert([&unit_name(name), ".d/", DROP_IN].concat(), Entry::File(unit.text()));
-    if intent.starts_at_boot() {
-        wants(files, name);
-    }
-    for socket in sockets {
-        socket_units(files, name, path, socket);
-    }
-    Ok(hash)
-}
-
-/// Adds the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
-/// sockets.
-fn socket_units(files: &mut BTreeMap<String, Entry>, name: &MachineName, path: &str, socket: Socket) {
-    let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
-    header(&mut socket_file, path);
-    header(&mut service_file, path);
-    let wants = if start_on_connect {
-        format!("sockets.target.wants/{unit}")
-    } else {
-        format!("{}.wants/{unit}", unit_name(name))
-    };
-    files.insert(wants, Entry::Link(Cow::Owned(format!("../{unit}"))));
-    files.insert(unit, Entry::File(socket_file.text()));
-    files.insert(service, Entry::File(service_file.text()));
-}
-
-/// Adds the files of a refused intent: it stays visible and starts nothing.
-fn refused(
-    files: &mut BTreeMap<String, Entry>,
-    name: &MachineName,
-    kind: Kind,
-    path: &str,
-    reason: &str,
-    autostart: bool,
-) -> Planned {
-    let mut unit = refusing_drop_in(name, path).unwrap_or_default();
-    header(&mut unit, path);
-    unit.comment(format!("refused: {reason}"));
-    let refusal = format!(
-        "{reason}, container '{name}' is not started; correct the file, then run 'systemctl daemon-reload'\n"
-    );
-    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), Entry::File(unit.text()));
-    files.insert(format!("{OWN_DIRECTORY}/{name}.refused"), Entry::File(refusal));
-    if autostart {
-        wants(files, name);
-    }
-    Planned {
-        name: name.clone(),
-        kind,
-        hash: None,
-        autostart,
-        warnings: Vec::new(),
-        refusal: Some(reason.to_owned()),
-    }
-}
-
-fn header(file: &mut UnitFile, path: &str) {
-    file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
-}
-
-/// Adds the links that start the container with the host. machines.target may be off, and pulling it in would also
-/// start foreign containers, so multi-user.target wants the container as well. The link's target only serves as a name.
-fn wants(files: &mut BTreeMap<String, Entry>, name: &MachineName) {
-    let unit = unit_name(name);
-    for directory in ["machines.target.wants/", "multi-user.target.wants/"] {
-        files.insert([directory, &unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")));
-    }
-}
-
 /// Returns whether a path of the plan belongs to the container.
 pub fn belongs_to(path: &str, name: &MachineName) -> bool {
-    let unit = unit_name(name);
-    path.starts_with(&format!("{unit}.d/"))
-        || path.rsplit('/').next().and_then(container_of) == Some(name.as_str())
-        || path.ends_with(&format!(".wants/{unit}"))
-        || path == format!("{OWN_DIRECTORY}/{name}.nspawn")
-        || path == format!("{OWN_DIRECTORY}/{name}.refused")
-        || path == turn_unit(name)
-        || path == format!("{OWN_DIRECTORY}/{}", network::file_name(name))
+    path == turn_unit(name) || owner(path) == Some(name.as_str())
+}
+
+/// Returns the container that a file or link of the plan belongs to; `None` for those of all containers together, and for
+/// the target of a turn.
+pub fn owner(path: &str) -> Option<&str> {
+    let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
+    if directory == OWN_DIRECTORY {
+        let network = network::container_of(file)
+            .and_then(|_| file.strip_prefix(network::PREFIX)?.strip_suffix(network::ENDING));
+        return network.or_else(|| file.strip_suffix(".nspawn")).or_else(|| file.strip_suffix(".refused"));
+    }
+    let unit = if directory.ends_with(".service.d") { directory.strip_suffix(".d")? } else { file };
+    container_of(unit).or_else(|| unit.strip_prefix("systemd-nspawn@")?.strip_suffix(".service"))
 }
 
 /// Returns the plan of one intent by itself, as the generator would write it.
@@ -324,3 +213,6 @@ pub fn plan_one(name: &MachineName, kind: Kind, path: &str, intent: &Intent) -> 
     let host = Host { systemd: u32::MAX, ..Host::default() };
     plan(&Loaded { intents: vec![stored], host, ..Loaded::default() })
 }
+
+#[cfg(test)]
+mod tests;

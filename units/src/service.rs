@@ -8,6 +8,7 @@ use crate::name::MachineName;
 use crate::syntax::UnitFile;
 use crate::syntax::escape::{self, EscapeError};
 use crate::syntax::words::bind_fields;
+use crate::value::single_slashes;
 
 /// The second mode of the generator's binary, which the drop-in calls. It is installed outside of system-generators,
 /// since SELinux policies confine programs there.
@@ -138,7 +139,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         let Credential { id, path, encrypted: _ } = credential;
         let id = escape::unit_raw(id.as_str())?;
         let value = match path {
-            Some(path) => format!("{id}:{}", escape::unit_raw(path.as_str())?),
+            Some(path) => format!("{id}:{}", escape::unit_raw(&single_slashes(path.as_str()))?),
             None => id,
         };
         service.set(credential.setting(), value);
@@ -177,14 +178,16 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
 
 /// Returns the drop-in of a refused intent, which only refuses the start. A container that still runs keeps running,
 /// and releases its files when it stops.
-pub fn refusing_drop_in(name: &MachineName, source: &str) -> Result<UnitFile, EscapeError> {
+pub fn refusing_drop_in(name: &MachineName, source: &str) -> UnitFile {
     let mut file = UnitFile::default();
     let unit = file.section("Unit");
-    unit.set("SourcePath", escape::unit_raw(source)?);
+    if let Ok(source) = escape::unit_raw(source) {
+        unit.set("SourcePath", source);
+    }
     // Every try must show the reason, not "start request repeated too quickly".
     unit.set("StartLimitIntervalSec", "0");
     let service = file.section("Service");
     service.set("ExecStartPre", format!("{HELPER} --refuse {name}"));
     service.set("ExecStopPost", format!("-{HELPER} --release {name}"));
-    Ok(file)
+    file
 }

@@ -63,6 +63,33 @@ fn check_absolute_path(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Refuses paths that PID 1 cannot pass on to the process that it starts a service with: it separates words by blanks and
+/// reads backslashes as escapes (`exec_context_serialize()`, systemd 257 to 262), so another file would be used.
+pub(crate) fn plain_path(text: &str) -> Result<(), Invalid> {
+    check_absolute_path(text)?;
+    if text.contains([' ', '\\']) {
+        return Err(Invalid::new(
+            text,
+            "contains a blank or a backslash, with which systemd uses another file",
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the path with single slashes, since systemd refuses others in some settings.
+pub(crate) fn single_slashes(path: &str) -> std::borrow::Cow<'_, str> {
+    if !path.contains("//") {
+        return path.into();
+    }
+    let mut short = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !short.ends_with('/') {
+            short.push(c);
+        }
+    }
+    short.into()
+}
+
 string_type! {
     /// A path directly below /nix/store: a 32-character hash, a dash and a name.
     StorePath, check_store_path, r"^/nix/store/[0-9a-z]{32}-[0-9a-zA-Z+._?=-]{1,211}$"
@@ -222,6 +249,17 @@ mod tests {
         }
         for bad in ["", "srv", "/a/../b", "/a/./b", "/a\nb", "/a ", "/a\\", "/a\u{7f}"] {
             assert!(bad.parse::<AbsolutePath>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn paths_for_pid_1() {
+        assert!(plain_path("/srv/cred/x").is_ok() && plain_path("/srv//ä").is_ok());
+        for bad in ["srv", "/srv/a b", r"/srv/a\b", r"/dev/disk/by-label/a\x20b", "/a/../b"] {
+            assert!(plain_path(bad).is_err(), "{bad:?}");
+        }
+        for (path, short) in [("/srv//cred///x", "/srv/cred/x"), ("//a/", "/a/"), ("/a", "/a")] {
+            assert_eq!(single_slashes(path), short);
         }
     }
 

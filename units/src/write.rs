@@ -1,6 +1,7 @@
 //! Writes files so that no reader ever sees half of one: a temporary beside the target, then a rename. A file that
 //! already holds the same bytes is left alone. One failure does not keep the rest of a plan from being written.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,7 +13,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::plan::{Entry, Plan};
+use crate::plan::{Entry, OWN_DIRECTORY, Plan, owner};
 
 /// A file that could not be written.
 #[derive(Debug)]
@@ -21,11 +22,17 @@ pub struct WriteError {
     pub path: String,
     /// Why.
     pub error: io::Error,
+    /// The container it is a file of, which is not started with the host then.
+    pub container: Option<String>,
 }
 
 impl fmt::Display for WriteError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: cannot be written: {}", self.path, self.error)
+        write!(out, "{}: cannot be written: {}", self.path, self.error)?;
+        match &self.container {
+            Some(name) => write!(out, ", container '{name}' is not started with the host"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -33,17 +40,34 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 
 /// Writes the plan below `directory`, which exists. Files that are already as planned stay untouched; files outside of
 /// the plan are ignored (systemd empties the directory before each run).
+///
+/// First come the files that PID 1 ignores, then units and drop-ins, at last the links that start them. A container gets
+/// no link if one of its files could not be written: without its drop-in, the stock template would start.
 pub fn write_plan(directory: &Path, plan: &Plan) -> Vec<WriteError> {
     let mut errors = Vec::new();
     let out = match openat(CWD, directory, DIRECTORY, Mode::empty()) {
         Ok(out) => out,
         Err(error) => {
-            return vec![WriteError { path: directory.display().to_string(), error: error.into() }];
+            let path = directory.display().to_string();
+            return vec![WriteError { path, error: error.into(), container: None }];
         }
     };
-    // Files of one directory follow each other in the map, so each directory is made and opened once.
+    let own = |path: &str| path.strip_prefix(OWN_DIRECTORY).is_some_and(|rest| rest.starts_with('/'));
+    let step = |path: &str, entry: &Entry| match entry {
+        Entry::File(_) if own(path) => 0,
+        Entry::File(_) => 1,
+        Entry::Link(_) => 2,
+    };
+    let in_order =
+        (0..3).flat_map(|now| plan.files.iter().filter(move |(path, entry)| step(path, entry) == now));
+    let mut failed: BTreeSet<&str> = BTreeSet::new();
+    // Files of one directory follow each other, so each directory is made and opened once.
     let mut current: Option<(&str, OwnedFd, bool)> = None;
-    for (path, entry) in &plan.files {
+    for (path, entry) in in_order {
+        let is_link = matches!(entry, Entry::Link(_));
+        if is_link && !failed.is_empty() && owner(path).is_some_and(|name| failed.contains(name)) {
+            continue;
+        }
         let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
         let written = (|| {
             if current.as_ref().is_none_or(|(open, _, _)| *open != folder) {
@@ -63,7 +87,10 @@ pub fn write_plan(directory: &Path, plan: &Plan) -> Vec<WriteError> {
             }
         })();
         if let Err(error) = written {
-            errors.push(WriteError { path: format!("{}/{path}", directory.display()), error });
+            let container = owner(path).filter(|_| !is_link);
+            failed.extend(container);
+            let path = format!("{}/{path}", directory.display());
+            errors.push(WriteError { path, error, container: container.map(str::to_owned) });
         }
     }
     errors

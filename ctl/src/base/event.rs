@@ -15,6 +15,8 @@ pub(crate) enum Event {
     Waiting { what: String, holder: String },
     /// The container is being started.
     Starting { name: MachineName },
+    /// The container's time to start is almost over; what it waits for, and what has failed in it.
+    StillStarting { name: MachineName, seconds: u64, jobs: Vec<String>, failed: Vec<String> },
     /// The last lines of a container's journal on the host, after a failure.
     Journal { name: MachineName, lines: Vec<String> },
     /// Warnings in the journal inside a container, after a failed reload.
@@ -59,6 +61,10 @@ pub(crate) enum Event {
     EditKept { name: MachineName },
     /// A killed command could not be settled.
     NotSettled { name: MachineName, error: String },
+    /// A failed reload is taken back by a reload of the old generation.
+    ReloadingBack { name: MachineName },
+    /// That did not help, for this reason: the container is restarted.
+    RestartingBack { name: MachineName, error: String },
     /// The old generation is recorded again, but the container does not start.
     OldGenerationDown { error: String },
     /// A profile could not be set to the recorded generation.

@@ -6,12 +6,33 @@ use anstyle::{AnsiColor, Style};
 
 /// Returns the text without control characters; it may include output of programs and containers.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let acts = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if !text.contains(acts) {
+    escaped(text, |c| c.is_control() && c != '\n' && c != '\t' || misleads(c), |c| c.escape_debug().collect())
+}
+
+/// An answer for people without characters that make a line look like another. Colours stay.
+pub(crate) fn answer_text(text: &str) -> Cow<'_, str> {
+    escaped(text, misleads, |c| c.escape_debug().collect())
+}
+
+/// The same for JSON, which stays the same JSON: all of these characters stand in strings.
+pub(crate) fn answer_json(text: &str) -> Cow<'_, str> {
+    escaped(text, misleads, |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+/// Whether a character reorders the text around it, or ends a line in some programs only (UAX #9, UAX #14).
+fn misleads(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped(text: &str, acts: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(&acts) {
         return Cow::Borrowed(text);
     }
-    let shown = |c: char| if acts(c) { c.escape_debug().collect() } else { vec![c] };
-    Cow::Owned(text.chars().flat_map(shown).collect())
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if acts(c) { shown.push_str(&escape(c)) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
 }
 
 /// The meaning of a piece of text, shown as its colour.
@@ -92,6 +113,11 @@ mod tests {
     #[test]
     fn nothing_acts_on_a_terminal() {
         assert_eq!(printable("a\tb\nü"), "a\tb\nü");
+        assert_eq!(printable("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
+        assert_eq!(answer_text("\u{1b}[1ma\u{2067}\u{1b}[0m ü"), "\u{1b}[1ma\\u{2067}\u{1b}[0m ü");
+        let json = serde_json::to_string("a\u{202e}b\u{2029}").unwrap();
+        assert_eq!(answer_json(&json), r#""a\u202eb\u2029""#);
+        assert_eq!(serde_json::from_str::<String>(&answer_json(&json)).unwrap(), "a\u{202e}b\u{2029}");
         assert_eq!(printable("\u{1b}]0;x\u{7}\r\u{9b}"), "\\u{1b}]0;x\\u{7}\\r\\u{9b}");
     }
 

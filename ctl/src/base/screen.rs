@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::base::output::printable;
+use crate::base::output::{answer_json, answer_text, printable};
 
 /// The destinations of answers and messages.
 pub(crate) struct Screen {
@@ -28,6 +28,10 @@ impl Screen {
 
     /// Writes the text of an answer. A closed pipe (`| head`) is not an error.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
+        self.write(&answer_text(text))
+    }
+
+    fn write(&self, text: &str) -> Result<()> {
         let mut out = self.answers.borrow_mut();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -37,7 +41,7 @@ impl Screen {
 
     /// Writes a value as indented JSON.
     pub(crate) fn print_json(&self, value: &impl Serialize) -> Result<()> {
-        self.print(&(serde_json::to_string_pretty(value)? + "\n"))
+        self.write(&answer_json(&(serde_json::to_string_pretty(value)? + "\n")))
     }
 
     /// Prints a message; errors are ignored.

@@ -18,7 +18,7 @@ use nixos_nspawn_units::value::StorePath;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::effect::Reloaded;
+use crate::change::effect::{Reloaded, StartLimit};
 use crate::change::next::{limit_or_start, strategy};
 use crate::change::{effect, settle};
 use crate::decision::activation::{Action, Decision, decide, decide_for};
@@ -157,9 +157,11 @@ impl Activation<'_> {
         let (host, name, new) = (self.host, self.name(), &self.stored.intent);
         let Decision { mut action, mut reason } = decision;
         let mut failed_inside = false;
-        let mut before = BTreeSet::new();
+        let before = match action {
+            Action::Reload | Action::Restart => systemd::failed_units(host, name),
+            Action::AtNextStart | Action::Nothing => BTreeSet::new(),
+        };
         if action == Action::Reload {
-            before = systemd::failed_units(host, name);
             match effect::reload(host, name, new, limit_or_start(None, new))? {
                 Reloaded::Yes => {}
                 Reloaded::UnitsFailed => failed_inside = true,
@@ -195,20 +197,24 @@ impl Activation<'_> {
             }
             Action::Restart => {
                 let dependents = dependents::running(host, name)?;
-                effect::restart(host, name, Some(&self.hash), Some(limit_or_start(None, new)))?;
+                let limit = StartLimit::after(limit_or_start(None, new));
+                effect::restart(host, name, Some(&self.hash), limit)?;
                 self.remember(&self.hash, new);
                 dependents::start_again(host, &dependents);
             }
         }
-        if failed_inside {
+        if failed_inside || action == Action::Restart {
             let now = systemd::failed_units(host, name);
             let units: Vec<String> =
                 now.difference(&before).map(|unit| nixos_nspawn_units::value::shown(unit)).collect();
-            let units = if units.is_empty() { "units".to_owned() } else { units.join(", ") };
-            return Err(Failed::Program(format!(
-                "container '{name}' was reloaded, but {units} failed inside"
-            ))
-            .into());
+            if failed_inside || !units.is_empty() {
+                let done = if action == Action::Restart { "restarted" } else { "reloaded" };
+                let units = if units.is_empty() { "units".to_owned() } else { units.join(", ") };
+                return Err(Failed::Program(format!(
+                    "container '{name}' was {done}, but {units} failed inside"
+                ))
+                .into());
+            }
         }
         Ok(Decision { action, reason })
     }

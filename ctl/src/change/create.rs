@@ -18,8 +18,9 @@ use crate::base::exit::{unchanged, under};
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
+use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
-use crate::change::next::{check_ports, intent, missing_sources};
+use crate::change::next::{check_ports, intent, limit_or_start, missing_sources};
 use crate::change::{effect, settle};
 use crate::fact::lookup::find;
 use crate::fact::{dependents, host_network, installation};
@@ -182,7 +183,8 @@ fn make(
                 host.report(Event::Note { name: name.clone(), text });
             }
             host.report(Event::Starting { name: name.clone() });
-            effect::start(host, name, planned.hash.as_deref(), None)?;
+            let limit = StartLimit::systemd(limit_or_start(None, &intent));
+            effect::start(host, name, planned.hash.as_deref(), limit)?;
             for text in sockets::not_open(name, &intent, &sockets::known(host)?, true)? {
                 host.report(Event::Note { name: name.clone(), text });
             }

@@ -7,8 +7,10 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 
+use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::host::manager_inside::running_jobs;
 use crate::host::systemd;
 
 /// The result of a reload.
@@ -19,6 +21,28 @@ pub(crate) enum Reloaded {
     UnitsFailed,
     /// The system cannot be switched in place.
     NeedsRestart(String),
+}
+
+/// How long a start may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StartLimit {
+    /// When it is asked what the start waits for.
+    look: Duration,
+    /// When it is given up; `None` leaves that to systemd.
+    end: Option<Duration>,
+}
+
+impl StartLimit {
+    /// A start that is given up after `limit`.
+    pub(crate) fn after(limit: Duration) -> Self {
+        // systemd's own limit comes first where it is the shorter, and tells more.
+        Self { end: Some(limit + Duration::from_secs(1)), ..Self::systemd(limit) }
+    }
+
+    /// A start that systemd gives up after `limit`, the unit's `TimeoutStartSec=`.
+    pub(crate) fn systemd(limit: Duration) -> Self {
+        Self { look: limit - (limit / 4).min(Duration::from_secs(3)), end: None }
+    }
 }
 
 /// The unit inside that runs the switch, named so that it can be stopped.
@@ -76,32 +100,35 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
 
 /// Restarts the container and verifies that it runs what was planned. The limit applies to the start only; the unit
 /// limits its stop.
-pub(crate) fn restart(
-    host: &Host,
-    name: &MachineName,
-    plan: Option<&str>,
-    limit: Option<Duration>,
-) -> Result<()> {
+pub(crate) fn restart(host: &Host, name: &MachineName, plan: Option<&str>, limit: StartLimit) -> Result<()> {
     systemd::stop_once(host, name)?;
     start(host, name, plan, limit)
 }
 
-/// Starts the container and verifies that it runs what was planned.
-pub(crate) fn start(
-    host: &Host,
-    name: &MachineName,
-    plan: Option<&str>,
-    limit: Option<Duration>,
-) -> Result<()> {
+/// Starts the container and verifies that it runs what was planned. Shortly before its timeout, reports what it waits for:
+/// once systemd stops the container, it can no longer be asked.
+pub(crate) fn start(host: &Host, name: &MachineName, plan: Option<&str>, limit: StartLimit) -> Result<()> {
     // A start limit that earlier failures have hit must not prevent this start.
     systemd::reset_failed(host, name);
-    let call = host.manager("systemctl").args(["start", "--"]).arg(unit_name(name));
-    let call = match limit {
-        // If systemd's own limit is shorter, it expires first and has the better message.
-        Some(limit) => call.limit(limit + Duration::from_secs(1)),
-        None => call,
-    };
-    came_up(host, name, plan, call.output().err())
+    let call = || host.manager("systemctl").args(["start", "--"]).arg(unit_name(name));
+    let begin = Instant::now();
+    let mut error = call().limit(limit.look).output().err();
+    crate::base::interrupt::check()?;
+    // systemctl was ended, not the job: another call waits for the same one.
+    if error.is_some() && begin.elapsed() >= limit.look && systemd::state(host, name)?.active == "activating"
+    {
+        host.report(Event::StillStarting {
+            name: name.clone(),
+            seconds: begin.elapsed().as_secs(),
+            jobs: running_jobs(host, name),
+            failed: systemd::failed_units(host, name).into_iter().collect(),
+        });
+        error = match limit.end {
+            Some(end) => call().limit(end.saturating_sub(begin.elapsed())).output().err(),
+            None => call().output().err(),
+        };
+    }
+    came_up(host, name, plan, error)
 }
 
 /// Verifies that the unit is active with this plan; an exit status of 0 is not enough.

@@ -12,7 +12,9 @@ use nixos_nspawn_units::value::shown;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::base::program::ended;
+use crate::decision::crash_loop::{Stability, stability, waiting};
 use crate::host::journal::show_journals;
+use crate::host::manager_inside::{Services, monotonic, restarting_services, running_jobs};
 use crate::host::systemd;
 use crate::host::systemd::failed_units;
 
@@ -37,8 +39,27 @@ pub(crate) struct Gate<'a> {
     pub(crate) check: Option<&'a str>,
     /// The time limit.
     pub(crate) limit: Duration,
-    /// Units inside that had failed before.
-    pub(crate) failed_before: BTreeSet<String>,
+    /// What had failed inside before.
+    pub(crate) before: Before,
+}
+
+/// The units inside a container before an activation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Before {
+    /// Those that had failed.
+    failed: BTreeSet<String>,
+    /// Services that systemd restarts when they end.
+    services: Services,
+    /// When this was seen, on the monotonic clock.
+    seen: Duration,
+}
+
+impl Before {
+    /// Asks for them.
+    pub(crate) fn see(host: &Host, name: &MachineName) -> Self {
+        let services = restarting_services(host, name);
+        Self { failed: failed_units(host, name), services, seen: monotonic() }
+    }
 }
 
 /// The polling interval.
@@ -53,6 +74,7 @@ pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &G
     alive(host, name, plan)?;
     if matches!(gate.expect, Expect::Running | Expect::Degraded) {
         settled(host, name, plan, gate, end)?;
+        stay_up(host, name, plan, gate)?;
     }
     if let Some(command) = gate.check {
         checked(host, name, plan, command, end)?;
@@ -87,7 +109,7 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
             }
             ("degraded", _) => {
                 let new: BTreeSet<String> =
-                    failed_units(host, name).difference(&gate.failed_before).cloned().collect();
+                    failed_units(host, name).difference(&gate.before.failed).cloned().collect();
                 if new.is_empty() {
                     return Ok(());
                 }
@@ -98,7 +120,45 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
         }
         if Instant::now() >= end {
             let answer = if answer.is_empty() { "unreachable".to_owned() } else { shown(answer) };
-            bail!("the system in container '{name}' is still {answer} after {} s", gate.limit.as_secs());
+            let jobs = running_jobs(host, name);
+            let jobs = if jobs.is_empty() {
+                String::new()
+            } else {
+                format!(" (waiting for {})", listed(&jobs.into_iter().collect()))
+            };
+            bail!(
+                "the system in container '{name}' is still {answer} after {} s{jobs}",
+                gate.limit.as_secs()
+            );
+        }
+        alive(host, name, plan)?;
+        sleep(PAUSE);
+        interrupt::check()?;
+    }
+}
+
+/// Until each service that has just started has stayed up for a while. A service that ends and is restarted again and again
+/// is at no moment a failed unit.
+fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
+    let before = &gate.before;
+    let end = Instant::now() + gate.limit;
+    loop {
+        let services = restarting_services(host, name);
+        match stability(&before.services, before.seen, &services, monotonic()) {
+            Stability::Stable => return Ok(()),
+            Stability::Looping(units) => {
+                show_journals(host, name, &units);
+                bail!("in container '{name}', {} ends and is restarted again and again", listed(&units));
+            }
+            // It restarts seldom: what starts only now has not failed.
+            Stability::Unsettled if Instant::now() >= end => {
+                let units = waiting(&services);
+                if units.is_empty() {
+                    return Ok(());
+                }
+                bail!("in container '{name}', {} waits for its restart", listed(&units));
+            }
+            Stability::Unsettled => {}
         }
         alive(host, name, plan)?;
         sleep(PAUSE);

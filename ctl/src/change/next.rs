@@ -16,6 +16,7 @@ use rustix::fs::{Access, access};
 use crate::base::event::Event;
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
+use crate::decision::activation::{Action, Decision, decide};
 use crate::fact::generations::generations;
 use crate::fact::taken_ports::Listening;
 use crate::host::{profile_links, systemd, unit_links};
@@ -88,6 +89,32 @@ pub(crate) fn check_ports(
         format!("container '{name}' would take over ports of the host: {}", ports.join(", ")),
         "choose another port, or stop the service; --allow-taken-ports accepts that",
     )
+}
+
+/// Decides how the new intent takes effect. A system without bin/switch-to-configuration (`system.switch.enable` of NixOS) is
+/// started, not switched to.
+pub(crate) fn decision(
+    host: &Host,
+    name: &MachineName,
+    old: &Intent,
+    new: &Intent,
+    given: Option<Strategy>,
+    runs: bool,
+) -> Result<Decision> {
+    let strategy = strategy(given, new);
+    let decision = decide(name, old, new, strategy, runs)?;
+    let switches = || host.path(format!("{}/bin/switch-to-configuration", new.toplevel)).exists();
+    if decision.action != Action::Reload || new.container.activation.reload_script.is_some() || switches() {
+        return Ok(decision);
+    }
+    let why = "the new system has no bin/switch-to-configuration";
+    if strategy == Strategy::Reload {
+        return unchanged(
+            format!("container '{name}' cannot be reloaded: {why}"),
+            "--strategy restart restarts it; in NixOS, system.switch.enable adds that program",
+        );
+    }
+    Ok(Decision { action: Action::Restart, reason: why.to_owned() })
 }
 
 /// What an update would record.

@@ -8,14 +8,15 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
-use crate::change::next::{newest, profile_folder, ready, strategy};
+use crate::change::gate::Before;
+use crate::change::next::{decision, newest, profile_folder, ready};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::align_profile;
 use crate::change::reach::{self, Approved};
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::change::{next, settle};
-use crate::decision::activation::{Action, decide};
+use crate::decision::activation::Action;
 use crate::decision::reach::Consent;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
@@ -46,7 +47,7 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
     let (generation, new) = target(host, name, old, options.to)?;
     intent_file::check(&loaded, name, &new)?;
     let runs = !systemd::state(host, name)?.stopped();
-    let decision = decide(name, old, &new, strategy(options.activation.strategy, &new), runs)?;
+    let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;
     Planned::of(host, name, [old, &new], decision, Some(generation.number), Approved::Before)
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     host_network::check_uplinks(host, name, &new.container)?;
     intent_file::check(&loaded, name, &new)?;
     let runs = !systemd::state(host, name)?.stopped();
-    let decision = decide(name, old, &new, strategy(options.activation.strategy, &new), runs)?;
+    let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;
     if decision.action == Action::Restart {
         credentials::check_credentials(host, name, &new)?;
     }
@@ -92,6 +93,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
         target: if present { Target::Present(generation.number) } else { Target::New(generation.path) },
         decision,
         activation: options.activation,
+        before: Before::default(),
         new,
         only_takes_away: changes.only_takes_away(),
     };

@@ -14,9 +14,11 @@ use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::effect;
+use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
+use crate::change::next::limit_or_start;
 use crate::change::profile_steps::remove_pending;
-use crate::change::switch::take_back;
+use crate::change::switch::{Way, take_back};
 use crate::decision::settlement::{
     Observed, Settlement, SwitchObserved, SwitchSettlement, settlement, switch,
 };
@@ -126,7 +128,8 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
             if restart {
                 let plan = intent_file::hash(name, &recorded.intent);
                 systemd::reload_to(host, name, plan.as_deref())?;
-                if let Err(error) = effect::restart(host, name, plan.as_deref(), None) {
+                let limit = StartLimit::systemd(limit_or_start(None, &recorded.intent));
+                if let Err(error) = effect::restart(host, name, plan.as_deref(), limit) {
                     interrupt::check()?;
                     host.report(Event::NewGenerationDown { error: format!("{error:#}") });
                 }
@@ -135,7 +138,8 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         }
         SwitchSettlement::Restore { restart } => {
             host.report(Event::UpdateTakenBack { name: name.clone() });
-            take_back(host, &Nix::find(host)?, &mut record.clone(), restart)
+            let way = if restart { Way::Restart } else { Way::Recorded };
+            take_back(host, &Nix::find(host)?, &mut record.clone(), way)
         }
     }
 }

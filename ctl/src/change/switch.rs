@@ -17,8 +17,8 @@ use crate::base::exit::under;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::effect::Reloaded;
-use crate::change::gate::{Expect, Gate};
+use crate::change::effect::{Reloaded, StartLimit};
+use crate::change::gate::{Before, Expect, Gate};
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::{effect, gate};
@@ -76,6 +76,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) target: Target,
     pub(crate) decision: Decision,
     pub(crate) activation: Activation<'a>,
+    /// The units inside before it began.
+    pub(crate) before: Before,
     /// Whether the change only takes reach away. Then what happens inside does not undo it: a container that makes its
     /// units fail, or does not start, would keep what it shall lose.
     pub(crate) only_takes_away: bool,
@@ -136,7 +138,12 @@ impl Switch<'_> {
                     };
                     return Err(anyhow!("{error:#}").context(left));
                 }
-                let back = take_back(self.host, self.nix, record, touched);
+                let way = match (touched, &record.details.reload) {
+                    (false, _) => Way::Recorded,
+                    (true, None) => Way::Restart,
+                    (true, Some(_)) => Way::Reload(&self.before),
+                };
+                let back = take_back(self.host, self.nix, record, way);
                 interrupt::clean_up_ends();
                 let name = self.name;
                 // A failure of the new generation is a plain failure (1), whichever program reported it.
@@ -204,12 +211,8 @@ impl Switch<'_> {
         }
         let limit = limit_or_start(self.activation.limit, &self.new);
         let expect = self.activation.expect;
-        let gate = Gate {
-            expect,
-            check: self.activation.check,
-            limit,
-            failed_before: systemd::failed_units(host, name),
-        };
+        let gate = Gate { expect, check: self.activation.check, limit, before: Before::see(host, name) };
+        self.before = gate.before.clone();
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());
         record.details.only_takes_away = self.only_takes_away;
@@ -233,7 +236,7 @@ impl Switch<'_> {
             record.save(host)?;
         }
         match action {
-            Action::Restart => effect::restart(host, name, plan, Some(limit))?,
+            Action::Restart => effect::restart(host, name, plan, StartLimit::after(limit))?,
             _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
         }
         failpoint("activated");
@@ -245,8 +248,18 @@ impl Switch<'_> {
     }
 }
 
-/// Reverts to the intent of the record: profile, intent, units, and the container itself if it was `touched`.
-pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bool) -> Result<()> {
+/// How the container itself comes back to the old generation.
+pub(crate) enum Way<'a> {
+    /// It was not touched.
+    Recorded,
+    /// By a reload, as it came to the new one; by a restart if the old one does not show then what it showed before.
+    Reload(&'a Before),
+    /// By a restart.
+    Restart,
+}
+
+/// Reverts to the intent of the record: profile, intent, units, and the container itself.
+pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -> Result<()> {
     let name = &record.name.clone();
     let details = &record.details;
     let old =
@@ -293,13 +306,25 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     networkd::apply(host, name);
     sockets::align(host, name, new.as_ref(), &old)?;
     failpoint("back-reload");
-    if touched {
+    let restart = match way {
+        Way::Recorded => false,
+        Way::Restart => true,
+        Way::Reload(before) => match reload_back(host, name, &old, planned.as_deref(), before) {
+            Ok(()) => false,
+            Err(error) => {
+                host.report(Event::RestartingBack { name: name.clone(), error: format!("{error:#}") });
+                true
+            }
+        },
+    };
+    if restart {
         let again = details.phase == Phase::Returning;
         systemd::stop_once(host, name)?;
         record.details.phase = Phase::Returning;
         record.save(host)?;
         failpoint("back-stopped");
-        match effect::start(host, name, planned.as_deref(), None) {
+        let limit = StartLimit::systemd(limit_or_start(None, &old));
+        match effect::start(host, name, planned.as_deref(), limit) {
             // It would block an update that repairs the container.
             Err(error) if again => {
                 interrupt::check()?;
@@ -314,4 +339,26 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, touched: bo
     }
     profile_links::sync(host, &record.details.profile_directory)?;
     record.finish(host)
+}
+
+/// Has the container switch back to the old system, as it switched to the new one. It must show then what it showed before.
+fn reload_back(
+    host: &Host,
+    name: &MachineName,
+    old: &Intent,
+    plan: Option<&str>,
+    before: &Before,
+) -> Result<()> {
+    if systemd::state(host, name)?.active != "active" {
+        return Err(anyhow!("it does not run"));
+    }
+    host.report(Event::ReloadingBack { name: name.clone() });
+    let limit = limit_or_start(None, old);
+    if let Reloaded::NeedsRestart(why) = effect::reload(host, name, old, limit)? {
+        return Err(anyhow!(why));
+    }
+    failpoint("back-reloaded");
+    let gate = Gate { expect: Expect::Degraded, check: None, limit, before: before.clone() };
+    gate::pass(host, name, plan, &gate)?;
+    gc_roots::keep_running(host, name, &old.toplevel)
 }

@@ -12,9 +12,9 @@ use crate::base::exit::under;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::gate::Expect;
+use crate::change::gate::{Before, Expect};
 use crate::change::next::{
-    Next, check_ports, newest, next, profile_folder, ready, same_but_source, strategy, unlocked,
+    Next, check_ports, decision, newest, next, profile_folder, ready, same_but_source, unlocked,
 };
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
@@ -22,7 +22,7 @@ use crate::change::reach::{self, Approved};
 use crate::change::settle;
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
-use crate::decision::activation::{Action, Decision, decide};
+use crate::decision::activation::{Action, Decision};
 use crate::decision::reach::Consent;
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network};
@@ -85,6 +85,7 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
         target: Target::New(next.profile),
         decision,
         activation: options.activation,
+        before: Before::default(),
         new: next.intent,
         only_takes_away,
     };
@@ -133,8 +134,7 @@ fn prepare(
         host.report(Event::Note { name: name.clone(), text });
     }
     let runs = !systemd::state(host, name)?.stopped();
-    let decision =
-        decide(name, old, &next.intent, strategy(options.activation.strategy, &next.intent), runs)?;
+    let decision = decision(host, name, old, &next.intent, options.activation.strategy, runs)?;
     if decision.action == Action::Restart {
         credentials::check_credentials(host, name, &next.intent)?;
     }
@@ -163,7 +163,7 @@ pub(crate) fn plan(
     }
     intent_file::check(&loaded, name, &next.intent)?;
     let runs = !systemd::state(host, name)?.stopped();
-    let decision = decide(name, old, &next.intent, strategy(given, &next.intent), runs)?;
+    let decision = decision(host, name, old, &next.intent, given, runs)?;
     let notes = dependents::unknown_names(&loaded, &next.intent);
     Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)? })
 }

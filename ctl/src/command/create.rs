@@ -101,7 +101,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
         }];
         lines.extend(found.iter().map(|note| format!("note: {note}")));
         lines.push(
-            "note: whoever builds this profile effectively has root on this host; the container can reach:"
+            "note: whoever builds this profile effectively has root on this host; the container's reach into the host:"
                 .to_owned(),
         );
         lines.extend(created.host_reach.iter().map(|line| format!("  {line}")));

@@ -1,5 +1,8 @@
 //! Prints events on standard error while a command is running.
 
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::shown;
+
 use crate::base::event::Event;
 use crate::base::screen::Screen;
 
@@ -19,6 +22,9 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::ProgramOutput { lines } | Event::UnitJournal { lines } => return (String::new(), lines),
         Event::Waiting { what, holder } => format!("{what} is being changed by {holder}, waiting"),
         Event::Starting { name } => format!("starting container '{name}'"),
+        Event::StillStarting { name, seconds, jobs, failed } => {
+            still_starting(&name, seconds, &jobs, &failed)
+        }
         Event::Journal { name, lines } => {
             return (format!("the last lines of the journal of container '{name}':"), lines);
         }
@@ -67,6 +73,12 @@ fn text(event: Event) -> (String, Vec<String>) {
              applies it"
         ),
         Event::NotSettled { name, error } => format!("container '{name}' is left incomplete: {error}"),
+        Event::ReloadingBack { name } => {
+            format!("container '{name}': the old generation is reloaded, without a restart")
+        }
+        Event::RestartingBack { name, error } => {
+            format!("container '{name}' is restarted with the old generation: {error}")
+        }
         Event::OldGenerationDown { error } => {
             format!("{error}; its old generation is recorded again, and the container is left as it is")
         }
@@ -94,6 +106,19 @@ fn text(event: Event) -> (String, Vec<String>) {
     (message, Vec::new())
 }
 
+fn still_starting(name: &MachineName, seconds: u64, jobs: &[String], failed: &[String]) -> String {
+    // Units inside are named by the container.
+    let listed = |units: &[String]| units.iter().map(|unit| shown(unit)).collect::<Vec<_>>().join(", ");
+    let mut message = format!("container '{name}' is still starting after {seconds} s");
+    if !jobs.is_empty() {
+        message += &format!("; jobs that run inside: {}", listed(jobs));
+    }
+    if !failed.is_empty() {
+        message += &format!("; units that failed inside: {}", listed(failed));
+    }
+    message
+}
+
 /// Quotes the words for a shell.
 fn shell_words(words: &[String]) -> String {
     // No argument of a program can contain NUL.
@@ -103,6 +128,17 @@ fn shell_words(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_start_names_what_it_waits_for() {
+        let name: MachineName = "web".parse().unwrap();
+        let units = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let plain = "container 'web' is still starting after 87 s";
+        assert_eq!(still_starting(&name, 87, &[], &[]), plain, "it cannot be asked");
+        let both = still_starting(&name, 87, &units(&["a.service", "b.mount"]), &units(&["c.service"]));
+        let expected = "; jobs that run inside: a.service, b.mount; units that failed inside: c.service";
+        assert_eq!(both, format!("{plain}{expected}"));
+    }
 
     #[test]
     fn calls_can_be_pasted_into_a_shell() {

@@ -2,10 +2,7 @@
 //! far it reaches into the host, and the generated files, from the same plan that the generator writes. It changes
 //! nothing.
 
-use std::fs;
-
 use anyhow::Result;
-use nixos_nspawn_units::copies::running_root;
 use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::belongs_to;
@@ -23,6 +20,7 @@ use crate::fact::notes::{Note, notes, state, yes_no};
 use crate::fact::option_lines::option_lines;
 use crate::fact::overview::{Container, Overview};
 use crate::fact::summary::{Summary, known_autostart};
+use crate::host::inside::running_system;
 use crate::host::runtime_files;
 use crate::host::runtime_files::tidy;
 use crate::host::systemd::addresses;
@@ -94,9 +92,6 @@ fn details<'a>(
     let intent = container.intent.as_ref();
     let state = container.state.as_ref();
     let running = container.runs();
-    let toplevel = fs::read_link(running_root(&context.root, name))
-        .ok()
-        .map(|target| target.to_string_lossy().into_owned());
     let options = match intent {
         Some(Intent { container, .. }) => serde_json::to_value(container)?,
         None => serde_json::Value::Null,
@@ -113,7 +108,7 @@ fn details<'a>(
         host_interface: intent.and_then(|intent| intent.container.host_interface(name)),
         addresses: if running { addresses(context, name) } else { Vec::new() },
         state_directory: format!("{}/{name}", context.scope.machines),
-        running_toplevel: toplevel.filter(|_| running),
+        running_toplevel: running_system(context, name).filter(|_| running).map(|path| path.to_string()),
         plan: container.hash.as_deref(),
         loaded_plan: state.and_then(|state| state.plan.as_deref()),
         running_plan: running.then(|| runtime_files::mark(context, name)).flatten(),

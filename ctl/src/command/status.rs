@@ -16,7 +16,7 @@ use crate::fact::generations::generations;
 use crate::fact::lookup::{machine_name, unknown};
 use crate::fact::notes::{Note, notes, state};
 use crate::fact::overview::{Container, Overview};
-use crate::host::gc_roots::running_toplevel;
+use crate::host::inside::running_system;
 use crate::host::last_activation::{ActivationResult, AppliedAction, LastActivation};
 use crate::host::profile_links::profile_link;
 use crate::host::runtime_files;
@@ -99,7 +99,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
         running_generation: running.max_by_key(|one| (one.current, one.number)).map(|one| one.number),
         newest_generation: all.last().map(|one| one.number),
         toplevel: intent.map(|intent| intent.toplevel.as_str()),
-        running_toplevel: running_toplevel(context, name).filter(|_| runs).map(|path| path.to_string()),
+        running_toplevel: running_system(context, name).filter(|_| runs).map(|path| path.to_string()),
         plan: hash.as_deref(),
         running_plan: runs.then(|| runtime_files::mark(context, name)).flatten(),
         restart_due: (state.is_some() && hash.is_some()).then_some(container.restart_needed),

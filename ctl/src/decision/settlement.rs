@@ -264,6 +264,20 @@ mod tests {
     }
 
     #[test]
+    fn while_it_is_taken_back_by_a_reload() {
+        // The old intent is recorded again, and either system may run, or parts of both.
+        let seen = SwitchObserved {
+            phase: Phase::Activating,
+            reload: true,
+            new_recorded: false,
+            started_as_recorded: true,
+            ..RECORDED
+        };
+        assert_eq!(switch(seen), RESTART);
+        assert_eq!(switch(SwitchObserved { runs_recorded: true, ..seen }), RESTART);
+    }
+
+    #[test]
     fn edited_since() {
         let seen = SwitchObserved { edited: true, new_recorded: false, ..RECORDED };
         assert_eq!(switch(seen), SwitchSettlement::KeepEdit);

@@ -20,7 +20,7 @@ use crate::fact::overview::{Container, Fault, Overview, Unfinished};
 use crate::fact::taken_ports::Listening;
 use crate::fact::{dependents, running_settings};
 use crate::host::forwards::Forwards;
-use crate::host::gc_roots::running_toplevel;
+use crate::host::inside::running_system;
 use crate::host::unit_links::{all_enabled_links, masked, system_path};
 use crate::host::{journal, lock, record, runtime_files, sockets, systemd};
 
@@ -195,7 +195,7 @@ fn runs_otherwise(host: &Host, container: &Container) -> bool {
         return false;
     };
     let Some(used) = runtime_files::mark(host, name) else { return false };
-    let running = running_toplevel(host, name);
+    let running = running_system(host, name);
     if running.as_ref().is_some_and(|running| *running != intent.toplevel) {
         return true;
     }

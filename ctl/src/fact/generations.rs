@@ -12,7 +12,8 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::host::Host;
 use crate::host::files::names_in;
-use crate::host::gc_roots::{pin_link, running_toplevel};
+use crate::host::gc_roots::pin_link;
+use crate::host::inside::running_system;
 use crate::host::profile_links::profile_link;
 
 /// A generation.
@@ -39,7 +40,7 @@ pub(crate) struct Generation {
 pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> Result<Vec<Generation>> {
     let link = profile_link(host, name, intent);
     let base = link.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let running = running_toplevel(host, name);
+    let running = running_system(host, name);
     let numbered = |folder: PathBuf, prefix: &str, suffix: &str| -> Result<Vec<(u64, PathBuf)>> {
         let number = |file: &String| file.strip_prefix(prefix)?.strip_suffix(suffix)?.parse::<u64>().ok();
         let names = names_in(&folder)?;

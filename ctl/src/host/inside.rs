@@ -9,6 +9,7 @@ use nixos_nspawn_units::value::StorePath;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, readlinkat};
 
 use crate::base::host::Host;
+use crate::host::gc_roots::running_toplevel;
 
 /// Returns the system that the container's /run/current-system points to, or `None` if it cannot be read.
 pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePath> {
@@ -19,6 +20,13 @@ pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePat
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let link = open_resolved(&root, "run/current-system", flags, resolve).ok()?;
     readlinkat(&link, "", Vec::new()).ok()?.to_str().ok()?.parse().ok()
+}
+
+/// Returns the system that runs inside: as the container says, where somebody may have switched it by hand, else as it was
+/// last started or reloaded.
+pub(crate) fn running_system(host: &Host, name: &MachineName) -> Option<StorePath> {
+    let recorded = running_toplevel(host, name)?;
+    Some(current_system(host, name).unwrap_or(recorded))
 }
 
 /// Returns the host's PID of the container's init, as machined records it (`/run/systemd/machines`).

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::{Container, parse_data};
+use nixos_nspawn_units::invalid::shown;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
@@ -58,6 +59,13 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
                 &mut warnings,
                 &mut left_out,
             )?;
+            let unknown = container.system_call_filter.iter().flat_map(|filter| filter.unknown_calls());
+            warnings.extend(unknown.take(5).map(|call| {
+                format!(
+                    "systemCallFilter: '{}' is no system call that is known, nspawn may leave it out",
+                    shown(call)
+                )
+            }));
         }
         // A plain NixOS system built for containers has the default options.
         Err(error) if error.kind() == ErrorKind::NotFound => {}

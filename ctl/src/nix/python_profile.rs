@@ -11,10 +11,11 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::network::network_file;
 use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
-use nixos_nspawn_units::syntax::settings::{parse_boolean, setting};
+use nixos_nspawn_units::syntax::settings::{Kind, parse_boolean, setting};
 use nixos_nspawn_units::syntax::{Item, Section, UnitFile, parse};
-use nixos_nspawn_units::value::{AbsolutePath, StorePath};
+use nixos_nspawn_units::value::{AbsolutePath, Invalid, StorePath};
 
+use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::tree::read_of_store;
 
@@ -22,6 +23,10 @@ use crate::base::tree::read_of_store;
 /// file for a container in a zone. Our own profiles, which have a version, are returned unchanged.
 pub(crate) fn data(bytes: Vec<u8>, path: &Path, warnings: &mut Vec<String>) -> Vec<u8> {
     let Ok(serde_json::Value::Object(mut data)) = serde_json::from_slice(&bytes) else { return bytes };
+    // It may name a field twice, which only the check of the whole file tells.
+    if nixos_nspawn_units::intent::parse_data(&bytes).is_err() {
+        return bytes;
+    }
     let is_set = |option: &str| data.get(option).is_some_and(|value| !value.is_null());
     if is_set("version") || !is_set("zone") || !is_set("hostNetworkConfig") {
         return bytes;
@@ -48,13 +53,13 @@ pub(crate) fn take_over(
             container: container.clone(),
             ..Intent::new(name.clone(), toplevel.clone())
         })?;
-        settings(&theirs, &ours, &their_name, name, container)?;
+        settings(&path, &theirs, &ours, &their_name, name, container)?;
     }
     if let Some(path) = only(folder, ".network")? {
         host_network(&read(host, &path, warnings)?, name, container, left_out);
     }
     if let Some(path) = only(folder, "service-overrides.conf")? {
-        overrides(&read(host, &path, warnings)?, container, left_out)?;
+        overrides(&path, &read(host, &path, warnings)?, container, left_out)?;
     }
     Ok(())
 }
@@ -80,6 +85,7 @@ fn read(host: &Host, path: &Path, warnings: &mut Vec<String>) -> Result<UnitFile
 }
 
 fn settings(
+    path: &Path,
     theirs: &UnitFile,
     ours: &UnitFile,
     their_name: &str,
@@ -90,7 +96,6 @@ fn settings(
         |file: &UnitFile, section: &str, key: &str| file.values(section, key).last().map(str::to_owned);
     let off = |value: Option<String>| value.is_none_or(|value| parse_boolean(&value) == Some(false));
     let namespaced = !off(last(theirs, "Exec", "PrivateUsers"));
-    let their_root = format!("/var/lib/machines/{their_name}");
     let mut done = Vec::new();
     for (section, key, value) in theirs.settings() {
         let Some(known) = setting(section, key) else { continue };
@@ -101,22 +106,67 @@ fn settings(
             ("Files", "PrivateUsersOwnership") if !namespaced => continue,
             _ => {}
         }
-        let value = value.replace(&their_root, &format!("/var/lib/machines/{name}"));
+        let value = match known.kind {
+            Kind::Mount
+            | Kind::Overlay
+            | Kind::Path
+            | Kind::PivotRoot
+            | Kind::RawPath
+            | Kind::TemporaryFileSystem => moved(value, their_name, name),
+            _ => value.to_owned(),
+        };
         if known.list {
             let in_force = ours.values(section, key).any(|own| same_list_value(key, own, &value));
             if !in_force {
-                free(container, section).add(key, &value)?;
+                free(container, section)
+                    .add(key, &value)
+                    .map_err(|error| unusable(path, section, key, &error))?;
             }
         } else if !done.contains(&(section, key)) {
             done.push((section, key));
             // The last assignment of a scalar wins.
             let value = last(theirs, section, key).unwrap_or(value);
             if !last(ours, section, key).is_some_and(|own| same_value(&own, &value)) {
-                free(container, section).add(key, &value)?;
+                free(container, section)
+                    .add(key, &value)
+                    .map_err(|error| unusable(path, section, key, &error))?;
             }
         }
     }
     network(theirs, container)
+}
+
+/// Returns a value whose paths below the root of `from` are below the root of `to`. A path begins with the value or behind
+/// a `:`, and a root's name ends with its component.
+fn moved(value: &str, from: &str, to: &MachineName) -> String {
+    let root = format!("/var/lib/machines/{from}");
+    let mut text = String::with_capacity(value.len());
+    let mut rest = value;
+    let mut at_start = true;
+    while let Some(c) = rest.chars().next() {
+        if at_start {
+            let behind =
+                rest.strip_prefix(&root).filter(|behind| behind.is_empty() || behind.starts_with(['/', ':']));
+            if let Some(behind) = behind {
+                text.push_str(&format!("/var/lib/machines/{to}"));
+                rest = behind;
+                at_start = false;
+                continue;
+            }
+        }
+        // An escaped colon separates nothing.
+        let length =
+            if c == '\\' { 1 + rest[1..].chars().next().map_or(0, char::len_utf8) } else { c.len_utf8() };
+        text.push_str(&rest[..length]);
+        rest = &rest[length..];
+        at_start = c == ':';
+    }
+    text
+}
+
+/// Refuses a profile for a setting that an intent cannot hold.
+fn unusable(path: &Path, section: &str, key: &str, error: &impl std::fmt::Display) -> anyhow::Error {
+    Failed::refused(format!("{}: [{section}] {key}=: {error}", path.display())).into()
 }
 
 /// Carries over network settings. Any of them replaces the whole network setup of the template (nspawn-settings.c);
@@ -240,23 +290,34 @@ fn same_list_value(key: &str, own: &str, theirs: &str) -> bool {
 const OWN_LINES: [&str; 4] = ["ExecStart", "ExecStartPre", "X-Restart-Triggers", "X-RestartIfChanged"];
 const OWN_ENVIRONMENT: [&str; 4] = ["PATH", "LOCALE_ARCHIVE", "TZDIR", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"];
 
-fn overrides(file: &UnitFile, container: &mut Container, left_out: &mut Vec<String>) -> Result<()> {
+fn overrides(
+    path: &Path,
+    file: &UnitFile,
+    container: &mut Container,
+    left_out: &mut Vec<String>,
+) -> Result<()> {
+    // The last assignment counts; an empty one goes back to the default.
+    let timeout = file.values("Service", "TimeoutStartSec").last().filter(|value| !value.is_empty());
+    // Its builder writes its default into every file: that is no word of the container's.
+    if let Some(value) =
+        timeout.filter(|value| container.timeout_start_sec.is_none() && *value != DEFAULT_TIMEOUT)
+    {
+        let timeout = value.parse().map_err(|error| unusable(path, "Service", "TimeoutStartSec", &error))?;
+        container.timeout_start_sec = Some(timeout);
+    }
+    let mut service = Vec::new();
+    let mut unit = Vec::new();
     for (section, key, value) in file.settings() {
         match (section, key) {
             _ if OWN_LINES.contains(&key) => left_out.push(format!("[{section}] {key}=")),
-            ("Service", "TimeoutStartSec") => {
-                // It writes its default into every file, so this value says nothing about the container.
-                if container.timeout_start_sec.is_none() && value != DEFAULT_TIMEOUT {
-                    container.timeout_start_sec = Some(value.parse()?);
-                }
-            }
+            ("Service", "TimeoutStartSec") => {}
             ("Service", "ExecReload") => {
                 // The default is the same as ours, and data.json has a custom script.
                 let default = value.contains("/bin/systemd-run ")
                     && value.contains("/bin/switch-to-configuration test");
                 let script = container.activation.reload_script.as_ref().map(AbsolutePath::as_str);
                 if !default && !value.is_empty() && script != Some(value) {
-                    container.service_config.add(key, value)?;
+                    service.push((key, value));
                 }
             }
             ("Service", "Environment") => {
@@ -264,14 +325,71 @@ fn overrides(file: &UnitFile, container: &mut Container, left_out: &mut Vec<Stri
                 if OWN_ENVIRONMENT.contains(&variable) {
                     left_out.push(format!("[{section}] {key}={variable}"));
                 } else {
-                    container.service_config.add(key, value)?;
+                    service.push((key, value));
                 }
             }
-            ("Service", _) => container.service_config.add(key, value)?,
-            ("Unit", _) => container.unit_config.add(key, value)?,
+            ("Service", _) => service.push((key, value)),
+            ("Unit", _) => unit.push((key, value)),
             _ => left_out.push(format!("[{section}] {key}=")),
         }
     }
     left_out.dedup();
-    Ok(())
+    let unusable = |section| move |(key, error): (String, Invalid)| unusable(path, section, &key, &error);
+    container.service_config.extend(service).map_err(unusable("Service"))?;
+    container.unit_config.extend(unit).map_err(unusable("Unit"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "clippy takes helpers of tests for ordinary code")]
+
+    use super::*;
+
+    #[test]
+    fn paths_move_by_component() {
+        let moved = |value: &str| moved(value, "a", &"web".parse().unwrap());
+        for (value, expected) in [
+            ("/var/lib/machines/a:/data", "/var/lib/machines/web:/data"),
+            ("/var/lib/machines/a/b", "/var/lib/machines/web/b"),
+            ("/srv:/var/lib/machines/a/x:idmap", "/srv:/var/lib/machines/web/x:idmap"),
+            // Other containers, and a path inside.
+            ("/var/lib/machines/abc:/data", "/var/lib/machines/abc:/data"),
+            ("/srv/var/lib/machines/a", "/srv/var/lib/machines/a"),
+            (r"/srv\:/var/lib/machines/a", r"/srv\:/var/lib/machines/a"),
+            ("", ""),
+        ] {
+            assert_eq!(moved(value), expected, "{value}");
+        }
+    }
+
+    fn taken_over(text: &str) -> Result<Container> {
+        let mut container = Container::default();
+        let file = parse(text.as_bytes()).unwrap().file;
+        overrides(Path::new("/p/service-overrides.conf"), &file, &mut container, &mut Vec::new())?;
+        Ok(container)
+    }
+
+    #[test]
+    fn the_last_timeout_counts() {
+        let timeout =
+            |text: &str| taken_over(text).unwrap().timeout_start_sec.map(|timeout| timeout.to_string());
+        assert_eq!(timeout("[Service]\nTimeoutStartSec=5s\nTimeoutStartSec=7s\n").as_deref(), Some("7s"));
+        assert_eq!(timeout("[Service]\nTimeoutStartSec=5s\nTimeoutStartSec=\n"), None);
+        assert_eq!(timeout("[Service]\nTimeoutStartSec=\nTimeoutStartSec=5s\n").as_deref(), Some("5s"));
+    }
+
+    #[test]
+    fn faults_name_file_and_setting() {
+        for (text, expected) in [
+            ("[Service]\nNice=1\u{1}\n", "/p/service-overrides.conf: [Service] Nice=: '1\\u{1}' contains"),
+            (
+                "[Service]\nTimeoutStartSec=soon\n",
+                "/p/service-overrides.conf: [Service] TimeoutStartSec=: 'soon' is",
+            ),
+        ] {
+            let error = taken_over(text).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{error}");
+            assert_eq!(crate::base::exit::code(&error), 10);
+        }
+    }
 }

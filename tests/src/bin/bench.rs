@@ -1,13 +1,16 @@
 //! `make bench`: measures the generator on 0, 10, 100 and 1000 containers, and compares it with /bin/true, with a program
 //! that does the same input and output but nothing else (floor.rs), and, if installed, with podman's generator on as many
-//! containers. Prints median times, peak memory, and ratios within this run. No test depends on them.
+//! containers. Prints median times, peak memory, and ratios within this run; then the slowest file of 1 MiB for each field
+//! of an intent. No test depends on them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nixos_nspawn_tests::host::bins;
 use nixos_nspawn_tests::manifest::paths;
+use nixos_nspawn_tests::worst::{NAME, NEIGHBOUR, cases};
 use tempfile::TempDir;
 
 /// Number of containers, and number of runs of each program. Runs are made in rounds, so that other load affects all alike.
@@ -52,8 +55,34 @@ fn main() {
         }
     }
     println!("aims: generator at most 1.5 x true for 0, at most 1.3 x floor for 1000, at most 8192 KiB");
+    worst(&tools);
     if tools.quadlet.is_none() {
         println!("podman's quadlet generator is not installed (QUADLET='COMMAND…' names one), left out");
+    }
+}
+
+/// Prints the slowest file of 1 MiB for each field.
+fn worst(tools: &Tools) {
+    let mut by_field: BTreeMap<String, (u64, u64, &str)> = BTreeMap::new();
+    let input = Input::new(0);
+    let intents = input.root().join("etc/nixos-nspawn");
+    fs::write(intents.join("b.json"), NEIGHBOUR).expect("written");
+    for case in cases(1 << 20) {
+        fs::write(intents.join(format!("{NAME}.json")), &case.text).expect("written");
+        let samples = input.measure(tools, 3, &input.generator());
+        let time = samples.iter().map(|sample| sample.time).min().unwrap_or_default();
+        let memory = samples.iter().map(|sample| sample.memory).max().unwrap_or_default();
+        let worst = by_field.entry(case.field).or_insert((0, 0, case.form));
+        if time > worst.0 {
+            (worst.0, worst.2) = (time, case.form);
+        }
+        worst.1 = worst.1.max(memory);
+    }
+    println!("{:>9} {:>7}  worst file of 1 MiB, by field (aims: 50 ms, 16384 KiB)", "ms", "KiB");
+    let mut rows: Vec<_> = by_field.into_iter().collect();
+    rows.sort_by_key(|(_, (time, ..))| std::cmp::Reverse(*time));
+    for (field, (time, memory, form)) in rows {
+        println!("{:>9.3} {memory:>7}  {field} ({form})", time as f64 / 1e6);
     }
 }
 

@@ -25,6 +25,7 @@ pub use tree::{Suite, tree};
 use boot::{Machine, copy_tree, in_cgroup, start, watchdog};
 use cgroup::Cgroup;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Mutex;
@@ -215,6 +216,24 @@ impl Host {
     pub fn journal(&self, lines: u32) -> String {
         let output = self.run(&["journalctl", "--boot", "--no-pager", "--lines", &lines.to_string()]);
         if output.success() { format!("--- journal\n{}", output.stdout) } else { self.console() }
+    }
+
+    /// Returns the directory of the host on this machine; its files are in `root` there, and /usr/local in `local`.
+    pub fn directory(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes a program that runs its arguments on the host as root, in this boot, and returns its path.
+    pub fn entry(&self) -> PathBuf {
+        let enter = self.enter();
+        let words: Vec<String> = std::iter::once(enter.get_program())
+            .chain(enter.get_args())
+            .map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''")))
+            .collect();
+        let path = self.dir.join("enter");
+        fs::write(&path, format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" "))).expect("writable");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("own file");
+        path
     }
 
     fn console(&self) -> String {

@@ -63,6 +63,7 @@ fn check(line: &str) -> Result<(), String> {
     while let Some((variable, value)) = words[0].split_once('=') {
         match variable {
             "NIXOS_NSPAWN_CASE" if cases().iter().any(|case| case.name.starts_with(value)) => {}
+            "NIXOS_NSPAWN_INTENTS" if value.parse::<usize>().is_ok() => {}
             "NIXOS_NSPAWN_BLESS" if value == "1" => {}
             _ => return Err(format!("{variable}={value} has no effect")),
         }

@@ -13,6 +13,7 @@ on_both_hosts!(killed_updates_that_take_reach_away);
 /// command killed would keep what it is to lose.
 fn killed_updates_that_take_reach_away(host: &Host) {
     host.install(stoppable());
+    host.create("stopped");
     let web = |page: &str, bind: bool| {
         let mut settings = dynamic(page);
         if bind {
@@ -40,7 +41,7 @@ fn killed_updates_that_take_reach_away(host: &Host) {
             "{at}"
         );
         if stays {
-            host.ctl_ok(&["rollback", "web"]);
+            host.ctl_ok(&["rollback", "web", "--to", "1"]);
             assert_eq!(host.system_page("web"), "old\n", "{at}");
         }
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{PLACES, assert_half, flake, killed, settle, stoppable};
 
-on_both_hosts!(killed_rollbacks, killed_on_the_way_back);
+on_both_hosts!(killed_rollbacks, killed_on_the_way_back, killed_while_reloaded_back);
 
 fn killed_rollbacks(host: &Host) {
     host.install(stoppable());
@@ -113,4 +113,22 @@ fn killed_on_the_way_back(host: &Host) {
     host.assert_agreed("web");
     host.ok(&["systemctl", "start", "needs-web"]);
     assert_eq!(host.system_page("web"), "mended\n", "{mended}");
+}
+
+/// A failed reload that is killed while it is taken back by a reload: the container is restarted.
+fn killed_while_reloaded_back(host: &Host) {
+    host.install(stoppable());
+    host.create("stopped");
+    host.own(&flake(["web"], "old\n", "dynamic"));
+    host.create("web");
+    let (before, nspawn) = (host.recorded("web"), host.nspawn("web"));
+    let mut bad = dynamic("new\n");
+    bad["switch"] = json!("exit 1");
+    host.own(&json!({ "web": bad }));
+    killed(host, "back-reloaded", &["update", "web"]);
+    assert_half(host, "web", "half updated");
+    let settled = settle(host);
+    host.assert_agreed("web");
+    assert_eq!((host.system_page("web"), host.recorded("web")), ("old\n".to_owned(), before), "{settled}");
+    assert_ne!(host.nspawn("web"), nspawn, "{settled}");
 }

@@ -50,8 +50,8 @@ fn bad_systems(host: &Host) {
         host.ctl_ok(&["rollback", "web", "--strategy", "restart"]);
     }
     host.ctl_ok(&[&["update", "web", "--expect", "active"], &restart[..2]].concat());
-    // A unit that had failed before does not count against a new generation, unless --expect=running.
-    web(host, &dynamic("better\n"));
+    // A unit that had failed before, and fails again, does not count against a new generation, unless --expect=running.
+    web(host, &with("better\n", "switch", json!("systemctl start fails 2> /dev/null || exit 4")));
     let output = rolled_back(host, &["--expect", "running"]);
     assert!(output.stderr.contains("fails.service"), "{output}");
     host.ctl_ok(&["update", "web"]);

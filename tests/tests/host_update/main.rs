@@ -3,6 +3,7 @@
 
 mod failing;
 mod kinds;
+mod like_nixos;
 mod reach;
 mod rollback;
 mod several;

@@ -1,11 +1,18 @@
 //! Rules that concern several fields of one intent: what nspawn would refuse at the start is refused here, with the
 //! field's name. Rules between containers are in [`crate::conflict`].
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::limit::rlimit_fault;
 use super::mount::place_fault;
-use super::{Dependency, ForwardPort, Intent, free, network_rules};
+use super::{
+    Capability, Dependency, EnvironmentName, EnvironmentValue, ForwardPort, HostAddress, Intent, Protocol,
+    free, network_rules,
+};
+use crate::invalid::shown;
 use crate::syntax::escape::executable;
 use crate::syntax::settings::parse_boolean;
+use crate::value::Port;
 
 /// Returns the field of the first broken rule and the reason.
 pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
@@ -41,6 +48,12 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
             return rule(field, "names the container itself");
         }
     }
+    if container.forward_ports.iter().filter(|port| !port.by_nspawn()).count() > MAX_SOCKETS {
+        let reason = format!(
+            "more than {MAX_SOCKETS} have a host address or startOnConnect, which takes a socket each"
+        );
+        return rule("forwardPorts", &reason);
+    }
     if let Some(reason) = forwarded_twice(&container.forward_ports) {
         return rule("forwardPorts", &reason);
     }
@@ -59,8 +72,17 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     {
         return rule(&format!("rlimits.{name}"), &fault);
     }
+    // The kernel takes strings of at most 32 pages with their NUL (MAX_ARG_STRLEN of linux/binfmts.h).
+    let too_long = |(name, value): &(&EnvironmentName, &EnvironmentValue)| {
+        name.as_str().len() + value.as_str().len() + 2 > 128 * 1024
+    };
+    if let Some((name, _)) = container.environment.iter().find(too_long) {
+        let reason = "name and value together are longer than the 128 KiB that Linux takes";
+        return rule(&format!("environment.{}", shown(name.as_str())), reason);
+    }
     let capabilities = &container.capabilities;
-    if let Some(both) = capabilities.add.iter().find(|added| capabilities.drop.contains(added)) {
+    let dropped: BTreeSet<&Capability> = capabilities.drop.iter().collect();
+    if let Some(both) = capabilities.add.iter().find(|added| dropped.contains(added)) {
         return rule("capabilities", &format!("{both} is both added and dropped"));
     }
     if let Some(source) = &intent.source {
@@ -75,12 +97,18 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     free::fault(container)
 }
 
+/// The most forwards that may need units of their own: each needs three files, at every boot and reload.
+const MAX_SOCKETS: usize = 256;
+
 /// Returns why two forwards of one host port exclude each other.
 fn forwarded_twice(ports: &[ForwardPort]) -> Option<String> {
+    let mut earlier = Earlier::default();
     ports.iter().enumerate().find_map(|(number, port)| {
-        let clashes = |other: &&ForwardPort| port.overlaps(other) && !port.completes(other);
-        let first = ports[..number].iter().find(clashes)?;
-        let (here, there) = (port.host_side(), first.host_side());
+        let Some(first) = earlier.first_clash(ports, port) else {
+            earlier.note(number, port);
+            return None;
+        };
+        let (here, there) = (port.host_side(), ports[first].host_side());
         Some(if here == there {
             format!("host port {here} is forwarded twice")
         } else {
@@ -89,14 +117,117 @@ fn forwarded_twice(ports: &[ForwardPort]) -> Option<String> {
     })
 }
 
-fn duplicate<T: Ord>(items: impl Iterator<Item = T>) -> Option<T> {
-    let mut seen = std::collections::BTreeSet::new();
-    items.into_iter().find_map(|item| {
-        if seen.contains(&item) {
-            Some(item)
-        } else {
-            seen.insert(item);
-            None
+/// The forwards seen so far, none of which excludes another: so each address of a port occurs once.
+#[derive(Default)]
+struct Earlier {
+    /// Where each protocol, port and address is.
+    places: BTreeMap<(Protocol, Port, Option<HostAddress>), usize>,
+    /// Where the first IPv4 and the first IPv6 address of a protocol and port is.
+    families: BTreeMap<(Protocol, Port, bool), usize>,
+}
+
+impl Earlier {
+    fn note(&mut self, number: usize, port: &ForwardPort) {
+        self.places.insert((port.protocol, port.host_port, port.host_address), number);
+        if let Some(address) = port.host_address {
+            let family = (port.protocol, port.host_port, address.get().is_ipv4());
+            self.families.entry(family).or_insert(number);
         }
-    })
+    }
+
+    /// Returns the first of the earlier forwards that excludes this one.
+    fn first_clash(&self, ports: &[ForwardPort], port: &ForwardPort) -> Option<usize> {
+        let place = |address| self.places.get(&(port.protocol, port.host_port, address)).copied();
+        let clashes = |other: &usize| port.overlaps(&ports[*other]) && !port.completes(&ports[*other]);
+        let Some(address) = port.host_address else {
+            // Walks all addresses of the port, at most twice: the second forward without an address clashes.
+            let from = (port.protocol, port.host_port, None);
+            let same = self.places.range(from..).take_while(|((protocol, number, _), _)| {
+                (*protocol, *number) == (port.protocol, port.host_port)
+            });
+            return same.map(|(_, other)| *other).filter(clashes).min();
+        };
+        let is_ipv4 = address.get().is_ipv4();
+        let family = self.families.get(&(port.protocol, port.host_port, is_ipv4)).copied();
+        let family = family.filter(|_| address.get().is_unspecified());
+        let candidates =
+            [place(None), place(Some(HostAddress::unspecified(is_ipv4))), place(Some(address)), family];
+        candidates.into_iter().flatten().filter(clashes).min()
+    }
+}
+
+fn duplicate<T: Ord + Clone>(items: impl Iterator<Item = T>) -> Option<T> {
+    let mut seen = BTreeSet::new();
+    items.into_iter().find(|item| !seen.insert(item.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "clippy takes helpers of tests for ordinary code")]
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    /// Compares each forward with each: what [`forwarded_twice`] returns, in the time that it must not take.
+    fn compared(ports: &[ForwardPort]) -> Option<(usize, usize)> {
+        ports.iter().enumerate().find_map(|(number, port)| {
+            let clashes = |other: &usize| port.overlaps(&ports[*other]) && !port.completes(&ports[*other]);
+            Some((number, (0..number).find(clashes)?))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn forwards_that_exclude_each_other(
+            texts in vec(
+                (select(vec!["", "udp:", "127.0.0.1:", "127.0.0.2:", "0.0.0.0:", "192.0.2.1:", "[::1]:", "[::]:"]),
+                 select(vec!["80", "81", "80:81", "81:81"])),
+                0..8,
+            ),
+        ) {
+            let ports = texts.iter().filter_map(|(address, rest)| format!("{address}{rest}").parse().ok());
+            let ports: Vec<ForwardPort> = ports.collect();
+            let mut earlier = Earlier::default();
+            let found = ports.iter().enumerate().find_map(|(number, port)| {
+                let first = earlier.first_clash(&ports, port);
+                earlier.note(number, port);
+                Some((number, first?))
+            });
+            prop_assert_eq!(found, compared(&ports));
+        }
+    }
+
+    /// Returns the field and the reason of a refused container.
+    fn fault(container: &str) -> Option<(String, String)> {
+        let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
+        let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{container}}}"#);
+        let fault = crate::intent::parse(text.as_bytes(), &"web".parse().unwrap()).err()?;
+        Some((fault.field, fault.reason))
+    }
+
+    #[test]
+    fn environment_variables_fit_into_32_pages() {
+        let value = |length: usize| format!(r#"{{"environment":{{"A":"{}"}}}}"#, "a".repeat(length));
+        assert_eq!(fault(&value(131_069)), None);
+        let (field, reason) = fault(&value(131_070)).unwrap();
+        assert!(field == "container.environment.A" && reason.contains("128 KiB"), "{field}: {reason}");
+    }
+
+    #[test]
+    fn sockets_are_bounded() {
+        let reason = |count: usize| {
+            let ports: Vec<String> = (1..=count).map(|port| format!("\"127.0.0.1:{port}:80\"")).collect();
+            let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
+            let ports = ports.join(",");
+            let text = format!(
+                r#"{{"version":1,"toplevel":"{toplevel}","container":{{"forwardPorts":[{ports}]}}}}"#
+            );
+            crate::intent::parse(text.as_bytes(), &"web".parse().unwrap()).err().map(|fault| fault.reason)
+        };
+        assert_eq!(reason(MAX_SOCKETS), None);
+        assert!(reason(MAX_SOCKETS + 1).unwrap().starts_with("more than 256 have a host address"));
+    }
 }

@@ -18,9 +18,11 @@ use super::mount::Tmpfs;
 use super::network::{InterfacePair, Network};
 use super::object::{null_as_default, null_as_true};
 use super::ordering::Dependency;
+use super::parse::nearest;
 use super::port::ForwardPort;
+use super::system_calls;
 use super::unique::Unique;
-use crate::invalid::Invalid;
+use crate::invalid::{Invalid, shown};
 use crate::name::{InterfaceName, ZoneName};
 use crate::string_type::string_type;
 use crate::syntax::settings::parse_boolean;
@@ -288,7 +290,29 @@ fn check_system_call_filter(text: &str) -> Result<(), Invalid> {
             "is not a list of system calls or @groups, with '~' in front to deny them",
         ));
     }
-    Ok(())
+    let groups = words(text).filter_map(|word| word.strip_prefix('@'));
+    match groups.into_iter().find(|group| !system_calls::GROUPS.contains(group)) {
+        Some(group) => {
+            let meant = nearest(group, system_calls::GROUPS.iter().copied());
+            let meant = meant.map(|meant| format!(" (did you mean '@{meant}'?)")).unwrap_or_default();
+            let group = shown(group);
+            Err(Invalid::new(text, format!("names the group '@{group}', which systemd does not know{meant}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Iterates over the words of a filter, without the `~` in front.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.strip_prefix('~').unwrap_or(text).split(' ').filter(|word| !word.is_empty())
+}
+
+impl SystemCallFilter {
+    /// Iterates over the system calls that systemd up to 262 does not know. nspawn would warn and leave them out, unless it
+    /// is newer.
+    pub fn unknown_calls(&self) -> impl Iterator<Item = &str> {
+        words(self.as_str()).filter(|word| !word.starts_with('@') && !system_calls::is_known(word))
+    }
 }
 
 /// A JSON object, kept unchanged.

@@ -7,7 +7,7 @@ use super::object::null_as_default;
 use crate::invalid::Invalid;
 use crate::name::CredentialId;
 use crate::string_type::string_type;
-use crate::value::AbsolutePath;
+use crate::value::plain_path;
 
 /// A credential: its id inside, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -44,12 +44,12 @@ impl Credential {
 
 string_type! {
     /// An absolute path, or the name of a credential that the host's service manager can find (`LoadCredential=`).
-    CredentialSource, check_credential_source, r"^(/[^\x00-\x1f\x7f]*|[!#%&(-.0-9;-\[\]-~]{1,255})$"
+    CredentialSource, check_credential_source, r"^(/[^\x00-\x20\x7f\\]*|[!#%&(-.0-9;-\[\]-~]{1,255})$"
 }
 
 fn check_credential_source(text: &str) -> Result<(), Invalid> {
     if text.starts_with('/') {
-        text.parse::<AbsolutePath>().map(|_| ())
+        plain_path(text)
     } else {
         text.parse::<CredentialId>()
             .map(|_| ())

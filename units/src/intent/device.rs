@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::object::{null_as_default, text_or_object};
 use crate::invalid::Invalid;
 use crate::string_type::string_type;
-use crate::value::AbsolutePath;
+use crate::value::plain_path;
 
 /// A device (`DeviceAllow=` of `systemd.resource-control(5)`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +21,11 @@ pub struct Device {
 
 string_type! {
     /// A path below /dev.
-    DevicePath, check_device_path, r"^/dev/[^\x00-\x1f\x7f]+$"
+    DevicePath, check_device_path, r"^/dev/[^\x00-\x20\x7f\\]+$"
 }
 
 fn check_device_path(text: &str) -> Result<(), Invalid> {
-    text.parse::<AbsolutePath>()?;
+    plain_path(text)?;
     match text.strip_prefix("/dev/") {
         Some(rest) if !rest.trim_matches('/').is_empty() && !rest.ends_with('/') => Ok(()),
         _ => Err(Invalid::new(text, "is not a device below /dev")),

@@ -88,18 +88,21 @@ fn check_capability(text: &str) -> Result<(), Invalid> {
 
 string_type! {
     /// A host name of at most 64 letters, digits, `-` and `.` (`Hostname=`).
-    Hostname, check_hostname, r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"
+    Hostname, check_hostname, r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$"
 }
 
 fn check_hostname(text: &str) -> Result<(), Invalid> {
     let label = |label: &str| {
         let plain = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        !label.is_empty() && plain && !label.starts_with('-') && !label.ends_with('-')
+        (1..=63).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
     };
     if text.len() <= 64 && text.split('.').all(label) {
         return Ok(());
     }
-    Err(Invalid::new(text, "is not a host name (at most 64 letters, digits and '-', with '.' between them)"))
+    Err(Invalid::new(
+        text,
+        "is not a host name (at most 64 letters, digits and '-', with '.' after at most 63 of them)",
+    ))
 }
 
 /// How the container gets the host's time zone (`Timezone=`).
@@ -236,10 +239,22 @@ mod tests {
 
     #[test]
     fn host_names() {
-        for good in ["a", "web", "web.example", "a-b.C3", &"a".repeat(64)] {
+        for good in ["a", "web", "web.example", "a-b.C3", &"a".repeat(63), &format!("{}.b", "a".repeat(62))] {
             assert!(good.parse::<Hostname>().is_ok(), "{good:?}");
         }
-        for bad in ["", ".", "a.", "-a", "a-", "a..b", "a_b", "a b", "é", &"a".repeat(65)] {
+        for bad in [
+            "",
+            ".",
+            "a.",
+            "-a",
+            "a-",
+            "a..b",
+            "a_b",
+            "a b",
+            "é",
+            &"a".repeat(64),
+            &format!("b.{}", "a".repeat(64)),
+        ] {
             assert!(bad.parse::<Hostname>().is_err(), "{bad:?}");
         }
     }

@@ -10,6 +10,7 @@ use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::invalid::{Invalid, shown};
+use crate::number_type::whole;
 use crate::syntax::Section;
 use crate::value::no_control_characters;
 
@@ -53,7 +54,13 @@ impl FreeSettings {
 
     /// Returns the values of one setting.
     pub fn get(&self, key: &str) -> Option<&[String]> {
-        self.iter().find(|(name, _)| *name == key).map(|(_, values)| values)
+        let at = self.0.binary_search_by(|(name, _)| name.as_str().cmp(key)).ok()?;
+        Some(self.0[at].1.list())
+    }
+
+    /// Returns whether a setting has a value, if only an empty one.
+    pub(crate) fn sets(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|values| !values.is_empty())
     }
 
     /// Returns whether there are no settings.
@@ -87,15 +94,31 @@ impl FreeSettings {
         }
     }
 
-    /// Adds a value to a setting; fails if a unit file cannot hold it.
-    pub fn add(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
-        let key = Key::try_from(key.to_owned())?;
-        let value = one_line(value.to_owned())?;
-        match self.0.binary_search_by(|(name, _)| name.cmp(&key)) {
-            Ok(at) => self.0[at].1.0.push(value),
-            Err(at) => self.0.insert(at, (key, Values(vec![value]))),
+    /// Adds values to settings, in order; fails if a unit file cannot hold one of them, with its key.
+    pub fn extend<'a>(
+        &mut self,
+        added: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), (String, Invalid)> {
+        for (key, value) in added {
+            let told = |error| (key.to_owned(), error);
+            let value = one_line(value.to_owned()).map_err(told)?;
+            self.0.push((Key::try_from(key.to_owned()).map_err(told)?, Values(vec![value])));
         }
+        // Inserting each in its place would take time in proportion to the square of their number.
+        self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.0.dedup_by(|(key, values), (before, all)| {
+            let same = key == before;
+            if same {
+                all.0.append(&mut values.0);
+            }
+            same
+        });
         Ok(())
+    }
+
+    /// Adds one value to a setting, like [`FreeSettings::extend`].
+    pub fn add(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
+        self.extend([(key, value)]).map_err(|(_, error)| error)
     }
 }
 
@@ -242,6 +265,13 @@ impl<'de> Visitor<'de> for Value<'_> {
         }
     }
 
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<(), E> {
+        match whole(number) {
+            Some(number) => self.visit_i64(number),
+            None => Err(E::invalid_type(de::Unexpected::Float(number), &self)),
+        }
+    }
+
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
         self.visit_string(text.to_owned())
     }
@@ -280,4 +310,20 @@ pub(super) fn one_line(text: String) -> Result<String, Invalid> {
         return Err(Invalid::new(&text, "ends in a backslash, which would join the next line"));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_added_in_order() {
+        let mut settings = FreeSettings::default();
+        settings.add("B", "1").expect("good");
+        settings.extend([("C", "2"), ("A", "3"), ("B", "4"), ("A", "5")]).expect("good");
+        let all: Vec<(&str, String)> = settings.iter().map(|(key, values)| (key, values.join(","))).collect();
+        assert_eq!(all, [("A", "3,5".to_owned()), ("B", "1,4".to_owned()), ("C", "2".to_owned())]);
+        assert_eq!((settings.get("B").map(<[_]>::len), settings.get("D")), (Some(2), None));
+        assert_eq!(settings.extend([("B", "a\nb")]).expect_err("bad").0, "B");
+    }
 }

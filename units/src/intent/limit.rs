@@ -15,7 +15,7 @@ use crate::value::microseconds;
 
 number_type! {
     /// An amount of memory (`MemoryMax=`): bytes, `2G`, `50%` of the host's memory, or `infinity`.
-    MemoryLimit, check_memory, (1, None), r"^([0-9]+(\.[0-9]+)?[BKMGTPE]?|[0-9]+(\.[0-9]{1,2})?%|infinity)$"
+    MemoryLimit, check_memory, (1, None), r"^((0|[1-9][0-9]*)(\.[0-9]+)?[BKMGTPE]?|(0|[1-9][0-9]*)(\.[0-9]{1,2})?%|infinity)$"
 }
 
 fn check_memory(text: &str) -> Result<(), Invalid> {
@@ -27,7 +27,7 @@ fn check_memory(text: &str) -> Result<(), Invalid> {
 
 number_type! {
     /// A number of tasks (`TasksMax=`), `50%` of what the host can have, or `infinity`.
-    TasksMax, check_tasks, (1, None), r"^([1-9][0-9]*|[0-9]+(\.[0-9]{1,2})?%|infinity)$"
+    TasksMax, check_tasks, (1, None), r"^([1-9][0-9]*|(0|[1-9][0-9]*)(\.[0-9]{1,2})?%|infinity)$"
 }
 
 fn check_tasks(text: &str) -> Result<(), Invalid> {
@@ -58,7 +58,7 @@ fn check_io_weight(text: &str) -> Result<(), Invalid> {
 
 string_type! {
     /// A share of one processor's time (`CPUQuota=`): `150%` is one and a half processors.
-    CpuQuota, check_quota, r"^[0-9]{1,8}(\.[0-9]{1,2})?%$"
+    CpuQuota, check_quota, r"^(0|[1-9][0-9]{0,7})(\.[0-9]{1,2})?%$"
 }
 
 fn check_quota(text: &str) -> Result<(), Invalid> {
@@ -192,6 +192,7 @@ fn rlimit_value(text: &str, unit: Unit) -> Option<u64> {
         Unit::Seconds => span(text).map(|span| span.div_ceil(1_000_000)),
         Unit::Microseconds => whole(text).or_else(|| span(text)),
         Unit::Nice if text.starts_with(['+', '-']) => {
+            whole(&text[1..])?;
             let level: i64 = text.parse().ok().filter(|level| (-20..=19).contains(level))?;
             u64::try_from(20 - level).ok()
         }
@@ -213,7 +214,7 @@ fn size(text: &str) -> Option<u64> {
     {
         return None;
     }
-    let mut bytes = whole.parse::<u64>().ok()?.checked_mul(unit)?;
+    let mut bytes = self::whole(whole)?.checked_mul(unit)?;
     let mut place = unit;
     for digit in fraction.unwrap_or_default().bytes() {
         place /= 10;
@@ -222,7 +223,7 @@ fn size(text: &str) -> Option<u64> {
     Some(bytes)
 }
 
-/// Parses a decimal number; systemd would read a leading zero as octal.
+/// Parses a decimal number. With a leading zero, systemd reads an octal one, or none at all.
 fn whole(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain)
@@ -247,8 +248,9 @@ fn hundredths(text: &str) -> Option<u64> {
     if !digits(whole, 8) || !digits(fraction, 2) {
         return None;
     }
+    let whole = self::whole(whole)?;
     let fraction: u64 = fraction.parse::<u64>().ok()? * if fraction.len() == 1 { 10 } else { 1 };
-    Some(whole.parse::<u64>().ok()? * 100 + fraction)
+    Some(whole * 100 + fraction)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod object;
 mod ordering;
 mod parse;
 mod port;
+mod system_calls;
 mod unique;
 
 use serde::{Deserialize, Serialize};

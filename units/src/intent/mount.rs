@@ -58,8 +58,10 @@ fn check_tmpfs(text: &str) -> Result<(), Invalid> {
     for option in options.into_iter().flat_map(|options| options.split(',')) {
         let known = match option.split_once('=') {
             Some((name, value)) => {
-                let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"%:-_.".contains(&b));
-                VALUED.contains(&name) && !value.is_empty() && plain
+                if VALUED.contains(&name) && !is_value(name, value) {
+                    return refuse(format!("option '{name}' cannot be '{}' (tmpfs(5))", shown(value)));
+                }
+                VALUED.contains(&name)
             }
             None => FLAGS.contains(&option),
         };
@@ -68,6 +70,27 @@ fn check_tmpfs(text: &str) -> Result<(), Invalid> {
         }
     }
     Ok(())
+}
+
+/// Returns whether the kernel takes the value of an option (`shmem_parse_one()`, mm/shmem.c). Numbers are decimal here: the
+/// kernel reads one with a leading zero as octal.
+fn is_value(name: &str, value: &str) -> bool {
+    let number = |text: &str| {
+        let digits = (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        digits && (text == "0" || !text.starts_with('0'))
+    };
+    let amount = |text: &str| number(text.strip_suffix(|c: char| "kKmMgGtTpPeE".contains(c)).unwrap_or(text));
+    match name {
+        "size" => {
+            amount(value) || value.strip_suffix('%').is_some_and(|share| share.len() < 4 && number(share))
+        }
+        "nr_blocks" | "nr_inodes" => amount(value),
+        "mode" => (1..=5).contains(&value.len()) && value.bytes().all(|b| (b'0'..=b'7').contains(&b)),
+        "uid" | "gid" => number(value) && value.parse::<u32>().is_ok_and(|id| id != u32::MAX),
+        "huge" => ["never", "always", "within_size", "advise"].contains(&value),
+        // A policy, and nodes that exist: 'bind=static:0-3'.
+        _ => !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"=:-".contains(&b)),
+    }
 }
 
 impl Tmpfs {
@@ -109,6 +132,9 @@ pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String
         }
         if within(&place, "/nix/store") {
             return refused("is in the store, which is read-only inside");
+        }
+        if place.starts_with("/proc/") {
+            return refused("is in /proc, which is mounted later");
         }
         if field == "inaccessiblePaths" && MADE_BY_NSPAWN.iter().any(|above| within(&place, above)) {
             return refused("is made by systemd-nspawn, which cannot hide it");
@@ -161,6 +187,17 @@ mod tests {
         let full = tmpfs("/a b:size=10%,mode=1777,nosuid").expect("good");
         assert_eq!(full, ("/a b".to_owned(), Some("size=10%,mode=1777,nosuid".to_owned())));
         assert_eq!(tmpfs(r"/a\:b").expect("good").0, "/a:b");
+        for good in [
+            "size=0",
+            "size=1500M",
+            "nr_inodes=10k",
+            "mode=0755",
+            "uid=1000,gid=100",
+            "huge=within_size",
+            "mpol=bind:0-1",
+        ] {
+            assert!(tmpfs(&format!("/a:{good}")).is_ok(), "{good}");
+        }
         for bad in [
             "",
             "scratch",
@@ -171,6 +208,15 @@ mod tests {
             "/a:size=1M,",
             "/a:size=1M nosuid",
             "/a:size=",
+            "/a:size=much",
+            "/a:size=010%",
+            "/a:size=1M%",
+            "/a:nr_inodes=0x10",
+            "/a:mode=888",
+            "/a:uid=root",
+            "/a:uid=4294967295",
+            "/a:gid=010",
+            "/a:huge=yes",
         ] {
             assert!(tmpfs(bad).is_err(), "{bad:?}");
         }

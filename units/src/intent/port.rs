@@ -2,7 +2,7 @@
 //! forwards, nspawn or a socket unit, and which two forwards exclude each other.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -63,6 +63,11 @@ impl HostAddress {
     /// Returns the address.
     pub fn get(self) -> IpAddr {
         self.0
+    }
+
+    /// Returns the address that stands for all of IPv4, or of IPv6.
+    pub(crate) fn unspecified(ipv4: bool) -> Self {
+        Self(if ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() })
     }
 }
 

@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::invalid::shown;
+
 /// Names with their values, ordered by name. A null stands for a missing name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -62,7 +64,10 @@ where
                 }
                 all.sort_by(|(one, _), (other, _)| one.cmp(other));
                 if let Some(pair) = all.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-                    return Err(de::Error::custom(format!("duplicate field '{}'", pair[0].0)));
+                    return Err(de::Error::custom(format!(
+                        "duplicate field '{}'",
+                        shown(&pair[0].0.to_string())
+                    )));
                 }
                 Ok(Unique(all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
             }

@@ -11,6 +11,7 @@ use super::TEXT_OR_OBJECT;
 use super::error::{Error, Kind, Step, described};
 use super::object::Fields;
 use super::reader::{Number, Reader};
+use crate::number_type::whole;
 
 const TEXT: &str = "a string";
 
@@ -53,7 +54,9 @@ impl<'de> Reader<'de> {
         let (found, expected) = (described(&number.unexpected()), expected.to_owned());
         match (number, visit(number)) {
             (_, Some(result)) => result,
-            (Number::Float(_), None) => Err(self.wrong(start, Kind::Type { found, expected })),
+            (Number::Float(number), None) if whole(number).is_none() => {
+                Err(self.wrong(start, Kind::Type { found, expected }))
+            }
             (_, None) => Err(self.wrong(start, Kind::Value { found, expected })),
         }
     }
@@ -95,14 +98,15 @@ impl Number {
         match self {
             Self::Unsigned(number) => i64::try_from(number).ok(),
             Self::Signed(number) => Some(number),
-            Self::Float(_) => None,
+            Self::Float(number) => whole(number),
         }
     }
 
     fn as_u64(self) -> Option<u64> {
         match self {
             Self::Unsigned(number) => Some(number),
-            Self::Signed(_) | Self::Float(_) => None,
+            Self::Signed(_) => None,
+            Self::Float(number) => whole(number).and_then(|number| u64::try_from(number).ok()),
         }
     }
 }

@@ -22,6 +22,10 @@ use reader::Reader;
 /// The deepest nesting of lists and objects that is read; as in serde_json.
 const MAX_DEPTH: usize = 127;
 
+/// The most elements of lists and fields of objects that one text may hold. It bounds the memory that a text of the
+/// largest size takes; ten thousand forwarded ports, written as objects, are well below.
+const MAX_COUNT: usize = 65_536;
+
 /// The name of a struct that may also be written as a text.
 pub(crate) const TEXT_OR_OBJECT: &str = "a text or an object";
 

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::error::{Error, Kind, Step};
-use super::{MAX_DEPTH, PassedOver};
+use super::{MAX_COUNT, MAX_DEPTH, PassedOver};
 
 /// A text and the place up to which it is read.
 pub(super) struct Reader<'de> {
     text: &'de str,
     at: usize,
     depth: usize,
+    /// How many elements and fields were read.
+    count: usize,
     /// The path of the value that is read.
     pub(super) path: Vec<Step<'de>>,
     /// The names of the fields read so far, of each object around the value.
@@ -39,6 +41,7 @@ impl<'de> Reader<'de> {
             text,
             at: 0,
             depth: 0,
+            count: 0,
             path: Vec::with_capacity(8),
             names: Vec::with_capacity(32),
             except: None,
@@ -154,7 +157,16 @@ impl<'de> Reader<'de> {
                 return Err(self.syntax("trailing comma"));
             }
         }
-        if self.peek().is_none() { Err(self.syntax(end)) } else { Ok(true) }
+        if self.peek().is_none() {
+            return Err(self.syntax(end));
+        }
+        self.count += 1;
+        if self.count > MAX_COUNT { Err(self.too_many()) } else { Ok(true) }
+    }
+
+    fn too_many(&self) -> Error {
+        let reason = format!("holds more than {MAX_COUNT} values");
+        Error::new(Kind::Refused(reason)).or_at(self.at, &[])
     }
 
     /// Reads a field's name and the colon.

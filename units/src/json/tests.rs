@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MAX_DEPTH, check, field_names, find, line_and_column, read, read_except, read_known};
+use super::{MAX_COUNT, MAX_DEPTH, check, field_names, find, line_and_column, read, read_except, read_known};
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +40,11 @@ fn structs() {
     let read = read::<Outer>(r#" {"inner": [{"word": "one"}, {"yes": true, "word": "two"}], "size": 7} "#);
     let inner = vec![Inner { word: Word::One, yes: false }, Inner { word: Word::Two, yes: true }];
     assert_eq!(read.unwrap(), Outer { inner, size: Some(7) });
+    for (number, expected) in [("7.0", 7), ("1e3", 1000), ("0.0", 0), ("2.5e1", 25)] {
+        let text = format!("{{\"inner\": [], \"size\": {number}}}");
+        assert_eq!(super::read::<Outer>(&text).unwrap().size, Some(expected), "{number}");
+    }
+    assert!(super::read::<Outer>(r#"{"inner": [], "size": 1e17}"#).is_err());
     assert_eq!(field_names::<Outer>(), ["inner", "size"]);
     assert_eq!(field_names::<bool>(), [""; 0]);
 }
@@ -52,8 +57,8 @@ fn errors_have_their_place_and_path() {
             "2:10 size: invalid value: integer '-1', expected a whole number, not negative",
         ),
         (
-            "{\"inner\": [],\n \"size\": 1.0}",
-            "2:10 size: invalid type: number '1.0', expected a whole number, not negative",
+            "{\"inner\": [],\n \"size\": 1.5}",
+            "2:10 size: invalid type: number '1.5', expected a whole number, not negative",
         ),
         (
             "{\"inner\": [],\n \"size\": \"ä\", \"x\": 1}",
@@ -136,6 +141,16 @@ fn nesting_is_bounded() {
         assert_eq!(check(&nested(depth)).is_ok(), is_good, "{depth}");
         assert_eq!(serde_json::from_str::<Value>(&nested(depth)).is_ok(), is_good, "{depth}");
     }
+}
+
+#[test]
+fn the_number_of_values_is_bounded() {
+    let list = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
+    assert!(check(&list(MAX_COUNT)).is_ok());
+    assert_eq!(
+        refused::<Value>(&list(MAX_COUNT + 1)),
+        format!("1:{} : holds more than 65536 values", 2 * MAX_COUNT + 2)
+    );
 }
 
 #[test]

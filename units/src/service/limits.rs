@@ -5,6 +5,7 @@ use crate::intent::{Container, Permissions};
 use crate::nspawn::files::{FUSE, KMSG, TUN};
 use crate::syntax::Section;
 use crate::syntax::escape::{self, EscapeError};
+use crate::value::single_slashes;
 
 /// Adds the settings of the options that are set.
 pub(super) fn set(service: &mut Section, container: &Container) -> Result<(), EscapeError> {
@@ -32,7 +33,10 @@ pub(super) fn set(service: &mut Section, container: &Container) -> Result<(), Es
     for (path, permissions) in devices.chain(log) {
         // --prepare makes a copy of the node for a user namespace, where nothing else can make one.
         let permissions = if container.in_user_namespace() { permissions.and_make() } else { permissions };
-        service.set("DeviceAllow", format!("{} {permissions}", escape::requires_mounts_for(path)?));
+        service.set(
+            "DeviceAllow",
+            format!("{} {permissions}", escape::requires_mounts_for(&single_slashes(path))?),
+        );
     }
     Ok(())
 }

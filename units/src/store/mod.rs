@@ -11,7 +11,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::intent::{Fault, Intent, typed};
+use crate::deadline::{InTime, unlimited};
+use crate::intent::{Fault, Intent, MAX_SIZE, typed};
 use crate::invalid::{Invalid, shown};
 use crate::name::MachineName;
 
@@ -188,8 +189,13 @@ impl Trust {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn load(root: &Path, trust: Trust) -> Loaded {
+    load_in_time(root, trust, &unlimited)
+}
+
+/// Does the same as long as there is time. Files that were not read are refused like files that cannot be read.
+pub fn load_in_time(root: &Path, trust: Trust, in_time: InTime) -> Loaded {
     let mut loaded = Loaded::default();
-    let reader = Reader { root, trust };
+    let reader = Reader { root, trust, in_time };
     let directory = match reader.directory(DIRECTORY) {
         Ok(Some(directory)) => directory,
         Ok(None) => return loaded,
@@ -199,10 +205,10 @@ pub fn load(root: &Path, trust: Trust) -> Loaded {
             return loaded;
         }
     };
-    match reader.file(directory.as_fd(), "host.json", HOST_FILE).map(|bytes| typed(&bytes)) {
+    match reader.file(directory.as_fd(), "host.json", HOST_FILE, MAX_SIZE).map(|bytes| typed(&bytes)) {
         Ok(Ok(host)) => loaded.host = host,
         Ok(Err(fault)) | Err(Unreadable::Fault(fault)) => loaded.errors.push(host_fault(fault)),
-        Err(Unreadable::Missing) => {}
+        Err(Unreadable::Missing | Unreadable::Large) => {}
     }
     let mut intents = reader.intents(directory, DIRECTORY, Kind::Imperative, &mut loaded.errors);
     match reader.declarative_directory() {

@@ -10,6 +10,7 @@ use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, ls
 use rustix::io::{Errno, read};
 
 use super::{DECLARATIVE_DIRECTORY, HOST_FILE, Kind, LoadError, Stored, Trust};
+use crate::deadline::{InTime, Work};
 use crate::intent::{Fault, MAX_SIZE, parse, reads_as_autostart};
 use crate::invalid::shown;
 use crate::name::MachineName;
@@ -21,12 +22,22 @@ const STORE: &str = "/nix/store/";
 pub(super) struct Reader<'a> {
     pub(super) root: &'a Path,
     pub(super) trust: Trust,
+    pub(super) in_time: InTime<'a>,
 }
+
+/// Files above this size are read last, so that they take no time from the others.
+const LARGE: usize = 64 * 1024;
+
+/// Why a file is refused for which there was no time.
+const NO_TIME: &str =
+    "was not read, since the time of nixos-nspawn-generator was up; make the largest files smaller";
 
 /// Why a file was not read.
 pub(super) enum Unreadable {
     /// It does not exist.
     Missing,
+    /// It is larger than was asked for.
+    Large,
     /// It cannot be used.
     Fault(Fault),
 }
@@ -127,8 +138,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Returns the bytes of a regular file in `directory`.
-    pub(super) fn file(&self, directory: impl AsFd, name: &str, path: &str) -> Result<Vec<u8>, Unreadable> {
+    /// Returns the bytes of a regular file in `directory`, of at most `most` bytes.
+    pub(super) fn file(
+        &self,
+        directory: impl AsFd,
+        name: &str,
+        path: &str,
+        most: usize,
+    ) -> Result<Vec<u8>, Unreadable> {
         let fault = |reason: String| Unreadable::Fault(Fault::whole(reason));
         let fd = match openat(&directory, name, READ | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(fd) => fd,
@@ -152,6 +169,9 @@ impl Reader<'_> {
         if size > MAX_SIZE {
             return Err(fault(format!("is larger than {} KiB", MAX_SIZE / 1024)));
         }
+        if size > most {
+            return Err(Unreadable::Large);
+        }
         read_whole(&fd, size).map_err(|error| fault(format!("cannot be read: {}", io::Error::from(error))))
     }
 
@@ -171,35 +191,60 @@ impl Reader<'_> {
             }
         };
         let mut intents = Vec::with_capacity(names.len());
+        let mut large = Vec::new();
         for name in names {
-            let file = format!("{}.json", name.text);
-            if kind == Kind::Imperative && file == "host.json" {
-                continue;
-            }
-            let path = format!("{path}/{file}");
-            let fault =
-                |name, fault, autostart| LoadError::new(path.clone(), kind, fault).of(name, autostart);
-            let machine = match name.machine {
-                Ok(machine) => machine,
-                Err(reason) => {
-                    errors.push(fault(None, Fault::whole(reason), false));
-                    continue;
-                }
-            };
-            match self.file(&directory, &file, &path) {
-                // Removed since the directory was listed.
-                Err(Unreadable::Missing) => {}
-                Err(Unreadable::Fault(why)) => errors.push(fault(Some(machine), why, true)),
-                Ok(bytes) => match parse(&bytes, &machine) {
-                    Ok(intent) => intents.push(Stored { name: machine, kind, path, intent }),
-                    Err(why) => {
-                        let autostart = reads_as_autostart(&bytes).unwrap_or(true);
-                        errors.push(fault(Some(machine), why, autostart));
-                    }
-                },
+            if !self.intent(&directory, path, kind, &name, LARGE, &mut intents, errors) {
+                large.push(name);
             }
         }
+        for name in large {
+            self.intent(&directory, path, kind, &name, MAX_SIZE, &mut intents, errors);
+        }
         intents
+    }
+
+    /// Reads one intent, or tells what is wrong with it; false if the file has more than `most` bytes.
+    #[allow(clippy::too_many_arguments, reason = "the two lists are what it returns")]
+    fn intent(
+        &self,
+        directory: &OwnedFd,
+        path: &str,
+        kind: Kind,
+        name: &IntentName,
+        most: usize,
+        intents: &mut Vec<Stored>,
+        errors: &mut Vec<LoadError>,
+    ) -> bool {
+        let file = format!("{}.json", name.text);
+        if kind == Kind::Imperative && file == "host.json" {
+            return true;
+        }
+        let path = format!("{path}/{file}");
+        let error = |fault, autostart| LoadError::new(path.clone(), kind, fault).of(None, autostart);
+        let machine = match &name.machine {
+            Ok(machine) => machine.clone(),
+            Err(reason) => {
+                errors.push(error(Fault::whole(reason.as_str()), false));
+                return true;
+            }
+        };
+        let error = |fault, autostart| error(fault, autostart).of(Some(machine.clone()), autostart);
+        let work = if most < MAX_SIZE { Work::SmallFile } else { Work::LargeFile };
+        if !(self.in_time)(work) {
+            errors.push(error(Fault::whole(NO_TIME), true));
+            return true;
+        }
+        match self.file(directory, &file, &path, most) {
+            // Removed since the directory was listed.
+            Err(Unreadable::Missing) => {}
+            Err(Unreadable::Large) => return false,
+            Err(Unreadable::Fault(why)) => errors.push(error(why, true)),
+            Ok(bytes) => match parse(&bytes, &machine) {
+                Ok(intent) => intents.push(Stored { name: machine, kind, path, intent }),
+                Err(why) => errors.push(error(why, reads_as_autostart(&bytes).unwrap_or(true))),
+            },
+        }
+        true
     }
 }
 

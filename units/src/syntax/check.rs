@@ -2,7 +2,7 @@
 //! that were escaped ([`super::escape`]) are already checked; free-form settings and names from elsewhere are checked
 //! here.
 
-use super::escape::joins_next_line;
+use super::escape::{is_printable_ascii, joins_next_line};
 use super::parse::{LONG_LINE_MAX, is_section_name};
 use super::words::is_noncharacter;
 use super::{Item, Section, UnitFile};
@@ -107,11 +107,12 @@ fn check_setting(section: &str, key: &str, value: &str) -> Result<(), RenderErro
     if key.is_empty()
         || key.starts_with(bad_start)
         || key.ends_with(blank)
-        || key.contains(|c| c == '=' || bad(c))
+        || !key.bytes().all(|b| b.is_ascii_alphanumeric()) && key.contains(|c| c == '=' || bad(c))
     {
         return Err(RenderError::Key { section: section.to_owned(), key: key.to_owned() });
     }
-    let reason = if let Some(c) = value.chars().find(|c| bad(*c)) {
+    let found = if is_printable_ascii(value) { None } else { value.chars().find(|c| bad(*c)) };
+    let reason = if let Some(c) = found {
         ValueFault::Character(c)
     } else if value.starts_with(blank) || value.ends_with(blank) {
         ValueFault::EdgeBlank

@@ -138,11 +138,9 @@ impl Section {
         self
     }
 
-    /// Removes the assignments of exactly this value to `key`.
-    pub fn remove_value(&mut self, key: &str, value: &str) -> &mut Self {
-        self.items.retain(
-            |item| !matches!(item, Item::Setting { key: own, value: there } if own == key && there == value),
-        );
+    /// Removes every assignment that `unwanted` accepts, by key and value, in one pass.
+    pub fn remove_if(&mut self, unwanted: impl Fn(&str, &str) -> bool) -> &mut Self {
+        self.items.retain(|item| !matches!(item, Item::Setting { key, value } if unwanted(key, value)));
         self
     }
 

@@ -29,6 +29,11 @@ fn path() -> impl Strategy<Value = String> {
         .prop_map(|parts| format!("/{}", parts.join("/")))
 }
 
+/// A path that PID 1 can pass on.
+fn plain_path() -> impl Strategy<Value = String> {
+    path().prop_map(|path| path.replace([' ', '\\'], "x"))
+}
+
 fn bind_mount() -> impl Strategy<Value = String> {
     let escaped = || path().prop_map(|path| path.replace('\\', "\\\\").replace(':', "\\:"));
     let source = prop_oneof![8 => escaped(), 1 => escaped().prop_map(|path| format!("+{path}")), 1 => Just(String::new())];
@@ -115,7 +120,7 @@ fn limits() -> impl Strategy<Value = Value> {
 }
 
 fn devices_and_mounts() -> impl Strategy<Value = Value> {
-    let node = || hostile(8).prop_map(|name| format!("/dev/{}", name.replace('/', "x")));
+    let node = || hostile(8).prop_map(|name| format!("/dev/{}", name.replace(['/', ' ', '\\'], "x")));
     let device = prop_oneof![
         node().prop_map(Value::from),
         (node(), subsequence(vec!["r", "w", "m"], 1..4))
@@ -165,7 +170,7 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     )
         .prop_map(|(strategy, start, script)| json!({"strategy": strategy, "autoStart": start, "reloadScript": script}));
     let port = port();
-    let credential = (id(), weighted(0.8, prop_oneof![path(), id()]), any::<Option<bool>>())
+    let credential = (id(), weighted(0.8, prop_oneof![plain_path(), id()]), any::<Option<bool>>())
         .prop_map(|(id, path, encrypted)| json!({"id": id, "path": path, "encrypted": encrypted}));
     let others =
         || vec(prop_oneof!["c[0-9]{1,2}", "[a-zA-Z0-9:_.\\\\-]{1,8}\\.(service|target|mount)"], 0..3);

@@ -21,6 +21,8 @@ in
     boot = {
       isContainer = option types.bool false;
       initrd.enable = option types.bool false;
+      kernel.sysctl = option (types.attrsOf types.str) { };
+      specialFileSystems = option (types.attrsOf types.unspecified) { };
     };
     environment.variables = option (types.attrsOf types.str) { };
     time.timeZone = option (types.nullOr types.str) null;
@@ -29,8 +31,12 @@ in
       domain = option (types.nullOr types.str) null;
       useNetworkd = option types.bool false;
       useDHCP = option types.bool true;
-      firewall.enable = option types.bool true;
-      firewall.interfaces = option (types.attrsOf types.unspecified) { };
+      firewall = {
+        enable = option types.bool true;
+        interfaces = option (types.attrsOf (
+          types.submodule { options.allowedUDPPorts = option (types.listOf types.int) [ ]; }
+        )) { };
+      };
     };
     nix = {
       enable = option types.bool true;
@@ -45,6 +51,8 @@ in
     system = {
       stateVersion = option types.str "25.05";
       etc.overlay.enable = option types.bool false;
+      nixos-init.enable = option types.bool false;
+      switch.enable = option types.bool true;
       build = option (types.attrsOf types.unspecified) { };
     };
     systemd = {
@@ -59,6 +67,10 @@ in
           options = lib.genAttrs [ "environment" "serviceConfig" "unitConfig" ] (_: settings);
         }
       )) { };
+      targets = option (types.attrsOf (
+        types.submodule { options.wantedBy = option (types.listOf types.str) [ ]; }
+      )) { };
+      mounts = option (types.listOf types.unspecified) [ ];
       # Sections of a unit, or lists for sections that may come more than once.
       network.networks = option (types.attrsOf (
         types.attrsOf (types.either (types.attrsOf types.unspecified) types.unspecified)
@@ -70,6 +82,11 @@ in
   };
 
   config = {
+    # As NixOS has them.
+    boot.kernel.sysctl."net.ipv4.ping_group_range" = lib.mkDefault "0 2147483647";
+    boot.specialFileSystems = lib.genAttrs [ "/dev" "/dev/pts" "/dev/shm" "/proc" "/run" "/run/keys" "/run/wrappers" ] (_: { });
+    systemd.targets.network-online.wantedBy = [ "multi-user.target" ];
+
     nixpkgs.pkgs = lib.mkDefault (import ../.. { system = config.nixpkgs.hostPlatform; });
     _pkgs = config.nixpkgs.pkgs;
     _module.args.pkgs = config.nixpkgs.pkgs;

@@ -1,0 +1,99 @@
+//! What the service manager inside a container says of its jobs and services. Everything it says was made by the container.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nixos_nspawn_units::name::MachineName;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::base::host::Host;
+
+/// How long it may take to answer, which it need not do at all while it starts.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A service that systemd restarts when it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RestartingService {
+    /// `running`, `auto-restart`, …
+    pub(crate) sub: String,
+    /// How often it was restarted by itself (`NRestarts=`).
+    pub(crate) restarts: u32,
+    /// When it came into its state, on the monotonic clock.
+    pub(crate) since: Duration,
+}
+
+/// Services by unit name.
+pub(crate) type Services = BTreeMap<String, RestartingService>;
+
+/// Returns the time on the monotonic clock, which containers share with the host.
+pub(crate) fn monotonic() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// Returns the services that systemd restarts when they end; none if it cannot be asked.
+pub(crate) fn restarting_services(host: &Host, name: &MachineName) -> Services {
+    const PROPERTIES: [&str; 5] = ["Id", "Restart", "SubState", "NRestarts", "StateChangeTimestampMonotonic"];
+    let call = host.manager("systemctl").arg(format!("--machine={name}")).arg("show");
+    let call = call.args(PROPERTIES.iter().flat_map(|property| ["-p", property])).arg("--").arg("*.service");
+    parse_services(&call.limit(PATIENCE).output_if_any().unwrap_or_default())
+}
+
+/// Blocks of KEY=VALUE lines with empty lines between them.
+fn parse_services(answer: &str) -> Services {
+    let mut services = Services::new();
+    for block in answer.split("\n\n") {
+        let value = |key: &str| block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        let (Some(id), Some(restart)) = (value("Id"), value("Restart")) else { continue };
+        if restart == "no" {
+            continue;
+        }
+        let number = |key: &str| value(key).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let service = RestartingService {
+            sub: value("SubState").unwrap_or_default().to_owned(),
+            restarts: u32::try_from(number("NRestarts")).unwrap_or(u32::MAX),
+            since: Duration::from_micros(number("StateChangeTimestampMonotonic")),
+        };
+        services.insert(id.to_owned(), service);
+    }
+    services
+}
+
+/// Returns the units whose jobs run; none if it cannot be asked.
+pub(crate) fn running_jobs(host: &Host, name: &MachineName) -> Vec<String> {
+    let call = host.manager("systemctl").arg(format!("--machine={name}"));
+    let call = call.args(["list-jobs", "--full", "--plain", "--no-legend"]).limit(PATIENCE);
+    parse_jobs(&call.output_if_any().unwrap_or_default())
+}
+
+/// Lines of number, unit, type and state.
+fn parse_jobs(answer: &str) -> Vec<String> {
+    let running = answer.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (unit, state) = (words.nth(1)?, words.nth(1)?);
+        (state == "running").then(|| unit.to_owned())
+    });
+    running.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_of_an_answer() {
+        let answer = "Id=web.service\nRestart=always\nNRestarts=4\nSubState=auto-restart\n\
+                      StateChangeTimestampMonotonic=2500000\n\nId=once.service\nRestart=no\nSubState=dead\n";
+        let web =
+            RestartingService { sub: "auto-restart".into(), restarts: 4, since: Duration::from_millis(2500) };
+        assert_eq!(parse_services(answer), Services::from([("web.service".into(), web)]));
+        assert!(parse_services("").is_empty());
+    }
+
+    #[test]
+    fn jobs_of_an_answer() {
+        let answer = " 12 dawdling.service start running\n  1 multi-user.target start waiting\n";
+        assert_eq!(parse_jobs(answer), ["dawdling.service"]);
+        assert!(parse_jobs("No jobs running.\n").is_empty());
+    }
+}

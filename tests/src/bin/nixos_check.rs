@@ -1,0 +1,67 @@
+//! `make nixos-check`: runs real NixOS systems in containers on throwaway hosts, as tests/nixos/README.md describes.
+//!
+//! `nixos_check NIXPKGS [--hold] [trixie|forky]...` boots a host of each suite (both by default), puts the kit into it and runs
+//! its checks; on trixie, also those of a NixOS host. With `--hold` it does not run them: it prints a command that runs its arguments on the host, and keeps the
+//! host until standard input ends. Ends with status 1 if a line failed.
+
+use nixos_nspawn_tests::host::{Host, Suite, bins};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let hold = arguments.iter().any(|word| word == "--hold");
+    arguments.retain(|word| word != "--hold");
+    let Some((nixpkgs, words)) = arguments.split_first() else {
+        eprintln!("NIXPKGS: give the directory that tests/nixos/nixpkgs/assemble made");
+        return ExitCode::from(2);
+    };
+    let mut suites: Vec<Suite> =
+        Suite::ALL.into_iter().filter(|suite| words.iter().any(|word| word == suite.name())).collect();
+    if suites.len() != words.len() {
+        eprintln!("there are hosts of trixie and forky only, not of {}", words.join(" "));
+        return ExitCode::from(2);
+    }
+    if suites.is_empty() {
+        suites.extend(Suite::ALL);
+    }
+    let mut good = true;
+    for suite in suites {
+        let host = Host::boot(suite);
+        host.install(bins());
+        host.install_nix();
+        let enter = host.entry();
+        let root = host.directory().join("root");
+        let programs = bins().ctl.parent().unwrap_or(Path::new("."));
+        let mut up = kit("up");
+        good &= runs(up.arg(nixpkgs).arg(&root).env("PROGRAMS", programs));
+        if hold {
+            println!("EXEC={}\nHOST={}\nkept until standard input ends", enter.display(), root.display());
+            let _ = std::io::stdin().read_line(&mut String::new());
+        } else {
+            println!("── {suite}, systemd {}", host.systemd());
+            good &= runs(kit("check").env("EXEC", &enter));
+            if suite == Suite::Trixie {
+                println!("── a NixOS host");
+                let tree = host.directory().join("nixos-host");
+                good &= runs(kit("check-host").arg(&root).arg(tree).env("EXEC", &enter));
+            }
+        }
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Returns a command that runs a program of the kit.
+fn kit(program: &str) -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("nixos").join(program))
+}
+
+fn runs(command: &mut Command) -> bool {
+    match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("{}: {error}", command.get_program().to_string_lossy());
+            false
+        }
+    }
+}

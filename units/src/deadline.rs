@@ -1,0 +1,20 @@
+//! Whether there is time for more work. Nothing here reads a clock: the generator, whose time is limited, does.
+
+/// A piece of work that takes tens of milliseconds at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Reading an intent of an ordinary size.
+    SmallFile,
+    /// Reading a larger one. They come last, so that they take no time from the others.
+    LargeFile,
+    /// Planning a container.
+    Plan,
+}
+
+/// Returns whether there is still time for some work.
+pub type InTime<'a> = &'a dyn Fn(Work) -> bool;
+
+/// Always returns true.
+pub fn unlimited(_: Work) -> bool {
+    true
+}

@@ -1,0 +1,164 @@
+//! The files and links of one container, accepted or refused.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::hash::plan_hash;
+use super::{
+    DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Planned,
+};
+use crate::boot::BootLimit;
+use crate::intent::Dependency;
+use crate::invalid::brief;
+use crate::name::MachineName;
+use crate::network::{HostEnd, host_end};
+use crate::nspawn::nspawn_file;
+use crate::ordering::{Order, waits_for};
+use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
+use crate::socket::{Socket, sockets};
+use crate::store::{HOST_FILE, Kind, Stored};
+use crate::syntax::UnitFile;
+use crate::syntax::escape::EscapeError;
+use crate::version::unmet;
+
+/// What a container's files depend on besides its intent.
+pub(super) struct Surroundings<'a> {
+    pub(super) systemd: u32,
+    pub(super) order: Order<'a>,
+    pub(super) limit: BootLimit<'a>,
+}
+
+/// Files and links by path.
+type Files = Vec<(String, Entry)>;
+
+/// Returns the hash and the files of a good intent, or why it is refused.
+pub(super) fn accepted(
+    stored: &Stored,
+    warnings: &[String],
+    host: &Surroundings,
+) -> Result<(String, Files), String> {
+    let mut files = Vec::with_capacity(5);
+    let Stored { name, intent, kind: _, path } = stored;
+    // The types of an intent exclude everything without an escaped form; should they not, it is refused.
+    let unwritable = |error: EscapeError| error.to_string();
+    let mut nspawn = nspawn_file(intent).map_err(unwritable)?;
+    if let Some(unmet) = unmet(&nspawn, host.systemd) {
+        return Err(format!("{unmet} ({HOST_FILE})"));
+    }
+    let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
+    let sockets = sockets(name, intent, path).map_err(unwritable)?;
+    if let Some(HostEnd { file_name, file: mut network, zone }) =
+        host_end(name, &intent.container, host.systemd)
+    {
+        // The hash for any host, which ctl can compute without knowing the host.
+        let hash = host_end(name, &intent.container, 0)
+            .map(|end| plan_hash(std::iter::once(&end.file)))
+            .unwrap_or_default();
+        network.comment(format!("{MARKER}{hash}"));
+        match zone {
+            // The same text for all containers of the zone.
+            Some(zone) => header(&mut network, &format!("the containers of zone '{zone}'")),
+            None => header(&mut network, path),
+        }
+        // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
+        let extension = nspawn.section(EXTENSION);
+        extension.set(NETWORK_HASH, hash);
+        extension.set(NETWORK_NAME, file_name.as_str());
+        if intent.container.host_network_config.is_some() {
+            extension.set(NETWORK_ASKED, "yes");
+        }
+        files.push((format!("{OWN_DIRECTORY}/{file_name}"), file(&network)?));
+    }
+    // The hash leaves out what depends on other containers, so that a change in another container does not look like
+    // one here.
+    let of_sockets = sockets.iter().flat_map(|socket| [&socket.socket_file, &socket.service_file]);
+    let hash = plan_hash([&nspawn, &unit].into_iter().chain(of_sockets));
+    let left_out: BTreeSet<String> =
+        waits_for(intent).filter(|other| host.order.leaves_out(name, other)).map(Dependency::unit).collect();
+    if !left_out.is_empty() {
+        unit.sections.iter_mut().for_each(|section| {
+            section.remove_if(|key, value| key == "After" && left_out.contains(value));
+        });
+    }
+    host.limit.apply(name, &mut unit);
+    nspawn.comment(format!("{MARKER}{hash}"));
+    header(&mut nspawn, path);
+    header(&mut unit, path);
+    for warning in warnings {
+        unit.comment(format!("warning: {warning}"));
+    }
+    if let Some(service) = unit.sections.iter_mut().find(|section| section.name == "Service") {
+        service.set("Environment", format!("{PLAN_VARIABLE}={hash}"));
+    }
+    files.push(([OWN_DIRECTORY, "/", name.as_str(), ".nspawn"].concat(), file(&nspawn)?));
+    files.push(([&unit_name(name), ".d/", DROP_IN].concat(), file(&unit)?));
+    if intent.starts_at_boot() {
+        files.extend(wants(name));
+    }
+    for socket in sockets {
+        files.extend(socket_units(name, path, socket)?);
+    }
+    Ok((hash, files))
+}
+
+/// Returns the text of a file, or why systemd would read it differently.
+fn file(file: &UnitFile) -> Result<Entry, String> {
+    match file.check() {
+        Ok(()) => Ok(Entry::File(file.text())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Returns the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
+/// sockets.
+fn socket_units(name: &MachineName, path: &str, socket: Socket) -> Result<[(String, Entry); 3], String> {
+    let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
+    header(&mut socket_file, path);
+    header(&mut service_file, path);
+    let wants = if start_on_connect {
+        format!("sockets.target.wants/{unit}")
+    } else {
+        format!("{}.wants/{unit}", unit_name(name))
+    };
+    let link = Entry::Link(Cow::Owned(format!("../{unit}")));
+    Ok([(wants, link), (unit, file(&socket_file)?), (service, file(&service_file)?)])
+}
+
+/// Adds the files of a refused intent: it stays visible and starts nothing.
+pub(super) fn refused(
+    files: &mut BTreeMap<String, Entry>,
+    name: &MachineName,
+    kind: Kind,
+    path: &str,
+    reason: &str,
+    autostart: bool,
+) -> Planned {
+    // Whatever the reason quotes, the files that refuse the start must be readable.
+    let reason = brief(reason);
+    let mut unit = refusing_drop_in(name, path);
+    header(&mut unit, path);
+    unit.comment(format!("refused: {reason}"));
+    let unit = file(&unit).unwrap_or_else(|_| Entry::File(refusing_drop_in(name, "/").text()));
+    let refusal = format!(
+        "{reason}, container '{name}' is not started; correct the file, then run 'systemctl daemon-reload'\n"
+    );
+    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), unit);
+    files.insert(format!("{OWN_DIRECTORY}/{name}.refused"), Entry::File(refusal));
+    if autostart {
+        files.extend(wants(name));
+    }
+    Planned { name: name.clone(), kind, hash: None, autostart, warnings: Vec::new(), refusal: Some(reason) }
+}
+
+fn header(file: &mut UnitFile, path: &str) {
+    file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
+}
+
+/// Returns the links that start the container with the host. machines.target may be off, and pulling it in would also
+/// start foreign containers, so multi-user.target wants the container as well. The link's target only serves as a name.
+fn wants(name: &MachineName) -> [(String, Entry); 2] {
+    let unit = unit_name(name);
+    ["machines.target.wants/", "multi-user.target.wants/"].map(|directory| {
+        ([directory, &unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")))
+    })
+}
