@@ -66,31 +66,6 @@ pub(crate) fn strategy(given: Option<Strategy>, new: &Intent) -> Strategy {
     given.unwrap_or(new.container.activation.strategy)
 }
 
-/// Refuses forwards of ports on which a service of the host listens; those of the old configuration are not looked at.
-pub(crate) fn check_ports(
-    host: &Host,
-    loaded: &Loaded,
-    name: &MachineName,
-    old: Option<&Intent>,
-    new: &Intent,
-    allow: bool,
-) -> Result<()> {
-    if allow || !host.live() || new.container.forward_ports.is_empty() {
-        return Ok(());
-    }
-    let had = old.map(|old| &old.container);
-    let taken = Listening::read(host, loaded).taken(host, &new.container, had);
-    if taken.is_empty() {
-        return Ok(());
-    }
-    let ports: Vec<String> =
-        taken.iter().map(|taken| format!("{} is in use by {}", taken.port, taken.holder())).collect();
-    unchanged(
-        format!("container '{name}' would take over ports of the host: {}", ports.join(", ")),
-        "choose another port, or stop the service; --allow-taken-ports accepts that",
-    )
-}
-
 /// Decides how the new intent takes effect. A system without bin/switch-to-configuration (`system.switch.enable` of NixOS) is
 /// started, not switched to.
 pub(crate) fn decision(
@@ -115,6 +90,31 @@ pub(crate) fn decision(
         );
     }
     Ok(Decision { action: Action::Restart, reason: why.to_owned() })
+}
+
+/// Refuses forwards of ports on which a service of the host listens; those of the old configuration are not looked at.
+pub(crate) fn check_ports(
+    host: &Host,
+    loaded: &Loaded,
+    name: &MachineName,
+    old: Option<&Intent>,
+    new: &Intent,
+    allow: bool,
+) -> Result<()> {
+    if allow || !host.live() || new.container.forward_ports.is_empty() {
+        return Ok(());
+    }
+    let had = old.map(|old| &old.container);
+    let taken = Listening::read(host, loaded).taken(host, &new.container, had);
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let ports: Vec<String> =
+        taken.iter().map(|taken| format!("{} is in use by {}", taken.port, taken.holder())).collect();
+    unchanged(
+        format!("container '{name}' would take over ports of the host: {}", ports.join(", ")),
+        "choose another port, or stop the service; --allow-taken-ports accepts that",
+    )
 }
 
 /// What an update would record.

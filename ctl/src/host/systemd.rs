@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use anyhow::Result;
-use nixos_nspawn_units::copies::generated;
+use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::DROP_IN;
 use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
@@ -93,8 +93,8 @@ fn loaded_units(host: &Host) -> Result<BTreeSet<String>> {
 
 /// What PID 1 would find of a unit that it has not loaded.
 fn not_loaded(host: &Host, name: &MachineName) -> UnitState {
-    let drop_in = format!("{}.d/{DROP_IN}", unit_name(name));
-    let text = fs::read_to_string(generated(&host.root, &drop_in)).unwrap_or_default();
+    let drop_in = host.path(format!("/{GENERATOR_DIRECTORY}/{}.d/{DROP_IN}", unit_name(name)));
+    let text = fs::read_to_string(drop_in).unwrap_or_default();
     let prefix = format!("Environment={PLAN_VARIABLE}=");
     UnitState {
         active: "inactive".to_owned(),

@@ -133,11 +133,11 @@ pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String
         if within(&place, "/nix/store") {
             return refused("is in the store, which is read-only inside");
         }
-        if place.starts_with("/proc/") {
-            return refused("is in /proc, which is mounted later");
-        }
         if field == "inaccessiblePaths" && MADE_BY_NSPAWN.iter().any(|above| within(&place, above)) {
             return refused("is made by systemd-nspawn, which cannot hide it");
+        }
+        if place.starts_with("/proc/") {
+            return refused("is in /proc, which is mounted later");
         }
         match taken.get(&place) {
             // Merged Nix modules repeat entries; python-nixos-nspawn accepts that too.
