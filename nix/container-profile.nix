@@ -70,14 +70,6 @@ in
     # NixOS links /etc/localtime to the zone, and cannot where nspawn has mounted a file on it.
     (mkIf (config.time.timeZone != null) { nixosContainer.timezone = mkDefault "off"; })
 
-    # Containers of a zone find each other by name through LLMNR, and NixOS's firewall is on by default.
-    (mkIf (cfg.zone != null) {
-      networking.firewall.interfaces.host0 = {
-        allowedTCPPorts = [ 5355 ];
-        allowedUDPPorts = [ 5355 ];
-      };
-    })
-
     (mkIf ownNetwork {
       networking.useNetworkd = mkDefault true;
       services.resolved.enable = mkDefault true;

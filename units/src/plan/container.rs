@@ -37,7 +37,7 @@ pub(super) fn accepted(
     warnings: &[String],
     host: &Surroundings,
 ) -> Result<(String, Files), String> {
-    let mut files = Vec::with_capacity(4);
+    let mut files = Vec::with_capacity(5);
     let Stored { name, intent, kind: _, path } = stored;
     // The types of an intent exclude everything without an escaped form; should they not, it is refused.
     let unwritable = |error: EscapeError| error.to_string();
