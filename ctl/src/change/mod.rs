@@ -18,6 +18,7 @@ pub(crate) mod rollback;
 pub(crate) mod settle;
 pub(crate) mod setup;
 pub(crate) mod switch;
+pub(crate) mod take_back;
 pub(crate) mod update;
 pub(crate) mod updated;
 

@@ -6,7 +6,8 @@ use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
 
 use crate::base::host::Host;
-use crate::change::reach::{self, Approved, ReachPlan};
+use crate::change::reach;
+use crate::change::reach::{Approved, ReachPlan};
 use crate::decision::activation::Decision;
 use crate::fact::difference::{Difference, between};
 use crate::host::last_activation::AppliedAction;

@@ -9,16 +9,15 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{Kind, Stored};
 
 use crate::base::event::Event;
-use crate::base::exit;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
-use crate::base::interrupt;
+use crate::base::{exit, interrupt};
 use crate::change::effect;
 use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::remove_pending;
-use crate::change::switch::{Way, take_back};
+use crate::change::take_back::{Way, take_back};
 use crate::decision::settlement::{
     Observed, Settlement, SwitchObserved, SwitchSettlement, settlement, switch,
 };

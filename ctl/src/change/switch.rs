@@ -3,7 +3,7 @@
 //! table of states is in docs/decisions/interrupted.md.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -20,11 +20,11 @@ use crate::base::interrupt;
 use crate::change::effect::{Reloaded, StartLimit};
 use crate::change::gate::{Before, Expect, Gate};
 use crate::change::next::limit_or_start;
-use crate::change::profile_steps::{align_profile, remove_pending};
+use crate::change::profile_steps::remove_pending;
+use crate::change::take_back::{Way, take_back};
 use crate::change::{effect, gate};
 use crate::decision::activation::{Action, Decision};
 use crate::fact::dependents;
-use crate::fact::generations::generations;
 use crate::host::journal::{journal_time, show_journal, show_journal_inside};
 use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::lock::Lock;
@@ -246,119 +246,4 @@ impl Switch<'_> {
         failpoint("passed");
         Ok(action)
     }
-}
-
-/// How the container itself comes back to the old generation.
-pub(crate) enum Way<'a> {
-    /// It was not touched.
-    Recorded,
-    /// By a reload, as it came to the new one; by a restart if the old one does not show then what it showed before.
-    Reload(&'a Before),
-    /// By a restart.
-    Restart,
-}
-
-/// Reverts to the intent of the record: profile, intent, units, and the container itself.
-pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -> Result<()> {
-    let name = &record.name.clone();
-    let details = &record.details;
-    let old =
-        parse(details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("the old intent: {fault}"))?;
-    // From the record: the file may contain the old intent again, if an earlier reversal was killed.
-    let new = parse(details.new_intent.as_bytes(), name).ok();
-    {
-        let _global = Lock::global(host)?;
-        let present = intent_file::text(host, name)?;
-        if present.as_ref().is_some_and(|text| *text != details.old_intent && *text != details.new_intent) {
-            host.report(Event::EditKept { name: name.clone() });
-            remove_pending(host, &details.profile_directory);
-            return record.finish(host);
-        }
-        // On a full disk even an unchanged file cannot be rewritten.
-        if present.as_ref() != Some(&details.old_intent) {
-            intent_file::write_text(host, name, &details.old_intent)?;
-        }
-    }
-    failpoint("back-intent");
-    let planned = intent_file::hash(name, &old);
-    gc_roots::keep(host, name, &old.toplevel)?;
-    if let (Some(profile), Some(generation)) = (&old.profile, old.generation) {
-        let profile = Path::new(profile.as_str());
-        align_profile(host, nix, &old);
-        // A failed generation is deleted, or a failing nightly timer would accumulate them.
-        let numbers = generations(host, name, &old)?.into_iter().map(|made| made.number);
-        let made: Vec<String> = numbers
-            .filter(|number| *number > details.newest_generation && *number != generation)
-            .map(|number| number.to_string())
-            .collect();
-        if !made.is_empty() {
-            let program = host.program(nix.tool("nix-env")).arg("--profile").arg(profile);
-            if let Err(error) = program.arg("--delete-generations").args(made).output() {
-                host.report(Event::GenerationStays {
-                    profile: profile.to_owned(),
-                    error: format!("{error:#}"),
-                });
-            }
-        }
-    }
-    remove_pending(host, &details.profile_directory);
-    systemd::reload_to(host, name, planned.as_deref())?;
-    networkd::apply(host, name);
-    sockets::align(host, name, new.as_ref(), &old)?;
-    failpoint("back-reload");
-    let restart = match way {
-        Way::Recorded => false,
-        Way::Restart => true,
-        Way::Reload(before) => match reload_back(host, name, &old, planned.as_deref(), before) {
-            Ok(()) => false,
-            Err(error) => {
-                host.report(Event::RestartingBack { name: name.clone(), error: format!("{error:#}") });
-                true
-            }
-        },
-    };
-    if restart {
-        let again = details.phase == Phase::Returning;
-        systemd::stop_once(host, name)?;
-        record.details.phase = Phase::Returning;
-        record.save(host)?;
-        failpoint("back-stopped");
-        let limit = StartLimit::systemd(limit_or_start(None, &old));
-        match effect::start(host, name, planned.as_deref(), limit) {
-            // It would block an update that repairs the container.
-            Err(error) if again => {
-                interrupt::check()?;
-                host.report(Event::OldGenerationDown { error: format!("{error:#}") });
-                return record.finish(host);
-            }
-            started => started?,
-        }
-    }
-    if matches!(record.details.phase, Phase::Activating | Phase::Passed | Phase::Returning) {
-        dependents::start_again(host, &record.details.dependents);
-    }
-    profile_links::sync(host, &record.details.profile_directory)?;
-    record.finish(host)
-}
-
-/// Has the container switch back to the old system, as it switched to the new one. It must show then what it showed before.
-fn reload_back(
-    host: &Host,
-    name: &MachineName,
-    old: &Intent,
-    plan: Option<&str>,
-    before: &Before,
-) -> Result<()> {
-    if systemd::state(host, name)?.active != "active" {
-        return Err(anyhow!("it does not run"));
-    }
-    host.report(Event::ReloadingBack { name: name.clone() });
-    let limit = limit_or_start(None, old);
-    if let Reloaded::NeedsRestart(why) = effect::reload(host, name, old, limit)? {
-        return Err(anyhow!(why));
-    }
-    failpoint("back-reloaded");
-    let gate = Gate { expect: Expect::Degraded, check: None, limit, before: before.clone() };
-    gate::pass(host, name, plan, &gate)?;
-    gc_roots::keep_running(host, name, &old.toplevel)
 }

@@ -18,10 +18,10 @@ use crate::change::next::{
 };
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
-use crate::change::reach::{self, Approved};
-use crate::change::settle;
+use crate::change::reach::Approved;
 use crate::change::switch::{Activation, Switch, Target};
 use crate::change::updated::{UpdateResult, Updated};
+use crate::change::{reach, settle};
 use crate::decision::activation::{Action, Decision};
 use crate::decision::reach::Consent;
 use crate::fact::lookup::imperative;

@@ -5,6 +5,7 @@ pub(crate) mod files;
 pub(crate) mod flake;
 pub(crate) mod local_path;
 pub(crate) mod profile;
+pub(crate) mod python_network;
 pub(crate) mod python_profile;
 pub(crate) mod source;
 pub(crate) mod tool;
