@@ -80,3 +80,39 @@ impl From<Action> for last_activation::AppliedAction {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the change is, the strategy, whether the container runs; what is done.
+    #[test]
+    fn each_change_under_each_strategy() {
+        use Action::{AtNextStart, Nothing, Reload, Restart};
+        use Strategy::{Dynamic, None, Reload as ByReload, Restart as ByRestart};
+        let settings = || Change::Settings("[Files] Bind= is added".to_owned());
+        let outside = || Change::Outside("autostart".to_owned());
+        let rows: Vec<(Change, Strategy, bool, Action)> = vec![
+            (Change::Nothing, ByRestart, true, Nothing),
+            (Change::Nothing, Dynamic, false, Nothing),
+            (outside(), ByRestart, true, Nothing),
+            (outside(), Dynamic, false, Nothing),
+            (Change::Toplevel, None, true, AtNextStart),
+            (Change::Toplevel, Dynamic, true, Reload),
+            (Change::Toplevel, ByReload, true, Reload),
+            (Change::Toplevel, ByRestart, true, Restart),
+            (Change::Toplevel, Dynamic, false, AtNextStart),
+            (settings(), None, true, AtNextStart),
+            (settings(), Dynamic, true, Restart),
+            (settings(), ByReload, true, Reload),
+            (settings(), ByRestart, true, Restart),
+            (settings(), ByRestart, false, AtNextStart),
+        ];
+        for (change, strategy, runs, action) in rows {
+            let row = format!("{change:?}, {strategy:?}, runs: {runs}");
+            let decision = decide_for(change, strategy, runs);
+            assert_eq!(decision.action, action, "{row}");
+            assert!(!decision.reason.is_empty(), "{row}");
+        }
+    }
+}

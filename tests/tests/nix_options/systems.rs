@@ -1,0 +1,156 @@
+//! What the options make of the system inside, and which systems are refused.
+
+use super::*;
+
+/// What users of python-nixos-nspawn say to the host in a container's own modules.
+#[test]
+fn definitions_for_the_host_are_honoured() {
+    let module = r#"
+        {
+          systemd.nspawn.web.settings = {
+            Exec.PrivateUsers = "pick";
+            Files.Bind = [ "/a:/b" ];
+            Network.MACVLAN = [ "eth0" ];
+          };
+          systemd.services."systemd-nspawn@web" = {
+            serviceConfig.MemoryMax = "1G";
+            environment = { A = "b \"c\""; PATH = "/nowhere"; };
+            unitConfig.After = "db.service";
+          };
+          systemd.network.networks."20-ve-web".address = [ "10.1.0.1/24" ];
+          nixosContainer.hostNetworkConfig.address = [ "10.0.0.1/24" ];
+          nixosContainer.nspawnConfig.Files.Bind = [ "/c" ];
+        }"#;
+    let data = value(container(&format!("name = \"web\"; {NIXPKGS}"), module, "data"));
+    let sorted = |value: &Value| {
+        let mut values: Vec<&str> =
+            value.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        values.sort_unstable();
+        values.join(" ")
+    };
+    assert_eq!(data["nspawnConfig"]["Exec"], json!({"PrivateUsers": "pick"}));
+    assert_eq!(sorted(&data["nspawnConfig"]["Files"]["Bind"]), "/a:/b /c");
+    assert_eq!(data["nspawnConfig"]["Network"], json!({"MACVLAN": ["eth0"]}));
+    assert_eq!(data["serviceConfig"], json!({"MemoryMax": "1G", "Environment": [r#""A=b \"c\"""#]}));
+    assert_eq!(data["unitConfig"], json!({"After": "db.service"}));
+    assert_eq!(sorted(&data["hostNetworkConfig"]["address"]), "10.0.0.1/24 10.1.0.1/24");
+}
+
+/// The system inside fits the options.
+#[test]
+fn system_fits_the_network() {
+    let settings = |name: &str, options: &str| {
+        let module = format!("{{ nixosContainer = {{ {options} }}; }}");
+        let config = container(&format!("name = \"{name}\"; {PKGS}"), &module, "config");
+        format!(
+            "let c = {config}; in {{ inherit (c.boot) isContainer; inherit (c.networking) hostName domain useNetworkd useDHCP; \
+             resolved = c.services.resolved.enable; inherit (c.systemd.network) networks; variables = c.environment.variables; }}"
+        )
+    };
+    let results = evaluate(&[
+        settings("web.example", ""),
+        settings("web", "network = \"host\";"),
+        settings(
+            "web",
+            "mountDaemonSocket = true; containerNetworkConfig = { networkConfig.DHCP = \"no\"; };",
+        ),
+    ]);
+    let results: Vec<Value> =
+        results.into_iter().map(|result| result.unwrap_or_else(|said| panic!("{said}"))).collect();
+    let expected = json!({
+        "isContainer": true, "hostName": "web", "domain": "example", "useNetworkd": true, "useDHCP": false, "resolved": true,
+        "networks": {}, "variables": {},
+    });
+    assert_eq!(results[0], expected);
+    assert_eq!(results[1]["useNetworkd"], false);
+    assert_eq!(results[1]["resolved"], false);
+    let host0 = &results[2]["networks"]["20-host0"];
+    assert_eq!(host0["matchConfig"]["Name"], "host0");
+    assert_eq!(host0["networkConfig"]["LinkLocalAddressing"], "ipv6");
+    assert_eq!(results[2]["variables"]["NIX_REMOTE"], "daemon");
+}
+
+/// NixOS's own defaults that do not work in a container, or not in this one.
+#[test]
+fn system_fits_a_container() {
+    let settings = |options: &str| {
+        let module = format!("{{ nixosContainer = {{ {options} }}; }}");
+        let config = container(&format!("name = \"web\"; {PKGS}"), &module, "config");
+        format!(
+            "let c = {config}; in {{ mounted = builtins.attrNames c.boot.specialFileSystems; \
+             ping = c.boot.kernel.sysctl.\"net.ipv4.ping_group_range\"; waits = c.systemd.targets.network-online.wantedBy; \
+             open = builtins.mapAttrs (_: one: one.allowedUDPPorts) c.networking.firewall.interfaces; \
+             stay = map (one: assert !one.unitConfig.DefaultDependencies; one.where) c.systemd.mounts; }}"
+        )
+    };
+    let plain = json!({
+        "mounted": ["/dev", "/dev/pts", "/dev/shm", "/proc", "/run", "/run/keys", "/run/wrappers"],
+        "ping": "0 2147483647", "waits": [], "open": {},
+        "stay": ["/nix/store"],
+    });
+    assert_eq!(value(settings("")), plain);
+    // The kernel refuses to mount anew what nspawn has mounted, and knows only the ids that are mapped.
+    let mut mapped = plain.clone();
+    mapped["mounted"] = json!(["/run/keys", "/run/wrappers"]);
+    mapped["ping"] = json!("0 65535");
+    mapped["stay"] = json!(["/nix/store", "/nix/var/nix/db", "/nix/var/nix/profiles", "/tmp"]);
+    assert_eq!(value(settings("userNamespacing = true;")), mapped);
+    // The names in a zone are asked for by LLMNR.
+    let mut zone = plain.clone();
+    zone["open"] = json!({ "host0": [5355] });
+    assert_eq!(value(settings("zone = \"web\";")), zone);
+    // Nobody waits for a network that is the host's; the host's NixOS decides.
+    let mut host = plain;
+    host["waits"] = json!(["multi-user.target"]);
+    assert_eq!(value(settings("network = \"host\";")), host);
+}
+
+/// What a container's system lacks is said, with the option to set.
+#[test]
+fn systems_that_cannot_be_activated_are_refused() {
+    let built = |module: &str| {
+        let built = container(&format!("name = \"web\"; {PKGS}"), &format!("{{ {module} }}"), "drvPath");
+        evaluate(&[format!("builtins.isString {built}")]).into_iter().next().expect("one result")
+    };
+    for option in ["boot.initrd", "system.etc.overlay", "system.nixos-init"] {
+        let said = built(&format!("{option}.enable = true;")).expect_err("nothing would activate it");
+        assert!(said.contains(&format!("container 'web': `{option}.enable' is true")), "{said}");
+    }
+    let off = "system.switch.enable = false;";
+    assert_eq!(built(off), Ok(json!(true)), "the default strategy restarts it");
+    let reload = format!("{off} nixosContainer.activation.strategy = \"reload\";");
+    let said = built(&reload).expect_err("nothing can be reloaded");
+    assert!(said.contains("`system.switch.enable' is false"), "{said}");
+}
+
+/// Nix inside works through the host's daemon or not at all.
+#[test]
+fn nix_needs_the_daemon_of_the_host() {
+    let settings = |module: &str, attribute: &str| {
+        container(&format!("name = \"web\"; {PKGS}"), &format!("{{ {module} }}"), attribute)
+    };
+    let nix = |module: &str| {
+        let config = settings(module, "config");
+        format!("let c = {config}; in [ c.nix.enable c.systemd.globalEnvironment c.warnings ]")
+    };
+    let socket = "nixosContainer.mountDaemonSocket = true;";
+    assert_eq!(value(nix("")), json!([false, {}, []]));
+    assert_eq!(value(nix(socket)), json!([true, {"NIX_REMOTE": "daemon"}, []]));
+    let warned = value(nix("nix.enable = true;"));
+    assert!(
+        warned[2][0].as_str().is_some_and(|text| text.contains("nixosContainer.mountDaemonSocket")),
+        "{warned}"
+    );
+
+    let job = |module: &str| {
+        let built = settings(module, "drvPath");
+        evaluate(&[format!("builtins.isString {built}")]).into_iter().next().expect("one result")
+    };
+    for name in ["gc", "optimise"] {
+        let automatic = format!("nix.{name}.automatic = true;");
+        let said = job(&automatic).expect_err("nothing inside could do it");
+        let expected = format!("nix.{name}.automatic: the store is the host's");
+        assert!(said.contains(&expected) && said.contains("nixosContainer.mountDaemonSocket"), "{said}");
+        assert_eq!(job(&format!("{automatic} {socket}")), Ok(json!(true)));
+    }
+}
