@@ -47,7 +47,7 @@ fn what_is_no_configuration(host: &Host) {
     let missing = format!("/root/missing.nix: there is no such configuration file, {nothing}");
     refused(host, 10, &["create", "web", "--config", "/root/missing.nix"], &say(&missing));
     let directory = format!(
-        "/root/web: is a directory without default.nix, {nothing}; give --config /root/web/configuration.nix"
+        "/root/web: is a directory without default.nix, {nothing}; use --config /root/web/configuration.nix"
     );
     refused(host, 10, &["create", "web", "--config", "/root/web"], &say(&directory));
     let no_nixpkgs = format!(

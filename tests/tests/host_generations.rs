@@ -67,7 +67,7 @@ fn generations_live(host: &Host) {
     let kept = host.ctl_ok(&["delete-generations", "site", "old"]).stdout;
     assert_eq!(
         kept,
-        "generation 1 is pinned, it is kept\ngeneration 2 is running, it is kept\n\
+        "generation 1 is pinned, so it is kept\ngeneration 2 is running, so it is kept\n\
          container 'site' has no generation to delete\n"
     );
 
