@@ -167,7 +167,7 @@ fn credentials_of_the_host(host: &Host) {
     host.write("/etc/secrets/file", "of a file", 0o600);
     let before = host.traces();
     let failed = host.ctl(&["create", "vault", "--flake", FLAKE]);
-    assert!(!failed.success() && failed.stderr.contains("credential store has no 'stored'"), "{failed}");
+    assert!(!failed.success() && failed.stderr.contains("credential stores have no 'stored'"), "{failed}");
     host.assert_no_traces_since(&before);
     host.write("/etc/credstore/stored", "of the store", 0o600);
     host.sh("mkdir -p /etc/credstore.encrypted

@@ -90,8 +90,8 @@ fn profiles_of_python_nixos_nspawn(host: &Host) {
         for (key, value) in expected.as_object().expect("an object") {
             assert_eq!(&listed[key], value, "{listed}");
         }
-        // The file that nspawn reads.
-        let text = host.file(&format!("/run/systemd/nspawn/{name}.nspawn"));
+        // The generator's file: what nspawn reads names the places at which --prepare has mounted the bind sources.
+        let text = host.file(&format!("/run/systemd/generator/nixos-nspawn/{name}.nspawn"));
         let ours = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}")).file;
         let theirs = unit_file(&case.dir.join(format!("{}.nspawn", case.container)));
         let [mut ours, mut theirs] = [in_force(&ours), in_force(&theirs)];

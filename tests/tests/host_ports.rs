@@ -74,7 +74,7 @@ fn forwards(host: &Host) {
            "127.0.0.1:8082:81""#,
     );
     let created = host.ctl_ok(&["create", "front", "--flake", FLAKE]);
-    assert!(created.stdout.contains("takes host port tcp/127.0.0.1:8080"), "{created}");
+    assert!(created.stdout.contains("can take host port tcp/127.0.0.1:8080"), "{created}");
     assert!(!created.text().contains("not open"), "{created}");
 
     // On both loopback addresses, at once: a connection waits until the container has an address.
@@ -183,7 +183,10 @@ fn starts_on_connect(host: &Host) {
             {"hostPort": 9091, "containerPort": 80, "hostAddress": "::1", "startOnConnect": true}]}}}"#,
     );
     let created = host.ctl_ok(&["create", "lazy", "--no-start", "--flake", FLAKE]);
-    assert!(created.stdout.contains("takes host port tcp/9090, and is started by a connection"), "{created}");
+    assert!(
+        created.stdout.contains("can take host port tcp/9090, and be started by a connection"),
+        "{created}"
+    );
     assert_eq!(host.state("lazy"), "inactive");
 
     // The first connection is served as well.
