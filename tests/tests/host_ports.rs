@@ -139,7 +139,9 @@ fn forwards(host: &Host) {
     host.wait_until("the other program listens", || host.sh("ss -ltn").contains("127.0.0.1:7777"));
     front(r#""127.0.0.1:8090:80", "127.0.0.1:7777:80""#);
     let invocation = host.property("front", "InvocationID");
-    let updated = host.ctl_ok(&["update", "front", "--allow-host-changes"]);
+    let refused = host.ctl(&["update", "front", "--allow-host-changes"]);
+    assert!(refused.code() == 10 && refused.stderr.contains("tcp/127.0.0.1:7777 is in use by"), "{refused}");
+    let updated = host.ctl_ok(&["update", "front", "--allow-host-changes", "--allow-taken-ports"]);
     assert!(updated.text().contains("the socket of port"), "{updated}");
     assert!(updated.stderr.contains("not all of its ports could be opened"), "{updated}");
     assert_eq!(host.property("front", "InvocationID"), invocation, "it was restarted: {updated}");
