@@ -35,9 +35,8 @@ impl<'a> Transcript<'a> {
         writeln!(self.text, "\n$ nixos-nspawn {line}").expect("a String takes all");
         // Errors of the command line have another format.
         let own = if output.code() == 2 { output.stderr.lines().collect() } else { own(&output.stderr) };
-        let lines = output
-            .stdout
-            .lines()
+        let lines = common(&output.stdout)
+            .into_iter()
             .map(masked)
             .chain(own.into_iter().map(|line| format!("! {}", masked(line))));
         for line in lines {
@@ -63,6 +62,24 @@ fn own(stderr: &str) -> Vec<&str> {
         line.starts_with("nixos-nspawn: ") && !(line.ends_with(':') && line.contains("journal"))
     };
     stderr.lines().filter(ours).collect()
+}
+
+/// Drops the section of `.network` files that only one of the versions of systemd knows, with the empty line before it.
+fn common(stdout: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = Vec::new();
+    let mut within = false;
+    for line in stdout.lines() {
+        if line == "  | [DHCPServer]" {
+            within = true;
+            if lines.last().is_some_and(|last| last.trim_end() == "  |") {
+                lines.pop();
+            }
+        } else if !within || !line.starts_with("  | P") && !line.starts_with("  | L") {
+            within = false;
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 /// Masks what differs from run to run in a line.

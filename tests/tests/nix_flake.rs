@@ -31,7 +31,7 @@ fn install(host: &Host) {
     }
     assert!(copied > 10, "copied only {copied} files");
     // What the package's source names; their contents do not count here.
-    host.sh(&format!("cd {PROJECT}; mkdir -p units generator ctl tests man docs examples; for d in units generator ctl tests man docs examples; do : > $d/file; done"));
+    host.sh(&format!("cd {PROJECT}; for d in units generator ctl tests man docs examples systemd; do mkdir -p $d; : > $d/file; done"));
     host.copy_in(
         &repository().join("tests/nix/flake-input/flake.nix"),
         &format!("{STAND_IN}/flake.nix"),

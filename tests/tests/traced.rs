@@ -52,6 +52,14 @@ fn allowed(root: &Root, call: &str) -> bool {
     // If declarative.d is a link, the open directory is in the store.
     let intent =
         |path: &Path| path.starts_with(root.intents()) || path.starts_with(root.path().join("nix/store"));
+    // Where one of the two directories is a link that is refused, its names are listed, to refuse each; no file is read there.
+    let listed = |path: &Path| {
+        [root.intents(), root.intents().join("declarative.d")].iter().any(|directory| {
+            let target = fs::read_link(directory).ok();
+            let below = target.as_deref().and_then(|target| target.strip_prefix("/").ok());
+            below.is_some_and(|below| path == root.path().join(below))
+        })
+    };
     // The C library and Rust's runtime look up the bounds of the stack and the path of the program.
     let own = |path: &Path| path.starts_with("/proc/self");
     // The first argument is the link's target, which is not opened.
@@ -77,6 +85,7 @@ fn allowed(root: &Root, call: &str) -> bool {
                 || out(path)
                 || path == &root.path() && rest.contains("O_PATH")
                 || intent(path) && guarded && (folder || json)
+                || listed(path) && guarded && rest.contains("O_DIRECTORY")
         }),
         "mkdirat" | "renameat" | "renameat2" | "symlinkat" | "unlinkat" | "fchmodat" => {
             paths.iter().all(|path| out(path))

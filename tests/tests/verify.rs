@@ -8,6 +8,7 @@ use nixos_nspawn_tests::golden::{Root, cases};
 use nixos_nspawn_tests::manifest::paths;
 use nixos_nspawn_tests::systemd::{Input, Systemd};
 use nixos_nspawn_units::boot::SLICE;
+use nixos_nspawn_units::network::RUNTIME_LEASES;
 use nixos_nspawn_units::store::{Trust, load};
 use nixos_nspawn_units::syntax::parse;
 use nixos_nspawn_units::version::{ACTIVATING_CONCURRENCY_MAX, need};
@@ -96,6 +97,11 @@ fn needs(root: &Root) -> u32 {
             needs = needs.max(need(&parse(&text).expect("a file").file).map_or(0, |need| need.since));
         } else if path.as_os_str() == SLICE {
             needs = needs.max(ACTIVATING_CONCURRENCY_MAX);
+        } else if path.extension().is_some_and(|extension| extension == "network") {
+            let text = fs::read_to_string(root.units().join(&path)).expect("readable");
+            if text.contains("\nLocalLeaseDomain=") {
+                needs = needs.max(RUNTIME_LEASES);
+            }
         }
     }
     assert!(needs <= host.systemd, "systemd {needs} is needed, the host has {}", host.systemd);

@@ -45,7 +45,7 @@ const BRIDGED: &[(&str, &str)] =
 
 /// The first systemd known to take `PersistLeases=runtime` for its own cables; 257 refuses it, versions in between are
 /// untested.
-const RUNTIME_LEASES: u32 = 262;
+pub const RUNTIME_LEASES: u32 = 262;
 
 /// A file for networkd.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -52,9 +52,11 @@ fn bad_systems(host: &Host) {
     host.ctl_ok(&[&["update", "web", "--expect", "active"], &restart[..2]].concat());
     // A unit that had failed before, and fails again, does not count against a new generation, unless --expect=running.
     web(host, &with("better\n", "switch", json!("systemctl start fails 2> /dev/null || exit 4")));
+    host.ctl_ok(&["update", "web"]);
+    assert_eq!(host.system_page("web"), "better\n");
+    web(host, &with("stricter\n", "switch", json!("systemctl start fails 2> /dev/null || exit 4")));
     let output = rolled_back(host, &["--expect", "running"]);
     assert!(output.stderr.contains("fails.service"), "{output}");
-    host.ctl_ok(&["update", "web"]);
     assert_eq!(host.system_page("web"), "better\n");
     host.ok(&["systemctl", "restart", &unit("web")]);
     web(host, &dynamic("best\n"));

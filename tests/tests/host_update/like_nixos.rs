@@ -38,7 +38,7 @@ fn failed_reloads_are_reloaded_back(host: &Host) {
             "crashing.service ends",
         ),
         ("a service crashes at once, and is restarted at once", crashing("0.1", "100ms"), "crashing.service"),
-        ("a unit fails", json!(fails), "fails.service, which had not failed before"),
+        ("a unit fails", json!(fails), "fails.service failed in container 'web' and had not failed before"),
         ("the activation fails", json!("echo this one cannot; exit 2"), "this one cannot"),
     ] {
         web(host, &with("bad\n", "switch", switch));
@@ -88,7 +88,7 @@ fn switches_by_hand(host: &Host) {
     assert_eq!(status["running_toplevel"], json!(first), "{status}");
     assert_eq!(status["restart_due"], true, "{status}");
     let shown = host.ctl_ok(&["show", "web"]);
-    assert!(shown.stdout.contains(&format!("{first} (runs now)")), "{shown}");
+    assert!(shown.stdout.contains(&format!("{first} (running)")), "{shown}");
     let listed = host.ctl_ok(&["list-generations", "web", "--json"]);
     let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
     let running: Vec<&Value> = listed.as_array().expect("a list").iter().map(|one| &one["running"]).collect();
