@@ -55,9 +55,10 @@ fn allowed(root: &Root, call: &str) -> bool {
     // Where one of the two directories is a link that is refused, its names are listed, to refuse each; no file is read there.
     let listed = |path: &Path| {
         [root.intents(), root.intents().join("declarative.d")].iter().any(|directory| {
-            let target = fs::read_link(directory).ok();
-            let below = target.as_deref().and_then(|target| target.strip_prefix("/").ok());
-            below.is_some_and(|below| path == root.path().join(below))
+            fs::read_link(directory).is_ok_and(|target| {
+                let within = target.strip_prefix("/").map(|below| root.path().join(below));
+                path == within.unwrap_or_else(|_| directory.with_file_name(&target))
+            })
         })
     };
     // The C library and Rust's runtime look up the bounds of the stack and the path of the program.

@@ -30,14 +30,9 @@ const ZONE_PREFIX: &str = "51-nixos-nspawn-";
 pub(crate) const ENDING: &str = ".network";
 
 /// systemd's own settings for the host's end of a network of its own (`80-container-ve.network`,
-/// `80-container-vz.network`), but for IPMasquerade= and LinkLocalAddressing=.
-const OWN_NETWORK: &[(&str, &str)] = &[
-    ("DHCPServer", "yes"),
-    ("EmitLLDP", "customer-bridge"),
-    ("IPv6AcceptRA", "no"),
-    ("IPv6SendRA", "yes"),
-    ("LLDP", "yes"),
-];
+/// `80-container-vz.network`), but for IPMasquerade=, IPv6SendRA= and LinkLocalAddressing=.
+const OWN_NETWORK: &[(&str, &str)] =
+    &[("DHCPServer", "yes"), ("EmitLLDP", "customer-bridge"), ("IPv6AcceptRA", "no"), ("LLDP", "yes")];
 
 /// systemd's own settings for a cable that ends in a bridge (`80-container-vb.network`).
 const BRIDGED: &[(&str, &str)] =
@@ -154,6 +149,9 @@ fn own_network(network: &mut Section, ipv6: bool, link_local: &str, address: &st
         network.set(key, *value);
     }
     network.set("IPMasquerade", if ipv6 { "both" } else { "ipv4" });
+    // networkd lets an interface that sends router advertisements forward, and the kernel then drops the host's own default
+    // routes of router advertisements until the next one.
+    network.set("IPv6SendRA", if ipv6 { "yes" } else { "no" });
     network.set("LinkLocalAddressing", link_local);
     network.set("Address", address);
 }

@@ -21,8 +21,8 @@ fn host(config: &str) -> Result<String, String> {
 }
 
 const DEFAULTS: &str = "[Match]\nDriver=veth\nName=ve-averylonWI9H\n\n[Link]\nRequiredForOnline=no\n\n[Network]\n\
-    DHCPServer=yes\nEmitLLDP=customer-bridge\nIPv6AcceptRA=no\nIPv6SendRA=yes\nLLDP=yes\n\
-    IPMasquerade=ipv4\nLinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\n";
+    DHCPServer=yes\nEmitLLDP=customer-bridge\nIPv6AcceptRA=no\nLLDP=yes\n\
+    IPMasquerade=ipv4\nIPv6SendRA=no\nLinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\n";
 
 #[test]
 fn defaults_and_additions() {
@@ -42,8 +42,8 @@ fn defaults_and_additions() {
             "extraConfig": "[Neighbor]\nAddress=10.1.1.7 # no comment\n# a comment\n[DHCPServer]\nPersistLeases=no\n"}"#,
     );
     let expected = "[Match]\nDriver=veth\nName=ve-averylonWI9H\nKind=veth\n\n[Link]\nMTUBytes=1400\nRequiredForOnline=yes\n\n\
-        [Network]\nEmitLLDP=customer-bridge\nIPv6AcceptRA=no\nIPv6SendRA=yes\nLLDP=yes\n\
-        IPMasquerade=ipv4\nLinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\nDHCPServer=no\nDNS=a\nDNS=b\nAddress=\nAddress=10.1.1.1/24\n\
+        [Network]\nEmitLLDP=customer-bridge\nIPv6AcceptRA=no\nLLDP=yes\n\
+        IPMasquerade=ipv4\nIPv6SendRA=no\nLinkLocalAddressing=ipv6\nAddress=0.0.0.0/28\nDHCPServer=no\nDNS=a\nDNS=b\nAddress=\nAddress=10.1.1.1/24\n\
         DNS=10.1.1.2\n\n[Route]\nGateway=10.1.1.9\nMetric=5\n\n[Route]\nDestination=10.2.0.0/16\n\n\
         [DHCPServer]\nPoolSize=5\n\n[Neighbor]\nAddress=10.1.1.7 # no comment\n\n[DHCPServer]\nPersistLeases=no\n";
     assert_eq!(all.unwrap(), expected);
