@@ -35,10 +35,9 @@ impl<'a> Transcript<'a> {
         writeln!(self.text, "\n$ nixos-nspawn {line}").expect("a String takes all");
         // Errors of the command line have another format.
         let own = if output.code() == 2 { output.stderr.lines().collect() } else { own(&output.stderr) };
-        let lines = common(&output.stdout)
-            .into_iter()
-            .map(masked)
-            .chain(own.into_iter().map(|line| format!("! {}", masked(line))));
+        let stdout = common(&output.stdout);
+        let lines =
+            stdout.lines().map(masked).chain(own.into_iter().map(|line| format!("! {}", masked(line))));
         for line in lines {
             writeln!(self.text, "{}", line.trim_end()).expect("a String takes all");
         }
@@ -64,22 +63,13 @@ fn own(stderr: &str) -> Vec<&str> {
     stderr.lines().filter(ours).collect()
 }
 
-/// Drops the section of `.network` files that only one of the versions of systemd knows, with the empty line before it.
-fn common(stdout: &str) -> Vec<&str> {
-    let mut lines: Vec<&str> = Vec::new();
-    let mut within = false;
-    for line in stdout.lines() {
-        if line == "  | [DHCPServer]" {
-            within = true;
-            if lines.last().is_some_and(|last| last.trim_end() == "  |") {
-                lines.pop();
-            }
-        } else if !within || !line.starts_with("  | P") && !line.starts_with("  | L") {
-            within = false;
-            lines.push(line);
-        }
-    }
-    lines
+/// Drops the section of `.network` files that only one of the versions of systemd knows, as text and as JSON.
+fn common(stdout: &str) -> String {
+    let section = ["", "[DHCPServer]", "PersistLeases=runtime", "LocalLeaseDomain=_dhcp"];
+    let text: String =
+        section.iter().map(|line| format!("  | {line}").trim_end().to_owned() + "\n").collect();
+    let json = section.map(|line| format!("\\n{line}")).concat();
+    stdout.replace(&text, "").replace(&json, "")
 }
 
 /// Masks what differs from run to run in a line.
