@@ -166,7 +166,7 @@ fn forwards(host: &Host) {
     assert_eq!(ask(host, &[], "127.0.0.1:8080"), hello, "{}", host.journal(60));
 
     // A container whose port overlaps a used one is refused, with the other's name.
-    host.ctl_ok(&["update", "front", "--allow-host-changes"]);
+    host.ctl_ok(&["update", "front", "--allow-host-changes", "--allow-taken-ports"]);
     let refused = host.ctl(&["create", "rival", "--flake", FLAKE]);
     assert_eq!(refused.code(), 10, "{refused}");
     assert!(refused.stderr.contains("host port tcp/0.0.0.0:8090 is also claimed by 'front'"), "{refused}");
