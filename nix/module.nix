@@ -51,6 +51,9 @@ let
     else
       (lib.mergeDefinitions option.loc option.type option.definitionsWithLocations).mergedValue;
 
+  # Whether the settings of a zone's network ask for IPv6.
+  ipv6 = given: given ? ipv6Prefixes || lib.any (lib.hasInfix ":") (lib.toList (given.address or [ ]));
+
   # Host ports that more than one instance forwards, with the names of the instances.
   shared =
     let
@@ -310,14 +313,9 @@ in
                 DHCPServer = mkDefault "yes";
                 EmitLLDP = mkDefault "customer-bridge";
                 # Forwarding IPv6 costs a host its default route from router advertisements (units/src/network.rs).
-                IPMasquerade = mkDefault (
-                  if given ? ipv6Prefixes || lib.any (lib.hasInfix ":") (lib.toList (given.address or [ ])) then
-                    "both"
-                  else
-                    "ipv4"
-                );
+                IPMasquerade = mkDefault (if ipv6 given then "both" else "ipv4");
                 IPv6AcceptRA = mkDefault "no";
-                IPv6SendRA = mkDefault "yes";
+                IPv6SendRA = mkDefault (if ipv6 given then "yes" else "no");
                 LLDP = mkDefault "yes";
                 LinkLocalAddressing = mkDefault "ipv6";
               };

@@ -199,6 +199,12 @@ fn a_whole_life(host: &Host) {
     host.address("till");
 
     // IPv6 forwarding would cost the uplink its route.
+    // So would an interface that sends advertisements: it forwards, and the kernel forgets those that it has heard.
+    host.own(&json!({"ra": {"container": {"hostNetworkConfig": {"networkConfig": {"IPv6SendRA": true}}}}}));
+    let refused = host.ctl(&["create", "ra", "--flake", FLAKE]);
+    assert_eq!(refused.status.code(), Some(10), "{refused}");
+    assert!(refused.stderr.contains("networkConfig.IPv6SendRA = \"no\""), "{refused}");
+
     host.own(&json!({"six": {"container": {"hostNetworkConfig": {"ipv6Prefixes": [{"Prefix": "fd42:1::/64", "Assign": true}]}}}}));
     let refused = host.ctl(&["create", "six", "--flake", FLAKE]);
     assert_eq!(refused.status.code(), Some(10), "{refused}");

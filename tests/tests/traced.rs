@@ -1,6 +1,6 @@
 //! The generator's system calls on every golden case, as seen by strace: it reads only /etc/nixos-nspawn, writes only its
-//! output directory, runs no program and opens no connection. The only exception are links below declarative.d, which the
-//! kernel follows into /nix/store.
+//! output directory, runs no program and opens no connection. There are two exceptions: links below declarative.d, which the
+//! kernel follows into /nix/store, and the names, not the files, behind a directory that is refused because it is a link.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -67,13 +67,26 @@ pub fn host_end(name: &MachineName, container: &Container, systemd: u32) -> Opti
     })
 }
 
-/// Whether networkd forwards IPv6 for the container's network, and with it everywhere on the host.
-pub fn forwards_ipv6(name: &MachineName, container: &Container) -> bool {
-    let Some(end) = host_end(name, container, 0) else { return false };
+/// Where networkd lets the host forward IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ipv6Forwarding {
+    /// On all interfaces.
+    Everywhere,
+    /// On the container's interface only, which sends router advertisements.
+    Interface,
+}
+
+/// Returns where networkd forwards IPv6 for the container's network; nowhere by default.
+pub fn ipv6_forwarding(name: &MachineName, container: &Container) -> Option<Ipv6Forwarding> {
+    let end = host_end(name, container, 0)?;
     let last = |key| end.file.values("Network", key).last();
-    last("IPMasquerade").is_some_and(|value| value == "ipv6" || value == "both")
+    let everywhere = last("IPMasquerade").is_some_and(|value| value == "ipv6" || value == "both")
         || last("IPv6Forwarding").and_then(parse_boolean) == Some(true)
-        || last("IPForward").is_some_and(|value| value == "ipv6" || parse_boolean(value) == Some(true))
+        || last("IPForward").is_some_and(|value| value == "ipv6" || parse_boolean(value) == Some(true));
+    if everywhere {
+        return Some(Ipv6Forwarding::Everywhere);
+    }
+    (last("IPv6SendRA").and_then(parse_boolean) == Some(true)).then_some(Ipv6Forwarding::Interface)
 }
 
 /// Returns the file of the cable for that version of systemd, if it is to have one.

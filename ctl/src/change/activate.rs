@@ -1,7 +1,6 @@
 //! Applies the recorded configuration to a running container, as its strategy says. The host's NixOS switch calls it
 //! for declarative containers; administrators use it for hand-written intents.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -25,6 +24,7 @@ use crate::decision::activation::{Action, Decision, decide, decide_for};
 use crate::fact::lookup::{Found, find, no_such};
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
+use crate::host::manager_inside::failed_units;
 use crate::host::systemd::UnitState;
 use crate::host::{gc_roots, host_file, known_settings, networkd, runtime_files, sockets, systemd};
 
@@ -158,8 +158,8 @@ impl Activation<'_> {
         let Decision { mut action, mut reason } = decision;
         let mut failed_inside = false;
         let before = match action {
-            Action::Reload | Action::Restart => systemd::failed_units(host, name),
-            Action::AtNextStart | Action::Nothing => BTreeSet::new(),
+            Action::Reload | Action::Restart => failed_units(host, name).ok(),
+            Action::AtNextStart | Action::Nothing => None,
         };
         if action == Action::Reload {
             match effect::reload(host, name, new, limit_or_start(None, new))? {
@@ -204,7 +204,16 @@ impl Activation<'_> {
             }
         }
         if failed_inside || action == Action::Restart {
-            let now = systemd::failed_units(host, name);
+            // A payload without a service manager answers neither before nor after.
+            let now = match failed_units(host, name) {
+                Err(error) if before.is_some() => {
+                    return Err(
+                        error.context(format!("container '{name}': its failed units cannot be listed"))
+                    );
+                }
+                now => now.unwrap_or_default(),
+            };
+            let before = before.unwrap_or_default();
             let units: Vec<String> =
                 now.difference(&before).map(|unit| nixos_nspawn_units::value::shown(unit)).collect();
             if failed_inside || !units.is_empty() {

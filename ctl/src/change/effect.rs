@@ -10,7 +10,7 @@ use nixos_nspawn_units::service::unit_name;
 use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
-use crate::host::manager_inside::running_jobs;
+use crate::host::manager_inside::{failed_units, running_jobs};
 use crate::host::systemd;
 
 /// The result of a reload.
@@ -121,7 +121,7 @@ pub(crate) fn start(host: &Host, name: &MachineName, plan: Option<&str>, limit: 
             name: name.clone(),
             seconds: begin.elapsed().as_secs(),
             jobs: running_jobs(host, name),
-            failed: systemd::failed_units(host, name).into_iter().collect(),
+            failed: failed_units(host, name).unwrap_or_default().into_iter().collect(),
         });
         error = match limit.end {
             Some(end) => call().limit(end.saturating_sub(begin.elapsed())).output().err(),

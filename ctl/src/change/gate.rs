@@ -14,9 +14,10 @@ use crate::base::interrupt;
 use crate::base::program::ended;
 use crate::decision::crash_loop::{Stability, stability, waiting};
 use crate::host::journal::show_journals;
-use crate::host::manager_inside::{Services, monotonic, restarting_services, running_jobs};
+use crate::host::manager_inside::{
+    Services, failed_units, monotonic, restarting_services, running_jobs, system_state,
+};
 use crate::host::systemd;
-use crate::host::systemd::failed_units;
 
 /// The state that a container must reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +56,11 @@ pub(crate) struct Before {
 }
 
 impl Before {
-    /// Asks for them.
+    /// Asks for them. If there is no answer, every failed unit counts as new, and every restart.
     pub(crate) fn see(host: &Host, name: &MachineName) -> Self {
-        let services = restarting_services(host, name);
-        Self { failed: failed_units(host, name), services, seen: monotonic() }
+        let services = restarting_services(host, name).unwrap_or_default();
+        let failed = failed_units(host, name).unwrap_or_default();
+        Self { failed, services, seen: monotonic() }
     }
 }
 
@@ -96,30 +98,28 @@ fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
 /// Waits until the system inside is neither starting nor stopping.
 fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
     loop {
-        let machine = format!("--machine={name}");
-        let (_, answer) = host.manager("systemctl").args([machine.as_str(), "is-system-running"]).answer()?;
-        let answer = answer.trim();
-        match (answer, gate.expect) {
+        let answer = system_state(host, name);
+        match (answer.as_str(), gate.expect) {
             ("running", _) => return Ok(()),
             ("degraded", Expect::Running) => {
-                bail!(
-                    "the system in container '{name}' is degraded: {} failed",
-                    listed(&failed_units(host, name))
-                );
+                let failed = failed_units(host, name).unwrap_or_default();
+                bail!("the system in container '{name}' is degraded: {} failed", listed(&failed));
             }
+            // Without a list it is asked again: some of the failed units may be new.
             ("degraded", _) => {
-                let new: BTreeSet<String> =
-                    failed_units(host, name).difference(&gate.before.failed).cloned().collect();
-                if new.is_empty() {
-                    return Ok(());
+                if let Ok(failed) = failed_units(host, name) {
+                    let new: BTreeSet<String> = failed.difference(&gate.before.failed).cloned().collect();
+                    if new.is_empty() {
+                        return Ok(());
+                    }
+                    show_journals(host, name, &new);
+                    bail!("{} failed in container '{name}' and had not failed before", listed(&new));
                 }
-                show_journals(host, name, &new);
-                bail!("{} failed in container '{name}' and had not failed before", listed(&new));
             }
             _ => {}
         }
         if Instant::now() >= end {
-            let answer = if answer.is_empty() { "unreachable".to_owned() } else { shown(answer) };
+            let answer = if answer.is_empty() { "unreachable".to_owned() } else { shown(&answer) };
             let jobs = running_jobs(host, name);
             let jobs = if jobs.is_empty() {
                 String::new()
@@ -143,7 +143,18 @@ fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> 
     let before = &gate.before;
     let end = Instant::now() + gate.limit;
     loop {
-        let services = restarting_services(host, name);
+        let services = match restarting_services(host, name) {
+            Ok(services) => services,
+            Err(error) if Instant::now() >= end => {
+                bail!("the services in container '{name}' cannot be listed: {error:#}")
+            }
+            Err(_) => {
+                alive(host, name, plan)?;
+                interrupt::check()?;
+                sleep(PAUSE);
+                continue;
+            }
+        };
         match stability(&before.services, before.seen, &services, monotonic()) {
             Stability::Stable => return Ok(()),
             Stability::Looping(units) => {

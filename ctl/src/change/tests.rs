@@ -83,6 +83,36 @@ fn a_generation_that_does_not_start_is_taken_back() {
     assert!(!played.profile().join("system-2-link").is_symlink(), "what failed is not kept");
 }
 
+/// Updates a host whose container answers these words of systemctl with an error, and gives this state of its system.
+fn updated_unheard(state: &'static str, silent: &'static str) -> String {
+    let played = Played::new();
+    played.record();
+    let before = recorded(&played);
+    played.on_call(move |words, _| {
+        let inside = words.iter().any(|word| word.starts_with("--machine"));
+        if inside && is_call(words, "systemctl", silent) {
+            Some(ended(1, "", "Failed to connect to bus"))
+        } else {
+            (inside && is_call(words, "systemctl", "is-system-running")).then(|| ended(1, state, ""))
+        }
+    });
+    let nix = Nix::find(&played.host).unwrap();
+    let activation = Activation { limit: Some(Duration::from_secs(1)), ..RESTART.activation };
+    let error = update(&played.host, &nix, &web(), &UpdateOptions { activation, ..RESTART }).unwrap_err();
+    assert_eq!(recorded(&played), before);
+    format!("{error:#}")
+}
+
+#[test]
+fn what_cannot_be_asked_is_no_good_answer() {
+    let text = updated_unheard("degraded", "list-units");
+    assert!(text.contains("is still degraded"), "{text}");
+    let text = updated_unheard("running", "show");
+    assert!(text.contains("the services in container 'web' cannot be listed"), "{text}");
+    let text = updated_unheard("", "is-system-running");
+    assert!(text.contains("is still unreachable"), "{text}");
+}
+
 #[test]
 fn a_daemon_reload_that_loses_our_units_activates_nothing() {
     let played = Played::new();

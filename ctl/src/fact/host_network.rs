@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::Result;
 use nixos_nspawn_units::intent::Container;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::network::forwards_ipv6;
+use nixos_nspawn_units::network::{Ipv6Forwarding, ipv6_forwarding};
 use nixos_nspawn_units::syntax::parse;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde::Deserialize;
@@ -57,9 +57,11 @@ fn foreign(answer: &str) -> usize {
 
 /// Refuses IPv6 forwarding that would cost the host a default route from router advertisements: a host that forwards is a
 /// router, which the kernel lets heed advertisements only with accept_ra=2 (the kernel's ip-sysctl.rst), and networkd only with
-/// IPv6AcceptRA=yes (`systemd.network(5)`).
+/// IPv6AcceptRA=yes (`systemd.network(5)`). An interface that sends advertisements forwards, too, and the kernel then drops
+/// the routes that it has from advertisements until the next ones.
 pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Container) -> Result<()> {
-    if !host.live() || !forwards_ipv6(name, container) || sysctl(host, "all/forwarding") == "1" {
+    let Some(forwarding) = ipv6_forwarding(name, container) else { return Ok(()) };
+    if !host.live() || sysctl(host, "all/forwarding") == "1" {
         return Ok(());
     }
     let answer = host.program("ip").args(["-j", "-6", "route", "show", "default"]).output_if_any();
@@ -68,7 +70,8 @@ pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Contain
             "1" => format!(
                 "run 'sysctl -w net.ipv6.conf.{uplink}.accept_ra=2' and put that into a file in /etc/sysctl.d"
             ),
-            "0" => match heedless_file(host, &uplink) {
+            // The kernel leaves networkd's routes alone when another interface begins to forward.
+            "0" if forwarding == Ipv6Forwarding::Everywhere => match heedless_file(host, &uplink) {
                 Some(file) => {
                     format!("put 'IPv6AcceptRA=yes' below [Network] of {file}, and run 'networkctl reload'")
                 }
@@ -81,7 +84,9 @@ pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Contain
                 "hostNetworkConfig of container '{name}' forwards IPv6, and the host would lose the default route of \
                  {uplink}, which is from router advertisements"
             ),
-            format!("{remedy}; or set networkConfig.IPMasquerade = \"ipv4\""),
+            format!(
+                "{remedy}; or set networkConfig.IPMasquerade = \"ipv4\" and networkConfig.IPv6SendRA = \"no\""
+            ),
         );
     }
     Ok(())

@@ -1,15 +1,21 @@
 //! What the service manager inside a container says of its jobs and services. Everything it says was made by the container.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 use rustix::time::{ClockId, clock_gettime};
+use serde::Deserialize;
 
+use crate::base::exit::Failed;
 use crate::base::host::Host;
 
-/// How long it may take to answer, which it need not do at all while it starts.
+/// How long it may take to answer where nothing depends on the answer. While it starts, it may not answer at all.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it may take where a decision depends on the answer: a busy host is slow.
+const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A service that systemd restarts when it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +37,34 @@ pub(crate) fn monotonic() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Returns the services that systemd restarts when they end; none if it cannot be asked.
-pub(crate) fn restarting_services(host: &Host, name: &MachineName) -> Services {
+/// Returns its state as `is-system-running` prints it (`systemctl(1)`), or nothing if it does not answer.
+pub(crate) fn system_state(host: &Host, name: &MachineName) -> String {
+    let machine = format!("--machine={name}");
+    let call = host.manager("systemctl").args([machine.as_str(), "is-system-running"]).limit(LONG_PATIENCE);
+    call.answer().map(|(_, answer)| answer.trim().to_owned()).unwrap_or_default()
+}
+
+/// Returns the failed units. Fails if it cannot be asked, which is no sign that there are none.
+pub(crate) fn failed_units(host: &Host, name: &MachineName) -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Unit {
+        unit: String,
+    }
+    let machine = format!("--machine={name}");
+    let words = ["list-units", "--failed", "--full", "--plain", "--no-legend", "--output=json"];
+    let answer = host.manager("systemctl").arg(&machine).args(words).limit(LONG_PATIENCE).output()?;
+    let units: Vec<Unit> = serde_json::from_str(&answer).map_err(|error| {
+        Failed::Program(format!("systemctl {machine} list-units: unexpected answer: {error}"))
+    })?;
+    Ok(units.into_iter().map(|unit| unit.unit).collect())
+}
+
+/// Returns the services that systemd restarts when they end. Fails if it cannot be asked.
+pub(crate) fn restarting_services(host: &Host, name: &MachineName) -> Result<Services> {
     const PROPERTIES: [&str; 5] = ["Id", "Restart", "SubState", "NRestarts", "StateChangeTimestampMonotonic"];
     let call = host.manager("systemctl").arg(format!("--machine={name}")).arg("show");
     let call = call.args(PROPERTIES.iter().flat_map(|property| ["-p", property])).arg("--").arg("*.service");
-    parse_services(&call.limit(PATIENCE).output_if_any().unwrap_or_default())
+    Ok(parse_services(&call.limit(LONG_PATIENCE).output()?))
 }
 
 /// Blocks of KEY=VALUE lines with empty lines between them.

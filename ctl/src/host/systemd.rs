@@ -257,26 +257,6 @@ pub(crate) fn version(host: &Host) -> Result<u32> {
     })
 }
 
-/// Returns the failed units inside; empty if they cannot be listed.
-pub(crate) fn failed_units(host: &Host, name: &MachineName) -> BTreeSet<String> {
-    let machine = format!("--machine={name}");
-    let answer = host
-        .manager("systemctl")
-        .args([
-            machine.as_str(),
-            "list-units",
-            "--failed",
-            "--full",
-            "--plain",
-            "--no-legend",
-            "--output=json",
-        ])
-        .output_if_any()
-        .unwrap_or_default();
-    let units: Vec<serde_json::Value> = serde_json::from_str(&answer).unwrap_or_default();
-    units.iter().filter_map(|unit| unit.get("unit")?.as_str().map(str::to_owned)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

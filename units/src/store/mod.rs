@@ -1,5 +1,6 @@
-//! Reads /etc/nixos-nspawn: all good intents *and* all faults. Nothing outside of that directory is read, except links
-//! of declarative.d and host.json into /nix/store. Nothing blocks: only regular files of bounded size are read. They
+//! Reads /etc/nixos-nspawn: all good intents *and* all faults. No file outside of that directory is read, except for links
+//! of declarative.d and host.json into /nix/store. Where a directory is refused because it is a link, the names behind it are
+//! listed, so that each container is refused visibly. Nothing blocks: only regular files of bounded size are read. They
 //! decide what of the host a container may see, so they must be root's.
 
 mod reader;

@@ -3,7 +3,7 @@
 use pretty_assertions::assert_eq;
 
 use crate::intent::parse;
-use crate::network::network_file;
+use crate::network::{Ipv6Forwarding, ipv6_forwarding, network_file};
 
 fn written(options: &str) -> Result<String, String> {
     let text =
@@ -74,6 +74,33 @@ fn ipv6_is_masqueraded_only_where_it_is_asked_for() {
         r#"{"networkConfig": {"IPMasquerade": "ipv4"}, "address": ["fd00::1/64"]}"#,
     ] {
         assert_eq!(masquerade(config), "IPMasquerade=ipv4", "{config}");
+    }
+}
+
+#[test]
+fn advertisements_are_sent_where_ipv6_is_asked_for() {
+    let forwarding = |config: &str| {
+        let text = host(config).unwrap();
+        let sent = text.lines().filter(|line| line.starts_with("IPv6SendRA=")).last().unwrap().to_owned();
+        let container = format!(r#"{{"hostNetworkConfig":{config}}}"#);
+        (sent, ipv6_forwarding(&"web".parse().unwrap(), &serde_json::from_str(&container).unwrap()))
+    };
+    for (config, sent, expected) in [
+        ("{}", "no", None),
+        (r#"{"address": ["fd00::1/64"]}"#, "yes", Some(Ipv6Forwarding::Everywhere)),
+        (r#"{"networkConfig": {"IPv6SendRA": true}}"#, "yes", Some(Ipv6Forwarding::Interface)),
+        (
+            r#"{"networkConfig": {"IPMasquerade": "ipv4"}, "address": ["fd00::1/64"]}"#,
+            "yes",
+            Some(Ipv6Forwarding::Interface),
+        ),
+        (
+            r#"{"networkConfig": {"IPMasquerade": "ipv4", "IPv6SendRA": "no"}, "address": ["fd00::1/64"]}"#,
+            "no",
+            None,
+        ),
+    ] {
+        assert_eq!(forwarding(config), (format!("IPv6SendRA={sent}"), expected), "{config}");
     }
 }
 
