@@ -135,7 +135,12 @@ fn unshadowed(root: &Path, name: &MachineName) -> Result<(), Failure> {
                 path.display()
             ),
         }),
-        Err(_) => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+        // nspawn may be able to read it.
+        Err(error) => Err(Failure::new(format!(
+            "{}: cannot be looked up ({error}), container '{name}' is not started",
+            path.display()
+        ))),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::change::effect::{Reloaded, StartLimit};
 use crate::change::next::{limit_or_start, strategy};
 use crate::change::{effect, settle};
 use crate::decision::activation::{Action, Decision, decide, decide_for};
-use crate::fact::lookup::{Found, find, no_such};
+use crate::fact::lookup::{Found, all_seen, find, no_such};
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
 use crate::host::manager_inside::failed_units;
@@ -49,7 +49,7 @@ pub(crate) fn activate(
 ) -> Result<Activated> {
     let _lock = if dry_run { None } else { Some(settle::lock(host, name)?) };
     let loaded = host_file::load(host)?;
-    if !dry_run {
+    if !dry_run && all_seen(&loaded).is_ok() {
         known_settings::sweep(host, |name| find(&loaded, name).is_some());
     }
     let stored = match find(&loaded, name) {
@@ -57,7 +57,10 @@ pub(crate) fn activate(
         Some(Found::Broken(error)) => {
             return unchanged(format!("{error}"), "correct it first");
         }
-        None => return Err(no_such(name)),
+        None => {
+            all_seen(&loaded)?;
+            return Err(no_such(name));
+        }
     };
     let plan = plan(&loaded);
     let planned = plan.containers.iter().find(|planned| planned.name == *name);

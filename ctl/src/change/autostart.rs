@@ -126,7 +126,10 @@ fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Start
         Err(error) => return Err(started.err().unwrap_or(error)),
     };
     for (name, outcome) in containers.iter_mut().filter(|(name, _)| names.contains(name)) {
-        let Some(state) = states.get(name) else { continue };
+        let Some(state) = states.get(name) else {
+            *outcome = StartOutcome::Failed { active: "unknown".to_owned(), result: "unknown".to_owned() };
+            continue;
+        };
         let hash = overview.containers.get(name).and_then(|container| container.hash.as_deref());
         *outcome = match state.active.as_str() {
             "active" if state.plan.as_deref() == hash => StartOutcome::Started,

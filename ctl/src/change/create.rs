@@ -22,7 +22,7 @@ use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
 use crate::change::next::{check_ports, intent, limit_or_start, missing_sources};
 use crate::change::{effect, settle};
-use crate::fact::lookup::find;
+use crate::fact::lookup::{all_seen, find};
 use crate::fact::{dependents, host_network, installation};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
@@ -218,6 +218,7 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
             },
         );
     }
+    all_seen(loaded)?;
     if let Some(found) = find(loaded, name) {
         let kind = found.kind();
         return unchanged(format!("{}: container '{name}' ({kind}) already exists", found.path()), "");

@@ -3,15 +3,19 @@
 //! says so.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
+use nixos_nspawn_units::intent::parse;
+use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Kind;
 
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
-use crate::fact::lookup::find;
+use crate::change::next::sources;
+use crate::fact::lookup::{all_seen, find};
 use crate::host::files::{remove_file, sync_directory};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
@@ -22,14 +26,23 @@ use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, state
 /// Stops the container and removes everything that the record covers. If a step fails, the record stays and the next
 /// command tries again.
 pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
+    record.readable(host)?;
     let name = &record.name;
-    // A declarative container of the same name is left alone; only the intent and its profile are removed.
     let loaded = host.load();
+    all_seen(&loaded)?;
+    if record.step == Begun::Creating {
+        if let Some(text) = intent_file::text(host, name)?.filter(|text| *text != record.details.new_intent) {
+            return step_aside(host, record, &text);
+        }
+    }
+    // A declarative container of the same name is left alone; only the intent and its profile are removed.
     let ours = find(&loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
     if ours && host.live() {
         // Sockets are closed first, or a connection would start the container again.
         sockets::close(host, name)?;
-        if !systemd::state(host, name)?.stopped() {
+        if !systemd::state(host, name)?.stopped()
+            && (record.step == Begun::Removing || runs_ours(host, name)?)
+        {
             systemd::stop(host, name)?;
         }
     }
@@ -62,8 +75,12 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     {
         profile_links::remove_profile(host, &profile)?;
     }
-    remove_file(&host.gc_roots().join(name.as_str()))?;
-    gc_roots::remove_all(host, name)?;
+    if record.step == Begun::Removing {
+        remove_file(&host.gc_roots().join(name.as_str()))?;
+        gc_roots::remove_all(host, name)?;
+    } else if let Ok(intent) = parse(record.details.new_intent.as_bytes(), name) {
+        gc_roots::remove_own(host, name, &intent.toplevel)?;
+    }
     if ours {
         copies::remove(&host.root, name).with_context(|| {
             format!("{}: cannot be removed", copies::copy_path(&host.root, name).display())
@@ -78,11 +95,42 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
         })?;
         state_directory::delete_claimed(host, name, record.details.state)?;
     }
-    for source in &record.details.missing_sources {
+    let others: Vec<PathBuf> = loaded
+        .intents
+        .iter()
+        .filter(|stored| stored.name != *name)
+        .flat_map(|stored| sources(&stored.intent))
+        .collect();
+    for source in record.details.missing_sources.iter().filter(|source| !others.contains(source)) {
         // Only empty ones: a container that ran may have put data there.
         let _ = fs::remove_dir(host.path(source));
     }
     record.finish(host)
+}
+
+/// Gives up a create whose name somebody else has taken meanwhile with an intent of their own: only the create's profile goes,
+/// unless that intent uses it.
+fn step_aside(host: &Host, record: &Record, intent: &str) -> Result<()> {
+    let profile = profile_directory(host, record);
+    let used = profile.to_str().is_none_or(|path| intent.contains(path));
+    if !used && (record.details.made_profile || profile_links::is_adoptable(host, &profile)?) {
+        profile_links::remove_profile(host, &profile)?;
+    }
+    record.finish(host)
+}
+
+/// Whether the unit of this name runs with settings of ours. A create that was killed early has started nothing, and an
+/// administrator may use the name since.
+fn runs_ours(host: &Host, name: &MachineName) -> Result<bool> {
+    if systemd::state(host, name)?.plan.is_some() {
+        return Ok(true);
+    }
+    let copy = copies::copy_path(&host.root, name);
+    match copies::marked(&copy) {
+        Ok(mark) => Ok(mark.is_some()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot be read", copy.display())),
+    }
 }
 
 /// Whether the recorded intent is the one that the create has written: somebody may have written another one meanwhile.
@@ -90,11 +138,14 @@ fn is_own_intent(host: &Host, record: &Record) -> Result<bool> {
     Ok(intent_file::text(host, &record.name)?.is_some_and(|text| text == record.details.new_intent))
 }
 
-/// Where the profile is: as recorded, else where a create makes it.
+/// Where the profile is: as recorded, else where a create makes it. Nowhere if nothing proves that it is the container's.
 fn profile_directory(host: &Host, record: &Record) -> PathBuf {
     let recorded = &record.details.profile_directory;
-    match recorded.as_os_str().is_empty() {
-        true => profile_links::profile_directory(host, &record.name),
-        false => recorded.clone(),
+    if !recorded.as_os_str().is_empty() {
+        recorded.clone()
+    } else if record.step == Begun::Removing {
+        profile_links::proven_directory(host, &record.name)
+    } else {
+        profile_links::profile_directory(host, &record.name)
     }
 }

@@ -1,5 +1,6 @@
 //! Builds the next intent of an update, and checks it.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,13 +43,21 @@ pub(crate) fn intent(host: &Host, name: &MachineName, profile: &Profile, source:
     Ok(intent)
 }
 
-/// Returns the bind mount sources, including free-form ones, that the start will create.
-pub(crate) fn missing_sources(host: &Host, intent: &Intent) -> Vec<PathBuf> {
+/// Returns the bind mount sources, including free-form ones.
+pub(crate) fn sources(intent: &Intent) -> Vec<PathBuf> {
     let Ok(file) = nspawn_file(intent) else { return Vec::new() };
     let values = file.values("Files", "Bind").chain(file.values("Files", "BindReadOnly"));
     let sources = values.filter_map(|value| Some(bind_fields(value).ok()?.source));
-    let missing = |source: &String| source.starts_with('/') && !host.path(source).exists();
-    sources.filter(missing).map(PathBuf::from).collect()
+    sources.filter(|source| source.starts_with('/')).map(PathBuf::from).collect()
+}
+
+/// Returns the bind mount sources that the start will create.
+pub(crate) fn missing_sources(host: &Host, intent: &Intent) -> Vec<PathBuf> {
+    let missing = |source: &PathBuf| {
+        let found = host.path(source).symlink_metadata();
+        found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    sources(intent).into_iter().filter(missing).collect()
 }
 
 /// Returns the time limit of an activation: as given, or the container's start timeout.

@@ -74,6 +74,8 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
     let before = pending(host)?.into_iter().find(|record| record.name == *name);
     // A killed create or remove: the container is removed in either case.
     if let Some(mut record) = before.clone().filter(|record| record.step != Begun::Updating) {
+        record.readable(host)?;
+        all_seen(&host.load())?;
         if options.delete_state {
             state_directory::check(host, name)?;
             record.details.state = StateClaim::Asked;
@@ -166,7 +168,10 @@ fn removal(
     let ours = found.kind() == Kind::Imperative;
     let mut removal = Removal {
         stopped: ours && host.live() && !systemd::state(host, name)?.stopped(),
-        deleted: vec![intent_path(host, name), profile_directory(host, found, name)],
+        deleted: [intent_path(host, name), profile_directory(host, found, name)]
+            .into_iter()
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect(),
         kept: None,
         dependents: dependents::requiring(loaded, name),
     };
@@ -236,16 +241,17 @@ fn left(host: &Host, name: &MachineName, options: RemoveOptions) -> Left {
     }
 }
 
-/// Returns the directory of the profile: the recorded one, or where a create would have made it.
+/// Returns the directory of the profile: the recorded one, or where a create would have made it if that is proven to be the
+/// container's. Else returns an empty path.
 fn profile_directory(host: &Host, found: &Found, name: &MachineName) -> PathBuf {
     let recorded = match found {
         Found::Good(stored) => stored.intent.profile.as_ref(),
         Found::Broken(_) => None,
     };
-    let default = profile_links::profile_directory(host, name);
-    // Only a directory named after the container belongs to it; a hand-written intent may name any profile.
-    recorded
-        .and_then(|profile| Path::new(profile.as_str()).parent())
-        .filter(|folder| folder.file_name() == default.file_name())
-        .map_or(default, Path::to_owned)
+    let Some(profile) = recorded.map(|profile| Path::new(profile.as_str())) else {
+        return profile_links::proven_directory(host, name);
+    };
+    // Only a profile named as create names it belongs to the container; a hand-written intent may name any.
+    let own = Path::new(name.as_str()).join("system");
+    if profile.ends_with(own) { profile.with_file_name("") } else { PathBuf::new() }
 }

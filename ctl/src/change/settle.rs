@@ -69,6 +69,7 @@ pub(crate) fn lock(host: &Host, name: &MachineName) -> Result<Lock> {
 }
 
 fn settle(host: &Host, record: &Record) -> Result<()> {
+    record.readable(host)?;
     let name = &record.name;
     let observed = Observed {
         live: host.live(),

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::fs::DirBuilder;
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -101,7 +102,10 @@ pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<
             );
         }
         Some(present) if present != target => done(SetupStep::Keep(present))?,
-        _ => copy(host, target, options.dry_run, done)?,
+        _ => {
+            not_masked(&target)?;
+            copy(host, target, options.dry_run, done)?;
+        }
     }
     record_host(host, options.dry_run, done)?;
     if options.networkd { turn_networkd_on(host, options.dry_run, done) } else { Ok(()) }
@@ -142,10 +146,11 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
 
 /// Removes the programs, and stops the containers.
 fn remove_programs(host: &Host, target: PathBuf, dry_run: bool, done: Done) -> Result<()> {
-    let helper = installation::ask(host, &target)
-        .ok()
-        .map(|own| own.helper)
-        .filter(|helper| !helper.starts_with("/nix"));
+    not_masked(&target)?;
+    // What does not answer as our generator was not installed by us.
+    let installed = installation::ask(host, &target)
+        .with_context(|| format!("{}: is not removed, since it may be another program", target.display()))?;
+    let helper = Some(installed.helper).filter(|helper| !helper.starts_with("/nix"));
     let loaded = host.load();
     // A container that runs with a broken intent has files and a root like any other.
     let good = loaded.intents.iter().map(|stored| stored.name.clone());
@@ -180,6 +185,19 @@ fn remove_programs(host: &Host, target: PathBuf, dry_run: bool, done: Done) -> R
     copies::sweep(&host.root);
     copies::sweep_networks(&host.root);
     done(SetupStep::Delete { paths, records })
+}
+
+/// Refuses a file where the generator is installed that masks it (`systemd.generator(7)`).
+fn not_masked(target: &Path) -> Result<()> {
+    match target.metadata() {
+        Ok(found) if found.is_file() && found.len() > 0 => Ok(()),
+        Ok(_) => unchanged(
+            format!("{}: masks the generator and was not installed by nixos-nspawn", target.display()),
+            "remove this file first",
+        ),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| target.display().to_string()),
+    }
 }
 
 /// Refuses to install on NixOS, which has a module for it.

@@ -1,6 +1,7 @@
 //! Operations on a played host: faults that a real one cannot be made to show.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use nixos_nspawn_units::intent::Strategy;
@@ -189,11 +190,65 @@ fn settling_a_killed_create_leaves_what_others_made() {
         assert!(state.join("data").exists(), "{claim:?}");
         assert_eq!(played.hidden(), Vec::<String>::new());
     }
-    // An intent that was written by hand meanwhile stays as well.
+    // Whatever runs under the name without settings of ours is not stopped.
+    let stopped = || played.calls().iter().any(|call| call.starts_with("systemctl stop"));
+    assert!(!stopped() && played.active() == "active", "{:?}", played.calls());
+
+    // An intent that was written by hand meanwhile stays as well, and so do its container and its pins.
     fs::write(played.intent(), format!(r#"{{"version":1,"toplevel":"{}"}}"#, store_path("one"))).unwrap();
-    Record::begin(&played.host, &web(), Begun::Creating, RecordDetails::default()).unwrap();
-    settle_all(&played.host, &[]);
-    assert!(played.intent().exists());
+    let roots = played.host.gc_roots();
+    fs::create_dir_all(&roots).unwrap();
+    for root in ["web", "web-pin-1"] {
+        symlink(store_path("one"), roots.join(root)).unwrap();
+    }
+    let details = RecordDetails { made_profile: true, ..RecordDetails::default() };
+    Record::begin(&played.host, &web(), Begun::Creating, details).unwrap();
+    assert!(settle_all(&played.host, &[]).is_empty(), "{:?}", played.events.borrow());
+    assert!(played.intent().exists() && played.hidden().is_empty() && !stopped());
+    assert!(["web", "web-pin-1"].iter().all(|root| roots.join(root).is_symlink()));
+    assert!(!played.profile().exists(), "the create made it");
+}
+
+#[test]
+fn a_record_of_another_version_blocks_its_container_only() {
+    let played = Played::new();
+    played.record();
+    let record = played.host.path("/etc/nixos-nspawn/.web.updating");
+    fs::write(&record, r#"{"phase":"thinking"}"#).unwrap();
+    let failed = settle_all(&played.host, &[]);
+    assert_eq!(failed.into_iter().collect::<Vec<_>>(), [(web(), 10)]);
+    assert!(record.exists() && !played.calls().iter().any(|call| call.starts_with("systemctl stop")));
+    let said = format!("{:?}", played.events.borrow());
+    assert!(said.contains("thinking") && said.contains("delete this file"), "{said}");
+}
+
+#[test]
+fn a_removal_deletes_links_of_the_profile_only() {
+    let options = RemoveOptions { delete_state: false, dry_run: false };
+    let links = ["current", "system-old-link", "other-1-link"];
+    let mine = |played: &Played| links.iter().all(|link| played.profile().join(link).is_symlink());
+    let add = |played: &Played| {
+        links.iter().for_each(|link| symlink("releases/42", played.profile().join(link)).unwrap());
+    };
+    let played = Played::new();
+    played.record();
+    add(&played);
+    remove(&played.host, &web(), options).unwrap();
+    assert!(mine(&played) && !played.profile().join("system").is_symlink());
+
+    // A profile that nothing proves to be the container's stays: python-nixos-nspawn has its own in the same place.
+    for (root, stays) in [(None, true), (Some("one"), false)] {
+        let played = Played::new();
+        played.record();
+        fs::write(played.intent(), "{").unwrap();
+        if let Some(root) = root {
+            fs::create_dir_all(played.host.gc_roots()).unwrap();
+            symlink(store_path(root), played.host.gc_roots().join("web")).unwrap();
+        }
+        remove(&played.host, &web(), options).unwrap();
+        assert!(!played.intent().exists());
+        assert_eq!(played.profile().join("system-1-link").is_symlink(), stays, "{root:?}");
+    }
 }
 
 #[test]
@@ -218,7 +273,7 @@ fn a_refused_removal_keeps_the_record_of_a_killed_update() {
     // A link in place of the state is not deleted.
     let machines = played.host.path("/var/lib/machines");
     fs::create_dir_all(&machines).unwrap();
-    std::os::unix::fs::symlink("/srv", machines.join("web")).unwrap();
+    symlink("/srv", machines.join("web")).unwrap();
     let options = RemoveOptions { delete_state: true, dry_run: false };
     let error = remove(&played.host, &web(), options).unwrap_err();
     assert_eq!(exit::code(&error), 10, "{error:#}");
@@ -245,10 +300,10 @@ fn a_hostile_tree_does_not_lead_out_of_itself() {
     let outside = tempfile::tempdir().unwrap();
     let victim = outside.path().canonicalize().unwrap();
     fs::create_dir_all(victim.join("web")).unwrap();
-    std::os::unix::fs::symlink("/etc", victim.join("web/system-1-link")).unwrap();
+    symlink("/etc", victim.join("web/system-1-link")).unwrap();
     let mut played = Played::new();
     played.host.live = false;
-    std::os::unix::fs::symlink(&victim, played.host.root.join("x")).unwrap();
+    symlink(&victim, played.host.root.join("x")).unwrap();
     let text = format!(r#"{{"version":1,"toplevel":"{}","profile":"/x/web/system"}}"#, store_path("one"));
     fs::write(played.intent(), text).unwrap();
     let options = RemoveOptions { delete_state: false, dry_run: false };

@@ -2,8 +2,9 @@
 //! forwarding that takes the default route from an uplink. Only the running host is looked at, nothing is changed.
 
 use std::fs;
+use std::io::ErrorKind;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::Container;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::network::{Ipv6Forwarding, ipv6_forwarding};
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
+use crate::host::files::{SYSTEM_FOLDERS, which};
 use crate::host::networkd_conf::RULES;
 use crate::host::{networkd, networkd_conf};
 
@@ -61,12 +63,16 @@ fn foreign(answer: &str) -> usize {
 /// the routes that it has from advertisements until the next ones.
 pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Container) -> Result<()> {
     let Some(forwarding) = ipv6_forwarding(name, container) else { return Ok(()) };
-    if !host.live() || sysctl(host, "all/forwarding") == "1" {
+    if !host.live() || sysctl(host, "all/forwarding")? == "1" {
         return Ok(());
     }
-    let answer = host.program("ip").args(["-j", "-6", "route", "show", "default"]).output_if_any();
-    for uplink in advertised(&answer.unwrap_or_default()) {
-        let remedy = match sysctl(host, &format!("{uplink}/accept_ra")).as_str() {
+    let ip = which("ip", &SYSTEM_FOLDERS).unwrap_or_else(|| "ip".into());
+    let answer = host.program(&ip).args(["-j", "-6", "route", "show", "default"]).output();
+    let uplinks = answer.and_then(|answer| advertised(&answer)).with_context(|| {
+        format!("container '{name}' forwards IPv6, and the host's default routes, which that may cost, cannot be read")
+    })?;
+    for uplink in uplinks {
+        let remedy = match sysctl(host, &format!("{uplink}/accept_ra"))?.as_str() {
             "1" => format!(
                 "run 'sysctl -w net.ipv6.conf.{uplink}.accept_ra=2' and put that into a file in /etc/sysctl.d"
             ),
@@ -92,21 +98,30 @@ pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Contain
     Ok(())
 }
 
-fn sysctl(host: &Host, name: &str) -> String {
-    let value = fs::read_to_string(host.path("/proc/sys/net/ipv6/conf").join(name));
-    value.map(|value| value.trim().to_owned()).unwrap_or_default()
+/// Returns a setting of IPv6; empty where the kernel has no IPv6, or no such interface any more.
+fn sysctl(host: &Host, name: &str) -> Result<String> {
+    let path = host.path("/proc/sys/net/ipv6/conf").join(name);
+    match fs::read_to_string(&path) {
+        Ok(value) => Ok(value.trim().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot be read", path.display())),
+    }
 }
 
 /// Returns the interfaces of default routes from router advertisements.
-fn advertised(answer: &str) -> Vec<String> {
+fn advertised(answer: &str) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Route {
         dev: Option<String>,
         protocol: Option<String>,
     }
-    let routes: Vec<Route> = serde_json::from_str(answer).unwrap_or_default();
+    // Without routes, some versions print nothing.
+    let routes: Vec<Route> = match answer.trim() {
+        "" => Vec::new(),
+        answer => serde_json::from_str(answer).context("ip route: unexpected answer")?,
+    };
     let advertised = routes.into_iter().filter(|route| route.protocol.as_deref() == Some("ra"));
-    advertised.filter_map(|route| route.dev).collect()
+    Ok(advertised.filter_map(|route| route.dev).collect())
 }
 
 /// Returns the file by which networkd manages an interface, if it does and heeds advertisements there only without
@@ -139,8 +154,9 @@ mod tests {
         let answer = r#"[{"dst":"default","gateway":"fe80::1","dev":"eth0","protocol":"ra","metric":1024},
             {"dst":"default","gateway":"fe80::2","dev":"eth1","protocol":"static","metric":1024},
             {"dst":"default","protocol":"ra","nexthops":[]}]"#;
-        assert_eq!(advertised(answer), ["eth0"]);
-        assert!(advertised("").is_empty());
+        assert_eq!(advertised(answer).unwrap(), ["eth0"]);
+        assert!(advertised("").unwrap().is_empty());
+        assert!(advertised("no routes").is_err());
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     Ok(fsync(open_directory(path)?)?)
 }
 
+/// Where programs of administrators are if PATH does not name them, as in units of NixOS.
+pub(crate) const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/run/current-system/sw/bin"];
+
 /// Finds a program in PATH, then in additional directories.
 pub(crate) fn which(name: &str, further: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

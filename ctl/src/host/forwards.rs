@@ -10,10 +10,7 @@ use nixos_nspawn_units::service::unit_name;
 use serde_json::Value;
 
 use crate::base::host::Host;
-use crate::host::files::which;
-
-/// Where nft is if it is not in PATH.
-const FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/run/current-system/sw/bin"];
+use crate::host::files::{SYSTEM_FOLDERS, which};
 
 /// How long nft may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -30,7 +27,7 @@ impl Forwards {
         if !host.live() || !rustix::process::geteuid().is_root() {
             return None;
         }
-        let nft = which("nft", &FOLDERS)?;
+        let nft = which("nft", &SYSTEM_FOLDERS)?;
         let of = |family: &str| {
             let words = ["-j", "list", "map", family, "io.systemd.nat", "map_port_ipport"];
             // A table that is not there has no forwards.

@@ -1,6 +1,7 @@
 //! Garbage collector roots for the containers' systems.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -41,6 +42,17 @@ fn root(host: &Host, name: &str, toplevel: &StorePath) -> Result<()> {
     let cannot = || format!("{}: cannot be linked", link.display());
     write_link(&link, toplevel.as_str()).with_context(cannot)?;
     sync_directory(&roots).with_context(cannot)
+}
+
+/// Removes the root of the recorded system if it is this one.
+pub(crate) fn remove_own(host: &Host, name: &MachineName, toplevel: &StorePath) -> Result<()> {
+    let link = host.gc_roots().join(name.as_str());
+    match fs::read_link(&link) {
+        Ok(target) if target.to_str() == Some(toplevel.as_str()) => remove_file(&link),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| link.display().to_string()),
+    }
 }
 
 /// Removes all roots and pins of a container that is being removed.

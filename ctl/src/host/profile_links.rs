@@ -78,7 +78,28 @@ pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
     }
 }
 
-/// Removes a container's profile with all generations, which may then be garbage-collected. Only the links and the
+/// Returns where a create makes the profile of this name, if our root proves that it is the container's: it keeps a system
+/// that is a generation there. Else returns an empty path. python-nixos-nspawn has its profiles in the same place.
+pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
+    let directory = profile_directory(host, name);
+    let kept = fs::read_link(host.gc_roots().join(name.as_str()));
+    let names = names_in(&host.path(&directory)).unwrap_or_default();
+    let proven = kept.is_ok_and(|kept| {
+        let generations = names.iter().filter(|name| is_own(name) && *name != "pending");
+        generations
+            .filter_map(|name| fs::read_link(host.path(directory.join(name))).ok())
+            .any(|target| target == kept)
+    });
+    if proven { directory } else { PathBuf::new() }
+}
+
+/// Whether it is the name of a link that create, update or nix-env makes for a profile `system`.
+fn is_own(name: &str) -> bool {
+    let generation = || name.strip_prefix("system-")?.strip_suffix("-link")?.parse::<u64>().ok();
+    matches!(name, "system" | "pending") || generation().is_some()
+}
+
+/// Removes a container's profile with all generations, which may then be garbage-collected. Only the profile's links and the
 /// record of the last activation are removed.
 pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() {
@@ -87,7 +108,7 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     let below = host.path(directory);
     for name in names_in(&below)? {
         let path = below.join(&name);
-        if path.is_symlink() {
+        if is_own(&name) && path.is_symlink() {
             drop_indirect_root(host, &directory.join(&name));
             remove_file(&path)?;
         }

@@ -12,6 +12,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::AbsolutePath;
 use serde::{Deserialize, Serialize};
 
+use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::host::files::{names_in, remove_file, sync_directory, write_file};
 
@@ -72,7 +73,7 @@ pub(crate) struct RecordDetails {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum StateClaim {
-    /// Does nothing in builds without failpoints.
+    /// Nothing.
     #[default]
     None,
     /// A create is about to make the state directory: only an empty one is its own.
@@ -120,6 +121,8 @@ pub(crate) struct Record {
     pub(crate) step: Begun,
     /// How to continue.
     pub(crate) details: RecordDetails,
+    /// Why the details are not known, if they are not.
+    unknown: Option<String>,
 }
 
 impl Record {
@@ -130,7 +133,7 @@ impl Record {
         step: Begun,
         details: RecordDetails,
     ) -> Result<Self> {
-        let record = Self { name: name.clone(), step, details };
+        let record = Self { name: name.clone(), step, details, unknown: None };
         record.save(host)?;
         Ok(record)
     }
@@ -141,7 +144,7 @@ impl Record {
         name: &MachineName,
         details: RecordDetails,
     ) -> Result<Self> {
-        let record = Self { name: name.clone(), step: Begun::Removing, details };
+        let record = Self { name: name.clone(), step: Begun::Removing, details, unknown: None };
         let intent = host.intents().join(format!("{name}.json"));
         fs::rename(&intent, record.path(host))
             .with_context(|| format!("{}: cannot be renamed", intent.display()))?;
@@ -160,6 +163,20 @@ impl Record {
                 Ok(sync_directory(&host.intents())?)
             }
             Err(error) => Err(error).with_context(|| intent.display().to_string()),
+        }
+    }
+
+    /// Fails if the details are not known: what was begun cannot be reverted or completed then.
+    pub(crate) fn readable(&self, host: &Host) -> Result<()> {
+        match &self.unknown {
+            None => Ok(()),
+            Some(reason) => unchanged(
+                format!(
+                    "{}: is not a record of this version of nixos-nspawn: {reason}",
+                    self.path(host).display()
+                ),
+                "install the version that wrote it, or delete this file",
+            ),
         }
     }
 
@@ -197,17 +214,21 @@ pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
         let Some((name, step)) = named(&file) else { continue };
         let path = folder.join(&file);
         if trusted(host, &path)? {
-            let details: RecordDetails = match fs::read(&path) {
-                // Records are renamed into place, so a full disk truncates none. A removal without room for its
-                // record has renamed the intent, which contains no details.
-                Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            let (details, unknown) = match fs::read(&path) {
+                // Records are renamed into place, so a full disk truncates none.
+                Ok(bytes) => match serde_json::from_slice::<RecordDetails>(&bytes) {
+                    Ok(details) => (details, None),
+                    // A removal without room for its record has renamed the intent, which contains no details.
+                    Err(_) if step == Begun::Removing => (RecordDetails::default(), None),
+                    Err(error) => (RecordDetails::default(), Some(error.to_string())),
+                },
                 // The command has just ended.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => {
                     return Err(error).with_context(|| format!("{}: cannot be read", path.display()));
                 }
             };
-            records.push(Record { details: details.checked(&name), name, step });
+            records.push(Record { details: details.checked(&name), name, step, unknown });
         }
     }
     records.sort_by(|a, b| a.name.cmp(&b.name));

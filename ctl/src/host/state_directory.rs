@@ -40,7 +40,7 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
             "delete its target yourself, or leave out --delete-state",
         );
     }
-    if let Some(mount) = mounts_below(&path).first() {
+    if let Some(mount) = mounts_below(&path)?.first() {
         return unchanged(
             format!("{}: is a mount point in the container's state", mount.display()),
             "unmount it first",
@@ -79,7 +79,9 @@ pub(crate) fn delete_claimed(host: &Host, name: &MachineName, claim: StateClaim)
         }
         StateClaim::Made(made) => match fs::symlink_metadata(directory(host, name)) {
             Ok(there) if id(&there) == made => delete(host, name),
-            _ => Ok(()),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).with_context(|| directory(host, name).display().to_string()),
         },
         StateClaim::Asked => delete(host, name),
     }
@@ -124,22 +126,25 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
     let path = host.machines().join(format!(".#{name}.lck"));
     let lock = match openat(CWD, &path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(lock) => lock,
-        Err(_) => return Ok(None),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("{}: cannot be opened", path.display())),
     };
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => refuse(format!(
             "{}: is in use, so the state was not deleted; stop whatever uses it",
             directory(host, name).display()
         )),
-        _ => Ok(Some(lock)),
+        Ok(()) => Ok(Some(lock)),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot be locked", path.display())),
     }
 }
 
 /// Returns the mount points at or below a path, from the kernel's table.
-fn mounts_below(path: &Path) -> Vec<PathBuf> {
+fn mounts_below(path: &Path) -> Result<Vec<PathBuf>> {
     // The table contains resolved paths, but /var may be a link.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    const TABLE: &str = "/proc/self/mountinfo";
+    let table = fs::read(TABLE).with_context(|| format!("{TABLE}: cannot be read"))?;
     let mut mounts: Vec<PathBuf> = table
         .split(|byte| *byte == b'\n')
         .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
@@ -147,7 +152,7 @@ fn mounts_below(path: &Path) -> Vec<PathBuf> {
         .filter(|mount| mount.starts_with(path))
         .collect();
     mounts.sort();
-    mounts
+    Ok(mounts)
 }
 
 /// Unescapes the three octal digits that mountinfo uses for spaces and backslashes (proc(5)).

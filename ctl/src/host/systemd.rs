@@ -37,7 +37,7 @@ pub(crate) struct UnitState {
 impl UnitState {
     /// Returns whether no process of the unit is left.
     pub(crate) fn stopped(&self) -> bool {
-        matches!(self.active.as_str(), "inactive" | "failed" | "")
+        matches!(self.active.as_str(), "inactive" | "failed")
     }
 }
 
@@ -65,7 +65,11 @@ pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<Mach
 
 /// Returns the unit of one container, which PID 1 loads for that.
 pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
-    Ok(shown(host, &[name])?.remove(name).unwrap_or_default())
+    // Under another Id= it is an alias, of which nothing is known.
+    let state = shown(host, &[name])?.remove(name).filter(|state| !state.active.is_empty());
+    state.ok_or_else(|| {
+        Failed::Program(format!("systemctl show {}: unexpected answer", unit_name(name))).into()
+    })
 }
 
 /// The units of the template that PID 1 has loaded.

@@ -99,8 +99,11 @@ impl Places<'_> {
         let chosen: Vec<&str> = options.iter().flat_map(|options| options.split(',')).collect();
         let recursive = !chosen.contains(&"norbind");
         if chosen.iter().any(|option| ["idmap", "rootidmap", "owneridmap"].contains(option)) {
-            let mounts = self.mounts.get_or_insert_with(|| Mounts::read(self.root));
-            mappable(&path, recursive, name, mounts, self.log)?;
+            let mounts = match self.mounts.take() {
+                Some(mounts) => mounts,
+                None => Mounts::read(self.root).map_err(failed_at)?,
+            };
+            mappable(&path, recursive, name, self.mounts.insert(mounts), self.log)?;
         }
         // What holds the places themselves, such as /run, would be mounted below itself. Nobody but root can replace it.
         if self.root.join(BINDS).starts_with(&path) {

@@ -105,9 +105,9 @@ fn cloned(words: &[PathBuf]) -> io::Result<Vec<OwnedFd>> {
         }
         read_only(path)?;
     }
-    let mounts = Mounts::read(Path::new("/"));
+    let mounts = Mounts::read(Path::new("/"))?;
     for below in paths.iter().flat_map(|path| mounts.below(path)) {
-        read_only(Path::new(below))?;
+        read_only(below)?;
     }
     // Here the flags are locked.
     unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)?;
