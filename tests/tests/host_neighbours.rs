@@ -161,6 +161,13 @@ fn masked_generator(host: &Host) {
     assert_eq!(host.reboot(), "running");
     assert_eq!(host.state("web"), "inactive");
 
+    // The mask is the administrator's: neither command replaces or deletes it.
+    for words in [&["setup"][..], &["setup", "--remove"]] {
+        let refused = host.ctl(words);
+        assert_eq!(refused.code(), 10, "{refused}");
+        assert!(refused.stderr.contains(&format!("{mask}: masks the generator")), "{refused}");
+        assert_eq!(host.sh(&format!("readlink {mask}")), "/dev/null\n");
+    }
     host.ok(&["rm", mask]);
     host.ok(&["systemctl", "daemon-reload"]);
     host.ctl_ok(&["autostart"]);
