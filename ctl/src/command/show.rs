@@ -21,9 +21,9 @@ use crate::fact::option_lines::option_lines;
 use crate::fact::overview::{Container, Overview};
 use crate::fact::summary::{Summary, known_autostart};
 use crate::host::inside::running_system;
+use crate::host::machined::addresses;
 use crate::host::runtime_files;
 use crate::host::runtime_files::tidy;
-use crate::host::systemd::addresses;
 use crate::nix::profile;
 
 /// The summary of `list`, and everything else.
