@@ -13,7 +13,7 @@ use crate::base::output::{Tone, painted, printable};
 use crate::base::time;
 use crate::cli::Status;
 use crate::fact::generations::generations;
-use crate::fact::lookup::{machine_name, unknown};
+use crate::fact::lookup::{in_overview, machine_name};
 use crate::fact::notes::{Note, notes, state};
 use crate::fact::overview::{Container, Overview};
 use crate::host::inside::running_system;
@@ -61,18 +61,10 @@ pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     tidy(context);
     let overview = Overview::gather(context)?;
-    let Some(container) = overview.containers.get(&name) else {
-        return Err(unknown(context, &overview, &name));
-    };
+    let container = in_overview(context, &overview, &name)?;
     let details = details(context, container);
-    if context.json {
-        context.screen.print_json(&details)?;
-    } else {
-        context.screen.print(&text(container, &details, context.color))?;
-    }
-    for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
-        context.screen.tell(trouble);
-    }
+    context.answer(&details, |details| text(container, details, context.color))?;
+    overview.troubles().for_each(|trouble| context.screen.tell(trouble));
     Ok(())
 }
 
