@@ -26,7 +26,7 @@ pub(crate) fn mappable(
     if let Some(below) = mounts.below(path).next().filter(|_| recursive) {
         let reason = format!("'{below}' is mounted below it, and ids cannot be mapped on both");
         let next = "; set 'recursive' to false (or 'norbind'), and add a bind mount for what is below";
-        return Err(refused(path, &reason, name, next));
+        return Err(Failure::not_started(path.display(), reason, name, next));
     }
     if let Some(kind) =
         mounts.kind(path).filter(|kind| NOT_MAPPABLE.contains(kind) || kind.starts_with("fuse."))
@@ -72,9 +72,4 @@ impl Mounts {
         let over = self.0.iter().filter(|(place, _)| path.starts_with(place));
         over.max_by_key(|(place, _)| place.len()).map(|(_, kind)| kind.as_str())
     }
-}
-
-/// Returns the failure of a source.
-fn refused(path: &Path, reason: &str, name: &MachineName, next: &str) -> Failure {
-    Failure::new(format!("{}: {reason}, container '{name}' is not started{next}", path.display()))
 }
