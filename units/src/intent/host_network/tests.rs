@@ -3,13 +3,12 @@
 use pretty_assertions::assert_eq;
 
 use crate::intent::parse;
+use crate::intent::testing::with_options;
 use crate::network::network_file;
 
 fn written(options: &str) -> Result<String, String> {
-    let text =
-        format!(r#"{{"version":1,"toplevel":"/nix/store/{}-a","container":{{{options}}}}}"#, "a".repeat(32));
     let name = "averylongcontainername".parse().unwrap();
-    let intent = parse(text.as_bytes(), &name).map_err(|fault| fault.to_string())?;
+    let intent = with_options(&name, &format!("{{{options}}}")).map_err(|fault| fault.to_string())?;
     // What is written into the intent file is read back as the same.
     let again = parse(intent.to_json().unwrap().as_bytes(), &name).map_err(|fault| fault.to_string())?;
     assert_eq!(again.container, intent.container);
