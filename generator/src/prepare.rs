@@ -66,7 +66,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     network::put(root, name, network.as_ref(), log);
     copies::put(root, name, file.text().as_bytes()).map_err(|error| {
         let path = copies::copy_path(root, name);
-        Failure::new(format!("{}: {error}, container '{name}' is not started", path.display()))
+        Failure::not_started(path.display(), error, name, "")
     })
 }
 

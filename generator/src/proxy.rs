@@ -5,6 +5,7 @@
 //! others see connections from the host's address.
 
 mod addresses;
+mod netlink;
 mod network_namespace;
 mod route;
 

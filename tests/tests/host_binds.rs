@@ -6,16 +6,6 @@ use nixos_nspawn_tests::on_both_hosts;
 
 on_both_hosts!(sources_of_every_kind, swapped_sources, links_of_others, read_only_is_locked);
 
-/// Creates and starts a container with these options.
-fn create(host: &Host, name: &str, options: &str) {
-    host.write(
-        &format!("{FLAKE}/own.json"),
-        format!(r#"{{"{name}": {{"container": {{{options}}}}}}}"#),
-        0o644,
-    );
-    host.create(name);
-}
-
 /// Fails if a mount or file of a bind source is left.
 fn assert_released(host: &Host, name: &str) {
     host.ok(&["systemctl", "stop", &unit(name)]);
@@ -46,7 +36,7 @@ fn sources_of_every_kind(host: &Host) {
         {"source": "/run", "destination": "/mnt/run"},
         {"source": "/", "destination": "/mnt/all", "readOnly": true},
         "+/etc:/mnt/own", ":/mnt/temporary", "/srv/sh:/mnt/norbind:norbind"]"#;
-    create(host, "kinds", binds);
+    host.create_with("kinds", binds);
     let cat = |path: &str| host.inside("kinds", &["cat", path]);
     assert_eq!(cat("/srv/sh/sub/file"), "shared\n");
     assert_eq!(cat("/mnt/sub/file"), "shared\n");
@@ -88,7 +78,7 @@ fn sources_of_every_kind(host: &Host) {
         {"source": "/srv/sh", "readOnly": true}, {"source": "/srv/file", "destination": "/mnt/file"},
         {"source": "/root/private", "destination": "/mnt/private", "idmap": "rootidmap"},
         {"source": "/srv/sh/sub", "destination": "/mnt/unmapped", "idmap": "noidmap"}, "+/etc:/mnt/own"]"#;
-    create(host, "mapped", binds);
+    host.create_with("mapped", binds);
     assert_eq!(host.inside("mapped", &["cat", "/srv/sh/sub/file"]), "shared\n");
     assert!(!host.run_inside("mapped", &["touch", "/srv/sh/x"]).success());
     assert_eq!(host.inside("mapped", &["stat", "-c", "%u", "/mnt/file", "/mnt/unmapped/file"]), "0\n65534\n");
@@ -115,8 +105,8 @@ fn sources_of_every_kind(host: &Host) {
 fn swapped_sources(host: &Host) {
     host.install(bins());
     host.sh("mkdir -p /victim /srv/sh/sub; echo victim > /victim/who; echo checked > /srv/sh/sub/who");
-    create(host, "neighbour", r#""bindMounts": ["/srv/sh"]"#);
-    create(host, "other", r#""bindMounts": [{"source": "/srv/sh/sub", "destination": "/mnt/sub"}]"#);
+    host.create_with("neighbour", r#""bindMounts": ["/srv/sh"]"#);
+    host.create_with("other", r#""bindMounts": [{"source": "/srv/sh/sub", "destination": "/mnt/sub"}]"#);
     assert_eq!(host.inside("other", &["cat", "/mnt/sub/who"]), "checked\n");
     // While neither is there, --prepare makes an empty directory, which goes again.
     let swap = "cd /srv/sh; ln -s /victim evil
@@ -156,8 +146,7 @@ fn swapped_sources(host: &Host) {
 
     // A container that can write to the parent of its own source needs no race.
     host.sh("cd /srv/sh; rm -rf sub aside evil; mkdir sub; echo checked > sub/who");
-    create(
-        host,
+    host.create_with(
         "both",
         r#""bindMounts": [{"source": "/srv/sh"}, {"source": "/srv/sh/sub", "destination": "/mnt/sub"}]"#,
     );
@@ -180,19 +169,19 @@ fn links_of_others(host: &Host) {
     host.sh("mkdir -p /data/www /home/user /root/secret; ln -s /data /srv/link
         chown 1000 /home/user; ln -s /root/secret /home/user/www; chown -h 1000 /home/user/www
         ln -s /data /home/user/of-root");
-    create(host, "good", r#""bindMounts": ["/srv/link/www:/mnt"]"#);
+    host.create_with("good", r#""bindMounts": ["/srv/link/www:/mnt"]"#);
     assert_eq!(host.state("good"), "active");
     for (source, why) in [
         ("/home/user/www", "/home/user/www, which belongs to user 1000"),
         ("/home/user/of-root", "/home/user/of-root, which users of the host can replace in /home/user"),
     ] {
         let own = format!(r#"{{"bad": {{"container": {{"bindMounts": ["{source}:/mnt"]}}}}}}"#);
-        host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+        host.own_text(&own);
         let failed = host.ctl(&["create", "bad", "--flake", FLAKE]);
         assert!(!failed.success() && failed.text().contains(why), "{failed}");
     }
     host.sh("chown 1000 /home/user && mkdir /home/user/real");
-    create(host, "real", r#""bindMounts": ["/home/user/real:/mnt"]"#);
+    host.create_with("real", r#""bindMounts": ["/home/user/real:/mnt"]"#);
     assert_eq!(host.state("real"), "active");
 }
 
@@ -204,8 +193,8 @@ fn read_only_is_locked(host: &Host) {
     let binds = r#""bindMounts": [{"source": "/srv/ro", "readOnly": true, "recursive": true, "idmap": "noidmap"},
         {"source": "/srv/single", "readOnly": true, "idmap": "noidmap"}, {"source": "/srv/rw"},
         {"source": "/usr", "destination": "/host/usr", "readOnly": true, "idmap": "noidmap"}]"#;
-    create(host, "plain", binds);
-    create(host, "mapped", &format!(r#""userNamespacing": true, {binds}"#));
+    host.create_with("plain", binds);
+    host.create_with("mapped", &format!(r#""userNamespacing": true, {binds}"#));
     let environment =
         "export PATH=/host/usr/bin:/host/usr/sbin:/usr/bin LD_LIBRARY_PATH=/host/usr/lib/x86_64-linux-gnu";
     for name in ["plain", "mapped"] {

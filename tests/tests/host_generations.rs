@@ -1,7 +1,7 @@
 //! Generations with a real systemd and real Nix profiles: listing, deletion, pins, and the `status` of a container that runs
 //! another generation than the recorded one.
 
-use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::host::{Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 use serde_json::{Value, json};
 
@@ -9,8 +9,7 @@ on_both_hosts!(generations_live);
 
 /// Sets the page that the flake's container `site` serves from its next build on.
 fn page(host: &Host, text: &str) {
-    let own = json!({ "site": { "page": format!("{text}\n") } });
-    host.write(&format!("{FLAKE}/own.json"), own.to_string(), 0o644);
+    host.own(&json!({ "site": { "page": format!("{text}\n") } }));
 }
 
 fn answer(host: &Host, words: &[&str]) -> Value {

@@ -77,7 +77,7 @@ fn switches_to_another_system(host: &Host) {
     for code in ["0", "1", "2", "4", "100"] {
         let own =
             format!(r#"{{"next": {{"page": "Number {code}.\n", "switch": "sleep 0.1; exit {code}"}}}}"#);
-        host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+        host.own_text(&own);
         let attribute = format!("{FLAKE}#nixosContainers.next");
         let profile = host.ok(&["nix", "build", "--no-link", "--print-out-paths", &attribute]);
         let init = host.ok(&["readlink", "-f", &format!("{}/init", profile.trim())]);

@@ -156,14 +156,14 @@ fn failed_create_leaves_nothing(host: &Host) {
     host.assert_no_traces_since(&before);
 
     // If the build fails, Nix says why.
-    host.write(&format!("{FLAKE}/own.json"), r#"{"unbuildable": {"page": 1}}"#, 0o644);
+    host.own(&json!({"unbuildable": {"page": 1}}));
     let failed = host.ctl(&["create", "unbuildable", "--flake", FLAKE]);
     assert!(!failed.success() && failed.stderr.contains("error:"), "{failed}");
     host.assert_no_traces_since(&before);
 
     // With invalid options, nothing is started.
     let own = r#"{"refused": {"container": {"bindMounts": ["relative"]}}}"#;
-    host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+    host.own_text(own);
     let failed = host.ctl(&["create", "refused", "--flake", FLAKE]);
     assert!(!failed.success() && failed.stderr.contains("relative"), "{failed}");
     host.assert_no_traces_since(&before);

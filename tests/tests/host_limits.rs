@@ -1,7 +1,7 @@
 //! Limits, devices, mounts and the environment of the first process, as seen from inside a container and from its host,
 //! with and without a user namespace.
 
-use nixos_nspawn_tests::host::{FLAKE, Host, Output, bins, unit};
+use nixos_nspawn_tests::host::{Host, Output, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 use serde_json::json;
 
@@ -54,7 +54,7 @@ fn limits_devices_and_files(host: &Host) {
         })
     };
     let own = json!({"plain": {"container": options(false)}, "mapped": {"container": options(true)}});
-    host.write(&format!("{FLAKE}/own.json"), own.to_string(), 0o644);
+    host.own(&own);
     for name in ["plain", "mapped"] {
         host.create(name);
         limits(host, name);

@@ -241,7 +241,7 @@ fn address_inside(interface: &str, address: &str, more: &str) -> String {
 /// Returns containers for the flake, by name.
 fn flake(host: &Host, containers: &[(&str, Value)]) {
     let own: Value = containers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    host.write(&format!("{FLAKE}/own.json"), own.to_string(), 0o644);
+    host.own(&own);
 }
 
 /// Makes a neighbour of the host with its own network and a route to the host's address only. Its page shows the client's

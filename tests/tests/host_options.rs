@@ -49,7 +49,7 @@ fn forwarded_port(host: &Host) {
 
     // The same port a second time is refused by name.
     let own = r#"{"rival": {"container": {"forwardPorts": [{"hostPort": 8080, "containerPort": 81, "protocol": "tcp"}]}}}"#;
-    host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+    host.own_text(own);
     let before = host.traces();
     let refused = host.ctl(&["create", "rival", "--flake", FLAKE]);
     assert!(

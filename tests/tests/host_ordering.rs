@@ -27,17 +27,14 @@ fn order_limit_credentials_and_versions(host: &Host) {
         credential("sealed-file", Some("/etc/secrets/sealed"), true),
         credential("sealed", None, true),
     ];
-    own(
-        host,
-        &json!({
-            "box": {"boot": SLOW},
-            // By name, the order would be reversed; the last of them starts only because it is required.
-            "a-web": {"boot": SLOW, "container": {"requires": ["m-app"]}},
-            "m-app": {"boot": SLOW, "container": {"after": ["systemd-nspawn@z-db.service"], "wants": ["z-db"]}},
-            "z-db": {"boot": SLOW, "container": {"activation": {"autoStart": false}}},
-            "vault": {"container": {"userNamespacing": true, "credentials": credentials}},
-        }),
-    );
+    host.own(&json!({
+        "box": {"boot": SLOW},
+        // By name, the order would be reversed; the last of them starts only because it is required.
+        "a-web": {"boot": SLOW, "container": {"requires": ["m-app"]}},
+        "m-app": {"boot": SLOW, "container": {"after": ["systemd-nspawn@z-db.service"], "wants": ["z-db"]}},
+        "z-db": {"boot": SLOW, "container": {"activation": {"autoStart": false}}},
+        "vault": {"container": {"userNamespacing": true, "credentials": credentials}},
+    }));
     ordering(host);
     credentials_of_the_host(host);
     versions(host);
@@ -92,10 +89,6 @@ fn order_limit_credentials_and_versions(host: &Host) {
     );
 }
 
-fn own(host: &Host, containers: &Value) {
-    host.write(&format!("{FLAKE}/own.json"), containers.to_string(), 0o644);
-}
-
 fn ordering(host: &Host) {
     // A required container that does not exist is reported, and the container that requires it does not start.
     let early = host.ctl(&["create", "a-web", "--flake", FLAKE, "--no-start"]);
@@ -112,7 +105,7 @@ fn ordering(host: &Host) {
     let old = host.file(&file);
     let mut containers: Value = serde_json::from_str(&old).expect("JSON");
     containers["m-app"]["container"]["serviceConfig"] = json!({"MemoryHigh": "1G"});
-    own(host, &containers);
+    host.own(&containers);
     let before = host.property("a-web", "ActiveEnterTimestampMonotonic");
     let updated = host.ctl_ok(&["update", "m-app", "--allow-host-changes", "--expect=none"]);
     assert!(updated.stdout.contains("restarted"), "{updated}");
@@ -120,7 +113,7 @@ fn ordering(host: &Host) {
     assert_ne!(host.property("a-web", "ActiveEnterTimestampMonotonic"), before, "it stopped with m-app");
     // The same if the update fails and is undone.
     containers["m-app"]["boot"] = json!("exit 1");
-    own(host, &containers);
+    host.own(&containers);
     let failed = host.ctl(&["update", "m-app", "--expect=none"]);
     assert_eq!(failed.code(), 1, "{failed}");
     assert_eq!((host.state("m-app"), host.state("a-web")), ("active".to_owned(), "active".to_owned()));
@@ -128,11 +121,11 @@ fn ordering(host: &Host) {
     // A changed order needs no restart; a cycle is refused, with the names in it.
     containers["m-app"]["boot"] = json!(SLOW);
     containers["m-app"]["container"]["after"] = json!(["z-db", "network-online.target"]);
-    own(host, &containers);
+    host.own(&containers);
     let updated = host.ctl_ok(&["update", "m-app"]);
     assert!(updated.stdout.contains("not touched: only After= differs"), "{updated}");
     containers["z-db"]["container"]["after"] = json!(["a-web"]);
-    own(host, &containers);
+    host.own(&containers);
     let refused = host.ctl(&["update", "z-db"]);
     assert_eq!(refused.code(), 10, "{refused}");
     assert!(refused.stderr.contains("waits for itself through 'a-web', 'm-app'"), "{refused}");
@@ -196,7 +189,7 @@ fn versions(host: &Host) {
     let families = json!({"Exec": {"RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK"}});
     let mut containers: Value = serde_json::from_str(&host.file(&format!("{FLAKE}/own.json"))).expect("JSON");
     containers["new"] = json!({"boot": SLOW, "container": {"nspawnConfig": families}});
-    own(host, &containers);
+    host.own(&containers);
     let before = host.traces();
     let needs =
         format!("[Exec] RestrictAddressFamilies= needs systemd 261, this host has {}", host.systemd());

@@ -6,11 +6,6 @@ use nixos_nspawn_tests::on_both_hosts;
 
 on_both_hosts!(forwards, starts_on_connect);
 
-/// Returns containers to add to the test flake.
-fn flake(host: &Host, containers: &str) {
-    host.write(&format!("{FLAKE}/own.json"), containers, 0o644);
-}
-
 /// Makes a neighbour of the host with its own network, 10.250.0.2 and fd00:9::2.
 fn outside(host: &Host) {
     host.sh("ip netns add outside
@@ -61,8 +56,7 @@ fn proxies(host: &Host) -> String {
 fn forwards(host: &Host) {
     host.install(bins());
     let front = |sockets: &str| {
-        flake(
-            host,
+        host.own_text(
             &format!(
                 r#"{{"front": {{"container": {{"forwardPorts": ["8080:80", "udp:5353:53", {sockets}], "activation": {{}}}}}},
                     "rival": {{"container": {{"forwardPorts": ["0.0.0.0:8090:80"]}}}}}}"#
@@ -178,8 +172,7 @@ fn forwards(host: &Host) {
 
 fn starts_on_connect(host: &Host) {
     host.install(bins());
-    flake(
-        host,
+    host.own_text(
         r#"{"lazy": {"container": {"activation": {"autoStart": false}, "forwardPorts": [
             {"hostPort": 9090, "containerPort": 80, "startOnConnect": true},
             {"hostPort": 9091, "containerPort": 80, "hostAddress": "::1", "startOnConnect": true}]}}}"#,

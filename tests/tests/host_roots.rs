@@ -1,33 +1,23 @@
 //! What containers did to their own roots before the next start: links where nspawn would write, owners of a user
 //! namespace, and what nspawn itself leaves there.
 
-use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::host::{Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
 on_both_hosts!(journal_links, shifted_root, mount_points_in_a_user_namespace, ephemeral_snapshots);
 
-/// Creates and starts a container with these options.
-fn create(host: &Host, name: &str, options: &str) {
-    host.write(
-        &format!("{FLAKE}/own.json"),
-        format!(r#"{{"{name}": {{"container": {{{options}}}}}}}"#),
-        0o644,
-    );
-    host.create(name);
-}
-
-/// nspawn makes the directories of the container's journal as root of the host, wherever links lead.
 /// Restarts a container, however often that was done within a short time.
 fn restart(host: &Host, name: &str) {
     host.run(&["systemctl", "reset-failed", &unit(name)]);
     host.ok(&["systemctl", "restart", &unit(name)]);
 }
 
+/// nspawn makes the directories of the container's journal as root of the host, wherever links lead.
 fn journal_links(host: &Host) {
     host.install(bins());
     host.ok(&["mkdir", "-p", "/var/log/journal", "/victim"]);
-    create(host, "plain", "");
-    create(host, "mapped", r#""userNamespacing": true"#);
+    host.create_with("plain", "");
+    host.create_with("mapped", r#""userNamespacing": true"#);
     let linked = |name: &str| {
         let id = host.inside(name, &["cat", "/etc/machine-id"]);
         host.run(&["readlink", &format!("/var/log/journal/{}", id.trim())]).stdout
@@ -65,10 +55,10 @@ fn journal_links(host: &Host) {
     }
     // The same below a bind mount, and one whose place inside leads elsewhere.
     host.sh("mkdir -p /srv/logs && ln -s /victim /srv/logs/journal");
-    create(host, "bound", r#""bindMounts": ["/srv/logs:/var/log"]"#);
+    host.create_with("bound", r#""bindMounts": ["/srv/logs:/var/log"]"#);
     restart(host, "bound");
     assert!(host.unit_journal("bound").contains("/journal: is a symbolic link"));
-    create(host, "aside", r#""bindMounts": ["/srv/logs:/logs"]"#);
+    host.create_with("aside", r#""bindMounts": ["/srv/logs:/logs"]"#);
     host.inside("aside", &["sh", "-c", "mkdir -p /var/log"]);
     host.sh(
         "systemctl stop systemd-nspawn@aside; cd /var/lib/machines/aside; rmdir logs; ln -s var/log logs",
@@ -81,7 +71,7 @@ fn journal_links(host: &Host) {
 /// A root whose files belong to the users of a user namespace does not start without one.
 fn shifted_root(host: &Host) {
     host.install(bins());
-    create(host, "web", "");
+    host.create_with("web", "");
     host.inside("web", &["sh", "-c", "echo mine > /root/mine"]);
     host.ok(&["systemctl", "stop", &unit("web")]);
     let root = "/var/lib/machines/web";
@@ -109,7 +99,7 @@ fn mount_points_in_a_user_namespace(host: &Host) {
     let options = r#""userNamespacing": true, "tmpfs": ["/var/cache/deep/x"],
         "bindMounts": [{"source": "/srv/dir", "destination": "/opt/a/dir"}, {"source": "/srv/file", "destination": "/opt/b/file"}],
         "inaccessiblePaths": ["/opt/c/hidden"]"#;
-    create(host, "mapped", options);
+    host.create_with("mapped", options);
     let made = ["/var/cache", "/var/cache/deep", "/opt", "/opt/a", "/opt/b", "/opt/c"];
     let check = || {
         for path in made {
@@ -132,8 +122,8 @@ fn mount_points_in_a_user_namespace(host: &Host) {
 /// NixOS makes /var/empty immutable, so that nspawn cannot remove the snapshot.
 fn ephemeral_snapshots(host: &Host) {
     host.install(bins());
-    create(host, "short", r#""ephemeral": true"#);
-    create(host, "shorter", r#""ephemeral": true"#);
+    host.create_with("short", r#""ephemeral": true"#);
+    host.create_with("shorter", r#""ephemeral": true"#);
     let snapshots = |name: &str| {
         let find = "find / /var/lib/machines -maxdepth 1 -type d -regextype egrep -regex '.*/[.]#(machine|snapshot)[.]NAME[0-9a-f]{16}'";
         host.sh(&find.replace("NAME", name)).lines().map(str::to_owned).collect::<Vec<_>>()

@@ -120,7 +120,7 @@ fn links_in_the_container_root(host: &Host) {
 fn bind_source_on_a_missing_mount(host: &Host) {
     host.install(bins());
     let own = r#"{"data": {"container": {"bindMounts": ["/srv/disk/database/files:/data"]}}}"#;
-    host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+    host.own_text(own);
     let before = host.traces();
     let failed = host.ctl(&["create", "data", "--flake", FLAKE]);
     assert!(!failed.success() && failed.stderr.contains("/srv/disk/database"), "{failed}");

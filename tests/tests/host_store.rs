@@ -1,7 +1,7 @@
 //! The host's store against root inside a container: Debian's own Nix collects garbage there, and root tries what mount(8)
 //! offers. Afterwards every path of the host's store is as it was.
 
-use nixos_nspawn_tests::host::{FLAKE, Host, Output, bins, unit};
+use nixos_nspawn_tests::host::{Host, Output, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
 on_both_hosts!(store_stays, store_stays_in_a_user_namespace, store_stays_beside_the_daemon, unlocked_is_said);
@@ -69,7 +69,7 @@ fn create(host: &Host, name: &str, options: &str) {
     // The host's programs and libraries.
     let binds = r#"[{"source": "/usr", "destination": "/host/usr", "readOnly": true, "idmap": "noidmap"}]"#;
     let own = format!(r#"{{"{name}": {{"container": {{"bindMounts": {binds}{options}}}}}}}"#);
-    host.write(&format!("{FLAKE}/own.json"), own, 0o644);
+    host.own_text(&own);
     host.create(name);
     host.inside(name, &["mkdir", "-p", "/etc/nix", "/root"]);
     host.inside(name, &["sh", "-c", "printf 'experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\n' > /etc/nix/nix.conf"]);

@@ -100,13 +100,10 @@ fn differences(old: &UnitFile, new: &UnitFile) -> Vec<(String, String, &'static 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intent::testing::with_options;
 
     fn intent(container: &str) -> Intent {
-        let text = format!(
-            r#"{{"version":1,"toplevel":"/nix/store/{}-a","container":{container}}}"#,
-            "a".repeat(32)
-        );
-        crate::intent::parse(text.as_bytes(), &"web".parse().unwrap()).unwrap()
+        with_options(&"web".parse().unwrap(), container).unwrap()
     }
 
     fn between(old: &Intent, new: &Intent) -> Change {

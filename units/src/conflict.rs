@@ -170,14 +170,12 @@ fn add<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intent::testing::with_options;
 
     fn intents(count: usize, container: impl Fn(usize) -> String) -> Vec<(MachineName, Intent)> {
         let one = |number: usize| {
             let name: MachineName = format!("c{number:04}").parse().unwrap();
-            let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
-            let container = container(number);
-            let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{container}}}"#);
-            let intent = crate::intent::parse(text.as_bytes(), &name).unwrap();
+            let intent = with_options(&name, &container(number)).unwrap();
             (name, intent)
         };
         (0..count).map(one).collect()

@@ -179,13 +179,12 @@ fn cycles(before: &[Vec<usize>]) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intent::testing::with_options;
 
     fn intents(texts: &[(&str, &str)]) -> Vec<(MachineName, Intent)> {
         let parsed = texts.iter().map(|(name, container)| {
-            let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
-            let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{container}}}"#);
             let name: MachineName = name.parse().unwrap();
-            let intent = crate::intent::parse(text.as_bytes(), &name).unwrap();
+            let intent = with_options(&name, container).unwrap();
             (name, intent)
         });
         parsed.collect()

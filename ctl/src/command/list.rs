@@ -34,9 +34,7 @@ pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
     } else {
         context.screen.print(&text(&containers, &faults, context.color))?;
     }
-    for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
-        context.screen.tell(trouble);
-    }
+    overview.troubles().for_each(|trouble| context.screen.tell(trouble));
     if faults.iter().any(|fault| fault.hides) {
         return Err(Failed::Silent.into());
     }

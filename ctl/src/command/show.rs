@@ -15,15 +15,15 @@ use crate::base::output::{Tone, painted};
 use crate::cli::Show;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::generations::generations;
-use crate::fact::lookup::{machine_name, unknown};
+use crate::fact::lookup::{in_overview, machine_name};
 use crate::fact::notes::{Note, notes, state, yes_no};
 use crate::fact::option_lines::option_lines;
 use crate::fact::overview::{Container, Overview};
 use crate::fact::summary::{Summary, known_autostart};
 use crate::host::inside::running_system;
+use crate::host::machined::addresses;
 use crate::host::runtime_files;
 use crate::host::runtime_files::tidy;
-use crate::host::systemd::addresses;
 use crate::nix::profile;
 
 /// The summary of `list`, and everything else.
@@ -58,18 +58,10 @@ pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     tidy(context);
     let overview = Overview::gather(context)?;
-    let Some(container) = overview.containers.get(&name) else {
-        return Err(unknown(context, &overview, &name));
-    };
+    let container = in_overview(context, &overview, &name)?;
     let details = details(context, &overview, container)?;
-    if context.json {
-        context.screen.print_json(&details)?;
-    } else {
-        context.screen.print(&text(container, &details, context.color))?;
-    }
-    for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
-        context.screen.tell(trouble);
-    }
+    context.answer(&details, |details| text(container, details, context.color))?;
+    overview.troubles().for_each(|trouble| context.screen.tell(trouble));
     Ok(())
 }
 

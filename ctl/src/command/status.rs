@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
 use serde::Serialize;
 
@@ -13,9 +12,10 @@ use crate::base::output::{Tone, painted, printable};
 use crate::base::time;
 use crate::cli::Status;
 use crate::fact::generations::generations;
-use crate::fact::lookup::{machine_name, unknown};
+use crate::fact::lookup::{in_overview, machine_name};
 use crate::fact::notes::{Note, notes, state};
 use crate::fact::overview::{Container, Overview};
+use crate::fact::summary::UnitSummary;
 use crate::host::inside::running_system;
 use crate::host::last_activation::{ActivationResult, AppliedAction, LastActivation};
 use crate::host::profile_links::profile_link;
@@ -29,11 +29,8 @@ struct StatusAnswer<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     kind: Kind,
-    unit: String,
-    /// `ActiveState=` and the like of the unit; null if systemd does not run or gave no answer.
-    state: Option<&'a str>,
-    sub_state: Option<&'a str>,
-    result: Option<&'a str>,
+    #[serde(flatten)]
+    unit: UnitSummary<'a>,
     /// Since when it has been in this state; UTC, RFC 3339.
     since: Option<String>,
     /// The recorded generation.
@@ -61,25 +58,16 @@ pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     tidy(context);
     let overview = Overview::gather(context)?;
-    let Some(container) = overview.containers.get(&name) else {
-        return Err(unknown(context, &overview, &name));
-    };
+    let container = in_overview(context, &overview, &name)?;
     let details = details(context, container);
-    if context.json {
-        context.screen.print_json(&details)?;
-    } else {
-        context.screen.print(&text(container, &details, context.color))?;
-    }
-    for trouble in [&overview.unknown_states, &overview.generator_fault].into_iter().flatten() {
-        context.screen.tell(trouble);
-    }
+    context.answer(&details, |details| text(container, details, context.color))?;
+    overview.troubles().for_each(|trouble| context.screen.tell(trouble));
     Ok(())
 }
 
 fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> {
     let Container { name, kind, intent, state, hash, .. } = container;
     let runs = container.runs();
-    let said = |value: &'a String| Some(value.as_str()).filter(|value| !value.is_empty());
     // Declarative containers have no profile of their own; a directory of that name is not theirs.
     let intent = intent.as_ref();
     let own = intent.filter(|_| *kind == Kind::Imperative);
@@ -89,10 +77,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
     StatusAnswer {
         name: name.as_str(),
         kind: *kind,
-        unit: unit_name(name),
-        state: state.as_ref().and_then(|state| said(&state.active)),
-        sub_state: state.as_ref().and_then(|state| said(&state.sub)),
-        result: state.as_ref().and_then(|state| said(&state.result)),
+        unit: UnitSummary::of(container),
         since: state.as_ref().and_then(|_| state_since(context, name)),
         generation: intent.and_then(|intent| intent.generation),
         // Several may have the same system: prefer the recorded one, then the newest.
@@ -138,14 +123,14 @@ fn text(container: &Container, details: &StatusAnswer, color: bool) -> String {
 fn state_line(container: &Container, details: &StatusAnswer, color: bool) -> String {
     let (word, tone) = state(container);
     let mut line = painted(word, tone, color);
-    match details.sub_state {
+    match details.unit.sub_state {
         Some(sub) => line.push_str(&format!(" ({sub})")),
         None => line.push_str(" (unknown: systemd was not asked)"),
     }
     if let Some(since) = &details.since {
         line.push_str(&format!(" since {}", time::local_of(since)));
     }
-    if let Some(result) = details.result.filter(|result| *result != "success") {
+    if let Some(result) = details.unit.result.filter(|result| *result != "success") {
         line.push_str(&format!(", result '{result}'"));
     }
     line

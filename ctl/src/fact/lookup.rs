@@ -10,7 +10,7 @@ use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, LoadErro
 use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::host::Host;
 use crate::fact::generations::Generation;
-use crate::fact::overview::Overview;
+use crate::fact::overview::{Container, Overview};
 
 /// A container found by name.
 pub(crate) enum Found<'a> {
@@ -116,8 +116,17 @@ pub(crate) fn numbered<'a>(all: &'a [Generation], name: &MachineName, number: u6
     })
 }
 
+/// Returns a container of the overview.
+pub(crate) fn in_overview<'a>(
+    host: &Host,
+    overview: &'a Overview,
+    name: &MachineName,
+) -> Result<&'a Container> {
+    overview.containers.get(name).ok_or_else(|| unknown(host, overview, name))
+}
+
 /// Returns the error for a container that does not exist, with the reason if it is known.
-pub(crate) fn unknown(host: &Host, overview: &Overview, name: &MachineName) -> anyhow::Error {
+fn unknown(host: &Host, overview: &Overview, name: &MachineName) -> anyhow::Error {
     let foreign = host
         .scope
         .nspawn_files

@@ -24,6 +24,13 @@ pub(crate) struct Overview {
     pub(crate) generator_fault: Option<String>,
 }
 
+impl Overview {
+    /// Returns why parts of the overview are unknown, or systemd has none of our units.
+    pub(crate) fn troubles(&self) -> impl Iterator<Item = &String> {
+        self.unknown_states.iter().chain(&self.generator_fault)
+    }
+}
+
 /// A file or directory that cannot be used and belongs to no container.
 pub(crate) struct Fault {
     /// Who would manage it.

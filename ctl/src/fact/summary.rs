@@ -1,4 +1,4 @@
-//! A container as `list --json` shows it.
+//! A container as `list --json` shows it, and its unit as other commands show it as well.
 
 use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
 use nixos_nspawn_units::intent::Intent;
@@ -11,6 +11,7 @@ use crate::base::output::Tone;
 use crate::fact::notes::notes;
 use crate::fact::overview::Container;
 use crate::host::record::Begun;
+use crate::host::systemd::UnitState;
 
 /// A container as scripts see it. `name`, `unit_file` and `is_imperative` are python-nixos-nspawn's keys.
 #[derive(Debug, Serialize)]
@@ -21,11 +22,8 @@ pub(crate) struct Summary<'a> {
     is_imperative: bool,
     #[serde(rename = "type")]
     kind: Kind,
-    unit: String,
-    /// `ActiveState=` and `SubState=` of the unit; null if systemd does not run or gave no answer.
-    state: Option<&'a str>,
-    sub_state: Option<&'a str>,
-    result: Option<&'a str>,
+    #[serde(flatten)]
+    unit: UnitSummary<'a>,
     /// Null if the caller may not read the intent, or there is none.
     autostart: Option<bool>,
     masked: bool,
@@ -45,17 +43,13 @@ pub(crate) struct Summary<'a> {
 impl<'a> Summary<'a> {
     /// Returns the summary of a container.
     pub(crate) fn of(container: &'a Container) -> Self {
-        let Container { name, kind, intent_file, intent, hash, state, .. } = container;
-        let said = |value: &'a str| Some(value).filter(|value| !value.is_empty());
+        let Container { name, kind, intent_file, intent, hash, .. } = container;
         Self {
             name: name.as_str(),
             unit_file: hash.is_some().then(|| unit_file(container)),
             is_imperative: *kind == Kind::Imperative,
             kind: *kind,
-            unit: unit_name(name),
-            state: state.as_ref().and_then(|state| said(&state.active)),
-            sub_state: state.as_ref().and_then(|state| said(&state.sub)),
-            result: state.as_ref().and_then(|state| said(&state.result)),
+            unit: UnitSummary::of(container),
             autostart: known_autostart(container),
             masked: container.masked,
             enabled_links: &container.enabled_links,
@@ -74,6 +68,31 @@ impl<'a> Summary<'a> {
             warnings: &container.warnings,
             reload_needed: container.reload_needed,
             restart_needed: container.restart_needed,
+        }
+    }
+}
+
+/// A container's unit as scripts see it.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnitSummary<'a> {
+    unit: String,
+    /// `ActiveState=` and the like of the unit; null if systemd does not run or gave no answer.
+    state: Option<&'a str>,
+    pub(crate) sub_state: Option<&'a str>,
+    pub(crate) result: Option<&'a str>,
+}
+
+impl<'a> UnitSummary<'a> {
+    /// Returns the summary of a container's unit.
+    pub(crate) fn of(container: &'a Container) -> Self {
+        let said = |value: fn(&UnitState) -> &String| {
+            container.state.as_ref().map(value).map(String::as_str).filter(|value| !value.is_empty())
+        };
+        Self {
+            unit: unit_name(&container.name),
+            state: said(|state| &state.active),
+            sub_state: said(|state| &state.sub),
+            result: said(|state| &state.result),
         }
     }
 }

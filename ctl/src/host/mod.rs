@@ -13,6 +13,7 @@ pub(crate) mod known_settings;
 pub(crate) mod last_activation;
 pub(crate) mod listeners;
 pub(crate) mod lock;
+pub(crate) mod machined;
 pub(crate) mod manager_inside;
 pub(crate) mod networkd;
 pub(crate) mod networkd_conf;

@@ -7,5 +7,6 @@ pub(crate) mod local_path;
 pub(crate) mod profile;
 pub(crate) mod python_network;
 pub(crate) mod python_profile;
+pub(crate) mod python_service;
 pub(crate) mod source;
 pub(crate) mod tool;

@@ -9,15 +9,14 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::{Container, FreeSettings, Intent};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
-use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
 use nixos_nspawn_units::syntax::settings::{Kind, parse_boolean, setting};
 use nixos_nspawn_units::syntax::{UnitFile, parse};
-use nixos_nspawn_units::value::{AbsolutePath, Invalid, StorePath};
+use nixos_nspawn_units::value::StorePath;
 
-use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::tree::read_of_store;
 use crate::nix::python_network::{host_network, network, same_value};
+use crate::nix::python_service::{overrides, unusable};
 
 /// Returns data.json without the options that python-nixos-nspawn accepts but does not use: it writes no `.network`
 /// file for a container in a zone. Our own profiles, which have a version, are returned unchanged.
@@ -164,11 +163,6 @@ fn moved(value: &str, from: &str, to: &MachineName) -> String {
     text
 }
 
-/// Refuses a profile for a setting that an intent cannot hold.
-fn unusable(path: &Path, section: &str, key: &str, error: &impl std::fmt::Display) -> anyhow::Error {
-    Failed::refused(format!("{}: [{section}] {key}=: {error}", path.display())).into()
-}
-
 fn free<'a>(container: &'a mut Container, section: &str) -> &'a mut FreeSettings {
     match section {
         "Exec" => &mut container.nspawn_config.exec,
@@ -192,63 +186,8 @@ fn same_list_value(key: &str, own: &str, theirs: &str) -> bool {
     parts(own).is_some_and(|own| Some(own) == parts(theirs))
 }
 
-/// Settings that its drop-in always contains for its own machinery.
-const OWN_LINES: [&str; 4] = ["ExecStart", "ExecStartPre", "X-Restart-Triggers", "X-RestartIfChanged"];
-const OWN_ENVIRONMENT: [&str; 4] = ["PATH", "LOCALE_ARCHIVE", "TZDIR", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"];
-
-fn overrides(
-    path: &Path,
-    file: &UnitFile,
-    container: &mut Container,
-    left_out: &mut Vec<String>,
-) -> Result<()> {
-    // The last assignment counts; an empty one goes back to the default.
-    let timeout = file.values("Service", "TimeoutStartSec").last().filter(|value| !value.is_empty());
-    // Its builder writes its default into every file: that is no word of the container's.
-    if let Some(value) =
-        timeout.filter(|value| container.timeout_start_sec.is_none() && *value != DEFAULT_TIMEOUT)
-    {
-        let timeout = value.parse().map_err(|error| unusable(path, "Service", "TimeoutStartSec", &error))?;
-        container.timeout_start_sec = Some(timeout);
-    }
-    let mut service = Vec::new();
-    let mut unit = Vec::new();
-    for (section, key, value) in file.settings() {
-        match (section, key) {
-            _ if OWN_LINES.contains(&key) => left_out.push(format!("[{section}] {key}=")),
-            ("Service", "TimeoutStartSec") => {}
-            ("Service", "ExecReload") => {
-                // The default is the same as ours, and data.json has a custom script.
-                let default = value.contains("/bin/systemd-run ")
-                    && value.contains("/bin/switch-to-configuration test");
-                let script = container.activation.reload_script.as_ref().map(AbsolutePath::as_str);
-                if !default && !value.is_empty() && script != Some(value) {
-                    service.push((key, value));
-                }
-            }
-            ("Service", "Environment") => {
-                let variable = value.trim_matches('"').split('=').next().unwrap_or_default();
-                if OWN_ENVIRONMENT.contains(&variable) {
-                    left_out.push(format!("[{section}] {key}={variable}"));
-                } else {
-                    service.push((key, value));
-                }
-            }
-            ("Service", _) => service.push((key, value)),
-            ("Unit", _) => unit.push((key, value)),
-            _ => left_out.push(format!("[{section}] {key}=")),
-        }
-    }
-    left_out.dedup();
-    let unusable = |section| move |(key, error): (String, Invalid)| unusable(path, section, &key, &error);
-    container.service_config.extend(service).map_err(unusable("Service"))?;
-    container.unit_config.extend(unit).map_err(unusable("Unit"))
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "clippy takes helpers of tests for ordinary code")]
-
     use super::*;
 
     #[test]
@@ -265,37 +204,6 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(moved(value), expected, "{value}");
-        }
-    }
-
-    fn taken_over(text: &str) -> Result<Container> {
-        let mut container = Container::default();
-        let file = parse(text.as_bytes()).unwrap().file;
-        overrides(Path::new("/p/service-overrides.conf"), &file, &mut container, &mut Vec::new())?;
-        Ok(container)
-    }
-
-    #[test]
-    fn the_last_timeout_counts() {
-        let timeout =
-            |text: &str| taken_over(text).unwrap().timeout_start_sec.map(|timeout| timeout.to_string());
-        assert_eq!(timeout("[Service]\nTimeoutStartSec=5s\nTimeoutStartSec=7s\n").as_deref(), Some("7s"));
-        assert_eq!(timeout("[Service]\nTimeoutStartSec=5s\nTimeoutStartSec=\n"), None);
-        assert_eq!(timeout("[Service]\nTimeoutStartSec=\nTimeoutStartSec=5s\n").as_deref(), Some("5s"));
-    }
-
-    #[test]
-    fn faults_name_file_and_setting() {
-        for (text, expected) in [
-            ("[Service]\nNice=1\u{1}\n", "/p/service-overrides.conf: [Service] Nice=: '1\\u{1}' contains"),
-            (
-                "[Service]\nTimeoutStartSec=soon\n",
-                "/p/service-overrides.conf: [Service] TimeoutStartSec=: 'soon' is",
-            ),
-        ] {
-            let error = taken_over(text).unwrap_err();
-            assert!(error.to_string().starts_with(expected), "{error}");
-            assert_eq!(crate::base::exit::code(&error), 10);
         }
     }
 }

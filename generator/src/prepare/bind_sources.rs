@@ -38,7 +38,7 @@ pub(crate) fn mount(
 ) -> Result<Vec<Lock>, Failure> {
     let directory = binds_directory(root, name);
     // Left by a start that was interrupted.
-    remove_binds(root, name).map_err(|error| failure(&directory, &error.to_string(), name, ""))?;
+    remove_binds(root, name).map_err(|error| Failure::not_started(directory.display(), error, name, ""))?;
     let mut places = Places {
         root,
         name,
@@ -91,7 +91,7 @@ impl Places<'_> {
             return Ok(None);
         }
         let at = self.root.join(source.trim_start_matches('/'));
-        let failed = |reason: &str, next: &str| failure(&at, reason, name, next);
+        let failed = |reason: &str, next: &str| Failure::not_started(at.display(), reason, name, next);
         let failed_at = |error: io::Error| failed(&error.to_string(), "");
         let found = source::open(self.root, &source, false, &self.exposed)
             .map_err(|unusable| failed(&unusable.reason, unusable.next))?;
@@ -128,19 +128,20 @@ impl Places<'_> {
         let at = machine.join(inside.trim_start_matches('/'));
         let above = openat(CWD, &machine, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
         let below = inside.trim_matches('/');
+        let failed = |reason: &str, next: &str| Failure::not_started(at.display(), reason, self.name, next);
         let found = above
             .and_then(|above| beneath(&above, if below.is_empty() { "." } else { below }, OFlags::empty()));
         match found {
             Ok(_) => Ok(()),
             Err(Errno::NOENT) => {
                 let reason = "bind mount source does not exist in the container's root";
-                Err(failure(&at, reason, self.name, "; create it"))
+                Err(failed(reason, "; create it"))
             }
             Err(Errno::LOOP | Errno::XDEV) => {
                 let reason = "bind mount source leads through a symbolic link in the container's root";
-                Err(failure(&at, reason, self.name, "; use a path without links"))
+                Err(failed(reason, "; use a path without links"))
             }
-            Err(error) => Err(failure(&at, &io::Error::from(error).to_string(), self.name, "")),
+            Err(error) => Err(failed(&io::Error::from(error).to_string(), "")),
         }
     }
 
@@ -163,9 +164,4 @@ impl Places<'_> {
         // What the host mounts later below the source appears here, and not the other way round.
         Ok(mount_change(place, MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?)
     }
-}
-
-/// Returns the failure of a source.
-fn failure(path: &Path, reason: &str, name: &MachineName, next: &str) -> Failure {
-    Failure::new(format!("{}: {reason}, container '{name}' is not started{next}", path.display()))
 }

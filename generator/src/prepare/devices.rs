@@ -20,12 +20,9 @@ use crate::failure::Failure;
 /// Checks the devices that the settings need, and creates the copies that they mount.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
     // An interrupted start may have left copies.
-    let stale = |error| {
+    let stale = |error: std::io::Error| {
         let path = devices_directory(root, name);
-        Failure::new(format!(
-            "{}: cannot be removed: {error}, container '{name}' is not started",
-            path.display()
-        ))
+        Failure::not_started(path.display(), format!("cannot be removed: {error}"), name, "")
     };
     remove_devices(root, name).map_err(stale)?;
     let sources: Vec<String> =
@@ -38,7 +35,7 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(
             continue;
         }
         let failed = |error: std::io::Error| {
-            Failure::new(format!("{copy}: cannot be created: {error}, container '{name}' is not started"))
+            Failure::not_started(&copy, format!("cannot be created: {error}"), name, "")
         };
         if !mounted {
             // The parent also holds locks, so it keeps the default mode.
@@ -59,20 +56,18 @@ pub(crate) fn is_copy(path: &str, name: &MachineName) -> bool {
 /// Returns the metadata of a device, following links.
 fn node(root: &Path, name: &MachineName, path: &str) -> Result<Metadata, Failure> {
     let at = root.join(path.trim_start_matches('/'));
-    let refused = |reason: &str, next: &str| {
-        Failure::new(format!("{}: {reason}, container '{name}' is not started; {next}", at.display()))
-    };
+    let refused = |reason: &str, next: &str| Failure::not_started(at.display(), reason, name, next);
     let found = metadata(&at).map_err(|error| match error.kind() {
         ErrorKind::NotFound => refused(
             "there is no such device on the host",
-            "connect it, load its module, or remove it from the container's options",
+            "; connect it, load its module, or remove it from the container's options",
         ),
-        _ => refused(&error.to_string(), "correct the container's options"),
+        _ => refused(&error.to_string(), "; correct the container's options"),
     })?;
     if found.file_type().is_char_device() || found.file_type().is_block_device() {
         Ok(found)
     } else {
-        Err(refused("is not a device", "list each device in the container's options"))
+        Err(refused("is not a device", "; list each device in the container's options"))
     }
 }
 

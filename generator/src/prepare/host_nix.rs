@@ -24,7 +24,7 @@ use crate::prepare::source::{self, Exposed};
 /// Returns the parts of the host's Nix that the settings bind, and makes the places at which to mount them.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<Vec<Lock>, Failure> {
     let directory = host_nix_directory(root, name);
-    let failed = |error: io::Error| failure(&directory, &error.to_string(), name, "");
+    let failed = |error: io::Error| Failure::not_started(directory.display(), error, name, "");
     // Left by a start that was interrupted.
     remove_host_nix(root, name).map_err(failed)?;
     let named: Vec<String> = file
@@ -35,7 +35,7 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<V
     for part in NIX_PARTS.into_iter().filter(|part| named.contains(&locked(name.as_str(), *part))) {
         let path = root.join(&part.path[1..]);
         source::open(root, part.path, true, &Exposed::new(root))
-            .map_err(|unusable| failure(&path, &unusable.reason, name, unusable.next))?;
+            .map_err(|unusable| Failure::not_started(path.display(), unusable.reason, name, unusable.next))?;
         locks.push(Lock { path, place: directory.join(part.name), follows: false });
     }
     if locks.is_empty() {
@@ -82,9 +82,5 @@ pub(crate) fn mount(
             mount_bind_recursive(path, place)?;
             read_only(place)
         })
-        .map_err(|error| failure(&directory, &error.to_string(), name, ""))
-}
-
-fn failure(path: &Path, reason: &str, name: &MachineName, next: &str) -> Failure {
-    Failure::new(format!("{}: {reason}, container '{name}' is not started{next}", path.display()))
+        .map_err(|error| Failure::not_started(directory.display(), error, name, ""))
 }

@@ -29,7 +29,7 @@ pub(crate) fn mappable(
         let below = below.display();
         let reason = format!("'{below}' is mounted below it, and ids cannot be mapped on both");
         let next = "; set 'recursive' to false (or 'norbind'), and add a bind mount for what is below";
-        return Err(refused(path, &reason, name, next));
+        return Err(Failure::not_started(path.display(), reason, name, next));
     }
     if let Some(kind) =
         mounts.kind(path).filter(|kind| NOT_MAPPABLE.contains(kind) || kind.starts_with("fuse."))
@@ -86,11 +86,6 @@ fn unescaped(field: &[u8]) -> OsString {
         rest = if code.is_some() { &tail[3..] } else { tail };
     }
     OsString::from_vec(bytes)
-}
-
-/// Returns the failure of a source.
-fn refused(path: &Path, reason: &str, name: &MachineName, next: &str) -> Failure {
-    Failure::new(format!("{}: {reason}, container '{name}' is not started{next}", path.display()))
 }
 
 #[cfg(test)]

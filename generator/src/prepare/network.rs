@@ -29,9 +29,8 @@ pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<
         return Ok(());
     }
     let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) else { return Ok(()) };
-    let refused = |interface: &str, what: &str, next: &str| {
-        Err(Failure::new(format!("{interface}: {what}, container '{name}' is not started{next}")))
-    };
+    let refused =
+        |interface: &str, what: &str, next: &str| Err(Failure::not_started(interface, what, name, next));
     if let Some(bridge) = file.values("Network", "Bridge").last().filter(|bridge| !bridge.is_empty()) {
         match real_name(&socket, bridge) {
             None => {

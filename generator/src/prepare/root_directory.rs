@@ -32,7 +32,7 @@ pub(crate) fn make(root: &Path, name: &MachineName) -> Result<(), Failure> {
             Some(Errno::LOOP) => "is a symbolic link, must be a directory".to_owned(),
             _ => error.to_string(),
         };
-        Failure::new(format!("{}{at}: {reason}, container '{name}' is not started", path.display()))
+        Failure::not_started(format!("{}{at}", path.display()), reason, name, "")
     };
     // The mode is that of systemd's tmpfiles.d/systemd-nspawn.conf.
     builder(0o700).recursive(true).create(&machines).map_err(|error| failed("", error))?;

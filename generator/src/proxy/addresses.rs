@@ -7,24 +7,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustix::fd::OwnedFd;
 use rustix::net::netdevice::name_to_index;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::proxy::netlink::{
+    AF_INET, AF_INET6, HEADER, NLM_F_REQUEST, aligned, attributes, open, u16_at, u32_at,
+};
 
 // linux/netlink.h, linux/rtnetlink.h, linux/if_addr.h
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
-pub(crate) const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_F_DADFAILED: u8 = 0x08;
 const IFA_F_TENTATIVE: u8 = 0x40;
 const RT_SCOPE_UNIVERSE: u8 = 0;
-pub(crate) const AF_INET: u8 = 2;
-pub(crate) const AF_INET6: u8 = 10;
-/// The lengths of `struct nlmsghdr` and `struct ifaddrmsg`.
-pub(crate) const HEADER: usize = 16;
+/// The length of `struct ifaddrmsg`.
 const ADDRESS_HEADER: usize = 8;
 
 /// The most addresses to consider; the container may have any number.
@@ -41,8 +41,7 @@ pub(crate) struct Addresses {
 impl Addresses {
     /// Opens a socket in the namespace of the calling thread.
     pub(crate) fn here() -> io::Result<Self> {
-        let netlink = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-        Ok(Self { netlink })
+        Ok(Self { netlink: open()? })
     }
 
     /// Returns the addresses of `interface` that others can reach, IPv4 first.
@@ -99,11 +98,8 @@ fn address(message: &[u8], index: u32) -> Option<IpAddr> {
     {
         return None;
     }
-    let mut attributes = message.get(ADDRESS_HEADER..)?;
     let mut found = None;
-    while let (Some(length), Some(kind)) = (u16_at(attributes, 0), u16_at(attributes, 2)) {
-        let length = usize::from(length);
-        let Some(value) = attributes.get(4..length) else { break };
+    for (kind, value) in attributes(message.get(ADDRESS_HEADER..)?) {
         let parsed = match family {
             AF_INET => <[u8; 4]>::try_from(value).ok().map(|bytes| IpAddr::from(Ipv4Addr::from(bytes))),
             AF_INET6 => <[u8; 16]>::try_from(value).ok().map(|bytes| IpAddr::from(Ipv6Addr::from(bytes))),
@@ -115,21 +111,8 @@ fn address(message: &[u8], index: u32) -> Option<IpAddr> {
             IFA_ADDRESS if found.is_none() => found = parsed,
             _ => {}
         }
-        attributes = attributes.get(aligned(length)..).unwrap_or_default();
     }
     found
-}
-
-pub(crate) fn aligned(length: usize) -> usize {
-    length.next_multiple_of(4).max(4)
-}
-
-pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
 /// Returns the addresses on which something listens for TCP connections to `port`, wildcards included.

@@ -11,9 +11,9 @@ use std::path::Path;
 use nixos_nspawn_units::name::{MachineName, shortened};
 use rustix::fd::OwnedFd;
 use rustix::net::netdevice::name_to_index;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use crate::proxy::addresses::{AF_INET, AF_INET6, HEADER, NLM_F_REQUEST, aligned, u16_at, u32_at};
+use crate::proxy::netlink::{AF_INET, AF_INET6, HEADER, NLM_F_REQUEST, attributes, open, u16_at, u32_at};
 
 // linux/rtnetlink.h
 const RTM_NEWROUTE: u16 = 24;
@@ -34,7 +34,7 @@ pub(crate) struct Route {
 impl Route {
     /// Opens a socket in the namespace of the calling thread, which must be the host's.
     pub(crate) fn to(name: &MachineName) -> io::Result<Self> {
-        let netlink = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        let netlink = open()?;
         let own = ["ve-", "vb-"].map(|prefix| shortened(prefix, name.as_str()));
         let names = own.iter().flat_map(|interface| ends(Path::new("/sys/class/net"), interface));
         let interfaces = names.filter_map(|interface| name_to_index(&netlink, &interface).ok()).collect();
@@ -93,16 +93,8 @@ fn interface_of(answer: &[u8]) -> Option<u32> {
     if u16_at(answer, 4)? != RTM_NEWROUTE || *message.get(ROUTE_TYPE)? != RTN_UNICAST {
         return None;
     }
-    let mut attributes = message.get(ROUTE_HEADER..)?;
-    while let (Some(length), Some(kind)) = (u16_at(attributes, 0), u16_at(attributes, 2)) {
-        let length = usize::from(length);
-        let value = attributes.get(4..length)?;
-        if kind == RTA_OIF {
-            return u32_at(value, 0);
-        }
-        attributes = attributes.get(aligned(length)..).unwrap_or_default();
-    }
-    None
+    let (_, value) = attributes(message.get(ROUTE_HEADER..)?).find(|(kind, _)| *kind == RTA_OIF)?;
+    u32_at(value, 0)
 }
 
 #[cfg(test)]
@@ -111,18 +103,14 @@ mod tests {
 
     use super::*;
 
-    fn netlink() -> OwnedFd {
-        socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None).unwrap()
-    }
-
     #[test]
     fn own_addresses_of_the_host_are_rejected() {
         // For any interface: the route to the loopback is of another type.
-        let route = Route { interfaces: (0..100).collect(), netlink: netlink() };
+        let route = Route { interfaces: (0..100).collect(), netlink: open().unwrap() };
         for own in ["127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "224.0.0.1", "255.255.255.255"] {
             assert!(!route.leads_to(&own.parse().unwrap()).unwrap(), "{own}");
         }
-        let none = Route { interfaces: Vec::new(), netlink: netlink() };
+        let none = Route { interfaces: Vec::new(), netlink: open().unwrap() };
         for address in ["192.0.2.1", "2001:db8::1"] {
             assert!(!none.leads_to(&address.parse().unwrap()).unwrap(), "{address}");
         }

@@ -19,7 +19,18 @@ pub fn dynamic(page: &str) -> Value {
 impl Host {
     /// Adds containers to the test flake: names with settings as in container.nix.
     pub fn own(&self, containers: &Value) {
-        self.write(&format!("{FLAKE}/own.json"), containers.to_string(), 0o644);
+        self.own_text(&containers.to_string());
+    }
+
+    /// Does the same with JSON as text.
+    pub fn own_text(&self, containers: &str) {
+        self.write(&format!("{FLAKE}/own.json"), containers, 0o644);
+    }
+
+    /// Creates and starts a container of the test flake with these options, the members of a JSON object.
+    pub fn create_with(&self, name: &str, options: &str) {
+        self.own_text(&format!(r#"{{"{name}": {{"container": {{{options}}}}}}}"#));
+        self.create(name);
     }
 
     /// Returns the page of the running system inside, which shows its generation.

@@ -32,6 +32,11 @@ fn container(arguments: &str, modules: &str, attribute: &str) -> String {
     )
 }
 
+/// mkContainer for a container `web`, with nixpkgs or pkgs.
+fn web(from: &str, modules: &str, attribute: &str) -> String {
+    container(&format!("name = \"web\"; {from}"), modules, attribute)
+}
+
 const NIXPKGS: &str = "nixpkgs = /project/tests/nix/stand-in; system = \"x86_64-linux\";";
 const PKGS: &str = "pkgs = import /project/tests/nix/stand-in { system = \"x86_64-linux\"; };";
 
@@ -143,7 +148,7 @@ fn examples_are_valid() {
         .iter()
         .map(|(name, example)| {
             let module = format!("{{ nixosContainer.{name} = builtins.fromJSON ''{example}''; }}");
-            format!("({})", container(&format!("name = \"web\"; {NIXPKGS}"), &module, "data"))
+            format!("({})", web(NIXPKGS, &module, "data"))
         })
         .collect();
     let data = value(format!("[ {} ]", expressions.join(" ")));
@@ -169,7 +174,7 @@ fn every_option_reaches_the_intent() {
         .flat_map(|name| {
             let module =
                 format!("{{ nixosContainer = (import {PROJECT}/tests/nix/every-option.nix).{name}; }}");
-            [NIXPKGS, PKGS].map(|from| container(&format!("name = \"web\"; {from}"), &module, "data"))
+            [NIXPKGS, PKGS].map(|from| web(from, &module, "data"))
         })
         .collect();
     let results = evaluate(&expressions);

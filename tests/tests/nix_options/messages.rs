@@ -127,7 +127,7 @@ fn what_is_wrong_names_the_option() {
         .iter()
         .map(|(settings, _, _)| {
             let module = format!("{{ nixosContainer = {{ {settings} }}; }}");
-            container(&format!("name = \"web\"; {NIXPKGS}"), &module, "drvPath")
+            web(NIXPKGS, &module, "drvPath")
         })
         .collect();
     let mut differences = Vec::new();
@@ -150,7 +150,7 @@ fn what_is_wrong_names_the_option() {
 fn a_system_for_a_machine_is_refused() {
     for option in ["boot.initrd.enable", "system.etc.overlay.enable"] {
         let module = format!("{{ {option} = true; }}");
-        let expression = container(&format!("name = \"web\"; {NIXPKGS}"), &module, "drvPath");
+        let expression = web(NIXPKGS, &module, "drvPath");
         let said = evaluate(&[expression]).remove(0).expect_err(option);
         assert!(said.contains(&format!("container 'web': `{option}' is true, but")), "{said}");
     }
@@ -228,14 +228,11 @@ fn what_is_right_is_taken() {
             nspawnConfig.Exec.X-Ours = "x";
           };
         }"#;
-    let data = value(container(&format!("name = \"web\"; {NIXPKGS}"), module, "data"));
+    let data = value(web(NIXPKGS, module, "data"));
     assert_eq!(data["environment"], json!({"A": "b"}));
     assert_eq!(data["rlimits"], json!({"NOFILE": 10}));
     let reading = parse_data(data.to_string().as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!(reading.container.forward_ports.len(), 6);
     // Evaluated as a whole, so that assertions are.
-    value(format!(
-        "builtins.isString {}",
-        container(&format!("name = \"web\"; {NIXPKGS}"), module, "drvPath")
-    ));
+    value(format!("builtins.isString {}", web(NIXPKGS, module, "drvPath")));
 }

@@ -21,7 +21,7 @@ fn definitions_for_the_host_are_honoured() {
           nixosContainer.hostNetworkConfig.address = [ "10.0.0.1/24" ];
           nixosContainer.nspawnConfig.Files.Bind = [ "/c" ];
         }"#;
-    let data = value(container(&format!("name = \"web\"; {NIXPKGS}"), module, "data"));
+    let data = value(web(NIXPKGS, module, "data"));
     let sorted = |value: &Value| {
         let mut values: Vec<&str> =
             value.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
@@ -75,7 +75,7 @@ fn system_fits_the_network() {
 fn system_fits_a_container() {
     let settings = |options: &str| {
         let module = format!("{{ nixosContainer = {{ {options} }}; }}");
-        let config = container(&format!("name = \"web\"; {PKGS}"), &module, "config");
+        let config = web(PKGS, &module, "config");
         format!(
             "let c = {config}; in {{ mounted = builtins.attrNames c.boot.specialFileSystems; \
              ping = c.boot.kernel.sysctl.\"net.ipv4.ping_group_range\"; waits = c.systemd.targets.network-online.wantedBy; \
@@ -105,13 +105,15 @@ fn system_fits_a_container() {
     assert_eq!(value(settings("network = \"host\";")), host);
 }
 
+/// Evaluates a system with this module as a whole.
+fn built(module: &str) -> Result<Value, String> {
+    let built = web(PKGS, &format!("{{ {module} }}"), "drvPath");
+    evaluate(&[format!("builtins.isString {built}")]).into_iter().next().expect("one result")
+}
+
 /// What a container's system lacks is said, with the option to set.
 #[test]
 fn systems_that_cannot_be_activated_are_refused() {
-    let built = |module: &str| {
-        let built = container(&format!("name = \"web\"; {PKGS}"), &format!("{{ {module} }}"), "drvPath");
-        evaluate(&[format!("builtins.isString {built}")]).into_iter().next().expect("one result")
-    };
     for option in ["boot.initrd", "system.etc.overlay", "system.nixos-init"] {
         let said = built(&format!("{option}.enable = true;")).expect_err("nothing would activate it");
         assert!(said.contains(&format!("container 'web': `{option}.enable' is true")), "{said}");
@@ -126,11 +128,8 @@ fn systems_that_cannot_be_activated_are_refused() {
 /// Nix inside works through the host's daemon or not at all.
 #[test]
 fn nix_needs_the_daemon_of_the_host() {
-    let settings = |module: &str, attribute: &str| {
-        container(&format!("name = \"web\"; {PKGS}"), &format!("{{ {module} }}"), attribute)
-    };
     let nix = |module: &str| {
-        let config = settings(module, "config");
+        let config = web(PKGS, &format!("{{ {module} }}"), "config");
         format!("let c = {config}; in [ c.nix.enable c.systemd.globalEnvironment c.warnings ]")
     };
     let socket = "nixosContainer.mountDaemonSocket = true;";
@@ -142,15 +141,11 @@ fn nix_needs_the_daemon_of_the_host() {
         "{warned}"
     );
 
-    let job = |module: &str| {
-        let built = settings(module, "drvPath");
-        evaluate(&[format!("builtins.isString {built}")]).into_iter().next().expect("one result")
-    };
     for name in ["gc", "optimise"] {
         let automatic = format!("nix.{name}.automatic = true;");
-        let said = job(&automatic).expect_err("nothing inside could do it");
+        let said = built(&automatic).expect_err("nothing inside could do it");
         let expected = format!("nix.{name}.automatic: the store is the host's");
         assert!(said.contains(&expected) && said.contains("nixosContainer.mountDaemonSocket"), "{said}");
-        assert_eq!(job(&format!("{automatic} {socket}")), Ok(json!(true)));
+        assert_eq!(built(&format!("{automatic} {socket}")), Ok(json!(true)));
     }
 }

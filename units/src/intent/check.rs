@@ -170,6 +170,7 @@ mod tests {
     use proptest::sample::select;
 
     use super::*;
+    use crate::intent::testing::with_options;
 
     /// Compares each forward with each: what [`forwarded_twice`] returns, in the time that it must not take.
     fn compared(ports: &[ForwardPort]) -> Option<(usize, usize)> {
@@ -202,9 +203,7 @@ mod tests {
 
     /// Returns the field and the reason of a refused container.
     fn fault(container: &str) -> Option<(String, String)> {
-        let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
-        let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{container}}}"#);
-        let fault = crate::intent::parse(text.as_bytes(), &"web".parse().unwrap()).err()?;
+        let fault = with_options(&"web".parse().unwrap(), container).err()?;
         Some((fault.field, fault.reason))
     }
 
@@ -220,12 +219,7 @@ mod tests {
     fn sockets_are_bounded() {
         let reason = |count: usize| {
             let ports: Vec<String> = (1..=count).map(|port| format!("\"127.0.0.1:{port}:80\"")).collect();
-            let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
-            let ports = ports.join(",");
-            let text = format!(
-                r#"{{"version":1,"toplevel":"{toplevel}","container":{{"forwardPorts":[{ports}]}}}}"#
-            );
-            crate::intent::parse(text.as_bytes(), &"web".parse().unwrap()).err().map(|fault| fault.reason)
+            fault(&format!(r#"{{"forwardPorts":[{}]}}"#, ports.join(","))).map(|(_, reason)| reason)
         };
         assert_eq!(reason(MAX_SOCKETS), None);
         assert!(reason(MAX_SOCKETS + 1).unwrap().starts_with("more than 256 have a host address"));

@@ -22,6 +22,8 @@ mod ordering;
 mod parse;
 mod port;
 mod system_calls;
+#[cfg(test)]
+pub(crate) mod testing;
 mod unique;
 
 use serde::{Deserialize, Serialize};

@@ -38,11 +38,6 @@ impl Reach {
         root.into_iter().chain(self.items.iter().map(Item::line)).collect()
     }
 
-    /// Returns whether the finer words are less than the truth: without a user namespace root inside can undo mounts.
-    pub fn is_host_root(&self) -> bool {
-        !self.in_user_namespace
-    }
-
     /// Returns what changes from this reach to the other.
     pub fn changes_to(&self, new: &Self) -> Changes {
         compare(&self.items, &new.items)

@@ -3,13 +3,12 @@
 use pretty_assertions::assert_eq;
 
 use crate::intent::parse;
+use crate::intent::testing::with_options;
 use crate::network::{Ipv6Forwarding, ipv6_forwarding, network_file};
 
 fn written(options: &str) -> Result<String, String> {
-    let text =
-        format!(r#"{{"version":1,"toplevel":"/nix/store/{}-a","container":{{{options}}}}}"#, "a".repeat(32));
     let name = "averylongcontainername".parse().unwrap();
-    let intent = parse(text.as_bytes(), &name).map_err(|fault| fault.to_string())?;
+    let intent = with_options(&name, &format!("{{{options}}}")).map_err(|fault| fault.to_string())?;
     // What is written into the intent file is read back as the same.
     let again = parse(intent.to_json().unwrap().as_bytes(), &name).map_err(|fault| fault.to_string())?;
     assert_eq!(again.container, intent.container);
@@ -81,7 +80,7 @@ fn ipv6_is_masqueraded_only_where_it_is_asked_for() {
 fn advertisements_are_sent_where_ipv6_is_asked_for() {
     let forwarding = |config: &str| {
         let text = host(config).unwrap();
-        let sent = text.lines().filter(|line| line.starts_with("IPv6SendRA=")).last().unwrap().to_owned();
+        let sent = text.lines().rfind(|line| line.starts_with("IPv6SendRA=")).unwrap().to_owned();
         let container = format!(r#"{{"hostNetworkConfig":{config}}}"#);
         (sent, ipv6_forwarding(&"web".parse().unwrap(), &serde_json::from_str(&container).unwrap()))
     };
