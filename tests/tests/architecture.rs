@@ -50,7 +50,7 @@ const CTL: Layers = Layers {
         &["cli"],
     ],
     only: &[("cli", &["lib", "command"])],
-    circles: &["cli"],
+    circles: &[],
 };
 
 fn check(krate: &str, layers: &Layers) {
