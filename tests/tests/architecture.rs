@@ -19,7 +19,7 @@ const UNITS: Layers = Layers {
         &["deadline", "invalid"],
     ],
     only: &[],
-    circles: &["intent", "json", "nspawn", "plan", "store", "syntax"],
+    circles: &["intent", "json", "plan", "store"],
 };
 
 const GENERATOR: Layers = Layers {
