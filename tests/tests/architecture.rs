@@ -19,7 +19,7 @@ const UNITS: Layers = Layers {
         &["deadline", "invalid"],
     ],
     only: &[],
-    circles: &["intent", "json", "plan", "store"],
+    circles: &["intent", "plan", "store"],
 };
 
 const GENERATOR: Layers = Layers {
