@@ -19,7 +19,7 @@ const UNITS: Layers = Layers {
         &["deadline", "invalid"],
     ],
     only: &[],
-    circles: &["intent", "plan", "store"],
+    circles: &["plan", "store"],
 };
 
 const GENERATOR: Layers = Layers {
