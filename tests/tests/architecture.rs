@@ -19,7 +19,7 @@ const UNITS: Layers = Layers {
         &["deadline", "invalid"],
     ],
     only: &[],
-    circles: &["plan", "store"],
+    circles: &["store"],
 };
 
 const GENERATOR: Layers = Layers {
