@@ -19,7 +19,7 @@ const UNITS: Layers = Layers {
         &["deadline", "invalid"],
     ],
     only: &[],
-    circles: &["store"],
+    circles: &[],
 };
 
 const GENERATOR: Layers = Layers {
