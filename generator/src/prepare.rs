@@ -5,6 +5,7 @@
 mod bind_sources;
 pub(crate) mod credentials;
 mod devices;
+mod exposed;
 mod host_nix;
 mod journal;
 pub(crate) mod locked;

@@ -8,7 +8,7 @@ mod network;
 
 use crate::intent::{Activation, Container, FreeSettings, Intent};
 use crate::syntax::escape::{self, EscapeError};
-use crate::syntax::settings::setting;
+use crate::syntax::settings::{setting, yes_no};
 use crate::syntax::{Section, UnitFile};
 
 /// Returns the settings of the container, with comments for people; the caller adds the header.
@@ -102,10 +102,6 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     }
     merge(network, &nspawn_config.network, |_, _| true);
     Ok(file)
-}
-
-fn yes_no(value: bool) -> &'static str {
-    if value { "yes" } else { "no" }
 }
 
 /// Adds free-form settings: a list is continued, any other setting replaces ours, since of two `Boot=` the last does

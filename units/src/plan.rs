@@ -3,10 +3,10 @@
 //! becomes a refusal of that one container.
 
 mod container;
+mod contents;
 mod hash;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
@@ -23,65 +23,10 @@ use crate::version::unmet;
 
 use container::{Surroundings, accepted, refused};
 
-/// The directory below the generator's for files that are no units; PID 1 ignores it.
-pub const OWN_DIRECTORY: &str = "nixos-nspawn";
-
-/// How the first line of a generated .nspawn or .network file continues after `# `. It tells our copies in /run from
-/// other files.
-pub const MARKER: &str = "nixos-nspawn plan ";
-
-/// The section of a generated .nspawn file for `--prepare`.
-pub const EXTENSION: &str = "X-NixosNspawn";
-
-/// Its setting with the hash of the container's .network file.
-pub const NETWORK_HASH: &str = "NetworkFile";
-
-/// Its setting with the name of that file.
-pub const NETWORK_NAME: &str = "NetworkFileName";
-
-/// Its setting that tells whether the options ask for that file, so that its absence is worth a warning.
-pub const NETWORK_ASKED: &str = "HostNetworkConfig";
-
-/// The name of our drop-in. Files of one name are merged over all drop-in directories (`systemd.unit(5)`), so the name
-/// is one that nobody else uses, and sorts before an administrator's `override.conf`.
-pub const DROP_IN: &str = "50-nixos-nspawn.conf";
-
-/// Everything that the generator's directory is to hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// The files by path relative to the directory.
-    pub files: BTreeMap<String, Entry>,
-    /// The containers, ordered by name.
-    pub containers: Vec<Planned>,
-    /// The faults of files that name no container.
-    pub faults: Vec<String>,
-}
-
-/// What stands at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
-    /// A regular file with this text.
-    File(String),
-    /// A symbolic link to this target.
-    Link(Cow<'static, str>),
-}
-
-/// The decision for one container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
-    /// Its name.
-    pub name: MachineName,
-    /// Who manages it.
-    pub kind: Kind,
-    /// The hash of its settings, 32 hexadecimal digits, without links and comments; `None` if refused.
-    pub hash: Option<String>,
-    /// Whether it starts with the host.
-    pub autostart: bool,
-    /// What does not keep it from starting: conflicts with others, a cycle in the order.
-    pub warnings: Vec<String>,
-    /// Why its start is refused, with path, line and field; one line.
-    pub refusal: Option<String>,
-}
+pub use contents::{
+    DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Plan,
+    Planned,
+};
 
 /// Why a container is refused for which there was no time.
 const NO_TIME: &str =

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::{ANY_REACH, generation, reach_token};
+use super::values::{ANY_REACH, generation, reach_token};
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("source").required(true).args(["flake", "config", "profile"])))]

@@ -3,12 +3,15 @@
 
 mod build;
 pub(crate) mod hints;
+mod values;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use build::{Activation, Create, Expect, From, Plan, Rollback, Strategy, Update};
+pub(crate) use values::ANY_REACH;
+use values::generation;
 
 /// Manage NixOS containers on systemd-nspawn.
 #[derive(Debug, Parser)]
@@ -207,24 +210,4 @@ pub(crate) struct Setup {
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
-}
-
-/// What `--allow-host-changes` stands for without a token.
-pub(crate) const ANY_REACH: &str = "any";
-
-/// A token that `plan` prints, or the word for whatever it is. Empty is neither, as an unset variable of a script is.
-fn reach_token(text: &str) -> Result<String, String> {
-    let well = text == ANY_REACH || text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    if well {
-        Ok(text.to_lowercase())
-    } else {
-        Err("a token has 16 hexadecimal digits, see 'plan'".to_owned())
-    }
-}
-
-/// Parses a generation number.
-fn generation(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| {
-        "not the number of a generation; 'nixos-nspawn list-generations NAME' shows all".to_owned()
-    })
 }

@@ -23,10 +23,11 @@ use rustix::mount::{
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::prepare::devices::is_copy;
+use crate::prepare::exposed::Exposed;
 use crate::prepare::locked::Lock;
 use crate::prepare::mounts::{Mounts, mappable};
 use crate::prepare::root_directory::beneath;
-use crate::prepare::source::{self, Exposed};
+use crate::prepare::source;
 
 /// Mounts the sources of all `Bind=` and `BindReadOnly=` lines, and rewrites these. Returns the read-only places, which
 /// [`crate::prepare::locked`] can lock.

@@ -18,8 +18,9 @@ use rustix::mount::mount_bind_recursive;
 
 use crate::failure::Failure;
 use crate::log::Log;
+use crate::prepare::exposed::Exposed;
 use crate::prepare::locked::{Lock, lock, read_only};
-use crate::prepare::source::{self, Exposed};
+use crate::prepare::source;
 
 /// Returns the parts of the host's Nix that the settings bind, and makes the places at which to mount them.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<Vec<Lock>, Failure> {

@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::container::is_true;
-use super::is_default;
-use super::object::{null_as_default, null_as_true};
+use super::object::{is_default, is_true, null_as_default, null_as_true};
 use crate::value::AbsolutePath;
 
 /// What happens at an update, and at boot.

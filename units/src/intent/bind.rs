@@ -3,8 +3,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::is_default;
-use super::object::{null_as_default, null_as_true, text_or_object};
+use super::object::{is_default, null_as_default, null_as_true, text_or_object};
 use crate::invalid::Invalid;
 use crate::syntax::words::{BindFields, bind_fields};
 use crate::value::AbsolutePath;

@@ -94,7 +94,7 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
             ));
         }
     }
-    free::fault(container)
+    free::rules::fault(container)
 }
 
 /// The most forwards that may need units of their own: each needs three files, at every boot and reload.

@@ -10,21 +10,17 @@ use super::device::Device;
 use super::exec::{Capabilities, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};
 use super::free::{FreeSettings, NspawnConfig};
 use super::host_network::HostNetworkConfig;
-use super::is_default;
 use super::limit::{
     CpuQuota, CpuWeight, IoWeight, MemoryLimit, OomScoreAdjust, Rlimit, RlimitName, TasksMax,
 };
-use super::mount::Tmpfs;
 use super::network::{InterfacePair, Network};
-use super::object::{null_as_default, null_as_true};
+use super::object::{is_default, is_true, null_as_default, null_as_true};
 use super::ordering::Dependency;
-use super::parse::nearest;
 use super::port::ForwardPort;
-use super::system_calls;
+use super::system_calls::SystemCallFilter;
+use super::tmpfs::Tmpfs;
 use super::unique::Unique;
-use crate::invalid::{Invalid, shown};
 use crate::name::{InterfaceName, ZoneName};
-use crate::string_type::string_type;
 use crate::syntax::settings::parse_boolean;
 use crate::value::{AbsolutePath, Timespan};
 
@@ -271,56 +267,8 @@ impl Default for Container {
     }
 }
 
-string_type! {
-    /// Words of `SystemCallFilter=` (`systemd.nspawn(5)`): names of system calls and `@groups`; a leading `~` denies
-    /// them all.
-    SystemCallFilter, check_system_call_filter, r"^~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*$"
-}
-
-fn check_system_call_filter(text: &str) -> Result<(), Invalid> {
-    // A `~` in front of the line denies all of it; nspawn takes one in front of a later word for part of the name.
-    let well_formed = text.strip_prefix('~').unwrap_or(text).split(' ').all(|word| {
-        let name = word.strip_prefix('@').unwrap_or(word);
-        word.is_empty()
-            || !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-    });
-    if text.is_empty() || text.trim() != text || !well_formed {
-        return Err(Invalid::new(
-            text,
-            "is not a list of system calls or @groups, with '~' in front to deny them",
-        ));
-    }
-    let groups = words(text).filter_map(|word| word.strip_prefix('@'));
-    match groups.into_iter().find(|group| !system_calls::GROUPS.contains(group)) {
-        Some(group) => {
-            let meant = nearest(group, system_calls::GROUPS.iter().copied());
-            let meant = meant.map(|meant| format!(" (did you mean '@{meant}'?)")).unwrap_or_default();
-            let group = shown(group);
-            Err(Invalid::new(text, format!("names the group '@{group}', which systemd does not know{meant}")))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Iterates over the words of a filter, without the `~` in front.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.strip_prefix('~').unwrap_or(text).split(' ').filter(|word| !word.is_empty())
-}
-
-impl SystemCallFilter {
-    /// Iterates over the system calls that systemd up to 262 does not know. nspawn would warn and leave them out, unless it
-    /// is newer.
-    pub fn unknown_calls(&self) -> impl Iterator<Item = &str> {
-        words(self.as_str()).filter(|word| !word.starts_with('@') && !system_calls::is_known(word))
-    }
-}
-
 /// A JSON object, kept unchanged.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Json(pub serde_json::Map<String, serde_json::Value>);
-
-pub(super) fn is_true(value: &bool) -> bool {
-    *value
-}

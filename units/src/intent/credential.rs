@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::object::null_as_default;
+use super::object::{is_default, null_as_default};
 use crate::invalid::Invalid;
 use crate::name::CredentialId;
 use crate::string_type::string_type;
@@ -20,7 +20,7 @@ pub struct Credential {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<CredentialSource>,
     /// Whether it is encrypted on the host by `systemd-creds encrypt` (`LoadCredentialEncrypted=`).
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "super::is_default")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
     pub encrypted: bool,
 }

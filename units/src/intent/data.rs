@@ -1,6 +1,7 @@
 //! From a profile's data.json, which ours or python-nixos-nspawn wrote, to checked options.
 
-use super::parse::{basic, text_of, unknown, version};
+use super::nearest::unknown;
+use super::parse::{basic, text_of, version};
 use super::{Container, Fault, Strategy};
 use crate::invalid::shown;
 use crate::json::{self, find};

@@ -135,38 +135,33 @@ impl Serialize for Device {
 }
 
 #[cfg(feature = "schema")]
-mod schema {
-    use super::{Device, Object, Permissions};
-    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-    use std::borrow::Cow;
-
-    impl JsonSchema for Permissions {
-        fn schema_name() -> Cow<'static, str> {
-            "DevicePermissions".into()
-        }
-
-        fn json_schema(_: &mut SchemaGenerator) -> Schema {
-            json_schema!({
-                "description": "Reading, writing and making the device.",
-                "type": "string",
-                "pattern": "^(r(w?m?|mw)|w(r?m?|mr)|m(r?w?|wr))$",
-            })
-        }
+impl schemars::JsonSchema for Permissions {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "DevicePermissions".into()
     }
 
-    impl JsonSchema for Device {
-        fn schema_name() -> Cow<'static, str> {
-            "Device".into()
-        }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Reading, writing and making the device.",
+            "type": "string",
+            "pattern": "^(r(w?m?|mw)|w(r?m?|mr)|m(r?w?|wr))$",
+        })
+    }
+}
 
-        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-            let mut object = generator.subschema_for::<Object>();
-            object.remove("description");
-            json_schema!({
-                "description": "A device of the host.",
-                "anyOf": [{"type": "string", "pattern": r"^/dev/[^\x00-\x1f\x7f]+$"}, object],
-            })
-        }
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Device {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Device".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut object = generator.subschema_for::<Object>();
+        object.remove("description");
+        schemars::json_schema!({
+            "description": "A device of the host.",
+            "anyOf": [{"type": "string", "pattern": r"^/dev/[^\x00-\x1f\x7f]+$"}, object],
+        })
     }
 }
 

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::object::null_as_default;
-use super::{is_default, nearest};
+use super::nearest::nearest;
+use super::object::{is_default, null_as_default};
 use crate::invalid::Invalid;
 use crate::string_type::string_type;
 use crate::value::no_control_characters;

@@ -2,21 +2,19 @@
 //! settings that would break what the generator promises are refused by name. Values are written unchanged, in
 //! systemd's syntax.
 
-mod rules;
+mod entry;
+pub(super) mod rules;
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::object::is_default;
 use crate::invalid::{Invalid, shown};
-use crate::number_type::whole;
 use crate::syntax::Section;
-use crate::value::no_control_characters;
 
-pub(super) use rules::fault;
-#[cfg(feature = "schema")]
-pub(super) use rules::{NOT_EMPTY, REFUSED_SERVICE};
+pub(super) use entry::{Key, Values, one_line};
 
 /// Settings of one section by name, each with its values in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,15 +31,15 @@ pub struct FreeSettings(
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NspawnConfig {
     /// The [Exec] section.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub exec: FreeSettings,
     /// The [Files] section.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub files: FreeSettings,
     /// The [Network] section.
-    #[serde(skip_serializing_if = "super::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<FreeSettings>"))]
     pub network: FreeSettings,
 }
@@ -49,7 +47,7 @@ pub struct NspawnConfig {
 impl FreeSettings {
     /// Iterates over names and values, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.0.iter().map(|(key, values)| (key.0.as_str(), values.0.as_slice()))
+        self.0.iter().map(|(key, values)| (key.as_str(), values.list()))
     }
 
     /// Returns the values of one setting.
@@ -153,163 +151,6 @@ impl<'de> Deserialize<'de> for FreeSettings {
         }
         deserializer.deserialize_any(Settings)
     }
-}
-
-/// The name of a setting.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("pattern" = "^[a-zA-Z0-9-]+$")))]
-pub(super) struct Key(String);
-
-impl Key {
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Key {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(Invalid::new(&text, "is not the name of a setting"));
-        }
-        Ok(Self(text))
-    }
-}
-
-impl From<Key> for String {
-    fn from(key: Key) -> String {
-        key.0
-    }
-}
-
-/// A string, number or boolean, or a list of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(into = "Vec<String>")]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "Written"))]
-pub(super) struct Values(Vec<String>);
-
-impl Values {
-    pub(super) fn list(&self) -> &[String] {
-        &self.0
-    }
-}
-
-/// The forms of values in JSON, which Nix writes for a `systemd.nspawn` option. For the schema only.
-#[cfg(feature = "schema")]
-#[derive(schemars::JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "the schema is made from it, no value ever is")]
-enum Written {
-    None(()),
-    One(Scalar),
-    Many(Vec<Scalar>),
-}
-
-// See Written.
-#[cfg(feature = "schema")]
-#[derive(schemars::JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "the schema is made from it, no value ever is")]
-enum Scalar {
-    Boolean(bool),
-    Number(i64),
-    Text(String),
-}
-
-/// By hand: serde's trying of one form after the other takes a fifth of the generator's time.
-impl<'de> Deserialize<'de> for Values {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut values = Vec::new();
-        deserializer.deserialize_any(Value { values: &mut values, within: false })?;
-        Ok(Self(values))
-    }
-}
-
-/// Reads a value, or one `within` a list, and appends it to `values`.
-struct Value<'a> {
-    values: &'a mut Vec<String>,
-    within: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for Value<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Value<'_> {
-    type Value = ();
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a string, a whole number, a boolean")?;
-        if self.within { Ok(()) } else { out.write_str(", or a list of these") }
-    }
-
-    fn visit_bool<E: de::Error>(self, yes: bool) -> Result<(), E> {
-        self.values.push(if yes { "yes" } else { "no" }.to_owned());
-        Ok(())
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<(), E> {
-        self.values.push(number.to_string());
-        Ok(())
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
-        match i64::try_from(number) {
-            Ok(number) => self.visit_i64(number),
-            Err(_) => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
-        }
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<(), E> {
-        match whole(number) {
-            Some(number) => self.visit_i64(number),
-            None => Err(E::invalid_type(de::Unexpected::Float(number), &self)),
-        }
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        self.visit_string(text.to_owned())
-    }
-
-    fn visit_string<E: de::Error>(self, text: String) -> Result<(), E> {
-        self.values.push(one_line(text).map_err(E::custom)?);
-        Ok(())
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        if self.within { Err(E::invalid_type(de::Unexpected::Unit, &self)) } else { Ok(()) }
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        if self.within {
-            return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
-        }
-        while list.next_element_seed(Value { values: self.values, within: true })?.is_some() {}
-        Ok(())
-    }
-}
-
-impl From<Values> for Vec<String> {
-    fn from(values: Values) -> Self {
-        values.0
-    }
-}
-
-/// Returns text that stays in its line and section, and is read back unchanged (`systemd.syntax(7)`).
-pub(super) fn one_line(text: String) -> Result<String, Invalid> {
-    no_control_characters(&text)?;
-    if text.trim_matches([' ', '\t']) != text {
-        return Err(Invalid::new(&text, "begins or ends with a blank, which systemd strips"));
-    }
-    if text.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1 {
-        return Err(Invalid::new(&text, "ends in a backslash, which would join the next line"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

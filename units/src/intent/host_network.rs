@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::free::{FreeSettings, Key, Values, one_line};
-use super::parse::nearest;
+use super::nearest::nearest;
 use crate::invalid::{Invalid, shown};
 use crate::syntax::settings::parse_boolean;
 use crate::syntax::{Item, Section, UnitFile, parse};

@@ -1,4 +1,5 @@
-//! Functions for `deserialize_with`; null stands for the default, as Nix writes an unset option.
+//! Functions for `deserialize_with` and `skip_serializing_if`; null stands for the default, as Nix writes an unset
+//! option.
 
 use std::fmt;
 
@@ -55,4 +56,14 @@ where
     }
     let either = Either { from_text, from_object };
     deserializer.deserialize_struct(TEXT_OR_OBJECT, field_names::<O>(), either)
+}
+
+/// Returns whether a value is its type's default.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Returns whether a boolean is true, the default of some options.
+pub(super) fn is_true(value: &bool) -> bool {
+    *value
 }

@@ -1,77 +1,18 @@
 //! Reads the bytes of an intent file into a checked intent. A fault names line, column and field and suggests the
 //! nearest known name. Parsing never panics; memory is bounded by a small multiple of the input.
 
-use std::fmt;
-
 use serde::Deserialize;
 
 use super::check::broken_rule;
-use super::{Container, Intent};
+use super::container::Container;
+use super::fault::Fault;
+use super::record::Intent;
 use crate::invalid::shown;
-use crate::json::{self, Error, Kind, field_names, find, line_and_column};
+use crate::json::{self, Error, Kind, field_names, find};
 use crate::name::MachineName;
 
 /// The largest intent file that is read, in bytes: the generator runs at every boot and must stay small.
 pub const MAX_SIZE: usize = 1 << 20;
-
-/// What is wrong with an intent, and where.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fault {
-    /// The line, from 1.
-    pub line: Option<usize>,
-    /// The character in the line, from 1.
-    pub column: Option<usize>,
-    /// The path of the field, such as `container.bindMounts[0]`; empty for the whole file.
-    pub field: String,
-    /// The reason, one line without a full stop.
-    pub reason: String,
-}
-
-impl Fault {
-    /// Returns a fault of the file as a whole.
-    pub fn whole(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), ..Self::default() }
-    }
-
-    /// Returns a fault at an offset of a text.
-    fn at(text: &str, offset: usize, field: impl Into<String>, reason: impl Into<String>) -> Self {
-        let (line, column) = line_and_column(text, offset);
-        Self { line: Some(line), column: Some(column), field: field.into(), reason: reason.into() }
-    }
-
-    /// Returns a fault of a field, at its value, or at the nearest object around it.
-    pub(super) fn of_field(text: &str, field: &str, reason: impl Into<String>) -> Self {
-        let mut path: Vec<&str> = field.split('.').collect();
-        while !path.is_empty() {
-            if let Some(found) = find(text, &path) {
-                return Self::at(text, found.at, field, reason);
-            }
-            path.pop();
-        }
-        Self { field: field.to_owned(), ..Self::whole(reason) }
-    }
-
-    /// Returns what the JSON reader found.
-    pub(super) fn of(text: &str, error: &Error) -> Self {
-        let reason = match error.kind() {
-            Kind::UnknownField { name, known } => unknown(name, known),
-            kind => kind.to_string(),
-        };
-        Self::at(text, error.offset(), error.field(), reason)
-    }
-}
-
-/// Shows `field 'x': reason`; the caller puts `path:line: ` before it.
-impl fmt::Display for Fault {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.field.is_empty() {
-            write!(out, "field '{}': ", shown(&self.field))?;
-        }
-        out.write_str(&self.reason)
-    }
-}
-
-impl std::error::Error for Fault {}
 
 /// Reads and checks the intent in `bytes`, whose file is called `name`.json.
 ///
@@ -164,29 +105,6 @@ fn why(text: &str, error: &Error) -> Fault {
         }
         _ => fault,
     }
-}
-
-/// Returns that a field is not known, with the name that may be meant.
-pub(super) fn unknown(name: &str, known: &[&'static str]) -> String {
-    match nearest(name, known.iter().copied()) {
-        Some(known) => format!("is not known (did you mean '{known}'?)"),
-        None => "is not known".to_owned(),
-    }
-}
-
-/// Returns the name that may be meant.
-pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Comparing takes time in proportion to the product of both lengths.
-    const LONGEST: usize = 64;
-    if unknown.len() > LONGEST {
-        return None;
-    }
-    let unknown = unknown.to_lowercase();
-    names
-        .map(|known| (strsim::damerau_levenshtein(&unknown, &known.to_lowercase()), known))
-        .min()
-        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
-        .map(|(_, known)| known)
 }
 
 /// Returns whether a refused file asks for the start with the host; `None` if that cannot be told.

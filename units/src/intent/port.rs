@@ -6,8 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::is_default;
-use super::object::{null_as_default, text_or_object};
+use super::object::{is_default, null_as_default, text_or_object};
 use crate::invalid::{Invalid, shown};
 use crate::value::Port;
 

@@ -2,8 +2,56 @@
 //! systemd 257 and 262 lists them. nspawn warns about a name that it does not know and starts without it, so that a
 //! mistake in a list of denied calls denies nothing.
 
+use super::nearest::nearest;
+use crate::invalid::{Invalid, shown};
+use crate::string_type::string_type;
+
+string_type! {
+    /// Words of `SystemCallFilter=` (`systemd.nspawn(5)`): names of system calls and `@groups`; a leading `~` denies
+    /// them all.
+    SystemCallFilter, check_system_call_filter, r"^~?@?[a-zA-Z0-9_-]+( +@?[a-zA-Z0-9_-]+)*$"
+}
+
+fn check_system_call_filter(text: &str) -> Result<(), Invalid> {
+    // A `~` in front of the line denies all of it; nspawn takes one in front of a later word for part of the name.
+    let well_formed = text.strip_prefix('~').unwrap_or(text).split(' ').all(|word| {
+        let name = word.strip_prefix('@').unwrap_or(word);
+        word.is_empty()
+            || !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    });
+    if text.is_empty() || text.trim() != text || !well_formed {
+        return Err(Invalid::new(
+            text,
+            "is not a list of system calls or @groups, with '~' in front to deny them",
+        ));
+    }
+    let groups = words(text).filter_map(|word| word.strip_prefix('@'));
+    match groups.into_iter().find(|group| !GROUPS.contains(group)) {
+        Some(group) => {
+            let meant = nearest(group, GROUPS.iter().copied());
+            let meant = meant.map(|meant| format!(" (did you mean '@{meant}'?)")).unwrap_or_default();
+            let group = shown(group);
+            Err(Invalid::new(text, format!("names the group '@{group}', which systemd does not know{meant}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Iterates over the words of a filter, without the `~` in front.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.strip_prefix('~').unwrap_or(text).split(' ').filter(|word| !word.is_empty())
+}
+
+impl SystemCallFilter {
+    /// Iterates over the system calls that systemd up to 262 does not know. nspawn would warn and leave them out, unless it
+    /// is newer.
+    pub fn unknown_calls(&self) -> impl Iterator<Item = &str> {
+        words(self.as_str()).filter(|word| !word.starts_with('@') && !is_known(word))
+    }
+}
+
 /// The groups, without their `@`. A group that is not listed is refused.
-pub(super) const GROUPS: &[&str] = &[
+const GROUPS: &[&str] = &[
     "aio",
     "basic-io",
     "chown",
@@ -116,7 +164,7 @@ const CALLS: &[&str] = &[
 ];
 
 /// Returns whether a system call is known.
-pub(super) fn is_known(name: &str) -> bool {
+fn is_known(name: &str) -> bool {
     CALLS.binary_search(&name).is_ok()
 }
 

@@ -5,15 +5,17 @@ use std::borrow::Cow;
 
 use serde::Deserializer;
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{self, DeserializeSeed, IntoDeserializer, SeqAccess, Unexpected, Visitor};
+use serde::de::{self, DeserializeSeed, SeqAccess, Unexpected, Visitor};
 
-use super::TEXT_OR_OBJECT;
 use super::error::{Error, Kind, Step, described};
 use super::object::Fields;
 use super::reader::{Number, Reader};
 use crate::number_type::whole;
 
 const TEXT: &str = "a string";
+
+/// The name of a struct that may also be written as a text.
+pub(crate) const TEXT_OR_OBJECT: &str = "a text or an object";
 
 impl<'de> Reader<'de> {
     /// Reads the next value for what it is, to say that something else was expected.
@@ -257,9 +259,4 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     serde::forward_to_deserialize_any! {
         i8 i16 i32 i128 u8 u16 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
     }
-}
-
-/// Lets a field's name be read like a string.
-pub(super) fn name_of<'de>(name: Cow<'de, str>) -> impl Deserializer<'de, Error = Error> {
-    name.into_deserializer()
 }

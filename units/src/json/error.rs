@@ -1,4 +1,4 @@
-//! What is wrong with a JSON text: a kind, the offset it is at and the path of the field.
+//! What is wrong with a JSON text: a kind, the offset it is at and the path of the field; and what was passed over.
 
 use std::fmt::{self, Display, Write};
 
@@ -148,6 +148,17 @@ impl de::Error for Error {
     fn duplicate_field(name: &'static str) -> Self {
         Self::new(Kind::DuplicateField(name.to_owned()))
     }
+}
+
+/// A field that was passed over, and the names it could have had.
+#[derive(Debug)]
+pub(crate) struct PassedOver {
+    /// The path of the field.
+    pub(crate) field: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// The names that are known in its place.
+    pub(crate) known: &'static [&'static str],
 }
 
 /// A step on the way to a value.

@@ -15,34 +15,14 @@ mod tests;
 
 use serde::Deserialize;
 
-pub(crate) use error::{Error, Kind};
+pub(crate) use deserialize::TEXT_OR_OBJECT;
+pub(crate) use error::{Error, Kind, PassedOver};
 pub(crate) use object::field_names;
 use reader::Reader;
-
-/// The deepest nesting of lists and objects that is read; as in serde_json.
-const MAX_DEPTH: usize = 127;
-
-/// The most elements of lists and fields of objects that one text may hold. It bounds the memory that a text of the
-/// largest size takes; ten thousand forwarded ports, written as objects, are well below.
-const MAX_COUNT: usize = 65_536;
-
-/// The name of a struct that may also be written as a text.
-pub(crate) const TEXT_OR_OBJECT: &str = "a text or an object";
 
 /// Reads a whole text into `T`.
 pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Error> {
     Reader::new(text).whole()
-}
-
-/// A field that was passed over, and the names it could have had.
-#[derive(Debug)]
-pub(crate) struct PassedOver {
-    /// The path of the field.
-    pub(crate) field: String,
-    /// Its name.
-    pub(crate) name: String,
-    /// The names that are known in its place.
-    pub(crate) known: &'static [&'static str],
 }
 
 /// Reads a whole text into `T`, without the top-level field `except`.

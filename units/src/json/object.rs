@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::PassedOver;
-use super::deserialize::name_of;
-use super::error::{Error, Kind, Step, field};
+use super::error::{Error, Kind, PassedOver, Step, field};
 use super::reader::Reader;
 
 /// An object whose bracket is read.
@@ -109,6 +107,11 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
         self.reader.path.pop();
         Ok(value)
     }
+}
+
+/// Lets a field's name be read like a string.
+fn name_of<'de>(name: Cow<'de, str>) -> impl Deserializer<'de, Error = Error> {
+    name.into_deserializer()
 }
 
 /// Returns the names of the fields that a struct reads.

@@ -4,8 +4,14 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::error::{Error, Kind, Step};
-use super::{MAX_COUNT, MAX_DEPTH, PassedOver};
+use super::error::{Error, Kind, PassedOver, Step};
+
+/// The deepest nesting of lists and objects that is read; as in serde_json.
+pub(super) const MAX_DEPTH: usize = 127;
+
+/// The most elements of lists and fields of objects that one text may hold. It bounds the memory that a text of the
+/// largest size takes; ten thousand forwarded ports, written as objects, are well below.
+pub(super) const MAX_COUNT: usize = 65_536;
 
 /// A text and the place up to which it is read.
 pub(super) struct Reader<'de> {

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{MAX_COUNT, MAX_DEPTH, check, field_names, find, line_and_column, read, read_except, read_known};
+use super::reader::{MAX_COUNT, MAX_DEPTH};
+use super::{check, field_names, find, line_and_column, read, read_except, read_known};
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

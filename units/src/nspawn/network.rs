@@ -1,9 +1,9 @@
 //! The [Network] section of a .nspawn file, except ports. Any of its settings replaces the template's whole
 //! `--network-veth`, so all of it is always written.
 
-use super::yes_no;
 use crate::intent::{Container, Network};
 use crate::syntax::Section;
+use crate::syntax::settings::yes_no;
 
 /// Adds the container's interfaces and the network they are in (`systemd.nspawn(5)`).
 pub(super) fn interfaces(network: &mut Section, container: &Container) {

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::hash::plan_hash;
-use super::{
+use super::contents::{
     DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Planned,
 };
+use super::hash::plan_hash;
 use crate::boot::BootLimit;
 use crate::intent::Dependency;
 use crate::invalid::brief;

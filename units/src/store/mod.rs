@@ -3,181 +3,24 @@
 //! listed, so that each container is refused visibly. Nothing blocks: only regular files of bounded size are read. They
 //! decide what of the host a container may see, so they must be root's.
 
+mod host;
+mod intents;
+mod loaded;
 mod reader;
 
-use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 
 use crate::deadline::{InTime, unlimited};
-use crate::intent::{Fault, Intent, MAX_SIZE, typed};
-use crate::invalid::{Invalid, shown};
+use crate::intent::{Fault, MAX_SIZE, typed};
 use crate::name::MachineName;
 
-use reader::{Reader, Unreadable, intent_names};
+use intents::intent_names;
+use reader::{Reader, Unreadable};
 
-/// Where intents are recorded.
-pub const DIRECTORY: &str = "/etc/nixos-nspawn";
-
-/// Where the host's NixOS configuration records intents.
-pub const DECLARATIVE_DIRECTORY: &str = "/etc/nixos-nspawn/declarative.d";
-
-/// What the generator must know about the host, written by ctl or the NixOS module.
-pub const HOST_FILE: &str = "/etc/nixos-nspawn/host.json";
-
-/// Everything that was found.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Loaded {
-    /// The usable intents, ordered by name, each name once.
-    pub intents: Vec<Stored>,
-    /// The files and directories that cannot be used.
-    pub errors: Vec<LoadError>,
-    /// The host.
-    pub host: Host,
-}
-
-/// An intent and the file it is from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
-    /// The name of the container.
-    pub name: MachineName,
-    /// Who manages it.
-    pub kind: Kind,
-    /// The file, as a path of the system (without the `--root` it was read below).
-    pub path: String,
-    /// What it says.
-    pub intent: Intent,
-}
-
-/// Who manages a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// `nixos-nspawn-ctl`, or an administrator by hand.
-    Imperative,
-    /// The host's NixOS configuration.
-    Declarative,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.pad(match self {
-            Self::Imperative => "imperative",
-            Self::Declarative => "declarative",
-        })
-    }
-}
-
-/// A file or directory that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadError {
-    /// Its path on the system.
-    pub path: String,
-    /// The container it would be, if its file name is a machine name.
-    pub name: Option<MachineName>,
-    /// Who would manage it.
-    pub kind: Kind,
-    /// What is wrong.
-    pub fault: Fault,
-    /// Whether it asks for the start with the host, or cannot be read at all.
-    pub autostart: bool,
-    /// Whether another file of the same name is used instead.
-    pub shadowed: bool,
-}
-
-impl LoadError {
-    /// Returns an error of a file or directory of which nothing else is known.
-    fn new(path: impl Into<String>, kind: Kind, fault: Fault) -> Self {
-        Self { path: path.into(), name: None, kind, fault, autostart: false, shadowed: false }
-    }
-
-    /// Returns the same error for the file of a container.
-    fn of(self, name: Option<MachineName>, autostart: bool) -> Self {
-        Self { name, autostart, ..self }
-    }
-}
-
-/// Shows `path:line: field 'x': reason`.
-impl fmt::Display for LoadError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&shown(&self.path))?;
-        if let Some(line) = self.fault.line {
-            write!(out, ":{line}")?;
-        }
-        write!(out, ": {}", self.fault)
-    }
-}
-
-/// What must be known about the host, from host.json.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Host {
-    /// The version of the format, 1.
-    pub version: crate::intent::Version,
-    /// The version of the host's systemd; the oldest supported one if nothing is recorded.
-    pub systemd: u32,
-    /// How many containers may be starting at the same time at boot; no limit if missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub boot_limit: Option<BootLimit>,
-}
-
-impl Default for Host {
-    fn default() -> Self {
-        Self { version: crate::intent::Version, systemd: crate::version::OLDEST, boot_limit: None }
-    }
-}
-
-/// How many containers may be starting at the same time, from 1 to 10000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "i64", into = "u32")]
-pub struct BootLimit(u32);
-
-impl BootLimit {
-    /// Returns the number.
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl TryFrom<i64> for BootLimit {
-    type Error = Invalid;
-    fn try_from(number: i64) -> Result<Self, Invalid> {
-        match u32::try_from(number) {
-            Ok(limit @ 1..=10_000) => Ok(Self(limit)),
-            _ => Err(Invalid::new(&number.to_string(), "is not a number of containers (1 to 10000)")),
-        }
-    }
-}
-
-impl FromStr for BootLimit {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let bad = || Invalid::new(text, "is not a number of containers (1 to 10000)");
-        text.parse::<i64>().map_err(|_| bad()).and_then(|number| Self::try_from(number).map_err(|_| bad()))
-    }
-}
-
-impl From<BootLimit> for u32 {
-    fn from(limit: BootLimit) -> u32 {
-        limit.0
-    }
-}
-
-/// Whose files are trusted: root's, and below another root also those of the caller, who made that tree.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Trust {
-    /// A further owner.
-    pub also: Option<u32>,
-}
-
-impl Trust {
-    fn owner(self, uid: u32) -> bool {
-        uid == 0 || self.also == Some(uid)
-    }
-}
+pub use host::{BootLimit, Host};
+pub use loaded::{Kind, LoadError, Loaded, Stored};
+pub use reader::{DECLARATIVE_DIRECTORY, DIRECTORY, HOST_FILE, Trust};
 
 /// Loads everything below `root`, which is `/` on a running system.
 ///

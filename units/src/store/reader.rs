@@ -6,17 +6,37 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, lstat, openat, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, lstat, openat, readlinkat};
 use rustix::io::{Errno, read};
 
-use super::{DECLARATIVE_DIRECTORY, HOST_FILE, Kind, LoadError, Stored, Trust};
-use crate::deadline::{InTime, Work};
-use crate::intent::{Fault, MAX_SIZE, parse, reads_as_autostart};
+use crate::deadline::InTime;
+use crate::intent::{Fault, MAX_SIZE};
 use crate::invalid::shown;
-use crate::name::MachineName;
 use crate::resolve::open_resolved;
 
+/// Where intents are recorded.
+pub const DIRECTORY: &str = "/etc/nixos-nspawn";
+
+/// Where the host's NixOS configuration records intents.
+pub const DECLARATIVE_DIRECTORY: &str = "/etc/nixos-nspawn/declarative.d";
+
+/// What the generator must know about the host, written by ctl or the NixOS module.
+pub const HOST_FILE: &str = "/etc/nixos-nspawn/host.json";
+
 const STORE: &str = "/nix/store/";
+
+/// Whose files are trusted: root's, and below another root also those of the caller, who made that tree.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trust {
+    /// A further owner.
+    pub also: Option<u32>,
+}
+
+impl Trust {
+    fn owner(self, uid: u32) -> bool {
+        uid == 0 || self.also == Some(uid)
+    }
+}
 
 /// Reads below a root, and knows whose files to trust.
 pub(super) struct Reader<'a> {
@@ -24,13 +44,6 @@ pub(super) struct Reader<'a> {
     pub(super) trust: Trust,
     pub(super) in_time: InTime<'a>,
 }
-
-/// Files above this size are read last, so that they take no time from the others.
-const LARGE: usize = 64 * 1024;
-
-/// Why a file is refused for which there was no time.
-const NO_TIME: &str =
-    "was not read, since the time of nixos-nspawn-generator was up; make the largest files smaller";
 
 /// Why a file was not read.
 pub(super) enum Unreadable {
@@ -174,78 +187,6 @@ impl Reader<'_> {
         }
         read_whole(&fd, size).map_err(|error| fault(format!("cannot be read: {}", io::Error::from(error))))
     }
-
-    pub(super) fn intents(
-        &self,
-        directory: OwnedFd,
-        path: &str,
-        kind: Kind,
-        errors: &mut Vec<LoadError>,
-    ) -> Vec<Stored> {
-        let names = match intent_names(&directory) {
-            Ok(names) => names,
-            Err(error) => {
-                let fault = Fault::whole(format!("cannot be listed: {}", io::Error::from(error)));
-                errors.push(LoadError::new(path, kind, fault));
-                return Vec::new();
-            }
-        };
-        let mut intents = Vec::with_capacity(names.len());
-        let mut large = Vec::new();
-        for name in names {
-            if !self.intent(&directory, path, kind, &name, LARGE, &mut intents, errors) {
-                large.push(name);
-            }
-        }
-        for name in large {
-            self.intent(&directory, path, kind, &name, MAX_SIZE, &mut intents, errors);
-        }
-        intents
-    }
-
-    /// Reads one intent, or tells what is wrong with it; false if the file has more than `most` bytes.
-    #[allow(clippy::too_many_arguments, reason = "the two lists are what it returns")]
-    fn intent(
-        &self,
-        directory: &OwnedFd,
-        path: &str,
-        kind: Kind,
-        name: &IntentName,
-        most: usize,
-        intents: &mut Vec<Stored>,
-        errors: &mut Vec<LoadError>,
-    ) -> bool {
-        let file = format!("{}.json", name.text);
-        if kind == Kind::Imperative && file == "host.json" {
-            return true;
-        }
-        let path = format!("{path}/{file}");
-        let error = |fault, autostart| LoadError::new(path.clone(), kind, fault).of(None, autostart);
-        let machine = match &name.machine {
-            Ok(machine) => machine.clone(),
-            Err(reason) => {
-                errors.push(error(Fault::whole(reason.as_str()), false));
-                return true;
-            }
-        };
-        let error = |fault, autostart| error(fault, autostart).of(Some(machine.clone()), autostart);
-        let work = if most < MAX_SIZE { Work::SmallFile } else { Work::LargeFile };
-        if !(self.in_time)(work) {
-            errors.push(error(Fault::whole(NO_TIME), true));
-            return true;
-        }
-        match self.file(directory, &file, &path, most) {
-            // Removed since the directory was listed.
-            Err(Unreadable::Missing) => {}
-            Err(Unreadable::Large) => return false,
-            Err(Unreadable::Fault(why)) => errors.push(error(why, true)),
-            Ok(bytes) => match parse(&bytes, &machine) {
-                Ok(intent) => intents.push(Stored { name: machine, kind, path, intent }),
-                Err(why) => errors.push(error(why, reads_as_autostart(&bytes).unwrap_or(true))),
-            },
-        }
-        true
-    }
 }
 
 /// Returns the kernel's link to an open file.
@@ -274,35 +215,4 @@ fn read_whole(fd: &OwnedFd, size: usize) -> Result<Vec<u8>, Errno> {
 fn link_of(fd: &OwnedFd) -> Result<String, Errno> {
     let link = readlinkat(CWD, own_link(fd), Vec::new())?;
     Ok(link.to_string_lossy().into_owned())
-}
-
-/// A file name without `.json`, and whether it is a machine name.
-pub(super) struct IntentName {
-    pub(super) text: String,
-    pub(super) machine: Result<MachineName, String>,
-}
-
-/// Returns the `NAME.json` in a directory, sorted; temporaries start with a dot.
-pub(super) fn intent_names(directory: &OwnedFd) -> Result<Vec<IntentName>, Errno> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
-        let entry = entry?;
-        let Some(base) = entry.file_name().to_bytes().strip_suffix(b".json") else { continue };
-        if base.starts_with(b".") {
-            continue;
-        }
-        let (text, machine) = match std::str::from_utf8(base) {
-            Ok(text) => {
-                (text.to_owned(), text.parse().map_err(|error: crate::invalid::Invalid| error.to_string()))
-            }
-            Err(_) => {
-                let text = String::from_utf8_lossy(base).into_owned();
-                let reason = format!("'{}' is not a machine name: it is not UTF-8", shown(&text));
-                (text, Err(reason))
-            }
-        };
-        names.push(IntentName { text, machine });
-    }
-    names.sort_by(|a, b| a.text.cmp(&b.text));
-    Ok(names)
 }

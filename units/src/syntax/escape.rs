@@ -15,67 +15,16 @@
 //! # Ok::<(), nixos_nspawn_units::syntax::escape::EscapeError>(())
 //! ```
 
+mod error;
 mod read;
 
-use thiserror::Error;
+use super::words::is_noncharacter;
 
-use super::words::{WordError, is_noncharacter};
-
+pub use error::EscapeError;
 pub use read::{
     bind_field_value, environment_values, exec_values, nspawn_values, requires_mounts_for_values,
     unit_raw_value,
 };
-
-/// Why a text cannot be written, or a written one cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum EscapeError {
-    /// A character the place cannot hold.
-    #[error("{value:?}: character {character:?} cannot be written here")]
-    Character {
-        /// The whole text.
-        value: String,
-        /// The first such character.
-        character: char,
-    },
-    /// A blank at the beginning or the end, which systemd would strip.
-    #[error("{value:?}: begins or ends in a blank, which would be lost")]
-    EdgeBlank {
-        /// The whole text.
-        value: String,
-    },
-    /// An odd number of backslashes at the end, which would join the next line.
-    #[error("{value:?}: ends in a backslash, which would join the next line")]
-    TrailingBackslash {
-        /// The whole text.
-        value: String,
-    },
-    /// An empty text, where that means "forget the setting".
-    #[error("an empty value would reset the setting")]
-    Empty,
-    /// Not the path of an executable.
-    #[error("{value:?}: not the absolute path of an executable")]
-    Executable {
-        /// The whole text.
-        value: String,
-    },
-    /// `%` with a letter or digit behind it, which systemd expands.
-    #[error("{value:?}: contains the specifier %{specifier}")]
-    Specifier {
-        /// The whole text.
-        value: String,
-        /// The character behind the `%`.
-        specifier: char,
-    },
-    /// `$NAME` or `${NAME}`, whose value is known only when the command runs.
-    #[error("{value:?}: contains an environment variable")]
-    Variable {
-        /// The whole text.
-        value: String,
-    },
-    /// The value does not split into words.
-    #[error(transparent)]
-    Word(#[from] WordError),
-}
 
 /// Writes one word of `Environment=` in a unit: a whole `NAME=value` assignment. Anything but NUL and noncharacters can
 /// be written; `$` is literal there (`systemd.exec(5)`).

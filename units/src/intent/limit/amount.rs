@@ -1,6 +1,7 @@
 //! How much a limit allows, so that two values of one limit can be compared.
 
-use super::{RLIMITS, Unit, hundredths, rlimit_value, size, whole};
+use super::number::{hundredths, size, whole};
+use super::rlimit::{RLIMITS, Unit, rlimit_value};
 
 /// What one value of a limit allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The texts that settings hold; the inverse of the functions that write them.
 
-use super::EscapeError;
+use super::error::EscapeError;
 use crate::syntax::words;
 
 /// Returns the assignments of an `Environment=` line in a unit; the inverse of [`environment`](super::environment).

@@ -1,6 +1,6 @@
 //! The table of settings, from `nspawn-gperf.gperf`.
 
-use super::{Kind, Setting};
+use super::kind::{Kind, Setting};
 
 const RESOLV_CONF: Kind = Kind::Choice {
     values: &[

@@ -1,0 +1,21 @@
+//! Parses values of arguments, for all commands.
+
+/// What `--allow-host-changes` stands for without a token.
+pub(crate) const ANY_REACH: &str = "any";
+
+/// Parses a token that `plan` prints, or the word for whatever it is. Empty is neither, as an unset variable of a script is.
+pub(super) fn reach_token(text: &str) -> Result<String, String> {
+    let well = text == ANY_REACH || text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if well {
+        Ok(text.to_lowercase())
+    } else {
+        Err("a token has 16 hexadecimal digits, see 'plan'".to_owned())
+    }
+}
+
+/// Parses a generation number.
+pub(super) fn generation(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        "not the number of a generation; 'nixos-nspawn list-generations NAME' shows all".to_owned()
+    })
+}

@@ -1,0 +1,24 @@
+//! Suggests the name that may be meant by one that is not known.
+
+/// Returns that a field is not known, with the name that may be meant.
+pub(super) fn unknown(name: &str, known: &[&'static str]) -> String {
+    match nearest(name, known.iter().copied()) {
+        Some(known) => format!("is not known (did you mean '{known}'?)"),
+        None => "is not known".to_owned(),
+    }
+}
+
+/// Returns the name that may be meant.
+pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing takes time in proportion to the product of both lengths.
+    const LONGEST: usize = 64;
+    if unknown.len() > LONGEST {
+        return None;
+    }
+    let unknown = unknown.to_lowercase();
+    names
+        .map(|known| (strsim::damerau_levenshtein(&unknown, &known.to_lowercase()), known))
+        .min()
+        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
+        .map(|(_, known)| known)
+}
