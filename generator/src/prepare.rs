@@ -24,7 +24,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nixos_nspawn_units::copies::NetworkText;
-use nixos_nspawn_units::copies::{self, generated};
+use nixos_nspawn_units::copies::{self, REFILL, generated};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{EXTENSION, NETWORK_NAME};
 use nixos_nspawn_units::syntax::UnitFile;
@@ -38,9 +38,6 @@ use rustix::mount::{UnmountFlags, unmount};
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::refuse;
-
-/// How long to wait for a daemon-reload, which empties and refills the generator's directory.
-const REFILL: Duration = Duration::from_secs(10);
 
 /// Puts everything in place for the container's start.
 pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {

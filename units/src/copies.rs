@@ -24,7 +24,7 @@ pub use networkd::{
     NETWORK_DIRECTORY, NetworkText, generated_network, network_of, network_path, own_network_path,
     put_network, sweep_networks,
 };
-pub use own_file::{GENERATOR_DIRECTORY, generated, marked};
+pub use own_file::{GENERATOR_DIRECTORY, REFILL, generated, marked};
 use own_file::{place, remove_marked};
 pub use running::runs;
 

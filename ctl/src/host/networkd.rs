@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use nixos_nspawn_units::copies;
-use nixos_nspawn_units::copies::NetworkText;
+use nixos_nspawn_units::copies::{NetworkText, REFILL};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::event::Event;
@@ -15,9 +15,6 @@ use crate::base::host::Host;
 
 /// The time that networkd may take to reload its files.
 const LIMIT: Duration = Duration::from_secs(5);
-
-/// How long a daemon-reload may take to refill the generator's directory.
-const REFILL: Duration = Duration::from_secs(10);
 
 /// Installs the file that the generator wrote for the container, or removes it if its settings ask for none. If the
 /// settings cannot be read, the running container keeps its network.

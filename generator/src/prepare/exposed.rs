@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, NSPAWN_DIRECTORY, generated};
+use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, NSPAWN_DIRECTORY, REFILL, generated};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::OWN_DIRECTORY;
 use nixos_nspawn_units::store::{Trust, load};
@@ -16,8 +16,6 @@ use nixos_nspawn_units::syntax::parse;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::fs::{AtFlags, CWD, Stat, statat};
 use rustix::io::Errno;
-
-use super::REFILL;
 
 /// The directories of the host that containers can write to: their roots, and what they have as writable bind mounts. Known
 /// by number, since a directory may have several paths. Read when the first link is met.
