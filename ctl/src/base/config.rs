@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_refused() {
+    fn unknown_settings_are_refused() {
         let message = |text: &str| read(text).unwrap_err().to_string();
         assert_eq!(message("[Nix]\nCommando=x\n"), "[Nix] has no setting 'Commando'");
         assert_eq!(message("[Nyx]\nCommand=x\n"), "there is no section [Nyx]");

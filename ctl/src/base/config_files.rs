@@ -23,12 +23,12 @@ const DIRECTORY: &str = "/etc/nixos-nspawn.conf.d";
 /// The maximum size of a file.
 const MAX_SIZE: u64 = 1024 * 1024;
 
-/// Whose files are trusted.
+/// The owners whose files are trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Anybody's: whoever made the tree made its files.
+    /// Any owner, since whoever made an offline tree also made its files.
     Anybody,
-    /// Those of this user that nobody else can write to.
+    /// This user only, and only for files that nobody else can write to.
     Owner(u32),
 }
 
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn files_count_in_their_order() {
+    fn later_files_override_earlier_ones() {
         let (root, path, trust) = tree();
         let folder = root.path().join("etc/nixos-nspawn.conf.d");
         let names = ["20-b.conf", "10-a.conf", ".hidden.conf", "readme", "30-link.conf"];
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_at_once() {
+    fn special_files_are_refused_without_blocking() {
         let (root, path, trust) = tree();
         let shown = path.display().to_string();
         let refused = format!("{shown}: is not a regular file, nothing was done; remove it");
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_owner_is_believed() {
+    fn only_files_of_the_owner_are_trusted() {
         let (root, path, trust) = tree();
         let folder = root.path().join("etc/nixos-nspawn.conf.d");
         let own = rustix::process::geteuid().as_raw();

@@ -45,7 +45,7 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) start: bool,
     /// Whether to accept a store that root does not own.
     pub(crate) allow_user_store: bool,
-    /// Accept forwards of ports that a service of the host uses.
+    /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
 }
 

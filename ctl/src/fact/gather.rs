@@ -160,7 +160,8 @@ impl Overview {
 }
 
 impl Overview {
-    /// Adds what has become of the host's ports: services that came later, forwards that a firewall removed.
+    /// Adds warnings about the host's ports: services that listen on them as well, and forwards that a firewall has
+    /// removed.
     fn add_ports(&mut self, host: &Host, loaded: &Loaded) {
         let runs =
             |container: &Container| container.state.as_ref().is_some_and(|state| state.active == "active");

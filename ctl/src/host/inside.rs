@@ -22,8 +22,8 @@ pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePat
     readlinkat(&link, "", Vec::new()).ok()?.to_str().ok()?.parse().ok()
 }
 
-/// Returns the system that runs inside: as the container says, where somebody may have switched it by hand, else as it was
-/// last started or reloaded.
+/// Returns the running system: the one that the container shows, since somebody may have switched it by hand, otherwise
+/// the one that it was last started or reloaded with.
 pub(crate) fn running_system(host: &Host, name: &MachineName) -> Option<StorePath> {
     let recorded = running_toplevel(host, name)?;
     Some(current_system(host, name).unwrap_or(recorded))
