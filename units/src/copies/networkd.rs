@@ -41,7 +41,7 @@ pub fn network_path(root: &Path, file_name: &str) -> PathBuf {
     root.join(NETWORK_DIRECTORY).join(file_name)
 }
 
-/// Returns the path where networkd finds the configuration of a container's own cable.
+/// Returns the path where networkd finds the configuration of a container's own interface.
 pub fn own_network_path(root: &Path, name: &MachineName) -> PathBuf {
     network_path(root, &network::file_name(name))
 }
@@ -62,10 +62,10 @@ pub fn put_network(root: &Path, name: &MachineName, wanted: Option<&NetworkText>
     place(&root.join(NETWORK_DIRECTORY), file_name, text.as_bytes()).map(|()| true)
 }
 
-/// Removes networkd's files of containers that have no intent and do not run, and of zones that nobody is in. Returns
+/// Removes networkd's files of containers that have no intent and do not run, and of zones without containers. Returns
 /// their names.
 pub fn sweep_networks(root: &Path) -> Vec<String> {
-    // What cannot be looked at may well be there.
+    // A path that cannot be inspected may exist.
     let intended = |name: &MachineName| {
         let file = format!("{name}.json");
         [DIRECTORY, DECLARATIVE_DIRECTORY]
