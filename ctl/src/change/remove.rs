@@ -253,5 +253,5 @@ fn profile_directory(host: &Host, found: &Found, name: &MachineName) -> PathBuf 
     };
     // Only a profile named as create names it belongs to the container; a hand-written intent may name any.
     let own = Path::new(name.as_str()).join("system");
-    if profile.ends_with(own) { profile.with_file_name("") } else { PathBuf::new() }
+    profile.parent().filter(|_| profile.ends_with(own)).map(Path::to_owned).unwrap_or_default()
 }

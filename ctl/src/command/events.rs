@@ -96,7 +96,9 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::NetworkdNotTold { path, error } => {
             format!("{}: networkd could not be notified: {error}", path.display())
         }
-        Event::NetworkFileFailed { path, error } => format!("{}: {error}", path.display()),
+        Event::NetworkFileFailed { path, error } => {
+            format!("{}: {error}, so the host's end of the container's link stays as it was", path.display())
+        }
         Event::PortsNotOpened { name, error } => {
             format!("container '{name}': not all of its ports could be opened: {error}")
         }

@@ -79,7 +79,7 @@ pub(crate) fn put(root: &Path, name: &MachineName, wanted: Option<&NetworkText>,
         ));
         false
     });
-    let swept = copies::sweep_networks(root);
+    let swept = copies::sweep_networks(root, |name| copies::intended(root, name));
     let told = changed || !swept.is_empty();
     let asked = wanted.is_some_and(|wanted| wanted.asked);
     if !asked && !told {

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -11,6 +12,9 @@ use crate::write::write_at_once;
 
 /// Where PID 1 lets generators write their units (`systemd.generator(7)`).
 pub const GENERATOR_DIRECTORY: &str = "run/systemd/generator";
+
+/// How long a daemon-reload may take to refill the generator's directory, which PID 1 empties first.
+pub const REFILL: Duration = Duration::from_secs(10);
 
 /// Returns the path of a generated file, below `root`.
 pub fn generated(root: &Path, file: &str) -> PathBuf {
