@@ -237,11 +237,8 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
         let unit = unit_name(name);
         return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
-    if host.live() {
-        let machine = host.path(format!("/run/systemd/machines/{name}"));
-        if machine.exists() {
-            return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
-        }
+    if host.live() && host.registered(name).exists() {
+        return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
     }
     Ok(())
 }
