@@ -88,7 +88,7 @@ impl Display for Kind {
             Self::Type { found, expected } => write!(out, "invalid type: {found}, expected {expected}"),
             Self::Value { found, expected } => write!(out, "invalid value: {found}, expected {expected}"),
             Self::Variant { found, known } => {
-                write!(out, "unknown variant '{}', expected {}", shown(found), alternatives(known))
+                write!(out, "'{}' is not {}", shown(found), alternatives(known))
             }
             Self::UnknownField { .. } => out.write_str("is not known"),
             Self::MissingField(name) => write!(out, "missing field '{name}'"),

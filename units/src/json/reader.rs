@@ -126,7 +126,11 @@ impl<'de> Reader<'de> {
         for byte in word.bytes() {
             if !self.take(byte) {
                 let end = self.peek().is_none();
-                return Err(self.syntax(if end { "EOF while parsing a value" } else { "expected ident" }));
+                return Err(self.syntax(if end {
+                    "EOF while parsing a value"
+                } else {
+                    "expected null, true or false"
+                }));
             }
         }
         Ok(())
