@@ -8,7 +8,7 @@
     let
       inherit (nixpkgs) lib;
 
-      # What Rust, systemd and NixOS all run on.
+      # Platforms of Rust, systemd and NixOS.
       systems = [
         "x86_64-linux"
         "aarch64-linux"
@@ -58,7 +58,7 @@
         };
       });
 
-      # The package, what can be evaluated of the options, and the package's tests in virtual machines.
+      # The package, an evaluation of the options, and the package's tests in virtual machines.
       checks = forAllSystems (
         pkgs:
         {

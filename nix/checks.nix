@@ -17,7 +17,7 @@ in
         ;
     }).optionsJSON;
 
-  # Assertions are evaluated for the path of the derivation, of which nothing is built.
+  # Assertions are evaluated for the path of the derivation, which is not built.
   every-option = pkgs.writeText "nixos-nspawn-every-option.json" (
     builtins.toJSON (
       lib.mapAttrs (

@@ -1,5 +1,5 @@
-# Adapts a NixOS system to systemd-nspawn: networkd and resolved inside, host0, nothing that manages what is the host's, and Nix
-# through the host's daemon or not at all. Most settings are defaults that the configuration can override. sudo needs no
+# Adapts a NixOS system to systemd-nspawn: networkd and resolved inside, host0, no services that manage the host's resources, and
+# Nix through the host's daemon or not at all. Most settings are defaults that the configuration can override. sudo needs no
 # change: with user namespaces, too, root owns the store inside (docs/decisions/nix-evaluation.md).
 {
   config,
@@ -27,8 +27,8 @@ let
     || cfg.extraVeths != [ ];
 in
 {
-  # systemd-nspawn has mounted these. NixOS mounts them anew when it boots and at every switch, which the kernel does not
-  # allow in a user namespace, and then the switch fails.
+  # systemd-nspawn has mounted these. NixOS remounts them when it boots and at every switch, which the kernel does not
+  # allow in a user namespace, so that the switch fails.
   options.boot.specialFileSystems = lib.mkOption {
     apply =
       all:
@@ -67,7 +67,7 @@ in
       };
     }
 
-    # NixOS links /etc/localtime to the zone, and cannot where nspawn has mounted a file on it.
+    # NixOS links /etc/localtime to the time zone, which fails if nspawn has mounted a file there.
     (mkIf (config.time.timeZone != null) { nixosContainer.timezone = mkDefault "off"; })
 
     (mkIf ownNetwork {
@@ -79,7 +79,7 @@ in
       systemd.targets.network-online.wantedBy = lib.mkForce [ ];
     })
 
-    # The neighbours in the zone ask for this container's name by LLMNR.
+    # The other containers of the zone resolve this container's name by LLMNR.
     (mkIf (ownNetwork && cfg.zone != null) {
       networking.firewall.interfaces.host0.allowedUDPPorts = [ 5355 ];
     })

@@ -68,7 +68,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     })
 }
 
-/// What the generator wrote for a container.
+/// The files that the generator wrote for a container.
 struct Generated {
     /// The .nspawn file.
     file: UnitFile,

@@ -251,7 +251,7 @@ impl Outcome {
     pub fn text(&self) -> String {
         let mut text = format!("exit status {}\nstandard error\n", self.status);
         indent(&mut text, &self.stderr);
-        write!(text, "{}", self.tree).expect("a String takes all");
+        write!(text, "{}", self.tree).expect("writing to a String cannot fail");
         text
     }
 }

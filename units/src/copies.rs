@@ -1,6 +1,6 @@
-//! What exists in /run while a container is active: copies of generated files and of devices, and mounts of the host's
-//! Nix and of bind sources; networkd's copy exists while the container has an intent. Only what its first line or its
-//! place proves to be ours is replaced or removed.
+//! Manages what exists in /run while a container is active: copies of generated files and of devices, and mounts of the
+//! host's Nix and of bind sources; networkd's copy exists while the container has an intent. Files are replaced or
+//! removed only if their first line, or their place, proves that they are ours.
 
 mod intended;
 mod mounts;

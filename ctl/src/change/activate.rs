@@ -89,7 +89,7 @@ pub(crate) fn activate(
     Ok(Activated { decision: activation.act(decision, old)?, running: true })
 }
 
-/// Returns the state of its unit, once it is no longer starting: only then is it known what it runs.
+/// Returns the state of its unit, once it is no longer starting: before that, it is unknown what it runs.
 fn started(host: &Host, stored: &Stored) -> Result<UnitState> {
     let end = Instant::now() + limit_or_start(None, &stored.intent);
     loop {

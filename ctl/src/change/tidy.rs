@@ -9,7 +9,7 @@ use crate::fact::installation::generator_fault;
 /// Removes files in /run of stopped containers that have no intent, or for which no generator runs, as far as permissions
 /// allow.
 pub(crate) fn tidy(host: &Host) {
-    if host.live() && rustix::process::geteuid().is_root() {
+    if host.live() && host.is_owner() {
         let generated = generator_fault(host).is_none();
         let kept = |name: &MachineName| generated && intended(&host.root, name);
         sweep(&host.root, kept);

@@ -89,7 +89,7 @@ pub(crate) fn runs(host: &Host) -> bool {
     host.manager("systemctl").args(words).output_if_any().is_some()
 }
 
-/// Whether networkd starts with the host.
+/// Returns whether networkd starts with the host.
 pub(crate) fn enabled(host: &Host) -> bool {
     let words = ["is-enabled", "--quiet", NETWORKD];
     host.manager("systemctl").args(words).output_if_any().is_some()

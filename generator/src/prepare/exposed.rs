@@ -1,4 +1,4 @@
-//! What of the host containers can write to, so that a link there may be theirs.
+//! Finds the directories of the host that containers can write to, and where a link may therefore be theirs.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -17,15 +17,15 @@ use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::fs::{AtFlags, CWD, Stat, statat};
 use rustix::io::Errno;
 
-/// The directories of the host that containers can write to: their roots, and what they have as writable bind mounts. Known
-/// by number, since a directory may have several paths. Read when the first link is met.
+/// The directories of the host that containers can write to: their roots, and the sources of writable bind mounts. They
+/// are identified by device and inode, since a directory may have several paths, and read when the first link is found.
 pub(crate) struct Exposed<'a> {
     root: &'a Path,
     known: OnceCell<Result<BTreeSet<(u64, u64)>, String>>,
 }
 
 impl<'a> Exposed<'a> {
-    /// The directories of the containers below `root`.
+    /// Returns the directories of the containers below `root`.
     pub(crate) fn new(root: &'a Path) -> Self {
         Self { root, known: OnceCell::new() }
     }

@@ -1,5 +1,5 @@
-//! Opens the source of a bind mount. A path is resolved once, and what was opened is what nspawn mounts. Symbolic links
-//! are followed only where nobody but the host's root can have made them (docs/decisions/bind-sources.md). Only the last
+//! Opens the source of a bind mount. A path is resolved once, and nspawn mounts what was opened. Symbolic links are
+//! followed only if nobody but the host's root can have made them (docs/decisions/bind-sources.md). Only the last
 //! component of a missing source is created: if a disk is not mounted yet, a database must not initialise itself on the
 //! root file system. Nothing is created below /dev.
 
@@ -30,7 +30,7 @@ impl From<Errno> for Unusable {
     }
 }
 
-/// How many links a path may lead through, as in the kernel.
+/// The maximum number of links in a path, as in the kernel.
 const MOST_LINKS: usize = 40;
 
 const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
@@ -39,7 +39,7 @@ const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW)
 /// directory that others cannot enter.
 pub(crate) fn open(root: &Path, source: &str, public: bool, exposed: &Exposed) -> Result<OwnedFd, Unusable> {
     let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    // Almost always there is no link. As a directory, a place for automounts gets mounted.
+    // Nearly all paths contain no link. Opening one as a directory triggers an automount.
     let path = source.trim_start_matches('/');
     for kind in [OFlags::DIRECTORY, OFlags::empty()] {
         let path = if path.is_empty() { "." } else { path };
@@ -52,7 +52,7 @@ pub(crate) fn open(root: &Path, source: &str, public: bool, exposed: &Exposed) -
     walk.to(source, public)
 }
 
-/// The way from the root to where the walk has come.
+/// A walk along a path: the directories from the root to the current one.
 struct Walk<'a> {
     root: OwnedFd,
     above: Vec<(OwnedFd, Stat)>,
@@ -129,7 +129,7 @@ impl Walk<'_> {
                 next: "; connect it or load its module",
             });
         }
-        // What root in a container makes setuid there, a user of the host could run.
+        // Otherwise a user of the host could run a setuid program that root in a container has made there.
         let closed = self.above.iter().any(|(_, stat)| stat.st_uid == 0 && stat.st_mode & 0o011 == 0);
         let mode = if public || closed { 0o755 } else { 0o700 };
         match mkdirat(self.here(), part, Mode::from_raw_mode(mode)) {
@@ -140,7 +140,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Fails unless only the host's root can have made this link where the walk has come.
+    /// Fails unless only the host's root can have made this link in the current directory.
     fn trust(&self, part: &str, link: &Stat) -> Result<(), Unusable> {
         let mut why = None;
         if link.st_uid != 0 {
@@ -175,7 +175,7 @@ impl Walk<'_> {
     }
 }
 
-/// Returns the path of what is open, as far as the kernel knows one.
+/// Returns the path of an open file, if the kernel knows one.
 pub(crate) fn path_of(found: &OwnedFd) -> io::Result<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()))
 }

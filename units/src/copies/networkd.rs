@@ -51,7 +51,7 @@ pub fn network_path(root: &Path, file_name: &str) -> PathBuf {
     root.join(NETWORK_DIRECTORY).join(file_name)
 }
 
-/// Returns the path where networkd finds the configuration of a container's own cable.
+/// Returns the path where networkd finds the configuration of a container's own interface.
 pub fn own_network_path(root: &Path, name: &MachineName) -> PathBuf {
     network_path(root, &network::file_name(name))
 }
@@ -72,8 +72,8 @@ pub fn put_network(root: &Path, name: &MachineName, wanted: Option<&NetworkText>
     place(&root.join(NETWORK_DIRECTORY), file_name, text.as_bytes()).map(|()| true)
 }
 
-/// Removes networkd's files of containers that are neither `kept` nor run, and of zones that nobody is in. Returns their
-/// names.
+/// Removes networkd's files of containers that are neither `kept` nor run, and of zones without containers. Returns
+/// their names.
 pub fn sweep_networks(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<String> {
     let unused = |file_name: &str| {
         if let Some(bridge) = network::zone_bridge_of(file_name) {

@@ -1,4 +1,4 @@
-//! Generated files, and the copies of them that are ours: their first line tells.
+//! Generated files, and our copies of them, which are identified by their first line.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -42,7 +42,7 @@ pub fn marked(path: &Path) -> io::Result<Option<String>> {
     Ok(hash.map(str::to_owned))
 }
 
-/// Writes a text where nothing stands, or one of our files.
+/// Writes a file, unless a file that is not ours exists there.
 pub(super) fn place(directory: &Path, file: &str, text: &[u8]) -> io::Result<()> {
     match marked(&directory.join(file)) {
         Ok(None) => {

@@ -70,7 +70,7 @@ fn only_links_of_root_are_followed() {
     }
     if of_root {
         assert!(opened(&root, "/srv/loop").unwrap_err().contains("symbolic links"));
-        // In a directory that everybody can write to, a link of root's counts as well as one of others.
+        // In a directory that everybody can write to, a link of root's is refused like any other.
         std::fs::set_permissions(root.join("srv"), PermissionsExt::from_mode(0o777)).unwrap();
         let reason = opened(&root, "/srv/link/www").unwrap_err();
         assert!(reason.contains("users of the host can replace"), "{reason}");
