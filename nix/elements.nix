@@ -77,7 +77,7 @@ let
         default = null;
         description = ''
           How owners on the host map to owners inside with `userNamespacing`, see {manpage}`systemd-nspawn(1)`. If
-          null, ids are not mapped. It has no effect without `userNamespacing`.
+          null, `idmap`: each owner keeps its number. It has no effect without `userNamespacing`.
         '';
       };
     };
