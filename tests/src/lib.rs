@@ -10,5 +10,6 @@ pub mod options_doc;
 pub mod reference;
 pub mod setup;
 pub mod systemd;
+pub mod torture;
 pub mod transcript;
 pub mod worst;
