@@ -49,22 +49,15 @@ pub struct HostEnd {
     pub file_name: String,
     /// Its settings. The caller adds comments.
     pub file: UnitFile,
-    /// The zone, if the file is that of a bridge, which the containers of the zone share.
-    pub zone: Option<String>,
 }
 
 /// Returns networkd's file for a container: that of its own interface, or that of its zone's bridge. An interface in
 /// another bridge has one only if the options ask for it, because systemd's own file suffices.
 pub fn host_end(name: &MachineName, container: &Container, systemd: u32) -> Option<HostEnd> {
     if let Some(file) = network_file(name, container, systemd) {
-        return Some(HostEnd { file_name: file_name(name), file, zone: None });
+        return Some(HostEnd { file_name: file_name(name), file });
     }
-    let zone = container.zone_name()?;
-    Some(HostEnd {
-        file_name: format!("{ZONE_PREFIX}vz-{zone}{ENDING}"),
-        file: zone_file(&zone, systemd),
-        zone: Some(zone),
-    })
+    Some(zone_end(&container.zone_name()?, systemd))
 }
 
 /// The interfaces on which networkd makes the host forward IPv6.
@@ -144,7 +137,7 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
 }
 
 /// Returns the file of a zone's bridge, the same for all of its containers.
-fn zone_file(zone: &str, systemd: u32) -> UnitFile {
+pub(crate) fn zone_end(zone: &str, systemd: u32) -> HostEnd {
     let mut file = UnitFile::default();
     let matched = file.section("Match");
     matched.set("Kind", "bridge");
@@ -152,7 +145,7 @@ fn zone_file(zone: &str, systemd: u32) -> UnitFile {
     file.section("Link").set("RequiredForOnline", "no");
     own_network(file.section("Network"), false, "yes", "0.0.0.0/24");
     add_leases(&mut file, systemd);
-    file
+    HostEnd { file_name: format!("{ZONE_PREFIX}vz-{zone}{ENDING}"), file }
 }
 
 /// Adds the defaults of a network of its own. An address of zeros means a free one in a private range; an empty
