@@ -44,11 +44,12 @@ bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
 
 # Real NixOS systems in containers (tests/nixos/README.md). NIXPKGS: a directory made by tests/nixos/nixpkgs/assemble;
-# HOSTS: trixie, forky or both.
+# PEER: a checkout of python-nixos-nspawn, or nothing; HOSTS: trixie, forky or both.
 NIXPKGS ?=
+PEER ?=
 HOSTS ?= trixie forky
 nixos-check: deps build
-	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS)
+	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS)
 
 MAN8 = man/nixos-nspawn-ctl.8 man/nixos-nspawn-generator.8 man/nixos-nspawn.8
 MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5 man/nixos-nspawn-options.5

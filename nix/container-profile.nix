@@ -25,6 +25,12 @@ let
     || cfg.ipvlan != [ ]
     || cfg.interfaces != [ ]
     || cfg.extraVeths != [ ];
+
+  # Until release 25.05 the newer of the two programs had an option of its own, which excluded the other.
+  newer = options.system.switch.enableNg or null;
+  switchable =
+    (config.system.switch.enable or true)
+    || (newer != null && newer.visible or true != false && config.system.switch.enableNg);
 in
 {
   # systemd-nspawn has mounted these. NixOS remounts them when it boots and at every switch, which the kernel does not
@@ -177,18 +183,18 @@ in
         {
           # Only then is `init` of the system the program that activates it.
           assertion = !(config.boot.initrd.enable or false);
-          message = "`boot.initrd.enable' is true, but a container has no initrd: its system would start without being activated.";
+          message = "`boot.initrd.enable' is true, but a container has no initrd: its system would start without being activated; set it to false.";
         }
         {
           assertion = !(config.system.etc.overlay.enable or false);
-          message = "`system.etc.overlay.enable' is true, but a container has no initrd that would mount /etc.";
+          message = "`system.etc.overlay.enable' is true, but a container has no initrd that would mount /etc; set it to false.";
         }
         {
           assertion = !(config.system.nixos-init.enable or false);
-          message = "`system.nixos-init.enable' is true, but a container has no initrd that would activate the system.";
+          message = "`system.nixos-init.enable' is true, but a container has no initrd that would activate the system; set it to false.";
         }
         {
-          assertion = cfg.activation.strategy != "reload" || (config.system.switch.enable or true);
+          assertion = cfg.activation.strategy != "reload" || switchable;
           message = "`nixosContainer.activation.strategy' is \"reload\", but `system.switch.enable' is false, so that the system has no bin/switch-to-configuration; set the strategy to \"dynamic\" or \"restart\".";
         }
       ];

@@ -312,6 +312,8 @@ in
               networkConfig = {
                 DHCPServer = mkDefault "yes";
                 EmitLLDP = mkDefault "customer-bridge";
+                # As in units/src/network.rs.
+                IgnoreCarrierLoss = mkDefault "yes";
                 # Forwarding IPv6 costs a host its default route from router advertisements (units/src/network.rs).
                 IPMasquerade = mkDefault (if ipv6 given then "both" else "ipv4");
                 IPv6AcceptRA = mkDefault "no";

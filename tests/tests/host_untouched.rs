@@ -182,8 +182,8 @@ fn a_whole_life(host: &Host) {
         assert!(status.contains(file), "{status}");
     }
     assert!(host.sh("ip -o -6 addr show dev ve-web").contains("fe80:"), "{}", host.sh("ip addr"));
-    host.inside("web", &["ping", "-c", "1", "-W", "5", "10.250.0.2"]);
-    host.inside("shop", &["ping", "-c", "1", "-W", "5", "10.250.0.2"]);
+    pings(host, "web", "ve-web");
+    pings(host, "shop", "vz-lab");
 
     containers(8081);
     host.ctl_ok(&["update", "web", "--allow-host-changes"]);
@@ -237,6 +237,24 @@ fn a_whole_life(host: &Host) {
     host.create("six");
     host.wait_until("IPv6 is forwarded", || host.file("/proc/sys/net/ipv6/conf/all/forwarding") == "1\n");
     assert!(advertised(host));
+}
+
+/// Sends a ping from a container to the router, through the masquerade of the host's end.
+fn pings(host: &Host, name: &str, interface: &str) {
+    let output = host.run_inside(name, &["ping", "-c", "1", "-W", "5", "10.250.0.2"]);
+    assert!(
+        output.success(),
+        "{name}: {output}\n{}\n{}",
+        host.run_inside(name, &["sh", "-c", "ip addr; ip route"]),
+        host.run(&[
+            "sh",
+            "-c",
+            &format!(
+                "ip addr show dev {interface}; nft list ruleset; sysctl net.ipv4.ip_forward
+                journalctl -b -o short-precise --no-pager -u systemd-networkd -u 'systemd-nspawn@*' | tail -n 60"
+            )
+        ])
+    );
 }
 
 fn foreign_and_uplink(host: &Host) {

@@ -89,7 +89,10 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
         running_plan: runs.then(|| runtime_files::mark(context, name)).flatten(),
         restart_due: (state.is_some() && hash.is_some()).then_some(container.restart_needed),
         reload_needed: container.reload_needed,
-        last_activation: folder.and_then(|folder| LastActivation::read(context, &folder)),
+        last_activation: match folder {
+            Some(folder) => LastActivation::read(context, &folder),
+            None => LastActivation::read_for_now(context, name),
+        },
         error: container.refusal.as_deref(),
         warnings: &container.warnings,
     }

@@ -87,6 +87,13 @@ fn facts(option: &Documented) -> Vec<String> {
             lines.extend(["default".to_owned(), format!(".Ql {} .", argument(&default))]);
         }
     }
+    if let Some(name) = &option.containers {
+        lines.extend([
+            "In NixOS\\(aqs".to_owned(),
+            ".Ic containers . Ns Ar NAME :".to_owned(),
+            format!(".Ic {name} ."),
+        ]);
+    }
     lines
 }
 

@@ -22,6 +22,8 @@ pub struct Documented {
     /// Its default; `None` if the option is required.
     pub default: Option<Value>,
     pub example: Option<Value>,
+    /// What NixOS's `containers.<name>` calls it.
+    pub containers: Option<String>,
     /// The options of its elements, if it is a list of attribute sets.
     pub elements: Vec<Documented>,
 }
@@ -38,6 +40,7 @@ pub fn options(value: &Value) -> Vec<Documented> {
         kind: text(option, "type"),
         default: option.get("default").cloned(),
         example: option.get("example").cloned(),
+        containers: option["containers"].as_str().map(str::to_owned),
         elements: options(&option["elements"]),
     };
     value.as_array().map(|list| list.iter().map(read).collect()).unwrap_or_default()

@@ -62,6 +62,24 @@ fn reference_is_current() {
     );
 }
 
+/// Each name is that of an option which `fromContainers` translates or refuses, and the page for migration has it.
+#[test]
+fn names_in_containers_are_known() {
+    let names = value(format!("import {PROJECT}/nix/names-in-containers.nix"));
+    let options: BTreeSet<String> = documented().into_iter().map(|option| option.name).collect();
+    let translation = fs::read_to_string(project().join("nix/from-containers.nix")).expect("readable");
+    let page = fs::read_to_string(project().join("docs/coming-from-containers.md")).expect("readable");
+    for (option, theirs) in names.as_object().expect("an object") {
+        let theirs = theirs.as_str().expect("a name");
+        assert!(options.contains(option), "{option}: no such option");
+        assert!(
+            translation.contains(&format!("\"{theirs}\"")) || translation.contains(&format!("{theirs} = \"")),
+            "{theirs}"
+        );
+        assert!(page.contains(&format!("`{theirs}")), "{theirs} is not on the page");
+    }
+}
+
 /// Collects the properties below a schema by path; those of list elements follow a `*`. Free-form objects have none.
 fn fields(root: &Value, schema: &Value, prefix: &str, found: &mut BTreeMap<String, bool>) {
     if let Some(pointer) = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#')) {

@@ -117,12 +117,45 @@ fn systems_that_cannot_be_activated_are_refused() {
     for option in ["boot.initrd", "system.etc.overlay", "system.nixos-init"] {
         let said = built(&format!("{option}.enable = true;")).expect_err("nothing would activate it");
         assert!(said.contains(&format!("container 'web': `{option}.enable' is true")), "{said}");
+        assert!(said.contains("set it to false."), "{said}");
     }
     let off = "system.switch.enable = false;";
     assert_eq!(built(off), Ok(json!(true)), "the default strategy restarts it");
     let reload = format!("{off} nixosContainer.activation.strategy = \"reload\";");
     let said = built(&reload).expect_err("nothing can be reloaded");
     assert!(said.contains("`system.switch.enable' is false"), "{said}");
+}
+
+/// What releases of NixOS have that others have not.
+#[test]
+fn old_and_new_releases() {
+    let declares = |option: &str, rest: &str, default: &str| {
+        format!("({{ lib, ... }}: {{ options.{option} = lib.mkOption {{ {rest} default = {default}; }}; }})")
+    };
+    let boot = |module: &str| {
+        value(format!(
+            "let c = {}; in [ (c.boot.isNspawnContainer or null) c.boot.isContainer ]",
+            web(PKGS, module, "config")
+        ))
+    };
+    assert_eq!(boot(""), json!([null, true]));
+    assert_eq!(boot(&declares("boot.isNspawnContainer", "", "false")), json!([true, false]));
+
+    let built = |option: &str| {
+        let module = "{ system.switch.enable = false; nixosContainer.activation.strategy = \"reload\"; }";
+        evaluate(&[format!("builtins.isString {}", web(PKGS, &format!("{option} {module}"), "drvPath"))])
+            .remove(0)
+    };
+    let newer = "system.switch.enableNg";
+    assert_eq!(built(&declares(newer, "", "true")), Ok(json!(true)));
+    for off in [
+        declares(newer, "", "false"),
+        // As releases have an option that was removed.
+        declares(newer, "visible = false; apply = _: throw \"removed\";", "true"),
+    ] {
+        let said = built(&off).expect_err("nothing can be reloaded");
+        assert!(said.contains("`system.switch.enable' is false"), "{said}");
+    }
 }
 
 /// Nix inside works through the host's daemon or not at all.
