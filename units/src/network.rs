@@ -104,7 +104,7 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
     let network = file.section("Network");
     if bridged {
         BRIDGED.iter().for_each(|(key, value)| {
-            network.set(key, *value);
+            network.set(*key, *value);
         });
     } else {
         let ipv6 = config.is_some_and(HostNetworkConfig::asks_for_ipv6);
@@ -156,7 +156,7 @@ pub(crate) fn zone_end(zone: &str, systemd: u32) -> HostEnd {
 /// Address= in the options removes it.
 fn own_network(network: &mut Section, ipv6: bool, link_local: &str, address: &str) {
     for (key, value) in OWN_NETWORK {
-        network.set(key, *value);
+        network.set(*key, *value);
     }
     network.set("IPMasquerade", if ipv6 { "both" } else { "ipv4" });
     // networkd lets an interface that sends router advertisements forward, and the kernel then drops the host's own default

@@ -113,7 +113,7 @@ fn merge(section: &mut Section, free: &FreeSettings, wanted: impl Fn(&str, &str)
     section.name = name;
     for (key, values) in free.iter() {
         for value in values.iter().filter(|value| wanted(key, value)) {
-            section.set(key, value);
+            section.set(key.to_owned(), value);
         }
     }
 }

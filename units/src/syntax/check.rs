@@ -87,7 +87,7 @@ impl Section {
     pub fn set_checked(&mut self, key: &str, value: impl Into<String>) -> Result<&mut Self, RenderError> {
         let value = value.into();
         check_setting(&self.name, key, &value)?;
-        Ok(self.set(key, value))
+        Ok(self.set(key.to_owned(), value))
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
     fn fault(key: &str, value: &str) -> Option<RenderError> {
         let mut file = UnitFile::default();
         let error = file.section("Service").set_checked(key, value).err();
-        assert_eq!(file.section("Service").set(key, value).items.len(), 1);
+        assert_eq!(file.section("Service").set(key.to_owned(), value).items.len(), 1);
         assert_eq!(file.check().err(), error);
         error
     }

@@ -187,7 +187,7 @@ impl Parsed {
         let ignored = match (self.file.sections.last_mut(), text.split_once('=')) {
             (None, _) => Ignored::OutsideSection,
             (Some(section), Some((key, value))) if !key.is_empty() => {
-                section.set(strip_text(key), strip_text(value));
+                section.set(strip_text(key).to_owned(), strip_text(value));
                 return Ok(());
             }
             // There systemd looks at headers only.
