@@ -18,6 +18,14 @@ let
 
   # Otherwise the container lacks CAP_NET_ADMIN in the network's namespace and cannot configure it.
   ownNetwork = cfg.network != "host" && cfg.namespacePath == null;
+  # Whether a free-form setting takes it away.
+  sharesNetwork = builtins.elem (cfg.nspawnConfig.Network.Private or true) [
+    false
+    "0"
+    "false"
+    "no"
+    "off"
+  ];
   # Whether network-online.target has an interface to wait for.
   hasInterface =
     cfg.network == "private"
@@ -89,6 +97,10 @@ in
     (mkIf (ownNetwork && cfg.zone != null) {
       networking.firewall.interfaces.host0.allowedUDPPorts = [ 5355 ];
     })
+
+    # Root in a user namespace has no rights over such a network: it could not listen on ports below 1024, and nspawn could
+    # not mount /sys.
+    (mkIf (!ownNetwork || sharesNetwork) { nixosContainer.userNamespacing = mkDefault false; })
 
     # 65536 users and groups are mapped.
     (mkIf cfg.userNamespacing {

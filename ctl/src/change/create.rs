@@ -23,7 +23,7 @@ use crate::change::forget::forget;
 use crate::change::next::{check_ports, intent, limit_or_start, missing_sources};
 use crate::change::{effect, settle};
 use crate::fact::lookup::{all_seen, find};
-use crate::fact::{dependents, host_network, installation};
+use crate::fact::{dependents, host_network, installation, setuid_places};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
@@ -284,6 +284,7 @@ pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) ->
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(1);
     let (plan, planned) = intent_file::check(&loaded, name, &intent)?;
-    let notes = dependents::unknown_names(&loaded, &intent);
+    let mut notes = dependents::unknown_names(&loaded, &intent);
+    notes.extend(setuid_places::warning(host, name, &intent, None));
     Ok(CreateDraft { profile, intent, plan, planned, notes })
 }

@@ -141,7 +141,7 @@ impl Switch<'_> {
                 let way = match (touched, &record.details.reload) {
                     (false, _) => Way::Recorded,
                     (true, None) => Way::Restart,
-                    (true, Some(_)) => Way::Reload(&self.before),
+                    (true, Some(_)) => Way::Reload { before: &self.before, limit: self.activation.limit },
                 };
                 let back = take_back(self.host, self.nix, record, way);
                 interrupt::clean_up_ends();
@@ -211,7 +211,8 @@ impl Switch<'_> {
         }
         let limit = limit_or_start(self.activation.limit, &self.new);
         let expect = self.activation.expect;
-        let gate = Gate { expect, check: self.activation.check, limit, before: Before::see(host, name) };
+        let before = Before::see(host, name, limit);
+        let gate = Gate { expect, check: self.activation.check, limit, before };
         self.before = gate.before.clone();
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());

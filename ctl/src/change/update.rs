@@ -25,7 +25,7 @@ use crate::change::{reach, settle};
 use crate::decision::activation::{Action, Decision};
 use crate::decision::reach::Consent;
 use crate::fact::lookup::imperative;
-use crate::fact::{dependents, host_network};
+use crate::fact::{dependents, host_network, setuid_places};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, RecordDetails};
 use crate::host::{credentials, host_file, intent_file, systemd};
@@ -130,7 +130,8 @@ fn prepare(
     let loaded = host_file::load(host)?;
     check_ports(host, &loaded, name, Some(old), &next.intent, options.allow_taken_ports)?;
     intent_file::check(&loaded, name, &next.intent)?;
-    for text in dependents::unknown_names(&loaded, &next.intent) {
+    let notes = setuid_places::warning(host, name, &next.intent, Some(old)).into_iter();
+    for text in notes.chain(dependents::unknown_names(&loaded, &next.intent)) {
         host.report(Event::Note { name: name.clone(), text });
     }
     let runs = !systemd::state(host, name)?.stopped();
@@ -164,6 +165,7 @@ pub(crate) fn plan(
     intent_file::check(&loaded, name, &next.intent)?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &next.intent, given, runs)?;
-    let notes = dependents::unknown_names(&loaded, &next.intent);
-    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)? })
+    let mut planned = Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)?;
+    planned.notes.extend(dependents::unknown_names(&loaded, &next.intent));
+    Ok(planned)
 }

@@ -39,8 +39,8 @@ pub struct Reach {
 }
 
 /// A statement about every container without a user namespace, whatever its options.
-pub const HOST_ROOT: &str = "its root is the host's root (userNamespacing is off): it can undo read-only bind mounts, \
-                             inaccessible paths and other mounts, except those of the host's Nix, which are locked";
+pub const HOST_ROOT: &str = "its root is the host's root (userNamespacing is off): it can undo inaccessible paths and \
+                             other mounts, except read-only bind mounts and those of the host's Nix, which are locked";
 
 impl Reach {
     /// Returns the reach of these options.
