@@ -8,7 +8,7 @@
     let
       inherit (nixpkgs) lib;
 
-      # What Rust, systemd and NixOS all run on.
+      # Platforms of Rust, systemd and NixOS.
       systems = [
         "x86_64-linux"
         "aarch64-linux"

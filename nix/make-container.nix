@@ -3,7 +3,7 @@
 {
   # The prefix of option names in messages.
   prefix ? [ ],
-  # What messages of rules call `nixosContainer`.
+  # The name of `nixosContainer` in messages of rules.
   option ? "nixosContainer",
   # Definitions in the host's configuration: `nspawn`, the container's systemd.nspawn.<name> or null, and `networks`, those of
   # its network unit with their files.

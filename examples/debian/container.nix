@@ -3,7 +3,7 @@
 # In: a name and a few settings. Out: a derivation shaped like the profile of a NixOS container, that is `init` and
 # `nixos-nspawn/data.json`, with /run/current-system and bin/switch-to-configuration as NixOS has them. It needs no
 # nixpkgs, no binary cache and no compiler, so it builds in seconds on a machine that has nothing but Nix; for the same
-# reason it is no NixOS, and it copies programs from the host's /usr, which Nix's sandbox would hide (see README.md).
+# reason it is not NixOS, and it copies programs from the host's /usr, which Nix's sandbox would hide (see README.md).
 {
   name,
   system,
@@ -60,7 +60,7 @@ let
       cp -L "$program" "$target"
     done
 
-    # What ldd does not show: libraries that systemd opens only when it needs them.
+    # Libraries that ldd does not show, because systemd opens them only when it needs them.
     libraries=$(find /usr/lib /usr/lib64 -maxdepth 2 ! -type d \( -name 'libacl.so.1' -o -name 'libblkid.so.1' \
       -o -name 'libcrypt.so.?' -o -name 'libgcrypt.so.20' -o -name 'libidn2.so.0' -o -name 'libkmod.so.2' -o -name 'libmount.so.1' \
       -o -name 'libnss_systemd.so.2' -o -name 'libseccomp.so.2' -o -name 'libselinux.so.1' \))

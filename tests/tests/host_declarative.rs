@@ -1,6 +1,6 @@
-//! Containers in the host's configuration on a real systemd: the effect of switching a NixOS host, step by step (stop what
-//! is gone, change /etc, daemon-reload, reload, start targets). The units are short forms of those in nix/module.nix; files
-//! are links into the store, as in NixOS's /etc.
+//! Containers in the host's configuration on a real systemd: the effect of switching a NixOS host, step by step (stop
+//! removed units, change /etc, daemon-reload, reload, start targets). The units are short forms of those in
+//! nix/module.nix; files are links into the store, as in NixOS's /etc.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ fn translated(container: &str) -> String {
 }
 
 #[test]
-fn what_it_meant_is_kept() {
+fn the_meaning_is_kept() {
     let host = json!({ "activation": { "autoStart": false }, "network": "host" });
     let with = |fields: serde_json::Value| {
         let mut all = host.as_object().expect("an object").clone();
@@ -102,11 +102,14 @@ fn what_it_meant_is_kept() {
 }
 
 #[test]
-fn the_rest_of_an_instance_is_passed_on() {
+fn other_options_of_an_instance_are_passed_on() {
     let container = "config = { a = 1; }; nixpkgs = /nixpkgs; specialArgs.b = 2;";
     let names = evaluate(&[format!("builtins.attrNames {}", translated(container))]).remove(0);
     let names = names.unwrap_or_else(|said| panic!("{said}"));
-    assert_eq!(names, json!(["activation", "config", "network", "nixpkgs", "specialArgs"]));
+    assert_eq!(
+        names,
+        json!(["activation", "config", "network", "nixpkgs", "specialArgs", "userNamespacing"])
+    );
 }
 
 /// The flake on the page for users of extra-container.
@@ -130,7 +133,7 @@ fn a_flake_for_extra_container() {
 }
 
 #[test]
-fn what_has_no_equivalent_is_named() {
+fn options_without_an_equivalent_are_named() {
     let cases = [
         (r#"extraFlags = [ "--private-users" ];"#, "containers.web.extraFlags cannot be translated"),
         (r#"path = "/nix/var/nix/profiles/web";"#, "containers.web.path cannot be translated"),

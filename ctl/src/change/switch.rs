@@ -51,7 +51,7 @@ pub(crate) struct Switched {
     pub(crate) reason: String,
 }
 
-/// How to activate a new generation, and what the container must show.
+/// How to activate a new generation, and the conditions that the container must meet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Activation<'a> {
     /// The strategy, or the container's own.
@@ -78,8 +78,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) activation: Activation<'a>,
     /// The units inside before it began.
     pub(crate) before: Before,
-    /// Whether the change only takes reach away. Then what happens inside does not undo it: a container that makes its
-    /// units fail, or does not start, would keep what it shall lose.
+    /// Whether the change only takes reach away. Then failures inside do not undo it: otherwise a container could keep
+    /// its reach by failing.
     pub(crate) only_takes_away: bool,
 }
 
@@ -141,7 +141,7 @@ impl Switch<'_> {
                 let way = match (touched, &record.details.reload) {
                     (false, _) => Way::Recorded,
                     (true, None) => Way::Restart,
-                    (true, Some(_)) => Way::Reload(&self.before),
+                    (true, Some(_)) => Way::Reload { before: &self.before, limit: self.activation.limit },
                 };
                 let back = take_back(self.host, self.nix, record, way);
                 interrupt::clean_up_ends();
@@ -211,7 +211,8 @@ impl Switch<'_> {
         }
         let limit = limit_or_start(self.activation.limit, &self.new);
         let expect = self.activation.expect;
-        let gate = Gate { expect, check: self.activation.check, limit, before: Before::see(host, name) };
+        let before = Before::see(host, name, limit);
+        let gate = Gate { expect, check: self.activation.check, limit, before };
         self.before = gate.before.clone();
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted, printable};
 use crate::base::time;
+use crate::change::tidy::tidy;
 use crate::cli::Status;
 use crate::fact::generations::generations;
 use crate::fact::lookup::{in_overview, machine_name};
@@ -20,7 +21,6 @@ use crate::host::inside::running_system;
 use crate::host::last_activation::{ActivationResult, AppliedAction, LastActivation};
 use crate::host::profile_links::profile_link;
 use crate::host::runtime_files;
-use crate::host::runtime_files::tidy;
 use crate::host::systemd::state_since;
 
 /// A container as scripts see it.

@@ -1,4 +1,4 @@
-//! docs/options.md.
+//! Renders docs/options.md.
 
 use super::description::{Block, blocks, plain};
 use super::value::shown;
