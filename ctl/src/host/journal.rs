@@ -58,8 +58,8 @@ pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) 
         .limit(PATIENCE)
         .output_if_any()
         .unwrap_or_default();
-    let failed = failed_units(host, name).unwrap_or_default();
-    let reported = |line: &str| failed.iter().any(|unit| line.contains(unit.as_str()));
+    let failed = failed_units(host, name, PATIENCE).unwrap_or_default();
+    let reported = |line: &str| failed.iter().take(UNITS).any(|unit| line.contains(unit.as_str()));
     let lines: Vec<String> = answer.lines().filter(|line| !reported(line)).map(str::to_owned).collect();
     if !lines.is_empty() {
         host.report(Event::JournalInside { name: name.clone(), lines });
