@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo bench nixos-check install deps
+.PHONY: build check test demo bench torture nixos-check install deps
 
 build:
 	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) NIXOS_NSPAWN_NIX=$(NIX) \
@@ -42,6 +42,10 @@ demo: deps build
 
 bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
+
+# Kills, faults and storms; CONTRIBUTING.md says how to have more of them.
+torture: deps build
+	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin torture
 
 # Real NixOS systems in containers (tests/nixos/README.md). NIXPKGS: a directory made by tests/nixos/nixpkgs/assemble;
 # PEER: a checkout of python-nixos-nspawn, or nothing; HOSTS: trixie, forky or both.

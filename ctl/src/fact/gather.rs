@@ -71,7 +71,10 @@ impl Overview {
     }
 
     fn add_what_lies_about(&mut self, host: &Host, loaded: &Loaded) {
-        let mut enabled = all_enabled_links(host);
+        let mut enabled = all_enabled_links(host).unwrap_or_else(|error| {
+            self.faults.push(Fault { kind: Kind::Imperative, text: format!("{error:#}"), hides: false });
+            BTreeMap::new()
+        });
         let mut twice: BTreeMap<&MachineName, Vec<String>> = BTreeMap::new();
         for error in loaded.errors.iter().filter(|error| error.shadowed) {
             if let Some(name) = &error.name {

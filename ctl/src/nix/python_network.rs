@@ -78,7 +78,7 @@ pub(crate) fn host_network(
             let Item::Setting { key, value } = item else { continue };
             // These sections are merged per file; the others may be repeated.
             let one = ["Match", "Link", "Network", "DHCPServer"].contains(&section.name.as_str());
-            match (section.name.as_str(), key.as_str()) {
+            match (section.name.as_str(), key.as_ref()) {
                 ("Match", "Name" | "Driver") => {}
                 _ if one && same_name().any(|own| has(own, key, value)) => {}
                 _ => added.push((key, value)),
