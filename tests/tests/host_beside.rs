@@ -26,8 +26,7 @@ fn ports_in_use(host: &Host) {
     serve(host, "8090");
     serve(host, "127.0.0.1:8091");
     // UDP, IPv6 alone, and a service in another network, which has ports of its own.
-    let udp =
-        "use IO::Socket::INET; my $socket = IO::Socket::INET->new(LocalPort => 8095, Proto => 'udp') or die; sleep 9999";
+    let udp = "use IO::Socket::INET; my $socket = IO::Socket::INET->new(LocalPort => 8095, Proto => 'udp') or die; sleep 9999";
     host.ok(&["systemd-run", "--quiet", "perl", "-e", udp]);
     host.ok(&["systemd-run", "--quiet", "systemd-socket-activate", "-l", "[::]:8096", "/bin/cat"]);
     host.sh(
