@@ -38,7 +38,7 @@ pub(crate) fn generation(profile: &Path) -> Result<u64> {
 
 /// Creates the first generation of a profile without Nix, in an offline tree.
 pub(crate) fn make_offline_profile(host: &Host, directory: &Path, path: &StorePath) -> Result<u64> {
-    let directory = host.path(directory);
+    let directory = host.directory(directory);
     std::os::unix::fs::symlink(path.as_str(), directory.join("system-1-link"))?;
     std::os::unix::fs::symlink("system-1-link", directory.join("system"))?;
     Ok(1)
@@ -52,7 +52,7 @@ pub(crate) fn profile_directory(host: &Host, name: &MachineName) -> PathBuf {
 /// Returns whether a create may use the profile directory: it does not exist, or contains at most the build link of a
 /// killed command.
 pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
-    let below = host.path(directory);
+    let below = host.directory(directory);
     match fs::symlink_metadata(&below) {
         Ok(there) if !there.is_dir() => return Ok(false),
         Ok(_) => {}
@@ -64,14 +64,14 @@ pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
 
 /// Creates the profile directory.
 pub(crate) fn make_directory(host: &Host, directory: &Path) -> Result<()> {
-    let below = host.path(directory);
+    let below = host.directory(directory);
     let made = DirBuilder::new().recursive(true).mode(0o755).create(&below);
     made.with_context(|| format!("{}: cannot be created", below.display()))
 }
 
 /// Syncs the links of a profile, before the record that would make up for their loss is removed.
 pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
-    let below = host.path(directory);
+    let below = host.directory(directory);
     match sync_directory(&below) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         synced => synced.with_context(|| format!("{}: cannot be written", below.display())),
@@ -83,7 +83,7 @@ pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
 pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     let directory = profile_directory(host, name);
     let kept = fs::read_link(host.gc_roots().join(name.as_str()));
-    let names = names_in(&host.path(&directory)).unwrap_or_default();
+    let names = names_in(&host.directory(&directory)).unwrap_or_default();
     let proven = kept.is_ok_and(|kept| {
         let generations = names.iter().filter(|name| is_own(name) && *name != "pending");
         generations
@@ -105,7 +105,7 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() {
         return Ok(());
     }
-    let below = host.path(directory);
+    let below = host.directory(directory);
     for name in names_in(&below)? {
         let path = below.join(&name);
         if is_own(&name) && path.is_symlink() {
