@@ -29,7 +29,7 @@ const PATHS: [(&str, bool); 21] = [
     ("/run/systemd/nspawn/web.nspawn", true),
     ("/run/systemd/network/50-nixos-nspawn-web.network", true),
     ("/run/systemd/generator/nixos-nspawn/web.nspawn", true),
-    ("/run/nixos-nspawn/devices/web/dev/null", true),
+    ("/run/nixos-nspawn/devices/web", false),
     ("/run/nixos-nspawn/nix/web/store", false),
     ("/run/nixos-nspawn/binds/web/0", false),
     ("/run/nixos-nspawn/lock/web", true),
