@@ -1,10 +1,11 @@
-//! The pure middle: from everything loaded to every file and link below the generator's directory, by relative path.
-//! The same input in any order gives the same bytes. Nothing here does I/O or fails as a whole: what cannot be planned
-//! becomes a refusal of that one container.
+//! Plans every file and link below the generator's directory, by relative path, from everything that was loaded. The
+//! same input in any order gives the same bytes. Nothing here does I/O or fails as a whole: a container that cannot be
+//! planned is refused.
 
 mod container;
 mod contents;
 mod hash;
+mod network;
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ use crate::deadline::{InTime, Work, unlimited};
 use crate::intent::Intent;
 use crate::invalid::brief;
 use crate::name::MachineName;
-use crate::network;
+use crate::network::{ENDING, PREFIX};
 use crate::nspawn::nspawn_file;
 use crate::ordering::Order;
 use crate::socket::container_of;
@@ -22,15 +23,16 @@ use crate::store::{Host, Kind, Loaded, Stored};
 use crate::version::unmet;
 
 use container::{Surroundings, accepted, refused};
+use network::zones;
 
 pub use contents::{
     DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Plan,
     Planned,
 };
 
-/// Why a container is refused for which there was no time.
+/// The reason for refusing a container for which there was no time.
 const NO_TIME: &str =
-    "was not planned, since the time of nixos-nspawn-generator was up; make the largest files smaller";
+    "was not planned, since nixos-nspawn-generator ran out of time; make the largest files smaller";
 
 /// Returns the plan for everything that was loaded.
 ///
@@ -61,7 +63,8 @@ pub fn plan_in_time(loaded: &Loaded, in_time: InTime) -> Plan {
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
     let limited = BootLimit::takes_turns(&loaded.host);
-    // A refused container takes no turn, so that nothing of others depends on it. Only then each is rendered twice.
+    // A refused container takes no turn, so that other containers do not depend on it. Only with turns is each
+    // container rendered twice.
     let usable = |intent: &Intent| {
         !limited || nspawn_file(intent).is_ok_and(|file| unmet(&file, loaded.host.systemd).is_none())
     };
@@ -71,7 +74,9 @@ pub fn plan_in_time(loaded: &Loaded, in_time: InTime) -> Plan {
             intents().filter(|(_, intent)| intent.starts_at_boot()).map(|(name, _)| name).collect();
         order.at_boot(|name| autostart.contains(name))
     });
-    let host = Surroundings { systemd: loaded.host.systemd, order, limit };
+    let systemd = loaded.host.systemd;
+    let zones = zones(intents().map(|(_, intent)| &intent.container), systemd);
+    let host = Surroundings { systemd, order, limit, zones };
     let mut plan = Plan::default();
     plan.containers.reserve(loaded.intents.len() + loaded.errors.len());
     for stored in &loaded.intents {
@@ -143,8 +148,8 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
 pub fn owner(path: &str) -> Option<&str> {
     let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
     if directory == OWN_DIRECTORY {
-        let network = network::container_of(file)
-            .and_then(|_| file.strip_prefix(network::PREFIX)?.strip_suffix(network::ENDING));
+        let network =
+            crate::network::container_of(file).and_then(|_| file.strip_prefix(PREFIX)?.strip_suffix(ENDING));
         return network.or_else(|| file.strip_suffix(".nspawn")).or_else(|| file.strip_suffix(".refused"));
     }
     let unit = if directory.ends_with(".service.d") { directory.strip_suffix(".d")? } else { file };

@@ -11,7 +11,7 @@ use crate::syntax::words::bind_fields;
 use crate::value::single_slashes;
 
 /// The second mode of the generator's binary, which the drop-in calls. It is installed outside of system-generators,
-/// since SELinux policies confine programs there.
+/// where SELinux policies confine programs.
 pub const HELPER: &str = match option_env!("NIXOS_NSPAWN_HELPER") {
     Some(path) => path,
     None => "/usr/local/libexec/nixos-nspawn/unit-helper",
@@ -128,7 +128,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
     }
     for (key, values) in unit_config.iter() {
         for value in values {
-            unit.set(key, value);
+            unit.set(key.to_owned(), value);
         }
     }
 
@@ -170,7 +170,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
     limits::set(service, container)?;
     for (key, values) in service_config.iter() {
         for value in values {
-            service.set(key, value);
+            service.set(key.to_owned(), value);
         }
     }
     Ok(file)

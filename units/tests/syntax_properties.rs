@@ -22,13 +22,13 @@ fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![4 => string_regex(special).unwrap(), 1 => any::<String>()]
 }
 
-/// Files with nothing a unit file cannot hold, which is not to say anything sensible.
+/// Files with content that a unit file can hold, sensible or not.
 fn file() -> impl Strategy<Value = UnitFile> {
     let comment = || "[ \t#;\\\\\\[a-zé]{0,8}";
     let key = string_regex("[A-Za-z\"'\\\\\\]%-][A-Za-z \"'\\\\\\[\\]#;%é-]{0,6}[A-Za-z\\\\\\]%é]").unwrap();
     let value = hostile();
     let item = prop_oneof![
-        3 => (key, value).prop_map(|(key, value)| Item::Setting { key, value }),
+        3 => (key, value).prop_map(|(key, value)| Item::Setting { key: key.into(), value }),
         1 => comment().prop_map(Item::Comment),
     ];
     let section =

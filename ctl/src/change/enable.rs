@@ -16,11 +16,11 @@ use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::settle;
+use crate::change::tidy::tidy;
 use crate::fact::installation::generator_fault;
 use crate::fact::lookup::imperative;
-use crate::host::intent_file::{hash, intent_path, write_text};
+use crate::host::intent_file::{hash, intent_path, text, write_text};
 use crate::host::lock::Lock;
-use crate::host::runtime_files::tidy;
 use crate::host::unit_links::{enabled_links, masked, system_path};
 use crate::host::{host_file, systemd};
 
@@ -48,7 +48,7 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let global = Lock::global(host)?;
     let loaded = host.load();
     let present = imperative(&loaded, name)?;
-    let links = if wanted { Vec::new() } else { enabled_links(host, name) };
+    let links = if wanted { Vec::new() } else { enabled_links(host, name)? };
     let before = present.starts_at_boot() || !links.is_empty();
     if present.autostart == Some(wanted) && links.is_empty() {
         return Ok(Setting { before, changed: false, masked: masked(host, name) });
@@ -57,8 +57,10 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let path = intent_path(host, name);
     let old = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     interrupt::check()?;
-    let removed = remove_links(host, links)?;
+    let mut removed = Vec::new();
+    // The links go last: a command that is killed before that has not yet taken away what starts the container.
     let made = intent.to_json().map_err(Into::into).and_then(|text| write_text(host, name, &text));
+    let made = made.and_then(|()| remove_links(host, links, &mut removed));
     let made = made.and_then(|()| match host.live() {
         true => host_file::record(host, &host_file::load(host)?.host).map(|_| ()),
         false => Ok(()),
@@ -71,7 +73,10 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     if let Err(error) = made {
         interrupt::clean_up_begins();
         put_back(&removed);
-        write_text(host, name, &old)?;
+        if let Err(left) = restore(host, name, &old) {
+            let what = format!("the old setting of container '{name}' could not be restored ({left:#})");
+            return Err(error.context(what));
+        }
         if host.live() {
             let _ = systemd::daemon_reload(host);
         }
@@ -85,6 +90,11 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
         host.report(Event::LinkRemoved { link: system_path(host, link) });
     }
     Ok(Setting { before, changed: true, masked: masked(host, name) })
+}
+
+/// Records the old intent again. On a full disk that works only if it is recorded still.
+fn restore(host: &Host, name: &MachineName, old: &str) -> Result<()> {
+    if text(host, name)?.as_deref() == Some(old) { Ok(()) } else { write_text(host, name, old) }
 }
 
 /// Reloads, and verifies that PID 1 has the plan and the generator's link is as wanted.
@@ -106,22 +116,17 @@ fn take_effect(host: &Host, name: &MachineName, intent: &Intent, wanted: bool) -
     Ok(())
 }
 
-/// Deletes links and returns them with their targets. If one cannot be deleted, all are restored, since the container
-/// would start anyway.
-fn remove_links(host: &Host, links: Vec<PathBuf>) -> Result<Vec<(PathBuf, PathBuf)>> {
-    let mut removed = Vec::new();
+/// Deletes links and adds them with their targets to `removed`.
+fn remove_links(host: &Host, links: Vec<PathBuf>, removed: &mut Vec<(PathBuf, PathBuf)>) -> Result<()> {
     for link in links {
-        let target = fs::read_link(&link).unwrap_or_default();
-        if let Err(error) = fs::remove_file(&link) {
-            put_back(&removed);
-            anyhow::bail!(
-                "{}: starts the container with the host and cannot be removed: {error}, nothing was changed",
-                system_path(host, &link)
-            );
-        }
+        let starts = || {
+            format!("{}: starts the container with the host and cannot be removed", system_path(host, &link))
+        };
+        let target = fs::read_link(&link).with_context(starts)?;
+        fs::remove_file(&link).with_context(starts)?;
         removed.push((link, target));
     }
-    Ok(removed)
+    Ok(())
 }
 
 fn put_back(links: &[(PathBuf, PathBuf)]) {

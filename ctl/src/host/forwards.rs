@@ -19,7 +19,7 @@ use crate::host::networkd;
 /// How long nft may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a container may take until its address is there and nspawn forwards to it.
+/// How long a container may take to get the address that nspawn forwards to.
 const UNTIL_ADDRESS: Duration = Duration::from_secs(20);
 
 /// What systemd has in nftables for containers.
@@ -31,9 +31,9 @@ pub(crate) struct Forwards {
 }
 
 impl Forwards {
-    /// Reads them; `None` if that cannot be done here.
+    /// Reads the forwards; returns `None` if the caller cannot.
     pub(crate) fn read(host: &Host) -> Option<Self> {
-        if !host.live() || !rustix::process::geteuid().is_root() {
+        if !host.live() || !host.is_owner() {
             return None;
         }
         let nft = which("nft", &SYSTEM_FOLDERS)?;
@@ -87,7 +87,7 @@ fn masqueraded(name: &MachineName, intent: &Intent) -> bool {
     value.is_some_and(|value| ["ipv4", "both"].contains(&value) || parse_boolean(value) == Some(true))
 }
 
-/// The number of a protocol (RFC 5237).
+/// Returns the number of a protocol (RFC 5237).
 fn number(protocol: Protocol) -> u64 {
     match protocol {
         Protocol::Tcp => 6,
@@ -125,7 +125,7 @@ mod tests {
     use super::{has_elements, ports};
 
     #[test]
-    fn what_nft_answers() {
+    fn answers_of_nft() {
         let answer = r#"{"nftables": [{"metainfo": {"version": "1.1.3"}}, {"map": {"family": "ip",
             "name": "map_port_ipport", "table": "io.systemd.nat", "type": ["inet_proto", "inet_service"], "handle": 5,
             "map": ["ipv4_addr", "inet_service"], "elem": [

@@ -3,7 +3,7 @@
 use std::fs;
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -13,7 +13,7 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
-use crate::host::files::{names_in, remove_file, sync_directory};
+use crate::host::files::{is_there, names_in, remove_file, sync_directory};
 use crate::host::{last_activation, profile_links};
 
 /// Returns the link of a container's profile, as a path of the system.
@@ -39,8 +39,10 @@ pub(crate) fn generation(profile: &Path) -> Result<u64> {
 /// Creates the first generation of a profile without Nix, in an offline tree.
 pub(crate) fn make_offline_profile(host: &Host, directory: &Path, path: &StorePath) -> Result<u64> {
     let directory = host.directory(directory);
-    std::os::unix::fs::symlink(path.as_str(), directory.join("system-1-link"))?;
-    std::os::unix::fs::symlink("system-1-link", directory.join("system"))?;
+    for (link, target) in [("system-1-link", path.as_str()), ("system", "system-1-link")] {
+        let link = directory.join(link);
+        symlink(target, &link).with_context(|| format!("{}: cannot be linked", link.display()))?;
+    }
     Ok(1)
 }
 
@@ -72,14 +74,12 @@ pub(crate) fn make_directory(host: &Host, directory: &Path) -> Result<()> {
 /// Syncs the links of a profile, before the record that would make up for their loss is removed.
 pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
     let below = host.directory(directory);
-    match sync_directory(&below) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        synced => synced.with_context(|| format!("{}: cannot be written", below.display())),
-    }
+    if is_there(&below)? { sync_directory(&below) } else { Ok(()) }
 }
 
-/// Returns where a create makes the profile of this name, if our root proves that it is the container's: it keeps a system
-/// that is a generation there. Else returns an empty path. python-nixos-nspawn has its profiles in the same place.
+/// Returns the directory where create makes the profile of this name, if our garbage collector root proves that it is
+/// the container's: the root must keep the system of a generation there. Otherwise returns an empty path, since
+/// python-nixos-nspawn keeps its profiles in the same place.
 pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     let directory = profile_directory(host, name);
     let kept = fs::read_link(host.gc_roots().join(name.as_str()));
@@ -93,7 +93,7 @@ pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     if proven { directory } else { PathBuf::new() }
 }
 
-/// Whether it is the name of a link that create, update or nix-env makes for a profile `system`.
+/// Returns whether create, update or nix-env makes links of this name for a profile `system`.
 fn is_own(name: &str) -> bool {
     let generation = || name.strip_prefix("system-")?.strip_suffix("-link")?.parse::<u64>().ok();
     matches!(name, "system" | "pending") || generation().is_some()
@@ -108,12 +108,12 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     let below = host.directory(directory);
     for name in names_in(&below)? {
         let path = below.join(&name);
-        if is_own(&name) && path.is_symlink() {
+        if is_own(&name) && is_link(&path)? {
             drop_indirect_root(host, &directory.join(&name));
             remove_file(&path)?;
         }
     }
-    // The last one is left by nix-env when it is killed.
+    // A killed nix-env leaves the last one.
     for file in [
         last_activation::LAST_ACTIVATION.to_owned(),
         format!(".{}.new", last_activation::LAST_ACTIVATION),
@@ -122,13 +122,26 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
         let _ = fs::remove_file(below.join(file));
     }
     match fs::remove_dir(&below) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            // Other files in the directory are not ours, and no reason to keep the container.
-            host.report(Event::FolderStays { folder: below, error: error.to_string() });
-        }
-        _ => {}
+        Ok(()) => Ok(()),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound => Ok(()),
+            // Other files in the directory, or a mount there, are not ours, and no reason to keep the container.
+            ErrorKind::DirectoryNotEmpty | ErrorKind::ResourceBusy => {
+                host.report(Event::FolderStays { folder: below, error: error.to_string() });
+                Ok(())
+            }
+            _ => Err(error).with_context(|| format!("{}: cannot be removed", below.display())),
+        },
     }
-    Ok(())
+}
+
+/// Whether a path is a link. Errors are not treated as another kind of file.
+fn is_link(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(found.is_symlink()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }
 
 /// `nix build --out-link` also makes an indirect root in gcroots/auto, which nix would only remove at the next

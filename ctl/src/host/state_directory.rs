@@ -60,7 +60,7 @@ pub(crate) fn make(host: &Host, name: &MachineName) -> Result<Option<FileId>> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
         Err(error) => return Err(error).with_context(cannot),
     }
-    sync_directory(&host.machines()).with_context(cannot)?;
+    sync_directory(&host.machines())?;
     Ok(Some(id(&fs::symlink_metadata(&path).with_context(cannot)?)))
 }
 

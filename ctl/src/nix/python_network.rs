@@ -1,4 +1,4 @@
-//! The network of a python-nixos-nspawn profile: what its settings mean for the others, and its file for networkd.
+//! Carries over the network of a python-nixos-nspawn profile: its settings, and its file for networkd.
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Container;
@@ -79,7 +79,7 @@ pub(crate) fn host_network(
             let Item::Setting { key, value } = item else { continue };
             // These sections are merged per file; the others may be repeated.
             let one = ["Match", "Link", "Network", "DHCPServer"].contains(&section.name.as_str());
-            match (section.name.as_str(), key.as_str()) {
+            match (section.name.as_str(), key.as_ref()) {
                 ("Match", "Name" | "Driver") | ("Network", "IPMasquerade") => {}
                 ("Network", "IPv6SendRA") if parse_boolean(value) == Some(true) => {}
                 _ if one && same_name().any(|own| has(own, key, value)) => {}

@@ -88,7 +88,7 @@ fn but_ownership(mut settings: Settings) -> Settings {
 }
 
 #[test]
-fn what_it_refused_is_refused() {
+fn options_that_it_refused_are_refused() {
     let cases: Vec<Case> = cases().into_iter().filter(|case| case.dir.join("error.txt").exists()).collect();
     assert_eq!(cases.len(), 1);
     for (case, made) in cases.iter().zip(made(&cases)) {

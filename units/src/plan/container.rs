@@ -7,11 +7,11 @@ use super::contents::{
     DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Planned,
 };
 use super::hash::plan_hash;
+use super::network::{Zones, network};
 use crate::boot::BootLimit;
 use crate::intent::Dependency;
 use crate::invalid::brief;
 use crate::name::MachineName;
-use crate::network::{HostEnd, host_end};
 use crate::nspawn::nspawn_file;
 use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
@@ -26,6 +26,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) systemd: u32,
     pub(super) order: Order<'a>,
     pub(super) limit: BootLimit<'a>,
+    pub(super) zones: Zones,
 }
 
 /// Files and links by path.
@@ -39,7 +40,8 @@ pub(super) fn accepted(
 ) -> Result<(String, Files), String> {
     let mut files = Vec::with_capacity(5);
     let Stored { name, intent, kind: _, path } = stored;
-    // The types of an intent exclude everything without an escaped form; should they not, it is refused.
+    // The types of an intent exclude everything that cannot be escaped. If they miss something, the container is
+    // refused.
     let unwritable = |error: EscapeError| error.to_string();
     let mut nspawn = nspawn_file(intent).map_err(unwritable)?;
     if let Some(unmet) = unmet(&nspawn, host.systemd) {
@@ -47,27 +49,15 @@ pub(super) fn accepted(
     }
     let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
     let sockets = sockets(name, intent, path).map_err(unwritable)?;
-    if let Some(HostEnd { file_name, file: mut network, zone }) =
-        host_end(name, &intent.container, host.systemd)
-    {
-        // The hash for any host, which ctl can compute without knowing the host.
-        let hash = host_end(name, &intent.container, 0)
-            .map(|end| plan_hash(std::iter::once(&end.file)))
-            .unwrap_or_default();
-        network.comment(format!("{MARKER}{hash}"));
-        match zone {
-            // The same text for all containers of the zone.
-            Some(zone) => header(&mut network, &format!("the containers of zone '{zone}'")),
-            None => header(&mut network, path),
-        }
+    if let Some(network) = network(name, &intent.container, path, host.systemd, &host.zones) {
         // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
         let extension = nspawn.section(EXTENSION);
-        extension.set(NETWORK_HASH, hash);
-        extension.set(NETWORK_NAME, file_name.as_str());
+        extension.set(NETWORK_HASH, network.hash);
+        extension.set(NETWORK_NAME, network.file_name.as_str());
         if intent.container.host_network_config.is_some() {
             extension.set(NETWORK_ASKED, "yes");
         }
-        files.push((format!("{OWN_DIRECTORY}/{file_name}"), file(&network)?));
+        files.push((format!("{OWN_DIRECTORY}/{}", network.file_name), network.entry?));
     }
     // The hash leaves out what depends on other containers, so that a change in another container does not look like
     // one here.
@@ -102,7 +92,7 @@ pub(super) fn accepted(
 }
 
 /// Returns the text of a file, or why systemd would read it differently.
-fn file(file: &UnitFile) -> Result<Entry, String> {
+pub(super) fn file(file: &UnitFile) -> Result<Entry, String> {
     match file.check() {
         Ok(()) => Ok(Entry::File(file.text())),
         Err(error) => Err(error.to_string()),
@@ -150,7 +140,7 @@ pub(super) fn refused(
     Planned { name: name.clone(), kind, hash: None, autostart, warnings: Vec::new(), refusal: Some(reason) }
 }
 
-fn header(file: &mut UnitFile, path: &str) {
+pub(super) fn header(file: &mut UnitFile, path: &str) {
     file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
 }
 

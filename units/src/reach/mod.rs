@@ -1,5 +1,5 @@
-//! What of the host a container can use, and what keeps it from using more. Options go in; out comes a [`Reach`], of which
-//! two can be compared. Building a profile means trusting its author; this says how far. The table for people is
+//! The reach of a container: what it can use of its host, and what prevents it from using more. Two reaches can be
+//! compared. Building a profile means trusting its author; the reach says how far. The table for people is
 //! docs/reach.md.
 
 mod changes;
@@ -16,13 +16,29 @@ use changes::compare;
 use item::Item;
 
 /// How far a container reaches into its host.
+///
+/// ```
+/// use nixos_nspawn_units::intent::parse;
+/// use nixos_nspawn_units::reach::Reach;
+///
+/// let reach = |container: &str| -> Result<Reach, Box<dyn std::error::Error>> {
+///     let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
+///     let intent = format!(r#"{{"version": 1, "toplevel": "{toplevel}", "container": {container}}}"#);
+///     Ok(Reach::of(&parse(intent.as_bytes(), &"web".parse()?)?.container))
+/// };
+/// let changes = reach("{}")?.changes_to(&reach(r#"{"bindMounts": ["/srv/web:/srv/web"]}"#)?);
+/// assert!(changes.adds());
+/// assert_eq!(changes.gained.len(), 1);
+/// assert!(changes.gained[0].contains("/srv/web"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
     items: Vec<Item>,
     in_user_namespace: bool,
 }
 
-/// What is true of every container without a user namespace, whatever else is said of it.
+/// A statement about every container without a user namespace, whatever its options.
 pub const HOST_ROOT: &str = "its root is the host's root (userNamespacing is off): it can undo inaccessible paths and \
                              other mounts, except read-only bind mounts and those of the host's Nix, which are locked";
 

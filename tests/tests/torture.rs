@@ -1,0 +1,16 @@
+//! A sample of `make torture`: commands on trees below `--root`, killed and failed at their system calls.
+
+use nixos_nspawn_tests::torture::Counts;
+use nixos_nspawn_tests::torture::offline::{self, Density};
+
+#[test]
+fn nothing_is_lost_below_a_root() {
+    let mut counts = Counts::default();
+    for case in offline::cases() {
+        let of_case = offline::run(&case, Density { signals: 5, errors: 5 });
+        eprintln!("{:?}: {of_case}", case.words);
+        counts.add(of_case);
+    }
+    counts.assert_nothing_wrong();
+    assert!(counts.kills > 250 && counts.errors > 400, "too few cases: {counts}");
+}
