@@ -1,0 +1,22 @@
+//! A sample of `make torture` on booted hosts: commands killed at system calls, whatever those do.
+
+use nixos_nspawn_tests::host::Host;
+use nixos_nspawn_tests::on_both_hosts;
+use nixos_nspawn_tests::torture::Counts;
+use nixos_nspawn_tests::torture::kills::{Calls, kill, prepare};
+use nixos_nspawn_tests::torture::verbs::Verb;
+
+on_both_hosts!(commands_killed_at_system_calls);
+
+fn commands_killed_at_system_calls(host: &Host) {
+    let live = prepare(host);
+    let mut counts = Counts::default();
+    for verb in Verb::ALL {
+        let every = if verb == Verb::Enable { 15 } else { 45 };
+        let of_verb = kill(&live, verb, Calls { from: 17, every });
+        eprintln!("systemd {}, {verb:?}: {of_verb}", host.systemd());
+        counts.add(of_verb);
+    }
+    counts.assert_nothing_wrong();
+    assert!(counts.kills >= 15, "too few kills: {counts}");
+}
