@@ -181,7 +181,9 @@ let
         capabilities.add = container.additionalCapabilities;
       }
       // optional (serviceConfig != { }) { inherit serviceConfig; }
-      // optional (users == "pick") { userNamespacing = true; }
+      // {
+        userNamespacing = users == "pick";
+      }
       // optional (users != "no" && users != "pick") { nspawnConfig.Exec.PrivateUsers = users; }
       // optional bridged { bridge = container.hostBridge; }
       // optional (ports != [ ]) {
@@ -195,7 +197,7 @@ let
         ) ports;
       }
       // optional (addresses != [ ] && !bridged) {
-        # An empty address takes the default away.
+        # An empty address removes the default.
         hostNetworkConfig = hostEnd // {
           address = [ "" ] ++ hostEnd.address;
           networkConfig.DHCPServer = "no";

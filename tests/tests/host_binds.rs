@@ -1,10 +1,10 @@
-//! The sources of bind mounts: of every kind, swapped by somebody else while a container starts, and read-only ones against
-//! root inside.
+//! Sources of bind mounts: every kind of file, sources that are swapped while a container starts, and read-only ones
+//! against root inside.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
-on_both_hosts!(sources_of_every_kind, swapped_sources, links_of_others, read_only_is_locked);
+on_both_hosts!(sources_of_every_kind, swapped_sources, links_of_others, read_only_is_locked, setuid_programs);
 
 /// Fails if a mount or file of a bind source is left.
 fn assert_released(host: &Host, name: &str) {
@@ -54,12 +54,12 @@ fn sources_of_every_kind(host: &Host) {
         &["sh", "-c", "echo x > /mnt/null; echo mine > /mnt/new/file; echo x > /mnt/temporary/x"],
     );
     assert_eq!(host.file("/srv/new/file"), "mine\n");
-    // Only root can enter what was made, since root in the container can make programs setuid there.
+    // Only root can enter a directory that was created, since root in the container can make programs setuid there.
     assert_eq!(host.sh("stat -c %a /srv/new"), "700\n");
     host.inside("kinds", &["test", "-f", "/mnt/own/machine-id"]);
     host.inside("kinds", &["test", "-d", "/mnt/run/systemd"]);
     assert_eq!(cat("/mnt/all/srv/file"), "one\n");
-    // What the host mounts later is seen inside, as always.
+    // Later mounts of the host are visible inside, as always.
     host.sh("mkdir /srv/sh/later && mount -t tmpfs later /srv/sh/later && echo later > /srv/sh/later/file");
     assert_eq!(cat("/srv/sh/later/file"), "later\n");
     let copy = host.file("/run/systemd/nspawn/kinds.nspawn");
@@ -86,7 +86,7 @@ fn sources_of_every_kind(host: &Host) {
     assert_eq!(host.sh("stat -c %u /root/private/mine"), "0\n");
     assert_released(host, "mapped");
 
-    // After a kill of everything, and after a power cut, nothing is in the way of the next start.
+    // After a kill of everything, and after a power cut, the next start succeeds.
     host.ok(&["systemctl", "start", &unit("kinds")]);
     host.power_cut();
     host.sh("systemd-run --quiet --unit=listen --collect sh -c 'rm -f /srv/listen; exec systemd-socket-activate --listen=/srv/listen cat'");
@@ -94,7 +94,7 @@ fn sources_of_every_kind(host: &Host) {
     host.run(&["systemctl", "reset-failed"]);
     host.ok(&["systemctl", "start", &unit("kinds")]);
     assert_eq!(host.inside("kinds", &["cat", "/mnt/sub/file"]), "shared\n");
-    // Without an intent, the next start of another container removes what is left.
+    // Without an intent, the next start of another container removes the leftovers.
     host.sh("rm /etc/nixos-nspawn/kinds.json; systemctl daemon-reload; systemctl stop systemd-nspawn@kinds");
     assert!(host.exists("/run/nixos-nspawn/binds/kinds/0"));
     host.ok(&["systemctl", "restart", &unit("mapped")]);
@@ -108,7 +108,7 @@ fn swapped_sources(host: &Host) {
     host.create_with("neighbour", r#""bindMounts": ["/srv/sh"]"#);
     host.create_with("other", r#""bindMounts": [{"source": "/srv/sh/sub", "destination": "/mnt/sub"}]"#);
     assert_eq!(host.inside("other", &["cat", "/mnt/sub/who"]), "checked\n");
-    // While neither is there, --prepare makes an empty directory, which goes again.
+    // While neither exists, --prepare creates an empty directory, which is removed again.
     let swap = "cd /srv/sh; ln -s /victim evil
         while :; do
             [ -e aside ] || mv -T sub aside
@@ -157,13 +157,13 @@ fn swapped_sources(host: &Host) {
     let why = "leads through the symbolic link /srv/sh/sub, which a container can replace in /srv/sh, container 'both' is not started";
     assert!(journal.contains(why), "{journal}");
     assert!(!host.exists("/run/nixos-nspawn/binds/both"));
-    // Nor is anything made where a link leads.
+    // Nothing is created in the target of a link either.
     host.inside("neighbour", &["sh", "-c", "rm /srv/sh/sub; ln -s /victim/new /srv/sh/sub"]);
     assert!(!host.run(&["systemctl", "restart", &unit("both")]).success());
     assert!(!host.exists("/victim/new"));
 }
 
-/// Links of root's count, those of other users do not.
+/// Links of root are followed, those of other users are not.
 fn links_of_others(host: &Host) {
     host.install(bins());
     host.sh("mkdir -p /data/www /home/user /root/secret; ln -s /data /srv/link
@@ -225,13 +225,58 @@ fn read_only_is_locked(host: &Host) {
         host.sh("cat /srv/ro/file /srv/ro/disk/file /srv/single; ls -A /srv/ro /srv/ro/disk"),
         "precious\nprecious\nprecious\n/srv/ro:\ndisk\nfile\n\n/srv/ro/disk:\nfile\n"
     );
-    // The host itself can still write there, and it is seen.
+    // The host itself can still write there, and the container sees it.
     host.sh("echo new > /srv/ro/new");
     assert_eq!(host.inside("plain", &["cat", "/srv/ro/new"]), "new\n");
-    // What is mounted there later is seen as well.
+    // Later mounts there are visible as well.
     host.sh("mkdir /srv/ro/later && mount -t tmpfs later /srv/ro/later && echo later > /srv/ro/later/file");
     assert_eq!(host.inside("plain", &["cat", "/srv/ro/later/file"]), "later\n");
     host.ok(&["systemctl", "stop", &unit("plain"), &unit("mapped")]);
     assert_eq!(host.file("/srv/ro/disk/file"), "precious\n");
     assert!(!host.file("/proc/self/mountinfo").contains("/run/nixos-nspawn/"));
+}
+
+/// Root inside makes programs setuid root in a writable source; where users of the host can run them, commands say so.
+fn setuid_programs(host: &Host) {
+    host.install(bins());
+    host.sh(
+        "mkdir -p /srv/open /root/closed /srv/nosuid; mount -t tmpfs -o nosuid,mode=755 nosuid /srv/nosuid
+        mkdir /srv/nosuid/sub; cp /usr/bin/id /srv/open/program",
+    );
+    let settings = |binds: &str| {
+        let options = r#""userNamespacing": true, "activation": {}"#;
+        host.own_text(&format!(r#"{{"web": {{"container": {{{options}, "bindMounts": [{binds}]}}}}}}"#));
+    };
+    let safe = r#"{"source": "/root/closed"}, {"source": "/srv/nosuid/sub"}, {"source": "/srv/open", "readOnly": true,
+        "destination": "/read"}, {"source": "/srv/open", "idmap": "noidmap", "destination": "/nobody"}"#;
+    let words = "root inside can make setuid programs of the host's root in ";
+    settings(safe);
+    let created = host.ctl_ok(&["create", "web", "--flake", FLAKE]);
+    assert!(!created.text().contains(words), "{created}");
+    settings(&format!(r#"{safe}, {{"source": "/srv/open"}}, {{"source": "/srv/made/later"}}"#));
+    host.sh("mkdir /srv/made");
+    let said = format!("{words}/srv/open, /srv/made/later, and users of the host can run them there");
+    for arguments in [&["plan", "web"][..], &["update", "web"]] {
+        let output = host.ctl(arguments);
+        assert!(output.text().contains(&said), "{arguments:?}: {output}");
+    }
+    let updated = host.ctl_ok(&["update", "web", "--allow-host-changes"]);
+    assert!(updated.text().contains(&said), "{updated}");
+    // What is there already is not told again.
+    let planned = host.ctl(&["plan", "web"]);
+    assert!(!planned.text().contains(words), "{planned}");
+    host.inside("web", &["sh", "-c", "chown 0 /srv/open/program; chmod 4755 /srv/open/program"]);
+    let run = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/srv/open/program", "-u"];
+    assert_eq!(host.ok(&run), "0\n", "so the warning is true");
+    // What is made for the container is closed at first.
+    assert_eq!(host.sh("stat -c %a /srv/made/later"), "700\n");
+
+    // Without a user namespace as well, and where the containers' roots are open to all.
+    host.sh("chmod 755 /var/lib/machines");
+    host.create_with("plain", "");
+    let dry = host.ctl_ok(&["create", "dry", "--dry-run", "--flake", &format!("{FLAKE}#plain")]);
+    assert!(dry.text().contains(&format!("{words}/var/lib/machines/dry, and")), "{dry}");
+    host.own_text(r#"{"plain": {"container": {"bindMounts": ["/srv/open:/mnt"]}}}"#);
+    let planned = host.ctl_ok(&["plan", "plain"]);
+    assert!(planned.text().contains(&format!("{words}/srv/open, and")), "{planned}");
 }

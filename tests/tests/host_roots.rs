@@ -1,10 +1,16 @@
-//! What containers did to their own roots before the next start: links where nspawn would write, owners of a user
+//! Changes of containers to their own roots before the next start: links where nspawn would write, owners of a user
 //! namespace, and what nspawn itself leaves there.
 
 use nixos_nspawn_tests::host::{Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
-on_both_hosts!(journal_links, shifted_root, mount_points_in_a_user_namespace, ephemeral_snapshots);
+on_both_hosts!(
+    journal_links,
+    shifted_root,
+    no_user_namespaces,
+    mount_points_in_a_user_namespace,
+    ephemeral_snapshots
+);
 
 /// Restarts a container, however often that was done within a short time.
 fn restart(host: &Host, name: &str) {
@@ -53,7 +59,7 @@ fn journal_links(host: &Host) {
         restart(host, name);
         assert!(linked(name).contains("/var/log/journal/"));
     }
-    // The same below a bind mount, and one whose place inside leads elsewhere.
+    // The same below a bind mount, and for a bind mount whose destination is a link.
     host.sh("mkdir -p /srv/logs && ln -s /victim /srv/logs/journal");
     host.create_with("bound", r#""bindMounts": ["/srv/logs:/var/log"]"#);
     restart(host, "bound");
@@ -92,6 +98,24 @@ fn shifted_root(host: &Host) {
     assert_eq!(host.inside("web", &["cat", "/root/mine"]), "mine\n");
 }
 
+/// Where the host has no user namespaces, the start says so.
+fn no_user_namespaces(host: &Host) {
+    host.install(bins());
+    host.create_with("mapped", r#""userNamespacing": true"#);
+    host.create_with("plain", "");
+    // The kernel's own limit is that of the machine around as well.
+    let limit = "/proc/sys/user/max_user_namespaces";
+    host.sh(&format!("echo 0 > /run/zero; mount --bind /run/zero {limit}"));
+    assert!(!host.run(&["systemctl", "restart", &unit("mapped")]).success());
+    let journal = host.unit_journal("mapped");
+    let said =
+        "user.max_user_namespaces: is 0 on this host, so there is no user namespace for container 'mapped'";
+    assert!(journal.contains(said) && journal.contains("set userNamespacing to false"), "{journal}");
+    restart(host, "plain");
+    host.ok(&["umount", limit]);
+    restart(host, "mapped");
+}
+
 /// Beside a mount point that did not exist, services can create their directories.
 fn mount_points_in_a_user_namespace(host: &Host) {
     host.install(bins());
@@ -112,7 +136,7 @@ fn mount_points_in_a_user_namespace(host: &Host) {
     };
     check();
     assert_eq!(host.inside("mapped", &["cat", "/opt/b/file"]), "one\n");
-    // What nspawn made at an earlier start is set right.
+    // Mount points of an earlier start are corrected.
     host.ok(&["systemctl", "stop", &unit("mapped")]);
     host.sh("cd /var/lib/machines/mapped && chown 2147483646:2147483646 var/cache var/cache/deep opt");
     host.ok(&["systemctl", "start", &unit("mapped")]);

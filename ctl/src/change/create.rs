@@ -23,7 +23,7 @@ use crate::change::forget::forget;
 use crate::change::next::{check_ports, intent, limit_or_start, missing_sources};
 use crate::change::{effect, settle};
 use crate::fact::lookup::{all_seen, find};
-use crate::fact::{dependents, host_network, installation};
+use crate::fact::{dependents, host_network, installation, setuid_places};
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
@@ -45,7 +45,7 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) start: bool,
     /// Whether to accept a store that root does not own.
     pub(crate) allow_user_store: bool,
-    /// Accept forwards of ports that a service of the host uses.
+    /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
 }
 
@@ -237,11 +237,8 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
         let unit = unit_name(name);
         return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
-    if host.live() {
-        let machine = host.path(format!("/run/systemd/machines/{name}"));
-        if machine.exists() {
-            return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
-        }
+    if host.live() && host.registered(name).exists() {
+        return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
     }
     Ok(())
 }
@@ -287,6 +284,7 @@ pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) ->
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(1);
     let (plan, planned) = intent_file::check(&loaded, name, &intent)?;
-    let notes = dependents::unknown_names(&loaded, &intent);
+    let mut notes = dependents::unknown_names(&loaded, &intent);
+    notes.extend(setuid_places::warning(host, name, &intent, None));
     Ok(CreateDraft { profile, intent, plan, planned, notes })
 }

@@ -12,10 +12,10 @@ use nixos_nspawn_units::value::shown;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::base::program::ended;
-use crate::decision::crash_loop::{Stability, stability, waiting};
+use crate::decision::crash_loop::{SETTLING, Stability, stability, waiting};
 use crate::host::journal::show_journals;
 use crate::host::manager_inside::{
-    Services, failed_units, monotonic, restarting_services, running_jobs, system_state,
+    LONG_PATIENCE, Services, failed_units, listed, monotonic, restarting_services, running_jobs, system_state,
 };
 use crate::host::systemd;
 
@@ -32,7 +32,7 @@ pub(crate) enum Expect {
     None,
 }
 
-/// What a container must show after an activation.
+/// The conditions that a container must meet after an activation.
 pub(crate) struct Gate<'a> {
     /// The state it must reach.
     pub(crate) expect: Expect,
@@ -40,7 +40,7 @@ pub(crate) struct Gate<'a> {
     pub(crate) check: Option<&'a str>,
     /// The time limit.
     pub(crate) limit: Duration,
-    /// What had failed inside before.
+    /// The units inside before the activation.
     pub(crate) before: Before,
 }
 
@@ -51,21 +51,31 @@ pub(crate) struct Before {
     failed: BTreeSet<String>,
     /// Services that systemd restarts when they end.
     services: Services,
-    /// When this was seen, on the monotonic clock.
+    /// When they were observed, on the monotonic clock.
     seen: Duration,
 }
 
 impl Before {
-    /// Asks for them. If there is no answer, every failed unit counts as new, and every restart.
-    pub(crate) fn see(host: &Host, name: &MachineName) -> Self {
-        let services = restarting_services(host, name).unwrap_or_default();
-        let failed = failed_units(host, name).unwrap_or_default();
-        Self { failed, services, seen: monotonic() }
+    /// Observes the units, within `limit`. Without an answer, every failed unit and every restart counts as new.
+    pub(crate) fn see(host: &Host, name: &MachineName, limit: Duration) -> Self {
+        let end = Instant::now() + limit.min(LONG_PATIENCE);
+        let services = restarting_services(host, name, left(end));
+        // What did not answer once is not waited for again.
+        let failed = match &services {
+            Ok(_) => failed_units(host, name, left(end)).unwrap_or_default(),
+            Err(_) => BTreeSet::new(),
+        };
+        Self { failed, services: services.unwrap_or_default(), seen: monotonic() }
     }
 }
 
 /// The polling interval.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long one question may take, so that it is answered, or given up, soon after the end.
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now()).clamp(Duration::from_secs(1), LONG_PATIENCE)
+}
 
 /// Waits until the container meets the expectations.
 pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
@@ -76,7 +86,7 @@ pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &G
     alive(host, name, plan)?;
     if matches!(gate.expect, Expect::Running | Expect::Degraded) {
         settled(host, name, plan, gate, end)?;
-        stay_up(host, name, plan, gate)?;
+        stay_up(host, name, plan, gate, end)?;
     }
     if let Some(command) = gate.check {
         checked(host, name, plan, command, end)?;
@@ -98,16 +108,16 @@ fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
 /// Waits until the system inside is neither starting nor stopping.
 fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
     loop {
-        let answer = system_state(host, name);
+        let answer = system_state(host, name, left(end));
         match (answer.as_str(), gate.expect) {
             ("running", _) => return Ok(()),
             ("degraded", Expect::Running) => {
-                let failed = failed_units(host, name).unwrap_or_default();
+                let failed = failed_units(host, name, left(end)).unwrap_or_default();
                 bail!("the system in container '{name}' is degraded: {} failed", listed(&failed));
             }
-            // Without a list it is asked again: some of the failed units may be new.
+            // Without a list, ask again: some of the failed units may be new.
             ("degraded", _) => {
-                if let Ok(failed) = failed_units(host, name) {
+                if let Ok(failed) = failed_units(host, name, left(end)) {
                     let new: BTreeSet<String> = failed.difference(&gate.before.failed).cloned().collect();
                     if new.is_empty() {
                         return Ok(());
@@ -119,13 +129,10 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
             _ => {}
         }
         if Instant::now() >= end {
+            let jobs = if answer.is_empty() { Vec::new() } else { running_jobs(host, name) };
             let answer = if answer.is_empty() { "unreachable".to_owned() } else { shown(&answer) };
-            let jobs = running_jobs(host, name);
-            let jobs = if jobs.is_empty() {
-                String::new()
-            } else {
-                format!(" (waiting for {})", listed(&jobs.into_iter().collect()))
-            };
+            let jobs =
+                if jobs.is_empty() { String::new() } else { format!(" (waiting for {})", listed(&jobs)) };
             bail!(
                 "the system in container '{name}' is still {answer} after {} s{jobs}",
                 gate.limit.as_secs()
@@ -137,13 +144,14 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
     }
 }
 
-/// Until each service that has just started has stayed up for a while. A service that ends and is restarted again and again
-/// is at no moment a failed unit.
-fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
+/// Waits until each service that has just started has stayed up for a while. A service that is restarted whenever it
+/// ends is never a failed unit.
+fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
     let before = &gate.before;
-    let end = Instant::now() + gate.limit;
+    // What was ready in the last moment is watched for as long as it takes to settle.
+    let end = end.max(Instant::now() + SETTLING);
     loop {
-        let services = match restarting_services(host, name) {
+        let services = match restarting_services(host, name, left(end)) {
             Ok(services) => services,
             Err(error) if Instant::now() >= end => {
                 bail!("the services in container '{name}' cannot be listed: {error:#}")
@@ -161,7 +169,7 @@ fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> 
                 show_journals(host, name, &units);
                 bail!("in container '{name}', {} ends and is restarted again and again", listed(&units));
             }
-            // It restarts seldom: what starts only now has not failed.
+            // It restarts rarely, and a service that is only starting has not failed.
             Stability::Unsettled if Instant::now() >= end => {
                 let units = waiting(&services);
                 if units.is_empty() {
@@ -187,7 +195,7 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, e
             .args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"])
             .arg(format!("--property=RuntimeMaxSec={}", left.as_secs().max(1)))
             .args(["/bin/sh", "-c", command])
-            .limit(left + Duration::from_secs(5))
+            .limit(left + Duration::from_secs(1))
             .answer();
         interrupt::check()?;
         let how = match status {
@@ -200,14 +208,5 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, e
         }
         alive(host, name, plan)?;
         sleep(Duration::from_secs(1));
-    }
-}
-
-fn listed(units: &BTreeSet<String>) -> String {
-    // The container wrote this text, so it must not reach a terminal unfiltered.
-    if units.is_empty() {
-        "a unit".to_owned()
-    } else {
-        units.iter().map(|unit| shown(unit)).collect::<Vec<_>>().join(", ")
     }
 }

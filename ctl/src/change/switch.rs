@@ -51,7 +51,7 @@ pub(crate) struct Switched {
     pub(crate) reason: String,
 }
 
-/// How to activate a new generation, and what the container must show.
+/// How to activate a new generation, and the conditions that the container must meet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Activation<'a> {
     /// The strategy, or the container's own.
@@ -78,8 +78,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) activation: Activation<'a>,
     /// The units inside before it began.
     pub(crate) before: Before,
-    /// Whether the change only takes reach away. Then what happens inside does not undo it: a container that makes its
-    /// units fail, or does not start, would keep what it shall lose.
+    /// Whether the change only takes reach away. Then failures inside do not undo it: otherwise a container could keep
+    /// its reach by failing.
     pub(crate) only_takes_away: bool,
 }
 
@@ -99,11 +99,13 @@ impl Switch<'_> {
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
+                // Whatever is left to do is done before the record goes: a killed command is settled only by it.
+                remove_pending(self.host, &folder);
                 profile_links::sync(self.host, &folder)?;
-                record.finish(self.host)?;
                 if action == Action::Restart {
                     dependents::start_again(self.host, &record.details.dependents);
                 }
+                record.finish(self.host)?;
                 Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
             }
             Err(error) => {
@@ -122,11 +124,11 @@ impl Switch<'_> {
                 );
                 if touched && (self.activation.keep || self.only_takes_away) {
                     remove_pending(self.host, &folder);
-                    record.finish(self.host)?;
                     // Starting its dependents would start the container again if it were down.
                     if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
                         dependents::start_again(self.host, &record.details.dependents);
                     }
+                    record.finish(self.host)?;
                     interrupt::clean_up_ends();
                     let name = self.name;
                     let left = match self.activation.keep {
@@ -141,7 +143,7 @@ impl Switch<'_> {
                 let way = match (touched, &record.details.reload) {
                     (false, _) => Way::Recorded,
                     (true, None) => Way::Restart,
-                    (true, Some(_)) => Way::Reload(&self.before),
+                    (true, Some(_)) => Way::Reload { before: &self.before, limit: self.activation.limit },
                 };
                 let back = take_back(self.host, self.nix, record, way);
                 interrupt::clean_up_ends();
@@ -211,7 +213,8 @@ impl Switch<'_> {
         }
         let limit = limit_or_start(self.activation.limit, &self.new);
         let expect = self.activation.expect;
-        let gate = Gate { expect, check: self.activation.check, limit, before: Before::see(host, name) };
+        let before = Before::see(host, name, limit);
+        let gate = Gate { expect, check: self.activation.check, limit, before };
         self.before = gate.before.clone();
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());

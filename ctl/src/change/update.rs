@@ -25,7 +25,7 @@ use crate::change::{reach, settle};
 use crate::decision::activation::{Action, Decision};
 use crate::decision::reach::Consent;
 use crate::fact::lookup::imperative;
-use crate::fact::{dependents, host_network};
+use crate::fact::{dependents, host_network, setuid_places};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, RecordDetails};
 use crate::host::{credentials, host_file, intent_file, systemd};
@@ -39,7 +39,7 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) source: SourceArguments<'a>,
     /// How it is activated.
     pub(crate) activation: Activation<'a>,
-    /// What of a further reach into the host is accepted.
+    /// The additional reach into the host that is accepted.
     pub(crate) consent: Consent<'a>,
     /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
@@ -90,7 +90,6 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
         only_takes_away,
     };
     let switched = switch.run(&mut record)?;
-    remove_pending(host, &directory);
     Ok(Updated::switched(name, before, switched, UpdateResult::Updated))
 }
 
@@ -100,7 +99,7 @@ enum Prepared {
     Nothing,
 }
 
-/// Builds and checks; nothing is made but the link of the build.
+/// Builds and checks; creates nothing except the link of the build.
 fn prepare(
     host: &Host,
     nix: &Nix,
@@ -130,7 +129,8 @@ fn prepare(
     let loaded = host_file::load(host)?;
     check_ports(host, &loaded, name, Some(old), &next.intent, options.allow_taken_ports)?;
     intent_file::check(&loaded, name, &next.intent)?;
-    for text in dependents::unknown_names(&loaded, &next.intent) {
+    let notes = setuid_places::warning(host, name, &next.intent, Some(old)).into_iter();
+    for text in notes.chain(dependents::unknown_names(&loaded, &next.intent)) {
         host.report(Event::Note { name: name.clone(), text });
     }
     let runs = !systemd::state(host, name)?.stopped();
@@ -164,6 +164,7 @@ pub(crate) fn plan(
     intent_file::check(&loaded, name, &next.intent)?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &next.intent, given, runs)?;
-    let notes = dependents::unknown_names(&loaded, &next.intent);
-    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)? })
+    let mut planned = Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)?;
+    planned.notes.extend(dependents::unknown_names(&loaded, &next.intent));
+    Ok(planned)
 }

@@ -30,7 +30,7 @@ pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String]) -> SourceArgume
     }
 }
 
-/// Returns how to activate a new generation, and what the container must show.
+/// Returns how to activate a new generation, and the conditions that the container must meet.
 pub(crate) fn activation(given: &cli::Activation) -> Result<Activation<'_>> {
     Ok(Activation {
         strategy: given.strategy.map(strategy),
@@ -46,7 +46,7 @@ pub(crate) fn activation(given: &cli::Activation) -> Result<Activation<'_>> {
     })
 }
 
-/// What of a further reach into the host is accepted.
+/// Returns the additional reach into the host that is accepted.
 pub(crate) fn consent(given: Option<&str>) -> Consent<'_> {
     match given {
         None => Consent::Nothing,

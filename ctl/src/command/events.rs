@@ -1,10 +1,10 @@
 //! Prints events on standard error while a command is running.
 
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::value::shown;
 
 use crate::base::event::Event;
 use crate::base::screen::Screen;
+use crate::host::manager_inside::listed;
 
 /// Prints an event.
 pub(crate) fn show(screen: &Screen, event: Event) {
@@ -69,7 +69,7 @@ fn text(event: Event) -> (String, Vec<String>) {
             format!("{error}, so what killed commands may have left is not settled")
         }
         Event::EditKept { name } => format!(
-            "container '{name}': its intent was edited meanwhile, that is left as it is; 'nixos-nspawn activate {name}' \
+            "container '{name}': its intent was edited meanwhile, so the edit is kept; 'nixos-nspawn activate {name}' \
              applies it"
         ),
         Event::NotSettled { name, error } => format!("container '{name}' is left incomplete: {error}"),
@@ -96,7 +96,9 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::NetworkdNotTold { path, error } => {
             format!("{}: networkd could not be notified: {error}", path.display())
         }
-        Event::NetworkFileFailed { path, error } => format!("{}: {error}", path.display()),
+        Event::NetworkFileFailed { path, error } => {
+            format!("{}: {error}, so the host's end of the container's link stays as it was", path.display())
+        }
         Event::PortsNotOpened { name, error } => {
             format!("container '{name}': not all of its ports could be opened: {error}")
         }
@@ -107,8 +109,6 @@ fn text(event: Event) -> (String, Vec<String>) {
 }
 
 fn still_starting(name: &MachineName, seconds: u64, jobs: &[String], failed: &[String]) -> String {
-    // Units inside are named by the container.
-    let listed = |units: &[String]| units.iter().map(|unit| shown(unit)).collect::<Vec<_>>().join(", ");
     let mut message = format!("container '{name}' is still starting after {seconds} s");
     if !jobs.is_empty() {
         message += &format!("; jobs that run inside: {}", listed(jobs));

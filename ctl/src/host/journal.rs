@@ -1,6 +1,7 @@
 //! Reads the journals of containers, on the host and inside.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
@@ -26,13 +27,20 @@ pub(crate) fn show_journal(host: &Host, name: &MachineName, since: &str) {
     }
 }
 
+/// How long a journal inside may take to be read: the container wrote it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Of how many units the journal is shown.
+const UNITS: usize = 3;
+
 /// Reports the last lines of units inside.
 pub(crate) fn show_journals(host: &Host, name: &MachineName, units: &BTreeSet<String>) {
-    for unit in units {
+    for unit in units.iter().take(UNITS) {
         let answer = host
             .manager("journalctl")
             .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--lines=15"])
             .args([format!("--machine={name}"), format!("--unit={unit}")])
+            .limit(PATIENCE)
             .output_if_any()
             .unwrap_or_default();
         host.report(Event::UnitJournal { lines: answer.lines().map(str::to_owned).collect() });
@@ -45,6 +53,7 @@ pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) 
         .manager("journalctl")
         .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--priority=warning", "--lines=15"])
         .args([format!("--machine={name}"), format!("--since={since}")])
+        .limit(PATIENCE)
         .output_if_any()
         .unwrap_or_default();
     let lines: Vec<String> = answer.lines().map(str::to_owned).collect();

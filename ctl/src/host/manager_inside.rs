@@ -1,30 +1,31 @@
-//! What the service manager inside a container says of its jobs and services. Everything it says was made by the container.
+//! Asks the service manager inside a container about its jobs and services. The container controls the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::shown;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
 
-/// How long it may take to answer where nothing depends on the answer. While it starts, it may not answer at all.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for an answer that no decision depends on. While the manager starts, it may not answer at all.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long it may take where a decision depends on the answer: a busy host is slow.
-const LONG_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for an answer that a decision depends on, since a busy host is slow.
+pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A service that systemd restarts when it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RestartingService {
     /// `running`, `auto-restart`, …
     pub(crate) sub: String,
-    /// How often it was restarted by itself (`NRestarts=`).
+    /// The number of automatic restarts (`NRestarts=`).
     pub(crate) restarts: u32,
-    /// When it came into its state, on the monotonic clock.
+    /// When it entered its state, on the monotonic clock.
     pub(crate) since: Duration,
 }
 
@@ -37,37 +38,38 @@ pub(crate) fn monotonic() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Returns its state as `is-system-running` prints it (`systemctl(1)`), or nothing if it does not answer.
-pub(crate) fn system_state(host: &Host, name: &MachineName) -> String {
+/// Returns the manager's state as `is-system-running` prints it (`systemctl(1)`), or an empty string if it does not
+/// answer.
+pub(crate) fn system_state(host: &Host, name: &MachineName, limit: Duration) -> String {
     let machine = format!("--machine={name}");
-    let call = host.manager("systemctl").args([machine.as_str(), "is-system-running"]).limit(LONG_PATIENCE);
+    let call = host.manager("systemctl").args([machine.as_str(), "is-system-running"]).limit(limit);
     call.answer().map(|(_, answer)| answer.trim().to_owned()).unwrap_or_default()
 }
 
-/// Returns the failed units. Fails if it cannot be asked, which is no sign that there are none.
-pub(crate) fn failed_units(host: &Host, name: &MachineName) -> Result<BTreeSet<String>> {
+/// Returns the failed units. Fails if the manager does not answer, since that does not mean that there are none.
+pub(crate) fn failed_units(host: &Host, name: &MachineName, limit: Duration) -> Result<BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Unit {
         unit: String,
     }
     let machine = format!("--machine={name}");
     let words = ["list-units", "--failed", "--full", "--plain", "--no-legend", "--output=json"];
-    let answer = host.manager("systemctl").arg(&machine).args(words).limit(LONG_PATIENCE).output()?;
+    let answer = host.manager("systemctl").arg(&machine).args(words).limit(limit).output()?;
     let units: Vec<Unit> = serde_json::from_str(&answer).map_err(|error| {
         Failed::Program(format!("systemctl {machine} list-units: unexpected answer: {error}"))
     })?;
     Ok(units.into_iter().map(|unit| unit.unit).collect())
 }
 
-/// Returns the services that systemd restarts when they end. Fails if it cannot be asked.
-pub(crate) fn restarting_services(host: &Host, name: &MachineName) -> Result<Services> {
+/// Returns the services that systemd restarts when they end. Fails if the manager does not answer.
+pub(crate) fn restarting_services(host: &Host, name: &MachineName, limit: Duration) -> Result<Services> {
     const PROPERTIES: [&str; 5] = ["Id", "Restart", "SubState", "NRestarts", "StateChangeTimestampMonotonic"];
     let call = host.manager("systemctl").arg(format!("--machine={name}")).arg("show");
     let call = call.args(PROPERTIES.iter().flat_map(|property| ["-p", property])).arg("--").arg("*.service");
-    Ok(parse_services(&call.limit(LONG_PATIENCE).output()?))
+    Ok(parse_services(&call.limit(limit).output()?))
 }
 
-/// Blocks of KEY=VALUE lines with empty lines between them.
+/// Parses blocks of KEY=VALUE lines separated by empty lines.
 fn parse_services(answer: &str) -> Services {
     let mut services = Services::new();
     for block in answer.split("\n\n") {
@@ -87,14 +89,14 @@ fn parse_services(answer: &str) -> Services {
     services
 }
 
-/// Returns the units whose jobs run; none if it cannot be asked.
+/// Returns the units with running jobs, or none if the manager does not answer.
 pub(crate) fn running_jobs(host: &Host, name: &MachineName) -> Vec<String> {
     let call = host.manager("systemctl").arg(format!("--machine={name}"));
     let call = call.args(["list-jobs", "--full", "--plain", "--no-legend"]).limit(PATIENCE);
     parse_jobs(&call.output_if_any().unwrap_or_default())
 }
 
-/// Lines of number, unit, type and state.
+/// Parses lines of number, unit, type and state.
 fn parse_jobs(answer: &str) -> Vec<String> {
     let running = answer.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
@@ -104,9 +106,35 @@ fn parse_jobs(answer: &str) -> Vec<String> {
     running.collect()
 }
 
+/// How many units are named in a message.
+const NAMED: usize = 10;
+
+/// Returns the names of units for a message. The container chose them, so they are neither unfiltered nor without end.
+pub(crate) fn listed<'a>(units: impl IntoIterator<Item = &'a String, IntoIter: ExactSizeIterator>) -> String {
+    let units = units.into_iter();
+    let more = units.len().saturating_sub(NAMED);
+    let mut words: Vec<String> = units.take(NAMED).map(|unit| shown(unit)).collect();
+    if words.is_empty() {
+        return "a unit".to_owned();
+    }
+    if more > 0 {
+        words.push(format!("{more} more"));
+    }
+    words.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_filtered_and_bounded() {
+        let names: Vec<String> = (0..10_000).map(|number| format!("\u{1b}[31m{number}.service")).collect();
+        let text = listed(&names);
+        assert!(text.ends_with(", 9990 more") && !text.contains('\u{1b}'), "{text}");
+        assert_eq!(listed(&BTreeSet::new()), "a unit");
+        assert!(listed(&["x".repeat(1 << 20)]).len() < 1000);
+    }
 
     #[test]
     fn services_of_an_answer() {

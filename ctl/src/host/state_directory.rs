@@ -140,7 +140,7 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
 }
 
 /// Returns the mount points at or below a path, from the kernel's table.
-fn mounts_below(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn mounts_below(path: &Path) -> Result<Vec<PathBuf>> {
     // The table contains resolved paths, but /var may be a link.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     const TABLE: &str = "/proc/self/mountinfo";

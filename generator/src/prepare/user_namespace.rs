@@ -1,5 +1,6 @@
-//! Whether a container has a user namespace that maps its users, and whether its root fits.
+//! Checks whether a container has a user namespace that maps its users, and whether the owners in its root match.
 
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -9,10 +10,10 @@ use nixos_nspawn_units::syntax::settings::parse_boolean;
 
 use crate::failure::Failure;
 
-/// How many users nspawn gives a container, and of what the first is a multiple.
+/// The number of users that nspawn gives to a container; the first one is a multiple of it.
 const RANGE: u32 = 0x10000;
 
-/// Returns whether the users inside are others on the host.
+/// Returns whether users inside are mapped to other users on the host.
 pub(crate) fn maps_users(file: &UnitFile) -> bool {
     match file.values("Exec", "PrivateUsers").last() {
         None | Some("identity") => false,
@@ -20,11 +21,23 @@ pub(crate) fn maps_users(file: &UnitFile) -> bool {
     }
 }
 
+/// Fails if the host has no user namespaces and the container needs one: nspawn would say "No space left on device".
+pub(crate) fn available(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
+    let limit = fs::read_to_string(root.join("proc/sys/user/max_user_namespaces"));
+    if !maps_users(file) || limit.map_or(true, |limit| limit.trim() != "0") {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "user.max_user_namespaces: is 0 on this host, so there is no user namespace for container '{name}', it is not started; \
+         raise it with sysctl, or set userNamespacing to false"
+    )))
+}
+
 /// Fails if the root's files were given to the users of a user namespace, and the container has none now: nothing in it
 /// would belong to root.
 pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
     let path = root.join("var/lib/machines").join(name.as_str());
-    // nspawn reports a root that cannot be looked at.
+    // nspawn reports a root that cannot be inspected.
     let Ok(found) = path.symlink_metadata() else { return Ok(()) };
     let owner = found.uid();
     if maps_users(file) || owner == 0 || owner % RANGE != 0 {

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use nixos_nspawn_tests::host::{Host, Suite};
-use nixos_nspawn_tests::torture::kills::{Calls, kill, prepare};
+use nixos_nspawn_tests::torture::fault::Fault;
+use nixos_nspawn_tests::torture::kills::{Calls, fault, prepare};
 use nixos_nspawn_tests::torture::offline::{self, Density};
 use nixos_nspawn_tests::torture::verbs::Verb;
 use nixos_nspawn_tests::torture::{Counts, generator};
@@ -36,7 +37,16 @@ fn main() -> ExitCode {
         let host = Host::boot(suite);
         let live = prepare(&host);
         for verb in Verb::ALL.into_iter().filter(|verb| chosen("VERBS", &format!("{verb:?}"))) {
-            done(&format!("systemd {}, {verb:?}", host.systemd()), kill(&live, verb, calls));
+            let rarely = Calls { every: calls.every * 5, ..calls };
+            for (injected, calls) in [
+                (Fault::Signal("SIGKILL"), calls),
+                (Fault::Signal("SIGTERM"), rarely),
+                (Fault::Signal("SIGINT"), rarely),
+                (Fault::Error("EAGAIN"), calls),
+            ] {
+                let counts = fault(&live, verb, calls, injected);
+                done(&format!("systemd {}, {verb:?}, {injected:?}", host.systemd()), counts);
+            }
         }
     }
     println!("{:>4} s  all: {all}", begun.elapsed().as_secs());

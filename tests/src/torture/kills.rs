@@ -36,15 +36,16 @@ pub fn disagreements(host: &Host, names: &[&str]) -> Vec<String> {
     output.stdout.lines().chain(output.stderr.lines()).map(str::to_owned).collect()
 }
 
-/// Kills a command at its calls.
-pub fn kill(live: &Live, verb: Verb, calls: Calls) -> Counts {
+/// Faults a command at its calls: a signal at any, an error at those that start processes and threads.
+pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
     let host = live.host;
     let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
     let mut round = calls.from;
     let words = verb.prepare(host, &names[..1], round);
     let of_first: Vec<&str> = words[0].iter().map(String::as_str).collect();
     let points = live.points(&of_first);
-    let chosen: Vec<Point> = points.into_iter().skip(calls.from).step_by(calls.every).collect();
+    let takes = |point: &Point| matches!(fault, Fault::Signal(_)) || point.call.starts_with("clone");
+    let chosen: Vec<Point> = points.into_iter().filter(takes).skip(calls.from).step_by(calls.every).collect();
     let mut counts = Counts::default();
     let calm = host.nspawn("calm");
     for points in chosen.chunks(NAMES.len()) {
@@ -61,16 +62,21 @@ pub fn kill(live: &Live, verb: Verb, calls: Calls) -> Counts {
                 .map(|(words, point)| {
                     scope.spawn(move || {
                         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                        live.faulted(&words, point, Fault::Signal("SIGKILL"))
+                        live.faulted(&words, point, fault)
                     })
                 })
                 .collect();
             running.into_iter().map(|one| one.join().expect("a command")).collect::<Vec<_>>()
         });
         for output in &killed {
-            match output.code() {
-                137 => counts.kills += 1,
-                _ => counts.missed += 1,
+            match (fault, output.code()) {
+                (Fault::Signal("SIGKILL"), 137) => counts.kills += 1,
+                (Fault::Signal("SIGKILL"), _) => counts.missed += 1,
+                (Fault::Signal(_), _) => counts.signals += 1,
+                (Fault::Error(_) | Fault::Errors(_), _) => counts.errors += 1,
+            }
+            if output.code() == 101 || output.stderr.contains("panicked") {
+                wrong.push("a panic".to_owned());
             }
         }
         let settled = host.ctl(&["enable", "stopped"]);
@@ -97,7 +103,7 @@ pub fn kill(live: &Live, verb: Verb, calls: Calls) -> Counts {
         let said: String = killed.iter().map(|output| output.stderr.trim()).collect::<Vec<_>>().join(" | ");
         counts.wrong.extend(wrong.into_iter().map(|what| {
             format!(
-                "systemd {}, {verb:?} killed at {places:?}: {what}; settled: {}; said: {said}",
+                "systemd {}, {verb:?}, {fault:?} at {places:?}: {what}; settled: {}; said: {said}",
                 host.systemd(),
                 settled.stderr.trim()
             )
