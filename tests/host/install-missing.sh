@@ -27,6 +27,7 @@ if ! python3 -c 'import jsonschema' 2> /dev/null && ! /usr/bin/python3 -c 'impor
 fi
 need make make
 need cc gcc
+need c++ g++
 need cargo cargo
 [ -n "$missing" ] || exit 0
 echo "installing:$missing"
