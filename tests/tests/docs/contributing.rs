@@ -70,7 +70,13 @@ fn check(line: &str) -> Result<(), String> {
         words.remove(0);
     }
     match words[..] {
-        ["make", target] if text("Makefile").lines().any(|line| line.starts_with(&format!("{target}:"))) => {
+        ["make", target, ref variables @ ..]
+            if text("Makefile").lines().any(|line| line.starts_with(&format!("{target}:")))
+                && variables.iter().all(|word| {
+                    word.split_once('=')
+                        .is_some_and(|(name, _)| text("Makefile").contains(&format!("\n{name} ?=")))
+                }) =>
+        {
             Ok(())
         }
         ["cargo", "test", ref rest @ ..] => check_cargo_test(rest),
@@ -92,6 +98,7 @@ fn commands_exist() {
 fn check_can_fail() {
     for bad in [
         "make nonsense",
+        "make test NONSENSE=1",
         "cargo test -p nixos-nspawn-nonsense",
         "cargo test -p nixos-nspawn-tests --test nonsense",
         "cargo test -p nixos-nspawn-tests --test golden nonsense",
