@@ -1,7 +1,6 @@
 //! Creates a container: builds it with Nix or uses an existing build, checks it, records the intent and starts it. A
 //! create that fails or is interrupted leaves nothing behind.
 
-use std::fs;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 
@@ -21,6 +20,7 @@ use crate::base::interrupt;
 use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
 use crate::change::next::{check_ports, intent, limit_or_start, missing_sources};
+use crate::change::profile_steps::remove_pending;
 use crate::change::{effect, settle};
 use crate::fact::lookup::{all_seen, find};
 use crate::fact::{dependents, host_network, installation, setuid_places};
@@ -140,8 +140,7 @@ fn make(
         Some(nix) => nix.set_profile(&system, &profile.path)?,
         None => profile_links::make_offline_profile(host, &directory, &profile.path)?,
     };
-    let _ = fs::remove_file(host.path(&pending));
-    profile_links::drop_indirect_root(host, &pending);
+    remove_pending(host, &directory);
 
     let mut intent = intent(host, name, &profile, source)?;
     intent.profile = Some(system.to_string_lossy().parse()?);
@@ -224,7 +223,7 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
         return unchanged(format!("{}: container '{name}' ({kind}) already exists", found.path()), "");
     }
     for folder in host.scope.nspawn_files {
-        let path = host.path(folder).join(format!("{name}.nspawn"));
+        let path = host.directory(folder).join(format!("{name}.nspawn"));
         let ours = || copies::marked(&path).is_ok_and(|mark| mark.is_some());
         if path.symlink_metadata().is_ok() && !ours() {
             return unchanged(

@@ -51,6 +51,11 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let links = if wanted { Vec::new() } else { enabled_links(host, name)? };
     let before = present.starts_at_boot() || !links.is_empty();
     if present.autostart == Some(wanted) && links.is_empty() {
+        if host.live() && starts(host, name) != wanted {
+            // A command that was killed has recorded this, and PID 1 does not know it yet.
+            drop(global);
+            take_effect(host, name, present, wanted)?;
+        }
         return Ok(Setting { before, changed: false, masked: masked(host, name) });
     }
     let intent = Intent { autostart: Some(wanted), ..present.clone() };
@@ -106,14 +111,23 @@ fn take_effect(host: &Host, name: &MachineName, intent: &Intent, wanted: bool) -
         systemd::reload_to(host, name, hash(name, intent).as_deref())?;
     }
     // The hash does not include autostart, since changing it is no reason to restart.
-    let folder = host.root.join(GENERATOR_DIRECTORY).join("machines.target.wants");
-    let link = folder.join(unit_name(name));
-    if link.symlink_metadata().is_ok() != wanted {
+    if starts(host, name) != wanted {
         let how = if wanted { "is missing" } else { "is still there" };
+        let link = start_link(host, name);
         let message = format!("{} {how} after daemon-reload; is the generator up to date?", link.display());
         return Err(Failed::Program(message).into());
     }
     Ok(())
+}
+
+/// Returns the generator's link that starts the container with the host.
+fn start_link(host: &Host, name: &MachineName) -> PathBuf {
+    host.root.join(GENERATOR_DIRECTORY).join("machines.target.wants").join(unit_name(name))
+}
+
+/// Whether PID 1 starts the container with the host.
+fn starts(host: &Host, name: &MachineName) -> bool {
+    start_link(host, name).symlink_metadata().is_ok()
 }
 
 /// Deletes links and adds them with their targets to `removed`.

@@ -99,11 +99,13 @@ impl Switch<'_> {
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
+                // Whatever is left to do is done before the record goes: a killed command is settled only by it.
+                remove_pending(self.host, &folder);
                 profile_links::sync(self.host, &folder)?;
-                record.finish(self.host)?;
                 if action == Action::Restart {
                     dependents::start_again(self.host, &record.details.dependents);
                 }
+                record.finish(self.host)?;
                 Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
             }
             Err(error) => {
@@ -122,11 +124,11 @@ impl Switch<'_> {
                 );
                 if touched && (self.activation.keep || self.only_takes_away) {
                     remove_pending(self.host, &folder);
-                    record.finish(self.host)?;
                     // Starting its dependents would start the container again if it were down.
                     if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
                         dependents::start_again(self.host, &record.details.dependents);
                     }
+                    record.finish(self.host)?;
                     interrupt::clean_up_ends();
                     let name = self.name;
                     let left = match self.activation.keep {

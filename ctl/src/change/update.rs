@@ -90,7 +90,6 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
         only_takes_away,
     };
     let switched = switch.run(&mut record)?;
-    remove_pending(host, &directory);
     Ok(Updated::switched(name, before, switched, UpdateResult::Updated))
 }
 

@@ -3,6 +3,10 @@
 
 pub mod counts;
 pub mod fault;
+pub mod generator;
+pub mod kills;
+pub mod live;
 pub mod offline;
+pub mod verbs;
 
 pub use counts::Counts;

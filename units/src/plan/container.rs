@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::contents::{
     DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Planned,
+    file, header,
 };
 use super::hash::plan_hash;
 use super::network::{Zones, network};
@@ -17,7 +18,6 @@ use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
 use crate::socket::{Socket, sockets};
 use crate::store::{HOST_FILE, Kind, Stored};
-use crate::syntax::UnitFile;
 use crate::syntax::escape::EscapeError;
 use crate::version::unmet;
 
@@ -91,14 +91,6 @@ pub(super) fn accepted(
     Ok((hash, files))
 }
 
-/// Returns the text of a file, or why systemd would read it differently.
-pub(super) fn file(file: &UnitFile) -> Result<Entry, String> {
-    match file.check() {
-        Ok(()) => Ok(Entry::File(file.text())),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 /// Returns the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
 /// sockets.
 fn socket_units(name: &MachineName, path: &str, socket: Socket) -> Result<[(String, Entry); 3], String> {
@@ -138,10 +130,6 @@ pub(super) fn refused(
         files.extend(wants(name));
     }
     Planned { name: name.clone(), kind, hash: None, autostart, warnings: Vec::new(), refusal: Some(reason) }
-}
-
-pub(super) fn header(file: &mut UnitFile, path: &str) {
-    file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
 }
 
 /// Returns the links that start the container with the host. machines.target may be off, and pulling it in would also

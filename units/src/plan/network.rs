@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::container::{file, header};
-use super::contents::{Entry, MARKER};
+use super::contents::{Entry, MARKER, file, header};
 use super::hash::plan_hash;
 use crate::intent::Container;
 use crate::name::MachineName;
