@@ -81,6 +81,15 @@ in
       };
     }
 
+    # The console is the host's journal, which a start that waits would fill with a line for each half second.
+    {
+      systemd =
+        if options.systemd ? settings then
+          { settings.Manager.ShowStatus = mkDefault "error"; }
+        else
+          { extraConfig = "ShowStatus=error"; };
+    }
+
     # NixOS links /etc/localtime to the time zone, which fails if nspawn has mounted a file there.
     (mkIf (config.time.timeZone != null) { nixosContainer.timezone = mkDefault "off"; })
 
@@ -196,6 +205,11 @@ in
           # Only then is `init` of the system the program that activates it.
           assertion = !(config.boot.initrd.enable or false);
           message = "`boot.initrd.enable' is true, but a container has no initrd: its system would start without being activated; set it to false.";
+        }
+        {
+          # Releases that have nixos-init look whether there is an initrd at all. make-container.nix looks at the result.
+          assertion = !(config.boot.initrd.systemd.enable or false) || options.system ? nixos-init;
+          message = "`boot.initrd.systemd.enable' is true: in this release of NixOS a container would start without being activated; set it to false.";
         }
         {
           assertion = !(config.system.etc.overlay.enable or false);

@@ -223,7 +223,7 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
         return unchanged(format!("{}: container '{name}' ({kind}) already exists", found.path()), "");
     }
     for folder in host.scope.nspawn_files {
-        let path = host.path(folder).join(format!("{name}.nspawn"));
+        let path = host.directory(folder).join(format!("{name}.nspawn"));
         let ours = || copies::marked(&path).is_ok_and(|mark| mark.is_some());
         if path.symlink_metadata().is_ok() && !ours() {
             return unchanged(

@@ -168,10 +168,11 @@ impl Overview {
     fn add_ports(&mut self, host: &Host, loaded: &Loaded) {
         let runs =
             |container: &Container| container.state.as_ref().is_some_and(|state| state.active == "active");
-        let ports = |container: &Container| {
-            container.intent.as_ref().is_some_and(|intent| !intent.container.forward_ports.is_empty())
+        // Without ports a container is masqueraded all the same.
+        let connected = |container: &Container| {
+            container.intent.as_ref().is_some_and(|intent| intent.container.has_virtual_ethernet())
         };
-        if !host.booted() || !self.containers.values().any(|one| runs(one) && ports(one)) {
+        if !host.booted() || !self.containers.values().any(|one| runs(one) && connected(one)) {
             return;
         }
         let listening = Listening::read(host, loaded);
@@ -186,7 +187,7 @@ impl Overview {
                     taken.holder()
                 )
             }));
-            let gone = forwards.as_ref().and_then(|forwards| forwards.missing(host, name, intent));
+            let gone = forwards.iter().flat_map(|forwards| forwards.missing(host, name, intent));
             container.warnings.extend(gone);
         }
     }

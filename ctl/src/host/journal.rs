@@ -8,6 +8,7 @@ use nixos_nspawn_units::service::unit_name;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
+use crate::host::manager_inside::failed_units;
 
 /// Returns the current time in journalctl's format.
 pub(crate) fn journal_time() -> String {
@@ -47,7 +48,8 @@ pub(crate) fn show_journals(host: &Host, name: &MachineName, units: &BTreeSet<St
     }
 }
 
-/// Reports errors inside during a reload; the output of the switch itself has been reported already.
+/// Reports errors inside during a reload. The output of the switch has been reported already, and so have the journals of the
+/// units that have failed.
 pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) {
     let answer = host
         .manager("journalctl")
@@ -56,7 +58,9 @@ pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) 
         .limit(PATIENCE)
         .output_if_any()
         .unwrap_or_default();
-    let lines: Vec<String> = answer.lines().map(str::to_owned).collect();
+    let failed = failed_units(host, name, PATIENCE).unwrap_or_default();
+    let reported = |line: &str| failed.iter().take(UNITS).any(|unit| line.contains(unit.as_str()));
+    let lines: Vec<String> = answer.lines().filter(|line| !reported(line)).map(str::to_owned).collect();
     if !lines.is_empty() {
         host.report(Event::JournalInside { name: name.clone(), lines });
     }

@@ -38,7 +38,7 @@ pub(crate) fn generation(profile: &Path) -> Result<u64> {
 
 /// Creates the first generation of a profile without Nix, in an offline tree.
 pub(crate) fn make_offline_profile(host: &Host, directory: &Path, path: &StorePath) -> Result<u64> {
-    let directory = host.path(directory);
+    let directory = host.directory(directory);
     for (link, target) in [("system-1-link", path.as_str()), ("system", "system-1-link")] {
         let link = directory.join(link);
         symlink(target, &link).with_context(|| format!("{}: cannot be linked", link.display()))?;
@@ -54,7 +54,7 @@ pub(crate) fn profile_directory(host: &Host, name: &MachineName) -> PathBuf {
 /// Returns whether a create may use the profile directory: it does not exist, or contains at most the build link of a
 /// killed command.
 pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
-    let below = host.path(directory);
+    let below = host.directory(directory);
     match fs::symlink_metadata(&below) {
         Ok(there) if !there.is_dir() => return Ok(false),
         Ok(_) => {}
@@ -66,14 +66,14 @@ pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
 
 /// Creates the profile directory.
 pub(crate) fn make_directory(host: &Host, directory: &Path) -> Result<()> {
-    let below = host.path(directory);
+    let below = host.directory(directory);
     let made = DirBuilder::new().recursive(true).mode(0o755).create(&below);
     made.with_context(|| format!("{}: cannot be created", below.display()))
 }
 
 /// Syncs the links of a profile, before the record that would make up for their loss is removed.
 pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
-    let below = host.path(directory);
+    let below = host.directory(directory);
     if is_there(&below)? { sync_directory(&below) } else { Ok(()) }
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
 pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     let directory = profile_directory(host, name);
     let kept = fs::read_link(host.gc_roots().join(name.as_str()));
-    let names = names_in(&host.path(&directory)).unwrap_or_default();
+    let names = names_in(&host.directory(&directory)).unwrap_or_default();
     let proven = kept.is_ok_and(|kept| {
         let generations = names.iter().filter(|name| is_own(name) && *name != "pending");
         generations
@@ -105,7 +105,7 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() {
         return Ok(());
     }
-    let below = host.path(directory);
+    let below = host.directory(directory);
     for name in names_in(&below)? {
         let path = below.join(&name);
         if is_own(&name) && is_link(&path)? {

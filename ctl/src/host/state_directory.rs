@@ -188,7 +188,7 @@ fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
 /// since on systemd 262 they point to a temporary path (/tmp/nspawn-root-…) that is gone before the container runs.
 fn remove_journal_links(host: &Host, ids: &[String]) {
     for id in ids {
-        let link = host.path(host.scope.journal).join(id);
+        let link = host.directory(host.scope.journal).join(id);
         if fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_symlink()) {
             let _ = fs::remove_file(&link);
         }

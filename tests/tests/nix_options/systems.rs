@@ -143,7 +143,7 @@ fn built(module: &str) -> Result<Value, String> {
 /// A message names what a container's system lacks, with the option to set.
 #[test]
 fn systems_that_cannot_be_activated_are_refused() {
-    for option in ["boot.initrd", "system.etc.overlay", "system.nixos-init"] {
+    for option in ["boot.initrd", "boot.initrd.systemd", "system.etc.overlay"] {
         let said = built(&format!("{option}.enable = true;")).expect_err("nothing would activate it");
         assert!(said.contains(&format!("container 'web': `{option}.enable' is true")), "{said}");
         assert!(said.contains("set it to false."), "{said}");
@@ -169,6 +169,17 @@ fn old_and_new_releases() {
     };
     assert_eq!(boot(""), json!([null, true]));
     assert_eq!(boot(&declares("boot.isNspawnContainer", "", "false")), json!([true, false]));
+
+    let init = declares("system.nixos-init.enable", "", "false");
+    let systemd = "{ boot.initrd.systemd.enable = true; }";
+    let drv =
+        |modules: &str| evaluate(&[format!("builtins.isString {}", web(PKGS, modules, "drvPath"))]).remove(0);
+    let said = drv(systemd).expect_err("its init is systemd");
+    assert!(said.contains("container 'web': `boot.initrd.systemd.enable' is true"), "{said}");
+    assert_eq!(drv(&format!("{init} {systemd}")), Ok(json!(true)), "there is no initrd to take it from");
+    let said =
+        drv(&format!("{init} {{ system.nixos-init.enable = true; }}")).expect_err("it needs an initrd");
+    assert!(said.contains("container 'web': `system.nixos-init.enable' is true"), "{said}");
 
     let built = |option: &str| {
         let module = "{ system.switch.enable = false; nixosContainer.activation.strategy = \"reload\"; }";
