@@ -11,7 +11,7 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
 flags="$flags -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
 flags="$flags -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
-RUSTFLAGS=$flags ${CARGO:-cargo} build --quiet --release --locked --target "$target"
+CARGO_TARGET_DIR=target RUSTFLAGS=$flags ${CARGO:-cargo} build --quiet --release --locked --target "$target"
 seeds=$(mktemp -d)
 trap 'rm -rf "$seeds"' EXIT
 for name; do

@@ -7,6 +7,7 @@ pub mod generator;
 pub mod kills;
 pub mod live;
 pub mod offline;
+pub mod storm;
 pub mod verbs;
 
 pub use counts::Counts;

@@ -64,6 +64,9 @@ fn check(line: &str) -> Result<(), String> {
         match variable {
             "NIXOS_NSPAWN_CASE" if cases().iter().any(|case| case.name.starts_with(value)) => {}
             "NIXOS_NSPAWN_INTENTS" if value.parse::<usize>().is_ok() => {}
+            "NIXOS_NSPAWN_TORTURE_EVERY" | "NIXOS_NSPAWN_TORTURE_FROM" if value.parse::<usize>().is_ok() => {}
+            "NIXOS_NSPAWN_TORTURE_SUITES" if ["trixie", "forky"].contains(&value) => {}
+            "NIXOS_NSPAWN_TORTURE_VERBS" if !value.is_empty() => {}
             "NIXOS_NSPAWN_BLESS" if value == "1" => {}
             _ => return Err(format!("{variable}={value} has no effect")),
         }
