@@ -6,6 +6,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::reach::{Changes, changes};
 use serde::Serialize;
 
+use crate::base::event::Event;
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::decision::reach::{Consent, Verdict, verdict};
@@ -65,9 +66,10 @@ pub(crate) fn check(
         }
     };
     let token = token.unwrap_or_default();
-    let warning = setuid_places::warning(host, name, new, Some(old));
-    let warning = warning.map(|warning| format!("; {warning}")).unwrap_or_default();
-    unchanged(why, format!("--allow-host-changes={token} accepts exactly that{warning}"))
+    if let Some(text) = setuid_places::warning(host, name, new, Some(old)) {
+        host.report(Event::Note { name: name.clone(), text });
+    }
+    unchanged(why, format!("--allow-host-changes={token} accepts exactly that"))
 }
 
 fn decide(
