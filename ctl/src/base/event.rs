@@ -31,6 +31,8 @@ pub(crate) enum Event {
     UnitsFailed,
     /// The container is not activated now, so `--check` is skipped.
     CheckSkipped,
+    /// A source could not be refreshed; what was known of it is built.
+    NotRefreshed { reference: String, reason: String },
     /// The new source is recorded, but systemd has not reloaded the file.
     SourceNotLoaded { name: MachineName, error: String },
     /// systemd has not loaded all plans, and a dry run does not reload it.

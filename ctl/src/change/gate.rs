@@ -6,31 +6,20 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use nixos_nspawn_units::intent::{Expect, Intent};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::value::shown;
+use nixos_nspawn_units::value::{Text, shown};
 
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::base::program::ended;
-use crate::decision::crash_loop::{Stability, stability, waiting};
+use crate::change::next::{duration, limit_or_start};
+use crate::decision::crash_loop::{SETTLING, Stability, stability, waiting};
 use crate::host::journal::show_journals;
 use crate::host::manager_inside::{
     Services, failed_units, monotonic, restarting_services, running_jobs, system_state,
 };
 use crate::host::systemd;
-
-/// The state that a container must reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expect {
-    /// The system inside is running, and no unit failed.
-    Running,
-    /// The system inside has started, and no unit failed that had not failed before.
-    Degraded,
-    /// The container is active.
-    Active,
-    /// Anything.
-    None,
-}
 
 /// What a container must show after an activation.
 pub(crate) struct Gate<'a> {
@@ -40,8 +29,43 @@ pub(crate) struct Gate<'a> {
     pub(crate) check: Option<&'a str>,
     /// The time limit.
     pub(crate) limit: Duration,
+    /// How long services that have just started must stay up.
+    pub(crate) settling: Duration,
     /// What had failed inside before.
     pub(crate) before: Before,
+}
+
+/// What a command expects, where it differs from what is stored with the container.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expectation<'a> {
+    /// The state that it must reach.
+    pub(crate) expect: Option<Expect>,
+    /// A command that must succeed inside; an empty one is none.
+    pub(crate) check: Option<&'a str>,
+    /// The time limit.
+    pub(crate) limit: Option<Duration>,
+}
+
+impl<'a> Expectation<'a> {
+    /// Returns what a container with these options must show.
+    pub(crate) fn gate(&self, intent: &'a Intent, before: Before) -> Gate<'a> {
+        let stored = &intent.container.activation;
+        let check = self.check.or(stored.check.as_ref().map(Text::as_str));
+        let settling = stored.settle_sec.as_ref().map(duration);
+        Gate {
+            expect: self.expect.unwrap_or(stored.expect),
+            check: check.filter(|command| !command.is_empty()),
+            limit: self.limit_for(intent),
+            settling: settling.unwrap_or(SETTLING),
+            before,
+        }
+    }
+
+    /// Returns the time limit: as given, as stored, or the start timeout.
+    pub(crate) fn limit_for(&self, intent: &Intent) -> Duration {
+        let stored = intent.container.activation.timeout.as_ref().map(duration);
+        limit_or_start(self.limit.or(stored), intent)
+    }
 }
 
 /// The units inside a container before an activation.
@@ -155,7 +179,7 @@ fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> 
                 continue;
             }
         };
-        match stability(&before.services, before.seen, &services, monotonic()) {
+        match stability((&before.services, before.seen), &services, monotonic(), gate.settling) {
             Stability::Stable => return Ok(()),
             Stability::Looping(units) => {
                 show_journals(host, name, &units);

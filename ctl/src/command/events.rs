@@ -38,6 +38,9 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::SourceNotLoaded { name, error } => {
             format!("container '{name}': its new source is recorded, but {error}")
         }
+        Event::NotRefreshed { reference, reason } => {
+            format!("{reference}: was not refreshed, so what is known of it is built: {reason}")
+        }
         Event::ReloadDue => {
             "would run 'systemctl daemon-reload' first: systemd has not loaded all plans".to_owned()
         }

@@ -4,11 +4,13 @@ mod activate;
 mod arguments;
 mod autostart;
 mod begin;
+mod check;
 mod create;
 mod delete_generations;
 mod diff;
 mod enable;
 mod events;
+mod hold;
 mod list;
 mod list_generations;
 mod pin;
@@ -82,6 +84,9 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
         Command::DeleteGenerations(arguments) => delete_generations::run(context, arguments),
         Command::Pin(arguments) => pin::pin(context, arguments),
         Command::Unpin(arguments) => pin::unpin(context, arguments),
+        Command::Check(arguments) => check::run(context, arguments),
+        Command::Hold(arguments) => hold::hold(context, arguments),
+        Command::Unhold(arguments) => hold::unhold(context, arguments),
         Command::Diff(arguments) => diff::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
     }

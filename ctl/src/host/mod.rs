@@ -25,3 +25,4 @@ pub(crate) mod sockets;
 pub(crate) mod state_directory;
 pub(crate) mod systemd;
 pub(crate) mod unit_links;
+pub(crate) mod update_memory;
