@@ -12,7 +12,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 OUT = $(TARGET_DIR)/$(TARGET)/release
 # Where the generated drop-ins find the unit helper.
 HELPER = $(PREFIX)/libexec/nixos-nspawn/unit-helper
-# Where ctl finds what Nix evaluates for a configuration file.
+# Where ctl finds the Nix files for configuration files.
 NIX = $(PREFIX)/share/nixos-nspawn/nix
 NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-profile.nix nix/data.nix nix/elements.nix nix/from-containers.nix nix/known.json nix/known.nix nix/make-container.nix nix/mounts.nix nix/name.nix nix/nspawn-definitions.nix nix/options.nix nix/options-files.nix nix/options-limits.nix nix/options-network.nix nix/options-rights.nix nix/ports.nix nix/rules.nix nix/syntax.nix nix/types.nix
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
@@ -25,7 +25,7 @@ build:
 		NIXOS_NSPAWN_SOCKET_PROXYD=$(SOCKET_PROXYD) \
 		$(CARGO) build --release --locked --target $(TARGET) -p nixos-nspawn-generator -p nixos-nspawn-ctl
 
-# What a test or the demo needs of a Debian machine.
+# Installs the packages of Debian that tests and the demo need.
 deps:
 	sh tests/host/install-missing.sh
 
@@ -33,7 +33,7 @@ check: deps
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 
-# Tests on hosts wait most of their time, for boots and timeouts: two at once on each core.
+# Host tests mostly wait, for boots and timeouts: two run at once on each core.
 test: deps check build
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --workspace --all-features --locked
 
@@ -44,11 +44,12 @@ bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
 
 # Real NixOS systems in containers (tests/nixos/README.md). NIXPKGS: a directory made by tests/nixos/nixpkgs/assemble;
-# HOSTS: trixie, forky or both.
+# PEER: a checkout of python-nixos-nspawn, or nothing; HOSTS: trixie, forky or both.
 NIXPKGS ?=
+PEER ?=
 HOSTS ?= trixie forky
 nixos-check: deps build
-	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS)
+	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS)
 
 MAN8 = man/nixos-nspawn-ctl.8 man/nixos-nspawn-generator.8 man/nixos-nspawn.8
 MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5 man/nixos-nspawn-options.5

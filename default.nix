@@ -1,4 +1,4 @@
-# What flake.nix has, for those who do not use flakes.
+# The outputs of flake.nix, for use without flakes.
 {
   pkgs ? import <nixpkgs> { },
 }:

@@ -8,7 +8,7 @@
     let
       inherit (nixpkgs) lib;
 
-      # What Rust, systemd and NixOS all run on.
+      # Platforms of Rust, systemd and NixOS.
       systems = [
         "x86_64-linux"
         "aarch64-linux"
@@ -58,14 +58,9 @@
         };
       });
 
-      # The package, what can be evaluated of the options, and the package's tests in virtual machines.
+      # What needs no virtual machine. The tests that do are attributes of the package, `nixos-nspawn.tests`.
       checks = forAllSystems (
-        pkgs:
-        {
-          package = package pkgs;
-        }
-        // import ./nix/checks.nix { inherit pkgs; }
-        // (package pkgs).tests
+        pkgs: { package = package pkgs; } // import ./nix/checks.nix { inherit pkgs; }
       );
 
       formatter = forAllSystems (pkgs: pkgs.nixfmt-tree);

@@ -1,9 +1,53 @@
-# Checks that need no virtual machine: NixOS's documentation of the options, and the evaluation of every option.
-{ pkgs }:
+# Checks that need no virtual machine: NixOS's documentation of the options, and evaluations of every option, of the cases
+# that python-nixos-nspawn's own files are known for, and of a host. Nothing of the systems is built.
+{
+  pkgs,
+  # Further modules of every system.
+  modules ? [ ],
+}:
 let
   inherit (pkgs) lib;
   inherit (import ./lib.nix { }) mkContainer;
   every = import ../tests/nix/every-option.nix;
+
+  # Assertions are evaluated for the path of the derivation.
+  evaluated = derivation: value: builtins.seq (builtins.unsafeDiscardStringContext derivation.drvPath) value;
+  json = name: value: pkgs.writeText "nixos-nspawn-${name}.json" (builtins.toJSON value);
+
+  data =
+    name: module:
+    let
+      container = mkContainer {
+        inherit pkgs name;
+        modules = modules ++ [
+          module
+          { system.stateVersion = lib.trivial.release; }
+        ];
+      };
+    in
+    evaluated container container.data;
+
+  reference = ../tests/golden/reference;
+  cases = lib.filter (
+    case:
+    builtins.pathExists (reference + "/${case}/input.json")
+    && !builtins.pathExists (reference + "/${case}/error.txt")
+  ) (builtins.attrNames (builtins.readDir reference));
+
+  host = import (pkgs.path + "/nixos/lib/eval-config.nix") {
+    inherit lib;
+    system = null;
+    modules = modules ++ [
+      ./module.nix
+      {
+        # A host needs no disk and no boot loader then.
+        boot.isContainer = true;
+        nixpkgs = { inherit pkgs; };
+        system.stateVersion = lib.trivial.release;
+        nixos.containers.instances = lib.mapAttrs' (group: lib.nameValuePair "every-${group}") every;
+      }
+    ];
+  };
 in
 {
   # Options without a description are errors.
@@ -17,25 +61,23 @@ in
         ;
     }).optionsJSON;
 
-  # Assertions are evaluated for the path of the derivation, of which nothing is built.
-  every-option = pkgs.writeText "nixos-nspawn-every-option.json" (
-    builtins.toJSON (
-      lib.mapAttrs (
-        _: nixosContainer:
-        let
-          container = mkContainer {
-            inherit pkgs;
-            name = "web";
-            modules = [
-              {
-                inherit nixosContainer;
-                system.stateVersion = lib.trivial.release;
-              }
-            ];
-          };
-        in
-        builtins.seq (builtins.unsafeDiscardStringContext container.drvPath) container.data
-      ) every
+  every-option = json "every-option" (
+    lib.mapAttrs (_: nixosContainer: data "web" { inherit nixosContainer; }) every
+  );
+
+  reference = json "reference" (
+    lib.genAttrs cases (
+      case:
+      let
+        input = lib.importJSON (reference + "/${case}/input.json");
+      in
+      data input.name input.module
+    )
+  );
+
+  host = json "host" (
+    evaluated host.config.system.build.toplevel (
+      lib.mapAttrs (_: instance: instance.config.data) host.config.nixos.containers.instances
     )
   );
 }

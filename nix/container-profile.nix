@@ -1,5 +1,5 @@
-# Adapts a NixOS system to systemd-nspawn: networkd and resolved inside, host0, nothing that manages what is the host's, and Nix
-# through the host's daemon or not at all. Most settings are defaults that the configuration can override. sudo needs no
+# Adapts a NixOS system to systemd-nspawn: networkd and resolved inside, host0, no services that manage the host's resources, and
+# Nix through the host's daemon or not at all. Most settings are defaults that the configuration can override. sudo needs no
 # change: with user namespaces, too, root owns the store inside (docs/decisions/nix-evaluation.md).
 {
   config,
@@ -25,10 +25,16 @@ let
     || cfg.ipvlan != [ ]
     || cfg.interfaces != [ ]
     || cfg.extraVeths != [ ];
+
+  # Until release 25.05 the newer of the two programs had an option of its own, which excluded the other.
+  newer = options.system.switch.enableNg or null;
+  switchable =
+    (config.system.switch.enable or true)
+    || (newer != null && newer.visible or true != false && config.system.switch.enableNg);
 in
 {
-  # systemd-nspawn has mounted these. NixOS mounts them anew when it boots and at every switch, which the kernel does not
-  # allow in a user namespace, and then the switch fails.
+  # systemd-nspawn has mounted these. NixOS remounts them when it boots and at every switch, which the kernel does not
+  # allow in a user namespace, so that the switch fails.
   options.boot.specialFileSystems = lib.mkOption {
     apply =
       all:
@@ -67,7 +73,7 @@ in
       };
     }
 
-    # NixOS links /etc/localtime to the zone, and cannot where nspawn has mounted a file on it.
+    # NixOS links /etc/localtime to the time zone, which fails if nspawn has mounted a file there.
     (mkIf (config.time.timeZone != null) { nixosContainer.timezone = mkDefault "off"; })
 
     (mkIf ownNetwork {
@@ -79,7 +85,7 @@ in
       systemd.targets.network-online.wantedBy = lib.mkForce [ ];
     })
 
-    # The neighbours in the zone ask for this container's name by LLMNR.
+    # The other containers of the zone resolve this container's name by LLMNR.
     (mkIf (ownNetwork && cfg.zone != null) {
       networking.firewall.interfaces.host0.allowedUDPPorts = [ 5355 ];
     })
@@ -177,18 +183,18 @@ in
         {
           # Only then is `init` of the system the program that activates it.
           assertion = !(config.boot.initrd.enable or false);
-          message = "`boot.initrd.enable' is true, but a container has no initrd: its system would start without being activated.";
+          message = "`boot.initrd.enable' is true, but a container has no initrd: its system would start without being activated; set it to false.";
         }
         {
           assertion = !(config.system.etc.overlay.enable or false);
-          message = "`system.etc.overlay.enable' is true, but a container has no initrd that would mount /etc.";
+          message = "`system.etc.overlay.enable' is true, but a container has no initrd that would mount /etc; set it to false.";
         }
         {
           assertion = !(config.system.nixos-init.enable or false);
-          message = "`system.nixos-init.enable' is true, but a container has no initrd that would activate the system.";
+          message = "`system.nixos-init.enable' is true, but a container has no initrd that would activate the system; set it to false.";
         }
         {
-          assertion = cfg.activation.strategy != "reload" || (config.system.switch.enable or true);
+          assertion = cfg.activation.strategy != "reload" || switchable;
           message = "`nixosContainer.activation.strategy' is \"reload\", but `system.switch.enable' is false, so that the system has no bin/switch-to-configuration; set the strategy to \"dynamic\" or \"restart\".";
         }
       ];

@@ -77,7 +77,7 @@ let
         default = null;
         description = ''
           How owners on the host map to owners inside with `userNamespacing`, see {manpage}`systemd-nspawn(1)`. If
-          null, ids are not mapped. It has no effect without `userNamespacing`.
+          null, each owner keeps its number (`idmap`). It has no effect without `userNamespacing`.
         '';
       };
     };
@@ -119,7 +119,7 @@ let
     };
   };
 
-  # A submodule could also be a function, or the path of a file, as which it would take a short form that is wrong.
+  # A submodule could also be a function, or the path of a file, and an invalid short form would be read as such a path.
   attributes = options: types.addCheck (types.submodule { inherit options; }) builtins.isAttrs;
 in
 rec {

@@ -195,7 +195,7 @@ let
         ) ports;
       }
       // optional (addresses != [ ] && !bridged) {
-        # An empty address takes the default away.
+        # An empty address removes the default.
         hostNetworkConfig = hostEnd // {
           address = [ "" ] ++ hostEnd.address;
           networkConfig.DHCPServer = "no";

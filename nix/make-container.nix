@@ -3,7 +3,7 @@
 {
   # The prefix of option names in messages.
   prefix ? [ ],
-  # What messages of rules call `nixosContainer`.
+  # The name of `nixosContainer` in messages of rules.
   option ? "nixosContainer",
   # Definitions in the host's configuration: `nspawn`, the container's systemd.nspawn.<name> or null, and `networks`, those of
   # its network unit with their files.
@@ -72,6 +72,11 @@ let
         ;
     };
   } ''
+    # Releases before 2025 make systemd the init of a system with systemd in the initrd, even if it has no initrd.
+    if cmp -s ${toplevel}/init ${toplevel}/systemd/lib/systemd/systemd; then
+      echo "container '${name}': \`boot.initrd.systemd.enable' is true, so that nothing would activate the system; set it to false" >&2
+      exit 1
+    fi
     mkdir -p $out/nixos-nspawn
     cp "$jsonPath" $out/nixos-nspawn/data.json
     ln -s ${toplevel}/init $out/init

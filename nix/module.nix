@@ -88,7 +88,7 @@ let
     touch $out
   '';
 
-  # Where networkd is only there for containers, it leaves alone what other programs made (networkd.conf(5)), unless the
+  # If networkd serves only containers, it leaves alone what other programs made (networkd.conf(5)), unless the
   # host's configuration says otherwise. As a file, since releases of NixOS do not know all of these settings.
   keptForeign = lib.optionals (!config.networking.useNetworkd) (
     builtins.filter (setting: !(config.systemd.network.config.networkConfig ? ${setting})) [
@@ -312,6 +312,8 @@ in
               networkConfig = {
                 DHCPServer = mkDefault "yes";
                 EmitLLDP = mkDefault "customer-bridge";
+                # As in units/src/network.rs.
+                IgnoreCarrierLoss = mkDefault "yes";
                 # Forwarding IPv6 costs a host its default route from router advertisements (units/src/network.rs).
                 IPMasquerade = mkDefault (if ipv6 given then "both" else "ipv4");
                 IPv6AcceptRA = mkDefault "no";

@@ -1,5 +1,5 @@
-# Where a container's options mount something inside: the paths that more than one of them claims, and those that cannot be
-# had. The whole rule is that of units/src/intent/mount.rs, which sees paths with escaped characters as well.
+# Checks where a container's options mount something inside: returns the paths that more than one of them claims, and those
+# where nothing can be mounted. The whole rule is that of units/src/intent/mount.rs, which sees paths with escaped characters as well.
 { lib }:
 settings:
 let

@@ -4,19 +4,25 @@
 let
   declarations = import ./options.nix { inherit lib; };
   inherit (import ./elements.nix { inherit lib; }) elements;
+  namesInContainers = import ./names-in-containers.nix;
 
-  # All options, with names like "activation.strategy".
+  # All options, with names like "activation.strategy", of the elements of an option or of a container.
   flat =
-    prefix: set:
+    elementOf: prefix: set:
     builtins.concatMap (
       name:
       let
         value = set.${name};
       in
       if value._type or null == "option" then
-        lib.optional (!(value.internal or false)) (described "${prefix}${name}" value)
+        lib.optional (!(value.internal or false)) (
+          described "${prefix}${name}" value
+          // lib.optionalAttrs (elementOf == null && namesInContainers ? "${prefix}${name}") {
+            containers = namesInContainers."${prefix}${name}";
+          }
+        )
       else
-        flat "${prefix}${name}." value
+        flat elementOf "${prefix}${name}." value
     ) (builtins.attrNames set);
 
   described =
@@ -25,11 +31,11 @@ let
       inherit name;
       inherit (option) description;
       type = option.type.description;
-      elements = if elements ? ${name} then flat "" elements.${name} else [ ];
+      elements = if elements ? ${name} then flat name "" elements.${name} else [ ];
     }
     // lib.filterAttrs (attribute: _: option ? ${attribute}) {
       default = option.default or null;
       example = option.example or null;
     };
 in
-flat "" declarations
+flat null "" declarations

@@ -1,4 +1,4 @@
-# The options of a container for its files: mounts, credentials, and what is hidden.
+# The options of a container for its files: mounts, credentials, and inaccessible paths.
 { lib }:
 let
   inherit (lib) mkOption types;

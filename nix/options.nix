@@ -120,8 +120,8 @@ import ./options-files.nix { inherit lib; }
     default = [ ];
     example = [ "db" ];
     description = ''
-      Containers, or units of the host, that start with this container and without which it does not start. If they
-      must be up first, add them to `after` as well.
+      Containers, or units of the host, that this container needs: they are started first, and it does not start without them
+      (`Requires=` and `After=`).
     '';
   };
 

@@ -168,7 +168,7 @@ in
   }
   {
     assertion = emptied == [ ];
-    message = "${name "serviceConfig"}: an empty ${lib.concatMapStringsSep ", " (setting: "${setting}=") emptied} would take away what nixos-nspawn sets.";
+    message = "${name "serviceConfig"}: an empty ${lib.concatMapStringsSep ", " (setting: "${setting}=") emptied} would remove what nixos-nspawn sets.";
   }
   {
     assertion = settings.hostNetworkConfig.matchConfig.Name or null == null;

@@ -38,7 +38,7 @@ let
     in
     value != "" && found != null && all isAbsolute paths;
 
-  # What is wrong with a path or a bind mount; null where the answer is not a common mistake.
+  # The reason for refusing a path or a bind mount; null if it is not a common mistake.
   pathProblem =
     value:
     if !isString value || match "/.*" value != null then null else "'${value}' is not absolute";
@@ -62,7 +62,7 @@ let
     else
       null;
 
-  # Where `SOURCE[:DESTINATION[:OPTIONS]]` without escaped characters is seen inside.
+  # The path inside of `SOURCE[:DESTINATION[:OPTIONS]]` without escaped characters.
   bindDestination =
     value:
     let
@@ -117,7 +117,7 @@ let
       found = match "\\[(.*)]" address;
     in
     if found == null then address else builtins.head found;
-  # Leading zeros are no JSON.
+  # JSON has no leading zeros.
   number =
     digits:
     let
@@ -179,7 +179,7 @@ let
 
   label = "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?";
   hostLabel = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
-  # What is wrong with the name of a container, or null.
+  # The reason for refusing the name of a container, or null.
   machineNameProblem =
     name:
     let
@@ -199,16 +199,16 @@ let
     else if matches ".*\\.(raw|v|mstack|nspawn)" then
       refuse "systemd gives its ending a meaning of its own"
     else if matches ".*-running" || matches ".*-pin-[0-9]*" then
-      refuse "'-running' and '-pin-NUMBER' at the end are what nixos-nspawn calls its GC roots"
+      refuse "nixos-nspawn uses '-running' and '-pin-NUMBER' at the end for its GC roots"
     else if name == "host" then
-      refuse "host.json holds what the generator must know of the host"
+      refuse "host.json is reserved for facts about the host"
     else
       null;
   isMachineName = value: machineNameProblem value == null;
   isHostname =
     value: match "${hostLabel}(\\.${hostLabel})*" value != null && stringLength value <= 64;
   isZone = value: stringLength value <= 12 && value != "" && isInterface "vz-${value}";
-  # What ends like a unit is one, an instance if it has an `@`.
+  # A name with the suffix of a unit is a unit, and an instance if it contains an `@`.
   isUnitOrContainer =
     value:
     let

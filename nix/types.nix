@@ -27,7 +27,7 @@ let
     name: description: pattern:
     text name description (value: match pattern value != null);
 
-  # What a composed type is called. nixpkgs would put it together from its parts, in words that its releases change.
+  # Sets the description of a composed type. nixpkgs would compose it from the parts, in words that differ between releases.
   called = description: type: type // {
     inherit description;
     descriptionClass = "noun";
@@ -189,7 +189,7 @@ rec {
   # A .network unit, written as systemd.network.networks.<name> of NixOS.
   networkUnit = called "attribute set as in systemd.network.networks.<name>" (types.attrsOf json);
 
-  # Settings of one section, without a list of what there is: the host's systemd may be newer than this file.
+  # Settings of one section, without a list of valid names: the host's systemd may be newer than this file.
   section = keyed (name: match "[a-zA-Z0-9-]+" name != null) "attribute set of settings" (
     lib.mkOptionType {
       name = "setting";

@@ -30,7 +30,7 @@ mod testing;
 
 /// Runs the program with the arguments of this process and prints the error, if any.
 pub fn main() -> ExitCode {
-    // Modes that are given hold as given; whatever else is made, only its owner may write to.
+    // Explicit modes are unaffected; files without one are writable by their owner only.
     umask(Mode::from_raw_mode(0o022));
     let screen = Rc::new(Screen::terminal());
     let cli = match Cli::try_parse() {

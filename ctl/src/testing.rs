@@ -1,5 +1,5 @@
-//! A host for tests: a tree of its own, and a systemd and a Nix that are played. It shows faults that real ones cannot be made
-//! to show, and runs operations and commands in this process.
+//! A fake host for tests: a temporary tree, and scripted programs of systemd and Nix. Tests run operations and commands
+//! in process, and see faults that cannot be provoked on a real host.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -24,10 +24,10 @@ use crate::base::program::{Call, Ended, Programs};
 use crate::base::scope::Scope;
 use crate::base::screen::Screen;
 
-/// What happens to one call, before the player sees it.
+/// Intercepts a call before the scripted programs see it.
 pub(crate) type Fault = Box<dyn FnMut(&[String], &Path) -> Option<Result<Ended>>>;
 
-/// A played host. Its container is `web`.
+/// A fake host with a container `web`.
 pub(crate) struct Played {
     pub(crate) host: Host,
     pub(crate) events: Rc<RefCell<Vec<Event>>>,
@@ -49,18 +49,18 @@ struct Player {
     state: Rc<RefCell<State>>,
 }
 
-/// The name of the container of all tests.
+/// Returns the name of the container in all tests.
 pub(crate) fn web() -> MachineName {
     "web".parse().unwrap()
 }
 
-/// A store path with this name.
+/// Returns a store path with this name.
 pub(crate) fn store_path(name: &str) -> String {
     format!("/nix/store/{}-{name}", "a".repeat(32))
 }
 
 impl Played {
-    /// A host whose container `web` runs generation 1, the system `one`; `two` is built, too.
+    /// Returns a host whose container `web` runs generation 1, the system `one`; `two` is built as well.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
@@ -98,7 +98,7 @@ impl Played {
         played
     }
 
-    /// Puts a system into the store, with these options.
+    /// Adds a system with these options to the store.
     pub(crate) fn build(&self, name: &str, options: &str) {
         let path = self.host.path(store_path(name));
         fs::create_dir_all(path.join("nixos-nspawn")).unwrap();
@@ -129,14 +129,14 @@ impl Played {
         self.host.path("/nix/var/nix/profiles/per-nspawn/web")
     }
 
-    /// What is hidden beside the intents: records and temporary files.
+    /// Returns the hidden files beside the intents: records and temporary files.
     pub(crate) fn hidden(&self) -> Vec<String> {
         let entries = fs::read_dir(self.host.path("/etc/nixos-nspawn")).unwrap().flatten();
         let names = entries.map(|entry| entry.file_name().into_string().unwrap());
         names.filter(|name| name.starts_with('.')).collect()
     }
 
-    /// Sees each call, and may answer it in the player's place.
+    /// Intercepts calls; `fault` may answer in place of the scripted programs.
     pub(crate) fn on_call(&self, fault: impl FnMut(&[String], &Path) -> Option<Result<Ended>> + 'static) {
         self.state.borrow_mut().fault = Some(Box::new(fault));
     }
@@ -149,7 +149,7 @@ impl Played {
         self.state.borrow().active.clone()
     }
 
-    /// A command's setting around this host; answers and messages are collected.
+    /// Returns a context for commands on this host that collects answers and messages.
     pub(crate) fn into_context(self, json: bool) -> (Context, Collected, Collected, TempDir) {
         let (answers, messages) = (Collected::default(), Collected::default());
         let screen = Rc::new(Screen::new(Box::new(answers.clone()), Box::new(messages.clone())));
@@ -158,7 +158,7 @@ impl Played {
     }
 }
 
-/// Bytes that were written.
+/// Collects the bytes that are written.
 #[derive(Clone, Default)]
 pub(crate) struct Collected(Rc<RefCell<Vec<u8>>>);
 
@@ -179,13 +179,13 @@ impl Write for Collected {
     }
 }
 
-/// The answer of a program that ended with this code.
+/// Returns the result of a program that ended with this code.
 pub(crate) fn ended(code: i32, stdout: &str, stderr: &str) -> Result<Ended> {
     let status = ExitStatus::from_raw(code << 8);
     Ok(Ended { status, stdout: stdout.to_owned(), stderr: stderr.to_owned() })
 }
 
-/// The hash of what is recorded, as the generator would write it.
+/// Returns the hash of the recorded intent, as the generator would write it.
 fn planned(root: &Path) -> Option<String> {
     let owner = fs::metadata(root).unwrap().uid();
     let mut loaded = load(root, Trust { also: Some(owner) });

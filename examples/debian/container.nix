@@ -3,7 +3,7 @@
 # In: a name and a few settings. Out: a derivation shaped like the profile of a NixOS container, that is `init` and
 # `nixos-nspawn/data.json`, with /run/current-system and bin/switch-to-configuration as NixOS has them. It needs no
 # nixpkgs, no binary cache and no compiler, so it builds in seconds on a machine that has nothing but Nix; for the same
-# reason it is no NixOS, and it copies programs from the host's /usr, which Nix's sandbox would hide (see README.md).
+# reason it is not NixOS, and it copies programs from the host's /usr, which Nix's sandbox would hide (see README.md).
 {
   name,
   system,
@@ -18,6 +18,8 @@
   switch ? "exit 0",
   # False leaves bin/switch-to-configuration out.
   switchable ? true,
+  # Paths of further programs of the host that the container gets.
+  programs ? [ ],
 }:
 let
   script =
@@ -51,9 +53,16 @@ let
       cp -L /usr/lib/systemd/$program $out/lib/systemd/
     done
 
-    # What ldd does not show: libraries that systemd opens only when it needs them.
+    for program in ${toString programs}; do
+      target=$out/''${program#/usr/}
+      target=$(echo "$target" | sed "s|^$out/sbin/|$out/bin/|")
+      rm -f "$target"
+      cp -L "$program" "$target"
+    done
+
+    # Libraries that ldd does not show, because systemd opens them only when it needs them.
     libraries=$(find /usr/lib /usr/lib64 -maxdepth 2 ! -type d \( -name 'libacl.so.1' -o -name 'libblkid.so.1' \
-      -o -name 'libcrypt.so.?' -o -name 'libgcrypt.so.20' -o -name 'libkmod.so.2' -o -name 'libmount.so.1' \
+      -o -name 'libcrypt.so.?' -o -name 'libgcrypt.so.20' -o -name 'libidn2.so.0' -o -name 'libkmod.so.2' -o -name 'libmount.so.1' \
       -o -name 'libnss_systemd.so.2' -o -name 'libseccomp.so.2' -o -name 'libselinux.so.1' \))
     for file in $(ldd $(find $out/lib/systemd $out/bin -type f) $libraries 2>/dev/null |
       sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p' | sort -u) $libraries; do
@@ -74,9 +83,9 @@ let
     printf '%s\n' 'ID=host-userland' 'NAME="Userland of the host"' 'VERSION_ID=1' > $out/lib/os-release
 
     mkdir $out/etc
-    grep -E '^(root|messagebus|systemd-network|systemd-journal|nobody|nogroup|adm|utmp|tty|kmem|disk|input|kvm):' \
+    grep -E '^(root|messagebus|systemd-network|systemd-resolve|systemd-journal|nobody|nogroup|adm|utmp|tty|kmem|disk|input|kvm):' \
       /etc/passwd > $out/etc/passwd
-    grep -E '^(root|messagebus|systemd-network|systemd-journal|nobody|nogroup|adm|utmp|tty|kmem|disk|input|kvm):' \
+    grep -E '^(root|messagebus|systemd-network|systemd-resolve|systemd-journal|nobody|nogroup|adm|utmp|tty|kmem|disk|input|kvm):' \
       /etc/group > $out/etc/group
     printf '%s\n' 'passwd: files' 'group: files' 'shadow: files' 'hosts: files dns' > $out/etc/nsswitch.conf
   '';

@@ -18,7 +18,7 @@ impl Failure {
         Self { status: 1, message: message.into() }
     }
 
-    /// Returns the failure of a start because of `at`; `next` is empty, or `; ` and what to do about it.
+    /// Returns the failure of a start because of `at`; `next` is empty, or `; ` and the next step.
     pub(crate) fn not_started(
         at: impl Display,
         reason: impl Display,

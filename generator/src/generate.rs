@@ -14,10 +14,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::log::Log;
 
-/// Returns how much processor time the generator has used at most when it begins with some work. What was not read or
-/// planned by then is refused, and each refusal still has to be written: a run takes two seconds of processor time. Time
-/// that a slow disk or a busy boot takes is not counted, or it would refuse healthy containers; it does not depend on
-/// what the files hold, since their sizes are bounded.
+/// Returns the processor time after which the generator no longer begins this kind of work. Containers that were not
+/// read or planned by then are refused, and each refusal still has to be written: a run takes about two seconds of
+/// processor time. Time spent waiting for a slow disk or in a busy boot does not count, since healthy containers would
+/// be refused; it is bounded by the sizes of the files.
 fn limit(work: Work) -> Duration {
     Duration::from_millis(match work {
         Work::LargeFile => 500,

@@ -34,7 +34,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Chooses where messages go by who runs the program.
+    /// Chooses the destination of messages by who runs the program.
     pub(crate) fn start() -> Self {
         let own = std::process::id().to_string();
         let by_manager = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == own);

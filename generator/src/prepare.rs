@@ -24,9 +24,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nixos_nspawn_units::copies::NetworkText;
-use nixos_nspawn_units::copies::{self, generated};
+use nixos_nspawn_units::copies::{self, REFILL, generated};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{EXTENSION, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME};
+use nixos_nspawn_units::plan::{EXTENSION, NETWORK_NAME};
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::escape::nspawn_values;
 use nixos_nspawn_units::syntax::parse;
@@ -38,9 +38,6 @@ use rustix::mount::{UnmountFlags, unmount};
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::refuse;
-
-/// How long to wait for a daemon-reload, which empties and refills the generator's directory.
-const REFILL: Duration = Duration::from_secs(10);
 
 /// Puts everything in place for the container's start.
 pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), Failure> {
@@ -61,7 +58,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     credentials::check(root, name, log)?;
     mount_points::make(root, name, &file);
     journal::check(root, name, &mut file, log);
-    for swept in copies::sweep(root) {
+    for swept in copies::sweep(root, |name| copies::intended(root, name)) {
         log.warning(&format!("removed files in /run that container '{swept}' left behind"));
     }
     network::put(root, name, network.as_ref(), log);
@@ -71,7 +68,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     })
 }
 
-/// What the generator wrote for a container.
+/// The files that the generator wrote for a container.
 struct Generated {
     /// The .nspawn file.
     file: UnitFile,
@@ -90,27 +87,20 @@ fn settings(root: &Path, name: &MachineName) -> Result<Generated, Failure> {
                 let file = parse(text.as_bytes())
                     .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?
                     .file;
-                let value = |key| file.values(EXTENSION, key).next().map(str::to_owned);
-                let (Some(hash), Some(file_name)) = (value(NETWORK_HASH), value(NETWORK_NAME)) else {
-                    return Ok(Generated { file, network: None });
-                };
-                let asked = value(NETWORK_ASKED).is_some();
-                let network_path = generated(root, &file_name);
                 // Both files must be from the same run of the generator.
-                let mark = format!("# {MARKER}{hash}\n");
-                match fs::read_to_string(&network_path) {
-                    Ok(network) if network.starts_with(&mark) => {
-                        let network = NetworkText { file_name, text: network, asked };
-                        return Ok(Generated { file, network: Some(network) });
+                match copies::network_of(root, &file) {
+                    Ok(network) => return Ok(Generated { file, network }),
+                    Err(error) => {
+                        let name = file.values(EXTENSION, NETWORK_NAME).next();
+                        (generated(root, name.unwrap_or_default()), error)
                     }
-                    Ok(_) => (network_path, ErrorKind::NotFound.into()),
-                    Err(error) => (network_path, error),
                 }
             }
             Err(error) => (path.clone(), error),
         };
         let (path, error) = missing;
-        if error.kind() != ErrorKind::NotFound || begin.elapsed() >= REFILL {
+        let refilling = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData);
+        if !refilling || begin.elapsed() >= REFILL {
             let path = path.display();
             return Err(Failure::new(format!(
                 "{path}: {error}, container '{name}' is not started; run 'systemctl daemon-reload' and check \

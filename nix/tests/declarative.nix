@@ -8,7 +8,7 @@ let
     name = "other";
     modules = [ { system.stateVersion = "25.11"; } ];
   };
-  # Something that only a new system has.
+  # A file that only the new system has.
   marked = {
     environment.etc.marked.text = "marked";
   };
@@ -83,7 +83,7 @@ in
       machine.wait_for_unit("systemd-nspawn@new.service")
       after = {name: pid(name) for name in names}
 
-      with subtest("A new system is taken on by a reload"):
+      with subtest("A reload applies a new system"):
           assert before["dynamic"] == after["dynamic"]
           assert marked("dynamic")
 

@@ -77,7 +77,7 @@ in
         machine.succeed("/run/current-system/bin/switch-to-configuration test")
         assert pid == machine.succeed(f"systemctl show --property=MainPID {unit}"), "it was restarted"
 
-    with subtest("Nothing is left of it but its state"):
+    with subtest("Only its state is left"):
         machine.succeed("nixos-nspawn remove web")
         machine.fail(f"systemctl is-active {unit}")
         machine.succeed("test -d /var/lib/machines/web")

@@ -194,14 +194,17 @@ impl Root {
         for directory in ["proc", "run/systemd"] {
             fs::create_dir_all(root.join(directory)).expect("new");
         }
-        fs::copy(&bins().generator, root.join("program")).expect("the generator is copied");
+        // Not a copy: a process that another test starts meanwhile would hold it open for writing ("Text file busy").
+        fs::write(root.join("program"), "").expect("new");
         // These are bind-mounted over /run/systemd, where the generator writes.
         self.outputs();
         // The generator reads the path of an open file from /proc.
-        let script = "mount --bind /proc \"$0/proc\" && mount --bind \"$1\" \"$0/run/systemd\" && exec chroot \"$0\" \
-            /program /run/systemd/generator /run/systemd/generator.early /run/systemd/generator.late";
+        let script = "mount --bind /proc \"$0/proc\" && mount --bind \"$1\" \"$0/run/systemd\" && \
+            mount --bind \"$2\" \"$0/program\" && exec chroot \"$0\" /program /run/systemd/generator \
+            /run/systemd/generator.early /run/systemd/generator.late";
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-ec", script]).arg(&root).arg(self.temporary.path().join("out"));
+        command.arg(&bins().generator);
         self.run(command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
     }
 
@@ -248,7 +251,7 @@ impl Outcome {
     pub fn text(&self) -> String {
         let mut text = format!("exit status {}\nstandard error\n", self.status);
         indent(&mut text, &self.stderr);
-        write!(text, "{}", self.tree).expect("a String takes all");
+        write!(text, "{}", self.tree).expect("writing to a String cannot fail");
         text
     }
 }

@@ -5,6 +5,7 @@ pub mod host;
 pub mod imports;
 pub mod manifest;
 pub mod nix;
+pub mod nixos_numbers;
 pub mod offline;
 pub mod options_doc;
 pub mod reference;

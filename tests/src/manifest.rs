@@ -23,7 +23,7 @@ pub fn manifest(dir: &Path) -> String {
         } else {
             format!("other {:o} {shown}", meta.mode())
         };
-        writeln!(text, "{line}").expect("a String takes all");
+        writeln!(text, "{line}").expect("writing to a String cannot fail");
         if kind.is_file() {
             let contents = fs::read(&full).unwrap_or_else(|e| panic!("{}: {e}", full.display()));
             let contents = String::from_utf8(contents)
@@ -39,8 +39,10 @@ pub fn indent(text: &mut String, contents: &str) {
     for line in contents.split_inclusive('\n') {
         match line.strip_suffix('\n') {
             Some("") => text.push('\n'),
-            Some(whole) => writeln!(text, "    {whole}").expect("a String takes all"),
-            None => writeln!(text, "    {line}\n    \\ no line end").expect("a String takes all"),
+            Some(whole) => writeln!(text, "    {whole}").expect("writing to a String cannot fail"),
+            None => {
+                writeln!(text, "    {line}\n    \\ no line end").expect("writing to a String cannot fail")
+            }
         }
     }
 }
@@ -67,7 +69,7 @@ pub fn state(dir: &Path) -> String {
             meta.gid(),
             if kind.is_fifo() || kind.is_socket() { "special" } else { "" },
         )
-        .expect("a String takes all");
+        .expect("writing to a String cannot fail");
     }
     text
 }

@@ -70,8 +70,8 @@ pub fn in_force(file: &UnitFile) -> Settings {
         settings.remove("[Files] PrivateUsersOwnership");
     }
     if let Some(read_only) = settings.get_mut("[Files] BindReadOnly") {
-        // Every container of ours sees Nix's database, whose lack is a fault of theirs: garbage collectors inside deleted
-        // the host's store.
+        // Every container of ours sees Nix's database. Without it, as in python-nixos-nspawn, garbage collectors inside
+        // deleted the host's store.
         read_only
             .retain(|value| bind_fields(value).is_ok_and(|f| f.destination.as_deref() != Some(NIX_DATABASE)));
     }

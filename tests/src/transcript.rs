@@ -1,5 +1,6 @@
-//! Transcripts of commands on a booted host: each command, its output and its exit status, to be compared with files that
-//! a person has reviewed. What differs from run to run is masked: hashes, times, processes, and messages of other programs.
+//! Transcripts of commands on a booted host: each command, its output and its exit status, to be compared with files
+//! that a person has reviewed. Values that differ between runs are masked: hashes, times, processes, and messages of
+//! other programs.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -19,9 +20,9 @@ impl<'a> Transcript<'a> {
         Self { host, text: String::new() }
     }
 
-    /// Adds a line that says what comes next.
+    /// Adds a heading for the next commands.
     pub fn note(&mut self, line: &str) {
-        writeln!(self.text, "\n## {line}").expect("a String takes all");
+        writeln!(self.text, "\n## {line}").expect("writing to a String cannot fail");
     }
 
     /// Runs `nixos-nspawn` with the words of this line; blanks within single quotes do not separate words.
@@ -32,17 +33,17 @@ impl<'a> Transcript<'a> {
             .collect();
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let output = self.host.ctl(&words);
-        writeln!(self.text, "\n$ nixos-nspawn {line}").expect("a String takes all");
+        writeln!(self.text, "\n$ nixos-nspawn {line}").expect("writing to a String cannot fail");
         // Errors of the command line have another format.
         let own = if output.code() == 2 { output.stderr.lines().collect() } else { own(&output.stderr) };
         let stdout = common(&output.stdout);
         let lines =
             stdout.lines().map(masked).chain(own.into_iter().map(|line| format!("! {}", masked(line))));
         for line in lines {
-            writeln!(self.text, "{}", line.trim_end()).expect("a String takes all");
+            writeln!(self.text, "{}", line.trim_end()).expect("writing to a String cannot fail");
         }
         if output.code() != 0 {
-            writeln!(self.text, "= {}", output.code()).expect("a String takes all");
+            writeln!(self.text, "= {}", output.code()).expect("writing to a String cannot fail");
         }
     }
 
@@ -72,7 +73,7 @@ fn common(stdout: &str) -> String {
     stdout.replace(&text, "").replace(&json, "")
 }
 
-/// Masks what differs from run to run in a line.
+/// Masks the values in a line that differ between runs.
 fn masked(line: &str) -> String {
     let mut out = String::new();
     let mut rest = line;
@@ -149,7 +150,7 @@ mod tests {
     use super::{masked, own};
 
     #[test]
-    fn what_differs_is_masked() {
+    fn changing_values_are_masked() {
         let line = "a 2026-11-23 10:00:00 b 2026-11-23T10:00:00Z /nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-web/init";
         assert_eq!(masked(line), "a DATE                b DATE /nix/store/HASH-web/init");
         assert_eq!(masked("generation 12, 3 of 4"), "generation 12, 3 of 4");

@@ -1,4 +1,4 @@
-//! Intent files that are as much work as a file of their size can be, made from the JSON Schema: for each field the
+//! Intent files that take as much work as files of their size can, made from the JSON Schema: for each field the
 //! longest text, the longest list, the most keys, and the longest value of a wrong type.
 
 use serde_json::Value;
@@ -56,7 +56,7 @@ impl<'a> Walk<'a> {
             let names = pattern.strip_prefix("^(").and_then(|rest| rest.strip_suffix(")$"));
             let names: Vec<&str> = names.into_iter().flat_map(|names| names.split('|')).collect();
             for (at, name) in names.iter().enumerate().filter(|_| path.len() == 2) {
-                // Those of one pattern are treated alike, but for the section that has defaults.
+                // Attributes of one pattern are handled alike, except for the section that has defaults.
                 if at == 0 || *name == "networkConfig" {
                     self.field(field, &[path, &[*name]].concat());
                 }
@@ -175,7 +175,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Room for the other fields of a file.
+/// The room for the other fields of a file.
 const REST: usize = 400;
 
 /// A JSON string of about `size` bytes.

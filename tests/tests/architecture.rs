@@ -73,3 +73,23 @@ fn ctl() {
 fn generator() {
     check("generator", &GENERATOR);
 }
+
+#[test]
+fn the_page_shows_the_layers() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/architecture.md");
+    let page = std::fs::read_to_string(page).expect("docs/architecture.md");
+    let words: Vec<&str> = page.split_whitespace().collect();
+    let words = words.join(" ");
+    for (krate, layers) in [("units", &UNITS), ("generator", &GENERATOR)] {
+        let order: Vec<String> = layers.order[1..].iter().map(|layer| layer.join(", ")).collect();
+        let line = format!("`{krate}`: {}.", order.join(" → "));
+        assert!(words.contains(&line), "docs/architecture.md does not have: {line}");
+    }
+    let order = CTL.order.iter().flat_map(|layer| layer.iter()).filter(|layer| **layer != "testing");
+    let mut rest = page.as_str();
+    for layer in order.skip(2) {
+        let line = format!("\n {layer}/ ");
+        let (_, after) = rest.split_once(&line).unwrap_or_else(|| panic!("{layer}/ is not in its place"));
+        rest = after;
+    }
+}

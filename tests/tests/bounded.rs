@@ -1,5 +1,5 @@
-//! What the generator does when there is too little room or time: no container is started by a link without the drop-in
-//! that says how, and every container that is left out is refused visibly.
+//! The generator with too little disk space or time: no container is started by a link without its drop-in, and every
+//! container that is left out is refused visibly.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,7 +37,7 @@ fn written(root: &Root, options: &str) -> BTreeMap<String, String> {
     let mut shell = Command::new("unshare");
     shell.args(["--mount", "sh", "-ec", script, options]).arg(root.units());
     shell.arg(command.get_program()).args(command.get_args());
-    // Behind the shift, the output is the fourth word: PROGRAM --root ROOT OUT.
+    // After the shift, the output is the fourth word: PROGRAM --root ROOT OUT.
     let output = shell.output().expect("unshare of util-linux");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(output.status.success(), "{options}: {}", String::from_utf8_lossy(&output.stderr));
@@ -48,7 +48,7 @@ fn written(root: &Root, options: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn without_room_nothing_is_started_by_a_link_alone() {
+fn without_space_no_link_is_written_without_its_drop_in() {
     let ports = |at: usize| {
         format!(
             r#"{{"forwardPorts":[{{"hostPort":{},"startOnConnect":true}}],"hostNetworkConfig":{{"address":"10.0.0.1/24"}}}}"#,
@@ -90,11 +90,11 @@ fn without_room_nothing_is_started_by_a_link_alone() {
 }
 
 #[test]
-fn without_time_the_rest_is_refused() {
+fn without_time_the_remaining_containers_are_refused() {
     let many: Vec<String> = (0..50_000).map(|at| format!("\"{at:05}\"")).collect();
     let root = root(&[
         ("large".to_owned(), intent(&format!(r#"{{"unitConfig":{{"X-A":[{}]}}}}"#, many.join(",")))),
-        // Read before the large ones, whatever they are called.
+        // Small files are read before large ones, whatever their names.
         ("zz-small".to_owned(), intent("{}")),
     ]);
     let count = 1500;
@@ -116,7 +116,7 @@ fn without_time_the_rest_is_refused() {
     assert!(!refused.is_empty() && refused.len() < count, "{} of {count} are refused", refused.len());
     for text in &refused {
         assert!(
-            text.contains("since the time of nixos-nspawn-generator was up") && text.contains(" --refuse "),
+            text.contains("since nixos-nspawn-generator ran out of time") && text.contains(" --refuse "),
             "{text}"
         );
     }
@@ -134,7 +134,7 @@ fn longest_line(units: &Path) -> usize {
 }
 
 #[test]
-fn refusals_do_not_grow_with_what_they_quote() {
+fn refusals_have_bounded_length() {
     let long = "1".repeat(1_000_000);
     let credentials: Vec<String> = (0..40_000).map(|at| format!(r#"{{"id":"c{at:05}"}}"#)).collect();
     for container in [
@@ -145,7 +145,7 @@ fn refusals_do_not_grow_with_what_they_quote() {
         format!(r#"{{"nspawnConfig":{{"Exec":{{"K{long}":1}}}}}}"#),
         format!(r#"{{"bindMounts":["/a:/b:{long}"]}}"#),
         format!(r#"{{"hostNetworkConfig":{{"extraConfig":"[{long}]"}}}}"#),
-        // Each is good, but ExecStart= names them all.
+        // Each credential is valid, but ExecStart= names all of them.
         format!(r#"{{"credentials":[{}]}}"#, credentials.join(",")),
     ] {
         let root = root(&[("web".to_owned(), intent(&container))]);

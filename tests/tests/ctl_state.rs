@@ -36,7 +36,7 @@ impl Drop for Btrfs<'_> {
 }
 
 #[test]
-fn subvolumes_and_immutable_directories_go() {
+fn subvolumes_and_immutable_directories_are_deleted() {
     let tree = Tree::new();
     let machines = tree.path("var/lib/machines");
     fs::create_dir_all(&machines).expect("machines");

@@ -1,5 +1,5 @@
-//! Golden cases: the output of the built generator matches the `expected` file, and invariants hold that do not depend on
-//! the input. Without the invariants, blessing a snapshot could bless a fault.
+//! Golden cases: the output of the built generator matches the `expected` file, and invariants hold that do not depend
+//! on the input. Without the invariants, one could bless a fault by accident.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -40,7 +40,7 @@ fn running_twice_changes_nothing() {
 
 /// The intent is only read.
 #[test]
-fn input_stays_as_it_is() {
+fn input_is_not_changed() {
     for_each_case(|case| {
         let root = case.root();
         let before = state(&root.path());
@@ -86,7 +86,7 @@ fn one_output_folder_is_enough() {
 
 /// The status is 1 if something was refused, otherwise 0. Every refusal has a message, and nothing else has one.
 #[test]
-fn status_tells_whether_something_was_refused() {
+fn status_shows_whether_something_was_refused() {
     for_each_case(|case| {
         let root = case.root();
         let outcome = root.generate();

@@ -1,5 +1,5 @@
-//! Containers beside what a host has already: services on ports that are to be forwarded, a firewall that removes the rules of
-//! others, a journal that is not persistent.
+//! Containers beside other software of a host: services on ports that are to be forwarded, a firewall that removes the
+//! rules of others, a journal that is not persistent.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -42,7 +42,8 @@ fn ports_in_use(host: &Host) {
     }
     host.assert_no_traces_since(&before);
 
-    // A loopback address stays the host's, another protocol is another port, and the container's own sockets do not count.
+    // The host keeps its loopback address, the same number of another protocol is another port, and the container's own
+    // sockets do not count.
     own(host, "front", json!(["8091:80", "udp:8090:53", "127.0.0.1:8092:80", "8093:80"]));
     host.create("front");
     host.address("front");
@@ -51,7 +52,7 @@ fn ports_in_use(host: &Host) {
     let listed = host.ctl_ok(&["list"]);
     assert!(!listed.text().contains("in use by"), "{listed}");
 
-    // An update is refused like a create, and what came later is told.
+    // An update is refused like a create, and a service that came later is reported.
     own(host, "front", json!(["8091:80", "8090:80"]));
     let refused = host.ctl(&["update", "front", "--allow-host-changes"]);
     assert_eq!(refused.status.code(), Some(10), "{refused}");

@@ -1,5 +1,5 @@
-//! The sources of bind mounts: of every kind, swapped by somebody else while a container starts, and read-only ones against
-//! root inside.
+//! Sources of bind mounts: every kind of file, sources that are swapped while a container starts, and read-only ones
+//! against root inside.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -54,12 +54,12 @@ fn sources_of_every_kind(host: &Host) {
         &["sh", "-c", "echo x > /mnt/null; echo mine > /mnt/new/file; echo x > /mnt/temporary/x"],
     );
     assert_eq!(host.file("/srv/new/file"), "mine\n");
-    // Only root can enter what was made, since root in the container can make programs setuid there.
+    // Only root can enter a directory that was created, since root in the container can make programs setuid there.
     assert_eq!(host.sh("stat -c %a /srv/new"), "700\n");
     host.inside("kinds", &["test", "-f", "/mnt/own/machine-id"]);
     host.inside("kinds", &["test", "-d", "/mnt/run/systemd"]);
     assert_eq!(cat("/mnt/all/srv/file"), "one\n");
-    // What the host mounts later is seen inside, as always.
+    // Later mounts of the host are visible inside, as always.
     host.sh("mkdir /srv/sh/later && mount -t tmpfs later /srv/sh/later && echo later > /srv/sh/later/file");
     assert_eq!(cat("/srv/sh/later/file"), "later\n");
     let copy = host.file("/run/systemd/nspawn/kinds.nspawn");
@@ -86,7 +86,7 @@ fn sources_of_every_kind(host: &Host) {
     assert_eq!(host.sh("stat -c %u /root/private/mine"), "0\n");
     assert_released(host, "mapped");
 
-    // After a kill of everything, and after a power cut, nothing is in the way of the next start.
+    // After a kill of everything, and after a power cut, the next start succeeds.
     host.ok(&["systemctl", "start", &unit("kinds")]);
     host.power_cut();
     host.sh("systemd-run --quiet --unit=listen --collect sh -c 'rm -f /srv/listen; exec systemd-socket-activate --listen=/srv/listen cat'");
@@ -94,7 +94,7 @@ fn sources_of_every_kind(host: &Host) {
     host.run(&["systemctl", "reset-failed"]);
     host.ok(&["systemctl", "start", &unit("kinds")]);
     assert_eq!(host.inside("kinds", &["cat", "/mnt/sub/file"]), "shared\n");
-    // Without an intent, the next start of another container removes what is left.
+    // Without an intent, the next start of another container removes the leftovers.
     host.sh("rm /etc/nixos-nspawn/kinds.json; systemctl daemon-reload; systemctl stop systemd-nspawn@kinds");
     assert!(host.exists("/run/nixos-nspawn/binds/kinds/0"));
     host.ok(&["systemctl", "restart", &unit("mapped")]);
@@ -108,7 +108,7 @@ fn swapped_sources(host: &Host) {
     host.create_with("neighbour", r#""bindMounts": ["/srv/sh"]"#);
     host.create_with("other", r#""bindMounts": [{"source": "/srv/sh/sub", "destination": "/mnt/sub"}]"#);
     assert_eq!(host.inside("other", &["cat", "/mnt/sub/who"]), "checked\n");
-    // While neither is there, --prepare makes an empty directory, which goes again.
+    // While neither exists, --prepare creates an empty directory, which is removed again.
     let swap = "cd /srv/sh; ln -s /victim evil
         while :; do
             [ -e aside ] || mv -T sub aside
@@ -157,13 +157,13 @@ fn swapped_sources(host: &Host) {
     let why = "leads through the symbolic link /srv/sh/sub, which a container can replace in /srv/sh, container 'both' is not started";
     assert!(journal.contains(why), "{journal}");
     assert!(!host.exists("/run/nixos-nspawn/binds/both"));
-    // Nor is anything made where a link leads.
+    // Nothing is created in the target of a link either.
     host.inside("neighbour", &["sh", "-c", "rm /srv/sh/sub; ln -s /victim/new /srv/sh/sub"]);
     assert!(!host.run(&["systemctl", "restart", &unit("both")]).success());
     assert!(!host.exists("/victim/new"));
 }
 
-/// Links of root's count, those of other users do not.
+/// Links of root are followed, those of other users are not.
 fn links_of_others(host: &Host) {
     host.install(bins());
     host.sh("mkdir -p /data/www /home/user /root/secret; ln -s /data /srv/link
@@ -225,10 +225,10 @@ fn read_only_is_locked(host: &Host) {
         host.sh("cat /srv/ro/file /srv/ro/disk/file /srv/single; ls -A /srv/ro /srv/ro/disk"),
         "precious\nprecious\nprecious\n/srv/ro:\ndisk\nfile\n\n/srv/ro/disk:\nfile\n"
     );
-    // The host itself can still write there, and it is seen.
+    // The host itself can still write there, and the container sees it.
     host.sh("echo new > /srv/ro/new");
     assert_eq!(host.inside("plain", &["cat", "/srv/ro/new"]), "new\n");
-    // What is mounted there later is seen as well.
+    // Later mounts there are visible as well.
     host.sh("mkdir /srv/ro/later && mount -t tmpfs later /srv/ro/later && echo later > /srv/ro/later/file");
     assert_eq!(host.inside("plain", &["cat", "/srv/ro/later/file"]), "later\n");
     host.ok(&["systemctl", "stop", &unit("plain"), &unit("mapped")]);

@@ -26,8 +26,8 @@ fn configuration_files(host: &Host) {
     host.write("/srv/data/file", "from the host\n", 0o644);
     configuration(host, "one", "");
 
-    what_is_no_configuration(host);
-    what_nix_refuses(host);
+    paths_that_are_no_configuration(host);
+    errors_of_nix(host);
     created_and_updated(host);
     other_nixpkgs(host);
 }
@@ -41,7 +41,7 @@ fn refused(host: &Host, code: i32, command: &[&str], message: &str) {
 }
 
 /// Errors that are found before or by Nix and reported in one line.
-fn what_is_no_configuration(host: &Host) {
+fn paths_that_are_no_configuration(host: &Host) {
     let say = |message: &str| format!("nixos-nspawn: {message}\n");
     let nothing = "nothing was changed";
     let missing = format!("/root/missing.nix: there is no such configuration file, {nothing}");
@@ -62,7 +62,7 @@ fn what_is_no_configuration(host: &Host) {
         Usage: nixos-nspawn create <--flake <REF[#ATTR]>|--config <FILE>|--profile <PATH>> <NAME> [-- <NIX-ARGS>...]\n\nFor more information, try '--help'.\n";
     refused(host, 2, &["create", "--config", FILE], nameless);
 
-    // Things that are not flakes.
+    // Paths that are not flakes.
     let without = format!(
         "/root/web: is a directory without flake.nix, {nothing}; \
          use --config /root/web/configuration.nix"
@@ -81,7 +81,7 @@ fn what_is_no_configuration(host: &Host) {
 }
 
 /// Errors in Nix's own words: printed once, with the trace on request.
-fn what_nix_refuses(host: &Host) {
+fn errors_of_nix(host: &Host) {
     let create = ["create", "web", "--config", FILE, "--nixpkgs", NIXPKGS];
     let left = "nixos-nspawn: container 'web' was not created, everything was cleaned up: nix build: exit status 1\n";
     for (more, message) in [

@@ -1,6 +1,6 @@
-//! Containers in the host's configuration on a real systemd: the effect of switching a NixOS host, step by step (stop what
-//! is gone, change /etc, daemon-reload, reload, start targets). The units are short forms of those in nix/module.nix; files
-//! are links into the store, as in NixOS's /etc.
+//! Containers in the host's configuration on a real systemd: the effect of switching a NixOS host, step by step (stop
+//! removed units, change /etc, daemon-reload, reload, start targets). The units are short forms of those in
+//! nix/module.nix; files are links into the store, as in NixOS's /etc.
 
 use std::collections::BTreeMap;
 
@@ -136,10 +136,21 @@ fn switching_the_host(host: &Host) {
     assert!(results.iter().all(|(name, output)| *name == "dyn" && !output.success()), "{}", host.journal(60));
     assert_eq!((host.nspawn("dyn"), host.state("dyn")), (restarted.clone(), "active".to_owned()));
     assert_eq!(host.ok(&["systemctl", "is-active", "nixos-nspawn-dyn.service"]).trim(), "active");
+    let last = || {
+        let status = host.ctl_ok(&["status", "dyn", "--json"]).stdout;
+        serde_json::from_str::<Value>(&status).expect("JSON")["last_activation"].clone()
+    };
+    assert_eq!((&last()["action"], &last()["result"]), (&json!("reload"), &json!("failed")));
+    assert!(
+        last()["detail"].as_str().is_some_and(|why| why.contains("switch-to-configuration")),
+        "{}",
+        last()
+    );
     let mut sixth = bad.clone();
     sixth.insert("dyn", intent(host, "dyn", &dynamic("six\n"), json!({ "bindMounts": ["/srv/new"] })));
     well(host, switch(host, &bad, &sixth));
     assert_eq!((host.nspawn("dyn"), host.system_page("dyn")), (restarted.clone(), "six\n".to_owned()));
+    assert_eq!((&last()["action"], &last()["result"]), (&json!("reload"), &json!("done")));
 
     // Commands refuse declarative containers, and the service cannot be restarted by hand, which would stop the container.
     assert_eq!(host.ctl(&["remove", "dyn"]).code(), 10);

@@ -114,7 +114,7 @@ fn enable_and_disable(host: &Host) {
     host.create("off");
     host.ctl_ok(&["disable", "web"]);
     host.ctl_ok(&["enable", "off"]);
-    // Neither starts or stops anything now.
+    // Neither command starts or stops anything now.
     assert_eq!(host.state("web"), "active");
     // `systemctl disable` cannot undo a generated link.
     host.run(&["systemctl", "disable", &unit("off")]);

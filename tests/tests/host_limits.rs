@@ -202,7 +202,7 @@ fn kernel_log(host: &Host) {
     assert!(denied.stdout.contains("No such file"), "{denied}");
 }
 
-/// Starts that nspawn would fail or, worse, continue with: the reason is reported, and nothing is created in /dev.
+/// Starts on which nspawn would fail or, worse, continue: the reason is reported, and nothing is created in /dev.
 fn refused_starts(host: &Host) {
     let refused = |name: &str, reason: &str| {
         assert!(!host.run(&["systemctl", "start", &unit(name)]).success(), "{name} was to be refused");

@@ -75,7 +75,7 @@ fn broken_intents_are_visible_and_harm_nobody(host: &Host) {
     assert_eq!(host.state("open"), "active");
 }
 
-/// Where the directory itself cannot be used, no command takes its containers for gone.
+/// If the directory itself cannot be used, no command treats its containers as missing.
 fn directory_of_intents_is_no_directory(host: &Host) {
     host.install(bins());
     host.create("web");
@@ -103,12 +103,12 @@ fn directory_of_intents_is_no_directory(host: &Host) {
         );
     }
     assert_eq!(host.state("web"), "active");
-    // The bare template would start on what is left in /run.
+    // The bare template would start with the leftovers in /run.
     assert!(!host.run(&["systemctl", "restart", &unit("web")]).success());
     let journal = host.unit_journal("web");
     assert!(journal.contains("is in /etc/nixos-nspawn, which is a symbolic link"), "{journal}");
     assert!(host.exists("/nix/var/nix/profiles/per-nspawn/web/system"));
-    // No list at all: the reason is said, and nothing is deleted.
+    // Without any directory, the reason is reported, and nothing is deleted.
     host.sh("rm /etc/nixos-nspawn && touch /etc/nixos-nspawn");
     for words in [&["update", "web"][..], &["remove", "web"], &["list"]] {
         let output = host.ctl(words);
@@ -174,8 +174,8 @@ fn masked_generator(host: &Host) {
     assert_eq!(host.state("web"), "active");
     assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
 
-    // If an intent is deleted while its container runs, the unit loses its ExecStopPost=. What that would have removed
-    // stays until a later command removes it.
+    // If an intent is deleted while its container runs, the unit loses its ExecStopPost=. A later command removes what
+    // that would have removed.
     host.ok(&["rm", "/etc/nixos-nspawn/web.json"]);
     host.ok(&["systemctl", "daemon-reload"]);
     let profile = "/nix/var/nix/profiles/per-nspawn/web may not belong to nixos-nspawn and is kept, \

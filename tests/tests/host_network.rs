@@ -52,7 +52,7 @@ fn configured_ends(host: &Host) {
     assert_eq!(page_inside(host, "fixed", "http://10.250.0.2/"), "outside of 10.250.0.1\n");
     assert!(host.sh("ip route show 10.77.0.0/16").contains("via 10.43.0.2 dev ve-fixed"));
 
-    // A change of the host's end applies to the running container's cable without a restart.
+    // A change of the host's end applies to the running container's link without a restart.
     let leader = host.property("fixed", "MainPID");
     flake(host, &[(LONG, dhcp("10.42.42.1/24")), ("fixed", fixed("10.43.0.9/24"))]);
     let updated = host.ctl_ok(&["update", "fixed", "--allow-host-changes"]);
@@ -146,7 +146,7 @@ fn interfaces(host: &Host) {
     assert!(port().contains("vb-bridged") && addresses(host, "vb-bridged").is_empty(), "{}", port());
     assert_eq!(host.page("http://10.45.0.2/"), "Hello from bridged.\n");
 
-    // Two on one parent, beside an interface of the host and a further cable.
+    // Two on one parent, beside an interface of the host and a further virtual Ethernet link.
     host.create("one");
     host.create("two");
     assert_eq!(page_inside(host, "two", "http://10.46.0.1/"), "Hello from one.\n");

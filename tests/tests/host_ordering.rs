@@ -1,5 +1,5 @@
-//! What a container waits for and needs: other containers, a turn at boot, credentials of the host, and a systemd that
-//! knows its settings.
+//! Requirements of a container: other containers, a turn at boot, credentials of the host, and a systemd that knows its
+//! settings.
 
 use std::collections::BTreeMap;
 

@@ -90,7 +90,8 @@ fn profiles_of_python_nixos_nspawn(host: &Host) {
         for (key, value) in expected.as_object().expect("an object") {
             assert_eq!(&listed[key], value, "{listed}");
         }
-        // The generator's file: what nspawn reads names the places at which --prepare has mounted the bind sources.
+        // The generator's file is compared, since the copy that nspawn reads names the places at which --prepare has
+        // mounted the bind sources.
         let text = host.file(&format!("/run/systemd/generator/nixos-nspawn/{name}.nspawn"));
         let ours = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error}")).file;
         let theirs = unit_file(&case.dir.join(format!("{}.nspawn", case.container)));
@@ -143,7 +144,7 @@ fn seen_from_outside(host: &Host) {
         let ask = "exec ip netns exec outside curl --silent --max-time 3 http://10.250.0.1:8080/";
         host.run(&["sh", "-c", ask]).stdout == "one\n"
     });
-    // The host's ends of cables, as configured by *.network files of the profile or by options.
+    // The host's ends of links, as configured by *.network files of the profile or by options.
     for (interface, address) in [("ve-host-network", "10.42.42.1/24"), ("ve-docs-example", "fd12::")] {
         host.wait_until(&format!("{interface} has {address}"), || {
             let output = host.run(&["ip", "-o", "addr", "show", "dev", interface]);

@@ -1,5 +1,5 @@
 //! Forwarded ports with real packets: from outside, from the host itself, over IPv6, on one address, on the loopback
-//! address, and with containers that a connection starts. Few boots, with many checks in each.
+//! address, and with containers that a connection starts. There are few boots, with many checks in each.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;

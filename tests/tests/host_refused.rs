@@ -1,4 +1,5 @@
-//! A refused container never starts, whatever its file holds: systemd would start its own template without the drop-in.
+//! A refused container never starts, whatever its file contains: without the drop-in, systemd would start its own
+//! template.
 
 use nixos_nspawn_tests::host::{Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -15,7 +16,7 @@ fn refusals_are_loaded(host: &Host) {
         ("kind", format!(r#"{{"ephemeral":"{long}"}}"#)),
         ("limit", format!(r#"{{"rlimits":{{"NOFILE":"{long}:1"}}}}"#)),
         ("field", format!(r#"{{"{long}":1}}"#)),
-        // Its ExecStart= would name them all, in a line that systemd does not read.
+        // Its ExecStart= would name all of them, in a line that is too long for systemd.
         ("line", format!(r#"{{"credentials":[{}]}}"#, many.join(","))),
     ] {
         let text = format!(r#"{{"version":1,"toplevel":"{TOPLEVEL}","container":{container}}}"#);

@@ -1,4 +1,4 @@
-//! What containers did to their own roots before the next start: links where nspawn would write, owners of a user
+//! Changes of containers to their own roots before the next start: links where nspawn would write, owners of a user
 //! namespace, and what nspawn itself leaves there.
 
 use nixos_nspawn_tests::host::{Host, bins, unit};
@@ -53,7 +53,7 @@ fn journal_links(host: &Host) {
         restart(host, name);
         assert!(linked(name).contains("/var/log/journal/"));
     }
-    // The same below a bind mount, and one whose place inside leads elsewhere.
+    // The same below a bind mount, and for a bind mount whose destination is a link.
     host.sh("mkdir -p /srv/logs && ln -s /victim /srv/logs/journal");
     host.create_with("bound", r#""bindMounts": ["/srv/logs:/var/log"]"#);
     restart(host, "bound");
@@ -112,7 +112,7 @@ fn mount_points_in_a_user_namespace(host: &Host) {
     };
     check();
     assert_eq!(host.inside("mapped", &["cat", "/opt/b/file"]), "one\n");
-    // What nspawn made at an earlier start is set right.
+    // Mount points of an earlier start are corrected.
     host.ok(&["systemctl", "stop", &unit("mapped")]);
     host.sh("cd /var/lib/machines/mapped && chown 2147483646:2147483646 var/cache var/cache/deep opt");
     host.ok(&["systemctl", "start", &unit("mapped")]);

@@ -1,10 +1,15 @@
-//! The host's store against root inside a container: Debian's own Nix collects garbage there, and root tries what mount(8)
-//! offers. Afterwards every path of the host's store is as it was.
+//! Protects the host's store from root inside a container: Debian's own Nix collects garbage there, and root tries the
+//! options of mount(8). Afterwards every path of the host's store is unchanged.
 
 use nixos_nspawn_tests::host::{Host, Output, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
-on_both_hosts!(store_stays, store_stays_in_a_user_namespace, store_stays_beside_the_daemon, unlocked_is_said);
+on_both_hosts!(
+    store_stays,
+    store_stays_in_a_user_namespace,
+    store_stays_beside_the_daemon,
+    unlocked_mounts_are_reported
+);
 
 /// The commands by which Nix deletes or changes paths. `PATH_OF_HOST` is a path of the host's store without a GC root.
 const COLLECT: &[&str] = &[
@@ -21,14 +26,14 @@ const COLLECT: &[&str] = &[
     "nix-store --verify --check-contents --repair",
 ];
 
-/// Where Nix looks for its database: at the usual place, and at empty ones, by which all of the store is garbage.
+/// The state directories for Nix: the usual one, and empty ones, with which the whole store is garbage.
 const STATES: &[&str] = &[
     "export NIX_REMOTE=local",
     "export NIX_REMOTE=local NIX_STATE_DIR=/root/empty",
     "export NIX_REMOTE='local?state=/root/empty2'",
 ];
 
-/// What root may try without Nix; every command must fail.
+/// Commands that root may try without Nix; each must fail.
 const BY_HAND: &[&str] = &[
     "mount -o remount,rw /nix/store",
     "mount -o remount,bind,rw /nix/store",
@@ -49,7 +54,7 @@ const BY_HAND: &[&str] = &[
     "unshare -m /host/usr/bin/busybox sh -c 'cd /nix/store && umount -l /nix/store && rm -rf ./*'",
 ];
 
-/// Returns the paths, attributes and contents of the host's store, and what belongs to it.
+/// Returns the paths, attributes and contents of the host's store and its database.
 fn fingerprint(host: &Host) -> String {
     host.sh("cd /nix/store
         find . -printf '%p %y %m %U:%G %s %l\\n' | sort
@@ -75,7 +80,7 @@ fn create(host: &Host, name: &str, options: &str) {
     host.inside(name, &["sh", "-c", "printf 'experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\n' > /etc/nix/nix.conf"]);
 }
 
-/// Runs a shell command as a service of the container, with no more rights than those have.
+/// Runs a shell command as a service of the container, with the rights of its services.
 fn attempt(host: &Host, name: &str, path: &str, script: &str) -> Output {
     // busybox's shell would run its own mount and not the host's.
     let environment = "export HOME=/root PATH=/host/usr/bin:/host/usr/sbin:/usr/bin LD_LIBRARY_PATH=/host/usr/lib/x86_64-linux-gnu";
@@ -84,7 +89,7 @@ fn attempt(host: &Host, name: &str, path: &str, script: &str) -> Output {
     host.run(&["systemd-run", &machine, "--wait", "--pipe", "--quiet", "/host/usr/bin/dash", "-c", &script])
 }
 
-/// Has Nix try everything, after a look whether it runs inside at all.
+/// Tries all commands of Nix, after a check that it runs inside at all.
 fn collect(host: &Host, name: &str, path: &str, states: &[&str]) {
     let before = fingerprint(host);
     assert!(before.contains(path.trim_start_matches("/nix/store/")));
@@ -96,7 +101,7 @@ fn collect(host: &Host, name: &str, path: &str, states: &[&str]) {
     }
 }
 
-/// Has root try everything without Nix.
+/// Tries all commands without Nix.
 fn by_hand(host: &Host, name: &str, path: &str) {
     let before = fingerprint(host);
     for command in BY_HAND {
@@ -121,7 +126,7 @@ fn store_stays(host: &Host) {
         let output = host.run_inside("plain", &words);
         assert!(!output.success(), "{command}: {output}");
     }
-    // A path that is new on the host is there inside.
+    // A new path on the host is visible inside.
     host.write("/root/later/file", "later\n", 0o644);
     let later = host.sh("nix-store --add /root/later");
     assert_eq!(host.inside("plain", &["cat", &format!("{}/file", later.trim())]), "later\n");
@@ -151,11 +156,11 @@ fn store_stays_beside_the_daemon(host: &Host) {
     by_hand(host, "socket", &path);
     let replaced = attempt(host, "socket", &path, "rm -f /nix/var/nix/daemon-socket/socket");
     assert!(!replaced.success() && host.exists("/nix/var/nix/daemon-socket/socket"), "{replaced}");
-    // What the daemon collects is what the host would: the container's own system has a root there.
+    // The daemon collects what the host would: the container's own system has a root there.
     let asked =
         attempt(host, "socket", &path, "NIX_REMOTE=daemon nix path-info --recursive /run/current-system");
     assert!(asked.success() && asked.stdout.contains("-nixos-system-socket-stand-in"), "{asked}");
-    // Nix takes a path in a process's environment for one that is in use.
+    // Nix treats a path in a process's environment as in use.
     let collected = attempt(host, "socket", "none", "NIX_REMOTE=daemon nix-collect-garbage");
     assert!(collected.success() && !host.exists(&path), "{collected}");
     host.ok(&["systemctl", "restart", &unit("socket")]);
@@ -167,8 +172,8 @@ fn store_stays_beside_the_daemon(host: &Host) {
     assert!(!replaced.success() && host.exists("/nix/var/nix/daemon-socket/socket"), "{replaced}");
 }
 
-/// Where the kernel makes no user namespaces, the mounts are only read-only and the journal says so.
-fn unlocked_is_said(host: &Host) {
+/// If the kernel does not create user namespaces, the mounts are only read-only, and the journal says so.
+fn unlocked_mounts_are_reported(host: &Host) {
     host.install(bins());
     let path = garbage(host);
     create(host, "plain", "");
@@ -191,7 +196,7 @@ fn unlocked_is_said(host: &Host) {
     // A control of the attempts themselves: on a plain mount and with a database of its own, Nix deletes what it can.
     let collected = attempt(host, "plain", "none", &format!("{}\nnix-store --gc", STATES[1]));
     assert!(!host.exists(&path), "{collected}");
-    // It has lost the programs that would stop it.
+    // The container has lost the programs that would stop it.
     host.ok(&["systemctl", "kill", "--kill-whom=main", "--signal=KILL", &unit("plain")]);
     host.wait_until("the container is gone", || {
         ["failed", "inactive"].contains(&host.state("plain").as_str())

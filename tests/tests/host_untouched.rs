@@ -1,5 +1,5 @@
-//! The host's network is left alone: rules, routes, nexthops, addresses, sysctls and packet filters of other programs are
-//! the same before and after the whole life of containers, but for what docs/networking.md names.
+//! The host's network is left alone: rules, routes, nexthops, addresses, sysctls and packet filters of other programs
+//! are the same before and after the whole life of containers, except for what docs/networking.md names.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -26,7 +26,7 @@ fn foreign(host: &Host) {
         ip -6 route add blackhole fd00:98::/64");
 }
 
-/// Returns what [`foreign`] made, as far as it is there.
+/// Returns what exists of that which [`foreign`] made.
 fn foreign_state(host: &Host) -> String {
     host.sh("ip rule; ip -6 rule; ip nexthop
         ip route show table 100; ip route show type blackhole; ip -6 route show type blackhole")
@@ -36,7 +36,7 @@ fn networkd_keeps_what_others_made(host: &Host) {
     const DROP_IN: &str = "/etc/systemd/networkd.conf.d/10-nixos-nspawn.conf";
     host.install(bins());
 
-    // networkd was in use before: its configuration is the administrator's, and `create` says what it costs.
+    // networkd was in use before: its configuration is the administrator's, and `create` warns about the effect.
     host.ctl_ok(&["setup", "--networkd"]);
     assert!(!host.exists(DROP_IN));
     interface(host);
@@ -45,7 +45,7 @@ fn networkd_keeps_what_others_made(host: &Host) {
     assert!(created.text().contains("deletes the 3 routing policy rules of other programs"), "{created}");
     host.ctl_ok(&["remove", "web"]);
 
-    // Where it was off, nothing is lost: not when it starts, nor when it configures an interface.
+    // If it was off, nothing is lost: neither when it starts, nor when it configures an interface.
     host.ok(&["systemctl", "disable", "--now", "systemd-networkd.socket", "systemd-networkd.service"]);
     assert_eq!(host.reboot(), "running");
     interface(host);
@@ -69,12 +69,12 @@ fn networkd_keeps_what_others_made(host: &Host) {
     host.ctl_ok(&["remove", "web"]);
     assert_eq!(foreign_state(host), before, "after remove");
 
-    // The drop-in goes with `setup`, also where a package has the programs.
+    // `setup --remove` removes the drop-in, even if a package has installed the programs.
     let removed = host.ctl_ok(&["setup", "--remove"]);
     assert!(removed.stdout.contains("systemctl disable --now systemd-networkd"), "{removed}");
     assert!(!host.exists(DROP_IN));
 
-    // What the administrator has set stays as it is.
+    // Settings of the administrator are not changed.
     host.ok(&["systemctl", "disable", "--now", "systemd-networkd.socket", "systemd-networkd.service"]);
     host.write("/etc/systemd/networkd.conf.d/own.conf", "[Network]\nManageForeignRoutes=yes\n", 0o644);
     host.ctl_ok(&["setup", "--networkd"]);
@@ -111,8 +111,8 @@ fn advertised(host: &Host) -> bool {
     host.sh("ip -6 route show default").contains("proto ra")
 }
 
-/// Rules, routes, nexthops and addresses as JSON without what changes by itself, all sysctls of IPv4 and IPv6, and all packet
-/// filters but the table of systemd. Interfaces of containers are left out.
+/// Returns rules, routes, nexthops and addresses as JSON without values that change by themselves, all sysctls of IPv4
+/// and IPv6, and all packet filters except the table of systemd. Interfaces of containers are omitted.
 fn network_state(host: &Host) -> String {
     let clean = r#"map(select((.dev // .ifname // "") | test("^(ve|vb|vz)-") | not))
         | map(del(.. | .expires?, .valid_life_time?, .preferred_life_time?, .age?))"#;
@@ -128,7 +128,7 @@ fn network_state(host: &Host) -> String {
     ))
 }
 
-/// The lines that were there before and are not now, and those that are new.
+/// Returns the lines that are gone, and those that are new.
 fn changes(before: &str, now: &str) -> Vec<String> {
     let (before, now): (Vec<&str>, Vec<&str>) = (before.lines().collect(), now.lines().collect());
     let gone = before.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}"));
@@ -136,7 +136,8 @@ fn changes(before: &str, now: &str) -> Vec<String> {
     gone.chain(new).collect()
 }
 
-/// Fails on everything that docs/networking.md does not name: forwarding of IPv4, and what the kernel couples to it.
+/// Fails on every change that docs/networking.md does not name; it names forwarding of IPv4, and what the kernel
+/// couples to it.
 fn assert_untouched(host: &Host, before: &str, when: &str) {
     let named = |line: &String| {
         let name = line[2..].split(' ').next().unwrap_or_default();
@@ -175,14 +176,14 @@ fn a_whole_life(host: &Host) {
         host.address(name);
         assert_untouched(host, &before, &format!("create {name}"));
     }
-    // Ours is in force, and what it promises works.
+    // Our file is in force, and its settings work.
     for (interface, file) in [("ve-web", "50-nixos-nspawn-web"), ("vz-lab", "51-nixos-nspawn-vz-lab")] {
         let status = host.sh(&format!("networkctl status --no-pager {interface}"));
         assert!(status.contains(file), "{status}");
     }
     assert!(host.sh("ip -o -6 addr show dev ve-web").contains("fe80:"), "{}", host.sh("ip addr"));
-    host.inside("web", &["ping", "-c", "1", "-W", "5", "10.250.0.2"]);
-    host.inside("shop", &["ping", "-c", "1", "-W", "5", "10.250.0.2"]);
+    pings(host, "web", "ve-web");
+    pings(host, "shop", "vz-lab");
 
     containers(8081);
     host.ctl_ok(&["update", "web", "--allow-host-changes"]);
@@ -198,8 +199,8 @@ fn a_whole_life(host: &Host) {
     assert_eq!(bridge(), addresses);
     host.address("till");
 
-    // IPv6 forwarding would cost the uplink its route.
-    // So would an interface that sends advertisements: it forwards, and the kernel forgets those that it has heard.
+    // IPv6 forwarding would cost the uplink its route. So would an interface that sends advertisements: it forwards,
+    // and the kernel drops the routes from those that it has received.
     host.own(&json!({"ra": {"container": {"hostNetworkConfig": {"networkConfig": {"IPv6SendRA": true}}}}}));
     let refused = host.ctl(&["create", "ra", "--flake", FLAKE]);
     assert_eq!(refused.status.code(), Some(10), "{refused}");
@@ -231,11 +232,29 @@ fn a_whole_life(host: &Host) {
     assert!(changed.is_empty(), "{changed:#?}");
     assert!(!host.exists("/run/systemd/network/51-nixos-nspawn-vz-lab.network"));
 
-    // With accept_ra=2 it may.
+    // With accept_ra=2 the host may forward.
     host.sh("sysctl -qw net.ipv6.conf.ext0.accept_ra=2");
     host.create("six");
     host.wait_until("IPv6 is forwarded", || host.file("/proc/sys/net/ipv6/conf/all/forwarding") == "1\n");
     assert!(advertised(host));
+}
+
+/// Sends a ping from a container to the router, through the masquerade of the host's end.
+fn pings(host: &Host, name: &str, interface: &str) {
+    let output = host.run_inside(name, &["ping", "-c", "1", "-W", "5", "10.250.0.2"]);
+    assert!(
+        output.success(),
+        "{name}: {output}\n{}\n{}",
+        host.run_inside(name, &["sh", "-c", "ip addr; ip route"]),
+        host.run(&[
+            "sh",
+            "-c",
+            &format!(
+                "ip addr show dev {interface}; nft list ruleset; sysctl net.ipv4.ip_forward
+                journalctl -b -o short-precise --no-pager -u systemd-networkd -u 'systemd-nspawn@*' | tail -n 60"
+            )
+        ])
+    );
 }
 
 fn foreign_and_uplink(host: &Host) {

@@ -77,7 +77,7 @@ fn refused_files_change_nothing_for_others() {
 }
 
 #[test]
-fn a_good_neighbour_is_unharmed() {
+fn a_valid_neighbour_is_not_affected() {
     let intent = include_str!("../../examples/intent/minimal.json");
     let add = |root: &Root| {
         let path = root.intents().join(format!("{NEIGHBOUR}.json"));

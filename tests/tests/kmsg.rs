@@ -43,7 +43,7 @@ fn messages_go_to_the_kernel_log_with_priorities() {
 }
 
 #[test]
-fn a_pipe_in_the_place_of_the_kernel_log_blocks_nothing() {
+fn a_pipe_instead_of_the_kernel_log_does_not_block() {
     let folder = tempfile::tempdir().expect("a folder");
     let made = Command::new("mkfifo").arg(folder.path().join("kmsg")).status().expect("mkfifo");
     assert!(made.success());

@@ -10,7 +10,7 @@ fn translated(container: &str) -> String {
 }
 
 #[test]
-fn what_it_meant_is_kept() {
+fn the_meaning_is_kept() {
     let host = json!({ "activation": { "autoStart": false }, "network": "host" });
     let with = |fields: serde_json::Value| {
         let mut all = host.as_object().expect("an object").clone();
@@ -102,15 +102,35 @@ fn what_it_meant_is_kept() {
 }
 
 #[test]
-fn the_rest_of_an_instance_is_passed_on() {
+fn other_options_of_an_instance_are_passed_on() {
     let container = "config = { a = 1; }; nixpkgs = /nixpkgs; specialArgs.b = 2;";
     let names = evaluate(&[format!("builtins.attrNames {}", translated(container))]).remove(0);
     let names = names.unwrap_or_else(|said| panic!("{said}"));
     assert_eq!(names, json!(["activation", "config", "network", "nixpkgs", "specialArgs"]));
 }
 
+/// The flake on the page for users of extra-container.
 #[test]
-fn what_has_no_equivalent_is_named() {
+fn a_flake_for_extra_container() {
+    let page =
+        std::fs::read_to_string(nixos_nspawn_tests::nix::project().join("docs/coming-from-containers.md"))
+            .expect("readable");
+    let flake = page.split("```").find(|block| block.contains("fromContainers (import ./containers.nix)"));
+    let flake = flake.and_then(|flake| flake.strip_prefix("nix")).expect("a flake");
+    let flake = flake
+        .replace("import ./containers.nix", "{ containers.demo = { privateNetwork = true; hostAddress = \"10.250.0.1\"; localAddress = \"10.250.0.2\"; config = { networking.hostName = \"inside\"; }; }; }");
+    let made = evaluate(&[format!(
+        "let demo = (({flake}).outputs {{ nixpkgs = {{ outPath = {PROJECT}/tests/nix/stand-in; lib = import {PROJECT}/tests/nix/stand-in/lib; }}; \
+         nixos-nspawn.lib = import {PROJECT}/nix/lib.nix {{ }}; }}).nixosContainers.demo; \
+         in [ demo.config.networking.hostName demo.data.activation demo.data.hostNetworkConfig.address ]"
+    )])
+    .remove(0);
+    let made = made.unwrap_or_else(|said| panic!("{said}"));
+    assert_eq!(made, json!(["inside", { "autoStart": false }, ["", "10.250.0.1/32"]]));
+}
+
+#[test]
+fn options_without_an_equivalent_are_named() {
     let cases = [
         (r#"extraFlags = [ "--private-users" ];"#, "containers.web.extraFlags cannot be translated"),
         (r#"path = "/nix/var/nix/profiles/web";"#, "containers.web.path cannot be translated"),

@@ -1,7 +1,7 @@
-//! From Nix to units. The containers of tests/nix/every-option.nix go in; mkContainer makes data.json of them, `create` an
-//! intent of a profile that holds it, and the generator units of that. tests/golden/options has a file per group with the
-//! data and every unit, and one per option of a group with what the option alone changes of a container without options.
-//! The same data in an intent that was written by hand gives the same units.
+//! From Nix to units: mkContainer turns the containers of tests/nix/every-option.nix into data.json, `create` turns a
+//! profile with it into an intent, and the generator turns that into units. tests/golden/options has a file per group
+//! with the data and every unit, and one per option of a group with the changes that the option alone makes to a
+//! container without options. The same data in an intent that was written by hand gives the same units.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,11 +22,11 @@ const PROFILE: &str = "/nix/store/1ja0rxwgmxk0pzfhwqvfmsjkxxzhq2zy-nixos-contain
 struct Made {
     /// The group, and the option if it is alone.
     name: String,
-    /// What mkContainer says of it.
+    /// Its data.json, as made by mkContainer.
     data: Value,
 }
 
-/// The whole groups, each of their options alone, and a container without any; evaluated at once.
+/// Returns the whole groups, each of their options alone, and a container without any; all are evaluated at once.
 fn made() -> Vec<Made> {
     let expression = format!(
         "let
@@ -62,14 +62,14 @@ fn write(path: PathBuf, value: &Value) {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
 }
 
-/// A host with a systemd that knows every option.
+/// Returns the root of a host whose systemd knows every option.
 fn host() -> Root {
     let root = Root::empty();
     write(root.intents().join("host.json"), &json!({ "version": 1, "systemd": 262 }));
     root
 }
 
-/// The root with the profile that holds these data in its store, and what `create` makes of it.
+/// Returns a root whose store has a profile with these data, and the intent that `create` makes of it.
 fn created(data: &Value) -> (Root, Value) {
     let root = host();
     let below = |path: &str| root.path().join(path.trim_start_matches('/'));
@@ -85,7 +85,7 @@ fn created(data: &Value) -> (Root, Value) {
     (root, intent)
 }
 
-/// All units, without the marks that change with everything else.
+/// Returns all units, without the plan hashes, which change with everything else.
 fn units(root: &Root) -> Result<String, String> {
     let outcome = root.generate();
     if outcome.status != 0 {
@@ -99,7 +99,8 @@ fn units(root: &Root) -> Result<String, String> {
     }))
 }
 
-/// The units of a container, and the data in the intent that `create` made; by hand it is the same.
+/// Returns the units of a container, and the data in the intent that `create` made. A hand-written intent must give the
+/// same units.
 fn result(data: &Value) -> Result<(String, Value), String> {
     let (root, intent) = created(data);
     let units_of_profile = units(&root)?;
@@ -145,7 +146,7 @@ fn options_in_nix_become_units() {
             }
             if name.contains('.') {
                 text += "changes\n";
-                // Where that stands in the file is seen from its surroundings.
+                // The context shows the place in the file.
                 let changes = difference(&default, &units);
                 let lines: Vec<&str> =
                     changes.lines().map(|line| if line.starts_with("@@") { "@@" } else { line }).collect();

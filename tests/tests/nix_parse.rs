@@ -1,5 +1,5 @@
-//! Every Nix file of the project parses with the Nix of Debian 13, and is formatted at least as far as can be seen without
-//! a formatter: blanks at line ends, tabs, a newline at the end.
+//! Every Nix file of the project parses with the Nix of Debian 13, and has no formatting errors that are visible
+//! without a formatter: blanks at line ends, tabs, a missing newline at the end.
 
 use std::fs;
 

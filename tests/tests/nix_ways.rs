@@ -1,10 +1,11 @@
-//! One container by each way to say it in Nix, mkContainer and an instance of a host: the same options make the same intent.
+//! Compares the ways to define a container in Nix, mkContainer and an instance of a host: the same options give the
+//! same intent.
 
 use nixos_nspawn_tests::nix::{PROJECT, evaluate};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-/// What each way makes of a container; they agree.
+/// Returns the result of each way, which must agree.
 fn data(arguments: &[String]) -> Vec<Value> {
     let expressions: Vec<String> = arguments
         .iter()
@@ -43,16 +44,17 @@ fn every_option_means_the_same() {
     assert!(data.iter().all(|data| data.as_object().expect("an object").len() > 1), "{data:?}");
 }
 
-/// What the host's configuration says of a container, which python-nixos-nspawn's users say in its own modules.
+/// Definitions for a container in the host's configuration, which users of python-nixos-nspawn write into its own
+/// modules.
 #[test]
 fn definitions_for_the_host_mean_the_same() {
     let cases = [
-        // nspawn uses the host's network then.
+        // With this, nspawn uses the host's network.
         (
             r#"nspawn.settings.Network.VirtualEthernet = "no";"#,
             json!({"nspawnConfig": {"Network": {"Private": false, "VirtualEthernet": "no"}}}),
         ),
-        // It has a network of its own.
+        // With this, it has its own network.
         (
             r#"nspawn.settings.Network = { VirtualEthernet = "no"; MACVLAN = [ "eth0" ]; };"#,
             json!({"nspawnConfig": {"Network": {"VirtualEthernet": "no", "MACVLAN": ["eth0"]}}}),
@@ -73,7 +75,7 @@ fn definitions_for_the_host_mean_the_same() {
             r#"network.address = [ "10.1.0.1/24" ]; settings.hostNetworkConfig.address = [ "" "10.0.0.1/24" ];"#,
             json!({"hostNetworkConfig": {"address": ["", "10.0.0.1/24", "10.1.0.1/24"]}}),
         ),
-        // Without hostNetworkConfig it is a file of the host's own.
+        // Without hostNetworkConfig, it belongs to a file of the host.
         (r#"network.address = [ "10.1.0.1/24" ];"#, json!({})),
     ];
     let arguments: Vec<String> = cases.iter().map(|(arguments, _)| (*arguments).to_owned()).collect();
@@ -83,7 +85,7 @@ fn definitions_for_the_host_mean_the_same() {
     }
 }
 
-/// Where a mistake is named: the option it was given to, and the file.
+/// A message about a mistake names the option and the file.
 #[test]
 fn mistakes_in_an_instance_are_named() {
     let cases = [

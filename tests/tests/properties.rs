@@ -134,14 +134,14 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// How many valid intents systemd's parsers read: NIXOS_NSPAWN_INTENTS, or as many as take some seconds.
+/// Returns how many valid intents systemd's parsers read: NIXOS_NSPAWN_INTENTS, or as many as take some seconds.
 fn intents_to_read() -> usize {
     std::env::var("NIXOS_NSPAWN_INTENTS").map_or(300, |text| text.parse().expect("a number of intents"))
 }
 
 /// systemd's parsers accept the output for every valid intent without a complaint.
 #[test]
-fn systemd_takes_arbitrary_intents_without_a_word() {
+fn systemd_accepts_arbitrary_intents_without_a_message() {
     const AT_ONCE: usize = 300;
     let mut runner = TestRunner::deterministic();
     let mut left = intents_to_read();

@@ -21,7 +21,7 @@ use serde_json::Value;
 const PROFILE: &str = "/nix/store/00000000000000000000000000000000-nixos-nspawn-profile";
 
 #[test]
-fn what_python_nixos_nspawn_set_is_in_force() {
+fn settings_of_python_nixos_nspawn_are_in_force() {
     let (mut compared, mut networks) = (0, 0);
     for case in cases() {
         if !case.dir.join("data.json").exists() {
@@ -115,7 +115,7 @@ fn network_settings_added_by_hand_are_in_force() {
     assert_eq!(network(&ours, "", ""), network(&unit_file(&path), "", ""));
 }
 
-/// NixOS links /etc/localtime to the system's own zone, which it cannot where nspawn has mounted a file on it.
+/// NixOS links /etc/localtime to the system's own time zone, which fails if nspawn has mounted a file there.
 #[test]
 fn a_system_with_a_time_zone_keeps_it() {
     let case = cases().into_iter().find(|case| case.name == "docs-example").expect("the case");
@@ -141,7 +141,8 @@ fn a_system_with_a_time_zone_keeps_it() {
     }
 }
 
-/// In a zone python-nixos-nspawn takes hostNetworkConfig and writes no file for networkd. A profile of ours is refused for it.
+/// For a container in a zone, python-nixos-nspawn accepts hostNetworkConfig and writes no file for networkd. A profile
+/// of ours with both is refused.
 #[test]
 fn host_network_of_a_zone_is_left_out() {
     let case = cases().into_iter().find(|case| case.name == "zone").expect("the case");
@@ -160,7 +161,7 @@ fn host_network_of_a_zone_is_left_out() {
         if code == 0 {
             assert!(text(&created).contains("has no effect in a zone and is left out"), "{}", text(&created));
             assert_eq!(root.generate().status, 0);
-            // The zone's bridge has a file, the container's cable has none.
+            // The zone's bridge has a file, the container's interface has none.
             let files = root.units().join("nixos-nspawn");
             assert!(!files.join("50-nixos-nspawn-demo.network").exists());
         }

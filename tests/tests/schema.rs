@@ -64,7 +64,7 @@ const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn the_schema_checked_in_is_current() {
+fn the_committed_schema_is_current() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/nixos-nspawn.schema.json");
     let schema = serde_json::to_string_pretty(&nixos_nspawn_units::schema()).expect("JSON") + "\n";
     compare(&path, &schema).unwrap_or_else(|difference| panic!("{difference}"));

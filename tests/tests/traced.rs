@@ -52,7 +52,8 @@ fn allowed(root: &Root, call: &str) -> bool {
     // If declarative.d is a link, the open directory is in the store.
     let intent =
         |path: &Path| path.starts_with(root.intents()) || path.starts_with(root.path().join("nix/store"));
-    // Where one of the two directories is a link that is refused, its names are listed, to refuse each; no file is read there.
+    // If one of the two directories is a link, it is refused, and its names are listed to refuse each of them; no file
+    // is read there.
     let listed = |path: &Path| {
         [root.intents(), root.intents().join("declarative.d")].iter().any(|directory| {
             fs::read_link(directory).is_ok_and(|target| {

@@ -63,7 +63,7 @@ fn no_field_takes_more_than_linear_time() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// The cases are worth something: each list, map and text that can be long is among them, and many are valid.
+/// The cases cover every list, map and text that can be long, and many are valid.
 #[test]
 fn the_cases_reach_the_plan() {
     let cases = cases(64 * 1024);

@@ -42,7 +42,7 @@ impl<'a> BootLimit<'a> {
         }
         let order = at_boot();
         let later = order.iter().skip(usize::try_from(limit).unwrap_or(usize::MAX));
-        // Parallel chains, one for each start that is allowed: of one chain, only one container starts at a time. An
+        // Parallel chains, one for each permitted start: within a chain, only one container starts at a time. An
         // earlier container never waits for a later one, so no chain closes a cycle.
         Self::Turns(later.copied().zip(order.iter().copied()).collect())
     }

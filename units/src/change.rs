@@ -1,4 +1,4 @@
-//! Compares two intents of the same container and tells whether a running nspawn can take over the new one. The
+//! Compares two intents of the same container and tells whether a running nspawn can continue with the new one. The
 //! generated settings are compared, not the options, so two ways to write the same thing are no change.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub enum Change {
     Outside(String),
     /// The system differs and the settings around it do not: the system itself can switch.
     Toplevel,
-    /// Something differs that takes a new nspawn, named here.
+    /// Something differs that only a new nspawn can apply, named here.
     Settings(String),
 }
 

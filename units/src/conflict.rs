@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::intent::{Container, ForwardPort, HostAddress, Intent};
 use crate::name::MachineName;
 
-/// The names nspawn gives to the host's ends of cables, and the interfaces of the host it uses.
+/// Returns the names that nspawn gives to the host's ends of virtual Ethernet links, and the interfaces of the host
+/// that it uses.
 fn claimed_interfaces(name: &MachineName, container: &Container) -> impl Iterator<Item = String> {
     let pairs = container.extra_veths.iter().chain(&container.interfaces);
     container.host_interface(name).into_iter().chain(pairs.map(|pair| pair.outside.to_string()))
@@ -75,7 +76,7 @@ fn shared_ports<'a>(mut claims: Vec<(Cow<'a, ForwardPort>, &'a MachineName)>, fo
         (one.protocol, one.host_port) == (other.protocol, other.host_port)
     };
     for claimants in claims.chunk_by(|(one, _), (other, _)| same_port(one, other)) {
-        // Nor are all addresses of a port compared with each other.
+        // The addresses of a port are not compared pair by pair either.
         let mut by_address = ByAddress::default();
         for (port, name) in claimants {
             by_address.note(port.host_address, name);
@@ -130,10 +131,11 @@ impl<'a> ByAddress<'a> {
     }
 }
 
-/// How many others a message names: a thousand containers with one port must not produce a million names.
+/// The maximum number of others that a message names: a thousand containers with one port must not produce a million
+/// names.
 const SHOWN: usize = 5;
 
-/// How many conflicts of one container are told one by one.
+/// The maximum number of conflicts that are reported for one container.
 const TOLD: usize = 20;
 
 /// Returns a message for `one` if there are others.
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn many_claimants_are_not_all_named() {
+    fn only_a_few_claimants_are_named() {
         let port = |_| r#"{"forwardPorts":["8080:80","127.0.0.1:8080:80"]}"#.to_owned();
         let one = |name: &str, count| {
             let intents = intents(count, port);
@@ -199,7 +201,7 @@ mod tests {
         assert!(text.ends_with(&format!("{six} and others")), "{text}");
     }
 
-    /// Claims are compared by address; each with each gives the same.
+    /// Comparing claims by address gives the same result as comparing all pairs.
     #[test]
     fn overlapping_claims() {
         let addresses = ["", "0.0.0.0:", "[::]:", "127.0.0.1:", "127.0.0.2:", "[::1]:"];
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn many_conflicts_are_not_all_told() {
+    fn only_a_few_conflicts_are_reported() {
         let ports: Vec<String> = (1..=30).map(|port| format!("\"{port}\"")).collect();
         let intents = intents(2, |_| format!(r#"{{"forwardPorts":[{}]}}"#, ports.join(",")));
         let found = found(&intents);
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_that_one_takes_away() {
+    fn a_parent_interface_that_one_container_takes() {
         let intents = intents(1000, |number| match number {
             7 => r#"{"interfaces":["eth0"]}"#.to_owned(),
             _ => r#"{"macvlan":["eth0","eth1"]}"#.to_owned(),

@@ -1,7 +1,8 @@
-//! What exists in /run while a container is active: copies of generated files and of devices, and mounts of the host's
-//! Nix and of bind sources; networkd's copy exists while the container has an intent. Only what its first line or its
-//! place proves to be ours is replaced or removed.
+//! Manages what exists in /run while a container is active: copies of generated files and of devices, and mounts of the
+//! host's Nix and of bind sources; networkd's copy exists while the container has an intent. Files are replaced or
+//! removed only if their first line, or their place, proves that they are ours.
 
+mod intended;
 mod mounts;
 mod networkd;
 mod own_file;
@@ -15,14 +16,15 @@ use crate::name::MachineName;
 use crate::nspawn::files::{BINDS, DEVICES};
 use crate::nspawn::host_nix::HOST_NIX;
 
+pub use intended::intended;
 pub use mounts::{
     binds_directory, devices_directory, host_nix_directory, remove_binds, remove_devices, remove_host_nix,
 };
 pub use networkd::{
-    NETWORK_DIRECTORY, NetworkText, generated_network, network_path, own_network_path, put_network,
-    sweep_networks,
+    NETWORK_DIRECTORY, NetworkText, generated_network, network_of, network_path, own_network_path,
+    put_network, sweep_networks,
 };
-pub use own_file::{GENERATOR_DIRECTORY, generated, marked};
+pub use own_file::{GENERATOR_DIRECTORY, REFILL, generated, marked};
 use own_file::{place, remove_marked};
 pub use running::runs;
 
@@ -52,15 +54,14 @@ pub fn remove(root: &Path, name: &MachineName) -> io::Result<bool> {
     remove_marked(&copy_path(root, name))
 }
 
-/// Removes leftovers of containers that have no intent and do not run. Deleting the intent, or masking the generator,
-/// makes systemd forget the drop-in whose `ExecStopPost=` would have cleaned up. Returns their names.
-pub fn sweep(root: &Path) -> Vec<MachineName> {
+/// Removes leftovers of containers that are neither `kept` nor run. Deleting the intent, or masking the generator, makes
+/// systemd forget the drop-in whose `ExecStopPost=` would have cleaned up. Returns their names.
+pub fn sweep(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<MachineName> {
     let listed = |directory: &str, ending: &str| -> Vec<MachineName> {
         let entries = fs::read_dir(root.join(directory)).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(ending)?.parse().ok()).collect()
     };
-    let stale =
-        |name: &MachineName| !generated(root, &format!("{name}.nspawn")).exists() && !runs(root, name);
+    let stale = |name: &MachineName| !kept(name) && !runs(root, name);
     let mut swept: Vec<MachineName> = listed(NSPAWN_DIRECTORY, ".nspawn");
     swept.retain(|name| stale(name) && remove(root, name).unwrap_or(false));
     for name in listed(GC_ROOTS, "-running").iter().filter(|name| stale(name)) {

@@ -1,4 +1,5 @@
-//! Whether there is time for more work. Nothing here reads a clock: the generator, whose time is limited, does.
+//! Tells whether there is time for more work. The generator, whose time is limited, reads the clock; the library does
+//! not.
 
 /// A piece of work that takes tens of milliseconds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

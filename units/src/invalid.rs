@@ -17,8 +17,8 @@ impl Invalid {
     }
 }
 
-/// Returns a reason as it stands in messages and in generated files: one line of bounded length, whatever was put into
-/// it. The end is kept, since it says what follows.
+/// Returns a reason for messages and generated files: one line of bounded length, whatever it quotes. The end is kept,
+/// since it states the consequence.
 pub fn brief(reason: &str) -> String {
     const FIRST: usize = 700;
     const LAST: usize = 300;

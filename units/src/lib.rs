@@ -1,13 +1,12 @@
 //! The library of nixos-nspawn: the intent model, and a toolkit that reads and writes systemd's file format.
 //!
-//! Imports go one way: copies, change → write → plan → boot → store, conflict, ordering, version, nspawn, reach, service,
-//! socket, network → intent → json, name, value → syntax, deadline, invalid. Invariants:
+//! Imports go one way (docs/architecture.md). Invariants:
 //! 1. Only [`store`], [`write`] and [`copies`] touch the disk; nothing here logs, or reads the environment, the clock or
 //!    the network.
 //! 2. [`plan`] is pure: the same intents in any order give the same bytes, and writing the same plan twice changes
 //!    nothing on disk.
 //! 3. A bad intent affects no other; a conflict affects only its claimants and names them all.
-//! 4. Whatever validates renders to text that systemd's own parsers take without a warning.
+//! 4. A valid intent renders to text that systemd's own parsers accept without a warning.
 //! 5. `parse(render(x)) == x`, and parse accepts and rejects what systemd's conf-parser does.
 
 pub mod boot;

@@ -42,7 +42,7 @@ fn check_machine_name(text: &str) -> Result<(), Invalid> {
     if text.split('.').any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-')) {
         return refuse("'.' and '-' may not be at an end, next to '.' or doubled");
     }
-    // nspawn takes directories with these suffixes for images, version directories, layer stacks, or its settings file.
+    // nspawn treats directories with these suffixes as images, version directories, layer stacks, or its settings file.
     if let Some(ending) = [".raw", ".v", ".mstack", ".nspawn"].iter().find(|ending| text.ends_with(**ending))
     {
         return refuse(&format!("systemd gives '{ending}' a meaning of its own"));
@@ -51,10 +51,10 @@ fn check_machine_name(text: &str) -> Result<(), Invalid> {
     let pinned =
         text.rsplit_once("-pin-").is_some_and(|(_, number)| number.bytes().all(|b| b.is_ascii_digit()));
     if text.ends_with("-running") || pinned {
-        return refuse("'-running' and '-pin-NUMBER' at the end are what nixos-nspawn calls its GC roots");
+        return refuse("nixos-nspawn uses '-running' and '-pin-NUMBER' at the end for its GC roots");
     }
     if text == "host" {
-        return refuse("host.json holds what the generator must know of the host");
+        return refuse("host.json is reserved for facts about the host");
     }
     Ok(())
 }
@@ -82,7 +82,7 @@ fn check_interface_name(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Whether systemd takes a name for the index of an interface (`parse_ifindex()`, `safe_atoi()`).
+/// Returns whether systemd reads a name as the index of an interface (`parse_ifindex()`, `safe_atoi()`).
 fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let of_base = |prefix: &str, base: u32| {

@@ -1,7 +1,7 @@
-//! The .network files of systemd-networkd for the host's end of a container's virtual cable, or for the bridge of its zone
-//! (`systemd.network(5)`). They replace the files that systemd ships for all of these, and begin with the same settings,
-//! except that only IPv4 is masqueraded unless the options ask for IPv6: forwarding IPv6 costs a host the default route that
-//! it has from router advertisements.
+//! The .network files of systemd-networkd for the host's end of a container's virtual Ethernet link, or for the bridge
+//! of its zone (`systemd.network(5)`). They replace the files that systemd ships for all of these, and begin with the
+//! same settings, except that only IPv4 is masqueraded unless the options ask for IPv6: forwarding IPv6 costs a host
+//! the default route that it has from router advertisements.
 
 use crate::intent::{Container, FreeSettings, HostNetworkConfig};
 use crate::name::MachineName;
@@ -25,7 +25,7 @@ pub fn zone_bridge_of(file_name: &str) -> Option<&str> {
 }
 
 pub(crate) const PREFIX: &str = "50-nixos-nspawn-";
-/// Another number, since a container may be called like a bridge.
+/// A different number, since a container may have the name of a bridge.
 const ZONE_PREFIX: &str = "51-nixos-nspawn-";
 pub(crate) const ENDING: &str = ".network";
 
@@ -34,11 +34,11 @@ pub(crate) const ENDING: &str = ".network";
 const OWN_NETWORK: &[(&str, &str)] =
     &[("DHCPServer", "yes"), ("EmitLLDP", "customer-bridge"), ("IPv6AcceptRA", "no"), ("LLDP", "yes")];
 
-/// systemd's own settings for a cable that ends in a bridge (`80-container-vb.network`).
+/// systemd's own settings for an interface in a bridge (`80-container-vb.network`).
 const BRIDGED: &[(&str, &str)] =
     &[("EmitLLDP", "nearest-bridge"), ("KeepMaster", "yes"), ("LLDP", "yes"), ("LinkLocalAddressing", "no")];
 
-/// The first systemd known to take `PersistLeases=runtime` for its own cables; 257 refuses it, versions in between are
+/// The first systemd known to ship `PersistLeases=runtime` in its own files; 257 refuses it, versions in between are
 /// untested.
 pub const RUNTIME_LEASES: u32 = 262;
 
@@ -49,12 +49,12 @@ pub struct HostEnd {
     pub file_name: String,
     /// Its settings. The caller adds comments.
     pub file: UnitFile,
-    /// The zone, if the file is that of its bridge, which its containers share.
+    /// The zone, if the file is that of a bridge, which the containers of the zone share.
     pub zone: Option<String>,
 }
 
-/// Returns networkd's file for a container: that of its cable, or that of its zone's bridge. A cable into another bridge has
-/// one only if the options ask for it, because systemd's own does no more than is wanted.
+/// Returns networkd's file for a container: that of its own interface, or that of its zone's bridge. An interface in
+/// another bridge has one only if the options ask for it, because systemd's own file suffices.
 pub fn host_end(name: &MachineName, container: &Container, systemd: u32) -> Option<HostEnd> {
     if let Some(file) = network_file(name, container, systemd) {
         return Some(HostEnd { file_name: file_name(name), file, zone: None });
@@ -67,7 +67,7 @@ pub fn host_end(name: &MachineName, container: &Container, systemd: u32) -> Opti
     })
 }
 
-/// Where networkd lets the host forward IPv6.
+/// The interfaces on which networkd makes the host forward IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ipv6Forwarding {
     /// On all interfaces.
@@ -89,7 +89,7 @@ pub fn ipv6_forwarding(name: &MachineName, container: &Container) -> Option<Ipv6
     (last("IPv6SendRA").and_then(parse_boolean) == Some(true)).then_some(Ipv6Forwarding::Interface)
 }
 
-/// Returns the file of the cable for that version of systemd, if it is to have one.
+/// Returns the file of the container's own interface for that version of systemd, if it needs one.
 pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> Option<UnitFile> {
     let config = container.host_network_config.as_ref();
     let interface = container.host_interface(name)?;
@@ -115,7 +115,7 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
         });
     } else {
         let ipv6 = config.is_some_and(HostNetworkConfig::asks_for_ipv6);
-        // With options it is as python-nixos-nspawn has it.
+        // With options, the value is that of python-nixos-nspawn.
         let link_local = if config.is_some() { "ipv6" } else { "yes" };
         own_network(network, ipv6, link_local, "0.0.0.0/28");
     }
@@ -150,13 +150,17 @@ fn zone_file(zone: &str, systemd: u32) -> UnitFile {
     matched.set("Kind", "bridge");
     matched.set("Name", format!("vz-{zone}"));
     file.section("Link").set("RequiredForOnline", "no");
-    own_network(file.section("Network"), false, "yes", "0.0.0.0/24");
+    let network = file.section("Network");
+    own_network(network, false, "yes", "0.0.0.0/24");
+    // The bridge loses its carrier for a moment while its first member starts. networkd would then give it another address,
+    // and a container that has a lease already would not notice.
+    network.set("IgnoreCarrierLoss", "yes");
     add_leases(&mut file, systemd);
     file
 }
 
-/// Adds the defaults of a network of its own. An address of zeros is a free one of some private range; an empty Address=
-/// in the options removes it.
+/// Adds the defaults of a network of its own. An address of zeros means a free one in a private range; an empty
+/// Address= in the options removes it.
 fn own_network(network: &mut Section, ipv6: bool, link_local: &str, address: &str) {
     for (key, value) in OWN_NETWORK {
         network.set(key, *value);
@@ -169,7 +173,7 @@ fn own_network(network: &mut Section, ipv6: bool, link_local: &str, address: &st
     network.set("Address", address);
 }
 
-/// Adds what systemd's own files have since that version.
+/// Adds the settings that systemd's own files have since that version.
 fn add_leases(file: &mut UnitFile, systemd: u32) {
     if systemd >= RUNTIME_LEASES {
         let server = file.section("DHCPServer");

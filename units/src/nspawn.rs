@@ -1,5 +1,5 @@
 //! The .nspawn file of a container (`systemd.nspawn(5)`). Every setting we rely on is written out, even if it is the
-//! default of nspawn or the template, so that the file says what is in force on any supported version.
+//! default of nspawn or the template, so that the file means the same on any supported version.
 
 mod exec;
 pub mod files;
@@ -25,7 +25,7 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
         declarative: _,
         ephemeral,
         forward_ports,
-        host_network_config: _, // No part of it, see network.rs of the library.
+        host_network_config: _, // Not part of this file: see network.rs of the library.
         mount_daemon_socket: _, // nspawn/host_nix.rs
         shared_nix: _,          // Always true.
         system_call_filter,

@@ -1,6 +1,6 @@
-//! The pure middle: from everything loaded to every file and link below the generator's directory, by relative path.
-//! The same input in any order gives the same bytes. Nothing here does I/O or fails as a whole: what cannot be planned
-//! becomes a refusal of that one container.
+//! Plans every file and link below the generator's directory, by relative path, from everything that was loaded. The
+//! same input in any order gives the same bytes. Nothing here does I/O or fails as a whole: a container that cannot be
+//! planned is refused.
 
 mod container;
 mod contents;
@@ -28,9 +28,9 @@ pub use contents::{
     Planned,
 };
 
-/// Why a container is refused for which there was no time.
+/// The reason for refusing a container for which there was no time.
 const NO_TIME: &str =
-    "was not planned, since the time of nixos-nspawn-generator was up; make the largest files smaller";
+    "was not planned, since nixos-nspawn-generator ran out of time; make the largest files smaller";
 
 /// Returns the plan for everything that was loaded.
 ///
@@ -61,7 +61,8 @@ pub fn plan_in_time(loaded: &Loaded, in_time: InTime) -> Plan {
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
     let limited = BootLimit::takes_turns(&loaded.host);
-    // A refused container takes no turn, so that nothing of others depends on it. Only then each is rendered twice.
+    // A refused container takes no turn, so that other containers do not depend on it. Only with turns is each
+    // container rendered twice.
     let usable = |intent: &Intent| {
         !limited || nspawn_file(intent).is_ok_and(|file| unmet(&file, loaded.host.systemd).is_none())
     };

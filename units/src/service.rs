@@ -11,7 +11,7 @@ use crate::syntax::words::bind_fields;
 use crate::value::single_slashes;
 
 /// The second mode of the generator's binary, which the drop-in calls. It is installed outside of system-generators,
-/// since SELinux policies confine programs there.
+/// where SELinux policies confine programs.
 pub const HELPER: &str = match option_env!("NIXOS_NSPAWN_HELPER") {
     Some(path) => path,
     None => "/usr/local/libexec/nixos-nspawn/unit-helper",

@@ -50,7 +50,7 @@ proptest! {
         }
     }
 
-    /// Cut off and overwritten anywhere, as by a full disk.
+    /// An intent that is cut off and overwritten anywhere, as by a full disk.
     #[test]
     fn any_damage(value in arbitrary::intent(), at: prop::sample::Index, byte: u8, cut: bool) {
         let mut bytes = value.to_string().into_bytes();
@@ -77,7 +77,7 @@ proptest! {
     }
 }
 
-/// The strategy is of use only if most of what it makes gets past the door.
+/// The strategy is useful only if most of its intents are valid.
 #[test]
 fn most_arbitrary_intents_are_good() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();

@@ -85,8 +85,8 @@ fn without_comments(files: BTreeMap<String, Entry>) -> BTreeMap<String, Entry> {
 }
 
 proptest! {
-    /// What validates can be written, and is read back by a parser like systemd's as what it is: no refusal behind the
-    /// door, no warning, no line more.
+    /// A valid intent can be written, and a parser like systemd's reads it back: without a refusal, a warning or an
+    /// additional line.
     #[test]
     fn what_parses_renders(value in arbitrary::intent()) {
         let web = name("web");
@@ -152,11 +152,11 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
-    /// Writing is what the plan says, and writing again is nothing.
+    /// Writing produces what the plan says, and writing again changes nothing.
     #[test]
     fn plans_are_written_whole(values in vec(mostly_good(), 0..6), before in vec(mostly_good(), 0..6)) {
         let directory = tempfile::tempdir().unwrap();
-        // What an earlier run left of the same paths is replaced.
+        // Files of an earlier run at the same paths are replaced.
         let old = plan(&loaded(&before));
         let new = plan(&loaded(&values));
         for plan in [&old, &new, &new] {

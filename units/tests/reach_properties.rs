@@ -1,5 +1,5 @@
-//! No change of an option goes unseen: whatever two values it has, the reach differs, or the option, or what differs of its
-//! value, is on a list here with the reason.
+//! No change of an option goes unnoticed: for any two values the reach differs, or the option, or the part of the value
+//! that differs, is on a list here with the reason.
 
 #![allow(
     clippy::unwrap_used,
@@ -37,7 +37,7 @@ fn that_counts(option: &str, container: &Value) -> Value {
         list.as_array().into_iter().flatten().map(|item| item.to_string()).collect()
     };
     match option {
-        // Strategy and start with the host are about when.
+        // Strategy and start with the host only decide when.
         "activation" => own.get("reloadScript").cloned().unwrap_or_default(),
         // Order and repetition of these mean nothing.
         "devices" | "inaccessiblePaths" | "credentials" => json!(texts(&own)),
@@ -123,7 +123,7 @@ proptest! {
                 prop_assert!(seen.is_empty(), "{option} has no reach: {seen:?}");
                 continue;
             }
-            if same_on_the_host(&option, &written[0], &written[1]) || own_matter(&option, &old, &new) {
+            if same_on_the_host(&option, &written[0], &written[1]) || differs_inside_only(&option, &old, &new) {
                 continue;
             }
             prop_assert!(
@@ -146,10 +146,10 @@ proptest! {
     }
 }
 
-/// Returns whether only that differs which is the container's own matter: where a bind mount is seen, what of the container
-/// itself is bound, names of interfaces and ports inside, options of a temporary file system without its size, and what is
-/// the default written out.
-fn own_matter(option: &str, old: &Container, new: &Container) -> bool {
+/// Returns whether only things inside the container differ: the destination of a bind mount, sources in the container
+/// itself, names of interfaces and ports inside, options of a temporary file system other than its size, and defaults
+/// that are written out.
+fn differs_inside_only(option: &str, old: &Container, new: &Container) -> bool {
     match option {
         "bindMounts" => {
             let sources = |container: &Container| -> BTreeSet<String> {

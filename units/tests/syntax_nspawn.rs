@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::string::string_regex;
 use std::process::Command;
 
-/// What nspawn says about a file, line by line, without the file's name: `LINE: TEXT`.
+/// Returns nspawn's messages about a file, without the file's name: `LINE: TEXT`.
 fn complaints(file: &[u8]) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("probe");

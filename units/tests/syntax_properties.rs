@@ -22,7 +22,7 @@ fn hostile() -> impl Strategy<Value = String> {
     prop_oneof![4 => string_regex(special).unwrap(), 1 => any::<String>()]
 }
 
-/// Files with nothing a unit file cannot hold, which is not to say anything sensible.
+/// Files with content that a unit file can hold, sensible or not.
 fn file() -> impl Strategy<Value = UnitFile> {
     let comment = || "[ \t#;\\\\\\[a-zé]{0,8}";
     let key = string_regex("[A-Za-z\"'\\\\\\]%-][A-Za-z \"'\\\\\\[\\]#;%é-]{0,6}[A-Za-z\\\\\\]%é]").unwrap();

@@ -12,6 +12,7 @@ use nixos_nspawn_units::value::{AbsolutePath, Text, Timespan};
 
 use crate::base::config_files;
 use crate::base::config_files::Trust;
+use crate::base::scope::Scope;
 
 /// Defaults for everything that the command line leaves out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +55,9 @@ impl Config {
 
     /// Reads all files below `root`. Later files override earlier ones setting by setting; drop-ins are sorted by
     /// name.
-    pub(crate) fn read(root: &Path, trust: Trust) -> Result<Self> {
+    pub(crate) fn read(root: &Path, scope: &Scope, trust: Trust) -> Result<Self> {
         let mut config = Self::built_in()?;
-        for (path, bytes) in config_files::read(root, trust)? {
+        for (path, bytes) in config_files::read(root, scope.defaults, trust)? {
             let file = settings(&path, &bytes)?;
             config.apply(&file).map_err(|error| anyhow!("{}: {error}, nothing was done", path.display()))?;
         }
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_refused() {
+    fn unknown_settings_are_refused() {
         let message = |text: &str| read(text).unwrap_err().to_string();
         assert_eq!(message("[Nix]\nCommando=x\n"), "[Nix] has no setting 'Commando'");
         assert_eq!(message("[Nyx]\nCommand=x\n"), "there is no section [Nyx]");

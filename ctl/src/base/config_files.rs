@@ -14,28 +14,27 @@ use rustix::fs::Dir;
 
 use crate::base::tree::open_below;
 
-/// The main file, which is read first.
-const FILE: &str = "/etc/nixos-nspawn.conf";
-
-/// The directory of drop-ins, `*.conf`.
-const DIRECTORY: &str = "/etc/nixos-nspawn.conf.d";
-
 /// The maximum size of a file.
 const MAX_SIZE: u64 = 1024 * 1024;
 
-/// Whose files are trusted.
+/// The owners whose files are trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Anybody's: whoever made the tree made its files.
+    /// Any owner, since whoever made an offline tree also made its files.
     Anybody,
-    /// Those of this user that nobody else can write to.
+    /// This user only, and only for files that nobody else can write to.
     Owner(u32),
 }
 
-/// Returns paths and contents of all files below `root`, in order of increasing precedence.
-pub(crate) fn read(root: &Path, trust: Trust) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let mut paths = vec![PathBuf::from(FILE)];
-    paths.extend(drop_ins(root, trust)?);
+/// Returns paths and contents of all files below `root`, in order of increasing precedence: the main file, and `*.conf` in
+/// the directory of drop-ins.
+pub(crate) fn read(
+    root: &Path,
+    [file, directory]: [&str; 2],
+    trust: Trust,
+) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut paths = vec![PathBuf::from(file)];
+    paths.extend(drop_ins(root, Path::new(directory), trust)?);
     let mut files = Vec::new();
     for path in paths {
         let shown = below(root, &path);
@@ -51,9 +50,9 @@ pub(crate) fn read(root: &Path, trust: Trust) -> Result<Vec<(PathBuf, Vec<u8>)>>
 }
 
 /// Returns the drop-ins, sorted by name.
-fn drop_ins(root: &Path, trust: Trust) -> Result<Vec<PathBuf>> {
-    let shown = below(root, Path::new(DIRECTORY));
-    let Some(directory) = open(root, Path::new(DIRECTORY))? else { return Ok(Vec::new()) };
+fn drop_ins(root: &Path, place: &Path, trust: Trust) -> Result<Vec<PathBuf>> {
+    let shown = below(root, place);
+    let Some(directory) = open(root, place)? else { return Ok(Vec::new()) };
     let unreadable = |error: std::io::Error| fault(&shown, format!("cannot be read: {error}"), None);
     let metadata = directory.metadata().map_err(unreadable)?;
     if !metadata.is_dir() {
@@ -66,7 +65,7 @@ fn drop_ins(root: &Path, trust: Trust) -> Result<Vec<PathBuf>> {
         let name = Path::new(OsStr::from_bytes(entry.file_name().to_bytes()));
         // A name that consists only of a dot and an extension has no extension.
         if name.extension() == Some(OsStr::new("conf")) && !name.as_os_str().as_bytes().starts_with(b".") {
-            paths.push(Path::new(DIRECTORY).join(name));
+            paths.push(place.join(name));
         }
     }
     paths.sort();
@@ -153,6 +152,7 @@ mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
+    use crate::base::scope::Scope;
 
     /// Returns a tree, the path of its main file, and a trust that accepts its files.
     fn tree() -> (tempfile::TempDir, PathBuf, Trust) {
@@ -163,11 +163,11 @@ mod tests {
     }
 
     fn message(root: &Path, trust: Trust) -> String {
-        read(root, trust).unwrap_err().to_string()
+        super::read(root, Scope::SYSTEM.defaults, trust).unwrap_err().to_string()
     }
 
     #[test]
-    fn files_count_in_their_order() {
+    fn later_files_override_earlier_ones() {
         let (root, path, trust) = tree();
         let folder = root.path().join("etc/nixos-nspawn.conf.d");
         let names = ["20-b.conf", "10-a.conf", ".hidden.conf", "readme", "30-link.conf"];
@@ -175,7 +175,7 @@ mod tests {
             fs::write(folder.join(name), name).unwrap();
         }
         let read = || -> Vec<String> {
-            let files = read(root.path(), trust).unwrap();
+            let files = super::read(root.path(), Scope::SYSTEM.defaults, trust).unwrap();
             files.into_iter().map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect()
         };
         assert_eq!(read(), ["10-a.conf", "20-b.conf", "30-link.conf"]);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_at_once() {
+    fn special_files_are_refused_without_blocking() {
         let (root, path, trust) = tree();
         let shown = path.display().to_string();
         let refused = format!("{shown}: is not a regular file, nothing was done; remove it");
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(message(root.path(), trust), format!("{shown}: {dangling}"));
         fs::remove_file(&path).unwrap();
         fs::write(&path, vec![b'#'; 1024 * 1024]).unwrap();
-        assert_eq!(read(root.path(), trust).unwrap().len(), 1);
+        assert_eq!(super::read(root.path(), Scope::SYSTEM.defaults, trust).unwrap().len(), 1);
         fs::write(&path, vec![b'#'; 1024 * 1024 + 1]).unwrap();
         let large = "is larger than 1024 KiB, nothing was done; shorten it";
         assert_eq!(message(root.path(), trust), format!("{shown}: {large}"));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_owner_is_believed() {
+    fn only_files_of_the_owner_are_trusted() {
         let (root, path, trust) = tree();
         let folder = root.path().join("etc/nixos-nspawn.conf.d");
         let own = rustix::process::geteuid().as_raw();
@@ -239,9 +239,9 @@ mod tests {
                 "is writable by others (mode 0775), nothing was done; check it, then run 'chmod go-w ";
             let shown_text = shown.display();
             assert_eq!(message(root.path(), trust), format!("{shown_text}: {writable}{shown_text}'"));
-            assert!(read(root.path(), Trust::Anybody).is_ok());
+            assert!(super::read(root.path(), Scope::SYSTEM.defaults, Trust::Anybody).is_ok());
             mode(shown, 0o755);
-            assert!(read(root.path(), trust).is_ok());
+            assert!(super::read(root.path(), Scope::SYSTEM.defaults, trust).is_ok());
         }
         let foreign =
             format!("belongs to user {own}, not to root, nothing was done; check it, then run 'chown root ");

@@ -1,4 +1,4 @@
-//! What a command works with: the host, and how answers are to be presented.
+//! The context of a command: the host, and how answers are presented.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::base::screen::Screen;
 pub(crate) struct Context {
     /// The host to work on.
     pub(crate) host: Host,
-    /// Where answers and messages go.
+    /// The destination of answers and messages.
     pub(crate) screen: Rc<Screen>,
     /// Whether output is coloured.
     pub(crate) color: bool,
@@ -39,7 +39,7 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// Returns whether this means colour on this terminal.
+    /// Returns whether to colour output to standard output.
     pub(crate) fn wanted(self) -> bool {
         match self {
             Self::Always => true,

@@ -15,13 +15,14 @@ pub(crate) enum Event {
     Waiting { what: String, holder: String },
     /// The container is being started.
     Starting { name: MachineName },
-    /// The container's time to start is almost over; what it waits for, and what has failed in it.
+    /// The container has almost used up its time to start; with the jobs that still run inside, and the units that have
+    /// failed.
     StillStarting { name: MachineName, seconds: u64, jobs: Vec<String>, failed: Vec<String> },
     /// The last lines of a container's journal on the host, after a failure.
     Journal { name: MachineName, lines: Vec<String> },
     /// Warnings in the journal inside a container, after a failed reload.
     JournalInside { name: MachineName, lines: Vec<String> },
-    /// The last lines of a unit inside that failed.
+    /// The last journal lines of a unit that failed inside.
     UnitJournal { lines: Vec<String> },
     /// Something in a profile was ignored while reading it.
     ProfileWarning { text: String },
@@ -57,7 +58,7 @@ pub(crate) enum Event {
     CreateTakenBack { name: MachineName },
     /// A killed remove is being completed.
     RemoveFinished { name: MachineName },
-    /// Whether killed commands left something cannot be told.
+    /// The records of killed commands cannot be read.
     RecordsUnread { error: String },
     /// The intent was edited while the container was watched; the edit stays.
     EditKept { name: MachineName },
@@ -65,7 +66,7 @@ pub(crate) enum Event {
     NotSettled { name: MachineName, error: String },
     /// A failed reload is taken back by a reload of the old generation.
     ReloadingBack { name: MachineName },
-    /// That did not help, for this reason: the container is restarted.
+    /// That reload failed with this error, so the container is restarted.
     RestartingBack { name: MachineName, error: String },
     /// The old generation is recorded again, but the container does not start.
     OldGenerationDown { error: String },

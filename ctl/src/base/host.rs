@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use nixos_nspawn_units::copies::{NETWORK_DIRECTORY, NSPAWN_DIRECTORY};
+use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::files::DEVICES;
 use nixos_nspawn_units::store::{Loaded, Trust, load};
 
@@ -46,7 +47,7 @@ impl Host {
         let scope = Scope::SYSTEM;
         inside(&root, &scope)?;
         let trust = if live { ConfigTrust::Owner(scope.owner) } else { ConfigTrust::Anybody };
-        let config = Config::read(&root, trust)?;
+        let config = Config::read(&root, &scope, trust)?;
         Ok(Self { root, live, scope, verbose, config, programs: Box::new(Machine), watcher })
     }
 
@@ -82,6 +83,16 @@ impl Host {
     /// Returns the directory in which `systemctl enable` and `mask` make their links.
     pub(crate) fn unit_links(&self) -> PathBuf {
         self.path(self.scope.unit_links)
+    }
+
+    /// Returns the file by which systemd-machined registers a machine.
+    pub(crate) fn registered(&self, name: &MachineName) -> PathBuf {
+        self.path(self.scope.registered).join(name.as_str())
+    }
+
+    /// Returns whether the caller is the user that the containers belong to.
+    pub(crate) fn is_owner(&self) -> bool {
+        rustix::process::geteuid().as_raw() == self.scope.owner
     }
 
     /// Returns the directory of Nix's garbage collector roots.
@@ -123,7 +134,7 @@ impl Host {
 
     /// Refuses what needs the privileges of the containers' owner.
     pub(crate) fn need_root(&self, what: &str) -> Result<()> {
-        if self.live() && rustix::process::geteuid().as_raw() != self.scope.owner {
+        if self.live() && !self.is_owner() {
             return unchanged(format!("{what} needs root"), "try again with sudo");
         }
         Ok(())

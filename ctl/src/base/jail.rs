@@ -1,11 +1,11 @@
-//! Paths of an offline tree. Links in the tree were made by others: they lead to other places of the same tree, never out of
-//! it, as for a system that is booted from it.
+//! Resolves paths of an offline tree. Its links were made by others, so they resolve within the tree, as for a system
+//! that is booted from it.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// As many links as the kernel follows (`path_resolution(7)`).
+/// The maximum number of links to follow, as in the kernel (`path_resolution(7)`).
 const LINKS: u32 = 40;
 
 /// Returns an absolute path of the system as one below `root`, with all links above its last component followed inside the
@@ -35,7 +35,7 @@ pub(crate) fn inside(root: &Path, path: &Path) -> PathBuf {
     root.join(place)
 }
 
-/// The names in a path, with `..`.
+/// Returns the components of a path, including `..`.
 fn components(path: &Path) -> Vec<OsString> {
     let name = |component: Component| match component {
         Component::Normal(name) => Some(name.to_owned()),

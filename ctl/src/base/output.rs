@@ -9,17 +9,17 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |c| c.is_control() && c != '\n' && c != '\t' || misleads(c), |c| c.escape_debug().collect())
 }
 
-/// An answer for people without characters that make a line look like another. Colours stay.
+/// Returns a text answer with misleading characters escaped; colours are kept.
 pub(crate) fn answer_text(text: &str) -> Cow<'_, str> {
     escaped(text, misleads, |c| c.escape_debug().collect())
 }
 
-/// The same for JSON, which stays the same JSON: all of these characters stand in strings.
+/// Does the same for JSON. Such characters occur only in strings, so the escapes do not change its meaning.
 pub(crate) fn answer_json(text: &str) -> Cow<'_, str> {
     escaped(text, misleads, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
-/// Whether a character reorders the text around it, or ends a line in some programs only (UAX #9, UAX #14).
+/// Returns whether a character reorders the text around it, or ends a line in some programs only (UAX #9, UAX #14).
 fn misleads(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_acts_on_a_terminal() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable("a\tb\nü"), "a\tb\nü");
         assert_eq!(printable("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
         assert_eq!(answer_text("\u{1b}[1ma\u{2067}\u{1b}[0m ü"), "\u{1b}[1ma\\u{2067}\u{1b}[0m ü");

@@ -27,6 +27,13 @@ pub(crate) struct Scope {
     pub(crate) journal: &'static str,
     /// Nix's garbage collector roots, relative to the root directory.
     pub(crate) gc_roots: &'static str,
+    /// The machines that systemd-machined has registered, one file each.
+    pub(crate) registered: &'static str,
+    /// The credential stores of systemd, and whether they hold encrypted credentials only (`systemd.exec(5)`,
+    /// LoadCredential=). The first two hold the credentials passed to the host itself.
+    pub(crate) credential_stores: &'static [(&'static str, bool)],
+    /// The administrator's defaults, the main file and the directory of drop-ins.
+    pub(crate) defaults: [&'static str; 2],
     /// The first arguments for systemctl, systemd-run and journalctl.
     pub(crate) manager: &'static [&'static str],
     /// The user that intents and records must belong to.
@@ -52,6 +59,20 @@ impl Scope {
         nspawn_files: ["/etc/systemd/nspawn", "/run/systemd/nspawn"],
         journal: "/var/log/journal",
         gc_roots: GC_ROOTS,
+        registered: "/run/systemd/machines",
+        credential_stores: &[
+            ("/run/credentials/@system", false),
+            ("/run/credentials/@encrypted", true),
+            ("/etc/credstore", false),
+            ("/run/credstore", false),
+            ("/usr/local/lib/credstore", false),
+            ("/usr/lib/credstore", false),
+            ("/etc/credstore.encrypted", true),
+            ("/run/credstore.encrypted", true),
+            ("/usr/local/lib/credstore.encrypted", true),
+            ("/usr/lib/credstore.encrypted", true),
+        ],
+        defaults: ["/etc/nixos-nspawn.conf", "/etc/nixos-nspawn.conf.d"],
         manager: &[],
         owner: 0,
     };

@@ -21,11 +21,11 @@ pub(crate) fn open_below(root: &Path, path: &Path) -> io::Result<File> {
     Ok(File::from(open_resolved(&root, path, flags, ResolveFlags::IN_ROOT)?))
 }
 
-/// The largest file that is read of a profile.
+/// The maximum size of a profile's file.
 const LARGEST: u64 = 1 << 20;
 
-/// Reads a file of a store path, which decides what a container may do: its links may lead to other places of the store, and
-/// nowhere else. What is not a regular file of bounded size is refused.
+/// Reads a file of a store path. It decides what a container may do, so it must be a regular file of bounded size, and
+/// its links must not lead out of the store.
 pub(crate) fn read_of_store(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
     let wrong = |why: String| Err(io::Error::other(why));
     let file = open_below(root, path)?;

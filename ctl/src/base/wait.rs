@@ -1,5 +1,5 @@
-//! Waits for a program: collects what it writes, within bounds, and ends it when its time is over or a signal came. One
-//! thread does all of it, so that nothing has to be had from the kernel while a program runs.
+//! Waits for a program: collects a bounded part of its output, and ends it on a timeout or a signal. It needs no
+//! further thread, so nothing can fail for lack of one while the program runs.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,27 +15,27 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group,
 
 use crate::base::interrupt;
 
-/// How long a program may take to end after SIGTERM, and its output to come after it has ended.
+/// How long to wait for a program to end after SIGTERM, and for the rest of its output after it has ended.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The same after an interrupt: Nix cleans up its builds.
+/// The same after an interrupt, since Nix cleans up its builds.
 const INTERRUPT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A signal that comes just before the wait is seen at the latest after this.
+/// The polling interval: a signal that arrives just before a wait is noticed after it.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How much of an output is kept.
+/// The part of an output that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
     /// All of it, up to [`WHOLE`]; more is an error.
     Whole,
-    /// Its beginning and its end, [`END`] each: it is for people, and may come from a container.
+    /// The first and the last [`END`] bytes, for output that people read and that may come from a container.
     Ends,
 }
 
 /// The largest output that is kept whole.
 pub(crate) const WHOLE: usize = 16 << 20;
-/// What is kept of each end of an output.
+/// The number of bytes kept of each end of an output.
 const END: usize = 64 << 10;
 
 /// How a program ended.
@@ -98,7 +98,7 @@ fn watch(child: &mut Child, pid: Pid, how: How) -> Result<Output, Errno> {
         let now = Instant::now();
         if let Some(over) = deadline.filter(|deadline| *deadline <= now) {
             match (gone, told) {
-                // What holds the output open is not waited for.
+                // Processes that keep the output open are not waited for.
                 (true, _) => break,
                 (false, false) => {
                     late = true;
@@ -128,7 +128,7 @@ fn watch(child: &mut Child, pid: Pid, how: How) -> Result<Output, Errno> {
     Ok((stdout.whole(), stderr.ends(), late))
 }
 
-/// Which of process, standard output and standard error have something to tell.
+/// Returns which of process, standard output and standard error are ready.
 fn ready(
     process: Option<&OwnedFd>,
     stdout: &Pipe,
@@ -150,16 +150,17 @@ fn ready(
     Ok(sources.map(|source| source.is_some() && answers.next().unwrap_or(false)))
 }
 
-/// Signals a program, and what it has started where it leads a group. One that is stopped takes no signal but these.
+/// Signals a program, or its process group if it leads one. SIGCONT follows, since a stopped program handles no other
+/// signal.
 fn end(pid: Pid, grouped: bool, signal: Signal) {
     for signal in [signal, Signal::CONT] {
         let _ = if grouped { kill_process_group(pid, signal) } else { kill_process(pid, signal) };
     }
 }
 
-/// One output of the program.
+/// An output of the program.
 struct Pipe {
-    /// Closed at the end.
+    /// `None` once the output has ended.
     open: Option<OwnedFd>,
     keep: Keep,
     /// Whether what is read is written to our standard error as well.
@@ -181,10 +182,10 @@ impl Pipe {
         self.open.is_none()
     }
 
-    /// Reads what is there.
+    /// Reads what is available.
     fn take(&mut self) -> Result<(), Errno> {
         let mut buffer = [0; 16 << 10];
-        // Bounded, so that a program that writes for ever does not keep its deadline from being looked at.
+        // Bounded, so that the deadline of a program that never stops writing is still checked.
         for _ in 0..64 {
             let Some(pipe) = &self.open else { return Ok(()) };
             match read(pipe.as_fd(), &mut buffer) {
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn output_without_end_is_bounded() {
+    fn endless_output_is_bounded() {
         let waited = run("yes | head -c 10000000; echo last", None, Keep::Ends);
         let stdout = waited.stdout.unwrap();
         assert!(stdout.len() < 3 * END && stdout.ends_with(b"last\n"), "{}", stdout.len());
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_kept() {
+    fn programs_end_after_their_time_limit() {
         for script in [
             "sleep 100",
             "trap '' TERM; sleep 100 & wait; sleep 100",
@@ -275,7 +276,7 @@ mod tests {
             assert!(waited.late && !waited.status.success(), "{script}");
             assert!(begin.elapsed() < Duration::from_secs(6), "{script}: {:?}", begin.elapsed());
         }
-        // What holds the output open is not waited for.
+        // Processes that keep the output open are not waited for.
         let begin = Instant::now();
         let waited = run("sleep 100 & echo x", None, Keep::Whole);
         assert_eq!((waited.late, waited.stdout.as_deref()), (false, Some(&b"x\n"[..])));

@@ -2,6 +2,7 @@
 //! for declarative containers; administrators use it for hand-written intents.
 
 use std::fs;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,10 @@ use nixos_nspawn_units::copies::{copy_path, generated, put};
 use nixos_nspawn_units::intent::{Intent, Strategy, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::plan;
-use nixos_nspawn_units::store::Stored;
+use nixos_nspawn_units::store::{Kind, Stored};
 use nixos_nspawn_units::value::StorePath;
 
+use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::interrupt;
@@ -24,7 +26,9 @@ use crate::decision::activation::{Action, Decision, decide, decide_for};
 use crate::fact::lookup::{Found, all_seen, find, no_such};
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
+use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::manager_inside::failed_units;
+use crate::host::profile_links::profile_link;
 use crate::host::systemd::UnitState;
 use crate::host::{gc_roots, host_file, known_settings, networkd, runtime_files, sockets, systemd};
 
@@ -86,10 +90,13 @@ pub(crate) fn activate(
         activation.remember(&activation.hash, &stored.intent);
         return Ok(Activated { decision, running: false });
     }
-    Ok(Activated { decision: activation.act(decision, old)?, running: true })
+    let action = decision.action;
+    let result = activation.act(decision, old);
+    activation.note(action, &result);
+    Ok(Activated { decision: result?, running: true })
 }
 
-/// Returns the state of its unit, once it is no longer starting: only then is it known what it runs.
+/// Returns the state of its unit, once it is no longer starting: before that, it is unknown what it runs.
 fn started(host: &Host, stored: &Stored) -> Result<UnitState> {
     let end = Instant::now() + limit_or_start(None, &stored.intent);
     loop {
@@ -229,6 +236,30 @@ impl Activation<'_> {
             }
         }
         Ok(Decision { action, reason })
+    }
+
+    /// Records how it went, for `status`. A container that was left as it is keeps its record.
+    fn note(&self, action: Action, result: &Result<Decision>) {
+        let (action, result, detail) = match result {
+            Ok(done) => (done.action, ActivationResult::Done, done.reason.clone()),
+            Err(error) => (action, ActivationResult::Failed, format!("{error:#}")),
+        };
+        if !matches!(action, Action::Reload | Action::Restart) {
+            return;
+        }
+        let Stored { name, intent, kind, .. } = self.stored;
+        let generation = intent.generation.unwrap_or(0);
+        let note = LastActivation::now(generation, action.into(), result, detail);
+        let folder = profile_link(self.host, name, intent).parent().map(Path::to_owned);
+        let folder = folder.filter(|folder| *kind == Kind::Imperative && self.host.path(folder).is_dir());
+        let written = match folder {
+            Some(folder) => note.write(self.host, &folder),
+            None => note.write_for_now(self.host, name),
+        };
+        if let Err(error) = written {
+            let error = format!("{error:#}");
+            self.host.report(Event::ResultNotRecorded { error });
+        }
     }
 
     fn remember(&self, plan: &str, intent: &Intent) {

@@ -9,9 +9,9 @@ use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::interrupt;
+use crate::change::tidy::tidy;
 use crate::fact::overview::{Container, Fault, Overview};
 use crate::host::lock::Lock;
-use crate::host::runtime_files::tidy;
 use crate::host::systemd;
 
 /// What was or would be started.

@@ -48,7 +48,7 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) start: bool,
     /// Whether to accept a store that root does not own.
     pub(crate) allow_user_store: bool,
-    /// Accept forwards of ports that a service of the host uses.
+    /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
 }
 
@@ -242,11 +242,8 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
         let unit = unit_name(name);
         return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
-    if host.live() {
-        let machine = host.path(format!("/run/systemd/machines/{name}"));
-        if machine.exists() {
-            return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
-        }
+    if host.live() && host.registered(name).exists() {
+        return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
     }
     Ok(())
 }

@@ -26,16 +26,16 @@ pub(crate) enum Reloaded {
 /// How long a start may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StartLimit {
-    /// When it is asked what the start waits for.
+    /// When to ask the container what its start waits for.
     look: Duration,
-    /// When it is given up; `None` leaves that to systemd.
+    /// When to give up; `None` leaves that to systemd.
     end: Option<Duration>,
 }
 
 impl StartLimit {
     /// A start that is given up after `limit`.
     pub(crate) fn after(limit: Duration) -> Self {
-        // systemd's own limit comes first where it is the shorter, and tells more.
+        // systemd's own limit takes effect first if it is the shorter one, since its result says more.
         Self { end: Some(limit + Duration::from_secs(1)), ..Self::systemd(limit) }
     }
 

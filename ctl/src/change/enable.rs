@@ -16,11 +16,11 @@ use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::settle;
+use crate::change::tidy::tidy;
 use crate::fact::installation::generator_fault;
 use crate::fact::lookup::imperative;
 use crate::host::intent_file::{hash, intent_path, write_text};
 use crate::host::lock::Lock;
-use crate::host::runtime_files::tidy;
 use crate::host::unit_links::{enabled_links, masked, system_path};
 use crate::host::{host_file, systemd};
 

@@ -108,8 +108,8 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     record.finish(host)
 }
 
-/// Gives up a create whose name somebody else has taken meanwhile with an intent of their own: only the create's profile goes,
-/// unless that intent uses it.
+/// Abandons a create whose name now has somebody else's intent: removes only the create's profile, unless that intent
+/// uses it.
 fn step_aside(host: &Host, record: &Record, intent: &str) -> Result<()> {
     let profile = profile_directory(host, record);
     let used = profile.to_str().is_none_or(|path| intent.contains(path));
@@ -119,8 +119,8 @@ fn step_aside(host: &Host, record: &Record, intent: &str) -> Result<()> {
     record.finish(host)
 }
 
-/// Whether the unit of this name runs with settings of ours. A create that was killed early has started nothing, and an
-/// administrator may use the name since.
+/// Returns whether the unit of this name runs with our settings. A create that was killed early has started nothing,
+/// and an administrator may have used the name since.
 fn runs_ours(host: &Host, name: &MachineName) -> Result<bool> {
     if systemd::state(host, name)?.plan.is_some() {
         return Ok(true);
@@ -133,12 +133,13 @@ fn runs_ours(host: &Host, name: &MachineName) -> Result<bool> {
     }
 }
 
-/// Whether the recorded intent is the one that the create has written: somebody may have written another one meanwhile.
+/// Returns whether the recorded intent is the one that the create wrote: somebody may have written another one since.
 fn is_own_intent(host: &Host, record: &Record) -> Result<bool> {
     Ok(intent_file::text(host, &record.name)?.is_some_and(|text| text == record.details.new_intent))
 }
 
-/// Where the profile is: as recorded, else where a create makes it. Nowhere if nothing proves that it is the container's.
+/// Returns the recorded directory of the profile, or the one where create makes it. Returns an empty path if nothing
+/// proves that it is the container's.
 fn profile_directory(host: &Host, record: &Record) -> PathBuf {
     let recorded = &record.details.profile_directory;
     if !recorded.as_os_str().is_empty() {

@@ -21,7 +21,7 @@ use crate::host::manager_inside::{
 };
 use crate::host::systemd;
 
-/// What a container must show after an activation.
+/// The conditions that a container must meet after an activation.
 pub(crate) struct Gate<'a> {
     /// The state it must reach.
     pub(crate) expect: Expect,
@@ -31,7 +31,7 @@ pub(crate) struct Gate<'a> {
     pub(crate) limit: Duration,
     /// How long services that have just started must stay up.
     pub(crate) settling: Duration,
-    /// What had failed inside before.
+    /// The units inside before the activation.
     pub(crate) before: Before,
 }
 
@@ -75,12 +75,12 @@ pub(crate) struct Before {
     failed: BTreeSet<String>,
     /// Services that systemd restarts when they end.
     services: Services,
-    /// When this was seen, on the monotonic clock.
+    /// When they were observed, on the monotonic clock.
     seen: Duration,
 }
 
 impl Before {
-    /// Asks for them. If there is no answer, every failed unit counts as new, and every restart.
+    /// Observes the units. Without an answer, every failed unit and every restart counts as new.
     pub(crate) fn see(host: &Host, name: &MachineName) -> Self {
         let services = restarting_services(host, name).unwrap_or_default();
         let failed = failed_units(host, name).unwrap_or_default();
@@ -129,7 +129,7 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
                 let failed = failed_units(host, name).unwrap_or_default();
                 bail!("the system in container '{name}' is degraded: {} failed", listed(&failed));
             }
-            // Without a list it is asked again: some of the failed units may be new.
+            // Without a list, ask again: some of the failed units may be new.
             ("degraded", _) => {
                 if let Ok(failed) = failed_units(host, name) {
                     let new: BTreeSet<String> = failed.difference(&gate.before.failed).cloned().collect();
@@ -161,8 +161,8 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
     }
 }
 
-/// Until each service that has just started has stayed up for a while. A service that ends and is restarted again and again
-/// is at no moment a failed unit.
+/// Waits until each service that has just started has stayed up for a while. A service that is restarted whenever it
+/// ends is never a failed unit.
 fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
     let before = &gate.before;
     let end = Instant::now() + gate.limit;
@@ -185,7 +185,7 @@ fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> 
                 show_journals(host, name, &units);
                 bail!("in container '{name}', {} ends and is restarted again and again", listed(&units));
             }
-            // It restarts seldom: what starts only now has not failed.
+            // It restarts rarely, and a service that is only starting has not failed.
             Stability::Unsettled if Instant::now() >= end => {
                 let units = waiting(&services);
                 if units.is_empty() {

@@ -21,6 +21,7 @@ pub(crate) mod settle;
 pub(crate) mod setup;
 pub(crate) mod switch;
 pub(crate) mod take_back;
+pub(crate) mod tidy;
 pub(crate) mod update;
 pub(crate) mod updated;
 

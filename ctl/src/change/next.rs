@@ -36,7 +36,7 @@ pub(crate) fn intent(host: &Host, name: &MachineName, profile: &Profile, source:
     if intent.container.timeout_start_sec.is_none() {
         intent.container.timeout_start_sec = host.config.timeout_start_sec.clone();
     }
-    // NixOS links /etc/localtime to the container's own zone, and cannot where nspawn has mounted a file on it.
+    // NixOS links /etc/localtime to the container's own time zone, which fails if nspawn has mounted a file there.
     let said = intent.container.timezone.is_some()
         || intent.container.nspawn_config.exec.get("Timezone").is_some_and(|values| !values.is_empty());
     if !said && profile::has_localtime(host, &intent.toplevel) {
@@ -110,7 +110,7 @@ pub(crate) fn decision(
     Ok(Decision { action: Action::Restart, reason: why.to_owned() })
 }
 
-/// Refuses forwards of ports on which a service of the host listens; those of the old configuration are not looked at.
+/// Refuses forwards of ports on which a service of the host listens; those of the old configuration are not checked.
 pub(crate) fn check_ports(
     host: &Host,
     loaded: &Loaded,

@@ -26,7 +26,7 @@ pub(crate) struct Planned {
     pub(crate) reason: Option<String>,
     #[serde(flatten)]
     pub(crate) difference: Difference,
-    /// What would change of the container's reach into the host.
+    /// What would change in the container's reach into the host.
     pub(crate) host_reach: ReachPlan,
     pub(crate) notes: Vec<String>,
     /// Why it cannot be determined.

@@ -21,18 +21,18 @@ pub(crate) enum Approved {
     No,
 }
 
-/// What changes of the reach, as scripts see it.
+/// What changes in the reach, as scripts see it.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct ReachPlan {
     #[serde(flatten)]
     pub(crate) changes: Changes,
-    /// What `--allow-host-changes` accepts exactly these additions by; null if there are none.
+    /// The token with which `--allow-host-changes` accepts exactly these additions; null if there are none.
     pub(crate) token: Option<String>,
     /// Whether the change is refused without it.
     pub(crate) needs_consent: bool,
 }
 
-/// Finds out what a change means for the reach.
+/// Finds out what a change does to the reach.
 pub(crate) fn plan(host: &Host, old: &Intent, new: &Intent, approved: Approved) -> ReachPlan {
     let changes = changes(&old.container, &new.container);
     let token = changes.token(&key(host));
@@ -40,7 +40,7 @@ pub(crate) fn plan(host: &Host, old: &Intent, new: &Intent, approved: Approved) 
     ReachPlan { needs_consent: answer != Verdict::Allowed, changes, token }
 }
 
-/// Refuses what nobody accepted. Returns what changes.
+/// Refuses additions that nobody accepted; returns the changes.
 pub(crate) fn check(
     host: &Host,
     name: &MachineName,
@@ -81,8 +81,8 @@ fn decide(
     verdict(changes, token, consent, approved == Approved::Before)
 }
 
-/// The machine's ID, which is nobody's business but the host's (`machine-id(5)`): an author who knew the key could look
-/// for two additions with the same token. Without one the tokens still tell accidents apart.
+/// Returns the key of the tokens: the machine ID, which is confidential (`machine-id(5)`). An author who knew the key
+/// could search for two additions with the same token. Without a machine ID, tokens still detect accidents.
 fn key(host: &Host) -> [u8; 16] {
     let text = std::fs::read_to_string(host.path("/etc/machine-id")).unwrap_or_default();
     u128::from_str_radix(text.trim(), 16).unwrap_or_default().to_be_bytes()

@@ -241,8 +241,8 @@ fn left(host: &Host, name: &MachineName, options: RemoveOptions) -> Left {
     }
 }
 
-/// Returns the directory of the profile: the recorded one, or where a create would have made it if that is proven to be the
-/// container's. Else returns an empty path.
+/// Returns the directory of the profile: the recorded one, or where a create would have made it if that is proven to be
+/// the container's. Otherwise returns an empty path.
 fn profile_directory(host: &Host, found: &Found, name: &MachineName) -> PathBuf {
     let recorded = match found {
         Found::Good(stored) => stored.intent.profile.as_ref(),
@@ -253,5 +253,5 @@ fn profile_directory(host: &Host, found: &Found, name: &MachineName) -> PathBuf 
     };
     // Only a profile named as create names it belongs to the container; a hand-written intent may name any.
     let own = Path::new(name.as_str()).join("system");
-    if profile.ends_with(own) { profile.with_file_name("") } else { PathBuf::new() }
+    profile.parent().filter(|_| profile.ends_with(own)).map(Path::to_owned).unwrap_or_default()
 }

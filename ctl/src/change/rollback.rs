@@ -36,8 +36,8 @@ pub(crate) struct RollbackOptions<'a> {
     pub(crate) to: Option<u64>,
     /// How it is activated.
     pub(crate) activation: Activation<'a>,
-    /// What of a further reach into the host is accepted. All of the generations were accepted before, so only a token
-    /// makes a difference.
+    /// The additional reach into the host that is accepted. All generations were accepted before, so only a token makes
+    /// a difference.
     pub(crate) consent: Consent<'a>,
 }
 

@@ -182,8 +182,9 @@ fn remove_programs(host: &Host, target: PathBuf, dry_run: bool, done: Done) -> R
         let _ = folder.map(fs::remove_dir);
     }
     systemd::daemon_reload(host)?;
-    copies::sweep(&host.root);
-    copies::sweep_networks(&host.root);
+    // Without a generator, no container starts with them.
+    copies::sweep(&host.root, |_| false);
+    copies::sweep_networks(&host.root, |_| false);
     done(SetupStep::Delete { paths, records })
 }
 

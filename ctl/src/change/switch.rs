@@ -51,7 +51,7 @@ pub(crate) struct Switched {
     pub(crate) reason: String,
 }
 
-/// How to activate a new generation, and what the container must show.
+/// How to activate a new generation, and the conditions that the container must meet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Activation<'a> {
     /// The strategy, or the container's own.
@@ -76,8 +76,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) approved: Approved,
     /// The units inside before it began.
     pub(crate) before: Before,
-    /// Whether the change only takes reach away. Then what happens inside does not undo it: a container that makes its
-    /// units fail, or does not start, would keep what it shall lose.
+    /// Whether the change only takes reach away. Then failures inside do not undo it: otherwise a container could keep
+    /// its reach by failing.
     pub(crate) only_takes_away: bool,
 }
 

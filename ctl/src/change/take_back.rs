@@ -23,11 +23,11 @@ use crate::host::record::{Phase, Record};
 use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, systemd};
 use crate::nix::tool::Nix;
 
-/// How the container itself comes back to the old generation.
+/// How the container itself returns to the old generation.
 pub(crate) enum Way<'a> {
     /// It was not touched.
     Recorded,
-    /// By a reload, as it came to the new one; by a restart if the old one does not show then what it showed before.
+    /// By a reload, as for the new generation, or by a restart if it does not reach its previous state then.
     Reload(&'a Before),
     /// By a restart.
     Restart,
@@ -116,7 +116,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
     record.finish(host)
 }
 
-/// Has the container switch back to the old system, as it switched to the new one. It must show then what it showed before.
+/// Makes the container switch back to the old system. It must then reach the state that it had before.
 fn reload_back(
     host: &Host,
     name: &MachineName,

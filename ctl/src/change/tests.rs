@@ -1,4 +1,4 @@
-//! Operations on a played host: faults that a real one cannot be made to show.
+//! Operations on a fake host, with faults that cannot be provoked on a real one.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -45,7 +45,7 @@ fn is_call(words: &[String], program: &str, command: &str) -> bool {
     words[0].ends_with(program) && words.iter().skip(1).any(|word| word == command)
 }
 
-/// Whether an intent names the system `two`; its source does so from the beginning.
+/// Returns whether an intent names the system `two`; its source does so from the beginning.
 fn runs_two(intent: &str) -> bool {
     let intent: serde_json::Value = serde_json::from_str(intent).unwrap();
     intent["toplevel"].as_str().is_some_and(|toplevel| toplevel.ends_with("-two"))
@@ -108,7 +108,7 @@ fn updated_unheard(state: &'static str, silent: &'static str) -> String {
 }
 
 #[test]
-fn what_cannot_be_asked_is_no_good_answer() {
+fn no_answer_is_not_a_good_answer() {
     let text = updated_unheard("degraded", "list-units");
     assert!(text.contains("is still degraded"), "{text}");
     let text = updated_unheard("running", "show");
@@ -118,7 +118,7 @@ fn what_cannot_be_asked_is_no_good_answer() {
 }
 
 #[test]
-fn a_daemon_reload_that_loses_our_units_activates_nothing() {
+fn a_daemon_reload_that_loses_our_units_fails_the_update() {
     let played = Played::new();
     played.record();
     let before = recorded(&played);
@@ -162,7 +162,7 @@ fn a_create_does_not_delete_what_it_has_not_made() {
     fs::remove_dir_all(played.profile()).unwrap();
     let state = played.host.path("/var/lib/machines/web");
     let restored = state.clone();
-    // An administrator restores a backup while Nix is at work; then the start fails.
+    // An administrator restores a backup during the build; then the start fails.
     played.on_call(move |words, _| {
         if is_call(words, "nix-env", "--set") {
             fs::create_dir_all(&restored).unwrap();
@@ -174,7 +174,7 @@ fn a_create_does_not_delete_what_it_has_not_made() {
     let profile = played.host.path(&path);
     let source = SourceArguments { profile: Some(&profile), ..RESTART.source };
     let options = CreateOptions { source, start: true, allow_user_store: true, allow_taken_ports: false };
-    // What is asked of a real host before is not played.
+    // The checks of a real host are not scripted.
     let error = create(&played.host, &web(), &options).unwrap_err();
     assert!(format!("{error:#}").contains("nspawn") || state.join("data").exists(), "{error:#}");
     assert!(!played.intent().exists() && played.hidden().is_empty());
@@ -284,7 +284,7 @@ fn a_refused_removal_keeps_the_record_of_a_killed_update() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_read_is_no_absence() {
+fn an_unreadable_directory_is_not_a_missing_one() {
     let played = Played::new();
     played.record();
     let directory = played.host.path("/etc/nixos-nspawn");
@@ -312,7 +312,7 @@ fn a_hostile_tree_does_not_lead_out_of_itself() {
     let options = RemoveOptions { delete_state: false, dry_run: false };
     remove(&played.host, &web(), options).unwrap();
     assert!(victim.join("web/system-1-link").is_symlink(), "deleted outside of the tree");
-    // A record of a killed command is obeyed inside the tree only, too.
+    // A record of a killed command has no effect outside the tree either.
     let details =
         RecordDetails { profile_directory: "/x/web".into(), made_profile: true, ..RecordDetails::default() };
     Record::begin(&played.host, &web(), Begun::Removing, details).unwrap();

@@ -44,7 +44,7 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) source: SourceArguments<'a>,
     /// How it is activated.
     pub(crate) activation: Activation<'a>,
-    /// What of a further reach into the host is accepted.
+    /// The additional reach into the host that is accepted.
     pub(crate) consent: Consent<'a>,
     /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
@@ -203,7 +203,7 @@ fn failed_before(host: &Host, folder: &Path, next: &Next, options: &UpdateOption
     Ok(failure.map(|failure| format!("{}; --retry tries it again", failure.text())))
 }
 
-/// Builds and checks; nothing is made but the link of the build.
+/// Builds and checks; creates nothing except the link of the build.
 fn prepare(
     host: &Host,
     nix: &Nix,

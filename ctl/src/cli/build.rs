@@ -107,7 +107,7 @@ pub(crate) struct Plan {
     pub(crate) nix_args: Vec<String>,
 }
 
-/// Where the new system comes from; the recorded source if nothing is said.
+/// The source of the new system; by default the recorded one.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct From {
     /// Flake to build from, recorded for later updates
@@ -130,7 +130,7 @@ pub(crate) struct From {
     pub(crate) no_refresh: bool,
 }
 
-/// How a new generation takes effect, and what it must show.
+/// How a new generation takes effect, and when it counts as successful.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Activation {
     /// How it takes effect [default: the container's own strategy]
@@ -170,7 +170,7 @@ pub(crate) enum Strategy {
     Dynamic,
 }
 
-/// What a container must show after an activation.
+/// The state that a container must reach after an activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Expect {
     /// The system inside is running, no unit failed

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_as_a_whole() {
+    fn missing_arguments_are_named_together() {
         let said = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap_err().to_string();
         let create = said("nixos-nspawn create web");
         assert!(create.contains("<--flake <REF[#ATTR]>|--config <FILE>|--profile <PATH>>"), "{create}");
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn none_of_them_is_a_command_of_ours() {
+    fn hints_are_not_commands_of_ours() {
         for command in Cli::command().get_subcommands() {
             assert_eq!(instead(command.get_name(), "web"), None, "{}", command.get_name());
         }

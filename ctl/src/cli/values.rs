@@ -1,9 +1,10 @@
 //! Parses values of arguments, for all commands.
 
-/// What `--allow-host-changes` stands for without a token.
+/// The value of `--allow-host-changes` without a token.
 pub(crate) const ANY_REACH: &str = "any";
 
-/// Parses a token that `plan` prints, or the word for whatever it is. Empty is neither, as an unset variable of a script is.
+/// Parses a token that `plan` prints, or [`ANY_REACH`]. An empty value is refused, since it may come from an unset
+/// variable of a script.
 pub(super) fn reach_token(text: &str) -> Result<String, String> {
     let well = text == ANY_REACH || text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
     if well {

@@ -32,7 +32,7 @@ pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String], save_args: bool
     }
 }
 
-/// Returns how to activate a new generation, and what the container must show.
+/// Returns how to activate a new generation, and the conditions that the container must meet.
 pub(crate) fn activation(given: &cli::Activation) -> Result<Activation<'_>> {
     Ok(Activation {
         strategy: given.strategy.map(strategy),
@@ -56,7 +56,7 @@ pub(crate) fn expectation(given: &cli::Expected) -> Result<Expectation<'_>> {
     })
 }
 
-/// What of a further reach into the host is accepted.
+/// Returns the additional reach into the host that is accepted.
 pub(crate) fn consent(given: Option<&str>) -> Consent<'_> {
     match given {
         None => Consent::Nothing,

@@ -67,7 +67,7 @@ struct Compared {
     changes: bool,
     #[serde(flatten)]
     difference: Difference,
-    /// What changes of the container's reach into the host.
+    /// What changes in the container's reach into the host.
     host_reach: Changes,
 }
 

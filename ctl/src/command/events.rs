@@ -72,7 +72,7 @@ fn text(event: Event) -> (String, Vec<String>) {
             format!("{error}, so what killed commands may have left is not settled")
         }
         Event::EditKept { name } => format!(
-            "container '{name}': its intent was edited meanwhile, that is left as it is; 'nixos-nspawn activate {name}' \
+            "container '{name}': its intent was edited meanwhile, so the edit is kept; 'nixos-nspawn activate {name}' \
              applies it"
         ),
         Event::NotSettled { name, error } => format!("container '{name}' is left incomplete: {error}"),
@@ -99,7 +99,9 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::NetworkdNotTold { path, error } => {
             format!("{}: networkd could not be notified: {error}", path.display())
         }
-        Event::NetworkFileFailed { path, error } => format!("{}: {error}", path.display()),
+        Event::NetworkFileFailed { path, error } => {
+            format!("{}: {error}, so the host's end of the container's link stays as it was", path.display())
+        }
         Event::PortsNotOpened { name, error } => {
             format!("container '{name}': not all of its ports could be opened: {error}")
         }

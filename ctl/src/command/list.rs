@@ -7,11 +7,11 @@ use nixos_nspawn_units::store::{DIRECTORY, Kind};
 use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::output::{Cell, Tone, painted, table};
+use crate::change::tidy::tidy;
 use crate::cli::{KindFilter, List};
 use crate::fact::notes::{Note, notes, state, yes_no};
 use crate::fact::overview::{Container, Fault, Overview};
 use crate::fact::summary::{Summary, known_autostart};
-use crate::host::runtime_files::tidy;
 
 /// Runs the command.
 pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {

@@ -1,5 +1,5 @@
-//! `list-generations NAME`: the generations to go back to, oldest first: a line of short columns each, with the path
-//! below; or one JSON object each. It reads the links of the profile, the pins and the store, and changes nothing.
+//! `list-generations NAME`: lists the generations, oldest first: each as a line of short columns with the path below,
+//! or as a JSON object. It reads the links of the profile, the pins and the store, and changes nothing.
 
 use std::io::Read;
 use std::path::Path;

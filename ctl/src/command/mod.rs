@@ -55,7 +55,8 @@ pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     }
 }
 
-/// A container is still incomplete: it could not be settled, or the command whose lock we waited for was killed.
+/// Runs the verb again if a command that we waited for was killed and has left the container incomplete; fails if the
+/// container could not be settled.
 fn again(context: &Context, command: &Command, name: MachineName) -> Result<()> {
     let failed = context.unsettled.borrow().get(&name).copied();
     match failed {

@@ -65,7 +65,7 @@ pub(crate) fn run(
     }
 }
 
-/// What would change of the reach, and what follows from it.
+/// Returns lines about what would change in the reach, and the consequences.
 fn reach(plan: &ReachPlan) -> Vec<String> {
     let mut lines = plan.changes.lines();
     match &plan.token {

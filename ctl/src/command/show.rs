@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted};
+use crate::change::tidy::tidy;
 use crate::cli::Show;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::generations::generations;
@@ -23,7 +24,6 @@ use crate::fact::summary::{Summary, known_autostart};
 use crate::host::inside::running_system;
 use crate::host::machined::addresses;
 use crate::host::runtime_files;
-use crate::host::runtime_files::tidy;
 use crate::nix::profile;
 use crate::nix::secrets::masked;
 

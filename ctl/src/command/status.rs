@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted, printable};
 use crate::base::time;
+use crate::change::tidy::tidy;
 use crate::cli::Status;
 use crate::fact::generations::generations;
 use crate::fact::lookup::{in_overview, machine_name};
@@ -20,7 +21,6 @@ use crate::host::inside::running_system;
 use crate::host::last_activation::{ActivationResult, AppliedAction, LastActivation};
 use crate::host::profile_links::profile_link;
 use crate::host::runtime_files;
-use crate::host::runtime_files::tidy;
 use crate::host::systemd::state_since;
 use crate::host::update_memory::{Failure, Hold};
 
@@ -94,7 +94,10 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
         running_plan: runs.then(|| runtime_files::mark(context, name)).flatten(),
         restart_due: (state.is_some() && hash.is_some()).then_some(container.restart_needed),
         reload_needed: container.reload_needed,
-        last_activation: folder.and_then(|folder| LastActivation::read(context, &folder)),
+        last_activation: match folder {
+            Some(folder) => LastActivation::read(context, &folder),
+            None => LastActivation::read_for_now(context, name),
+        },
         error: error(container),
         held: container.memory.hold.as_ref(),
         last_failure: container.memory.failure.as_ref(),

@@ -1,4 +1,4 @@
-//! Commands in this process, on a played host.
+//! Commands in process, on a fake host.
 
 use std::path::Path;
 

@@ -1,17 +1,17 @@
-//! Whether services inside a container stay up after an activation. Pure: two looks at the services decide.
+//! Decides whether services inside a container stay up after an activation, from two observations. Pure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::host::manager_inside::{RestartingService, Services};
 
-/// How long a service that is restarted when it ends must have been up, or down, before it is judged, by default.
+/// How long a service that systemd restarts must have been up, or down, before it is judged, by default.
 pub(crate) const SETTLING: Duration = Duration::from_secs(2);
 
-/// Restarts since the activation that make a loop, however short each run was.
+/// The number of restarts since the activation that count as a loop, however short each run was.
 const RESTARTS: u32 = 3;
 
-/// What the services show.
+/// The verdict on the services.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stability {
     /// These restart in a loop.
@@ -22,7 +22,7 @@ pub(crate) enum Stability {
     Stable,
 }
 
-/// Whether it waits for its restart.
+/// Returns whether a service waits for its restart.
 fn waits(service: &RestartingService) -> bool {
     service.sub.starts_with("auto-restart")
 }
@@ -32,8 +32,8 @@ pub(crate) fn waiting(services: &Services) -> BTreeSet<String> {
     services.iter().filter(|(_, service)| waits(service)).map(|(unit, _)| unit.clone()).collect()
 }
 
-/// Judges the services as they are at `now`. `before` is what they were when the activation began, at `begun`; what was in a
-/// loop already is not held against it.
+/// Judges the services as they are at `now`. `before` is their state at `begun`, when the activation began; a loop that
+/// existed before does not count.
 pub(crate) fn stability(
     (before, begun): (&Services, Duration),
     services: &Services,

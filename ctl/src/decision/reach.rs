@@ -1,25 +1,25 @@
-//! Whether a container may reach further into its host: what changes, what the administrator accepts and whether it was
-//! accepted before decide. Pure.
+//! Decides whether a container may reach further into its host, from the changes, from what the administrator accepts,
+//! and from whether it was accepted before. Pure.
 
 use nixos_nspawn_units::reach::Changes;
 
 /// What the administrator accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consent<'a> {
-    /// No more than there is.
+    /// No additional reach.
     Nothing,
-    /// Whatever it is.
+    /// Any additional reach.
     Anything,
-    /// What has this token, and nothing else.
+    /// Exactly the additions that this token stands for.
     Exactly(&'a str),
 }
 
-/// The answer.
+/// The verdict on a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It may.
+    /// It is allowed.
     Allowed,
-    /// Somebody must accept it first.
+    /// The administrator must accept it first.
     NeedsConsent,
     /// Something else was accepted.
     OtherConsent {
@@ -28,7 +28,7 @@ pub(crate) enum Verdict {
     },
 }
 
-/// Decides. `token` is that of the changes; `approved` tells whether the same options were accepted before.
+/// Returns the verdict. `token` is that of the changes; `approved` tells whether the same options were accepted before.
 pub(crate) fn verdict(changes: &Changes, token: Option<&str>, consent: Consent, approved: bool) -> Verdict {
     if !changes.adds() {
         return Verdict::Allowed;
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_must_accept_what() {
+    fn verdicts_by_change_and_consent() {
         let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let more = Changes { gained: list(&["write /srv"]), ..Changes::default() };
         let lifted = Changes { no_longer_restricted: list(&["may act as root"]), ..Changes::default() };
@@ -69,7 +69,7 @@ mod tests {
             (&more, Exactly("other"), false, other()),
             (&more, Exactly(""), false, Verdict::OtherConsent { given: String::new() }),
             (&more, Nothing, true, Allowed),
-            // What is accepted by name is no more than that, whatever was accepted before.
+            // A token accepts nothing more, whatever was accepted before.
             (&more, Exactly("other"), true, other()),
         ] {
             let found = verdict(changes, Some("token"), consent, approved);

@@ -189,7 +189,7 @@ mod tests {
     const RESTART: SwitchSettlement = SwitchSettlement::Restore { restart: true };
 
     #[test]
-    fn update_while_building() {
+    fn update_or_rollback_while_building() {
         let seen = SwitchObserved { phase: Phase::Building, new_recorded: false, ..RECORDED };
         assert_eq!(switch(seen), SwitchSettlement::DropBuild);
     }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_that_only_takes_reach_away() {
+    fn at_either_of_these_points_if_the_change_only_takes_reach_away() {
         let seen = SwitchObserved { phase: Phase::Activating, only_takes_away: true, ..RECORDED };
         assert_eq!(switch(seen), SwitchSettlement::Keep { restart: true }, "killed before the stop");
         let down = SwitchObserved { active: false, ..seen };
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_gate() {
+    fn after_it_has_passed_the_gate() {
         let passed = SwitchObserved { phase: Phase::Passed, reload: true, ..RECORDED };
         assert_eq!(switch(SwitchObserved { runs_recorded: true, ..passed }), SwitchSettlement::Accept);
         assert_eq!(switch(passed), RESTART, "something else runs since");
@@ -278,13 +278,13 @@ mod tests {
     }
 
     #[test]
-    fn edited_since() {
+    fn at_any_of_these_points_and_the_intent_was_edited_since() {
         let seen = SwitchObserved { edited: true, new_recorded: false, ..RECORDED };
         assert_eq!(switch(seen), SwitchSettlement::KeepEdit);
     }
 
     #[test]
-    fn while_it_is_taken_back_before_the_container_was_stopped() {
+    fn while_it_is_taken_back_by_a_restart_before_the_container_was_stopped() {
         // The old intent is recorded again, the new system runs.
         let seen = SwitchObserved { phase: Phase::Returning, new_recorded: false, ..RECORDED };
         assert_eq!(switch(seen), RESTART);

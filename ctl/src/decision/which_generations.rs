@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn words_as_nix_env_takes_them() {
+    fn words_are_those_of_nix_env() {
         assert_eq!(which(&["3", "1"]).unwrap(), Which::Numbers(vec![3, 1]));
         assert_eq!(which(&["+5"]).unwrap(), Which::Newest(5));
         assert_eq!(which(&["2d"]).unwrap(), Which::OlderThan(Duration::from_secs(172_800)));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_as_nix_does_them() {
+    fn patterns_select_as_in_nix() {
         let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(days * 86_400);
         let links: Vec<(u64, SystemTime)> = [1, 2, 4, 5, 6].iter().map(|n| (*n, day(*n))).collect();
         let select = |word: &str, current| select(&which(&[word]).unwrap(), &links, current, day(10));

@@ -12,7 +12,7 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Plan, plan};
 use nixos_nspawn_units::service::unit_name;
-use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, Loaded};
+use nixos_nspawn_units::store::{DIRECTORY, Kind, Loaded};
 
 use crate::base::host::Host;
 use crate::fact::installation::generator_fault;
@@ -34,7 +34,7 @@ impl Overview {
         let faults = loaded.errors.iter().filter(|error| error.name.is_none()).map(|error| Fault {
             kind: error.kind,
             text: error.to_string(),
-            hides: [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&error.path.as_str()),
+            hides: error.hides_containers(),
         });
         let mut overview = Self {
             faults: faults.collect(),
@@ -85,7 +85,7 @@ impl Overview {
             container.enabled_links = links.iter().map(|link| system_path(host, link)).collect();
             container.masked = masked(host, name);
             container.unreadable = container.refusal.is_some()
-                && container.intent_file.as_ref().is_some_and(|path| forbidden(&host.path(path)));
+                && container.intent_file.as_ref().is_some_and(|path| forbidden(host, &host.path(path)));
             container.warnings.extend(twice.remove(name).unwrap_or_default());
             let foreign = format!("{}/{name}.nspawn", host.scope.nspawn_files[0]);
             if container.intent_file.is_some() && exists(&host.path(&foreign)) {
@@ -170,7 +170,8 @@ impl Overview {
 }
 
 impl Overview {
-    /// Adds what has become of the host's ports: services that came later, forwards that a firewall removed.
+    /// Adds warnings about the host's ports: services that listen on them as well, and forwards that a firewall has
+    /// removed.
     fn add_ports(&mut self, host: &Host, loaded: &Loaded) {
         let runs =
             |container: &Container| container.state.as_ref().is_some_and(|state| state.active == "active");
@@ -263,8 +264,8 @@ fn busy(host: &Host, name: &MachineName) -> Option<u32> {
 }
 
 /// Returns whether the file cannot be read because of the caller's permissions.
-fn forbidden(path: &Path) -> bool {
-    !rustix::process::geteuid().is_root()
+fn forbidden(host: &Host, path: &Path) -> bool {
+    !host.is_owner()
         && fs::File::open(path).is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 

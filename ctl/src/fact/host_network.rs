@@ -1,5 +1,5 @@
-//! What a container's network would cost the network of the host: a networkd that deletes what other programs made, and
-//! forwarding that takes the default route from an uplink. Only the running host is looked at, nothing is changed.
+//! Finds out what a container's network would do to that of the host: networkd deletes rules of other programs, and
+//! IPv6 forwarding can cost an uplink its default route. Reads the running host and changes nothing.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,7 +18,7 @@ use crate::host::files::{SYSTEM_FOLDERS, which};
 use crate::host::networkd_conf::RULES;
 use crate::host::{networkd, networkd_conf};
 
-/// Returns what to know before networkd configures the container's interface: it deletes foreign rules then.
+/// Returns a warning if networkd would delete rules of other programs when it configures the container's interface.
 pub(crate) fn foreign_rules(host: &Host, container: &Container) -> Option<String> {
     let deletes = container.has_virtual_ethernet()
         && networkd_conf::manages_foreign(host, RULES)
@@ -48,7 +48,7 @@ fn foreign(answer: &str) -> usize {
         priority: u32,
         protocol: Option<String>,
     }
-    // networkd's own are `static`; others of that mark cannot be told from them.
+    // networkd's own rules are marked `static`; others with that mark cannot be distinguished from them.
     let known = |rule: &Rule| {
         matches!(rule.priority, 0 | 32766 | 32767)
             || matches!(rule.protocol.as_deref(), Some("kernel" | "static"))
@@ -57,10 +57,10 @@ fn foreign(answer: &str) -> usize {
     rules.iter().filter(|rule| !known(rule)).count()
 }
 
-/// Refuses IPv6 forwarding that would cost the host a default route from router advertisements: a host that forwards is a
-/// router, which the kernel lets heed advertisements only with accept_ra=2 (the kernel's ip-sysctl.rst), and networkd only with
-/// IPv6AcceptRA=yes (`systemd.network(5)`). An interface that sends advertisements forwards, too, and the kernel then drops
-/// the routes that it has from advertisements until the next ones.
+/// Refuses IPv6 forwarding that would cost the host a default route from router advertisements: a host that forwards is
+/// a router, where the kernel accepts advertisements only with accept_ra=2 (the kernel's ip-sysctl.rst), and networkd
+/// only with IPv6AcceptRA=yes (`systemd.network(5)`). An interface that sends advertisements forwards as well, and the
+/// kernel then drops the routes that it has from advertisements until the next one.
 pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Container) -> Result<()> {
     let Some(forwarding) = ipv6_forwarding(name, container) else { return Ok(()) };
     if !host.live() || sysctl(host, "all/forwarding")? == "1" {
@@ -69,7 +69,7 @@ pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Contain
     let ip = which("ip", &SYSTEM_FOLDERS).unwrap_or_else(|| "ip".into());
     let answer = host.program(&ip).args(["-j", "-6", "route", "show", "default"]).output();
     let uplinks = answer.and_then(|answer| advertised(&answer)).with_context(|| {
-        format!("container '{name}' forwards IPv6, and the host's default routes, which that may cost, cannot be read")
+        format!("container '{name}' forwards IPv6, which may cost the host its default routes, and these cannot be read")
     })?;
     for uplink in uplinks {
         let remedy = match sysctl(host, &format!("{uplink}/accept_ra"))?.as_str() {
@@ -87,8 +87,8 @@ pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Contain
         };
         return unchanged(
             format!(
-                "hostNetworkConfig of container '{name}' forwards IPv6, and the host would lose the default route of \
-                 {uplink}, which is from router advertisements"
+                "hostNetworkConfig of container '{name}' forwards IPv6, so the host would lose the default route of \
+                 {uplink}, which comes from router advertisements"
             ),
             format!(
                 "{remedy}; or set networkConfig.IPMasquerade = \"ipv4\" and networkConfig.IPv6SendRA = \"no\""
@@ -98,7 +98,7 @@ pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Contain
     Ok(())
 }
 
-/// Returns a setting of IPv6; empty where the kernel has no IPv6, or no such interface any more.
+/// Returns a setting of IPv6, or an empty string if the kernel has no IPv6 or the interface is gone.
 fn sysctl(host: &Host, name: &str) -> Result<String> {
     let path = host.path("/proc/sys/net/ipv6/conf").join(name);
     match fs::read_to_string(&path) {
@@ -124,14 +124,14 @@ fn advertised(answer: &str) -> Result<Vec<String>> {
     Ok(advertised.filter_map(|route| route.dev).collect())
 }
 
-/// Returns the file by which networkd manages an interface, if it does and heeds advertisements there only without
+/// Returns the .network file of an interface, if networkd manages it and accepts advertisements there only without
 /// forwarding.
 fn heedless_file(host: &Host, interface: &str) -> Option<String> {
     let index = fs::read_to_string(host.path("/sys/class/net").join(interface).join("ifindex")).ok()?;
     let state = fs::read_to_string(host.path("/run/systemd/netif/links").join(index.trim())).ok()?;
     let value = |key: &str| state.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     let file = value("NETWORK_FILE")?;
-    // The drop-ins come with quotes and colons (networkd's own format), so words are cut out of it.
+    // networkd writes drop-ins with quotes and colons, in a format of its own.
     let drop_ins = value("NETWORK_FILE_DROPINS").unwrap_or_default();
     let drop_ins = drop_ins.split(['"', ' ', ':']).filter(|path| path.starts_with('/'));
     let mut heeds = None;

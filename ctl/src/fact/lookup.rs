@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY, Kind, LoadError, Loaded, Stored};
+use nixos_nspawn_units::store::{DIRECTORY, Kind, LoadError, Loaded, Stored};
 
 use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::host::Host;
@@ -49,8 +49,7 @@ pub(crate) fn find<'a>(loaded: &'a Loaded, name: &MachineName) -> Option<Found<'
 
 /// Fails if a directory of intents cannot be read, since a container that was not found may be there.
 pub(crate) fn all_seen(loaded: &Loaded) -> anyhow::Result<()> {
-    let hides = |error: &&LoadError| [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&error.path.as_str());
-    match loaded.errors.iter().find(hides) {
+    match loaded.errors.iter().find(|error| error.hides_containers()) {
         Some(error) => unchanged(error.to_string(), "correct that first"),
         None => Ok(()),
     }

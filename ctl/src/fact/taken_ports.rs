@@ -1,5 +1,5 @@
-//! Ports of the host that a container forwards although a service of the host listens on them. What containers themselves
-//! listen with, their socket units, is left out.
+//! Finds ports that a container forwards although a service of the host listens on them. The socket units of containers
+//! do not count.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -15,7 +15,7 @@ use crate::host::listeners::{Holder, Listener};
 pub(crate) struct Taken {
     /// The port, as `tcp/8080`.
     pub(crate) port: String,
-    /// Who has it, as far as that can be seen.
+    /// The process that listens on it, if it is visible.
     by: Option<Holder>,
 }
 
@@ -29,11 +29,11 @@ impl Taken {
     }
 }
 
-/// What listens on the host, without the sockets of containers.
+/// The listening sockets of the host, except those of containers.
 pub(crate) struct Listening(Vec<Listener>);
 
 impl Listening {
-    /// Reads it.
+    /// Reads the sockets.
     pub(crate) fn read(host: &Host, loaded: &Loaded) -> Self {
         let mut found = listeners::listeners(host);
         let own = loaded.intents.iter().flat_map(|stored| &stored.intent.container.forward_ports);
@@ -42,7 +42,7 @@ impl Listening {
         Self(found)
     }
 
-    /// Returns the container's forwards that are in use, but for those that it `had` before.
+    /// Returns the container's forwards whose ports are in use, except those that it `had` before.
     pub(crate) fn taken(&self, host: &Host, container: &Container, had: Option<&Container>) -> Vec<Taken> {
         let had = had.map(|had| had.forward_ports.as_slice()).unwrap_or_default();
         let mut ports: Vec<(String, &Listener)> = Vec::new();
@@ -60,10 +60,10 @@ impl Listening {
     }
 }
 
-/// Where a socket unit listens for a forward without an address.
+/// The address on which a socket unit listens for a forward without an address.
 const ALL: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// Whether the socket is that of the forward's socket unit.
+/// Returns whether the socket is that of the forward's socket unit.
 fn is_own(listener: &Listener, port: &ForwardPort) -> bool {
     let address = port.host_address.map_or(ALL, |address| address.get());
     same_port(listener, port) && listener.address == address
@@ -73,11 +73,11 @@ fn same_port(listener: &Listener, port: &ForwardPort) -> bool {
     listener.protocol == port.protocol && listener.port == port.host_port.get()
 }
 
-/// Whether the forward would take the port away from the socket, or could not have it because of the socket.
+/// Returns whether the forward would take the port from the socket, or could not be opened because of it.
 fn collides(listener: &Listener, port: &ForwardPort) -> bool {
     same_port(listener, port)
         && match port.host_address.map(|address| address.get()) {
-            // nspawn redirects what comes to any address of the host but the loopback ones.
+            // nspawn redirects connections to all addresses of the host except loopback ones.
             None if port.by_nspawn() => !listener.address.is_loopback(),
             None => true,
             Some(address) => {

@@ -8,21 +8,6 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::exit::refuse;
 use crate::base::host::Host;
 
-/// The credential stores of systemd, and whether they hold encrypted credentials only (`systemd.exec(5)`,
-/// LoadCredential=). The first two hold the credentials passed to the host itself.
-const STORES: [(&str, bool); 10] = [
-    ("/run/credentials/@system", false),
-    ("/run/credentials/@encrypted", true),
-    ("/etc/credstore", false),
-    ("/run/credstore", false),
-    ("/usr/local/lib/credstore", false),
-    ("/usr/lib/credstore", false),
-    ("/etc/credstore.encrypted", true),
-    ("/run/credstore.encrypted", true),
-    ("/usr/local/lib/credstore.encrypted", true),
-    ("/usr/lib/credstore.encrypted", true),
-];
-
 /// Refuses to start a container whose credentials are missing, and names the file.
 pub(crate) fn check_credentials(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
     for credential in &intent.container.credentials {
@@ -35,7 +20,8 @@ pub(crate) fn check_credentials(host: &Host, name: &MachineName, intent: &Intent
             }
             continue;
         }
-        let stores = STORES.iter().filter(|(_, encrypted)| credential.encrypted || !encrypted);
+        let stores =
+            host.scope.credential_stores.iter().filter(|(_, encrypted)| credential.encrypted || !encrypted);
         let there = |folder: &str| host.path(folder).join(credential.source()).exists();
         if !stores.into_iter().any(|(folder, _)| there(folder)) {
             return refuse(format!(

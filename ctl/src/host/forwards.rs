@@ -1,4 +1,4 @@
-//! The forwards that systemd-nspawn keeps in nftables, where whoever flushes the rules removes them unnoticed.
+//! The port forwards that systemd-nspawn keeps in nftables. Flushing the rules, as firewalls do, silently removes them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,29 +15,29 @@ use crate::host::files::{SYSTEM_FOLDERS, which};
 /// How long nft may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a container may take until its address is there and nspawn forwards to it.
+/// How long a container may take to get the address that nspawn forwards to.
 const UNTIL_ADDRESS: Duration = Duration::from_secs(20);
 
-/// The ports that are forwarded, as protocol and port.
+/// The forwarded ports, as protocol and port.
 pub(crate) struct Forwards(BTreeSet<(u64, u64)>);
 
 impl Forwards {
-    /// Reads them; `None` if that cannot be done here.
+    /// Reads the forwards; returns `None` if the caller cannot.
     pub(crate) fn read(host: &Host) -> Option<Self> {
-        if !host.live() || !rustix::process::geteuid().is_root() {
+        if !host.live() || !host.is_owner() {
             return None;
         }
         let nft = which("nft", &SYSTEM_FOLDERS)?;
         let of = |family: &str| {
             let words = ["-j", "list", "map", family, "io.systemd.nat", "map_port_ipport"];
-            // A table that is not there has no forwards.
+            // A missing table has no forwards.
             let answer = host.program(&nft).args(words).limit(LIMIT).output_if_any();
             elements(&answer.unwrap_or_default())
         };
         Some(Self(of("ip").into_iter().chain(of("ip6")).collect()))
     }
 
-    /// Returns what to say of a running container whose forwards are gone.
+    /// Returns a note if forwards of a running container are missing.
     pub(crate) fn missing(&self, host: &Host, name: &MachineName, intent: &Intent) -> Option<String> {
         let started = copy_path(&host.root, name).metadata().and_then(|copy| copy.modified()).ok()?;
         if started.elapsed().is_ok_and(|time| time < UNTIL_ADDRESS) {
@@ -59,7 +59,7 @@ impl Forwards {
     }
 }
 
-/// The number of a protocol (RFC 5237).
+/// Returns the number of a protocol (RFC 5237).
 fn number(protocol: Protocol) -> u64 {
     match protocol {
         Protocol::Tcp => 6,
@@ -90,7 +90,7 @@ mod tests {
     use super::elements;
 
     #[test]
-    fn what_nft_answers() {
+    fn answers_of_nft() {
         let answer = r#"{"nftables": [{"metainfo": {"version": "1.1.3"}}, {"map": {"family": "ip",
             "name": "map_port_ipport", "table": "io.systemd.nat", "type": ["inet_proto", "inet_service"], "handle": 5,
             "map": ["ipv4_addr", "inet_service"], "elem": [

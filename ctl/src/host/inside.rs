@@ -22,15 +22,15 @@ pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePat
     readlinkat(&link, "", Vec::new()).ok()?.to_str().ok()?.parse().ok()
 }
 
-/// Returns the system that runs inside: as the container says, where somebody may have switched it by hand, else as it was
-/// last started or reloaded.
+/// Returns the running system: the one that the container shows, since somebody may have switched it by hand, otherwise
+/// the one that it was last started or reloaded with.
 pub(crate) fn running_system(host: &Host, name: &MachineName) -> Option<StorePath> {
     let recorded = running_toplevel(host, name)?;
     Some(current_system(host, name).unwrap_or(recorded))
 }
 
-/// Returns the host's PID of the container's init, as machined records it (`/run/systemd/machines`).
+/// Returns the host's PID of the container's init, as machined records it.
 fn leader(host: &Host, name: &MachineName) -> Option<u32> {
-    let text = fs::read_to_string(host.path(format!("/run/systemd/machines/{name}"))).ok()?;
+    let text = fs::read_to_string(host.registered(name)).ok()?;
     text.lines().find_map(|line| line.strip_prefix("LEADER=")?.parse().ok())
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::event::Event;
 use crate::base::host::Host;
 use crate::host::files::write_file_for_now;
+use crate::host::last_activation;
 
 /// The extension of these files.
 const ENDING: &str = ".known";
@@ -53,7 +54,10 @@ pub(crate) fn sweep(host: &Host, recorded: impl Fn(&MachineName) -> bool) {
     let Ok(entries) = fs::read_dir(host.runtime()) else { return };
     for entry in entries.flatten() {
         let file = entry.file_name();
-        let name = file.to_str().and_then(|file| file.strip_suffix(ENDING)?.parse::<MachineName>().ok());
+        let name = file.to_str().and_then(|file| {
+            let stem = file.strip_suffix(ENDING).or_else(|| file.strip_suffix(last_activation::ENDING))?;
+            stem.parse::<MachineName>().ok()
+        });
         if name.is_some_and(|name| !recorded(&name)) {
             let _ = fs::remove_file(entry.path());
         }

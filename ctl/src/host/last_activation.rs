@@ -1,18 +1,23 @@
-//! How a generation was last activated: a file beside the profile. Nothing depends on it.
+//! How a container was last activated: a file beside the profile, or in /run for one that has no profile of its own.
+//! Nothing depends on it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
 use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
 use crate::base::time;
-use crate::host::files::write_file;
+use crate::host::files::{write_file, write_file_for_now};
 
 /// The file in the container's profile directory.
 pub(crate) const LAST_ACTIVATION: &str = "last-activation.json";
+
+/// The extension of the file in /run, until the next boot.
+pub(crate) const ENDING: &str = ".activated";
 
 /// The last activation of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,9 +76,25 @@ impl LastActivation {
         write_file(&host.path(folder).join(LAST_ACTIVATION), text.as_bytes(), 0o644)
     }
 
+    /// Writes the file in /run.
+    pub(crate) fn write_for_now(&self, host: &Host, name: &MachineName) -> Result<()> {
+        fs::create_dir_all(host.runtime())?;
+        let text = serde_json::to_string(self)? + "\n";
+        Ok(write_file_for_now(&for_now(host, name), text.as_bytes(), 0o644)?)
+    }
+
+    /// Reads the file in /run, likewise.
+    pub(crate) fn read_for_now(host: &Host, name: &MachineName) -> Option<Self> {
+        serde_json::from_slice(&fs::read(for_now(host, name)).ok()?).ok()
+    }
+
     /// Reads the file; returns `None` if there is none or it is invalid.
     pub(crate) fn read(host: &Host, folder: &Path) -> Option<Self> {
         let text = fs::read_to_string(host.path(folder).join(LAST_ACTIVATION)).ok()?;
         serde_json::from_str(&text).ok()
     }
+}
+
+fn for_now(host: &Host, name: &MachineName) -> PathBuf {
+    host.runtime().join(format!("{name}{ENDING}"))
 }

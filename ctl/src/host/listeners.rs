@@ -1,4 +1,4 @@
-//! Who listens on the host's ports: sockets of the host's network from /proc/net, and the processes that hold them.
+//! Finds listeners on the host's ports: sockets of the host's network from /proc/net, and the processes that hold them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use nixos_nspawn_units::intent::Protocol;
 
 use crate::base::host::Host;
 
-/// A socket that waits for connections or packets.
+/// A socket that listens for connections or packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listener {
     /// Its protocol.
@@ -17,20 +17,20 @@ pub(crate) struct Listener {
     pub(crate) address: IpAddr,
     /// Its port.
     pub(crate) port: u16,
-    /// What the kernel calls it.
+    /// Its inode, which identifies it.
     inode: u64,
 }
 
 /// A process with sockets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
-    /// Its id.
+    /// Its PID.
     pub(crate) pid: u32,
     /// Its name.
     pub(crate) name: String,
 }
 
-/// The files of the kernel, with the state that a waiting socket has in each (`proc_pid_net(5)`).
+/// The kernel's tables of sockets, with the state of a listening socket in each (`proc_pid_net(5)`).
 const TABLES: [(&str, Protocol, &str); 4] = [
     ("tcp", Protocol::Tcp, "0A"),
     ("tcp6", Protocol::Tcp, "0A"),
@@ -38,7 +38,7 @@ const TABLES: [(&str, Protocol, &str); 4] = [
     ("udp6", Protocol::Udp, "07"),
 ];
 
-/// Returns all waiting sockets of the host's network.
+/// Returns all listening sockets of the host's network.
 pub(crate) fn listeners(host: &Host) -> Vec<Listener> {
     let mut found = Vec::new();
     for (file, protocol, state) in TABLES {
@@ -48,7 +48,7 @@ pub(crate) fn listeners(host: &Host) -> Vec<Listener> {
     found
 }
 
-/// Reads a line of such a file; `None` if the socket does not wait.
+/// Parses a line of a table; returns `None` if the socket does not listen.
 fn listener(line: &str, protocol: Protocol, waiting: &str) -> Option<Listener> {
     let mut words = line.split_whitespace().skip(1);
     let (address, port) = words.next()?.split_once(':')?;
@@ -59,7 +59,7 @@ fn listener(line: &str, protocol: Protocol, waiting: &str) -> Option<Listener> {
     Some(Listener { protocol, address: ip(address)?, port, inode })
 }
 
-/// Reads an address as the kernel prints it: words of four bytes in the order of the machine.
+/// Parses an address as the kernel prints it: 32-bit words in native byte order.
 fn ip(text: &str) -> Option<IpAddr> {
     let word = |at: usize| Some(u32::from_str_radix(text.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
     match text.len() {
@@ -75,12 +75,13 @@ fn ip(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// Returns the processes that hold these sockets, by the position of the socket. Without root's rights only one's own are seen.
+/// Returns the processes that hold these sockets, by the index of the socket. Without root, only the caller's own
+/// processes are visible.
 pub(crate) fn holders(host: &Host, sockets: &[&Listener]) -> BTreeMap<usize, Holder> {
     let mut found = BTreeMap::new();
     let links: Vec<String> = sockets.iter().map(|socket| format!("socket:[{}]", socket.inode)).collect();
     let processes = fs::read_dir(host.path("/proc")).into_iter().flatten().flatten();
-    // The lowest number first: of a service that hands its socket on, its first process.
+    // The lowest PID first: of several processes that share a socket, the first one names the service.
     let mut pids: Vec<u32> = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     for pid in pids {
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_the_kernel() {
+    fn lines_of_the_kernels_tables() {
         let tcp = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 x 100";
         let found = listener(tcp, Protocol::Tcp, "0A").unwrap();
         assert_eq!((found.address, found.port, found.inode), ("127.0.0.1".parse().unwrap(), 8080, 4711));

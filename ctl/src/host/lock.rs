@@ -80,7 +80,7 @@ pub(crate) fn holder(host: &Host, name: &str) -> Option<u32> {
     fs::read_to_string(host.runtime().join(format!("{name}.pid"))).ok()?.trim().parse().ok()
 }
 
-/// The directory of the locks, which only root can write to.
+/// Returns the directory of the locks, which only root can write to, and creates it if necessary.
 fn directory(host: &Host) -> Result<PathBuf> {
     let directory = host.runtime();
     let cannot = || format!("{}: cannot be created", directory.display());

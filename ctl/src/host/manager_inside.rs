@@ -1,4 +1,4 @@
-//! What the service manager inside a container says of its jobs and services. Everything it says was made by the container.
+//! Asks the service manager inside a container about its jobs and services. The container controls the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use serde::Deserialize;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
 
-/// How long it may take to answer where nothing depends on the answer. While it starts, it may not answer at all.
+/// How long to wait for an answer that no decision depends on. While the manager starts, it may not answer at all.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long it may take where a decision depends on the answer: a busy host is slow.
+/// How long to wait for an answer that a decision depends on, since a busy host is slow.
 const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A service that systemd restarts when it ends.
@@ -22,9 +22,9 @@ const LONG_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct RestartingService {
     /// `running`, `auto-restart`, …
     pub(crate) sub: String,
-    /// How often it was restarted by itself (`NRestarts=`).
+    /// The number of automatic restarts (`NRestarts=`).
     pub(crate) restarts: u32,
-    /// When it came into its state, on the monotonic clock.
+    /// When it entered its state, on the monotonic clock.
     pub(crate) since: Duration,
 }
 
@@ -37,14 +37,15 @@ pub(crate) fn monotonic() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Returns its state as `is-system-running` prints it (`systemctl(1)`), or nothing if it does not answer.
+/// Returns the manager's state as `is-system-running` prints it (`systemctl(1)`), or an empty string if it does not
+/// answer.
 pub(crate) fn system_state(host: &Host, name: &MachineName) -> String {
     let machine = format!("--machine={name}");
     let call = host.manager("systemctl").args([machine.as_str(), "is-system-running"]).limit(LONG_PATIENCE);
     call.answer().map(|(_, answer)| answer.trim().to_owned()).unwrap_or_default()
 }
 
-/// Returns the failed units. Fails if it cannot be asked, which is no sign that there are none.
+/// Returns the failed units. Fails if the manager does not answer, since that does not mean that there are none.
 pub(crate) fn failed_units(host: &Host, name: &MachineName) -> Result<BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Unit {
@@ -59,7 +60,7 @@ pub(crate) fn failed_units(host: &Host, name: &MachineName) -> Result<BTreeSet<S
     Ok(units.into_iter().map(|unit| unit.unit).collect())
 }
 
-/// Returns the services that systemd restarts when they end. Fails if it cannot be asked.
+/// Returns the services that systemd restarts when they end. Fails if the manager does not answer.
 pub(crate) fn restarting_services(host: &Host, name: &MachineName) -> Result<Services> {
     const PROPERTIES: [&str; 5] = ["Id", "Restart", "SubState", "NRestarts", "StateChangeTimestampMonotonic"];
     let call = host.manager("systemctl").arg(format!("--machine={name}")).arg("show");
@@ -67,7 +68,7 @@ pub(crate) fn restarting_services(host: &Host, name: &MachineName) -> Result<Ser
     Ok(parse_services(&call.limit(LONG_PATIENCE).output()?))
 }
 
-/// Blocks of KEY=VALUE lines with empty lines between them.
+/// Parses blocks of KEY=VALUE lines separated by empty lines.
 fn parse_services(answer: &str) -> Services {
     let mut services = Services::new();
     for block in answer.split("\n\n") {
@@ -87,14 +88,14 @@ fn parse_services(answer: &str) -> Services {
     services
 }
 
-/// Returns the units whose jobs run; none if it cannot be asked.
+/// Returns the units with running jobs, or none if the manager does not answer.
 pub(crate) fn running_jobs(host: &Host, name: &MachineName) -> Vec<String> {
     let call = host.manager("systemctl").arg(format!("--machine={name}"));
     let call = call.args(["list-jobs", "--full", "--plain", "--no-legend"]).limit(PATIENCE);
     parse_jobs(&call.output_if_any().unwrap_or_default())
 }
 
-/// Lines of number, unit, type and state.
+/// Parses lines of number, unit, type and state.
 fn parse_jobs(answer: &str) -> Vec<String> {
     let running = answer.lines().filter_map(|line| {
         let mut words = line.split_whitespace();

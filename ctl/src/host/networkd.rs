@@ -1,11 +1,13 @@
 //! The host's end of a container's network. networkd receives the generated file as soon as an update has written it,
 //! since the container may not be restarted. Failures are reported but not fatal; the next start tries again.
 
-use std::time::Duration;
+use std::io::{self, ErrorKind};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use nixos_nspawn_units::copies;
-use nixos_nspawn_units::copies::NetworkText;
+use nixos_nspawn_units::copies::{NetworkText, REFILL};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::event::Event;
@@ -14,14 +16,40 @@ use crate::base::host::Host;
 /// The time that networkd may take to reload its files.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Installs the file that the generator wrote for the container, or removes it if there is none.
+/// Installs the file that the generator wrote for the container, or removes it if its settings ask for none. If the
+/// settings cannot be read, the running container keeps its network.
 pub(crate) fn apply(host: &Host, name: &MachineName) {
+    let wanted = match generated(host, name) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            let path = copies::generated(&host.root, &format!("{name}.nspawn"));
+            return host.report(Event::NetworkFileFailed { path, error: error.to_string() });
+        }
+    };
     // `--prepare` installs it when the container starts.
-    let wanted = copies::generated_network(&host.root, name);
     let shared = wanted.iter().map(|wanted| copies::network_path(&host.root, &wanted.file_name));
     let present = shared.chain([copies::own_network_path(&host.root, name)]).any(|path| path.exists());
     if present || (wanted.is_some() && copies::runs(&host.root, name)) {
         put(host, name, wanted.as_ref());
+    }
+}
+
+/// Returns what the generator wrote for networkd. Waits while another daemon-reload refills the generator's directory.
+fn generated(host: &Host, name: &MachineName) -> io::Result<Option<NetworkText>> {
+    let begin = Instant::now();
+    let refused = copies::generated(&host.root, &format!("{name}.refused"));
+    loop {
+        match copies::generated_network(&host.root, name) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidData)
+                    && host.live()
+                    && !refused.exists()
+                    && begin.elapsed() < REFILL =>
+            {
+                sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
     }
 }
 
@@ -34,7 +62,8 @@ fn put(host: &Host, name: &MachineName, wanted: Option<&NetworkText>) {
     let own = || copies::own_network_path(&host.root, name);
     let path = wanted.map_or_else(own, |wanted| copies::network_path(&host.root, &wanted.file_name));
     let put = copies::put_network(&host.root, name, wanted);
-    let swept = host.live() && !copies::sweep_networks(&host.root).is_empty();
+    let swept = host.live()
+        && !copies::sweep_networks(&host.root, |name| copies::intended(&host.root, name)).is_empty();
     match put {
         Ok(changed) if (changed || swept) && host.live() && runs(host) => {
             if let Err(error) = host.program("networkctl").arg("reload").limit(LIMIT).output() {
@@ -60,7 +89,7 @@ pub(crate) fn runs(host: &Host) -> bool {
     host.manager("systemctl").args(words).output_if_any().is_some()
 }
 
-/// Whether networkd starts with the host.
+/// Returns whether networkd starts with the host.
 pub(crate) fn enabled(host: &Host) -> bool {
     let words = ["is-enabled", "--quiet", NETWORKD];
     host.manager("systemctl").args(words).output_if_any().is_some()

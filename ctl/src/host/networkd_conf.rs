@@ -1,5 +1,5 @@
-//! The configuration of systemd-networkd itself (`networkd.conf(5)`): whether it leaves routing policy rules, routes and
-//! nexthops of other programs alone, and the file of ours that makes it do so.
+//! The configuration of systemd-networkd itself (`networkd.conf(5)`): whether it leaves routing policy rules, routes
+//! and nexthops of other programs alone, and our file that makes it do so.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,27 +16,27 @@ use crate::host::files::{remove_file, write_file};
 /// The file, as packages install it below /usr/lib.
 const TEXT: &str = include_str!("../../../systemd/10-nixos-nspawn.conf");
 
-/// Where `setup` puts it.
+/// Where `setup` installs it.
 pub(crate) const PATH: &str = "/etc/systemd/networkd.conf.d/10-nixos-nspawn.conf";
 
-/// Its first words, by which it is known again.
+/// The beginning of the file, which identifies it as ours.
 const MARK: &str = "# Installed by nixos-nspawn ";
 
 /// The setting about routing policy rules.
 pub(crate) const RULES: &str = "ManageForeignRoutingPolicyRules";
 
-/// The settings of the file; networkd takes each for `yes` if nobody sets it.
+/// The settings of the file; networkd's default for each is `yes`.
 const SETTINGS: [&str; 3] = [RULES, "ManageForeignRoutes", "ManageForeignNextHops"];
 
-/// Where networkd looks, the first place first (`networkd.conf(5)`).
+/// The directories that networkd searches, in order of precedence (`networkd.conf(5)`).
 const PLACES: [&str; 4] = ["/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"];
 
-/// Whether networkd deletes what other programs made, as far as this setting is about it.
+/// Returns whether networkd deletes what other programs made, as far as this setting controls it.
 pub(crate) fn manages_foreign(host: &Host, setting: &str) -> bool {
     settings(host, true).get(setting).and_then(|value| parse_boolean(value)).unwrap_or(true)
 }
 
-/// Returns the text that `setup` would write: the settings that nobody has made. `None` if there is none to make.
+/// Returns the text that `setup` would write: the settings that no other file assigns; `None` if there are none.
 pub(crate) fn missing(host: &Host) -> Option<String> {
     let made = settings(host, false);
     let kept = |line: &&str| !line.split_once('=').is_some_and(|(key, _)| made.contains_key(key));
@@ -46,7 +46,7 @@ pub(crate) fn missing(host: &Host) -> Option<String> {
         .then(|| TEXT.lines().filter(kept).map(|line| format!("{line}\n")).collect())
 }
 
-/// Whether the file of `setup` is there. One that somebody made in its place is not.
+/// Returns whether the file that `setup` writes exists. A file that somebody else wrote in its place does not count.
 pub(crate) fn installed(host: &Host) -> bool {
     fs::read_to_string(host.path(PATH)).is_ok_and(|text| text.starts_with(MARK))
 }
@@ -55,7 +55,7 @@ pub(crate) fn installed(host: &Host) -> bool {
 pub(crate) fn install(host: &Host, text: &str) -> Result<()> {
     let path = host.path(PATH);
     let folder = path.parent().unwrap_or(&path);
-    fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("{}: cannot be created", folder.display()))?;
     write_file(&path, text.as_bytes(), 0o644)
 }
 
@@ -67,10 +67,10 @@ pub(crate) fn remove(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Returns what the files assign in [Network], the file of `setup` included or not.
+/// Returns the settings in [Network] of all files, with or without the file that `setup` writes.
 fn settings(host: &Host, with_ours: bool) -> BTreeMap<String, String> {
     let main = PLACES.iter().map(|place| host.path(place).join("networkd.conf")).find(|path| path.exists());
-    // Of files of one name the first place counts; all are read in the order of their names.
+    // Of files with the same name only that in the first directory is read; files are read in the order of their names.
     let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for place in PLACES {
         let entries = fs::read_dir(host.path(place).join("networkd.conf.d")).into_iter().flatten().flatten();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_has_what_nobody_set() {
+    fn the_file_has_the_settings_that_nobody_made() {
         let root = tempfile::tempdir().unwrap();
         let put = |path: &str, text: &str| {
             let path = root.path().join(path);
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(missing(&host).as_deref(), Some(TEXT));
         assert!(manages_foreign(&host, RULES) && !installed(&host));
 
-        // A comment sets nothing, and a file that another one replaces neither.
+        // Comments set nothing, and neither do files that another one replaces.
         put("etc/systemd/networkd.conf", "[Network]\n#ManageForeignRoutes=yes\n");
         put("usr/lib/systemd/networkd.conf", "[Network]\nManageForeignRoutes=yes\n");
         assert_eq!(missing(&host).as_deref(), Some(TEXT));
@@ -129,13 +129,13 @@ mod tests {
         install(&host, &text).unwrap();
         assert!(installed(&host) && !manages_foreign(&host, RULES));
         assert!(manages_foreign(&host, "ManageForeignRoutes"));
-        // Setting up once more leads to the same file.
+        // Running setup again leads to the same file.
         assert_eq!(missing(&host), Some(text));
         put("etc/systemd/networkd.conf.d/z.conf", "[Network]\nManageForeignRoutingPolicyRules=yes\n");
         assert!(manages_foreign(&host, RULES));
         remove(&host).unwrap();
         assert!(!installed(&host));
-        // A package has the whole file.
+        // A package installs the complete file.
         put("usr/lib/systemd/networkd.conf.d/10-nixos-nspawn.conf", TEXT);
         assert_eq!(missing(&host), None);
     }

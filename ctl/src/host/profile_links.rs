@@ -81,8 +81,9 @@ pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
     }
 }
 
-/// Returns where a create makes the profile of this name, if our root proves that it is the container's: it keeps a system
-/// that is a generation there. Else returns an empty path. python-nixos-nspawn has its profiles in the same place.
+/// Returns the directory where create makes the profile of this name, if our garbage collector root proves that it is
+/// the container's: the root must keep the system of a generation there. Otherwise returns an empty path, since
+/// python-nixos-nspawn keeps its profiles in the same place.
 pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     let directory = profile_directory(host, name);
     let kept = fs::read_link(host.gc_roots().join(name.as_str()));
@@ -96,7 +97,7 @@ pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     if proven { directory } else { PathBuf::new() }
 }
 
-/// Whether it is the name of a link that create, update or nix-env makes for a profile `system`.
+/// Returns whether create, update or nix-env makes links of this name for a profile `system`.
 fn is_own(name: &str) -> bool {
     let generation = || name.strip_prefix("system-")?.strip_suffix("-link")?.parse::<u64>().ok();
     matches!(name, "system" | "pending" | AHEAD) || generation().is_some()
@@ -116,11 +117,11 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
             remove_file(&path)?;
         }
     }
-    // The last one is left by nix-env when it is killed.
     for file in [last_activation::LAST_ACTIVATION, update_memory::UPDATE_MEMORY] {
         let _ = fs::remove_file(below.join(file));
         let _ = fs::remove_file(below.join(format!(".{file}.new")));
     }
+    // A killed nix-env leaves it.
     let _ = fs::remove_file(below.join("system.lock"));
     match fs::remove_dir(&below) {
         Err(error) if error.kind() != ErrorKind::NotFound => {

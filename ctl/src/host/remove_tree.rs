@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deep_tree_with_links_is_removed_and_what_links_lead_to_is_not() {
+    fn deep_trees_are_removed_without_following_links() {
         let folder = tempfile::tempdir().unwrap();
         let kept = folder.path().join("kept");
         fs::create_dir(&kept).unwrap();

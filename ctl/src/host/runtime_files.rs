@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use nixos_nspawn_units::copies::{copy_path, marked, runs, sweep, sweep_networks};
+use nixos_nspawn_units::copies::{copy_path, marked, runs};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
@@ -58,14 +58,6 @@ fn booted_at(host: &Host) -> Option<SystemTime> {
     let text = fs::read_to_string(host.path("/proc/stat")).ok()?;
     let seconds = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-}
-
-/// Removes files in /run that stopped containers without an intent left, as far as permissions allow.
-pub(crate) fn tidy(host: &Host) {
-    if host.live() && rustix::process::geteuid().is_root() {
-        sweep(&host.root);
-        sweep_networks(&host.root);
-    }
 }
 
 #[cfg(test)]

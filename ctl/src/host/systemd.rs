@@ -1,5 +1,5 @@
-//! Calls systemctl, with one call for many units. A daemon-reload only counts after PID 1 has shown that it loaded what was
-//! planned.
+//! Calls systemctl, with one call for many units. A daemon-reload has succeeded only if PID 1 shows that it has loaded
+//! the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -52,8 +52,8 @@ const PROPERTIES: [&str; 8] = [
     "FreezerState",
 ];
 
-/// Returns the units of these containers. PID 1 is asked only for those that it has loaded: to be asked makes it load a unit,
-/// which takes milliseconds each. For the others, the files say what it will find.
+/// Returns the units of these containers. Asks PID 1 only about units that it has loaded, since a question about any
+/// other makes it load that, which takes milliseconds. The state of the others follows from their files.
 pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
     let loaded = loaded_units(host)?;
     let (asked, others): (Vec<&MachineName>, Vec<&MachineName>) =
@@ -63,16 +63,16 @@ pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<Mach
     Ok(states)
 }
 
-/// Returns the unit of one container, which PID 1 loads for that.
+/// Returns the unit of one container; PID 1 loads it for that.
 pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
-    // Under another Id= it is an alias, of which nothing is known.
+    // A unit with another Id= is an alias, about which nothing is known.
     let state = shown(host, &[name])?.remove(name).filter(|state| !state.active.is_empty());
     state.ok_or_else(|| {
         Failed::Program(format!("systemctl show {}: unexpected answer", unit_name(name))).into()
     })
 }
 
-/// The units of the template that PID 1 has loaded.
+/// Returns the instances of the template that PID 1 has loaded.
 fn loaded_units(host: &Host) -> Result<BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Unit {
@@ -95,7 +95,7 @@ fn loaded_units(host: &Host) -> Result<BTreeSet<String>> {
     Ok(units.into_iter().map(|unit| unit.unit).collect())
 }
 
-/// What PID 1 would find of a unit that it has not loaded.
+/// Returns the state that PID 1 would find for a unit that it has not loaded.
 fn not_loaded(host: &Host, name: &MachineName) -> UnitState {
     let drop_in = host.path(format!("/{GENERATOR_DIRECTORY}/{}.d/{DROP_IN}", unit_name(name)));
     let text = fs::read_to_string(drop_in).unwrap_or_default();
@@ -160,7 +160,7 @@ pub(crate) fn state_since(host: &Host, name: &MachineName) -> Option<String> {
     time::utc_of_unix(&answer)
 }
 
-/// Has PID 1 run the generators and reload all units.
+/// Makes PID 1 run the generators and reload all units.
 pub(crate) fn daemon_reload(host: &Host) -> Result<()> {
     host.manager("systemctl").arg("daemon-reload").output().map(|_| ())
 }
@@ -209,7 +209,7 @@ pub(crate) fn start(host: &Host, names: &[MachineName]) -> Result<()> {
     host.manager("systemctl").arg("start").arg("--").args(names.iter().map(unit_name)).output().map(|_| ())
 }
 
-/// Stops a unit and waits for that, whatever a connection may make of it at once.
+/// Stops a unit and waits until it has stopped. A connection may start it again at once.
 pub(crate) fn stop_once(host: &Host, name: &MachineName) -> Result<()> {
     host.manager("systemctl").args(["stop", "--"]).arg(unit_name(name)).output().map(|_| ())
 }

@@ -41,7 +41,7 @@ pub(crate) fn masked(host: &Host, name: &MachineName) -> bool {
     unit_masked(host, &unit_name(name))
 }
 
-/// Whether `systemctl mask` keeps a unit from starting.
+/// Returns whether `systemctl mask` prevents a unit from starting.
 pub(crate) fn unit_masked(host: &Host, unit: &str) -> bool {
     [host.unit_links(), host.path(host.scope.runtime_units)]
         .iter()

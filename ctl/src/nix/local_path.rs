@@ -1,4 +1,4 @@
-//! References and arguments of Nix that name a path of this host. What is recorded must mean the same from any folder.
+//! Makes paths in references and arguments for Nix absolute, so that a record has the same meaning in any directory.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -28,14 +28,14 @@ pub(crate) fn absolute(reference: &str, folder: &Path) -> Result<String> {
     let path = match path.canonicalize() {
         Ok(path) => path,
         Err(error) if error.kind() == ErrorKind::NotFound => return unchanged(not_found(&path), ""),
-        Err(error) => return Err(error).with_context(|| format!("{}: no flake", path.display())),
+        Err(error) => return Err(error).with_context(|| format!("{}: cannot be resolved", path.display())),
     };
     let path = path.to_str().with_context(|| format!("{}: is not UTF-8", path.display()))?;
     let slashes = if ["", "path:"].contains(&scheme) { "" } else { "//" };
     Ok(format!("{scheme}{slashes}{path}{query}"))
 }
 
-/// Returns an argument for Nix with an absolute path, if it names a relative one, so that it means the same from everywhere.
+/// Returns an argument for Nix with an absolute path, if it names a relative one.
 pub(crate) fn absolute_argument(word: &str, folder: &Path) -> Result<String> {
     // -I NAME=PATH
     let (name, value) = match word.split_once('=') {
@@ -64,7 +64,7 @@ pub(crate) fn local_path(reference: &str) -> Option<&Path> {
     path.starts_with('/').then(|| Path::new(path))
 }
 
-/// Returns what is wrong with a path that is not there.
+/// Returns the reason for refusing a path that does not exist.
 pub(crate) fn not_found(path: &Path) -> String {
     format!("{}: there is no such flake", path.display())
 }

@@ -62,7 +62,7 @@ pub(crate) fn read(host: &Host, path: &StorePath, name: &MachineName) -> Result<
             let unknown = container.system_call_filter.iter().flat_map(|filter| filter.unknown_calls());
             warnings.extend(unknown.take(5).map(|call| {
                 format!(
-                    "systemCallFilter: '{}' is no system call that is known, nspawn may leave it out",
+                    "systemCallFilter: '{}' is not a known system call, nspawn may ignore it",
                     shown(call)
                 )
             }));

@@ -1,4 +1,4 @@
-//! The network of a python-nixos-nspawn profile: what its settings mean for the others, and its file for networkd.
+//! Carries over the network of a python-nixos-nspawn profile: its settings, and its file for networkd.
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Container;

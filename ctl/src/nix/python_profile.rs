@@ -22,7 +22,7 @@ use crate::nix::python_service::{overrides, unusable};
 /// file for a container in a zone. Our own profiles, which have a version, are returned unchanged.
 pub(crate) fn data(bytes: Vec<u8>, path: &Path, warnings: &mut Vec<String>) -> Vec<u8> {
     let Ok(serde_json::Value::Object(mut data)) = serde_json::from_slice(&bytes) else { return bytes };
-    // It may name a field twice, which only the check of the whole file tells.
+    // A field may occur twice, which only a check of the whole file detects.
     if nixos_nspawn_units::intent::parse_data(&bytes).is_err() {
         return bytes;
     }
@@ -135,8 +135,8 @@ fn settings(
     network(theirs, container)
 }
 
-/// Returns a value whose paths below the root of `from` are below the root of `to`. A path begins with the value or behind
-/// a `:`, and a root's name ends with its component.
+/// Returns a value with the paths below the root of `from` moved below the root of `to`. A path begins at the start of
+/// the value or after a `:`, and the root must match whole components.
 fn moved(value: &str, from: &str, to: &MachineName) -> String {
     let root = format!("/var/lib/machines/{from}");
     let mut text = String::with_capacity(value.len());
@@ -153,7 +153,7 @@ fn moved(value: &str, from: &str, to: &MachineName) -> String {
                 continue;
             }
         }
-        // An escaped colon separates nothing.
+        // An escaped colon is not a separator.
         let length =
             if c == '\\' { 1 + rest[1..].chars().next().map_or(0, char::len_utf8) } else { c.len_utf8() };
         text.push_str(&rest[..length]);

@@ -23,7 +23,7 @@ pub(crate) fn overrides(
 ) -> Result<()> {
     // The last assignment counts; an empty one goes back to the default.
     let timeout = file.values("Service", "TimeoutStartSec").last().filter(|value| !value.is_empty());
-    // Its builder writes its default into every file: that is no word of the container's.
+    // Its builder writes its own default into every file, so that value is not a choice of the container.
     if let Some(value) =
         timeout.filter(|value| container.timeout_start_sec.is_none() && *value != DEFAULT_TIMEOUT)
     {

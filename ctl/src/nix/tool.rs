@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_is_taken_away() {
+    fn colours_are_removed() {
         let text = "glibc: 2.40 → 2.41, \u{1b}[31;1m+12.3 KiB\u{1b}[0m\nfirefox: ∅ → 140\n";
         assert_eq!(without_colour(text), "glibc: 2.40 → 2.41, +12.3 KiB\nfirefox: ∅ → 140\n");
     }

@@ -1,5 +1,5 @@
-//! Mounts the sources of bind mounts where only root can get at them, and has the settings name those places. What was
-//! checked is then what nspawn mounts, whatever somebody does to the path in between (docs/decisions/bind-sources.md).
+//! Mounts the sources of bind mounts at places that only root can access, and puts those places into the settings. So
+//! nspawn mounts what was checked, even if somebody changes the path meanwhile (docs/decisions/bind-sources.md).
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -38,7 +38,7 @@ pub(crate) fn mount(
     log: &Log,
 ) -> Result<Vec<Lock>, Failure> {
     let directory = binds_directory(root, name);
-    // Left by a start that was interrupted.
+    // An interrupted start may have left mounts.
     remove_binds(root, name).map_err(|error| Failure::not_started(directory.display(), error, name, ""))?;
     let mut places = Places {
         root,
@@ -79,7 +79,7 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// Mounts the source of one line; returns the source and the line for nspawn, or none where the line can stay.
+    /// Mounts the source of one line; returns the source and the line for nspawn, or `None` if the line can stay.
     fn handed_over(&mut self, read_only: bool, value: &str) -> Result<Option<(String, String)>, Failure> {
         let Ok(BindFields { source, destination, options }) = bind_fields(value) else { return Ok(None) };
         let name = self.name;
@@ -106,7 +106,8 @@ impl Places<'_> {
             };
             mappable(&path, recursive, name, self.mounts.insert(mounts), self.log)?;
         }
-        // What holds the places themselves, such as /run, would be mounted below itself. Nobody but root can replace it.
+        // A directory that contains the places themselves, such as /run, would be mounted below itself. Only root can
+        // replace it.
         if self.root.join(BINDS).starts_with(&path) {
             return Ok(None);
         }
@@ -146,7 +147,7 @@ impl Places<'_> {
         }
     }
 
-    /// Mounts what is open at a place that is made for it.
+    /// Mounts an open file or directory at a new place.
     fn put(&self, found: &OwnedFd, recursive: bool, place: &Path) -> io::Result<()> {
         if let Some(directory) = place.parent() {
             // Others may read /run/nixos-nspawn, which also holds locks.
@@ -162,7 +163,7 @@ impl Places<'_> {
         flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
         let clone = open_tree(found, c"", flags)?;
         move_mount(clone, c"", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-        // What the host mounts later below the source appears here, and not the other way round.
+        // Later mounts of the host below the source appear here, but not the other way round.
         Ok(mount_change(place, MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?)
     }
 }

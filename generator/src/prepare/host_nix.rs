@@ -26,7 +26,7 @@ use crate::prepare::source;
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) -> Result<Vec<Lock>, Failure> {
     let directory = host_nix_directory(root, name);
     let failed = |error: io::Error| Failure::not_started(directory.display(), error, name, "");
-    // Left by a start that was interrupted.
+    // An interrupted start may have left mounts.
     remove_host_nix(root, name).map_err(failed)?;
     let named: Vec<String> = file
         .values("Files", "BindReadOnly")

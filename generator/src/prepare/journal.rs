@@ -1,5 +1,6 @@
-//! Checks where nspawn would link the container's journal into the host's. nspawn makes the directories for it as root of
-//! the host and follows links there, but what is below var/log/journal was written by the container.
+//! Checks the directory of journals, from which nspawn links the container's journal into the host's. nspawn creates
+//! directories there as root of the host and follows links, but the container controls everything below
+//! var/log/journal.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,10 +21,10 @@ use crate::prepare::source::path_of;
 /// The directory of journals, in a container's root.
 const JOURNAL: &str = "/var/log/journal";
 
-/// How many journals of a container are looked at; there is one.
+/// The maximum number of journals of a container to check; normally there is one.
 const MOST: usize = 1024;
 
-/// Turns the link off for this start if something is in the way that nspawn would follow.
+/// Turns the link off for this start if nspawn would follow a symbolic link.
 pub(crate) fn check(root: &Path, name: &MachineName, file: &mut UnitFile, log: &Log) {
     if file.values("Exec", "LinkJournal").last().and_then(parse_boolean) == Some(false) {
         return;
@@ -46,11 +47,11 @@ enum Over {
     Nothing,
     /// A bind source, by its path on the host.
     Source(PathBuf),
-    /// Something that cannot be looked into.
+    /// Something that cannot be inspected.
     Unknown,
 }
 
-/// Fails, and says why, if nspawn would follow a link.
+/// Fails with the reason if nspawn would follow a link.
 fn followed(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), String> {
     let machine = root.join("var/lib/machines").join(name.as_str());
     let open =

@@ -21,15 +21,15 @@ use crate::prepare::mounts::Mounts;
 
 /// A read-only mount to make.
 pub(crate) struct Lock {
-    /// What is mounted; the place itself if it is there already.
+    /// The path to mount; equal to the place if that is already mounted.
     pub(crate) path: PathBuf,
     /// Where it is mounted.
     pub(crate) place: PathBuf,
-    /// Whether what the host mounts later below the path appears there as well.
+    /// Whether later mounts of the host below the path appear there as well.
     pub(crate) follows: bool,
 }
 
-/// What stands before a path for the child if [`Lock::follows`].
+/// The prefix of a path for the child if [`Lock::follows`].
 const FOLLOWS: &str = "follows:";
 
 /// Mounts everything read-only and locked.
@@ -95,7 +95,7 @@ fn cloned(words: &[PathBuf]) -> io::Result<Vec<OwnedFd>> {
     let follows = |word: &Path| Some(PathBuf::from(word.to_str()?.strip_prefix(FOLLOWS)?));
     let paths: Vec<PathBuf> =
         words.iter().map(|word| follows(word).unwrap_or_else(|| word.clone())).collect();
-    // Nobody else sees what is mounted from here on.
+    // Mounts made from here on are visible in this process only.
     unshare(UnshareFlags::NEWNS)?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
     for (path, word) in paths.iter().zip(words) {

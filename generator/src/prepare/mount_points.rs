@@ -1,6 +1,6 @@
-//! Creates the places in a container's root at which something is mounted. nspawn fails on an inaccessible path that
-//! does not exist. In a user namespace it makes the other mount points as a user that the container does not know, and
-//! nothing inside could be created beside them. Directories are created by descriptor without following links.
+//! Creates mount points in a container's root. nspawn fails on an inaccessible path that does not exist. In a user
+//! namespace it creates the other mount points as a user that is not mapped, and nothing could be created beside them
+//! inside. Directories are created by descriptor without following links.
 
 use std::path::Path;
 
@@ -14,13 +14,14 @@ use rustix::io::Errno;
 
 use crate::prepare::user_namespace::maps_users;
 
-/// As which user nspawn creates what is missing in a root whose owners it maps (systemd 257, src/nspawn/nspawn.h).
+/// The user as which nspawn creates missing mount points in a root whose owners it maps (systemd 257,
+/// src/nspawn/nspawn.h).
 const UNMAPPED_ROOT: u32 = i32::MAX as u32 - 1;
 
 /// Where nspawn mounts file systems of its own.
 const OF_NSPAWN: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
 
-/// Creates what is missing, except for what is below another mount. nspawn itself reports a path that cannot be created.
+/// Creates missing mount points, except below other mounts. nspawn itself reports a path that cannot be created.
 pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) {
     let machine = root.join("var/lib/machines").join(name.as_str());
     let mut places: Vec<(String, bool)> = Vec::new();
@@ -54,8 +55,8 @@ pub(crate) fn make(root: &Path, name: &MachineName, file: &UnitFile) {
     }
 }
 
-/// Creates the missing directories of `path` below `root`, and the last component as a file if it is to be none. They
-/// get the root's owner, as do those that nspawn made as another user.
+/// Creates the missing components of `path` below `root`; the last one is a directory or a file. They get the root's
+/// owner, as do those that nspawn created as another user.
 fn create(root: &Path, path: &str, directory: bool) -> Result<(), Errno> {
     let root = openat(CWD, root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let owner = fstat(&root)?;

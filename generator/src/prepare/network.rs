@@ -79,7 +79,7 @@ pub(crate) fn put(root: &Path, name: &MachineName, wanted: Option<&NetworkText>,
         ));
         false
     });
-    let swept = copies::sweep_networks(root);
+    let swept = copies::sweep_networks(root, |name| copies::intended(root, name));
     let told = changed || !swept.is_empty();
     let asked = wanted.is_some_and(|wanted| wanted.asked);
     if !asked && !told {
@@ -111,7 +111,7 @@ pub(crate) fn put(root: &Path, name: &MachineName, wanted: Option<&NetworkText>,
 /// Where to look for programs: in `$PATH`, then where NixOS and other distributions keep them.
 const FOLDERS: [&str; 3] = ["", "/run/current-system/sw/bin/", "/usr/bin/"];
 
-/// Runs a program of systemd and waits for it. Returns an error if it cannot run, or kills it after [`LIMIT`].
+/// Runs a program of systemd and waits for it. Returns an error if it cannot run, and kills it after [`LIMIT`].
 fn run(program: &str, words: &[&str]) -> Result<ExitStatus, String> {
     let started = FOLDERS.iter().find_map(|folder| {
         let mut command = Command::new(format!("{folder}{program}"));

@@ -1,5 +1,5 @@
-//! Opens the source of a bind mount. A path is resolved once, and what was opened is what nspawn mounts. Symbolic links
-//! are followed only where nobody but the host's root can have made them (docs/decisions/bind-sources.md). Only the last
+//! Opens the source of a bind mount. A path is resolved once, and nspawn mounts what was opened. Symbolic links are
+//! followed only if nobody but the host's root can have made them (docs/decisions/bind-sources.md). Only the last
 //! component of a missing source is created: if a disk is not mounted yet, a database must not initialise itself on the
 //! root file system. Nothing is created below /dev.
 
@@ -30,7 +30,7 @@ impl From<Errno> for Unusable {
     }
 }
 
-/// How many links a path may lead through, as in the kernel.
+/// The maximum number of links in a path, as in the kernel.
 const MOST_LINKS: usize = 40;
 
 const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
@@ -39,7 +39,7 @@ const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW)
 /// directory that others cannot enter.
 pub(crate) fn open(root: &Path, source: &str, public: bool, exposed: &Exposed) -> Result<OwnedFd, Unusable> {
     let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    // Almost always there is no link. As a directory, a place for automounts gets mounted.
+    // Nearly all paths contain no link. Opening one as a directory triggers an automount.
     let path = source.trim_start_matches('/');
     for kind in [OFlags::DIRECTORY, OFlags::empty()] {
         let path = if path.is_empty() { "." } else { path };
@@ -52,7 +52,7 @@ pub(crate) fn open(root: &Path, source: &str, public: bool, exposed: &Exposed) -
     walk.to(source, public)
 }
 
-/// The way from the root to where the walk has come.
+/// A walk along a path: the directories from the root to the current one.
 struct Walk<'a> {
     root: OwnedFd,
     above: Vec<(OwnedFd, Stat)>,
@@ -129,7 +129,7 @@ impl Walk<'_> {
                 next: "; connect it or load its module",
             });
         }
-        // What root in a container makes setuid there, a user of the host could run.
+        // Otherwise a user of the host could run a setuid program that root in a container has made there.
         let closed = self.above.iter().any(|(_, stat)| stat.st_uid == 0 && stat.st_mode & 0o011 == 0);
         let mode = if public || closed { 0o755 } else { 0o700 };
         match mkdirat(self.here(), part, Mode::from_raw_mode(mode)) {
@@ -140,7 +140,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Fails unless only the host's root can have made this link where the walk has come.
+    /// Fails unless only the host's root can have made this link in the current directory.
     fn trust(&self, part: &str, link: &Stat) -> Result<(), Unusable> {
         let mut why = None;
         if link.st_uid != 0 {
@@ -153,8 +153,14 @@ impl Walk<'_> {
             if stat.st_uid != 0 || stat.st_mode & 0o022 != 0 && stat.st_mode & 0o1000 == 0 {
                 why.get_or_insert_with(|| format!("users of the host can replace in {}", shown(directory)));
             }
-            if self.exposed.contains(stat) {
-                why.get_or_insert_with(|| format!("a container can replace in {}", shown(directory)));
+            match self.exposed.contains(stat) {
+                Ok(false) => {}
+                Ok(true) => {
+                    why.get_or_insert_with(|| format!("a container can replace in {}", shown(directory)));
+                }
+                Err(error) => {
+                    why.get_or_insert_with(|| format!("a container may be able to replace ({error})"));
+                }
             }
         }
         let Some(why) = why else { return Ok(()) };
@@ -169,7 +175,7 @@ impl Walk<'_> {
     }
 }
 
-/// Returns the path of what is open, as far as the kernel knows one.
+/// Returns the path of an open file, if the kernel knows one.
 pub(crate) fn path_of(found: &OwnedFd) -> io::Result<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()))
 }
@@ -179,107 +185,4 @@ fn shown(directory: &OwnedFd) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::{create_dir_all, remove_dir_all, write};
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-
-    use super::*;
-
-    fn tree(name: &str) -> PathBuf {
-        let root = std::env::temp_dir().join(format!("nixos-nspawn-source-{name}-{}", std::process::id()));
-        let _ = remove_dir_all(&root);
-        create_dir_all(root.join("srv")).unwrap();
-        root
-    }
-
-    fn opened(root: &Path, source: &str) -> Result<PathBuf, String> {
-        let found = open(root, source, false, &Exposed::new(root)).map_err(|unusable| unusable.reason)?;
-        let path = path_of(&found).unwrap();
-        Ok(Path::new("/").join(path.strip_prefix(root.canonicalize().unwrap()).unwrap()))
-    }
-
-    #[test]
-    fn links_of_containers_are_not_followed() {
-        let root = tree("containers");
-        create_dir_all(root.join("var/lib/machines/db/srv")).unwrap();
-        create_dir_all(root.join("etc")).unwrap();
-        create_dir_all(root.join("srv/shared/below")).unwrap();
-        symlink("/etc", root.join("var/lib/machines/db/evil")).unwrap();
-        symlink("../../../../../etc", root.join("var/lib/machines/db/srv/evil")).unwrap();
-        symlink("/etc", root.join("srv/shared/below/evil")).unwrap();
-        let generated = root.join("run/systemd/generator/nixos-nspawn");
-        create_dir_all(&generated).unwrap();
-        write(generated.join("web.nspawn"), "[Files]\nBind=/srv/shared:/shared\n").unwrap();
-        for evil in [
-            "/var/lib/machines/db/evil",
-            "/var/lib/machines/db/evil/x",
-            "/var/lib/machines/db/srv/evil",
-            "/srv/shared/below/evil",
-            "/srv/shared/below/evil/new",
-        ] {
-            let reason = opened(&root, evil).unwrap_err();
-            assert!(reason.contains("/evil, which "), "{evil}: {reason}");
-        }
-        assert!(!root.join("etc/x").exists() && !root.join("etc/new").exists());
-        assert_eq!(
-            opened(&root, "/var/lib/machines/db/srv/new").unwrap(),
-            Path::new("/var/lib/machines/db/srv/new")
-        );
-        remove_dir_all(&root).unwrap();
-    }
-
-    #[test]
-    fn only_links_of_root_are_followed() {
-        let root = tree("links");
-        create_dir_all(root.join("data/www")).unwrap();
-        symlink("/data", root.join("srv/link")).unwrap();
-        symlink("link/www", root.join("srv/relative")).unwrap();
-        symlink("link", root.join("srv/again")).unwrap();
-        symlink("loop", root.join("srv/loop")).unwrap();
-        let of_root = root.join("srv/link").symlink_metadata().unwrap().uid() == 0;
-        for (source, target) in [
-            ("/srv/link/www", "/data/www"),
-            ("/srv/relative", "/data/www"),
-            ("/srv/again", "/data"),
-            ("/srv/link/new", "/data/new"),
-        ] {
-            match opened(&root, source) {
-                Ok(path) => assert!(of_root && path == Path::new(target), "{source}"),
-                Err(reason) => assert!(!of_root && reason.contains("belongs to user"), "{source}: {reason}"),
-            }
-        }
-        if of_root {
-            assert!(opened(&root, "/srv/loop").unwrap_err().contains("symbolic links"));
-            // In a directory that everybody can write to, a link of root's counts as well as one of others.
-            std::fs::set_permissions(root.join("srv"), PermissionsExt::from_mode(0o777)).unwrap();
-            let reason = opened(&root, "/srv/link/www").unwrap_err();
-            assert!(reason.contains("users of the host can replace"), "{reason}");
-        }
-        remove_dir_all(&root).unwrap();
-    }
-
-    #[test]
-    fn only_the_last_component_is_created() {
-        let root = tree("missing");
-        assert!(opened(&root, "/srv/a/b").unwrap_err().contains("its parent directory do not exist"));
-        assert!(!root.join("srv/a").exists());
-        create_dir_all(root.join("dev")).unwrap();
-        assert!(opened(&root, "/dev/nothing").unwrap_err().contains("no such device"));
-        let mode = |path: &str| root.join(path).metadata().unwrap().mode() & 0o777;
-        assert_eq!(opened(&root, "/srv/new").unwrap(), Path::new("/srv/new"));
-        assert_eq!(mode("srv/new"), 0o700);
-        open(&root, "/srv/public", true, &Exposed::new(&root)).unwrap();
-        assert_eq!(mode("srv/public"), 0o755);
-        write(root.join("srv/file"), "").unwrap();
-        assert_eq!(opened(&root, "/srv/file").unwrap(), Path::new("/srv/file"));
-        assert!(opened(&root, "/srv/file/x").unwrap_err().contains("Not a directory"));
-        assert_eq!(opened(&root, "/srv/../srv/./new").unwrap(), Path::new("/srv/new"));
-        assert_eq!(opened(&root, "/").unwrap(), Path::new("/"));
-        if root.join("srv").metadata().unwrap().uid() == 0 {
-            std::fs::set_permissions(root.join("srv"), PermissionsExt::from_mode(0o700)).unwrap();
-            opened(&root, "/srv/closed").unwrap();
-            assert_eq!(mode("srv/closed"), 0o755);
-        }
-        remove_dir_all(&root).unwrap();
-    }
-}
+mod tests;

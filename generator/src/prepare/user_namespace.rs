@@ -1,4 +1,4 @@
-//! Whether a container has a user namespace that maps its users, and whether its root fits.
+//! Checks whether a container has a user namespace that maps its users, and whether the owners in its root match.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -9,10 +9,10 @@ use nixos_nspawn_units::syntax::settings::parse_boolean;
 
 use crate::failure::Failure;
 
-/// How many users nspawn gives a container, and of what the first is a multiple.
+/// The number of users that nspawn gives to a container; the first one is a multiple of it.
 const RANGE: u32 = 0x10000;
 
-/// Returns whether the users inside are others on the host.
+/// Returns whether users inside are mapped to other users on the host.
 pub(crate) fn maps_users(file: &UnitFile) -> bool {
     match file.values("Exec", "PrivateUsers").last() {
         None | Some("identity") => false,
@@ -24,7 +24,7 @@ pub(crate) fn maps_users(file: &UnitFile) -> bool {
 /// would belong to root.
 pub(crate) fn check(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
     let path = root.join("var/lib/machines").join(name.as_str());
-    // nspawn reports a root that cannot be looked at.
+    // nspawn reports a root that cannot be inspected.
     let Ok(found) = path.symlink_metadata() else { return Ok(()) };
     let owner = found.uid();
     if maps_users(file) || owner == 0 || owner % RANGE != 0 {

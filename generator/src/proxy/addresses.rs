@@ -27,10 +27,11 @@ const RT_SCOPE_UNIVERSE: u8 = 0;
 /// The length of `struct ifaddrmsg`.
 const ADDRESS_HEADER: usize = 8;
 
-/// The most addresses to consider; the container may have any number.
+/// The maximum number of addresses to consider; the container may have any number.
 const MOST_ADDRESSES: usize = 64;
 
-/// The most bytes to read of a table of sockets, which the container may fill as well. Listening sockets come first.
+/// The maximum number of bytes to read of a table of sockets, which the container may fill as well. Listening sockets
+/// come first.
 const MOST_OF_TABLE: u64 = 1 << 20;
 
 /// A netlink socket, bound to the namespace in which it was opened.
@@ -204,7 +205,7 @@ mod tests {
         let mut found = Vec::new();
         assert!(!read_messages(&answer, 2, &mut found).unwrap());
         assert_eq!(found, ["fd00::2", "10.0.0.2", "10.0.0.3"].map(|text| text.parse::<IpAddr>().unwrap()));
-        // Cut off anywhere, it causes no panic and no endless loop.
+        // A message that is cut off anywhere causes no panic and no endless loop.
         for end in 0..answer.len() {
             let _ = read_messages(&answer[..end], 2, &mut Vec::new());
         }

@@ -1,4 +1,4 @@
-//! What messages of rtnetlink(7) have in common.
+//! The common parts of rtnetlink(7) messages.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])>
     })
 }
 
-/// Returns how far the next message or attribute is behind one of this length.
+/// Returns the offset of the next message or attribute after one of this length.
 pub(crate) fn aligned(length: usize) -> usize {
     length.next_multiple_of(4).max(4)
 }

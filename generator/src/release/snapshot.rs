@@ -1,5 +1,5 @@
-//! What nspawn leaves of the snapshot in which a container with `ephemeral` ran: NixOS makes /var/empty immutable, and
-//! nspawn cannot remove it. Only empty directories are removed, so nothing can get lost.
+//! Removes what nspawn leaves behind of the snapshot of an `ephemeral` container: NixOS makes /var/empty immutable, and
+//! nspawn cannot remove it. Only empty directories are removed, so no data can be lost.
 
 use std::path::Path;
 
@@ -10,18 +10,18 @@ use rustix::io::Errno;
 
 use crate::log::Log;
 
-/// How the name of a snapshot begins: on systemd 262 and 257 (src/nspawn/nspawn.c).
+/// The prefixes of snapshot names, on systemd 262 and 257 (src/nspawn/nspawn.c).
 const BEGINNINGS: [&str; 2] = [".#snapshot.", ".#machine."];
 
-/// How many digits nspawn appends to the name of a snapshot.
+/// The number of digits that nspawn appends to the name of a snapshot.
 const DIGITS: usize = 16;
 
-/// The way to the directory that is left.
+/// The path of the directory that is left behind.
 const LEFT: [&str; 2] = ["var", "empty"];
 
 const READ: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Removes what is left of the container's snapshots.
+/// Removes the remains of the container's snapshots.
 pub(super) fn remove(root: &Path, name: &MachineName, log: &Log) {
     let machines = root.join("var/lib/machines");
     let Ok(directory) = openat(CWD, &machines, READ, Mode::empty()) else { return };
@@ -69,7 +69,7 @@ fn emptied(machines: &OwnedFd, snapshot: &str) -> Result<(), Errno> {
     unlinkat(machines, snapshot, AtFlags::REMOVEDIR)
 }
 
-/// Returns the names of the entries of a directory; one that is not UTF-8 is none of ours.
+/// Returns the names of the entries of a directory; names that are not UTF-8 are not ours.
 fn entries(directory: &OwnedFd) -> Result<Vec<String>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_empty_is_removed() {
+    fn only_empty_directories_are_removed() {
         let root = std::env::temp_dir().join(format!("nixos-nspawn-snapshot-{}", std::process::id()));
         let machines = root.join("var/lib/machines");
         let snapshot =

@@ -21,8 +21,8 @@
         builtins.mapAttrs make {
           web = { };
 
-          # First processes that are no good: one ends at once, one never says that it is ready, one says so and then
-          # listens to nobody, not even to the signal that asks it to stop.
+          # Broken first processes: one ends at once, one never reports that it is ready, one reports it and then ignores
+          # everything, even the signal that asks it to stop.
           broken.boot = "echo the first process of this container gives up; exit 1";
           never-ready = {
             boot = "echo 'the first process of this container dawdles'; trap 'exit 0' 37; while :; do sleep 1; done";

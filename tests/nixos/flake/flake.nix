@@ -31,6 +31,9 @@
               nixpkgs.hostPlatform = "x86_64-linux";
               boot.isContainer = true;
               networking = { hostName = "nx"; useHostResolvConf = false; useNetworkd = true; useDHCP = false; };
+              # It has no network but that of its containers, which is not waited for.
+              systemd.network.wait-online.enable = false;
+              services.logrotate.enable = false;
               users.allowNoPasswordLogin = true;
               system.stateVersion = "25.05";
               nix.settings = { experimental-features = [ "nix-command" "flakes" ]; sandbox = false; substituters = lib.mkForce [ ]; };
@@ -70,9 +73,12 @@
           web.config = { imports = [ (page "web" "4") ]; systemd.services.bad = { wantedBy = [ "multi-user.target" ]; serviceConfig.Type = "oneshot"; script = "exit 3"; }; };
           db.config = { imports = [ (page "db" "1") ]; time.timeZone = "Asia/Tokyo"; };
         };
-        # A user namespace; both are gone.
+        # A user namespace.
         v5 = host { web = web "1"; db = db // { userNamespacing = true; }; };
-        v6 = host { };
+        # web has moved to another name.
+        v6 = host { www = web "1"; db = db // { userNamespacing = true; }; };
+        # Both are gone.
+        v7 = host { };
       };
     };
 }

@@ -1,10 +1,12 @@
 //! `make nixos-check`: runs real NixOS systems in containers on throwaway hosts, as tests/nixos/README.md describes.
 //!
-//! `nixos_check NIXPKGS [--hold] [trixie|forky]...` boots a host of each suite (both by default), puts the kit into it and runs
-//! its checks; on trixie, also those of a NixOS host. With `--hold` it does not run them: it prints a command that runs its arguments on the host, and keeps the
-//! host until standard input ends. Ends with status 1 if a line failed.
+//! `nixos_check NIXPKGS [--hold] [trixie|forky]...` boots a host of each suite (both by default), puts the kit into it,
+//! runs its checks and measures its numbers; on trixie, also the checks of a NixOS host. PEER is passed on to the kit.
+//! With `--hold`, it prints a command that runs its arguments on the host instead, and keeps the host until standard
+//! input ends. Exits with 1 if a line failed.
 
 use nixos_nspawn_tests::host::{Host, Suite, bins};
+use nixos_nspawn_tests::nixos_numbers;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -46,6 +48,9 @@ fn main() -> ExitCode {
                 let tree = host.directory().join("nixos-host");
                 good &= runs(kit("check-host").arg(&root).arg(tree).env("EXEC", &enter));
             }
+            // Last, because the host reboots.
+            println!("── numbers of {suite}");
+            good &= nixos_numbers::measure(&host);
         }
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }

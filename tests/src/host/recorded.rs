@@ -1,6 +1,5 @@
-//! What is recorded of a container, and whether it agrees with what runs: returns everything that an update may change as
-//! text, for later comparison, and checks that intent, profile, roots, units and container agree. Writes only to the test
-//! flake.
+//! The record of a container: returns everything that an update may change as text, for later comparison, and checks
+//! that intent, profile, roots, units and the running container agree. Writes only to the test flake.
 
 use super::{FLAKE, Host};
 use serde_json::{Value, json};

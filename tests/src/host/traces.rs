@@ -1,5 +1,5 @@
-//! What containers leave on a host: lists the paths below every directory in which our programs, systemd and nspawn keep
-//! files of containers. Comparing the lists from before and after shows whether anything is left.
+//! Finds what containers leave on a host: lists the paths below every directory in which our programs, systemd and
+//! nspawn keep files of containers. Comparing the lists from before and after shows whether anything is left.
 
 use super::Host;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ const PLACES: &[&str] = &[
     "/var/log/journal",
 ];
 
-/// What all containers share, and what Nix creates at its first use: created once and kept.
+/// The paths that all containers share, and those that Nix creates at its first use: created once and kept.
 const SHARED: &[&str] = &[
     "/etc/nixos-nspawn",
     "/etc/nixos-nspawn/declarative.d",

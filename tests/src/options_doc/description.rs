@@ -1,10 +1,10 @@
-//! The Markdown of descriptions, taken apart.
+//! Parses the Markdown of descriptions.
 
 /// A part of a description.
 pub(super) enum Block {
     /// A paragraph on one line.
     Paragraph(String),
-    /// What is between fences.
+    /// The text between fences.
     Code(String),
 }
 
@@ -31,7 +31,7 @@ pub(super) fn blocks(description: &str) -> Vec<Block> {
     blocks
 }
 
-/// Returns the text and the code of a paragraph by turns, beginning and ending with text that may be empty.
+/// Returns the text and the code of a paragraph in alternation, beginning and ending with text, which may be empty.
 pub(super) fn pieces(paragraph: &str) -> Vec<Piece<'_>> {
     let parts: Vec<&str> = paragraph.split('`').collect();
     let mut pieces = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn pieces(paragraph: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The role that stands at the end of a text, and the text without it.
+/// Returns the role at the end of a text, and the text without it.
 fn role(text: &str) -> Option<(&'static str, &str)> {
     ROLES.into_iter().find_map(|role| Some((role, text.strip_suffix(&format!("{{{role}}}"))?)))
 }

@@ -1,4 +1,4 @@
-//! docs/options.md.
+//! Renders docs/options.md.
 
 use super::description::{Block, blocks, plain};
 use super::value::shown;
@@ -12,7 +12,8 @@ const HEAD: &str = "\
 Set these options as `nixosContainer.NAME` in the container's NixOS configuration. In a host's configuration, they are
 options of `nixos.containers.instances.<name>`; in an intent, nixos-nspawn.json(5), they are fields of `container`.
 An option that is null or an empty list is not set. Settings in parentheses, such as `Bind=`, are those of
-systemd.nspawn(5), systemd.exec(5) and systemd.resource-control(5) that the option sets.
+systemd.nspawn(5), systemd.exec(5) and systemd.resource-control(5) that the option sets. The option that NixOS's `containers`
+have for the same purpose may differ in default and form ([coming-from-containers.md](coming-from-containers.md)).
 ";
 
 /// Returns the text of docs/options.md.
@@ -32,7 +33,7 @@ fn section(option: &Documented) -> Vec<String> {
         Block::Paragraph(text) => plain(text),
         Block::Code(code) => format!("```nix\n{code}\n```"),
     }));
-    parts.push(facts(option).map(|fact| format!("- {fact}")).join("\n"));
+    parts.push(facts(option).iter().map(|fact| format!("- {fact}")).collect::<Vec<_>>().join("\n"));
     if let Some(example) = &option.example {
         parts.push(format!("Example:\n\n```nix\n{name} = {};\n```", shown(example)));
     }
@@ -43,10 +44,12 @@ fn section(option: &Documented) -> Vec<String> {
     parts
 }
 
-fn facts(option: &Documented) -> [String; 2] {
+fn facts(option: &Documented) -> Vec<String> {
     let default = option.default.as_ref();
     let default = default.map_or("required".to_owned(), |default| format!("default: `{}`", shown(default)));
-    [format!("type: {}", option.kind), default]
+    let containers =
+        option.containers.as_ref().map(|name| format!("in NixOS's `containers.<name>`: `{name}`"));
+    [format!("type: {}", option.kind), default].into_iter().chain(containers).collect()
 }
 
 fn element(option: &Documented) -> String {

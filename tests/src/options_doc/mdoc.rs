@@ -1,4 +1,4 @@
-//! man/nixos-nspawn-options.5, in mdoc(7).
+//! Renders man/nixos-nspawn-options.5, in mdoc(7).
 
 use super::description::{Block, Piece, blocks, pieces};
 use super::value::shown;
@@ -77,7 +77,7 @@ fn item(option: &Documented) -> Vec<String> {
     lines
 }
 
-/// The name, the type and the default.
+/// Returns the name, the type and the default.
 fn facts(option: &Documented) -> Vec<String> {
     let mut lines = vec![format!(".It Cm {}", option.name), format!(".Em {} ;", escaped(&option.kind))];
     match option.default.as_ref().map(shown) {
@@ -87,6 +87,13 @@ fn facts(option: &Documented) -> Vec<String> {
             lines.extend(["default".to_owned(), format!(".Ql {} .", argument(&default))]);
         }
     }
+    if let Some(name) = &option.containers {
+        lines.extend([
+            "In NixOS\\(aqs".to_owned(),
+            ".Ic containers . Ns Ar NAME :".to_owned(),
+            format!(".Ic {name} ."),
+        ]);
+    }
     lines
 }
 
@@ -94,7 +101,7 @@ fn description(option: &Documented) -> Vec<String> {
     let mut lines = Vec::new();
     for block in blocks(&option.description) {
         match block {
-            // A display has its own space around it.
+            // A display brings its own vertical space.
             Block::Code(code) => lines.extend(literal(&code)),
             Block::Paragraph(text) => {
                 if !lines.is_empty() {
@@ -110,7 +117,7 @@ fn description(option: &Documented) -> Vec<String> {
 fn paragraph(text: &str) -> Vec<String> {
     let pieces = pieces(text);
     let mut lines = Vec::new();
-    // An opening bracket in front of a macro is part of it, and so is the punctuation behind.
+    // An opening bracket before a macro is part of it, and so is the punctuation after it.
     let mut open = "";
     for (index, piece) in pieces.iter().enumerate() {
         match piece {
@@ -137,12 +144,12 @@ fn paragraph(text: &str) -> Vec<String> {
     lines
 }
 
-/// What stands on the line of the macro before it.
+/// Punctuation that goes on the line of the preceding macro.
 const CLOSING: &[char] = &[']', ')', '.', ',', ':', ';', '?', '!'];
-/// What mdoc takes for punctuation where it is a word.
+/// Words that mdoc treats as punctuation.
 const DELIMITERS: &[&str] = &["[", "]", "(", ")", ".", ",", ":", ";", "?", "!", "|"];
 
-/// Running text: a line for each sentence.
+/// Returns running text with a line for each sentence.
 fn sentences(text: &str) -> Vec<String> {
     let broken = text.trim().replace(". ", ".\n").replace("; ", ";\n");
     broken.lines().filter(|line| !line.is_empty()).map(protected).collect()
@@ -155,13 +162,13 @@ fn literal(text: &str) -> Vec<String> {
     lines
 }
 
-/// A line of text that is not taken for a macro.
+/// Returns a line of text, protected from being read as a macro.
 fn protected(line: &str) -> String {
     let guard = if line.starts_with(['.', '\'']) { "\\&" } else { "" };
     format!("{guard}{}", escaped(line))
 }
 
-/// A word of a macro line: in quotes where blanks are, and never taken for punctuation.
+/// Returns a word for a macro line: quoted if it contains blanks, and protected from being read as punctuation.
 fn argument(text: &str) -> String {
     let safe = if DELIMITERS.contains(&text) { format!("\\&{text}") } else { escaped(text) };
     if text.is_empty() || text.contains(' ') { format!("\"{safe}\"") } else { safe }

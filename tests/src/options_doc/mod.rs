@@ -1,5 +1,5 @@
-//! The reference of the options, docs/options.md and man/nixos-nspawn-options.5, from what nix/options-doc.nix says of
-//! each option.
+//! Renders the reference of the options, docs/options.md and man/nixos-nspawn-options.5, from the output of
+//! nix/options-doc.nix.
 
 mod description;
 mod markdown;
@@ -13,20 +13,22 @@ pub use mdoc::mdoc;
 
 /// An option, or an option of the elements of one.
 pub struct Documented {
-    /// With dots between its parts.
+    /// Its name, with dots between the parts.
     pub name: String,
-    /// Markdown of which paragraphs, code, fenced blocks and two roles of NixOS's manual are known.
+    /// Its description, in Markdown with paragraphs, code, fenced blocks and two roles of NixOS's manual.
     pub description: String,
     /// The description of its type.
     pub kind: String,
-    /// A required option has none.
+    /// Its default; `None` if the option is required.
     pub default: Option<Value>,
     pub example: Option<Value>,
+    /// What NixOS's `containers.<name>` calls it.
+    pub containers: Option<String>,
     /// The options of its elements, if it is a list of attribute sets.
     pub elements: Vec<Documented>,
 }
 
-/// Reads what nix/options-doc.nix evaluates to.
+/// Reads the value of nix/options-doc.nix.
 pub fn options(value: &Value) -> Vec<Documented> {
     let text = |option: &Value, field: &str| match option[field].as_str() {
         Some(text) => text.to_owned(),
@@ -38,12 +40,13 @@ pub fn options(value: &Value) -> Vec<Documented> {
         kind: text(option, "type"),
         default: option.get("default").cloned(),
         example: option.get("example").cloned(),
+        containers: option["containers"].as_str().map(str::to_owned),
         elements: options(&option["elements"]),
     };
     value.as_array().map(|list| list.iter().map(read).collect()).unwrap_or_default()
 }
 
-/// Headings, and the options below each in this order, by the first part of their names.
+/// The headings, each with its options in order, by the first part of their names.
 const GROUPS: [(&str, &[&str]); 7] = [
     (
         "Life cycle",
@@ -88,7 +91,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Settings that have no option", &["nspawnConfig", "serviceConfig", "unitConfig"]),
 ];
 
-/// The options below each heading. Panics if one has no heading.
+/// Returns the options below each heading. Panics if one has no heading.
 fn grouped(options: &[Documented]) -> Vec<(&'static str, Vec<&Documented>)> {
     let first = |option: &Documented| option.name.split('.').next().unwrap_or_default().to_owned();
     for option in options {

@@ -1,8 +1,8 @@
-//! Values as they are written in Nix.
+//! Formats values as Nix expressions.
 
 use serde_json::Value;
 
-/// Returns a value in Nix, on one line if it is short.
+/// Returns a value as a Nix expression, on one line if it is short.
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Array(values) => brackets('[', ']', &values.iter().map(shown).collect::<Vec<_>>()),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{ACTIVATION, PROFILES, ROOTS, store, zoo};
 
 #[test]
-fn what_changes_generations_refuses_a_tree() {
+fn commands_that_change_generations_refuse_a_tree() {
     let tree = zoo();
     let before = tree.snapshot();
     let commands: [&[&str]; 4] = [
@@ -29,7 +29,7 @@ fn what_changes_generations_refuses_a_tree() {
 }
 
 #[test]
-fn generations_are_named_as_nix_env_takes_them() {
+fn generations_are_selected_as_in_nix_env() {
     let tree = zoo();
     for words in [&["+0"][..], &["0d"], &["yesterday"], &["1", "old"], &["-1"], &["3x"], &[]] {
         let said = tree.run(&[&["delete-generations", "web"], words].concat());
@@ -45,7 +45,7 @@ fn generations_are_named_as_nix_env_takes_them() {
 }
 
 #[test]
-fn remove_takes_pins_and_records_along() {
+fn remove_deletes_pins_and_records() {
     let tree = zoo();
     tree.write(&format!("{PROFILES}/last-activation.json"), ACTIVATION);
     tree.link(&format!("{ROOTS}/webmail-pin-7"), &store("system-1"));

@@ -112,7 +112,7 @@ fn diff_for_scripts() {
 }
 
 #[test]
-fn the_administrators_word_is_no_difference_between_generations() {
+fn the_administrators_override_is_no_difference() {
     let tree = zoo();
     tree.write("/etc/nixos-nspawn.conf", "[Container]\nTimeoutStartSec=3min\n");
     let command = |words: &[&str]| tree.run(words).out;

@@ -75,7 +75,7 @@ fn list_generations_is_plain_data_for_scripts() {
 }
 
 #[test]
-fn without_generations_there_is_nothing_to_list() {
+fn containers_without_generations() {
     let tree = Tree::new();
     tree.intent("quiet", json!({}));
     let said = tree.run(&["list-generations", "quiet"]);
@@ -88,7 +88,7 @@ fn without_generations_there_is_nothing_to_list() {
 }
 
 #[test]
-fn a_tree_without_a_store_does_not_tell_what_is_gone() {
+fn without_a_store_nothing_counts_as_gone() {
     let tree = Tree::new();
     tree.generation(1);
     tree.intent("web", json!({ "toplevel": store("system-1"), "generation": 1 }));
@@ -98,7 +98,7 @@ fn a_tree_without_a_store_does_not_tell_what_is_gone() {
 }
 
 #[test]
-fn files_of_a_system_lead_nowhere_outside_the_tree() {
+fn links_of_a_system_stay_in_the_tree() {
     let tree = zoo();
     let outside = TempDir::new().unwrap();
     let secret = outside.path().join("secret");
@@ -136,7 +136,7 @@ fn containers_that_have_no_generations_here() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let tree = zoo();
     for words in
         [&["list-generations", "web"][..], &["list-generations", "web", "--json"], &["status", "web"]]

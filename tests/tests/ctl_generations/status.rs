@@ -1,4 +1,4 @@
-//! `status`: what is recorded, what runs, and how the last activation went.
+//! `status`: the recorded and the running generation, and the result of the last activation.
 
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::zoo;
 
 #[test]
-fn enable_and_disable_set_the_word_of_the_administrator() {
+fn enable_and_disable_set_the_override() {
     let tree = Tree::new();
     tree.intent("web", json!({ "container": { "zone": "lan" } }));
     tree.intent("off", json!({ "container": { "activation": { "autoStart": false } } }));
@@ -71,7 +71,7 @@ fn disable_deletes_the_links_of_systemctl_enable() {
 }
 
 #[test]
-fn enable_and_disable_refuse_what_is_not_theirs() {
+fn enable_and_disable_refuse_other_containers() {
     let tree = zoo();
     let snapshot = |name: &str| fs::read(tree.path(&format!("/etc/nixos-nspawn/{name}.json"))).unwrap();
     for (name, status, message) in [

@@ -40,7 +40,7 @@ web: host port tcp/80 is also claimed by 'old'
 }
 
 #[test]
-fn colour_is_for_terminals_and_those_who_ask() {
+fn colour_is_for_terminals_or_on_request() {
     let tree = zoo();
     assert!(!tree.ok(&["list"]).contains('\u{1b}'));
     let coloured = tree.ok(&["--color", "always", "list"]);
@@ -127,7 +127,7 @@ fn list_as_json_keeps_the_keys_of_python_nixos_nspawn() {
 
 /// systemd would start the bare template instead, and report a failed dependency without its name.
 #[test]
-fn a_required_container_that_is_not_there() {
+fn a_required_container_that_is_missing() {
     let tree = Tree::new();
     fs::create_dir_all(tree.path("/var/lib/machines/foreign")).unwrap();
     tree.intent("db", json!({}));

@@ -1,4 +1,4 @@
-//! Readers that go away, full disks, and callers without rights.
+//! Closed pipes, full disks, and callers without permission.
 
 use std::fs;
 use std::io::Read;
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::zoo;
 
 #[test]
-fn readers_may_go_away_and_disks_be_full() {
+fn closed_pipes_and_full_disks() {
     let tree = zoo();
     for words in [&["list"][..], &["list", "--json"], &["show", "web"], &["show", "web", "--json"]] {
         let (reader, writer) = UnixStream::pair().unwrap();
@@ -54,7 +54,7 @@ fn readers_may_go_away_and_disks_be_full() {
 }
 
 #[test]
-fn readers_without_rights_are_told_so() {
+fn readers_without_permission_see_the_reason() {
     assert!(rustix::process::geteuid().is_root(), "these tests change users and need root");
     let tree = zoo();
     let as_nobody = |words: &[&str]| -> Said {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::zoo;
 
 #[test]
-fn show_tells_what_is_recorded() {
+fn show_lists_the_record() {
     let text = zoo().ok(&["show", "web"]);
     let head = text.split("\n\n").next().unwrap();
     let (head, plan) = head.rsplit_once('\n').unwrap();
@@ -31,8 +31,8 @@ web
              forwardPorts = {{\"hostPort\":80}}
              userNamespacing = true
  Host reach: can write /srv/data, owners not mapped (bindMounts)
-             can reach the host, and what the host forwards, over a virtual cable (network)
-             can use the address, DHCP server and masquerading that systemd gives such a cable by default (hostNetworkConfig)
+             can reach the host, and what the host forwards, over a virtual Ethernet link (network)
+             can use the address, DHCP server and masquerading that systemd gives such a link by default (hostNetworkConfig)
              can take host port tcp/80 (forwardPorts)
              cannot act as the host's root (userNamespacing)
      Intent: /etc/nixos-nspawn/web.json
@@ -44,7 +44,7 @@ web
 }
 
 #[test]
-fn show_has_the_very_files_that_the_generator_writes() {
+fn show_has_the_files_that_the_generator_writes() {
     let tree = zoo();
     let out = TempDir::new().unwrap();
     let generator = Command::new(&bins().generator)
@@ -78,7 +78,7 @@ fn show_has_the_very_files_that_the_generator_writes() {
 }
 
 #[test]
-fn show_of_what_is_broken_foreign_or_unknown() {
+fn show_of_broken_foreign_or_unknown_containers() {
     let tree = zoo();
     let text = tree.ok(&["show", "db"]);
     assert!(

@@ -3,6 +3,7 @@
 
 mod contributing;
 mod fields;
+mod interrupted;
 mod mdoc;
 mod options;
 mod prose;

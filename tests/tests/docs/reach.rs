@@ -1,4 +1,4 @@
-//! Compares the table of docs/reach.md with the options: it says for each what counts as reach into the host.
+//! Compares the table of docs/reach.md with the options: for each, it states what counts as reach into the host.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::text;
 /// The options that have parts of their own in the table.
 const WITH_PARTS: [&str; 2] = ["activation", "capabilities"];
 
-/// Returns each option of the table and what it counts as.
+/// Returns each option of the table and its kind.
 fn table() -> Vec<(String, String)> {
     let text = text("docs/reach.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
@@ -51,7 +51,7 @@ fn set(option: &str, value: &Value) -> Value {
     option.rsplit('.').fold(value.clone(), |inner, part| json!({ part: inner }))
 }
 
-/// One value other than the default for every row; where none is possible, null.
+/// Returns a value other than the default for a row, or null if there is none.
 fn sample(option: &str) -> Value {
     match option {
         "activation.autoStart" => json!(false),
@@ -93,7 +93,7 @@ fn sample(option: &str) -> Value {
     }
 }
 
-/// What the table says is what the program does.
+/// The program does what the table says.
 #[test]
 fn table_is_true() {
     let container = |options: Value| {

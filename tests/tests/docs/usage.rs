@@ -66,7 +66,7 @@ fn example_lines() -> Vec<(String, String)> {
 }
 
 #[test]
-fn example_commands_are_taken() {
+fn example_commands_are_accepted() {
     let mut found = BTreeSet::new();
     let mut failed = Vec::new();
     for (file, line) in example_lines() {

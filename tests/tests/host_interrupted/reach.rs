@@ -9,8 +9,8 @@ use crate::{assert_half, killed, settle, stoppable};
 
 on_both_hosts!(killed_updates_that_take_reach_away);
 
-/// As soon as the container was touched, such an update stays: otherwise a container that is slow enough to have the
-/// command killed would keep what it is to lose.
+/// Such an update stays once the container was touched: otherwise a container could keep its reach by being so slow
+/// that the command is killed.
 fn killed_updates_that_take_reach_away(host: &Host) {
     host.install(stoppable());
     host.create("stopped");

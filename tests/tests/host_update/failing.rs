@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{rolled_back, web, with};
 
-on_both_hosts!(bad_systems, bad_reloads, containers_that_listen_to_nobody);
+on_both_hosts!(bad_systems, bad_reloads, containers_that_ignore_signals);
 
 /// New generations that do not reach the requested state.
 fn bad_systems(host: &Host) {
@@ -112,7 +112,7 @@ fn bad_reloads(host: &Host) {
 }
 
 /// nspawn must be killed, and leaves a mount behind that the next start would fail on (systemd#34776).
-fn containers_that_listen_to_nobody(host: &Host) {
+fn containers_that_ignore_signals(host: &Host) {
     host.install(bins());
     let deaf = |page: &str| {
         let boot = "exec /usr/bin/systemd-notify --ready --no-block --exec \\; /bin/sleep 2147483647";

@@ -1,5 +1,5 @@
-//! What real NixOS systems do when they are switched to, by the stand-in: services that crash again and again, failed units and
-//! activations, switches by hand, and boots that wait for a unit.
+//! Behaviour of real NixOS systems at a switch, reproduced by the stand-in: services that crash in a loop, failed units
+//! and activations, switches by hand, and boots that wait for a unit.
 
 use nixos_nspawn_tests::host::{Host, bins, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
@@ -54,7 +54,7 @@ fn failed_reloads_are_reloaded_back(host: &Host) {
         assert_eq!(state.stdout, "running\n", "{what}");
     }
 
-    // Where the old system cannot be switched to, a restart brings it back.
+    // If the old system cannot be switched to, a restart brings it back.
     web(host, &with("good\n", "switch", json!("[ -e /run/was-updated ] || exit 0; exit 1")));
     host.ctl_ok(&["update", "web"]);
     web(host, &with("bad\n", "switch", json!("touch /run/was-updated; exit 1")));
@@ -71,7 +71,7 @@ fn failed_reloads_are_reloaded_back(host: &Host) {
     assert_eq!(host.system_page("web"), "patient\n");
 }
 
-/// Commands see which system runs inside, also if somebody has switched there by hand.
+/// Commands detect which system runs inside, even if somebody has switched there by hand.
 fn switches_by_hand(host: &Host) {
     host.install(bins());
     web(host, &dynamic("one\n"));
@@ -112,7 +112,7 @@ fn slow_starts(host: &Host) {
                     inside: failing.service";
     assert!(created.stderr.contains(expected), "{created}");
 
-    // A reload is refused where there is nothing to run.
+    // A reload is refused if there is no program to run.
     web(host, &dynamic("good\n"));
     host.create("web");
     web(host, &with("fixed\n", "switchable", json!(false)));

@@ -14,7 +14,7 @@ fn planned(host: &Host) -> Value {
     serde_json::from_str::<Value>(&planned).expect("JSON")[0]["host_reach"].clone()
 }
 
-/// What was planned is accepted, and nothing else.
+/// A token accepts what was planned, and nothing else.
 fn tokens(host: &Host) {
     host.install(bins());
     let restricted = |page: &str, bind: &str| {
@@ -25,7 +25,7 @@ fn tokens(host: &Host) {
     web(host, &restricted("one\n", "/srv/a:/srv/seen"));
     host.create("web");
 
-    // The restriction goes, and nothing comes.
+    // A restriction is lifted, and nothing is added.
     web(host, &with_option("two\n", "bindMounts", json!(["/srv/a:/srv/seen"])));
     let reach = planned(host);
     assert_eq!(reach["no_longer_restricted"], json!(["may use CAP_SYS_CHROOT (capabilities.drop)"]));
@@ -48,7 +48,7 @@ fn tokens(host: &Host) {
     host.ctl_ok(&["update", "web", &format!("--allow-host-changes={token}")]);
     assert_eq!(host.system_page("web"), "three\n");
 
-    // Back and forth between what was accepted once; with a token no more than that.
+    // Rollbacks between accepted generations need no consent; a token limits them.
     host.ctl_ok(&["rollback", "web"]);
     let output = unchanged(host, 10, &["rollback", "web", "--to", "2", &allow]);
     assert!(output.stderr.contains("does not stand for"), "{output}");
@@ -57,7 +57,7 @@ fn tokens(host: &Host) {
     assert!(!output.stdout.contains("needs --allow-host-changes"), "{output}");
     host.ctl_ok(&["rollback", "web", "--to", "2"]);
     assert_eq!(host.generation("web"), 2);
-    // A deleted generation, and one that gets its number, were not.
+    // A deleted generation, and one that gets its number, were not accepted.
     host.ctl_ok(&["rollback", "web"]);
     host.ctl_ok(&["delete-generations", "web", "2"]);
     unchanged(host, 10, &["update", "web"]);
@@ -107,7 +107,7 @@ fn reach_is_lost_for_good(host: &Host) {
     seen(true);
     host.assert_agreed("web");
 
-    // The same failure of an update that also gives something is taken back.
+    // After the same failure, an update that also gives something is rolled back.
     let mut other = with_option("four\n", "bindMounts", json!(["/srv/b:/srv/seen"]));
     other["boot"] = json!("exit 1");
     web(host, &other);

@@ -1,4 +1,4 @@
-//! Rollbacks, pins, and what the garbage collector leaves.
+//! Rollbacks, pins, and garbage collections.
 
 use nixos_nspawn_tests::host::{Host, bins, dynamic, unit};
 use nixos_nspawn_tests::on_both_hosts;

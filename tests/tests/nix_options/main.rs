@@ -1,5 +1,5 @@
-//! The options of nix/options.nix against what stands elsewhere: the reference made from them, the fields of an intent, and
-//! the code that reads data.json. mkContainer is evaluated with tests/nix/stand-in in place of nixpkgs.
+//! Compares the options of nix/options.nix with the reference made from them, the fields of an intent, and the code
+//! that reads data.json. mkContainer is evaluated with tests/nix/stand-in in place of nixpkgs.
 
 mod messages;
 mod systems;
@@ -20,19 +20,19 @@ fn value(expression: String) -> Value {
     result.unwrap_or_else(|said| panic!("{said}"))
 }
 
-/// Every option, as nix/options-doc.nix describes it.
+/// Returns every option, as nix/options-doc.nix describes it.
 fn documented() -> Vec<Documented> {
     options(&value(format!("import {PROJECT}/nix/options-doc.nix {{ lib = {LIB}; }}")))
 }
 
-/// mkContainer with these arguments besides the modules.
+/// Returns an expression that calls mkContainer with these arguments besides the modules.
 fn container(arguments: &str, modules: &str, attribute: &str) -> String {
     format!(
         "((import {PROJECT}/nix/lib.nix {{ }}).mkContainer {{ {arguments} modules = [ {modules} ]; }}).{attribute}"
     )
 }
 
-/// mkContainer for a container `web`, with nixpkgs or pkgs.
+/// Returns an expression that calls mkContainer for a container `web`, with nixpkgs or pkgs.
 fn web(from: &str, modules: &str, attribute: &str) -> String {
     container(&format!("name = \"web\"; {from}"), modules, attribute)
 }
@@ -62,7 +62,25 @@ fn reference_is_current() {
     );
 }
 
-/// The properties below a schema, by path; those of list elements behind a `*`. Free-form objects have none.
+/// Each name is that of an option which `fromContainers` translates or refuses, and the page for migration has it.
+#[test]
+fn names_in_containers_are_known() {
+    let names = value(format!("import {PROJECT}/nix/names-in-containers.nix"));
+    let options: BTreeSet<String> = documented().into_iter().map(|option| option.name).collect();
+    let translation = fs::read_to_string(project().join("nix/from-containers.nix")).expect("readable");
+    let page = fs::read_to_string(project().join("docs/coming-from-containers.md")).expect("readable");
+    for (option, theirs) in names.as_object().expect("an object") {
+        let theirs = theirs.as_str().expect("a name");
+        assert!(options.contains(option), "{option}: no such option");
+        assert!(
+            translation.contains(&format!("\"{theirs}\"")) || translation.contains(&format!("{theirs} = \"")),
+            "{theirs}"
+        );
+        assert!(page.contains(&format!("`{theirs}")), "{theirs} is not on the page");
+    }
+}
+
+/// Collects the properties below a schema by path; those of list elements follow a `*`. Free-form objects have none.
 fn fields(root: &Value, schema: &Value, prefix: &str, found: &mut BTreeMap<String, bool>) {
     if let Some(pointer) = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix('#')) {
         fields(root, root.pointer(pointer).expect("a definition"), prefix, found);
@@ -115,7 +133,7 @@ fn known_names_are_current() {
     compare(&path, &known).unwrap_or_else(|why| panic!("{why}"));
 }
 
-/// Leaving an option out means the same in Nix and in JSON.
+/// An omitted option means the same in Nix and in JSON.
 #[test]
 fn defaults_are_those_of_a_container() {
     let mut data = Map::new();
@@ -137,7 +155,7 @@ fn defaults_are_those_of_a_container() {
     assert_eq!(reading.container, defaults);
 }
 
-/// The examples of the reference are taken, by Nix and in JSON.
+/// The examples of the reference are accepted, by Nix and in JSON.
 #[test]
 fn examples_are_valid() {
     let options = documented();
@@ -163,7 +181,7 @@ fn examples_are_valid() {
     }
 }
 
-/// What Nix writes of every option is read, and nothing of it is lost on the way.
+/// The value of every option that Nix writes is read, and nothing is lost on the way.
 #[test]
 fn every_option_reaches_the_intent() {
     let every = value(format!("import {PROJECT}/tests/nix/every-option.nix"));
@@ -185,7 +203,7 @@ fn every_option_reaches_the_intent() {
         let reading =
             parse_data(data.to_string().as_bytes()).unwrap_or_else(|fault| panic!("{name}: {fault}: {data}"));
         assert!(reading.warnings.is_empty());
-        // Some forms are written in another one; but what is not at its default is there.
+        // Some values are written in another form, but every value other than the default is present.
         let read = serde_json::to_value(&reading.container).expect("serializable");
         let lost = |path: &String| {
             let pointer = format!("/{}", path.replace('.', "/"));
@@ -200,7 +218,7 @@ fn every_option_reaches_the_intent() {
     }
 }
 
-/// The paths of all values that are no objects.
+/// Returns the paths of all values that are not objects.
 fn leaves(value: &Value, prefix: &str) -> Vec<String> {
     match value {
         Value::Object(fields) => {

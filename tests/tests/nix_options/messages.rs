@@ -1,8 +1,8 @@
-//! What is wrong in a configuration, and how it is told.
+//! Messages about errors in a configuration.
 
 use super::*;
 
-/// Settings of `nixosContainer`, and what is said against them besides the option's name, which comes first.
+/// Refused settings of `nixosContainer`, each with the option that the message names first, and words of the message.
 const REFUSED: &[(&str, &str, &str)] = &[
     ("bindMounts = \"/srv:/srv\";", "nixosContainer.bindMounts", "is not of type"),
     ("bindMounts = [ \"srv:/srv\" ];", "nixosContainer.bindMounts", "source 'srv' is not absolute"),
@@ -122,7 +122,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_is_wrong_names_the_option() {
+fn errors_name_the_option() {
     let expressions: Vec<String> = REFUSED
         .iter()
         .map(|(settings, _, _)| {
@@ -145,7 +145,7 @@ fn what_is_wrong_names_the_option() {
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
-/// What a system may do on a machine, and not in a container.
+/// Some NixOS options are valid on a machine but not in a container.
 #[test]
 fn a_system_for_a_machine_is_refused() {
     for option in ["boot.initrd.enable", "system.etc.overlay.enable"] {
@@ -156,7 +156,8 @@ fn a_system_for_a_machine_is_refused() {
     }
 }
 
-/// The flakes that people start from: that of the template, and the one in the README. Both find us at the same place.
+/// The flakes that people start from: that of the template, and the one in the README. Both use the same path of this
+/// repository.
 #[test]
 fn first_flakes_make_a_container() {
     let read = |file: &str| fs::read_to_string(project().join(file)).expect("readable");
@@ -212,9 +213,9 @@ fn wrong_arguments_are_errors_of_one_line() {
     }
 }
 
-/// What is fine although it looks like something that is refused.
+/// Settings that are valid although they look like refused ones.
 #[test]
-fn what_is_right_is_taken() {
+fn valid_settings_are_accepted() {
     let module = r#"
         {
           nixosContainer = {
@@ -233,6 +234,6 @@ fn what_is_right_is_taken() {
     assert_eq!(data["rlimits"], json!({"NOFILE": 10}));
     let reading = parse_data(data.to_string().as_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!(reading.container.forward_ports.len(), 6);
-    // Evaluated as a whole, so that assertions are.
+    // The whole system is evaluated, so that assertions are checked.
     value(format!("builtins.isString {}", web(NIXPKGS, module, "drvPath")));
 }

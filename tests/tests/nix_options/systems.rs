@@ -1,8 +1,8 @@
-//! What the options make of the system inside, and which systems are refused.
+//! The effect of options on the system inside, and systems that are refused.
 
 use super::*;
 
-/// What users of python-nixos-nspawn say to the host in a container's own modules.
+/// Definitions for the host in a container's own modules, as in python-nixos-nspawn.
 #[test]
 fn definitions_for_the_host_are_honoured() {
     let module = r#"
@@ -70,7 +70,7 @@ fn system_fits_the_network() {
     assert_eq!(results[2]["variables"]["NIX_REMOTE"], "daemon");
 }
 
-/// NixOS's own defaults that do not work in a container, or not in this one.
+/// Defaults of NixOS that do not work in a container, or not in this one.
 #[test]
 fn system_fits_a_container() {
     let settings = |options: &str| {
@@ -89,17 +89,17 @@ fn system_fits_a_container() {
         "stay": ["/nix/store"],
     });
     assert_eq!(value(settings("")), plain);
-    // The kernel refuses to mount anew what nspawn has mounted, and knows only the ids that are mapped.
+    // The kernel refuses to remount what nspawn has mounted, and knows only the ids that are mapped.
     let mut mapped = plain.clone();
     mapped["mounted"] = json!(["/run/keys", "/run/wrappers"]);
     mapped["ping"] = json!("0 65535");
     mapped["stay"] = json!(["/nix/store", "/nix/var/nix/db", "/nix/var/nix/profiles", "/tmp"]);
     assert_eq!(value(settings("userNamespacing = true;")), mapped);
-    // The names in a zone are asked for by LLMNR.
+    // Names in a zone are resolved by LLMNR.
     let mut zone = plain.clone();
     zone["open"] = json!({ "host0": [5355] });
     assert_eq!(value(settings("zone = \"web\";")), zone);
-    // Nobody waits for a network that is the host's; the host's NixOS decides.
+    // Nothing waits for the network if it is the host's; the host's NixOS configures it.
     let mut host = plain;
     host["waits"] = json!(["multi-user.target"]);
     assert_eq!(value(settings("network = \"host\";")), host);
@@ -111,18 +111,51 @@ fn built(module: &str) -> Result<Value, String> {
     evaluate(&[format!("builtins.isString {built}")]).into_iter().next().expect("one result")
 }
 
-/// What a container's system lacks is said, with the option to set.
+/// A message names what a container's system lacks, with the option to set.
 #[test]
 fn systems_that_cannot_be_activated_are_refused() {
     for option in ["boot.initrd", "system.etc.overlay", "system.nixos-init"] {
         let said = built(&format!("{option}.enable = true;")).expect_err("nothing would activate it");
         assert!(said.contains(&format!("container 'web': `{option}.enable' is true")), "{said}");
+        assert!(said.contains("set it to false."), "{said}");
     }
     let off = "system.switch.enable = false;";
     assert_eq!(built(off), Ok(json!(true)), "the default strategy restarts it");
     let reload = format!("{off} nixosContainer.activation.strategy = \"reload\";");
     let said = built(&reload).expect_err("nothing can be reloaded");
     assert!(said.contains("`system.switch.enable' is false"), "{said}");
+}
+
+/// What releases of NixOS have that others have not.
+#[test]
+fn old_and_new_releases() {
+    let declares = |option: &str, rest: &str, default: &str| {
+        format!("({{ lib, ... }}: {{ options.{option} = lib.mkOption {{ {rest} default = {default}; }}; }})")
+    };
+    let boot = |module: &str| {
+        value(format!(
+            "let c = {}; in [ (c.boot.isNspawnContainer or null) c.boot.isContainer ]",
+            web(PKGS, module, "config")
+        ))
+    };
+    assert_eq!(boot(""), json!([null, true]));
+    assert_eq!(boot(&declares("boot.isNspawnContainer", "", "false")), json!([true, false]));
+
+    let built = |option: &str| {
+        let module = "{ system.switch.enable = false; nixosContainer.activation.strategy = \"reload\"; }";
+        evaluate(&[format!("builtins.isString {}", web(PKGS, &format!("{option} {module}"), "drvPath"))])
+            .remove(0)
+    };
+    let newer = "system.switch.enableNg";
+    assert_eq!(built(&declares(newer, "", "true")), Ok(json!(true)));
+    for off in [
+        declares(newer, "", "false"),
+        // As releases have an option that was removed.
+        declares(newer, "visible = false; apply = _: throw \"removed\";", "true"),
+    ] {
+        let said = built(&off).expect_err("nothing can be reloaded");
+        assert!(said.contains("`system.switch.enable' is false"), "{said}");
+    }
 }
 
 /// Nix inside works through the host's daemon or not at all.

@@ -66,7 +66,8 @@ fn the_same_configuration_has_the_same_effect() {
         assert_eq!(service(&drop_in), service(&overrides), "case {}", case.name);
         if let Some(theirs) = network_of(case) {
             let ours = unit_file(&units.join(format!("nixos-nspawn/50-nixos-nspawn-{name}.network")));
-            // Its builder masquerades IPv6 in any case, ours where the options ask for IPv6; a profile that it built keeps that.
+            // Its builder always masquerades IPv6, ours only if the options ask for IPv6; a profile that it built keeps
+            // its setting.
             assert_eq!(network(&ours, "ipv4", "both"), network(&theirs, "", ""), "case {}", case.name);
         }
     }
@@ -90,7 +91,7 @@ fn but_ownership(mut settings: Settings) -> Settings {
 }
 
 #[test]
-fn what_it_refused_is_refused() {
+fn options_that_it_refused_are_refused() {
     let cases: Vec<Case> = cases().into_iter().filter(|case| case.dir.join("error.txt").exists()).collect();
     assert_eq!(cases.len(), 1);
     for (case, made) in cases.iter().zip(made(&cases)) {

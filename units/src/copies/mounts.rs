@@ -26,7 +26,8 @@ pub fn host_nix_directory(root: &Path, name: &MachineName) -> PathBuf {
     root.join(HOST_NIX).join(name.as_str())
 }
 
-/// Removes the container's mounts of the host's Nix; false if there were none. A running container keeps its own.
+/// Removes the container's mounts of the host's Nix; returns false if there were none. A running container keeps its
+/// own.
 pub fn remove_host_nix(root: &Path, name: &MachineName) -> io::Result<bool> {
     let directory = host_nix_directory(root, name);
     for part in NIX_PARTS {
@@ -40,7 +41,7 @@ pub fn binds_directory(root: &Path, name: &MachineName) -> PathBuf {
     root.join(BINDS).join(name.as_str())
 }
 
-/// Removes the container's mounts of bind sources; false if there were none. A running container keeps its own.
+/// Removes the container's mounts of bind sources; returns false if there were none. A running container keeps its own.
 pub fn remove_binds(root: &Path, name: &MachineName) -> io::Result<bool> {
     let directory = binds_directory(root, name);
     for entry in fs::read_dir(&directory).into_iter().flatten() {
@@ -49,7 +50,7 @@ pub fn remove_binds(root: &Path, name: &MachineName) -> io::Result<bool> {
     remove_mount(&directory)
 }
 
-/// Unmounts everything from a mount point and removes it; false if there is none.
+/// Unmounts everything from a mount point and removes it; returns false if it does not exist.
 fn remove_mount(path: &Path) -> io::Result<bool> {
     detach(path);
     // Never recursively: that would empty what is still mounted.
@@ -68,7 +69,7 @@ fn remove_mount(path: &Path) -> io::Result<bool> {
 fn detach(path: &Path) {
     // Mounts may be stacked; the last attempt fails with EINVAL when none is left.
     for _ in 0..16 {
-        // A mount of the host's may have others below it. As a peer of the host's it would unmount those, too.
+        // The mount may have others below it; as a peer of the host's mount it would unmount those as well.
         let _ = mount_change(path, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC);
         if unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_err() {
             break;

@@ -1,16 +1,16 @@
 //! networkd's copies of the .network files of containers and zones.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::intended::zone_intended;
 use super::own_file::{generated, place, remove_marked};
 use super::running::runs;
 use crate::name::MachineName;
 use crate::network;
-use crate::plan::{EXTENSION, NETWORK_ASKED, NETWORK_NAME};
-use crate::store::{DECLARATIVE_DIRECTORY, DIRECTORY};
-use crate::syntax::parse;
+use crate::plan::{EXTENSION, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME};
+use crate::syntax::{UnitFile, parse};
 
 /// Where networkd looks for configuration that lasts until the reboot (`systemd.network(5)`).
 pub const NETWORK_DIRECTORY: &str = "run/systemd/network";
@@ -26,14 +26,24 @@ pub struct NetworkText {
     pub asked: bool,
 }
 
-/// Returns what the generator wrote for networkd about a container; `None` if it wrote nothing.
-pub fn generated_network(root: &Path, name: &MachineName) -> Option<NetworkText> {
-    let text = fs::read(generated(root, &format!("{name}.nspawn"))).ok()?;
-    let file = parse(&text).ok()?.file;
-    let file_name = file.values(EXTENSION, NETWORK_NAME).next()?.to_owned();
-    let asked = file.values(EXTENSION, NETWORK_ASKED).next().is_some();
-    let text = fs::read_to_string(generated(root, &file_name)).ok()?;
-    Some(NetworkText { file_name, text, asked })
+/// Returns what the generator wrote for networkd about a container; `None` if its settings ask for nothing. While PID 1
+/// reloads, the generator's files are missing (`NotFound`), or are from two runs of it (`InvalidData`).
+pub fn generated_network(root: &Path, name: &MachineName) -> io::Result<Option<NetworkText>> {
+    let text = fs::read(generated(root, &format!("{name}.nspawn")))?;
+    let file = parse(&text).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?.file;
+    network_of(root, &file)
+}
+
+/// Returns the file for networkd that belongs to a container's settings, as [`generated_network`] does.
+pub fn network_of(root: &Path, settings: &UnitFile) -> io::Result<Option<NetworkText>> {
+    let value = |key| settings.values(EXTENSION, key).next().map(str::to_owned);
+    let (Some(hash), Some(file_name)) = (value(NETWORK_HASH), value(NETWORK_NAME)) else { return Ok(None) };
+    let asked = value(NETWORK_ASKED).is_some();
+    let text = fs::read_to_string(generated(root, &file_name))?;
+    if !text.starts_with(&format!("# {MARKER}{hash}\n")) {
+        return Err(io::Error::new(ErrorKind::InvalidData, "it is from another run of the generator"));
+    }
+    Ok(Some(NetworkText { file_name, text, asked }))
 }
 
 /// Returns the path where networkd finds a file of that name.
@@ -41,7 +51,7 @@ pub fn network_path(root: &Path, file_name: &str) -> PathBuf {
     root.join(NETWORK_DIRECTORY).join(file_name)
 }
 
-/// Returns the path where networkd finds the configuration of a container's own cable.
+/// Returns the path where networkd finds the configuration of a container's own interface.
 pub fn own_network_path(root: &Path, name: &MachineName) -> PathBuf {
     network_path(root, &network::file_name(name))
 }
@@ -62,22 +72,16 @@ pub fn put_network(root: &Path, name: &MachineName, wanted: Option<&NetworkText>
     place(&root.join(NETWORK_DIRECTORY), file_name, text.as_bytes()).map(|()| true)
 }
 
-/// Removes networkd's files of containers that have no intent and do not run, and of zones that nobody is in. Returns
+/// Removes networkd's files of containers that are neither `kept` nor run, and of zones without containers. Returns
 /// their names.
-pub fn sweep_networks(root: &Path) -> Vec<String> {
-    // What cannot be looked at may well be there.
-    let intended = |name: &MachineName| {
-        let file = format!("{name}.json");
-        [DIRECTORY, DECLARATIVE_DIRECTORY]
-            .iter()
-            .map(|folder| fs::symlink_metadata(root.join(&folder[1..]).join(&file)))
-            .any(|found| !found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound))
-    };
+pub fn sweep_networks(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<String> {
     let unused = |file_name: &str| {
         if let Some(bridge) = network::zone_bridge_of(file_name) {
-            return !generated(root, file_name).exists() && !root.join("sys/class/net").join(bridge).exists();
+            return !root.join("sys/class/net").join(bridge).exists()
+                && !generated(root, file_name).exists()
+                && !zone_intended(root, bridge);
         }
-        network::container_of(file_name).is_some_and(|name| !intended(&name) && !runs(root, &name))
+        network::container_of(file_name).is_some_and(|name| !kept(&name) && !runs(root, &name))
     };
     let entries = fs::read_dir(root.join(NETWORK_DIRECTORY)).into_iter().flatten().flatten();
     let mut swept: Vec<String> =

@@ -1,8 +1,9 @@
-//! Generated files, and the copies of them that are ours: their first line tells.
+//! Generated files, and our copies of them, which are identified by their first line.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -11,6 +12,9 @@ use crate::write::write_at_once;
 
 /// Where PID 1 lets generators write their units (`systemd.generator(7)`).
 pub const GENERATOR_DIRECTORY: &str = "run/systemd/generator";
+
+/// How long a daemon-reload may take to refill the generator's directory, which PID 1 empties first.
+pub const REFILL: Duration = Duration::from_secs(10);
 
 /// Returns the path of a generated file, below `root`.
 pub fn generated(root: &Path, file: &str) -> PathBuf {
@@ -38,7 +42,7 @@ pub fn marked(path: &Path) -> io::Result<Option<String>> {
     Ok(hash.map(str::to_owned))
 }
 
-/// Writes a text where nothing stands, or one of our files.
+/// Writes a file, unless a file that is not ours exists there.
 pub(super) fn place(directory: &Path, file: &str, text: &[u8]) -> io::Result<()> {
     match marked(&directory.join(file)) {
         Ok(None) => {

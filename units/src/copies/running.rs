@@ -1,12 +1,11 @@
-//! Whether a container runs, as far as files tell.
+//! Tells from files whether a container runs.
 
 use std::fs;
 use std::path::Path;
 
 use crate::name::MachineName;
 
-/// Returns whether the container's unit is not stopped, as far as files tell: its machine is registered, or its control
-/// group exists.
+/// Returns whether the container's unit has not stopped: its machine is registered, or its control group exists.
 pub fn runs(root: &Path, name: &MachineName) -> bool {
     if root.join(format!("run/systemd/machines/{name}")).exists() {
         return true;
@@ -21,7 +20,7 @@ pub fn runs(root: &Path, name: &MachineName) -> bool {
     contains(&root.join("sys/fs/cgroup"), &format!("systemd-nspawn@{name}.service"), DEEPEST_SLICE)
 }
 
-/// How deep `a-b-c.slice` may nest to be found; a container in a deeper one is found once its machine is registered.
+/// The maximum nesting of slices to search; a container in a deeper slice is found once its machine is registered.
 const DEEPEST_SLICE: u8 = 8;
 
 #[cfg(test)]
@@ -29,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_runs_in_whatever_slice_it_is() {
+    fn units_are_found_in_any_slice() {
         let root = std::env::temp_dir().join(format!("nixos-nspawn-runs-{}", std::process::id()));
         let name: MachineName = "web".parse().unwrap();
         let folders =

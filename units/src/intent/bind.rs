@@ -1,5 +1,6 @@
-//! One bind mount: a string as for `Bind=` (`systemd.nspawn(5)`), `SOURCE[:DESTINATION[:OPTION,…]]`, or an object that
-//! also knows read-only and how owners are mapped. In a string, a `\` escapes a `:` or `\` of a path, as in systemd.
+//! One bind mount: a string as for `Bind=` (`systemd.nspawn(5)`), `SOURCE[:DESTINATION[:OPTION,…]]`, or an object,
+//! which also says whether the mount is read-only and how owners are mapped. In a string, a `\` escapes a `:` or `\` of
+//! a path, as in systemd.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -77,7 +77,7 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
         name.as_str().len() + value.as_str().len() + 2 > 128 * 1024
     };
     if let Some((name, _)) = container.environment.iter().find(too_long) {
-        let reason = "name and value together are longer than the 128 KiB that Linux takes";
+        let reason = "name and value together are longer than the 128 KiB that Linux accepts";
         return rule(&format!("environment.{}", shown(name.as_str())), reason);
     }
     let capabilities = &container.capabilities;
@@ -97,7 +97,7 @@ pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {
     free::rules::fault(container)
 }
 
-/// The most forwards that may need units of their own: each needs three files, at every boot and reload.
+/// The maximum number of forwards with units of their own: each needs three files, at every boot and reload.
 const MAX_SOCKETS: usize = 256;
 
 /// Returns why two forwards of one host port exclude each other.
@@ -117,12 +117,12 @@ fn forwarded_twice(ports: &[ForwardPort]) -> Option<String> {
     })
 }
 
-/// The forwards seen so far, none of which excludes another: so each address of a port occurs once.
+/// The forwards seen so far. None excludes another, so each address of a port occurs once.
 #[derive(Default)]
 struct Earlier {
-    /// Where each protocol, port and address is.
+    /// The index of the forward with each protocol, port and address.
     places: BTreeMap<(Protocol, Port, Option<HostAddress>), usize>,
-    /// Where the first IPv4 and the first IPv6 address of a protocol and port is.
+    /// The index of the first forward with an IPv4 or an IPv6 address of a protocol and port.
     families: BTreeMap<(Protocol, Port, bool), usize>,
 }
 
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::intent::testing::with_options;
 
-    /// Compares each forward with each: what [`forwarded_twice`] returns, in the time that it must not take.
+    /// Compares all pairs of forwards: returns the same as [`forwarded_twice`], in quadratic time.
     fn compared(ports: &[ForwardPort]) -> Option<(usize, usize)> {
         ports.iter().enumerate().find_map(|(number, port)| {
             let clashes = |other: &usize| port.overlaps(&ports[*other]) && !port.completes(&ports[*other]);

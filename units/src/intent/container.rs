@@ -1,5 +1,5 @@
 //! The options of one container: those of python-nixos-nspawn 0.11 with their names and defaults, further ones, and the
-//! free-form settings. They stand in data.json and in the `container` object of an intent.
+//! free-form settings. They are the content of data.json and of the `container` object of an intent.
 
 use serde::{Deserialize, Serialize};
 
@@ -148,7 +148,7 @@ pub struct Container {
     /// The zone whose bridge connects the container with others (`Zone=`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<ZoneName>,
-    /// Whose network the container is in, and whether a virtual cable leads to it (`Private=`, `VirtualEthernet=`).
+    /// Whose network the container is in, and whether a virtual Ethernet link leads to it (`Private=`, `VirtualEthernet=`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Network>"))]
     pub network: Network,
@@ -164,7 +164,7 @@ pub struct Container {
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
     pub interfaces: Vec<InterfacePair>,
-    /// Further virtual cables between host and container, by their names on both ends (`VirtualEthernetExtra=`).
+    /// Further virtual Ethernet links between host and container, by their names on both ends (`VirtualEthernetExtra=`).
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<InterfacePair>>"))]
     pub extra_veths: Vec<InterfacePair>,

@@ -1,4 +1,4 @@
-//! From a profile's data.json, which ours or python-nixos-nspawn wrote, to checked options.
+//! Reads a profile's data.json, written by ours or python-nixos-nspawn's builder, into checked options.
 
 use super::nearest::unknown;
 use super::parse::{basic, text_of, version};
@@ -6,7 +6,7 @@ use super::{Container, Fault, Strategy};
 use crate::invalid::shown;
 use crate::json::{self, find};
 
-/// How many unknown fields are reported one by one.
+/// The maximum number of unknown fields that are reported one by one.
 const TOLD: usize = 20;
 
 /// The options read from a profile's data.json, and what was left out.

@@ -1,5 +1,5 @@
-//! What the container's first process is started with: capabilities, host name, time zone, resolver, environment; named
-//! as in `systemd.nspawn(5)`.
+//! The options for the container's first process: capabilities, host name, time zone, resolver, environment; named as
+//! in `systemd.nspawn(5)`.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What is wrong with an intent: the reason, with line, column and field.
+//! A fault of an intent: the reason, with line, column and field.
 
 use std::fmt;
 

@@ -56,7 +56,7 @@ impl FreeSettings {
         Some(self.0[at].1.list())
     }
 
-    /// Returns whether a setting has a value, if only an empty one.
+    /// Returns whether a setting has a value, which may be empty.
     pub(crate) fn sets(&self, key: &str) -> bool {
         self.get(key).is_some_and(|values| !values.is_empty())
     }
@@ -126,7 +126,7 @@ impl Serialize for FreeSettings {
     }
 }
 
-/// By hand, since a derived map would take the last of two equal names in silence.
+/// Written by hand, since a derived map would silently use the last of two equal names.
 impl<'de> Deserialize<'de> for FreeSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Settings;

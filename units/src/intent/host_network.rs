@@ -91,7 +91,7 @@ impl HostNetworkConfig {
         file.settings().map(owned).collect()
     }
 
-    /// Whether it gives the container IPv6 beyond the link: a prefix, an address, or forwarding itself.
+    /// Returns whether it gives the container IPv6 beyond the link: a prefix, an address, or forwarding itself.
     pub(crate) fn asks_for_ipv6(&self) -> bool {
         self.settings().iter().any(|(section, key, value)| match (section.as_str(), key.as_str()) {
             ("IPv6Prefix" | "IPv6RoutePrefix" | "DHCPPrefixDelegation", _) => true,
@@ -101,7 +101,7 @@ impl HostNetworkConfig {
         })
     }
 
-    /// Sets a setting of [Network] in `networkConfig`; fails if it cannot stand there.
+    /// Sets a setting of [Network] in `networkConfig`; fails if it is not allowed there.
     pub fn set_network(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
         let Some(known) = KNOWN.iter().find(|known| known.form == Form::Section("Network")) else {
             return Ok(());
@@ -118,7 +118,7 @@ impl HostNetworkConfig {
         }
     }
 
-    /// Adds lines to `extraConfig`; fails if they cannot stand there.
+    /// Adds lines to `extraConfig`; fails if they are not allowed there.
     pub fn add_lines(&mut self, text: &str) -> Result<(), Invalid> {
         let last = KNOWN.iter().find(|known| known.form == Form::Lines);
         let before = self.0.iter().find_map(|(_, entry)| match entry {

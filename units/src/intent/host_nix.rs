@@ -12,7 +12,7 @@ pub struct NixPart {
     pub path: &'static str,
 }
 
-/// Without the database, Nix inside would take all paths of the store for garbage.
+/// Without the database, Nix inside would consider all paths of the store garbage.
 const DATABASE: &str = "/nix/var/nix/db";
 
 /// All parts, the socket last.
@@ -32,7 +32,7 @@ impl Container {
 }
 
 impl BindMount {
-    /// Whether it mounts the host's database at its own path, as users did before every container saw it.
+    /// Returns whether it mounts the host's database at its own path, as users did before every container saw it.
     pub fn is_host_database(&self) -> bool {
         matches!(&self.source, BindSource::Host(path) if path.as_str() == DATABASE)
             && self.destination.as_str() == DATABASE

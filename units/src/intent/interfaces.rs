@@ -1,4 +1,4 @@
-//! The interfaces that a container gets: what the options add up to with the free-form settings.
+//! The interfaces that a container gets from the options and the free-form settings together.
 
 use super::container::Container;
 use super::network::{InterfacePair, Network};
@@ -11,7 +11,7 @@ impl Container {
         self.nspawn_config.network.get(key)?.last().map(String::as_str)
     }
 
-    /// Returns whether the virtual cable ends in a bridge of the host: an existing one, or that of a zone.
+    /// Returns whether the virtual Ethernet link ends in a bridge of the host: an existing one, or that of a zone.
     fn is_bridged(&self) -> bool {
         let free = |key| self.free_network(key).is_some_and(|value| !value.is_empty());
         self.bridge.is_some() || self.zone.is_some() || free("Bridge") || free("Zone")
@@ -26,7 +26,7 @@ impl Container {
         Some(zone.to_string())
     }
 
-    /// Returns whether there is a virtual cable between the host and `host0` inside.
+    /// Returns whether there is a virtual Ethernet link between the host and `host0` inside.
     pub fn has_virtual_ethernet(&self) -> bool {
         self.is_bridged()
             || match self.free_network("VirtualEthernet") {
@@ -35,7 +35,7 @@ impl Container {
             }
     }
 
-    /// Returns the name of the host's end of that cable, as nspawn makes it.
+    /// Returns the name of the host's end of that link, as nspawn makes it.
     pub fn host_interface(&self, name: &MachineName) -> Option<String> {
         let prefix = if self.is_bridged() { "vb-" } else { "ve-" };
         self.has_virtual_ethernet().then(|| shortened(prefix, name.as_str()))

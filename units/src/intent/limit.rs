@@ -1,6 +1,6 @@
 //! Limits of a container: memory, processor, disks and tasks (`systemd.resource-control(5)`), and resource limits of
-//! its processes (`systemd.exec(5)`). Sizes have the base 1024, as in systemd. Accepted is a part of what systemd
-//! accepts: one number with one unit.
+//! its processes (`systemd.exec(5)`). Sizes have the base 1024, as in systemd. Only a subset of what systemd accepts is
+//! allowed: one number with one unit.
 
 mod amount;
 mod number;

@@ -1,6 +1,6 @@
-//! Intent, version 1: what an administrator wants of one container (`nixos-nspawn.json(5)`). JSON is read into a
-//! checked [`Intent`], or a [`Fault`] with its line and field. The types refuse bad values, so that planning cannot
-//! fail; nothing here reads the disk.
+//! Intent, version 1: the configuration of one container (`nixos-nspawn.json(5)`). JSON is read into a checked
+//! [`Intent`], or a [`Fault`] with its line and field. The types refuse bad values, so that planning cannot fail;
+//! nothing here reads the disk.
 
 mod activation;
 mod bind;

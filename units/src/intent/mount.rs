@@ -1,4 +1,4 @@
-//! The rule that no two mounts of a container share a place, nor take one that cannot be mounted over.
+//! Refuses two mounts of a container at the same place, and a mount at a place that cannot be mounted over.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String
             // Merged Nix modules repeat entries; python-nixos-nspawn accepts that too.
             Some((other, same)) if *other == field && *same == written && !written.is_empty() => {}
             Some((other, _)) if *other == field => {
-                return refused("is a mount point twice");
+                return refused("is the mount point of two entries");
             }
             Some(("", _)) => {
                 return refused("is a mount point of nixos-nspawn itself");

@@ -1,6 +1,6 @@
-//! Suggests the name that may be meant by one that is not known.
+//! Suggests a known name for an unknown one.
 
-/// Returns that a field is not known, with the name that may be meant.
+/// Returns the reason for refusing an unknown field, with the name that may be meant.
 pub(super) fn unknown(name: &str, known: &[&'static str]) -> String {
     match nearest(name, known.iter().copied()) {
         Some(known) => format!("is not known (did you mean '{known}'?)"),

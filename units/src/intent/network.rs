@@ -10,7 +10,7 @@ use crate::name::InterfaceName;
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Network {
-    /// Its own, with a virtual cable to the host.
+    /// Its own, with a virtual Ethernet link to the host.
     #[default]
     Private,
     /// The host's.

@@ -1,5 +1,5 @@
-//! Rules about the options of a container's network: what nspawn would refuse, or would take differently than meant.
-//! Rules between containers are in [`crate::conflict`].
+//! Rules about the options of a container's network: refuses what nspawn would refuse, or would understand in another
+//! way. Rules between containers are in [`crate::conflict`].
 
 use std::collections::BTreeMap;
 
@@ -53,13 +53,13 @@ fn network_of_others(container: &Container) -> Option<(&'static str, String)> {
             })
         }
         Network::None => {
-            // These two bring a virtual cable with them.
+            // These two imply a virtual Ethernet link.
             if let Some(option) = set(&own[..2]) {
-                let reason = "needs the virtual cable that network 'none' leaves out";
+                let reason = "needs the virtual Ethernet link that network 'none' omits";
                 return Some((option, reason.to_owned()));
             }
             (!container.forward_ports.is_empty()).then(|| {
-                let reason = "ports are forwarded over the virtual cable that network 'none' leaves out";
+                let reason = "ports are forwarded over the virtual Ethernet link that network 'none' omits";
                 ("forwardPorts", reason.to_owned())
             })
         }
@@ -101,7 +101,7 @@ fn ends(container: &Container) -> Option<(&'static str, String)> {
     None
 }
 
-/// Refuses a configuration of the host's end of the cable if there is none, or if it is not the container's.
+/// Refuses a configuration of the host's end of the link if there is none, or if it is not the container's.
 fn host_network(container: &Container) -> Option<(&'static str, String)> {
     let config = container.host_network_config.as_ref()?;
     if container.zone.is_some() {
@@ -110,7 +110,7 @@ fn host_network(container: &Container) -> Option<(&'static str, String)> {
         return Some(("hostNetworkConfig", reason.to_owned()));
     }
     if !container.has_virtual_ethernet() {
-        let reason = "there is no virtual cable whose end on the host could be configured";
+        let reason = "there is no virtual Ethernet link whose end on the host could be configured";
         return Some(("hostNetworkConfig", reason.to_owned()));
     }
     let matched = config.section("Match");

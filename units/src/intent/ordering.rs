@@ -1,4 +1,4 @@
-//! What a container starts after or needs: other containers by their names, any other unit by its own. Whether the unit
+//! The dependencies of a container: other containers by their names, other units by their unit names. Whether a unit
 //! exists is known only on the host.
 
 use crate::invalid::Invalid;

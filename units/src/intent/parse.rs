@@ -85,7 +85,7 @@ pub(super) fn version(text: &str) -> Result<bool, Fault> {
     }
 }
 
-/// Returns why an intent is refused: no JSON comes first, then the version, then the first bad field.
+/// Returns why an intent is refused: invalid JSON comes first, then the version, then the first bad field.
 fn why(text: &str, error: &Error) -> Fault {
     if let Err(fault) = basic(text) {
         return fault;
@@ -97,7 +97,7 @@ fn why(text: &str, error: &Error) -> Fault {
     }
     let fault = Fault::of(text, error);
     match error.kind() {
-        // An option that stands beside `container` instead of in it.
+        // An option beside `container` instead of inside it.
         Kind::UnknownField { name, .. }
             if *name == fault.field && field_names::<Container>().contains(&name.as_str()) =>
         {
@@ -107,7 +107,7 @@ fn why(text: &str, error: &Error) -> Fault {
     }
 }
 
-/// Returns whether a refused file asks for the start with the host; `None` if that cannot be told.
+/// Returns whether a refused file asks to start with the host; `None` if that is unknown.
 pub fn reads_as_autostart(bytes: &[u8]) -> Option<bool> {
     let text = std::str::from_utf8(bytes.get(..MAX_SIZE).unwrap_or(bytes)).ok()?;
     json::check(text).ok()?;

@@ -1,6 +1,6 @@
-//! What `SystemCallFilter=` can name (`systemd.exec(5)`): groups and system calls, as `systemd-analyze syscall-filter` of
-//! systemd 257 and 262 lists them. nspawn warns about a name that it does not know and starts without it, so that a
-//! mistake in a list of denied calls denies nothing.
+//! The names that `SystemCallFilter=` accepts (`systemd.exec(5)`): groups and system calls, as `systemd-analyze
+//! syscall-filter` of systemd 257 and 262 lists them. nspawn warns about a name that it does not know and starts
+//! without it, so that a mistake in a list of denied calls denies nothing.
 
 use super::nearest::nearest;
 use crate::invalid::{Invalid, shown};
@@ -13,7 +13,7 @@ string_type! {
 }
 
 fn check_system_call_filter(text: &str) -> Result<(), Invalid> {
-    // A `~` in front of the line denies all of it; nspawn takes one in front of a later word for part of the name.
+    // A `~` in front of the line denies all of it; nspawn treats one in front of a later word as part of the name.
     let well_formed = text.strip_prefix('~').unwrap_or(text).split(' ').all(|word| {
         let name = word.strip_prefix('@').unwrap_or(word);
         word.is_empty()

@@ -68,8 +68,8 @@ fn check_tmpfs(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Returns whether the kernel takes the value of an option (`shmem_parse_one()`, mm/shmem.c). Numbers are decimal here: the
-/// kernel reads one with a leading zero as octal.
+/// Returns whether the kernel accepts the value of an option (`shmem_parse_one()`, mm/shmem.c). Numbers are decimal
+/// here: the kernel reads one with a leading zero as octal.
 fn is_value(name: &str, value: &str) -> bool {
     let number = |text: &str| {
         let digits = (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());

@@ -1,5 +1,5 @@
-//! An object with names of one type and values of another, each name once. A derived map would take the last of two
-//! equal names in silence.
+//! An object with names of one type and values of another, each name once. A derived map would silently use the last of
+//! two equal names.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -1,5 +1,5 @@
-//! serde's side of the reader. The type that is wanted is compared with the value that is there before a visitor sees
-//! it, so that messages are in JSON's words.
+//! The serde side of the reader. It compares the wanted type with the value before a visitor sees it, so that messages
+//! use JSON's terms.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ const TEXT: &str = "a string";
 pub(crate) const TEXT_OR_OBJECT: &str = "a text or an object";
 
 impl<'de> Reader<'de> {
-    /// Reads the next value for what it is, to say that something else was expected.
+    /// Reads the next value and returns the error that something else was expected.
     fn unexpected(&mut self, expected: &str) -> Error {
         let start = self.offset();
         let found = match self.peek() {
@@ -42,7 +42,7 @@ impl<'de> Reader<'de> {
         if self.peek() == Some(b'"') { self.string() } else { Err(self.unexpected(TEXT)) }
     }
 
-    /// Reads a whole number for which `visit` has room.
+    /// Reads a whole number that is in the range of `visit`.
     fn integer<V>(
         &mut self,
         expected: &'static str,
@@ -220,7 +220,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         if self.peek() == Some(b'{') { self.object(None, visitor) } else { Err(self.unexpected("an object")) }
     }
 
-    /// Never reads a list as the fields of a struct one by one, which a visitor of serde's would take.
+    /// Refuses a list of a struct's field values, which serde's visitors would accept.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         name: &'static str,

@@ -1,4 +1,4 @@
-//! What is wrong with a JSON text: a kind, the offset it is at and the path of the field; and what was passed over.
+//! An error in a JSON text, with its kind, its offset and the path of the field; and fields that were skipped.
 
 use std::fmt::{self, Display, Write};
 
@@ -6,7 +6,7 @@ use serde::de::{self, Expected, Unexpected};
 
 use crate::invalid::shown;
 
-/// A text that is no JSON, or not of the type that is wanted.
+/// A text that is not JSON, or not of the wanted type.
 #[derive(Debug)]
 pub(crate) struct Error(Box<Details>);
 
@@ -26,19 +26,19 @@ struct Place {
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It is no JSON.
+    /// It is not JSON.
     Syntax(&'static str),
     /// A value is of another type.
     Type { found: String, expected: String },
-    /// A value is of the type, and out of its range.
+    /// A value is of the wanted type, but out of range.
     Value { found: String, expected: String },
-    /// A string is none of the words that are allowed.
+    /// A string is not one of the allowed words.
     Variant { found: String, known: &'static [&'static str] },
-    /// A field has another name than is allowed.
+    /// A field is unknown.
     UnknownField { name: String, known: &'static [&'static str] },
-    /// A field that must be there is not.
+    /// A required field is missing.
     MissingField(&'static str),
-    /// A field is there twice.
+    /// A field occurs twice.
     DuplicateField(String),
     /// A type refuses the value for a reason of its own.
     Refused(String),
@@ -88,7 +88,7 @@ impl Display for Kind {
             Self::Type { found, expected } => write!(out, "invalid type: {found}, expected {expected}"),
             Self::Value { found, expected } => write!(out, "invalid value: {found}, expected {expected}"),
             Self::Variant { found, known } => {
-                write!(out, "unknown variant '{}', expected {}", shown(found), alternatives(known))
+                write!(out, "'{}' is not {}", shown(found), alternatives(known))
             }
             Self::UnknownField { .. } => out.write_str("is not known"),
             Self::MissingField(name) => write!(out, "missing field '{name}'"),
@@ -109,7 +109,7 @@ fn alternatives(words: &[&str]) -> String {
     }
 }
 
-/// A value in JSON's words.
+/// Describes a value in JSON's terms.
 pub(super) fn described(found: &Unexpected<'_>) -> String {
     match found {
         Unexpected::Bool(value) => format!("boolean '{value}'"),
@@ -150,14 +150,14 @@ impl de::Error for Error {
     }
 }
 
-/// A field that was passed over, and the names it could have had.
+/// A field that was skipped, and the names that are known in its place.
 #[derive(Debug)]
 pub(crate) struct PassedOver {
     /// The path of the field.
     pub(crate) field: String,
     /// Its name.
     pub(crate) name: String,
-    /// The names that are known in its place.
+    /// The known names.
     pub(crate) known: &'static [&'static str],
 }
 
@@ -170,7 +170,7 @@ pub(super) enum Step<'a> {
     Element(usize),
 }
 
-/// Writes a path as in messages.
+/// Formats a path for messages.
 pub(super) fn field(path: &[Step<'_>]) -> String {
     let mut text = String::new();
     for step in path {
@@ -180,7 +180,7 @@ pub(super) fn field(path: &[Step<'_>]) -> String {
                 text.push('.');
                 text.push_str(name);
             }
-            // A String takes all.
+            // Writing to a String cannot fail.
             Step::Element(index) => drop(write!(text, "[{index}]")),
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn read_except<'de, T: Deserialize<'de>>(
     reader.whole()
 }
 
-/// Does the same, and passes over the fields of structs that are not known.
+/// Does the same, but skips unknown fields of structs.
 pub(crate) fn read_known<'de, T: Deserialize<'de>>(
     text: &'de str,
     except: &'static str,
@@ -47,7 +47,7 @@ pub(crate) fn read_known<'de, T: Deserialize<'de>>(
     Ok((value, reader.passed_over.unwrap_or_default()))
 }
 
-/// Fails on what is no JSON.
+/// Fails if the text is not JSON.
 pub(crate) fn check(text: &str) -> Result<(), Error> {
     read::<serde::de::IgnoredAny>(text).map(drop)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use super::error::{Error, Kind, PassedOver, Step, field};
 use super::reader::Reader;
 
-/// An object whose bracket is read.
+/// An object whose opening bracket has been read.
 pub(super) struct Fields<'a, 'de> {
     reader: &'a mut Reader<'de>,
     /// The names of a struct's fields.
@@ -33,7 +33,7 @@ impl<'a, 'de> Fields<'a, 'de> {
         Self { reader, known, except, start, many: BTreeSet::new(), first: true, ended: false }
     }
 
-    /// Reads the name of the next field that is wanted, and where it begins.
+    /// Reads the name of the next wanted field; returns it with its offset.
     fn next(&mut self) -> Result<Option<(usize, Cow<'de, str>)>, Error> {
         while !self.ended {
             if !self.reader.next(self.first, b'}')? {
@@ -57,7 +57,7 @@ impl<'a, 'de> Fields<'a, 'de> {
         Ok(None)
     }
 
-    /// Notes a name; false if it was there. A few names are compared one by one.
+    /// Remembers a name; returns false if it occurred before. A few names are compared one by one.
     fn is_new(&mut self, name: Cow<'de, str>) -> bool {
         const FEW: usize = 16;
         let few = self.reader.names.get(self.start..).unwrap_or_default();
@@ -83,7 +83,7 @@ impl<'a, 'de> Fields<'a, 'de> {
         true
     }
 
-    /// Reads what a visitor left.
+    /// Reads the fields that a visitor has left.
     pub(super) fn end(&mut self) -> Result<(), Error> {
         while self.next()?.is_some() {
             self.reader.skip()?;
@@ -109,7 +109,7 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
     }
 }
 
-/// Lets a field's name be read like a string.
+/// Returns a deserializer that reads a field's name like a string.
 fn name_of<'de>(name: Cow<'de, str>) -> impl Deserializer<'de, Error = Error> {
     name.into_deserializer()
 }
@@ -117,7 +117,7 @@ fn name_of<'de>(name: Cow<'de, str>) -> impl Deserializer<'de, Error = Error> {
 /// Returns the names of the fields that a struct reads.
 pub(crate) fn field_names<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
-    // The struct is asked for its fields, and never given any.
+    // The struct names its fields here, and never gets any.
     drop(T::deserialize(Asked { names: &mut names }));
     names
 }

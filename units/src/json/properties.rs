@@ -91,7 +91,7 @@ fn damaged() -> impl Strategy<Value = String> {
     })
 }
 
-/// Whether two values are the same; serde_json reads some floats a little off.
+/// Returns whether two values are the same; serde_json reads some floats a little off.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Array(one), Value::Array(other)) => {
@@ -109,7 +109,7 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// serde_json and we take the same texts for the same values, but for names that are there twice.
+/// Checks that serde_json and we read the same values from the same texts, except for repeated names.
 fn agrees(text: &str) -> Result<(), TestCaseError> {
     match (serde_json::from_str::<Value>(text), read::<Value>(text)) {
         (Ok(theirs), Ok(ours)) => prop_assert!(same(&theirs, &ours), "{text:?}: {theirs} {ours}"),
@@ -242,7 +242,7 @@ proptest! {
         let error = read::<Poisoned>(&text).unwrap_err();
         let at = text.find("\"poison\"").unwrap();
         prop_assert_eq!(error.offset(), at);
-        // A name that begins with a bracket, or an empty one, cannot be told from a place in a list.
+        // A name that begins with a bracket, or an empty one, cannot be distinguished from an index of a list.
         if !way.is_empty() && !value.to_string().contains(['[', '.']) && !value.to_string().contains("\"\":") {
             prop_assert_eq!(error.field(), path);
         }

@@ -1,4 +1,4 @@
-//! The tokens of a JSON text, read at a place that only moves forward.
+//! Reads the tokens of a JSON text; the position only moves forward.
 
 use std::borrow::Cow;
 
@@ -6,27 +6,27 @@ use serde::Deserialize;
 
 use super::error::{Error, Kind, PassedOver, Step};
 
-/// The deepest nesting of lists and objects that is read; as in serde_json.
+/// The maximum nesting of lists and objects, as in serde_json.
 pub(super) const MAX_DEPTH: usize = 127;
 
-/// The most elements of lists and fields of objects that one text may hold. It bounds the memory that a text of the
-/// largest size takes; ten thousand forwarded ports, written as objects, are well below.
+/// The maximum number of list elements and object fields in one text. It bounds the memory that a text of the maximum
+/// size takes; ten thousand forwarded ports, written as objects, stay well below it.
 pub(super) const MAX_COUNT: usize = 65_536;
 
-/// A text and the place up to which it is read.
+/// A text, and the position up to which it has been read.
 pub(super) struct Reader<'de> {
     text: &'de str,
     at: usize,
     depth: usize,
     /// How many elements and fields were read.
     count: usize,
-    /// The path of the value that is read.
+    /// The path of the current value.
     pub(super) path: Vec<Step<'de>>,
-    /// The names of the fields read so far, of each object around the value.
+    /// The names of the fields read so far, for each object around the current value.
     pub(super) names: Vec<Cow<'de, str>>,
-    /// A field of the outermost object that is passed over.
+    /// A field of the outermost object to skip.
     pub(super) except: Option<&'static str>,
-    /// Fields of structs that are not known, if they are passed over.
+    /// The unknown fields of structs, if they are skipped.
     pub(super) passed_over: Option<Vec<PassedOver>>,
 }
 
@@ -64,17 +64,17 @@ impl<'de> Reader<'de> {
         if self.at < self.text.len() { Err(self.syntax("trailing characters")) } else { Ok(value) }
     }
 
-    /// Returns how far the text is read.
+    /// Returns the current offset.
     pub(super) fn offset(&self) -> usize {
         self.at
     }
 
-    /// An error at this place, of the whole text.
+    /// Returns a syntax error at the current offset.
     pub(super) fn syntax(&self, what: &'static str) -> Error {
         Error::new(Kind::Syntax(what)).or_at(self.at, &[])
     }
 
-    /// An error of the value that begins at `start`.
+    /// Returns an error of the value that begins at `start`.
     pub(super) fn wrong(&self, start: usize, kind: Kind) -> Error {
         Error::new(kind).or_at(start, &self.path)
     }
@@ -84,12 +84,12 @@ impl<'de> Reader<'de> {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    /// Moves over the next byte.
+    /// Skips the next byte.
     pub(super) fn advance(&mut self) {
         self.at += 1;
     }
 
-    /// Moves over the bytes that are wanted.
+    /// Skips bytes while they are wanted.
     pub(super) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) {
         let bytes = self.text.as_bytes();
         let mut at = self.at;
@@ -126,7 +126,11 @@ impl<'de> Reader<'de> {
         for byte in word.bytes() {
             if !self.take(byte) {
                 let end = self.peek().is_none();
-                return Err(self.syntax(if end { "EOF while parsing a value" } else { "expected ident" }));
+                return Err(self.syntax(if end {
+                    "EOF while parsing a value"
+                } else {
+                    "expected null, true or false"
+                }));
             }
         }
         Ok(())
@@ -240,7 +244,7 @@ impl<'de> Reader<'de> {
         self.syntax(if end { "EOF while parsing a value" } else { "invalid number" })
     }
 
-    /// Passes over a value.
+    /// Skips a value.
     pub(super) fn skip(&mut self) -> Result<(), Error> {
         self.blanks();
         match self.peek() {

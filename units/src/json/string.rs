@@ -53,7 +53,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Reads what stands behind a backslash.
+    /// Reads an escape, after its backslash.
     fn escaped(&mut self) -> Result<char, Error> {
         let letter = self.peek().ok_or_else(|| self.syntax("EOF while parsing a string"))?;
         let escaped = match letter {

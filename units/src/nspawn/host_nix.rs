@@ -1,5 +1,4 @@
-//! The mounts of the host's Nix in the .nspawn file (docs/decisions/host-store.md). Options go in, settings of
-//! `systemd.nspawn(5)` come out.
+//! The mounts of the host's Nix in the .nspawn file (docs/decisions/host-store.md).
 
 use crate::intent::{Container, NixPart};
 use crate::name::MachineName;
@@ -14,7 +13,7 @@ pub fn locked(name: &str, part: NixPart) -> String {
     format!("/{HOST_NIX}/{name}/{}", part.name)
 }
 
-/// Whether a path is one of those mounts of the container.
+/// Returns whether a path is one of those mounts of the container.
 pub fn is_locked(path: &str, name: &MachineName) -> bool {
     path.starts_with(&format!("/{HOST_NIX}/{name}/"))
 }
@@ -34,8 +33,8 @@ pub(super) fn set(files: &mut Section, name: &str, container: &Container) {
     }
 }
 
-/// Whether a free-form setting repeats one of [`set`], as profiles of python-nixos-nspawn do. It would be mounted on top of
-/// ours and not be locked. Only for the socket's folder does a writable mount count as a repetition.
+/// Returns whether a free-form setting repeats one of [`set`], as profiles of python-nixos-nspawn do. It would be
+/// mounted on top of ours and not be locked. Only for the socket's folder does a writable mount count as a repetition.
 pub(crate) fn is_repeated(key: &str, value: &str, container: &Container) -> bool {
     let Ok(fields) = bind_fields(value) else { return false };
     let destination = fields.destination.as_deref().unwrap_or(&fields.source);

@@ -39,7 +39,8 @@ pub(super) fn accepted(
 ) -> Result<(String, Files), String> {
     let mut files = Vec::with_capacity(5);
     let Stored { name, intent, kind: _, path } = stored;
-    // The types of an intent exclude everything without an escaped form; should they not, it is refused.
+    // The types of an intent exclude everything that cannot be escaped. If they miss something, the container is
+    // refused.
     let unwritable = |error: EscapeError| error.to_string();
     let mut nspawn = nspawn_file(intent).map_err(unwritable)?;
     if let Some(unmet) = unmet(&nspawn, host.systemd) {

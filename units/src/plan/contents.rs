@@ -1,4 +1,4 @@
-//! What the generator's directory is to hold: names, files and links, and the decision for each container.
+//! The contents of the generator's directory: names, files and links, and the decision for each container.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,8 +9,8 @@ use crate::store::Kind;
 /// The directory below the generator's for files that are no units; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
 
-/// How the first line of a generated .nspawn or .network file continues after `# `. It tells our copies in /run from
-/// other files.
+/// The beginning of the first line of a generated .nspawn or .network file, after `# `. It distinguishes our copies in
+/// /run from other files.
 pub const MARKER: &str = "nixos-nspawn plan ";
 
 /// The section of a generated .nspawn file for `--prepare`.
@@ -29,7 +29,7 @@ pub const NETWORK_ASKED: &str = "HostNetworkConfig";
 /// is one that nobody else uses, and sorts before an administrator's `override.conf`.
 pub const DROP_IN: &str = "50-nixos-nspawn.conf";
 
-/// Everything that the generator's directory is to hold.
+/// The planned contents of the generator's directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The files by path relative to the directory.
@@ -40,7 +40,7 @@ pub struct Plan {
     pub faults: Vec<String>,
 }
 
-/// What stands at a path.
+/// An entry of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A regular file with this text.
@@ -60,7 +60,7 @@ pub struct Planned {
     pub hash: Option<String>,
     /// Whether it starts with the host.
     pub autostart: bool,
-    /// What does not keep it from starting: conflicts with others, a cycle in the order.
+    /// Problems that do not prevent its start: conflicts with others, a cycle in the order.
     pub warnings: Vec<String>,
     /// Why its start is refused, with path, line and field; one line.
     pub refusal: Option<String>,

@@ -15,7 +15,7 @@ fn loaded(names: &[&str]) -> Loaded {
 }
 
 #[test]
-fn what_there_is_no_time_for_is_refused() {
+fn containers_without_time_are_refused() {
     let left = Cell::new(2);
     let in_time = |_| {
         left.set(left.get() - 1);

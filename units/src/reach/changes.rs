@@ -11,15 +11,15 @@ use crate::intent::{Amount, amounts};
 /// What a container's reach gains and loses; each line names the option.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Changes {
-    /// What it can do and could not before.
+    /// What it can do now and could not do before.
     #[serde(rename = "can_now")]
     pub gained: Vec<String>,
-    /// What it could do before and cannot now.
+    /// What it could do before and cannot do now.
     #[serde(rename = "can_no_longer")]
     pub lost: Vec<String>,
-    /// What it was kept from before and is not now.
+    /// What it was prevented from before and is not now.
     pub no_longer_restricted: Vec<String>,
-    /// The limits that it is given more by.
+    /// The limits that are raised.
     pub may_take_more: Vec<String>,
 }
 
@@ -57,8 +57,8 @@ impl Changes {
         lines.collect()
     }
 
-    /// Returns a short name for exactly what needs consent, if something does. With a key that the author of the options
-    /// does not know, nobody can make two additions that have the same.
+    /// Returns a short name for exactly what needs consent, if anything does. An author who does not know the key
+    /// cannot make two additions with the same name.
     pub fn token(&self, key: &[u8; 16]) -> Option<String> {
         let mut added = self.added();
         added.sort();
@@ -80,13 +80,13 @@ pub(super) fn compare(old: &[Item], new: &[Item]) -> Changes {
         match kind {
             Kind::Capability => changes.gained.extend(more.map(|item| item.text.clone())),
             _ => changes.no_longer_restricted.extend(
-                more.filter(|item| !beside_the_point(item, new)).map(|item| format!("may {}", item.text)),
+                more.filter(|item| !restricts_nothing(item, new)).map(|item| format!("may {}", item.text)),
             ),
         }
     }
     for (kind, of, than) in [(Kind::Capability, old, new), (Kind::Restriction, new, old)] {
         let less = of.iter().filter(|item| item.kind == kind && !included(item, than));
-        changes.lost.extend(less.filter(|item| !beside_the_point(item, old)).map(|item| item.text.clone()));
+        changes.lost.extend(less.filter(|item| !restricts_nothing(item, old)).map(|item| item.text.clone()));
     }
     settings(old, new, &mut changes);
     limits(old, new, &mut changes);
@@ -97,15 +97,15 @@ fn included(item: &Item, items: &[Item]) -> bool {
     items.iter().any(|other| other.kind == item.kind && other.subject.includes(&item.subject))
 }
 
-/// Returns whether it covers files that are not seen at all without the items.
-fn beside_the_point(item: &Item, items: &[Item]) -> bool {
+/// Returns whether the item restricts access to files that the other items do not give at all.
+fn restricts_nothing(item: &Item, items: &[Item]) -> bool {
     let Subject::Covered { source, .. } = &item.subject else { return false };
     let seen =
         |other: &Item| matches!(&other.subject, Subject::Bind { source: bound, .. } if bound == source);
     !items.iter().any(seen)
 }
 
-/// A setting of unknown effect may give something whenever it comes, goes or changes.
+/// Compares settings of unknown effect: each may give something when it is added, removed or changed.
 fn settings(old: &[Item], new: &[Item], changes: &mut Changes) {
     let of = |items: &[Item], wanted: &Item| {
         let same = |item: &&Item| match (&item.subject, &wanted.subject) {
@@ -169,7 +169,7 @@ fn limit<'a>(items: &'a [Item], name: &str) -> Limit<'a> {
     found.unwrap_or_else(|| (amounts_by_default(name), None, None))
 }
 
-/// A temporary file system that is not there takes nothing.
+/// Returns the default of a limit: a temporary file system that does not exist takes no memory.
 fn amounts_by_default(name: &str) -> Vec<Amount> {
     if name.starts_with(TMPFS) { vec![Amount::Plain(0)] } else { amounts(name, None) }
 }

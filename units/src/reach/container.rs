@@ -1,4 +1,4 @@
-//! The reach of every option. The patterns name all fields, so that a new option does not compile before its reach is
+//! The reach of every option. The patterns name all fields, so that a new option does not compile until its reach is
 //! decided; the reasons for those without one are in docs/reach.md.
 
 use super::free;

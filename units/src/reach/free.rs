@@ -1,5 +1,5 @@
-//! Free-form settings. Of most nobody knows whether they give or take, so that each change of them counts; of a few it is
-//! known.
+//! The reach of free-form settings. For a few it is known whether they give or restrict; for all others, each change
+//! counts.
 
 use super::item::{Items, Kind, Subject};
 use crate::intent::{FreeSettings, NspawnConfig};
@@ -39,7 +39,7 @@ const TAKING_AS_A_WHOLE: [(&str, &str); 2] =
 const WITH_OPTIONS: [(&str, &str); 2] =
     [("nspawnConfig.Files", "Bind"), ("nspawnConfig.Files", "BindReadOnly")];
 
-/// Settings without effect on the reach: words for people, the order of starts, times, and restarts of the unit itself.
+/// Settings without effect on the reach: descriptions, the order of starts, times, and restarts of the unit itself.
 const NEITHER: [(&str, &str); 10] = [
     ("serviceConfig", "Restart"),
     ("serviceConfig", "RestartSec"),
@@ -53,7 +53,7 @@ const NEITHER: [(&str, &str); 10] = [
     ("unitConfig", "Documentation"),
 ];
 
-/// Adds all free-form settings of these options; `is_limit` tells those that are compared as limits.
+/// Adds all free-form settings of these options; `is_limit` identifies those that are compared as limits.
 pub(super) fn settings(
     items: &mut Items,
     NspawnConfig { exec, files, network }: &NspawnConfig,
@@ -112,7 +112,7 @@ pub(super) fn unknown(items: &mut Items, option: &'static str, key: &str, values
     items.push(Kind::Setting, subject, format!("{} ({option})", assignment(key, values)));
 }
 
-/// Returns the assignment as it is told; several values, and one that looks like several, as JSON.
+/// Returns the assignment for messages; several values, and one that looks like several, as JSON.
 fn assignment(key: &str, values: &[String]) -> String {
     match values {
         [one] if !one.starts_with(['[', '"']) => format!("{key}={one}"),

@@ -2,12 +2,12 @@
 
 use crate::intent::Amount;
 
-/// Something that a container can do on its host, or is kept from.
+/// Something that a container can do on its host, or is prevented from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) kind: Kind,
     pub(super) subject: Subject,
-    /// What the container can do, or is kept from; for a limit or a setting its assignment. With the option.
+    /// What the container can do, or is prevented from, or the assignment of a limit or setting; with the option.
     pub(super) text: String,
 }
 
@@ -16,11 +16,11 @@ pub(super) struct Item {
 pub(super) enum Kind {
     /// The container can do it.
     Capability,
-    /// The container is kept from it.
+    /// The container is prevented from it.
     Restriction,
-    /// So much of the host it may take.
+    /// The container may use this much of the host.
     Resource,
-    /// A setting of which nobody knows whether it gives or takes: each change counts as a gain, its end as well.
+    /// A setting of unknown effect: each change counts as a gain, and so does its removal.
     Setting,
 }
 
@@ -31,7 +31,7 @@ pub(super) enum Subject {
     Value(&'static str, Vec<String>),
     /// Files of the host.
     Bind { source: String, write: bool, below: bool, owners: Owners },
-    /// A device and the letters of what may be done with it.
+    /// A device, and the letters of the permitted access.
     Device { path: String, permissions: String },
     /// A port of the host.
     Port { protocol: String, port: u16, address: Address, start: bool },
@@ -49,7 +49,7 @@ pub(super) enum Subject {
     Setting { option: &'static str, key: String, values: Vec<String> },
 }
 
-/// How the limits of temporary file systems begin.
+/// The prefix of the limits of temporary file systems.
 pub(super) const TMPFS: &str = "tmpfs ";
 
 /// The addresses of the host at which a port is taken.
@@ -63,10 +63,10 @@ pub(super) enum Address {
     One(std::net::IpAddr),
 }
 
-/// As whom the container meets the owners of bound files.
+/// How the owners of bound files are mapped for the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owners {
-    /// As the host's root, without a user namespace; that this begins is told by the user namespace.
+    /// As the host's root, without a user namespace. The item of the user namespace reports when this begins.
     HostRoot,
     /// As nobody.
     Nobody,
@@ -79,8 +79,8 @@ pub(super) enum Owners {
 }
 
 impl Subject {
-    /// Returns whether one holds everything that the other does: as a capability it includes it, as a restriction it is
-    /// at least as strict.
+    /// Returns whether this includes all of the other: as a capability it gives at least as much, as a restriction it
+    /// is at least as strict.
     pub(super) fn includes(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -140,12 +140,12 @@ impl Items {
         self.push(Kind::Capability, subject, text);
     }
 
-    /// Adds what it is kept from.
+    /// Adds what the container is prevented from.
     pub(super) fn cannot(&mut self, subject: Subject, text: impl Into<String>) {
         self.push(Kind::Restriction, subject, text);
     }
 
-    /// Adds an item; one that is there already is not repeated.
+    /// Adds an item, unless it exists already.
     pub(super) fn push(&mut self, kind: Kind, subject: Subject, text: impl Into<String>) {
         let item = Item { kind, subject, text: text.into() };
         if !self.0.contains(&item) {

@@ -1,5 +1,5 @@
-//! What of the host a container can use, and what keeps it from using more. Options go in; out comes a [`Reach`], of which
-//! two can be compared. Building a profile means trusting its author; this says how far. The table for people is
+//! The reach of a container: what it can use of its host, and what prevents it from using more. Two reaches can be
+//! compared. Building a profile means trusting its author; the reach says how far. The table for people is
 //! docs/reach.md.
 
 mod changes;
@@ -22,7 +22,7 @@ pub struct Reach {
     in_user_namespace: bool,
 }
 
-/// What is true of every container without a user namespace, whatever else is said of it.
+/// A statement about every container without a user namespace, whatever its options.
 pub const HOST_ROOT: &str = "its root is the host's root (userNamespacing is off): it can undo read-only bind mounts, \
                              inaccessible paths and other mounts, except those of the host's Nix, which are locked";
 

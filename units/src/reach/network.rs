@@ -33,8 +33,8 @@ pub(super) fn networks(items: &mut Items, container: &Container) {
     let bridged = container.zone.is_some() || container.bridge.is_some();
     if container.has_virtual_ethernet() && !bridged {
         items.can(
-            network("network", "cable"),
-            "reach the host, and what the host forwards, over a virtual cable (network)",
+            network("network", "link"),
+            "reach the host, and what the host forwards, over a virtual Ethernet link (network)",
         );
     }
     let config = container.host_network_config.as_ref();
@@ -44,7 +44,7 @@ pub(super) fn networks(items: &mut Items, container: &Container) {
     {
         items.can(
             network("hostNetworkConfig", "default"),
-            "use the address, DHCP server and masquerading that systemd gives such a cable by default \
+            "use the address, DHCP server and masquerading that systemd gives such a link by default \
              (hostNetworkConfig)",
         );
     }
@@ -99,7 +99,7 @@ fn network(option: &'static str, name: &str) -> Subject {
     Subject::Network(option, name.to_owned())
 }
 
-/// Settings of [Network] of which each only gives: without it the host has an address or a server less.
+/// Settings of [Network] that only give: without one of them, the host has an address or a server less.
 const GIVING: [&str; 5] = ["Address", "DNS", "Domains", "Gateway", "NTP"];
 
 /// Adds the configuration of the host's end: one item for each setting of [Match], [Link] and [Network], and one for each
@@ -128,7 +128,7 @@ fn host_setting(items: &mut Items, section: &str, key: &str, values: &[String]) 
             let assignment = format!("{key}={one}");
             items.can(
                 value("hostNetworkConfig", format!("[Network] {assignment}")),
-                format!("have {assignment} on the host's end of its cable (hostNetworkConfig)"),
+                format!("have {assignment} on the host's end of its link (hostNetworkConfig)"),
             );
         }
         return;

@@ -17,9 +17,9 @@ use crate::name::MachineName;
 /// Files above this size are read last, so that they take no time from the others.
 const LARGE: usize = 64 * 1024;
 
-/// Why a file is refused for which there was no time.
+/// The reason for refusing a file for which there was no time.
 const NO_TIME: &str =
-    "was not read, since the time of nixos-nspawn-generator was up; make the largest files smaller";
+    "was not read, since nixos-nspawn-generator ran out of time; make the largest files smaller";
 
 impl Reader<'_> {
     /// Returns the usable intents of a directory, and adds those that cannot be used to `errors`.
@@ -51,7 +51,7 @@ impl Reader<'_> {
         intents
     }
 
-    /// Reads one intent, or adds what is wrong with it; false if the file has more than `most` bytes.
+    /// Reads one intent, or adds its fault; returns false if the file has more than `most` bytes.
     #[allow(clippy::too_many_arguments, reason = "the two lists are what it returns")]
     fn intent(
         &self,

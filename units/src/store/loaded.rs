@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::host::Host;
+use super::{DECLARATIVE_DIRECTORY, DIRECTORY};
 use crate::intent::{Fault, Intent};
 use crate::invalid::shown;
 use crate::name::MachineName;
@@ -73,6 +74,11 @@ impl LoadError {
     /// Returns an error of a file or directory of which nothing else is known.
     pub(super) fn new(path: impl Into<String>, kind: Kind, fault: Fault) -> Self {
         Self { path: path.into(), name: None, kind, fault, autostart: false, shadowed: false }
+    }
+
+    /// Returns whether it is the error of a whole directory, so that containers in it are unknown.
+    pub fn hides_containers(&self) -> bool {
+        [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&self.path.as_str())
     }
 
     /// Returns the same error for the file of a container.

@@ -1,7 +1,7 @@
-//! Reads /etc/nixos-nspawn: all good intents *and* all faults. No file outside of that directory is read, except for links
-//! of declarative.d and host.json into /nix/store. Where a directory is refused because it is a link, the names behind it are
-//! listed, so that each container is refused visibly. Nothing blocks: only regular files of bounded size are read. They
-//! decide what of the host a container may see, so they must be root's.
+//! Reads /etc/nixos-nspawn: all good intents *and* all faults. No file outside of that directory is read, except for
+//! links of declarative.d and host.json into /nix/store. Where a directory is refused because it is a link, the names
+//! behind it are listed, so that each container is refused visibly. Nothing blocks: only regular files of bounded size
+//! are read. They decide what a container may see of the host, so they must belong to root.
 
 mod host;
 mod intents;

@@ -1,5 +1,5 @@
-//! Opens and reads what is trusted: directories and files that are root's, links that lead into the store. Nothing is
-//! opened that could block.
+//! Opens and reads trusted files: directories and files that belong to root, and links that lead into the store.
+//! Nothing is opened that could block.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,7 +25,7 @@ pub const HOST_FILE: &str = "/etc/nixos-nspawn/host.json";
 
 const STORE: &str = "/nix/store/";
 
-/// Whose files are trusted: root's, and below another root also those of the caller, who made that tree.
+/// The owners whose files are trusted: root, and below another root also the caller, who made that tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Trust {
     /// A further owner.
@@ -38,7 +38,7 @@ impl Trust {
     }
 }
 
-/// Reads below a root, and knows whose files to trust.
+/// Reads below a root, with the owners to trust.
 pub(super) struct Reader<'a> {
     pub(super) root: &'a Path,
     pub(super) trust: Trust,
@@ -61,7 +61,7 @@ type Opened = Result<Option<OwnedFd>, (Fault, Option<OwnedFd>)>;
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 impl Reader<'_> {
-    /// Opens a directory that must be real and root's.
+    /// Opens a directory that must be real and belong to root.
     pub(super) fn directory(&self, path: &str) -> Opened {
         let below = self.root.join(path.trim_start_matches('/'));
         let flags = READ | OFlags::DIRECTORY | OFlags::NOFOLLOW;
@@ -73,7 +73,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns what is wrong with something that is no directory. If it is a link, the names where it leads can be listed,
+    /// Returns the fault of something that is not a directory. If it is a link, the names in its target can be listed,
     /// unless that is on another file system, which may not answer.
     fn no_directory(&self, path: &str, below: &Path) -> (Fault, Option<OwnedFd>) {
         if !lstat(below).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink) {
@@ -137,7 +137,7 @@ impl Reader<'_> {
         openat(CWD, own_link(&file), READ | flags, Mode::empty()).map_err(unresolved)
     }
 
-    /// Fails unless it is root's, and not writable by others.
+    /// Fails unless it belongs to root, and others cannot write to it.
     fn trusted(&self, stat: &Stat) -> Result<(), String> {
         if !self.trust.owner(stat.st_uid) {
             return Err(format!("belongs to user {}, not to root", stat.st_uid));

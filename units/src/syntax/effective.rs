@@ -22,7 +22,6 @@ pub struct InForce {
 /// append, an empty assignment resets where systemd resets, and what systemd would ignore is left out. `Boot=` and
 /// `ProcessTwo=` become one start mode, of which the first to be `yes` stays; `PrivateUsersChown=` becomes
 /// `PrivateUsersOwnership=`, which it sets.
-/// to be `yes` stays; `PrivateUsersChown=` becomes `PrivateUsersOwnership=`, which it sets.
 pub fn effective(file: &UnitFile) -> Vec<InForce> {
     let mut values: Vec<Vec<String>> = vec![Vec::new(); SETTINGS.len()];
     let mut start = None;

@@ -1,5 +1,5 @@
 //! Intents for property tests: JSON that an administrator might write, from the ordinary to the hostile, most of it
-//! valid. What comes out is JSON; whether it is an intent is for the types to say.
+//! valid. The result is JSON; the types decide whether it is an intent.
 
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 /// A store path.
 pub(crate) const TOPLEVEL: &str = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web-26.05";
 
-/// Characters that mean something to somebody on the way, and some that do not.
+/// Characters that have a meaning somewhere on the way, and some that have none.
 fn hostile_char() -> impl Strategy<Value = char> {
     prop_oneof![
         4 => proptest::char::range('a', 'z'),
@@ -161,7 +161,7 @@ fn first_process() -> impl Strategy<Value = Value> {
     )
 }
 
-/// The options that systemd's parsers must take whatever they are.
+/// Options that systemd's parsers must always accept.
 pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     let activation = (
         select(vec!["none", "reload", "restart", "dynamic"]),
@@ -180,7 +180,7 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
         || vec(prop_oneof!["c[0-9]{1,2}", "[a-zA-Z0-9:_.\\\\-]{1,8}\\.(service|target|mount)"], 0..3);
     let interface = || "[a-z][a-z0-9.#$~=-]{1,14}(:[a-z][a-z0-9.#$~=-]{1,14})?";
     let extra = (select(vec!["macvlan", "ipvlan", "interfaces", "extraVeths"]), vec(interface(), 1..3));
-    // With an IPv4 address at the end, since networkd has a word to say of a DHCP server without one.
+    // With an IPv4 address at the end, since networkd warns about a DHCP server without one.
     let ends = (select(vec!["", "fd01::1/64"]), "10\\.[1-9]\\.[1-9]\\.[1-9]/24");
     let host = (ends.prop_map(|(first, last)| vec![first.to_owned(), last]), any::<bool>());
     let host = host.prop_map(|(address, server)| (address, json!({"DHCPServer": server})));
@@ -235,7 +235,7 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
     )
 }
 
-/// An intent with all that can be said in one, free-form settings included.
+/// An intent with any of its fields, free-form settings included.
 pub(crate) fn intent() -> impl Strategy<Value = Value> {
     let nspawn = (
         settings(&["Boot", "Capability", "Environment", "Hostname", "Parameters", "PrivateUsers", "X-Note"]),

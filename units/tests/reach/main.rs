@@ -1,5 +1,5 @@
-//! The reach of a container into its host: what changes of options give, take and lift. Each case of a change that once
-//! went unseen is a line here.
+//! The reach of a container into its host: what changes of options give, take and lift. Each change that once went
+//! unnoticed is a line here.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Networks, the host's end of the cable, and ports.
+//! Networks, the host's end of the virtual Ethernet link, and ports.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn networks() {
 }
 
 #[test]
-fn the_hosts_end_of_the_cable() {
+fn the_hosts_end_of_the_link() {
     let host = |config: Value| json!({"hostNetworkConfig": config});
     widens(
         host(json!({"routes": [{"Destination": "10.9.0.0/16", "Gateway": "10.66.0.2"}]})),

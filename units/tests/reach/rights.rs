@@ -1,4 +1,4 @@
-//! Bind mounts, users, capabilities, and what keeps a container from something.
+//! Bind mounts, users, capabilities, and restrictions.
 
 use nixos_nspawn_units::reach::Reach;
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ fn users() {
 }
 
 #[test]
-fn what_keeps_it_from_something() {
+fn restrictions_that_are_lifted() {
     let restrictions = [
         (json!({"capabilities": {"drop": ["CAP_MKNOD"]}}), "use CAP_MKNOD"),
         (json!({"systemCallFilter": "~keyctl"}), "make system call keyctl"),
@@ -95,7 +95,7 @@ fn what_keeps_it_from_something() {
         json!({"systemCallFilter": "bpf"}),
         "can now: make system call bpf",
     );
-    // Nobody knows what these do together with what is set otherwise.
+    // The effect of these depends on what else is set.
     for key in [
         "DevicePolicy",
         "DeviceAllow",

@@ -33,12 +33,12 @@ fn tokens_stand_for_what_is_added() {
     let [one, two] = [json!({"tun": true}), json!({"tun": true, "fuse": true})];
     let first = token(json!({}), one.clone()).expect("a token");
     assert_eq!(first.len(), 16);
-    // What is taken away meanwhile is none of it.
+    // What is taken away at the same time does not count.
     assert_eq!(token(json!({"kernelLog": true}), one.clone()), Some(first.clone()));
     assert_ne!(token(json!({}), two.clone()), Some(first.clone()));
     assert_eq!(token(one, json!({})), None);
     assert_ne!(between(&json!({}), &json!({"tun": true})).token(&[8; 16]), Some(first));
-    // Not the order in which it is written.
+    // The order in which it is written does not count.
     assert_eq!(
         token(json!({}), json!({"bindMounts": ["/a", "/b"]})),
         token(json!({}), json!({"bindMounts": ["/b", "/a"]}))

@@ -72,7 +72,7 @@ enum Scalar {
     Text(String),
 }
 
-/// By hand: serde's trying of one form after the other takes a fifth of the generator's time.
+/// Written by hand, since serde tries one form after the other, which takes a fifth of the generator's time.
 impl<'de> Deserialize<'de> for Values {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut values = Vec::new();

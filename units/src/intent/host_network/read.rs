@@ -1,5 +1,5 @@
-//! Reads `hostNetworkConfig` from JSON attribute by attribute. By hand, since the form of each attribute follows from
-//! the table.
+//! Reads `hostNetworkConfig` from JSON attribute by attribute. Written by hand, since the form of each attribute
+//! follows from the table.
 
 use std::fmt;
 

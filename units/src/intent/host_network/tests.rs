@@ -1,4 +1,4 @@
-//! What may be said of the host's end, and what it becomes.
+//! Values of `hostNetworkConfig`, and the files that they become.
 
 use pretty_assertions::assert_eq;
 
@@ -9,7 +9,7 @@ use crate::network::{Ipv6Forwarding, ipv6_forwarding, network_file};
 fn written(options: &str) -> Result<String, String> {
     let name = "averylongcontainername".parse().unwrap();
     let intent = with_options(&name, &format!("{{{options}}}")).map_err(|fault| fault.to_string())?;
-    // What is written into the intent file is read back as the same.
+    // The intent file is read back as the same intent.
     let again = parse(intent.to_json().unwrap().as_bytes(), &name).map_err(|fault| fault.to_string())?;
     assert_eq!(again.container, intent.container);
     Ok(network_file(&name, &intent.container, 262).map(|file| file.text()).unwrap_or_default())
@@ -49,7 +49,7 @@ fn defaults_and_additions() {
 }
 
 #[test]
-fn ipv6_is_masqueraded_only_where_it_is_asked_for() {
+fn ipv6_is_masqueraded_only_on_request() {
     let masquerade = |config: &str| {
         let text = host(config).unwrap();
         let lines: Vec<String> =
@@ -77,7 +77,7 @@ fn ipv6_is_masqueraded_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn advertisements_are_sent_where_ipv6_is_asked_for() {
+fn advertisements_are_sent_only_with_ipv6() {
     let forwarding = |config: &str| {
         let text = host(config).unwrap();
         let sent = text.lines().rfind(|line| line.starts_with("IPv6SendRA=")).unwrap().to_owned();
@@ -104,7 +104,7 @@ fn advertisements_are_sent_where_ipv6_is_asked_for() {
 }
 
 #[test]
-fn the_end_in_a_bridge_is_left_in_it() {
+fn an_interface_in_a_bridge_stays_there() {
     let text = written(r#""bridge": "br0", "hostNetworkConfig": {"bridgeVLANs": [{"VLAN": 5}]}"#).unwrap();
     assert_eq!(
         text,
@@ -114,7 +114,7 @@ fn the_end_in_a_bridge_is_left_in_it() {
 }
 
 #[test]
-fn faults_have_a_place_and_a_reason() {
+fn faults_name_field_and_reason() {
     for (config, reason) in [
         ("[]", "field 'container.hostNetworkConfig': invalid type: list, expected an object"),
         (

@@ -6,13 +6,13 @@ use super::rlimit::{RLIMITS, Unit, rlimit_value};
 /// What one value of a limit allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Amount {
-    /// So many of its unit.
+    /// A number in its unit.
     Plain(u64),
     /// A share of the host, in hundredths of a percent.
     Share(u64),
-    /// As much as there is.
+    /// No limit.
     Infinite,
-    /// What only the host knows.
+    /// An amount that only the host knows.
     Unknown,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn amounts(setting: &str, value: Option<&str>) -> Vec<Amount> {
     }]
 }
 
-/// Without a value nspawn takes the limits of the host's PID 1.
+/// Returns what a resource limit allows. Without a value, nspawn uses the limits of the host's PID 1.
 fn rlimit(name: &str, value: Option<&str>) -> Vec<Amount> {
     let unit = RLIMITS.iter().find(|(known, _)| *known == name).map_or(Unit::Number, |(_, unit)| *unit);
     let one = |text: &str| match rlimit_value(text, unit) {

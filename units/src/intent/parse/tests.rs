@@ -33,7 +33,7 @@ fn a_fault_is_in_the_line_of_its_value() {
 }
 
 #[test]
-fn an_option_that_stands_beside_container() {
+fn an_option_beside_container() {
     assert_eq!(
         refused(r#""memoryMax": "2G""#),
         "4: field 'memoryMax': is not known (did you mean 'container.memoryMax'?)"
@@ -89,7 +89,7 @@ fn only_one_way_to_write_a_value() {
     assert_eq!(host(twice), Err((Some(3), "duplicate field 'systemd'".to_owned())));
 }
 
-/// The largest files of each kind; comparing names, sorting or looking for a field takes no square of the size.
+/// The largest files of each kind: comparing names, sorting or looking for a field must not take quadratic time.
 #[test]
 fn large_files_are_read_in_time() {
     let many = |piece: &dyn Fn(usize) -> String| {
@@ -120,6 +120,6 @@ fn large_files_are_read_in_time() {
     }
     let data = format!("{{{}\"zone\": null}}", many(&|at| format!("\"zon{at:05}\":1,")));
     assert_eq!(parse_data(data.as_bytes()).unwrap().warnings.len(), 21);
-    // A few seconds on a slow machine; a square takes many minutes.
+    // A few seconds on a slow machine; quadratic time would be many minutes.
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }

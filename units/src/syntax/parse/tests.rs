@@ -92,7 +92,7 @@ fn one_byte_order_mark_is_skipped() {
 }
 
 #[test]
-fn lines_that_are_nothing_are_ignored() {
+fn invalid_lines_are_ignored() {
     assert_eq!(
         warnings("a\nk=v\n[A]\nb\n=v\n = v\n\\\nc\nk=v\n"),
         [
@@ -152,7 +152,7 @@ fn lines_must_be_shorter_than_a_mebibyte() {
 }
 
 #[test]
-fn what_systemd_leaves_to_others_stays_and_is_told() {
+fn extensions_are_kept_and_recognized() {
     let file = parse(b"[X-A]\nk=v\n[B]\nX-k=v\nl=w\n").unwrap().file;
     assert_eq!(described(&file), ["[X-A] k=v", "[B] X-k=v", "[B] l=w"]);
     assert_eq!(described(&file.without_extensions()), ["[B] l=w"]);

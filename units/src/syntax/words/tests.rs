@@ -26,7 +26,7 @@ fn quotes_group_also_in_the_middle_of_a_word() {
 }
 
 #[test]
-fn a_backslash_means_something_else_in_each_place() {
+fn a_backslash_means_something_else_in_each_setting() {
     assert_eq!(unit_words(r"a\tb '\x41\102\u00e9\U0001f600\s'").unwrap(), ["a\tb", "AB\u{e9}\u{1f600} "]);
     assert_eq!(nspawn_words(r"a\tb '\' \").unwrap(), [r"a\tb", r"\", r"\"]);
     assert_eq!(path_words(r#"a\tb\ c '\'' "\é""#).unwrap(), ["atb c", "'", "é"]);

@@ -33,6 +33,7 @@ in
       useDHCP = option types.bool true;
       firewall = {
         enable = option types.bool true;
+        allowedTCPPorts = option (types.listOf types.int) [ ];
         interfaces = option (types.attrsOf (
           types.submodule { options.allowedUDPPorts = option (types.listOf types.int) [ ]; }
         )) { };
@@ -78,6 +79,13 @@ in
     };
     warnings = option (types.listOf types.str) [ ];
     standIn = settings;
+    # The system does what NixOS does when it boots and is switched to.
+    likeNixOS = {
+      enable = option types.bool false;
+      # Further parts of the activation, and services that run once: shell commands by name.
+      snippets = option (types.attrsOf types.str) { };
+      services = option (types.attrsOf types.str) { };
+    };
     _pkgs = mkOption { type = types.unspecified; };
   };
 
@@ -99,6 +107,7 @@ in
             name = config.networking.hostName;
             system = config.nixpkgs.hostPlatform;
           }
+          // lib.optionalAttrs config.likeNixOS.enable (import ./like-nixos.nix { inherit config lib; })
           // config.standIn
         )).toplevel
       else
