@@ -121,7 +121,7 @@ fn mask(text: &str, before: Option<char>) -> (&'static str, usize) {
     } else if shape(TOKEN) {
         ("\"token\": \"TOKEN\"", TOKEN.len())
     } else if let Some(length) = seconds(text).filter(|_| before == Some(' ')) {
-        (if text.starts_with('"') { "\"seconds\": TIME" } else { "TIME  " }, length)
+        (if text.starts_with('"') { "\"seconds\": 0.0" } else { "TIME  " }, length)
     } else if begins_word && shape("lastModified=0000000000") {
         ("lastModified=TIME", 23)
     } else {
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(masked(line), "a DATE                b DATE /nix/store/HASH-web/init");
         assert_eq!(masked("generation 12, 3 of 4"), "generation 12, 3 of 4");
         assert_eq!(masked("web  updated  1 -> 2  10.3 s  reloaded"), "web  updated  1 -> 2  TIME  reloaded");
-        assert_eq!(masked("  \"seconds\": 0.3"), "  \"seconds\": TIME");
+        assert_eq!(masked("  \"seconds\": 0.3"), "  \"seconds\": 0.0");
         let text = "nixos-nspawn: the journal:\n  a\n  b\nnixos-nspawn: done\nerror: x\n  y\n";
         assert_eq!(own(text), ["nixos-nspawn: done"]);
     }

@@ -6,14 +6,12 @@ use std::io;
 use std::io::{ErrorKind, IsTerminal};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use crate::base::at_once::at_once;
 use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::wait::{How, Keep, WHOLE, wait};
@@ -129,31 +127,8 @@ impl Programs for Machine {
     }
 
     fn run_all(&self, calls: &[Call], jobs: usize) -> Vec<Result<Ended>> {
-        run_at_once(calls, jobs)
+        at_once(calls, jobs, |call| self.run(call))
     }
-}
-
-/// Runs programs of this machine, at most `jobs` at once. Each thread takes the next that nobody has taken.
-fn run_at_once(calls: &[Call], jobs: usize) -> Vec<Result<Ended>> {
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<Ended>>>> = calls.iter().map(|_| Mutex::new(None)).collect();
-    thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, calls.len().max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let (Some(call), Some(result)) = (calls.get(at), results.get(at)) else { break };
-                    let ended = Machine.run(call);
-                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
-                }
-            });
-        }
-    });
-    let result = |result: Mutex<Option<Result<Ended>>>| {
-        let ended = result.into_inner().unwrap_or_else(PoisonError::into_inner);
-        ended.unwrap_or_else(|| Err(Failed::Program("not run".to_owned()).into()))
-    };
-    results.into_iter().map(result).collect()
 }
 
 /// Starts a program. One that may prompt, and so take long, also holds our locks: a build that outlives us keeps

@@ -1,6 +1,7 @@
 //! The gate of an activation: watches until the container has reached the expected state, or fails with the reason
 //! when time is up. It changes nothing.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use nixos_nspawn_units::intent::{Expect, Intent};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::{Text, shown};
 
+use crate::base::event::{Event, Step};
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::base::program::ended;
@@ -88,22 +90,48 @@ impl Before {
     }
 }
 
+/// Tells how long a container has been watched.
+struct Watch<'a> {
+    host: &'a Host,
+    name: &'a MachineName,
+    begun: Instant,
+    limit: Duration,
+    /// The second that was told last.
+    told: Cell<u64>,
+}
+
+impl Watch<'_> {
+    fn end(&self) -> Instant {
+        self.begun + self.limit
+    }
+
+    /// Sleeps, and tells once a second how long that has been.
+    fn pause(&self, time: Duration) {
+        sleep(time);
+        let (seconds, limit) = (self.begun.elapsed().as_secs(), self.limit.as_secs());
+        if self.told.replace(seconds) != seconds {
+            let step = Some(Step::Checking { seconds, limit });
+            self.host.report(Event::Progress { name: self.name.clone(), step });
+        }
+    }
+}
+
 /// The polling interval.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Waits until the container meets the expectations.
 pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
-    let end = Instant::now() + gate.limit;
+    let watch = Watch { host, name, begun: Instant::now(), limit: gate.limit, told: Cell::new(u64::MAX) };
     if gate.expect == Expect::None && gate.check.is_none() {
         return Ok(());
     }
     alive(host, name, plan)?;
     if matches!(gate.expect, Expect::Running | Expect::Degraded) {
-        settled(host, name, plan, gate, end)?;
-        stay_up(host, name, plan, gate)?;
+        settled(host, name, plan, gate, &watch)?;
+        stay_up(host, name, plan, gate, &watch)?;
     }
     if let Some(command) = gate.check {
-        checked(host, name, plan, command, end)?;
+        checked(host, name, plan, command, &watch)?;
     }
     Ok(())
 }
@@ -120,7 +148,8 @@ fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
 }
 
 /// Waits until the system inside is neither starting nor stopping.
-fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
+fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, watch: &Watch) -> Result<()> {
+    let end = watch.end();
     loop {
         let answer = system_state(host, name);
         match (answer.as_str(), gate.expect) {
@@ -156,14 +185,14 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
             );
         }
         alive(host, name, plan)?;
-        sleep(PAUSE);
+        watch.pause(PAUSE);
         interrupt::check()?;
     }
 }
 
 /// Waits until each service that has just started has stayed up for a while. A service that is restarted whenever it
 /// ends is never a failed unit.
-fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
+fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, watch: &Watch) -> Result<()> {
     let before = &gate.before;
     let end = Instant::now() + gate.limit;
     loop {
@@ -175,7 +204,7 @@ fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> 
             Err(_) => {
                 alive(host, name, plan)?;
                 interrupt::check()?;
-                sleep(PAUSE);
+                watch.pause(PAUSE);
                 continue;
             }
         };
@@ -196,13 +225,14 @@ fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> 
             Stability::Unsettled => {}
         }
         alive(host, name, plan)?;
-        sleep(PAUSE);
+        watch.pause(PAUSE);
         interrupt::check()?;
     }
 }
 
 /// Runs the command inside until it succeeds.
-fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, end: Instant) -> Result<()> {
+fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, watch: &Watch) -> Result<()> {
+    let end = watch.end();
     loop {
         let left = end.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
         let status = host
@@ -223,7 +253,7 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, e
             bail!("check '{command}' in container '{name}' failed: {how}");
         }
         alive(host, name, plan)?;
-        sleep(Duration::from_secs(1));
+        watch.pause(Duration::from_secs(1));
     }
 }
 

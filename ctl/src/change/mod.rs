@@ -19,6 +19,7 @@ pub(crate) mod remove;
 pub(crate) mod rollback;
 pub(crate) mod settle;
 pub(crate) mod setup;
+pub(crate) mod summary;
 pub(crate) mod switch;
 pub(crate) mod take_back;
 pub(crate) mod tidy;

@@ -11,7 +11,7 @@ use nixos_nspawn_units::intent::{Expect, Intent, Strategy, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::event::Event;
+use crate::base::event::{Event, Step};
 use crate::base::exit::under;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
@@ -87,6 +87,7 @@ impl Switch<'_> {
     pub(crate) fn run(mut self, record: &mut Record) -> Result<Switched> {
         let begun = journal_time();
         let done = self.forward(record);
+        self.host.report(Event::Progress { name: self.name.clone(), step: None });
         let folder = record.details.profile_directory.clone();
         let note = |action: Action, result: ActivationResult, detail: String, generation: Option<u64>| {
             let last = LastActivation::now(generation.unwrap_or(0), action.into(), result, detail);
@@ -224,7 +225,9 @@ impl Switch<'_> {
         record.save(host)?;
         failpoint("activating");
         let mut action = self.decision.action;
+        let progress = |step| host.report(Event::Progress { name: name.clone(), step: Some(step) });
         if action == Action::Reload {
+            progress(Step::Reloading);
             match effect::reload(host, name, &self.new, limit)? {
                 Reloaded::Yes => {}
                 Reloaded::UnitsFailed if expect == Expect::None => {}
@@ -240,7 +243,10 @@ impl Switch<'_> {
             record.save(host)?;
         }
         match action {
-            Action::Restart => effect::restart(host, name, plan, StartLimit::after(limit))?,
+            Action::Restart => {
+                progress(Step::Restarting);
+                effect::restart(host, name, plan, StartLimit::after(limit))?;
+            }
             _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
         }
         failpoint("activated");

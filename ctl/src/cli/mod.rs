@@ -223,6 +223,9 @@ pub(crate) struct Setup {
     /// Also enable systemd-networkd, which configures the containers' network
     #[arg(long, conflicts_with = "remove")]
     pub(crate) networkd: bool,
+    /// Also update all containers by a timer, at CALENDAR as in systemd.time(7) [default: daily at 4:00]
+    #[arg(long, value_name = "CALENDAR", num_args = 0..=1, require_equals = true, conflicts_with = "remove")]
+    pub(crate) auto_update: Option<Option<String>>,
     /// Show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -9,6 +9,7 @@ use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::interrupt;
 use crate::change::ahead::{Ahead, build_ahead, remove_links};
+use crate::change::summary::summarize;
 use crate::change::update::{UpdateOptions, update};
 use crate::change::updated::Updated;
 use crate::cli::Update;
@@ -67,14 +68,14 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
         }
     }
     remove_links(context, &loaded, &names);
-    finish(context, results, names.len())
+    finish(context, results, names.len(), given.all)
 }
 
 /// A result, and how long it took.
 type Timed<'a> = (&'a MachineName, Result<Updated>, Duration);
 
 /// Prints a single result as it is, and several as a table.
-fn finish(context: &Context, results: Vec<Timed>, wanted: usize) -> Result<()> {
+fn finish(context: &Context, results: Vec<Timed>, wanted: usize, of_all: bool) -> Result<()> {
     let mut failure = None;
     let mut all = Vec::new();
     for (name, result, time) in results {
@@ -84,6 +85,9 @@ fn finish(context: &Context, results: Vec<Timed>, wanted: usize) -> Result<()> {
             failed
         });
         all.push(Updated { seconds: (time.as_secs_f64() * 10.0).round() / 10.0, ..updated });
+    }
+    if of_all {
+        summarize(context, &all);
     }
     match (context.json, wanted, &all[..]) {
         (true, ..) => context.screen.print_json(&all)?,

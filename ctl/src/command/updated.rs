@@ -52,11 +52,14 @@ pub(crate) fn table(results: &[Updated], color: bool) -> String {
             (None, Some(action)) => [how(action), one.reason.as_deref().unwrap_or_default()].join(": "),
             (None, None) => one.reason.clone().unwrap_or_default(),
         };
+        let time = format!("{:.1} s", one.seconds);
+        // So that columns are as wide in each run.
+        let time = if reason.is_empty() { time } else { format!("{time:<7}") };
         vec![
             Cell::plain(one.name.as_str()),
             Cell::new(word, tone),
             Cell::plain(generations),
-            Cell::plain(format!("{:.1} s", one.seconds)),
+            Cell::plain(time),
             Cell::plain(reason),
         ]
     };

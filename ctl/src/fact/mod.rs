@@ -9,6 +9,7 @@ pub(crate) mod host_network;
 pub(crate) mod installation;
 pub(crate) mod jobs;
 pub(crate) mod lookup;
+pub(crate) mod metrics;
 pub(crate) mod notes;
 pub(crate) mod option_lines;
 pub(crate) mod overview;

@@ -1,5 +1,6 @@
 //! The host: one file per external interface.
 
+pub(crate) mod auto_update;
 pub(crate) mod credentials;
 pub(crate) mod elf;
 pub(crate) mod files;
@@ -9,6 +10,7 @@ pub(crate) mod host_file;
 pub(crate) mod inside;
 pub(crate) mod intent_file;
 pub(crate) mod journal;
+pub(crate) mod journal_entry;
 pub(crate) mod known_settings;
 pub(crate) mod last_activation;
 pub(crate) mod listeners;

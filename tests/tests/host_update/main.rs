@@ -9,6 +9,7 @@ mod reach;
 mod rollback;
 mod several;
 mod sources;
+mod timer;
 mod unattended;
 
 use nixos_nspawn_tests::host::{Host, Output, dynamic};
