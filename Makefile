@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo bench nixos-check install deps
+.PHONY: build check test demo bench torture fuzz nixos-check install deps
 
 build:
 	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) NIXOS_NSPAWN_NIX=$(NIX) \
@@ -34,7 +34,7 @@ check: deps
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 
 # Host tests mostly wait, for boots and timeouts: two run at once on each core.
-test: deps check build
+test: deps check build fuzz
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --workspace --all-features --locked
 
 demo: deps build
@@ -42,6 +42,15 @@ demo: deps build
 
 bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
+
+# Kills, faults and storms; CONTRIBUTING.md says how to have more of them.
+torture: deps build
+	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin torture
+
+# Each fuzz target for so many seconds, on a stable toolchain.
+FUZZ_SECONDS ?= 10
+fuzz: deps
+	CARGO=$(CARGO) sh fuzz/run.sh $(FUZZ_SECONDS)
 
 # Real NixOS systems in containers (tests/nixos/README.md). NIXPKGS: a directory made by tests/nixos/nixpkgs/assemble;
 # PEER: a checkout of python-nixos-nspawn, or nothing; HOSTS: trixie, forky or both.

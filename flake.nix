@@ -60,7 +60,12 @@
 
       # What needs no virtual machine. The tests that do are attributes of the package, `nixos-nspawn.tests`.
       checks = forAllSystems (
-        pkgs: { package = package pkgs; } // import ./nix/checks.nix { inherit pkgs; }
+        pkgs:
+        { package = package pkgs; }
+        // import ./nix/checks.nix {
+          inherit pkgs;
+          package = package pkgs;
+        }
       );
 
       formatter = forAllSystems (pkgs: pkgs.nixfmt-tree);

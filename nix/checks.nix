@@ -2,6 +2,8 @@
 # that python-nixos-nspawn's own files are known for, and of a host. Nothing of the systems is built.
 {
   pkgs,
+  # Of the programs, for the host.
+  package,
   # Further modules of every system.
   modules ? [ ],
 }:
@@ -42,8 +44,10 @@ let
       {
         # A host needs no disk and no boot loader then.
         boot.isContainer = true;
+        networking.useHostResolvConf = false;
         nixpkgs = { inherit pkgs; };
         system.stateVersion = lib.trivial.release;
+        nixos.containers = { inherit package; };
         nixos.containers.instances = lib.mapAttrs' (group: lib.nameValuePair "every-${group}") every;
       }
     ];

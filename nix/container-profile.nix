@@ -18,6 +18,14 @@ let
 
   # Otherwise the container lacks CAP_NET_ADMIN in the network's namespace and cannot configure it.
   ownNetwork = cfg.network != "host" && cfg.namespacePath == null;
+  # Whether a free-form setting takes it away.
+  sharesNetwork = builtins.elem (cfg.nspawnConfig.Network.Private or true) [
+    false
+    "0"
+    "false"
+    "no"
+    "off"
+  ];
   # Whether network-online.target has an interface to wait for.
   hasInterface =
     cfg.network == "private"
@@ -73,6 +81,15 @@ in
       };
     }
 
+    # The console is the host's journal, which a start that waits would fill with a line for each half second.
+    {
+      systemd =
+        if options.systemd ? settings then
+          { settings.Manager.ShowStatus = mkDefault "error"; }
+        else
+          { extraConfig = "ShowStatus=error"; };
+    }
+
     # NixOS links /etc/localtime to the time zone, which fails if nspawn has mounted a file there.
     (mkIf (config.time.timeZone != null) { nixosContainer.timezone = mkDefault "off"; })
 
@@ -89,6 +106,10 @@ in
     (mkIf (ownNetwork && cfg.zone != null) {
       networking.firewall.interfaces.host0.allowedUDPPorts = [ 5355 ];
     })
+
+    # Root in a user namespace has no rights over such a network: it could not listen on ports below 1024, and nspawn could
+    # not mount /sys.
+    (mkIf (!ownNetwork || sharesNetwork) { nixosContainer.userNamespacing = mkDefault false; })
 
     # 65536 users and groups are mapped.
     (mkIf cfg.userNamespacing {
@@ -184,6 +205,11 @@ in
           # Only then is `init` of the system the program that activates it.
           assertion = !(config.boot.initrd.enable or false);
           message = "`boot.initrd.enable' is true, but a container has no initrd: its system would start without being activated; set it to false.";
+        }
+        {
+          # Releases that have nixos-init look whether there is an initrd at all. make-container.nix looks at the result.
+          assertion = !(config.boot.initrd.systemd.enable or false) || options.system ? nixos-init;
+          message = "`boot.initrd.systemd.enable' is true: in this release of NixOS a container would start without being activated; set it to false.";
         }
         {
           assertion = !(config.system.etc.overlay.enable or false);

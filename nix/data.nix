@@ -6,6 +6,13 @@ let
   declarations = import ./options.nix { inherit lib; };
   inherit (import ./elements.nix { inherit lib; }) elements;
 
+  syntax = import ./syntax.nix;
+
+  # What an intent means that does not name the option, where that is not the default in Nix.
+  unnamed = {
+    userNamespacing = false;
+  };
+
   # Otherwise it is a set of declarations.
   isDeclaration = value: value._type or null == "option";
 
@@ -19,7 +26,7 @@ let
         in
         if !isDeclaration option then
           differing option value
-        else if value == option.default or null then
+        else if value == unnamed.${name} or option.default or null then
           null
         else if elements ? ${name} then
           map (element elements.${name}) value
@@ -39,6 +46,12 @@ let
     data
     // lib.optionalAttrs (data ? nspawnConfig) {
       nspawnConfig = builtins.mapAttrs (_: free) data.nspawnConfig;
+    }
+    # Otherwise the files would belong to nobody inside.
+    // lib.optionalAttrs (data ? bindMounts && settings.userNamespacing) {
+      bindMounts = map (
+        value: if builtins.isString value then syntax.mapOwners value else value
+      ) data.bindMounts;
     }
     // lib.optionalAttrs (data ? environment) { environment = free data.environment; }
     // lib.optionalAttrs (data ? rlimits) { rlimits = free data.rlimits; }

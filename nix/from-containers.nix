@@ -181,7 +181,9 @@ let
         capabilities.add = container.additionalCapabilities;
       }
       // optional (serviceConfig != { }) { inherit serviceConfig; }
-      // optional (users == "pick") { userNamespacing = true; }
+      // {
+        userNamespacing = users == "pick";
+      }
       // optional (users != "no" && users != "pick") { nspawnConfig.Exec.PrivateUsers = users; }
       // optional bridged { bridge = container.hostBridge; }
       // optional (ports != [ ]) {

@@ -21,6 +21,8 @@ in
       Paths of the host to mount inside the container. Each is `SOURCE[:DESTINATION[:OPTIONS]]`, as for `Bind=` in
       {manpage}`systemd.nspawn(5)`, or an attribute set. Without a destination, the source is mounted at its own path.
       A source that is missing when the container starts is created if its parent directory exists.
+
+      With `userNamespacing`, each owner of a file keeps its number (`idmap`), unless the options say otherwise.
     '';
   };
 

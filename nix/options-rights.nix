@@ -8,11 +8,14 @@ in
 {
   userNamespacing = mkOption {
     type = types.bool;
-    default = false;
+    default = true;
     description = ''
       Whether users inside the container map to other users on the host, in a range that systemd-nspawn picks
-      (`PrivateUsers=pick`). Ownership in the store and in bind mounts is mapped, which their file systems must
-      support.
+      (`PrivateUsers=pick`). Root inside is then not root on the host, and cannot undo read-only mounts. Ownership in the
+      store and in bind mounts is mapped, which their file systems must support.
+
+      The default is false with `network = "host"` and with `namespacePath`, because root inside has no rights over a
+      network of the host then, such as to the ports below 1024.
     '';
   };
 

@@ -71,6 +71,22 @@ let
     in
     if destination == null then builtins.head found else destination;
 
+  # The short form of a bind mount with `idmap`, unless it says otherwise or mounts no path of the host.
+  mapOwners =
+    value:
+    let
+      found = match "(/${field})(:(/${field}))?(:(${bindOption}(,${bindOption})*))?" value;
+      source = builtins.elemAt found 0;
+      destination = builtins.elemAt found 3;
+      options = builtins.elemAt found 6;
+    in
+    if found == null || (options != null && match ".*idmap.*" options != null) then
+      value
+    else
+      "${source}:${if destination == null then source else destination}:${
+        if options == null then "" else "${options},"
+      }idmap";
+
   isInterface =
     value:
     match "[!-~]{1,15}" value != null
@@ -248,6 +264,7 @@ in
     isUnitOrContainer
     isZone
     machineNameProblem
+    mapOwners
     pathProblem
     portParts
     ;

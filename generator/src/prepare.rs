@@ -46,6 +46,7 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     let Generated { mut file, network } = settings(root, name)?;
     unshadowed(root, name)?;
     version::check(name, &file, log)?;
+    user_namespace::available(root, name, &file)?;
     user_namespace::check(root, name, &file)?;
     network::check(root, name, &file)?;
     let toplevel = toplevel(root, name, &file)?;

@@ -17,6 +17,8 @@ need diff diffutils
 need chattr e2fsprogs
 need systemd-analyze systemd
 need unshare util-linux
+need prlimit util-linux
+need ldd libc-bin
 need timeout coreutils
 need python3 python3
 # The schema test asks a validator that is not ours, from either Python.
@@ -25,6 +27,7 @@ if ! python3 -c 'import jsonschema' 2> /dev/null && ! /usr/bin/python3 -c 'impor
 fi
 need make make
 need cc gcc
+need c++ g++
 need cargo cargo
 [ -n "$missing" ] || exit 0
 echo "installing:$missing"

@@ -133,6 +133,7 @@
     memoryMax = "50%";
     tasksMax = "10%";
     cpuWeight = "idle";
+    userNamespacing = false;
   };
   host.network = "host";
   none.network = "none";

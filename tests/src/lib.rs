@@ -11,5 +11,6 @@ pub mod options_doc;
 pub mod reference;
 pub mod setup;
 pub mod systemd;
+pub mod torture;
 pub mod transcript;
 pub mod worst;

@@ -55,7 +55,7 @@ fn evaluation(host: &Host, count: &mut Count) {
 
     let host16 = "(import /root/nixpkgs/nixos/lib/eval-config.nix { lib = import /root/nixpkgs/lib; system = null; modules = [ \
                   /root/product/nix/module.nix \
-                  ({ lib, pkgs, ... }: { boot.isContainer = true; nixpkgs.hostPlatform = \"x86_64-linux\"; \
+                  ({ lib, pkgs, ... }: { boot.isContainer = true; networking.useHostResolvConf = false; nixpkgs.hostPlatform = \"x86_64-linux\"; \
                   system.stateVersion = \"25.05\"; nixos.containers.package = pkgs.hello; nixos.containers.instances = \
                   lib.genAttrs (map (n: \"c${toString n}\") (lib.range 1 16)) (_: { }); }) \
                   ]; }).config.system.build.toplevel.drvPath";

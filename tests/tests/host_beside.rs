@@ -25,16 +25,38 @@ fn ports_in_use(host: &Host) {
     host.install(bins());
     serve(host, "8090");
     serve(host, "127.0.0.1:8091");
+    // UDP, IPv6 alone, and a service in another network, which has ports of its own.
+    let udp = "use IO::Socket::INET; my $socket = IO::Socket::INET->new(LocalPort => 8095, Proto => 'udp') or die; sleep 9999";
+    host.ok(&["systemd-run", "--quiet", "perl", "-e", udp]);
+    host.ok(&["systemd-run", "--quiet", "systemd-socket-activate", "-l", "[::]:8096", "/bin/cat"]);
+    host.sh(
+        "ip netns add other; systemd-run --quiet ip netns exec other busybox httpd -f -p 8097 -h /srv/host",
+    );
+    host.wait_until("they listen", || {
+        host.sh("ss -lun").contains(":8095 ")
+            && host.sh("ss -ltn").contains(":8096 ")
+            && host.sh("ip netns exec other ss -ltn").contains(":8097 ")
+    });
+    let free = json!({"front": {"container": {"nspawnConfig": {"Network": {"Port": ["tcp:8090:80"]}}}}});
+    host.own(&free);
+    let refused = host.ctl(&["create", "front", "--flake", FLAKE]);
+    assert_eq!(refused.status.code(), Some(10), "{refused}");
+    assert!(refused.stderr.contains("tcp/8090 is in use by busybox"), "{refused}");
     let before = host.traces();
     for (ports, port) in [
         (json!(["8090:80"]), "tcp/8090"),
         (json!(["127.0.0.1:8090:80"]), "tcp/127.0.0.1:8090"),
         (json!(["127.0.0.1:8091:80"]), "tcp/127.0.0.1:8091"),
+        (json!(["0.0.0.0:8091:80"]), "tcp/0.0.0.0:8091"),
+        (json!(["udp:8095:53"]), "udp/8095"),
+        (json!(["8096:80"]), "tcp/8096"),
+        (json!(["127.0.0.1:8096:80"]), "tcp/127.0.0.1:8096"),
+        (json!(["[::1]:8096:80"]), "tcp/[::1]:8096"),
     ] {
         own(host, "front", ports);
         let refused = host.ctl(&["create", "front", "--flake", FLAKE]);
         assert_eq!(refused.status.code(), Some(10), "{refused}");
-        let reason = format!("{port} is in use by busybox (process ");
+        let reason = format!("{port} is in use by ");
         assert!(
             refused.stderr.contains(&reason) && refused.stderr.contains("--allow-taken-ports"),
             "{refused}"
@@ -44,7 +66,11 @@ fn ports_in_use(host: &Host) {
 
     // The host keeps its loopback address, the same number of another protocol is another port, and the container's own
     // sockets do not count.
-    own(host, "front", json!(["8091:80", "udp:8090:53", "127.0.0.1:8092:80", "8093:80"]));
+    own(
+        host,
+        "front",
+        json!(["8091:80", "udp:8090:53", "127.0.0.1:8092:80", "8093:80", "8097:80", "8095:80"]),
+    );
     host.create("front");
     host.address("front");
     own(host, "front", json!(["8091:80", "udp:8090:53", "127.0.0.1:8092:80", "8094:80"]));
@@ -65,15 +91,27 @@ fn ports_in_use(host: &Host) {
 
 fn flushed_firewall(host: &Host) {
     host.install(bins());
-    own(host, "front", json!(["8080:80", "udp:5353:53"]));
-    host.create("front");
-    host.address("front");
+    // Without ports as well, and with one of nspawn's own settings.
+    host.own(&json!({
+        "front": {"container": {"forwardPorts": ["8080:80", "udp:5353:53"]}},
+        "free": {"container": {"nspawnConfig": {"Network": {"Port": ["tcp:8081:80"]}}}},
+        "alone": {},
+    }));
+    for name in ["free", "alone", "front"] {
+        host.create(name);
+        host.address(name);
+    }
     let reached = || host.sh("nft list map ip io.systemd.nat map_port_ipport").contains("8080");
     host.wait_until("the port is forwarded", reached);
     host.sh("sleep 21");
     let gone = "tcp/8080, udp/5353 are not forwarded";
-    assert!(!host.ctl_ok(&["list"]).text().contains("forwarded"));
+    let listed = host.ctl_ok(&["list"]);
+    assert!(!listed.text().contains("forwarded") && !listed.text().contains("masqueraded"), "{listed}");
     host.sh("nft flush ruleset");
+    let listed = host.ctl_ok(&["list"]);
+    assert!(listed.text().contains("port tcp/8081 is not forwarded"), "{listed}");
+    let masquerading = "alone: is not masqueraded: the rules of systemd-networkd are not in nftables";
+    assert!(listed.text().contains(masquerading), "{listed}");
     for command in ["list", "status front"] {
         let told = host.ctl_ok(&command.split(' ').collect::<Vec<_>>());
         assert!(told.text().contains(gone), "{told}");
@@ -89,8 +127,15 @@ fn flushed_firewall(host: &Host) {
         host.sh("nft list set ip io.systemd.nat masq_saddr").contains("elements"),
         "masquerading is back"
     );
+    host.ok(&["systemctl", "restart", &unit("free")]);
+    host.address("free");
     host.sh("sleep 21");
-    assert!(!host.ctl_ok(&["list"]).text().contains("forwarded"));
+    let listed = host.ctl_ok(&["list"]);
+    assert!(!listed.text().contains("forwarded") && !listed.text().contains("masqueraded"), "{listed}");
+    // The command that is named is enough for those that only masquerade.
+    host.sh("nft flush ruleset; systemctl restart systemd-networkd");
+    host.wait_until("masquerading is back", || !host.ctl_ok(&["list"]).text().contains("masqueraded"));
+    assert!(host.ctl_ok(&["list"]).text().contains("tcp/8080, udp/5353 are not forwarded"));
 }
 
 /// The template's --link-journal=try-guest does not fail without a persistent journal, and neither do we.

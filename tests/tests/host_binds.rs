@@ -4,7 +4,7 @@
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
-on_both_hosts!(sources_of_every_kind, swapped_sources, links_of_others, read_only_is_locked);
+on_both_hosts!(sources_of_every_kind, swapped_sources, links_of_others, read_only_is_locked, setuid_programs);
 
 /// Fails if a mount or file of a bind source is left.
 fn assert_released(host: &Host, name: &str) {
@@ -234,4 +234,49 @@ fn read_only_is_locked(host: &Host) {
     host.ok(&["systemctl", "stop", &unit("plain"), &unit("mapped")]);
     assert_eq!(host.file("/srv/ro/disk/file"), "precious\n");
     assert!(!host.file("/proc/self/mountinfo").contains("/run/nixos-nspawn/"));
+}
+
+/// Root inside makes programs setuid root in a writable source; where users of the host can run them, commands say so.
+fn setuid_programs(host: &Host) {
+    host.install(bins());
+    host.sh(
+        "mkdir -p /srv/open /root/closed /srv/nosuid; mount -t tmpfs -o nosuid,mode=755 nosuid /srv/nosuid
+        mkdir /srv/nosuid/sub; cp /usr/bin/id /srv/open/program",
+    );
+    let settings = |binds: &str| {
+        let options = r#""userNamespacing": true, "activation": {}"#;
+        host.own_text(&format!(r#"{{"web": {{"container": {{{options}, "bindMounts": [{binds}]}}}}}}"#));
+    };
+    let safe = r#"{"source": "/root/closed"}, {"source": "/srv/nosuid/sub"}, {"source": "/srv/open", "readOnly": true,
+        "destination": "/read"}, {"source": "/srv/open", "idmap": "noidmap", "destination": "/nobody"}"#;
+    let words = "root inside can make setuid programs of the host's root in ";
+    settings(safe);
+    let created = host.ctl_ok(&["create", "web", "--flake", FLAKE]);
+    assert!(!created.text().contains(words), "{created}");
+    settings(&format!(r#"{safe}, {{"source": "/srv/open"}}, {{"source": "/srv/made/later"}}"#));
+    host.sh("mkdir /srv/made");
+    let said = format!("{words}/srv/open, /srv/made/later, and users of the host can run them there");
+    for arguments in [&["plan", "web"][..], &["update", "web"]] {
+        let output = host.ctl(arguments);
+        assert!(output.text().contains(&said), "{arguments:?}: {output}");
+    }
+    let updated = host.ctl_ok(&["update", "web", "--allow-host-changes"]);
+    assert!(updated.text().contains(&said), "{updated}");
+    // What is there already is not told again.
+    let planned = host.ctl(&["plan", "web"]);
+    assert!(!planned.text().contains(words), "{planned}");
+    host.inside("web", &["sh", "-c", "chown 0 /srv/open/program; chmod 4755 /srv/open/program"]);
+    let run = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/srv/open/program", "-u"];
+    assert_eq!(host.ok(&run), "0\n", "so the warning is true");
+    // What is made for the container is closed at first.
+    assert_eq!(host.sh("stat -c %a /srv/made/later"), "700\n");
+
+    // Without a user namespace as well, and where the containers' roots are open to all.
+    host.sh("chmod 755 /var/lib/machines");
+    host.create_with("plain", "");
+    let dry = host.ctl_ok(&["create", "dry", "--dry-run", "--flake", &format!("{FLAKE}#plain")]);
+    assert!(dry.text().contains(&format!("{words}/var/lib/machines/dry, and")), "{dry}");
+    host.own_text(r#"{"plain": {"container": {"bindMounts": ["/srv/open:/mnt"]}}}"#);
+    let planned = host.ctl_ok(&["plan", "plain"]);
+    assert!(planned.text().contains(&format!("{words}/srv/open, and")), "{planned}");
 }

@@ -9,6 +9,10 @@ use pretty_assertions::assert_eq;
 
 on_both_hosts!(defaults_of_nixos);
 
+/// Two containers that are neighbours, without user namespaces.
+const NEIGHBOURS: &str =
+    "nixosContainer = { zone = \"lab\"; userNamespacing = false; }; time.timeZone = \"Asia/Tokyo\";";
+
 /// Writes the configuration of a container.
 fn configure(host: &Host, name: &str, page: &str, more: &str) -> String {
     let path = format!("/root/{name}.nix");
@@ -43,9 +47,8 @@ fn defaults_of_nixos(host: &Host) {
 /// The firewall drops what is not allowed, which neighbours in a zone need nothing of; nothing waits for the network; and the
 /// system has a time zone of its own.
 fn names_behind_a_firewall(host: &Host) {
-    let options = "nixosContainer.zone = \"lab\"; time.timeZone = \"Asia/Tokyo\";";
     for name in ["one", "two"] {
-        create(host, name, options);
+        create(host, name, NEIGHBOURS);
         assert_eq!(host.inside(name, &["readlink", "/etc/localtime"]), "/etc/zoneinfo/Asia/Tokyo\n");
         assert_eq!(host.page(&format!("http://{}/", host.address(name))), "one\n");
     }
@@ -70,13 +73,12 @@ fn update(host: &Host, name: &str, page: &str, more: &str) -> Output {
 
 /// A switch of NixOS does what it can, says what failed, and ends with 2 or 4.
 fn failed_switches(host: &Host) {
-    let options = "nixosContainer.zone = \"lab\"; time.timeZone = \"Asia/Tokyo\";";
     let nspawn = host.nspawn("one");
     for (more, expected) in [
         ("likeNixOS.snippets.bad = \"false\";", "Activation script snippet 'bad' failed (1)"),
         ("likeNixOS.services.bad = \"exit 3\";", "warning: the following units failed: bad.service"),
     ] {
-        let output = update(host, "one", "two", &format!("{options} {more}"));
+        let output = update(host, "one", "two", &format!("{NEIGHBOURS} {more}"));
         assert!(!output.success() && output.stderr.contains(expected), "{output}");
         assert!(output.stderr.contains("rolled back"), "{output}");
         assert_eq!(
@@ -87,7 +89,7 @@ fn failed_switches(host: &Host) {
         let state = host.run(&["systemctl", "--machine=one", "is-system-running"]);
         assert_eq!(state.stdout, "running\n", "{output}");
     }
-    let output = update(host, "one", "two", &format!("{options} likeNixOS.services.good = \"true\";"));
+    let output = update(host, "one", "two", &format!("{NEIGHBOURS} likeNixOS.services.good = \"true\";"));
     assert!(output.success() && output.stderr.contains("new units were started: good.service"), "{output}");
     assert_eq!((host.nspawn("one"), host.system_page("one")), (nspawn, "two\n".into()), "{output}");
 }
@@ -109,7 +111,7 @@ fn user_namespace(host: &Host) {
 
 /// Neither the end of an ephemeral container nor the removal of a state directory fails by /var/empty.
 fn immutable_directory(host: &Host) {
-    create(host, "short", "nixosContainer.ephemeral = true;");
+    create(host, "short", "nixosContainer = { ephemeral = true; userNamespacing = false; };");
     let removed = host.run_inside("short", &["rmdir", "/var/empty"]);
     assert!(!removed.success(), "{removed}");
     let copies = "find / /var/lib/machines -maxdepth 1 -name '.#*.short*'";

@@ -4,7 +4,13 @@
 use nixos_nspawn_tests::host::{Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
-on_both_hosts!(journal_links, shifted_root, mount_points_in_a_user_namespace, ephemeral_snapshots);
+on_both_hosts!(
+    journal_links,
+    shifted_root,
+    no_user_namespaces,
+    mount_points_in_a_user_namespace,
+    ephemeral_snapshots
+);
 
 /// Restarts a container, however often that was done within a short time.
 fn restart(host: &Host, name: &str) {
@@ -90,6 +96,24 @@ fn shifted_root(host: &Host) {
     assert_eq!(host.ok(&["stat", "-c", "%u:%g", root, &format!("{root}/root/mine")]), "0:0\n0:0\n");
     host.ok(&["systemctl", "start", &unit("web")]);
     assert_eq!(host.inside("web", &["cat", "/root/mine"]), "mine\n");
+}
+
+/// Where the host has no user namespaces, the start says so.
+fn no_user_namespaces(host: &Host) {
+    host.install(bins());
+    host.create_with("mapped", r#""userNamespacing": true"#);
+    host.create_with("plain", "");
+    // The kernel's own limit is that of the machine around as well.
+    let limit = "/proc/sys/user/max_user_namespaces";
+    host.sh(&format!("echo 0 > /run/zero; mount --bind /run/zero {limit}"));
+    assert!(!host.run(&["systemctl", "restart", &unit("mapped")]).success());
+    let journal = host.unit_journal("mapped");
+    let said =
+        "user.max_user_namespaces: is 0 on this host, so there is no user namespace for container 'mapped'";
+    assert!(journal.contains(said) && journal.contains("set userNamespacing to false"), "{journal}");
+    restart(host, "plain");
+    host.ok(&["umount", limit]);
+    restart(host, "mapped");
 }
 
 /// Beside a mount point that did not exist, services can create their directories.

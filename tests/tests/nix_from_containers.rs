@@ -106,7 +106,10 @@ fn other_options_of_an_instance_are_passed_on() {
     let container = "config = { a = 1; }; nixpkgs = /nixpkgs; specialArgs.b = 2;";
     let names = evaluate(&[format!("builtins.attrNames {}", translated(container))]).remove(0);
     let names = names.unwrap_or_else(|said| panic!("{said}"));
-    assert_eq!(names, json!(["activation", "config", "network", "nixpkgs", "specialArgs"]));
+    assert_eq!(
+        names,
+        json!(["activation", "config", "network", "nixpkgs", "specialArgs", "userNamespacing"])
+    );
 }
 
 /// The flake on the page for users of extra-container.

@@ -59,7 +59,7 @@ fn shared_interfaces<'a>(mut claims: Vec<(String, &'a MachineName)>, found: &mut
 }
 
 /// Returns the ports of the options and those of free-form settings, both as nspawn writes them.
-fn claimed_ports(container: &Container) -> impl Iterator<Item = Cow<'_, ForwardPort>> {
+pub fn claimed_ports(container: &Container) -> impl Iterator<Item = Cow<'_, ForwardPort>> {
     let free = container.nspawn_config.network.get("Port").unwrap_or_default();
     let free = free.iter().filter_map(|text| text.parse().ok()).map(Cow::Owned);
     container.forward_ports.iter().map(Cow::Borrowed).chain(free)

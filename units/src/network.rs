@@ -49,22 +49,15 @@ pub struct HostEnd {
     pub file_name: String,
     /// Its settings. The caller adds comments.
     pub file: UnitFile,
-    /// The zone, if the file is that of a bridge, which the containers of the zone share.
-    pub zone: Option<String>,
 }
 
 /// Returns networkd's file for a container: that of its own interface, or that of its zone's bridge. An interface in
 /// another bridge has one only if the options ask for it, because systemd's own file suffices.
 pub fn host_end(name: &MachineName, container: &Container, systemd: u32) -> Option<HostEnd> {
     if let Some(file) = network_file(name, container, systemd) {
-        return Some(HostEnd { file_name: file_name(name), file, zone: None });
+        return Some(HostEnd { file_name: file_name(name), file });
     }
-    let zone = container.zone_name()?;
-    Some(HostEnd {
-        file_name: format!("{ZONE_PREFIX}vz-{zone}{ENDING}"),
-        file: zone_file(&zone, systemd),
-        zone: Some(zone),
-    })
+    Some(zone_end(&container.zone_name()?, systemd))
 }
 
 /// The interfaces on which networkd makes the host forward IPv6.
@@ -111,7 +104,7 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
     let network = file.section("Network");
     if bridged {
         BRIDGED.iter().for_each(|(key, value)| {
-            network.set(key, *value);
+            network.set(*key, *value);
         });
     } else {
         let ipv6 = config.is_some_and(HostNetworkConfig::asks_for_ipv6);
@@ -144,7 +137,7 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
 }
 
 /// Returns the file of a zone's bridge, the same for all of its containers.
-fn zone_file(zone: &str, systemd: u32) -> UnitFile {
+pub(crate) fn zone_end(zone: &str, systemd: u32) -> HostEnd {
     let mut file = UnitFile::default();
     let matched = file.section("Match");
     matched.set("Kind", "bridge");
@@ -156,14 +149,14 @@ fn zone_file(zone: &str, systemd: u32) -> UnitFile {
     // and a container that has a lease already would not notice.
     network.set("IgnoreCarrierLoss", "yes");
     add_leases(&mut file, systemd);
-    file
+    HostEnd { file_name: format!("{ZONE_PREFIX}vz-{zone}{ENDING}"), file }
 }
 
 /// Adds the defaults of a network of its own. An address of zeros means a free one in a private range; an empty
 /// Address= in the options removes it.
 fn own_network(network: &mut Section, ipv6: bool, link_local: &str, address: &str) {
     for (key, value) in OWN_NETWORK {
-        network.set(key, *value);
+        network.set(*key, *value);
     }
     network.set("IPMasquerade", if ipv6 { "both" } else { "ipv4" });
     // networkd lets an interface that sends router advertisements forward, and the kernel then drops the host's own default

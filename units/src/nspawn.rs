@@ -12,6 +12,16 @@ use crate::syntax::settings::{setting, yes_no};
 use crate::syntax::{Section, UnitFile};
 
 /// Returns the settings of the container, with comments for people; the caller adds the header.
+///
+/// ```
+/// use nixos_nspawn_units::intent::Intent;
+/// use nixos_nspawn_units::nspawn::nspawn_file;
+///
+/// let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
+/// let file = nspawn_file(&Intent::new("web".parse()?, toplevel.parse()?))?;
+/// assert_eq!(file.values("Network", "VirtualEthernet").collect::<Vec<_>>(), ["yes"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     // Destructured without `..`: a new option does not compile until it is emitted or named here.
     let Intent { version: _, name, toplevel, source: _, profile: _, generation: _, autostart: _, container } =
@@ -113,7 +123,7 @@ fn merge(section: &mut Section, free: &FreeSettings, wanted: impl Fn(&str, &str)
     section.name = name;
     for (key, values) in free.iter() {
         for value in values.iter().filter(|value| wanted(key, value)) {
-            section.set(key, value);
+            section.set(key.to_owned(), value);
         }
     }
 }

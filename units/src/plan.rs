@@ -5,6 +5,7 @@
 mod container;
 mod contents;
 mod hash;
+mod network;
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ use crate::deadline::{InTime, Work, unlimited};
 use crate::intent::Intent;
 use crate::invalid::brief;
 use crate::name::MachineName;
-use crate::network;
+use crate::network::{ENDING, PREFIX};
 use crate::nspawn::nspawn_file;
 use crate::ordering::Order;
 use crate::socket::container_of;
@@ -22,6 +23,7 @@ use crate::store::{Host, Kind, Loaded, Stored};
 use crate::version::unmet;
 
 use container::{Surroundings, accepted, refused};
+use network::zones;
 
 pub use contents::{
     DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Plan,
@@ -72,7 +74,9 @@ pub fn plan_in_time(loaded: &Loaded, in_time: InTime) -> Plan {
             intents().filter(|(_, intent)| intent.starts_at_boot()).map(|(name, _)| name).collect();
         order.at_boot(|name| autostart.contains(name))
     });
-    let host = Surroundings { systemd: loaded.host.systemd, order, limit };
+    let systemd = loaded.host.systemd;
+    let zones = zones(intents().map(|(_, intent)| &intent.container), systemd);
+    let host = Surroundings { systemd, order, limit, zones };
     let mut plan = Plan::default();
     plan.containers.reserve(loaded.intents.len() + loaded.errors.len());
     for stored in &loaded.intents {
@@ -144,8 +148,8 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
 pub fn owner(path: &str) -> Option<&str> {
     let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
     if directory == OWN_DIRECTORY {
-        let network = network::container_of(file)
-            .and_then(|_| file.strip_prefix(network::PREFIX)?.strip_suffix(network::ENDING));
+        let network =
+            crate::network::container_of(file).and_then(|_| file.strip_prefix(PREFIX)?.strip_suffix(ENDING));
         return network.or_else(|| file.strip_suffix(".nspawn")).or_else(|| file.strip_suffix(".refused"));
     }
     let unit = if directory.ends_with(".service.d") { directory.strip_suffix(".d")? } else { file };

@@ -138,7 +138,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
     }
     for (key, values) in unit_config.iter() {
         for value in values {
-            unit.set(key, value);
+            unit.set(key.to_owned(), value);
         }
     }
 
@@ -180,7 +180,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
     limits::set(service, container)?;
     for (key, values) in service_config.iter() {
         for value in values {
-            service.set(key, value);
+            service.set(key.to_owned(), value);
         }
     }
     Ok(file)

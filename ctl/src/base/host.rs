@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use nixos_nspawn_units::copies::{NETWORK_DIRECTORY, NSPAWN_DIRECTORY};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::nspawn::files::DEVICES;
+use nixos_nspawn_units::nspawn::files::{BINDS, DEVICES};
+use nixos_nspawn_units::nspawn::host_nix::HOST_NIX;
 use nixos_nspawn_units::store::{Loaded, Trust, load};
 
 use crate::base::config::{Config, PROFILES};
@@ -65,24 +66,32 @@ impl Host {
         }
     }
 
+    /// Does the same for a directory in which something is looked for: the last component is no link then.
+    pub(crate) fn directory(&self, path: impl AsRef<Path>) -> PathBuf {
+        match self.live {
+            true => self.path(path),
+            false => jail::directory(&self.root, path.as_ref()),
+        }
+    }
+
     /// Returns the directory of intents and records.
     pub(crate) fn intents(&self) -> PathBuf {
-        self.path(self.scope.intents)
+        self.directory(self.scope.intents)
     }
 
     /// Returns the directory of the containers' root directories.
     pub(crate) fn machines(&self) -> PathBuf {
-        self.path(self.scope.machines)
+        self.directory(self.scope.machines)
     }
 
     /// Returns the directory of locks and of state kept until the next boot.
     pub(crate) fn runtime(&self) -> PathBuf {
-        self.path(self.scope.runtime)
+        self.directory(self.scope.runtime)
     }
 
     /// Returns the directory in which `systemctl enable` and `mask` make their links.
     pub(crate) fn unit_links(&self) -> PathBuf {
-        self.path(self.scope.unit_links)
+        self.directory(self.scope.unit_links)
     }
 
     /// Returns the file by which systemd-machined registers a machine.
@@ -97,7 +106,7 @@ impl Host {
 
     /// Returns the directory of Nix's garbage collector roots.
     pub(crate) fn gc_roots(&self) -> PathBuf {
-        self.path(self.scope.gc_roots)
+        self.directory(self.scope.gc_roots)
     }
 
     /// Reports an event.
@@ -171,7 +180,9 @@ fn inside(root: &Path, scope: &Scope) -> anyhow::Result<()> {
         scope.unit_links,
         scope.gc_roots,
         PROFILES,
+        BINDS,
         DEVICES,
+        HOST_NIX,
         NETWORK_DIRECTORY,
         NSPAWN_DIRECTORY,
         scope.machines,

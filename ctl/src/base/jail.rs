@@ -11,6 +11,15 @@ const LINKS: u32 = 40;
 /// Returns an absolute path of the system as one below `root`, with all links above its last component followed inside the
 /// tree. The last component is left as it is.
 pub(crate) fn inside(root: &Path, path: &Path) -> PathBuf {
+    resolve(root, path, false)
+}
+
+/// Does the same for a directory in which something is looked for: its last component is followed as well.
+pub(crate) fn directory(root: &Path, path: &Path) -> PathBuf {
+    resolve(root, path, true)
+}
+
+fn resolve(root: &Path, path: &Path, last: bool) -> PathBuf {
     let mut rest: Vec<OsString> = components(path);
     rest.reverse();
     let mut place = PathBuf::new();
@@ -20,7 +29,8 @@ pub(crate) fn inside(root: &Path, path: &Path) -> PathBuf {
             place.pop();
             continue;
         }
-        let target = if rest.is_empty() { None } else { fs::read_link(root.join(&place).join(&next)).ok() };
+        let target =
+            if rest.is_empty() && !last { None } else { fs::read_link(root.join(&place).join(&next)).ok() };
         match target {
             Some(target) if links < LINKS => {
                 links += 1;
@@ -74,5 +84,11 @@ mod tests {
             assert_eq!(inside(&root, Path::new(path)), root.join(expected), "{path}");
         }
         assert!(inside(&root, Path::new("/loop/x")).starts_with(&root));
+        for (path, expected) in
+            [("/absolute", "root/victim"), ("/a/up", "root/victim"), ("/a/near", "a/b"), ("/a", "a")]
+        {
+            assert_eq!(directory(&root, Path::new(path)), root.join(expected), "{path}");
+        }
+        assert!(directory(&root, Path::new("/loop")).starts_with(&root));
     }
 }

@@ -118,7 +118,10 @@ impl Programs for Machine {
             let seconds = call.limit.unwrap_or_default().as_secs();
             return Err(Failed::Program(format!("{shown}: took longer than {seconds} s")).into());
         }
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        };
         let Some(stdout) = waited.stdout else {
             let message = format!("{shown}: wrote more than {} MiB", WHOLE >> 20);
             return Err(Failed::Program(message).into());

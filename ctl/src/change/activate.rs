@@ -27,7 +27,7 @@ use crate::fact::lookup::{Found, all_seen, find, no_such};
 use crate::fact::{dependents, running_settings};
 use crate::host::gc_roots::running_toplevel;
 use crate::host::last_activation::{ActivationResult, LastActivation};
-use crate::host::manager_inside::failed_units;
+use crate::host::manager_inside::{LONG_PATIENCE, failed_units, listed};
 use crate::host::profile_links::profile_link;
 use crate::host::systemd::UnitState;
 use crate::host::{gc_roots, host_file, known_settings, networkd, runtime_files, sockets, systemd};
@@ -167,8 +167,9 @@ impl Activation<'_> {
         let (host, name, new) = (self.host, self.name(), &self.stored.intent);
         let Decision { mut action, mut reason } = decision;
         let mut failed_inside = false;
+        let patience = LONG_PATIENCE.min(limit_or_start(None, new));
         let before = match action {
-            Action::Reload | Action::Restart => failed_units(host, name).ok(),
+            Action::Reload | Action::Restart => failed_units(host, name, patience).ok(),
             Action::AtNextStart | Action::Nothing => None,
         };
         if action == Action::Reload {
@@ -215,7 +216,7 @@ impl Activation<'_> {
         }
         if failed_inside || action == Action::Restart {
             // A payload without a service manager answers neither before nor after.
-            let now = match failed_units(host, name) {
+            let now = match failed_units(host, name, patience) {
                 Err(error) if before.is_some() => {
                     return Err(
                         error.context(format!("container '{name}': its failed units cannot be listed"))
@@ -224,11 +225,10 @@ impl Activation<'_> {
                 now => now.unwrap_or_default(),
             };
             let before = before.unwrap_or_default();
-            let units: Vec<String> =
-                now.difference(&before).map(|unit| nixos_nspawn_units::value::shown(unit)).collect();
+            let units: Vec<&String> = now.difference(&before).collect();
             if failed_inside || !units.is_empty() {
                 let done = if action == Action::Restart { "restarted" } else { "reloaded" };
-                let units = if units.is_empty() { "units".to_owned() } else { units.join(", ") };
+                let units = if units.is_empty() { "units".to_owned() } else { listed(units) };
                 return Err(Failed::Program(format!(
                     "container '{name}' was {done}, but {units} failed inside"
                 ))

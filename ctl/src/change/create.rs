@@ -1,7 +1,6 @@
 //! Creates a container: builds it with Nix or uses an existing build, checks it, records the intent and starts it. A
 //! create that fails or is interrupted leaves nothing behind.
 
-use std::fs;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 
@@ -21,9 +20,10 @@ use crate::base::interrupt;
 use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
 use crate::change::next::{check_ports, intent, limit_or_start, missing_sources};
+use crate::change::profile_steps::remove_pending;
 use crate::change::{effect, settle};
 use crate::fact::lookup::{all_seen, find};
-use crate::fact::{dependents, host_network, installation};
+use crate::fact::{dependents, host_network, installation, setuid_places};
 use crate::host::intent_file::Conflicts;
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
@@ -145,8 +145,7 @@ fn make(
         None => profile_links::make_offline_profile(host, &directory, &profile.path)?,
     };
     UpdateMemory::change(host, &directory, |memory| memory.built = from)?;
-    let _ = fs::remove_file(host.path(&pending));
-    profile_links::drop_indirect_root(host, &pending);
+    remove_pending(host, &directory);
 
     let mut intent = intent(host, name, &profile, source)?;
     intent.profile = Some(system.to_string_lossy().parse()?);
@@ -229,7 +228,7 @@ fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> 
         return unchanged(format!("{}: container '{name}' ({kind}) already exists", found.path()), "");
     }
     for folder in host.scope.nspawn_files {
-        let path = host.path(folder).join(format!("{name}.nspawn"));
+        let path = host.directory(folder).join(format!("{name}.nspawn"));
         let ours = || copies::marked(&path).is_ok_and(|mark| mark.is_some());
         if path.symlink_metadata().is_ok() && !ours() {
             return unchanged(
@@ -290,6 +289,7 @@ pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) ->
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(1);
     let (plan, planned) = intent_file::check(&loaded, name, &intent, Conflicts::Refused)?;
-    let notes = dependents::unknown_names(&loaded, &intent);
+    let mut notes = dependents::unknown_names(&loaded, &intent);
+    notes.extend(setuid_places::warning(host, name, &intent, None));
     Ok(CreateDraft { profile, intent, plan, planned, notes })
 }

@@ -10,7 +10,7 @@ use nixos_nspawn_units::service::unit_name;
 use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
-use crate::host::manager_inside::{failed_units, running_jobs};
+use crate::host::manager_inside::{PATIENCE, failed_units, running_jobs};
 use crate::host::systemd;
 
 /// The result of a reload.
@@ -70,28 +70,33 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
         .arg(format!("--unit={SWITCH_UNIT}"))
         .arg(format!("--property=RuntimeMaxSec={}", limit.as_secs().max(1)))
         .args([switch.as_str(), "test"])
-        .limit(limit + Duration::from_secs(5))
+        .limit(limit + Duration::from_secs(1))
         .status_with_messages();
+    let too_long = || {
+        let seconds = limit.as_secs();
+        Failed::Program(format!("switch-to-configuration in container '{name}' took longer than {seconds} s"))
+    };
     let status = match started {
         Ok(status) => status,
         Err(error) => {
-            // This also runs after an interrupt.
+            // This also runs after an interrupt. What does not stop by itself is killed: a second switch beside it would do
+            // half of each.
             crate::base::interrupt::clean_up_begins();
             let machine = format!("--machine={name}");
-            let _ = host.manager("systemctl").args([machine.as_str(), "stop", SWITCH_UNIT]).output();
-            return Err(error);
+            let inside = |words: &[&str]| {
+                host.manager("systemctl").arg(&machine).args(words).arg(SWITCH_UNIT).limit(PATIENCE)
+            };
+            if inside(&["stop"]).output().is_err() {
+                let _ = inside(&["kill", "--signal=KILL"]).output();
+            }
+            return Err(if begin.elapsed() >= limit { error.context(too_long()) } else { error });
         }
     };
     match status.code() {
         Some(0) => Ok(Reloaded::Yes),
         Some(4) => Ok(Reloaded::UnitsFailed),
         Some(100) => Ok(Reloaded::NeedsRestart("the new system requests a restart".to_owned())),
-        _ if begin.elapsed() >= limit => {
-            let seconds = limit.as_secs();
-            let message =
-                format!("switch-to-configuration in container '{name}' took longer than {seconds} s");
-            Err(Failed::Program(message).into())
-        }
+        _ if begin.elapsed() >= limit => Err(too_long().into()),
         _ => Err(anyhow!(Failed::Program(format!(
             "switch-to-configuration in container '{name}' failed: {status}"
         )))),
@@ -121,7 +126,7 @@ pub(crate) fn start(host: &Host, name: &MachineName, plan: Option<&str>, limit: 
             name: name.clone(),
             seconds: begin.elapsed().as_secs(),
             jobs: running_jobs(host, name),
-            failed: failed_units(host, name).unwrap_or_default().into_iter().collect(),
+            failed: failed_units(host, name, PATIENCE).unwrap_or_default().into_iter().collect(),
         });
         error = match limit.end {
             Some(end) => call().limit(end.saturating_sub(begin.elapsed())).output().err(),

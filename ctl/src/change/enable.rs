@@ -19,7 +19,7 @@ use crate::change::settle;
 use crate::change::tidy::tidy;
 use crate::fact::installation::generator_fault;
 use crate::fact::lookup::imperative;
-use crate::host::intent_file::{hash, intent_path, write_text};
+use crate::host::intent_file::{hash, intent_path, text, write_text};
 use crate::host::lock::Lock;
 use crate::host::unit_links::{enabled_links, masked, system_path};
 use crate::host::{host_file, systemd};
@@ -48,17 +48,24 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let global = Lock::global(host)?;
     let loaded = host.load();
     let present = imperative(&loaded, name)?;
-    let links = if wanted { Vec::new() } else { enabled_links(host, name) };
+    let links = if wanted { Vec::new() } else { enabled_links(host, name)? };
     let before = present.starts_at_boot() || !links.is_empty();
     if present.autostart == Some(wanted) && links.is_empty() {
+        if host.live() && starts(host, name) != wanted {
+            // A command that was killed has recorded this, and PID 1 does not know it yet.
+            drop(global);
+            take_effect(host, name, present, wanted)?;
+        }
         return Ok(Setting { before, changed: false, masked: masked(host, name) });
     }
     let intent = Intent { autostart: Some(wanted), ..present.clone() };
     let path = intent_path(host, name);
     let old = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     interrupt::check()?;
-    let removed = remove_links(host, links)?;
+    let mut removed = Vec::new();
+    // The links go last: a command that is killed before that has not yet taken away what starts the container.
     let made = intent.to_json().map_err(Into::into).and_then(|text| write_text(host, name, &text));
+    let made = made.and_then(|()| remove_links(host, links, &mut removed));
     let made = made.and_then(|()| match host.live() {
         true => host_file::record(host, &host_file::load(host)?.host).map(|_| ()),
         false => Ok(()),
@@ -71,7 +78,10 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     if let Err(error) = made {
         interrupt::clean_up_begins();
         put_back(&removed);
-        write_text(host, name, &old)?;
+        if let Err(left) = restore(host, name, &old) {
+            let what = format!("the old setting of container '{name}' could not be restored ({left:#})");
+            return Err(error.context(what));
+        }
         if host.live() {
             let _ = systemd::daemon_reload(host);
         }
@@ -87,6 +97,11 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     Ok(Setting { before, changed: true, masked: masked(host, name) })
 }
 
+/// Records the old intent again. On a full disk that works only if it is recorded still.
+fn restore(host: &Host, name: &MachineName, old: &str) -> Result<()> {
+    if text(host, name)?.as_deref() == Some(old) { Ok(()) } else { write_text(host, name, old) }
+}
+
 /// Reloads, and verifies that PID 1 has the plan and the generator's link is as wanted.
 fn take_effect(host: &Host, name: &MachineName, intent: &Intent, wanted: bool) -> Result<()> {
     if masked(host, name) {
@@ -96,32 +111,36 @@ fn take_effect(host: &Host, name: &MachineName, intent: &Intent, wanted: bool) -
         systemd::reload_to(host, name, hash(name, intent).as_deref())?;
     }
     // The hash does not include autostart, since changing it is no reason to restart.
-    let folder = host.root.join(GENERATOR_DIRECTORY).join("machines.target.wants");
-    let link = folder.join(unit_name(name));
-    if link.symlink_metadata().is_ok() != wanted {
+    if starts(host, name) != wanted {
         let how = if wanted { "is missing" } else { "is still there" };
+        let link = start_link(host, name);
         let message = format!("{} {how} after daemon-reload; is the generator up to date?", link.display());
         return Err(Failed::Program(message).into());
     }
     Ok(())
 }
 
-/// Deletes links and returns them with their targets. If one cannot be deleted, all are restored, since the container
-/// would start anyway.
-fn remove_links(host: &Host, links: Vec<PathBuf>) -> Result<Vec<(PathBuf, PathBuf)>> {
-    let mut removed = Vec::new();
+/// Returns the generator's link that starts the container with the host.
+fn start_link(host: &Host, name: &MachineName) -> PathBuf {
+    host.root.join(GENERATOR_DIRECTORY).join("machines.target.wants").join(unit_name(name))
+}
+
+/// Whether PID 1 starts the container with the host.
+fn starts(host: &Host, name: &MachineName) -> bool {
+    start_link(host, name).symlink_metadata().is_ok()
+}
+
+/// Deletes links and adds them with their targets to `removed`.
+fn remove_links(host: &Host, links: Vec<PathBuf>, removed: &mut Vec<(PathBuf, PathBuf)>) -> Result<()> {
     for link in links {
-        let target = fs::read_link(&link).unwrap_or_default();
-        if let Err(error) = fs::remove_file(&link) {
-            put_back(&removed);
-            anyhow::bail!(
-                "{}: starts the container with the host and cannot be removed: {error}, nothing was changed",
-                system_path(host, &link)
-            );
-        }
+        let starts = || {
+            format!("{}: starts the container with the host and cannot be removed", system_path(host, &link))
+        };
+        let target = fs::read_link(&link).with_context(starts)?;
+        fs::remove_file(&link).with_context(starts)?;
         removed.push((link, target));
     }
-    Ok(removed)
+    Ok(())
 }
 
 fn put_back(links: &[(PathBuf, PathBuf)]) {

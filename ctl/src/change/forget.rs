@@ -55,7 +55,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
         }
     }
     if ours && record.step == Begun::Removing {
-        for link in enabled_links(host, name) {
+        for link in enabled_links(host, name)? {
             remove_file(&link)?;
         }
     }

@@ -19,7 +19,7 @@ use crate::change::next::{duration, limit_or_start};
 use crate::decision::crash_loop::{SETTLING, Stability, stability, waiting};
 use crate::host::journal::show_journals;
 use crate::host::manager_inside::{
-    Services, failed_units, monotonic, restarting_services, running_jobs, system_state,
+    LONG_PATIENCE, Services, failed_units, listed, monotonic, restarting_services, running_jobs, system_state,
 };
 use crate::host::systemd;
 
@@ -82,11 +82,16 @@ pub(crate) struct Before {
 }
 
 impl Before {
-    /// Observes the units. Without an answer, every failed unit and every restart counts as new.
-    pub(crate) fn see(host: &Host, name: &MachineName) -> Self {
-        let services = restarting_services(host, name).unwrap_or_default();
-        let failed = failed_units(host, name).unwrap_or_default();
-        Self { failed, services, seen: monotonic() }
+    /// Observes the units, within `limit`. Without an answer, every failed unit and every restart counts as new.
+    pub(crate) fn see(host: &Host, name: &MachineName, limit: Duration) -> Self {
+        let end = Instant::now() + limit.min(LONG_PATIENCE);
+        let services = restarting_services(host, name, left(end));
+        // What did not answer once is not waited for again.
+        let failed = match &services {
+            Ok(_) => failed_units(host, name, left(end)).unwrap_or_default(),
+            Err(_) => BTreeSet::new(),
+        };
+        Self { failed, services: services.unwrap_or_default(), seen: monotonic() }
     }
 }
 
@@ -118,6 +123,11 @@ impl Watch<'_> {
 
 /// The polling interval.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long one question may take, so that it is answered, or given up, soon after the end.
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now()).clamp(Duration::from_secs(1), LONG_PATIENCE)
+}
 
 /// Waits until the container meets the expectations.
 pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
@@ -151,16 +161,16 @@ fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
 fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, watch: &Watch) -> Result<()> {
     let end = watch.end();
     loop {
-        let answer = system_state(host, name);
+        let answer = system_state(host, name, left(end));
         match (answer.as_str(), gate.expect) {
             ("running", _) => return Ok(()),
             ("degraded", Expect::Running) => {
-                let failed = failed_units(host, name).unwrap_or_default();
+                let failed = failed_units(host, name, left(end)).unwrap_or_default();
                 bail!("the system in container '{name}' is degraded: {} failed", listed(&failed));
             }
             // Without a list, ask again: some of the failed units may be new.
             ("degraded", _) => {
-                if let Ok(failed) = failed_units(host, name) {
+                if let Ok(failed) = failed_units(host, name, left(end)) {
                     let new: BTreeSet<String> = failed.difference(&gate.before.failed).cloned().collect();
                     if new.is_empty() {
                         return Ok(());
@@ -172,13 +182,10 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, wat
             _ => {}
         }
         if Instant::now() >= end {
+            let jobs = if answer.is_empty() { Vec::new() } else { running_jobs(host, name) };
             let answer = if answer.is_empty() { "unreachable".to_owned() } else { shown(&answer) };
-            let jobs = running_jobs(host, name);
-            let jobs = if jobs.is_empty() {
-                String::new()
-            } else {
-                format!(" (waiting for {})", listed(&jobs.into_iter().collect()))
-            };
+            let jobs =
+                if jobs.is_empty() { String::new() } else { format!(" (waiting for {})", listed(&jobs)) };
             bail!(
                 "the system in container '{name}' is still {answer} after {} s{jobs}",
                 gate.limit.as_secs()
@@ -194,9 +201,10 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, wat
 /// ends is never a failed unit.
 fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, watch: &Watch) -> Result<()> {
     let before = &gate.before;
-    let end = Instant::now() + gate.limit;
+    // What was ready in the last moment is watched for as long as it takes to settle.
+    let end = watch.end().max(Instant::now() + gate.settling);
     loop {
-        let services = match restarting_services(host, name) {
+        let services = match restarting_services(host, name, left(end)) {
             Ok(services) => services,
             Err(error) if Instant::now() >= end => {
                 bail!("the services in container '{name}' cannot be listed: {error:#}")
@@ -241,7 +249,7 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, w
             .args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"])
             .arg(format!("--property=RuntimeMaxSec={}", left.as_secs().max(1)))
             .args(["/bin/sh", "-c", command])
-            .limit(left + Duration::from_secs(5))
+            .limit(left + Duration::from_secs(1))
             .answer();
         interrupt::check()?;
         let how = match status {
@@ -254,14 +262,5 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, w
         }
         alive(host, name, plan)?;
         watch.pause(Duration::from_secs(1));
-    }
-}
-
-fn listed(units: &BTreeSet<String>) -> String {
-    // The container wrote this text, so it must not reach a terminal unfiltered.
-    if units.is_empty() {
-        "a unit".to_owned()
-    } else {
-        units.iter().map(|unit| shown(unit)).collect::<Vec<_>>().join(", ")
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use nixos_nspawn_units::conflict::claimed_ports;
 use nixos_nspawn_units::intent::{Intent, Source, Strategy, Timezone};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
@@ -119,7 +120,7 @@ pub(crate) fn check_ports(
     new: &Intent,
     allow: bool,
 ) -> Result<()> {
-    if allow || !host.live() || new.container.forward_ports.is_empty() {
+    if allow || !host.live() || claimed_ports(&new.container).next().is_none() {
         return Ok(());
     }
     let had = old.map(|old| &old.container);

@@ -47,7 +47,7 @@ pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned
     let cannot = || format!("{}: cannot be linked, nothing was pinned", at.display());
     fs::create_dir_all(host.gc_roots()).with_context(cannot)?;
     write_link(&at, path.as_str()).with_context(cannot)?;
-    sync_directory(&host.gc_roots()).with_context(cannot)?;
+    sync_directory(&host.gc_roots())?;
     // A garbage collection in progress may have missed the link.
     if fs::symlink_metadata(host.path(path.as_str())).is_err() {
         remove_file(&at)?;

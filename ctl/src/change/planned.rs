@@ -10,6 +10,7 @@ use crate::change::reach;
 use crate::change::reach::{Approved, ReachPlan};
 use crate::decision::activation::Decision;
 use crate::fact::difference::{Difference, between};
+use crate::fact::setuid_places;
 use crate::host::last_activation::AppliedAction;
 
 /// What would change and be done, as scripts see it.
@@ -66,6 +67,7 @@ impl Planned {
             reason: Some(decision.reason),
             difference: between(host, name, old, new)?,
             host_reach: reach::plan(host, old, new, approved),
+            notes: setuid_places::warning(host, name, new, Some(old)).into_iter().collect(),
             ..Self::nothing(name, old.generation)
         })
     }

@@ -13,8 +13,9 @@ use crate::nix::tool::Nix;
 /// Removes the link that held the build.
 pub(crate) fn remove_pending(host: &Host, folder: &Path) {
     let pending = folder.join("pending");
-    let _ = fs::remove_file(host.path(&pending));
+    // The root goes first: it is found by the link.
     profile_links::drop_indirect_root(host, &pending);
+    let _ = fs::remove_file(host.path(&pending));
 }
 
 /// Sets a profile to the recorded generation; it may differ after manual changes or a power failure.

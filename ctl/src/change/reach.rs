@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::decision::reach::{Consent, Verdict, verdict};
+use crate::fact::setuid_places;
 
 /// Whether options were accepted before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,9 @@ pub(crate) fn check(
         }
     };
     let token = token.unwrap_or_default();
-    unchanged(why, format!("--allow-host-changes={token} accepts exactly that"))
+    let warning = setuid_places::warning(host, name, new, Some(old));
+    let warning = warning.map(|warning| format!("; {warning}")).unwrap_or_default();
+    unchanged(why, format!("--allow-host-changes={token} accepts exactly that{warning}"))
 }
 
 fn decide(

@@ -49,8 +49,9 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
     let (_, planned) = intent_file::check(&loaded, name, &new, Conflicts::Told)?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;
-    let plan = Planned::of(host, name, [old, &new], decision, Some(generation.number), Approved::Before)?;
-    Ok(Planned { notes: planned.warnings, ..plan })
+    let mut plan = Planned::of(host, name, [old, &new], decision, Some(generation.number), Approved::Before)?;
+    plan.notes.extend(planned.warnings);
+    Ok(plan)
 }
 
 /// Rolls back a container.

@@ -22,6 +22,7 @@ use crate::decision::settlement::{
     Observed, Settlement, SwitchObserved, SwitchSettlement, settlement, switch,
 };
 use crate::fact::dependents;
+use crate::host::files::is_there;
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, StateClaim, pending};
@@ -73,7 +74,7 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
     let name = &record.name;
     let observed = Observed {
         live: host.live(),
-        recorded: intent_path(host, name).symlink_metadata().is_ok(),
+        recorded: is_there(&intent_path(host, name))?,
         own_state: matches!(record.details.state, StateClaim::Made(_) | StateClaim::Making),
     };
     match settlement(record.step, record.details.phase, observed) {

@@ -237,7 +237,7 @@ fn check(host: &Host) -> Result<()> {
 
 /// Returns the path where the generator is installed.
 fn target(host: &Host) -> PathBuf {
-    host.path(host.scope.own_generators).join(GENERATOR)
+    host.directory(host.scope.own_generators).join(GENERATOR)
 }
 
 /// Records what the generator must know about the host, such as a new version of systemd or BootLimit= of

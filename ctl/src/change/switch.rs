@@ -98,11 +98,13 @@ impl Switch<'_> {
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
+                // Whatever is left to do is done before the record goes: a killed command is settled only by it.
+                remove_pending(self.host, &folder);
                 profile_links::sync(self.host, &folder)?;
-                record.finish(self.host)?;
                 if action == Action::Restart {
                     dependents::start_again(self.host, &record.details.dependents);
                 }
+                record.finish(self.host)?;
                 Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
             }
             Err(error) => {
@@ -121,11 +123,11 @@ impl Switch<'_> {
                 );
                 if touched && (self.activation.keep || self.only_takes_away) {
                     remove_pending(self.host, &folder);
-                    record.finish(self.host)?;
                     // Starting its dependents would start the container again if it were down.
                     if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
                         dependents::start_again(self.host, &record.details.dependents);
                     }
+                    record.finish(self.host)?;
                     interrupt::clean_up_ends();
                     let name = self.name;
                     let left = match self.activation.keep {
@@ -140,7 +142,9 @@ impl Switch<'_> {
                 let way = match (touched, &record.details.reload) {
                     (false, _) => Way::Recorded,
                     (true, None) => Way::Restart,
-                    (true, Some(_)) => Way::Reload(&self.before),
+                    (true, Some(_)) => {
+                        Way::Reload { before: &self.before, limit: self.activation.expectation.limit }
+                    }
                 };
                 let back = take_back(self.host, self.nix, record, way);
                 interrupt::clean_up_ends();
@@ -214,9 +218,10 @@ impl Switch<'_> {
         if self.decision.action == Action::AtNextStart {
             return Ok(Action::AtNextStart);
         }
-        self.before = Before::see(host, name);
         let expectation = self.activation.expectation;
-        let (limit, before) = (expectation.limit_for(&self.new), self.before.clone());
+        let limit = expectation.limit_for(&self.new);
+        let before = Before::see(host, name, limit);
+        self.before = before.clone();
         let expect = expectation.gate(&self.new, Before::default()).expect;
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());

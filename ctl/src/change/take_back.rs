@@ -1,6 +1,7 @@
 //! The way back after a switch that failed or was killed: intent, profile, units and the container, as they were before.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use nixos_nspawn_units::intent::{Expect, Intent, parse};
@@ -28,7 +29,12 @@ pub(crate) enum Way<'a> {
     /// It was not touched.
     Recorded,
     /// By a reload, as for the new generation, or by a restart if it does not reach its previous state then.
-    Reload(&'a Before),
+    Reload {
+        /// What it showed before.
+        before: &'a Before,
+        /// The time limit that was given for the change; by default the start timeout counts.
+        limit: Option<Duration>,
+    },
     /// By a restart.
     Restart,
 }
@@ -84,13 +90,15 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
     let restart = match way {
         Way::Recorded => false,
         Way::Restart => true,
-        Way::Reload(before) => match reload_back(host, name, &old, planned.as_deref(), before) {
-            Ok(()) => false,
-            Err(error) => {
-                host.report(Event::RestartingBack { name: name.clone(), error: format!("{error:#}") });
-                true
+        Way::Reload { before, limit } => {
+            match reload_back(host, name, &old, planned.as_deref(), before, limit) {
+                Ok(()) => false,
+                Err(error) => {
+                    host.report(Event::RestartingBack { name: name.clone(), error: format!("{error:#}") });
+                    true
+                }
             }
-        },
+        }
     };
     if restart {
         let again = details.phase == Phase::Returning;
@@ -123,12 +131,13 @@ fn reload_back(
     old: &Intent,
     plan: Option<&str>,
     before: &Before,
+    limit: Option<Duration>,
 ) -> Result<()> {
     if systemd::state(host, name)?.active != "active" {
         return Err(anyhow!("it does not run"));
     }
     host.report(Event::ReloadingBack { name: name.clone() });
-    let limit = limit_or_start(None, old);
+    let limit = limit_or_start(limit, old);
     if let Reloaded::NeedsRestart(why) = effect::reload(host, name, old, limit)? {
         return Err(anyhow!(why));
     }

@@ -27,7 +27,7 @@ use crate::change::{reach, settle};
 use crate::decision::activation::{Action, Decision};
 use crate::decision::reach::Consent;
 use crate::fact::lookup::imperative;
-use crate::fact::{dependents, host_network};
+use crate::fact::{dependents, host_network, setuid_places};
 use crate::host::intent_file::Conflicts;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, RecordDetails};
@@ -175,7 +175,6 @@ fn attempt(
         only_takes_away,
     };
     let switched = switch.run(&mut record)?;
-    remove_pending(host, &directory);
     Ok(Updated::switched(name, before, switched, UpdateResult::Updated))
 }
 
@@ -240,7 +239,8 @@ fn prepare(
     let loaded = host_file::load(host)?;
     check_ports(host, &loaded, name, Some(old), &next.intent, options.allow_taken_ports)?;
     intent_file::check(&loaded, name, &next.intent, Conflicts::NewRefused(old))?;
-    for text in dependents::unknown_names(&loaded, &next.intent) {
+    let notes = setuid_places::warning(host, name, &next.intent, Some(old)).into_iter();
+    for text in notes.chain(dependents::unknown_names(&loaded, &next.intent)) {
         host.report(Event::Note { name: name.clone(), text });
     }
     let runs = !systemd::state(host, name)?.stopped();
@@ -274,6 +274,7 @@ pub(crate) fn plan(
     intent_file::check(&loaded, name, &next.intent, Conflicts::NewRefused(old))?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &next.intent, given, runs)?;
-    let notes = dependents::unknown_names(&loaded, &next.intent);
-    Ok(Planned { notes, ..Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)? })
+    let mut planned = Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)?;
+    planned.notes.extend(dependents::unknown_names(&loaded, &next.intent));
+    Ok(planned)
 }

@@ -41,7 +41,8 @@ pub(crate) fn run(context: &Context, given: &Check) -> Result<()> {
     let hash = plan.containers.iter().find(|planned| planned.name == name);
     let hash = hash.and_then(|planned| planned.hash.as_deref());
     let expectation = arguments::expectation(&given.expected)?;
-    let gate = expectation.gate(&stored.intent, Before::see(context, &name));
+    let before = Before::see(context, &name, expectation.limit_for(&stored.intent));
+    let gate = expectation.gate(&stored.intent, before);
     let passed = gate::pass(context, &name, hash, &gate);
     let error = passed.as_ref().err().map(|error| format!("{error:#}"));
     let answer = CheckAnswer { name: name.as_str(), healthy: error.is_none(), error };

@@ -16,8 +16,8 @@ use crate::change::create::{CreateOptions, Created};
 use crate::cli::Create;
 use crate::command::begin::begin;
 use crate::fact::generated_file::GeneratedFile;
-use crate::fact::installation;
 use crate::fact::lookup::machine_name;
+use crate::fact::{installation, setuid_places};
 use crate::host::state_directory;
 use crate::nix::source::SourceArguments;
 
@@ -80,6 +80,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
     }
     let found = notes.len();
     if context.live() {
+        notes.extend(setuid_places::warning(context, name, intent, None));
         notes.extend(installation::hints(context, &intent.container));
     }
     let answer = CreatedAnswer {

@@ -1,10 +1,10 @@
 //! Prints events on standard error while a command is running.
 
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::value::shown;
 
 use crate::base::event::{Event, Step};
 use crate::base::screen::Screen;
+use crate::host::manager_inside::listed;
 
 /// Seconds of a check after which it is told, where no line lives.
 const TOLD: [u64; 3] = [10, 60, 300];
@@ -140,8 +140,6 @@ fn text(event: Event) -> (String, Vec<String>) {
 }
 
 fn still_starting(name: &MachineName, seconds: u64, jobs: &[String], failed: &[String]) -> String {
-    // Units inside are named by the container.
-    let listed = |units: &[String]| units.iter().map(|unit| shown(unit)).collect::<Vec<_>>().join(", ");
     let mut message = format!("container '{name}' is still starting after {seconds} s");
     if !jobs.is_empty() {
         message += &format!("; jobs that run inside: {}", listed(jobs));

@@ -37,10 +37,12 @@ pub(crate) fn settlement(step: Begun, phase: Phase, observed: Observed) -> Settl
     match (step, phase) {
         (Begun::Updating, _) if !observed.live => Settlement::NeedsSystem,
         (Begun::Updating, _) => Settlement::Switch,
-        (Begun::Creating, Phase::Started) => Settlement::Keep,
+        (Begun::Creating, Phase::Started) if observed.recorded => Settlement::Keep,
         // A container that the create or a boot has started may hold data.
         (Begun::Creating, phase) => Settlement::TakeAway {
-            state: observed.own_state && phase != Phase::Activating && !observed.recorded,
+            state: observed.own_state
+                && !matches!(phase, Phase::Activating | Phase::Started)
+                && !observed.recorded,
         },
         (Begun::Removing, _) => Settlement::Finish,
     }
@@ -154,6 +156,8 @@ mod tests {
     #[test]
     fn create_after_the_start() {
         assert_eq!(create(Phase::Started, true), Settlement::Keep);
+        // Taken back by a command that was killed in turn, or could not complete that.
+        assert_eq!(create(Phase::Started, false), Settlement::TakeAway { state: false });
     }
 
     #[test]

@@ -73,7 +73,10 @@ impl Overview {
     }
 
     fn add_what_lies_about(&mut self, host: &Host, loaded: &Loaded) {
-        let mut enabled = all_enabled_links(host);
+        let mut enabled = all_enabled_links(host).unwrap_or_else(|error| {
+            self.faults.push(Fault { kind: Kind::Imperative, text: format!("{error:#}"), hides: false });
+            BTreeMap::new()
+        });
         let mut twice: BTreeMap<&MachineName, Vec<String>> = BTreeMap::new();
         for error in loaded.errors.iter().filter(|error| error.shadowed) {
             if let Some(name) = &error.name {
@@ -175,10 +178,11 @@ impl Overview {
     fn add_ports(&mut self, host: &Host, loaded: &Loaded) {
         let runs =
             |container: &Container| container.state.as_ref().is_some_and(|state| state.active == "active");
-        let ports = |container: &Container| {
-            container.intent.as_ref().is_some_and(|intent| !intent.container.forward_ports.is_empty())
+        // Without ports a container is masqueraded all the same.
+        let connected = |container: &Container| {
+            container.intent.as_ref().is_some_and(|intent| intent.container.has_virtual_ethernet())
         };
-        if !host.booted() || !self.containers.values().any(|one| runs(one) && ports(one)) {
+        if !host.booted() || !self.containers.values().any(|one| runs(one) && connected(one)) {
             return;
         }
         let listening = Listening::read(host, loaded);
@@ -193,7 +197,7 @@ impl Overview {
                     taken.holder()
                 )
             }));
-            let gone = forwards.as_ref().and_then(|forwards| forwards.missing(host, name, intent));
+            let gone = forwards.iter().flat_map(|forwards| forwards.missing(host, name, intent));
             container.warnings.extend(gone);
         }
     }

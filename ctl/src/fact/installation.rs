@@ -32,7 +32,7 @@ pub(crate) struct Installed {
 
 /// Returns the generator that PID 1 would run.
 pub(crate) fn generator_file(host: &Host) -> Option<PathBuf> {
-    let mut places = host.scope.generators.iter().map(|folder| host.path(folder).join(GENERATOR));
+    let mut places = host.scope.generators.iter().map(|folder| host.directory(folder).join(GENERATOR));
     places.find(|path| path.symlink_metadata().is_ok())
 }
 

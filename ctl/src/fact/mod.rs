@@ -14,5 +14,6 @@ pub(crate) mod notes;
 pub(crate) mod option_lines;
 pub(crate) mod overview;
 pub(crate) mod running_settings;
+pub(crate) mod setuid_places;
 pub(crate) mod summary;
 pub(crate) mod taken_ports;

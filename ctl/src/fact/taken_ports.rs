@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use nixos_nspawn_units::conflict::claimed_ports;
 use nixos_nspawn_units::intent::{Container, ForwardPort};
 use nixos_nspawn_units::store::Loaded;
 
@@ -44,10 +45,10 @@ impl Listening {
 
     /// Returns the container's forwards whose ports are in use, except those that it `had` before.
     pub(crate) fn taken(&self, host: &Host, container: &Container, had: Option<&Container>) -> Vec<Taken> {
-        let had = had.map(|had| had.forward_ports.as_slice()).unwrap_or_default();
+        let had: Vec<_> = had.into_iter().flat_map(claimed_ports).collect();
         let mut ports: Vec<(String, &Listener)> = Vec::new();
-        for port in container.forward_ports.iter().filter(|port| !had.contains(port)) {
-            let by = self.0.iter().find(|listener| collides(listener, port));
+        for port in claimed_ports(container).filter(|port| !had.contains(port)) {
+            let by = self.0.iter().find(|listener| collides(listener, &port));
             ports.extend(by.map(|listener| (port.host_side(), listener)));
         }
         if ports.is_empty() {

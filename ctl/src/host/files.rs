@@ -62,8 +62,18 @@ pub(crate) fn names_in(path: &Path) -> Result<Vec<String>> {
 }
 
 /// Syncs a directory, so that entries created or removed in it survive a power failure.
-pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    Ok(fsync(open_directory(path)?)?)
+pub(crate) fn sync_directory(path: &Path) -> Result<()> {
+    let synced = open_directory(path).and_then(|directory| Ok(fsync(directory)?));
+    synced.with_context(|| format!("{}: cannot be written to the disk", path.display()))
+}
+
+/// Returns whether a path exists; a dangling link counts. Other errors are not treated as absence.
+pub(crate) fn is_there(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }
 
 /// Where programs of administrators are if PATH does not name them, as in units of NixOS.

@@ -1,16 +1,20 @@
-//! The port forwards that systemd-nspawn keeps in nftables. Flushing the rules, as firewalls do, silently removes them.
+//! What systemd-nspawn and networkd keep in nftables for containers, where whoever flushes the rules removes it unnoticed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use nixos_nspawn_units::conflict::claimed_ports;
 use nixos_nspawn_units::copies::copy_path;
 use nixos_nspawn_units::intent::{Intent, Protocol};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::network::network_file;
 use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde_json::Value;
 
 use crate::base::host::Host;
 use crate::host::files::{SYSTEM_FOLDERS, which};
+use crate::host::networkd;
 
 /// How long nft may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -18,8 +22,13 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long a container may take to get the address that nspawn forwards to.
 const UNTIL_ADDRESS: Duration = Duration::from_secs(20);
 
-/// The forwarded ports, as protocol and port.
-pub(crate) struct Forwards(BTreeSet<(u64, u64)>);
+/// What systemd has in nftables for containers.
+pub(crate) struct Forwards {
+    /// The ports that are forwarded, as protocol and port.
+    ports: BTreeSet<(u64, u64)>,
+    /// Whether networkd masquerades anything over IPv4.
+    masquerades: bool,
+}
 
 impl Forwards {
     /// Reads the forwards; returns `None` if the caller cannot.
@@ -28,35 +37,54 @@ impl Forwards {
             return None;
         }
         let nft = which("nft", &SYSTEM_FOLDERS)?;
-        let of = |family: &str| {
-            let words = ["-j", "list", "map", family, "io.systemd.nat", "map_port_ipport"];
-            // A missing table has no forwards.
-            let answer = host.program(&nft).args(words).limit(LIMIT).output_if_any();
-            elements(&answer.unwrap_or_default())
+        // A table that is not there has nothing.
+        let list = |words: [&str; 4]| {
+            let call = host.program(&nft).args(["-j", "list"]).args(words).limit(LIMIT);
+            call.output_if_any().unwrap_or_default()
         };
-        Some(Self(of("ip").into_iter().chain(of("ip6")).collect()))
+        let of = |family| ports(&list(["map", family, "io.systemd.nat", "map_port_ipport"]));
+        Some(Self {
+            ports: of("ip").into_iter().chain(of("ip6")).collect(),
+            masquerades: has_elements(&list(["set", "ip", "io.systemd.nat", "masq_saddr"])),
+        })
     }
 
-    /// Returns a note if forwards of a running container are missing.
-    pub(crate) fn missing(&self, host: &Host, name: &MachineName, intent: &Intent) -> Option<String> {
-        let started = copy_path(&host.root, name).metadata().and_then(|copy| copy.modified()).ok()?;
-        if started.elapsed().is_ok_and(|time| time < UNTIL_ADDRESS) {
-            return None;
+    /// Returns what to say of a running container whose rules are gone.
+    pub(crate) fn missing(&self, host: &Host, name: &MachineName, intent: &Intent) -> Vec<String> {
+        let started = copy_path(&host.root, name).metadata().and_then(|copy| copy.modified());
+        if started.map_or(true, |time| time.elapsed().is_ok_and(|time| time < UNTIL_ADDRESS)) {
+            return Vec::new();
         }
-        let ports = intent.container.forward_ports.iter().filter(|port| port.by_nspawn());
+        let ports = claimed_ports(&intent.container).filter(|port| port.by_nspawn());
         let gone =
-            ports.filter(|port| !self.0.contains(&(number(port.protocol), port.host_port.get().into())));
+            ports.filter(|port| !self.ports.contains(&(number(port.protocol), port.host_port.get().into())));
         let gone: Vec<String> = gone.map(|port| port.host_side()).collect();
-        (!gone.is_empty()).then(|| {
+        let mut said = Vec::new();
+        if !gone.is_empty() {
             let (noun, verb) = if gone.len() == 1 { ("port", "is") } else { ("ports", "are") };
-            format!(
+            said.push(format!(
                 "{noun} {} {verb} not forwarded: the rules of systemd-nspawn are not in nftables, as after a reload of \
                  the firewall, or the container has no address; 'systemctl restart {}' restores them",
                 gone.join(", "),
                 unit_name(name)
-            )
-        })
+            ));
+        }
+        if !self.masquerades && masqueraded(name, intent) && networkd::runs(host) {
+            said.push(
+                "is not masqueraded: the rules of systemd-networkd are not in nftables, as after a reload of the \
+                 firewall; 'systemctl restart systemd-networkd' restores them"
+                    .to_owned(),
+            );
+        }
+        said
     }
+}
+
+/// Returns whether networkd's file for the container masquerades IPv4. The bridge of a zone has a file of its own.
+fn masqueraded(name: &MachineName, intent: &Intent) -> bool {
+    let file = network_file(name, &intent.container, u32::MAX).unwrap_or_default();
+    let value = file.values("Network", "IPMasquerade").last();
+    value.is_some_and(|value| ["ipv4", "both"].contains(&value) || parse_boolean(value) == Some(true))
 }
 
 /// Returns the number of a protocol (RFC 5237).
@@ -67,8 +95,15 @@ fn number(protocol: Protocol) -> u64 {
     }
 }
 
+/// Returns whether a set of nft has elements.
+fn has_elements(answer: &str) -> bool {
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    let mut sets = answer["nftables"].as_array().into_iter().flatten();
+    sets.any(|entry| entry["set"]["elem"].as_array().is_some_and(|elements| !elements.is_empty()))
+}
+
 /// Returns the keys of a map of nft, as protocol and port. Some versions print the protocol's name.
-fn elements(answer: &str) -> Vec<(u64, u64)> {
+fn ports(answer: &str) -> Vec<(u64, u64)> {
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
     let maps = answer["nftables"].as_array().into_iter().flatten();
     let elements = maps.filter_map(|entry| entry["map"]["elem"].as_array()).flatten();
@@ -87,7 +122,7 @@ fn elements(answer: &str) -> Vec<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::elements;
+    use super::{has_elements, ports};
 
     #[test]
     fn answers_of_nft() {
@@ -96,8 +131,11 @@ mod tests {
             "map": ["ipv4_addr", "inet_service"], "elem": [
                 [{"concat": [6, 8080]}, {"concat": ["192.168.66.221", 80]}],
                 [{"concat": ["udp", 5353]}, {"concat": ["192.168.66.221", 53]}]]}}]}"#;
-        assert_eq!(elements(answer), [(6, 8080), (17, 5353)]);
-        assert!(elements("").is_empty());
-        assert!(elements(r#"{"nftables": [{"map": {"family": "ip"}}]}"#).is_empty());
+        assert_eq!(ports(answer), [(6, 8080), (17, 5353)]);
+        assert!(ports("").is_empty());
+        assert!(ports(r#"{"nftables": [{"map": {"family": "ip"}}]}"#).is_empty());
+        let set = r#"{"nftables": [{"metainfo": {}}, {"set": {"family": "ip", "name": "masq_saddr", "elem": [
+            {"prefix": {"addr": "192.168.33.160", "len": 28}}]}}]}"#;
+        assert!(has_elements(set) && !has_elements("") && !has_elements(answer));
     }
 }

@@ -39,9 +39,8 @@ fn root(host: &Host, name: &str, toplevel: &StorePath) -> Result<()> {
     let roots = host.gc_roots();
     fs::create_dir_all(&roots).with_context(|| roots.display().to_string())?;
     let link = roots.join(name);
-    let cannot = || format!("{}: cannot be linked", link.display());
-    write_link(&link, toplevel.as_str()).with_context(cannot)?;
-    sync_directory(&roots).with_context(cannot)
+    write_link(&link, toplevel.as_str()).with_context(|| format!("{}: cannot be linked", link.display()))?;
+    sync_directory(&roots)
 }
 
 /// Removes the root of the recorded system if it is this one.

@@ -1,12 +1,14 @@
 //! Reads the journals of containers, on the host and inside.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
+use crate::host::manager_inside::failed_units;
 
 /// Returns the current time in journalctl's format.
 pub(crate) fn journal_time() -> String {
@@ -26,28 +28,39 @@ pub(crate) fn show_journal(host: &Host, name: &MachineName, since: &str) {
     }
 }
 
+/// How long a journal inside may take to be read: the container wrote it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Of how many units the journal is shown.
+const UNITS: usize = 3;
+
 /// Reports the last lines of units inside.
 pub(crate) fn show_journals(host: &Host, name: &MachineName, units: &BTreeSet<String>) {
-    for unit in units {
+    for unit in units.iter().take(UNITS) {
         let answer = host
             .manager("journalctl")
             .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--lines=15"])
             .args([format!("--machine={name}"), format!("--unit={unit}")])
+            .limit(PATIENCE)
             .output_if_any()
             .unwrap_or_default();
         host.report(Event::UnitJournal { lines: answer.lines().map(str::to_owned).collect() });
     }
 }
 
-/// Reports errors inside during a reload; the output of the switch itself has been reported already.
+/// Reports errors inside during a reload. The output of the switch has been reported already, and so have the journals of the
+/// units that have failed.
 pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) {
     let answer = host
         .manager("journalctl")
         .args(["--quiet", "--boot", "--no-pager", "--output=short-iso", "--priority=warning", "--lines=15"])
         .args([format!("--machine={name}"), format!("--since={since}")])
+        .limit(PATIENCE)
         .output_if_any()
         .unwrap_or_default();
-    let lines: Vec<String> = answer.lines().map(str::to_owned).collect();
+    let failed = failed_units(host, name, PATIENCE).unwrap_or_default();
+    let reported = |line: &str| failed.iter().take(UNITS).any(|unit| line.contains(unit.as_str()));
+    let lines: Vec<String> = answer.lines().filter(|line| !reported(line)).map(str::to_owned).collect();
     if !lines.is_empty() {
         host.report(Event::JournalInside { name: name.clone(), lines });
     }

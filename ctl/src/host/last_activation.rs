@@ -73,7 +73,7 @@ impl LastActivation {
     /// Writes the file into the profile directory, a path of the system.
     pub(crate) fn write(&self, host: &Host, folder: &Path) -> Result<()> {
         let text = serde_json::to_string(self)? + "\n";
-        write_file(&host.path(folder).join(LAST_ACTIVATION), text.as_bytes(), 0o644)
+        write_file(&host.directory(folder).join(LAST_ACTIVATION), text.as_bytes(), 0o644)
     }
 
     /// Writes the file in /run.
@@ -90,7 +90,7 @@ impl LastActivation {
 
     /// Reads the file; returns `None` if there is none or it is invalid.
     pub(crate) fn read(host: &Host, folder: &Path) -> Option<Self> {
-        let text = fs::read_to_string(host.path(folder).join(LAST_ACTIVATION)).ok()?;
+        let text = fs::read_to_string(host.directory(folder).join(LAST_ACTIVATION)).ok()?;
         serde_json::from_str(&text).ok()
     }
 }

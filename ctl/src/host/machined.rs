@@ -1,8 +1,13 @@
 //! Asks machined about running containers.
 
+use std::time::Duration;
+
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
+
+/// machined looks into the containers.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Returns the addresses of a running container, as machined gets them from the kernel; empty if they are not
 /// available.
@@ -10,6 +15,7 @@ pub(crate) fn addresses(host: &Host, name: &MachineName) -> Vec<String> {
     let answer = host
         .program("machinectl")
         .args(["list", "--no-pager", "--max-addresses=all", "--output=json"])
+        .limit(LIMIT)
         .output_if_any()
         .unwrap_or_default();
     parse_addresses(&answer, name)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::shown;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 
@@ -12,10 +13,10 @@ use crate::base::exit::Failed;
 use crate::base::host::Host;
 
 /// How long to wait for an answer that no decision depends on. While the manager starts, it may not answer at all.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long to wait for an answer that a decision depends on, since a busy host is slow.
-const LONG_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A service that systemd restarts when it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,21 +40,21 @@ pub(crate) fn monotonic() -> Duration {
 
 /// Returns the manager's state as `is-system-running` prints it (`systemctl(1)`), or an empty string if it does not
 /// answer.
-pub(crate) fn system_state(host: &Host, name: &MachineName) -> String {
+pub(crate) fn system_state(host: &Host, name: &MachineName, limit: Duration) -> String {
     let machine = format!("--machine={name}");
-    let call = host.manager("systemctl").args([machine.as_str(), "is-system-running"]).limit(LONG_PATIENCE);
+    let call = host.manager("systemctl").args([machine.as_str(), "is-system-running"]).limit(limit);
     call.answer().map(|(_, answer)| answer.trim().to_owned()).unwrap_or_default()
 }
 
 /// Returns the failed units. Fails if the manager does not answer, since that does not mean that there are none.
-pub(crate) fn failed_units(host: &Host, name: &MachineName) -> Result<BTreeSet<String>> {
+pub(crate) fn failed_units(host: &Host, name: &MachineName, limit: Duration) -> Result<BTreeSet<String>> {
     #[derive(Deserialize)]
     struct Unit {
         unit: String,
     }
     let machine = format!("--machine={name}");
     let words = ["list-units", "--failed", "--full", "--plain", "--no-legend", "--output=json"];
-    let answer = host.manager("systemctl").arg(&machine).args(words).limit(LONG_PATIENCE).output()?;
+    let answer = host.manager("systemctl").arg(&machine).args(words).limit(limit).output()?;
     let units: Vec<Unit> = serde_json::from_str(&answer).map_err(|error| {
         Failed::Program(format!("systemctl {machine} list-units: unexpected answer: {error}"))
     })?;
@@ -61,11 +62,11 @@ pub(crate) fn failed_units(host: &Host, name: &MachineName) -> Result<BTreeSet<S
 }
 
 /// Returns the services that systemd restarts when they end. Fails if the manager does not answer.
-pub(crate) fn restarting_services(host: &Host, name: &MachineName) -> Result<Services> {
+pub(crate) fn restarting_services(host: &Host, name: &MachineName, limit: Duration) -> Result<Services> {
     const PROPERTIES: [&str; 5] = ["Id", "Restart", "SubState", "NRestarts", "StateChangeTimestampMonotonic"];
     let call = host.manager("systemctl").arg(format!("--machine={name}")).arg("show");
     let call = call.args(PROPERTIES.iter().flat_map(|property| ["-p", property])).arg("--").arg("*.service");
-    Ok(parse_services(&call.limit(LONG_PATIENCE).output()?))
+    Ok(parse_services(&call.limit(limit).output()?))
 }
 
 /// Parses blocks of KEY=VALUE lines separated by empty lines.
@@ -105,9 +106,35 @@ fn parse_jobs(answer: &str) -> Vec<String> {
     running.collect()
 }
 
+/// How many units are named in a message.
+const NAMED: usize = 10;
+
+/// Returns the names of units for a message. The container chose them, so they are neither unfiltered nor without end.
+pub(crate) fn listed<'a>(units: impl IntoIterator<Item = &'a String, IntoIter: ExactSizeIterator>) -> String {
+    let units = units.into_iter();
+    let more = units.len().saturating_sub(NAMED);
+    let mut words: Vec<String> = units.take(NAMED).map(|unit| shown(unit)).collect();
+    if words.is_empty() {
+        return "a unit".to_owned();
+    }
+    if more > 0 {
+        words.push(format!("{more} more"));
+    }
+    words.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_filtered_and_bounded() {
+        let names: Vec<String> = (0..10_000).map(|number| format!("\u{1b}[31m{number}.service")).collect();
+        let text = listed(&names);
+        assert!(text.ends_with(", 9990 more") && !text.contains('\u{1b}'), "{text}");
+        assert_eq!(listed(&BTreeSet::new()), "a unit");
+        assert!(listed(&["x".repeat(1 << 20)]).len() < 1000);
+    }
 
     #[test]
     fn services_of_an_answer() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -13,7 +13,7 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
-use crate::host::files::{names_in, remove_file, sync_directory};
+use crate::host::files::{is_there, names_in, remove_file, sync_directory};
 use crate::host::{last_activation, profile_links, update_memory};
 
 /// The link to what `update --all` has built ahead.
@@ -41,9 +41,11 @@ pub(crate) fn generation(profile: &Path) -> Result<u64> {
 
 /// Creates the first generation of a profile without Nix, in an offline tree.
 pub(crate) fn make_offline_profile(host: &Host, directory: &Path, path: &StorePath) -> Result<u64> {
-    let directory = host.path(directory);
-    std::os::unix::fs::symlink(path.as_str(), directory.join("system-1-link"))?;
-    std::os::unix::fs::symlink("system-1-link", directory.join("system"))?;
+    let directory = host.directory(directory);
+    for (link, target) in [("system-1-link", path.as_str()), ("system", "system-1-link")] {
+        let link = directory.join(link);
+        symlink(target, &link).with_context(|| format!("{}: cannot be linked", link.display()))?;
+    }
     Ok(1)
 }
 
@@ -55,7 +57,7 @@ pub(crate) fn profile_directory(host: &Host, name: &MachineName) -> PathBuf {
 /// Returns whether a create may use the profile directory: it does not exist, or contains at most the build link of a
 /// killed command.
 pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
-    let below = host.path(directory);
+    let below = host.directory(directory);
     match fs::symlink_metadata(&below) {
         Ok(there) if !there.is_dir() => return Ok(false),
         Ok(_) => {}
@@ -67,18 +69,15 @@ pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
 
 /// Creates the profile directory.
 pub(crate) fn make_directory(host: &Host, directory: &Path) -> Result<()> {
-    let below = host.path(directory);
+    let below = host.directory(directory);
     let made = DirBuilder::new().recursive(true).mode(0o755).create(&below);
     made.with_context(|| format!("{}: cannot be created", below.display()))
 }
 
 /// Syncs the links of a profile, before the record that would make up for their loss is removed.
 pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
-    let below = host.path(directory);
-    match sync_directory(&below) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        synced => synced.with_context(|| format!("{}: cannot be written", below.display())),
-    }
+    let below = host.directory(directory);
+    if is_there(&below)? { sync_directory(&below) } else { Ok(()) }
 }
 
 /// Returns the directory where create makes the profile of this name, if our garbage collector root proves that it is
@@ -87,7 +86,7 @@ pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
 pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     let directory = profile_directory(host, name);
     let kept = fs::read_link(host.gc_roots().join(name.as_str()));
-    let names = names_in(&host.path(&directory)).unwrap_or_default();
+    let names = names_in(&host.directory(&directory)).unwrap_or_default();
     let proven = kept.is_ok_and(|kept| {
         let generations = names.iter().filter(|name| is_own(name) && *name != "pending" && *name != AHEAD);
         generations
@@ -109,10 +108,10 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() {
         return Ok(());
     }
-    let below = host.path(directory);
+    let below = host.directory(directory);
     for name in names_in(&below)? {
         let path = below.join(&name);
-        if is_own(&name) && path.is_symlink() {
+        if is_own(&name) && is_link(&path)? {
             drop_indirect_root(host, &directory.join(&name));
             remove_file(&path)?;
         }
@@ -124,13 +123,26 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     // A killed nix-env leaves it.
     let _ = fs::remove_file(below.join("system.lock"));
     match fs::remove_dir(&below) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            // Other files in the directory are not ours, and no reason to keep the container.
-            host.report(Event::FolderStays { folder: below, error: error.to_string() });
-        }
-        _ => {}
+        Ok(()) => Ok(()),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound => Ok(()),
+            // Other files in the directory, or a mount there, are not ours, and no reason to keep the container.
+            ErrorKind::DirectoryNotEmpty | ErrorKind::ResourceBusy => {
+                host.report(Event::FolderStays { folder: below, error: error.to_string() });
+                Ok(())
+            }
+            _ => Err(error).with_context(|| format!("{}: cannot be removed", below.display())),
+        },
     }
-    Ok(())
+}
+
+/// Whether a path is a link. Errors are not treated as another kind of file.
+fn is_link(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(found.is_symlink()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }
 
 /// `nix build --out-link` also makes an indirect root in gcroots/auto, which nix would only remove at the next

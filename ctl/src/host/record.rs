@@ -160,7 +160,7 @@ impl Record {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 fs::rename(self.path(host), &intent)
                     .with_context(|| format!("{}: cannot be renamed back", intent.display()))?;
-                Ok(sync_directory(&host.intents())?)
+                sync_directory(&host.intents())
             }
             Err(error) => Err(error).with_context(|| intent.display().to_string()),
         }
@@ -189,7 +189,7 @@ impl Record {
     pub(crate) fn finish(&self, host: &Host) -> Result<()> {
         remove_file(&self.path(host))?;
         // It must not reappear after a power failure: by then the paths it would delete may be in use.
-        Ok(sync_directory(&host.intents())?)
+        sync_directory(&host.intents())
     }
 
     fn file_name(&self) -> String {

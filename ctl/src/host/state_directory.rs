@@ -60,7 +60,7 @@ pub(crate) fn make(host: &Host, name: &MachineName) -> Result<Option<FileId>> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
         Err(error) => return Err(error).with_context(cannot),
     }
-    sync_directory(&host.machines()).with_context(cannot)?;
+    sync_directory(&host.machines())?;
     Ok(Some(id(&fs::symlink_metadata(&path).with_context(cannot)?)))
 }
 
@@ -140,7 +140,7 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
 }
 
 /// Returns the mount points at or below a path, from the kernel's table.
-fn mounts_below(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn mounts_below(path: &Path) -> Result<Vec<PathBuf>> {
     // The table contains resolved paths, but /var may be a link.
     let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     const TABLE: &str = "/proc/self/mountinfo";
@@ -188,7 +188,7 @@ fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
 /// since on systemd 262 they point to a temporary path (/tmp/nspawn-root-…) that is gone before the container runs.
 fn remove_journal_links(host: &Host, ids: &[String]) {
     for id in ids {
-        let link = host.path(host.scope.journal).join(id);
+        let link = host.directory(host.scope.journal).join(id);
         if fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_symlink()) {
             let _ = fs::remove_file(&link);
         }

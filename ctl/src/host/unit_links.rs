@@ -2,38 +2,52 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 
 use crate::base::host::Host;
+use crate::host::files::names_in;
 
 /// Returns links made by `systemctl enable`: they outlive the container and would start the bare template.
-pub(crate) fn enabled_links(host: &Host, name: &MachineName) -> Vec<PathBuf> {
-    all_enabled_links(host).remove(&unit_name(name)).unwrap_or_default()
+pub(crate) fn enabled_links(host: &Host, name: &MachineName) -> Result<Vec<PathBuf>> {
+    Ok(all_enabled_links(host)?.remove(&unit_name(name)).unwrap_or_default())
 }
 
 /// Returns the links of all containers, by their units.
-pub(crate) fn all_enabled_links(host: &Host) -> BTreeMap<String, Vec<PathBuf>> {
+pub(crate) fn all_enabled_links(host: &Host) -> Result<BTreeMap<String, Vec<PathBuf>>> {
     let mut links: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    let Ok(entries) = fs::read_dir(host.unit_links()) else { return links };
-    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    folders.retain(|path| {
-        path.extension().is_some_and(|extension| {
-            extension == "wants" || extension == "requires" || extension == "upholds"
-        })
-    });
-    folders.sort();
-    for entry in folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten() {
-        let Ok(unit) = entry.file_name().into_string() else { continue };
-        // A link to /dev/null is a mask, not an enablement.
-        let enables = || fs::read_link(entry.path()).is_ok_and(|target| target != Path::new("/dev/null"));
-        if unit.starts_with("systemd-nspawn@") && enables() {
-            links.entry(unit).or_default().push(entry.path());
+    let top = host.unit_links();
+    for folder in names_in(&top)?.into_iter().filter(|name| starts_units(name)) {
+        let folder = top.join(folder);
+        match fs::metadata(&folder) {
+            Ok(found) if found.is_dir() => {}
+            // A file of such a name is nothing to systemd either.
+            Ok(_) => continue,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| folder.display().to_string()),
+        }
+        for unit in names_in(&folder)?.into_iter().filter(|unit| unit.starts_with("systemd-nspawn@")) {
+            let link = folder.join(&unit);
+            match fs::read_link(&link) {
+                // A link to /dev/null is a mask, not an enablement.
+                Ok(target) if target == Path::new("/dev/null") => {}
+                Ok(_) => links.entry(unit).or_default().push(link),
+                // It is gone, or a file.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {}
+                Err(error) => return Err(error).with_context(|| link.display().to_string()),
+            }
         }
     }
-    links
+    Ok(links)
+}
+
+/// Whether links in a directory of this name start units (`systemd.unit(5)`).
+fn starts_units(folder: &str) -> bool {
+    [".wants", ".requires", ".upholds"].iter().any(|ending| folder.ends_with(ending))
 }
 
 /// Returns whether `systemctl mask` prevents the container from starting.

@@ -53,10 +53,11 @@ pub(crate) fn host_network(
     }
     let mut config = container.host_network_config.clone().unwrap_or_default();
     container.host_network_config = Some(config.clone());
-    // Its default masquerades IPv6 as well, ours only what the options ask for.
+    // Its builder masquerades and announces IPv6 in every file, which would cost hosts the routes of router advertisements; ours
+    // only what the options ask for. An author's own word is in data.json, and so among the options.
     let masquerade = |file: &UnitFile| file.values("Network", "IPMasquerade").last().map(str::to_owned);
     let own = masquerade(&network_file(name, container, u32::MAX).unwrap_or_default());
-    if let Some(value) = masquerade(theirs).filter(|value| Some(value) != own.as_ref()) {
+    if let Some(value) = masquerade(theirs).filter(|value| value != "both" && Some(value) != own.as_ref()) {
         if config.set_network("IPMasquerade", &value).is_ok() {
             container.host_network_config = Some(config.clone());
         }
@@ -78,8 +79,9 @@ pub(crate) fn host_network(
             let Item::Setting { key, value } = item else { continue };
             // These sections are merged per file; the others may be repeated.
             let one = ["Match", "Link", "Network", "DHCPServer"].contains(&section.name.as_str());
-            match (section.name.as_str(), key.as_str()) {
-                ("Match", "Name" | "Driver") => {}
+            match (section.name.as_str(), key.as_ref()) {
+                ("Match", "Name" | "Driver") | ("Network", "IPMasquerade") => {}
+                ("Network", "IPv6SendRA") if parse_boolean(value) == Some(true) => {}
                 _ if one && same_name().any(|own| has(own, key, value)) => {}
                 _ => added.push((key, value)),
             }

@@ -1,5 +1,6 @@
 //! Checks whether a container has a user namespace that maps its users, and whether the owners in its root match.
 
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -18,6 +19,18 @@ pub(crate) fn maps_users(file: &UnitFile) -> bool {
         None | Some("identity") => false,
         Some(value) => parse_boolean(value) != Some(false),
     }
+}
+
+/// Fails if the host has no user namespaces and the container needs one: nspawn would say "No space left on device".
+pub(crate) fn available(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
+    let limit = fs::read_to_string(root.join("proc/sys/user/max_user_namespaces"));
+    if !maps_users(file) || limit.map_or(true, |limit| limit.trim() != "0") {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "user.max_user_namespaces: is 0 on this host, so there is no user namespace for container '{name}', it is not started; \
+         raise it with sysctl, or set userNamespacing to false"
+    )))
 }
 
 /// Fails if the root's files were given to the users of a user namespace, and the container has none now: nothing in it

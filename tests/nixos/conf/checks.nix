@@ -1,7 +1,9 @@
-# The paths of what `nix flake check` builds of nix/checks.nix, with NixOS's modules.
+# The paths of what `nix flake check` builds of nix/checks.nix, with NixOS's modules. The programs themselves need a Rust.
 let
+  pkgs = import /root/nixpkgs { };
   checks = import /root/product/nix/checks.nix {
-    pkgs = import /root/nixpkgs { };
+    inherit pkgs;
+    package = pkgs.hello;
     modules = [ ../newer.nix ];
   };
 in

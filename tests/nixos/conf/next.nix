@@ -1,6 +1,9 @@
-# What newer releases do by default: systemd in the initrd, which a container has not, and users made by systemd.
+# Users made by systemd, not by a script of the activation.
 {
-  imports = [ ./web.nix ];
-  boot.initrd.systemd.enable = true;
+  imports = [ ../module.nix ];
+  system.stateVersion = "25.05";
   systemd.sysusers.enable = true;
+  services.nginx.enable = true;
+  services.nginx.virtualHosts.default.locations."/".return = "200 'next\n'";
+  networking.firewall.allowedTCPPorts = [ 80 ];
 }

@@ -73,10 +73,10 @@
           web.config = { imports = [ (page "web" "4") ]; systemd.services.bad = { wantedBy = [ "multi-user.target" ]; serviceConfig.Type = "oneshot"; script = "exit 3"; }; };
           db.config = { imports = [ (page "db" "1") ]; time.timeZone = "Asia/Tokyo"; };
         };
-        # A user namespace.
-        v5 = host { web = web "1"; db = db // { userNamespacing = true; }; };
+        # No user namespace.
+        v5 = host { web = web "1"; db = db // { userNamespacing = false; }; };
         # web has moved to another name.
-        v6 = host { www = web "1"; db = db // { userNamespacing = true; }; };
+        v6 = host { www = web "1"; db = db // { userNamespacing = false; }; };
         # Both are gone.
         v7 = host { };
       };

@@ -64,13 +64,22 @@ fn check(line: &str) -> Result<(), String> {
         match variable {
             "NIXOS_NSPAWN_CASE" if cases().iter().any(|case| case.name.starts_with(value)) => {}
             "NIXOS_NSPAWN_INTENTS" if value.parse::<usize>().is_ok() => {}
+            "NIXOS_NSPAWN_TORTURE_EVERY" | "NIXOS_NSPAWN_TORTURE_FROM" if value.parse::<usize>().is_ok() => {}
+            "NIXOS_NSPAWN_TORTURE_SUITES" if ["trixie", "forky"].contains(&value) => {}
+            "NIXOS_NSPAWN_TORTURE_VERBS" if !value.is_empty() => {}
             "NIXOS_NSPAWN_BLESS" if value == "1" => {}
             _ => return Err(format!("{variable}={value} has no effect")),
         }
         words.remove(0);
     }
     match words[..] {
-        ["make", target] if text("Makefile").lines().any(|line| line.starts_with(&format!("{target}:"))) => {
+        ["make", target, ref variables @ ..]
+            if text("Makefile").lines().any(|line| line.starts_with(&format!("{target}:")))
+                && variables.iter().all(|word| {
+                    word.split_once('=')
+                        .is_some_and(|(name, _)| text("Makefile").contains(&format!("\n{name} ?=")))
+                }) =>
+        {
             Ok(())
         }
         ["cargo", "test", ref rest @ ..] => check_cargo_test(rest),
@@ -92,6 +101,7 @@ fn commands_exist() {
 fn check_can_fail() {
     for bad in [
         "make nonsense",
+        "make test NONSENSE=1",
         "cargo test -p nixos-nspawn-nonsense",
         "cargo test -p nixos-nspawn-tests --test nonsense",
         "cargo test -p nixos-nspawn-tests --test golden nonsense",

@@ -167,8 +167,12 @@ fn first_flakes_make_a_container() {
     let template = format!("import {PROJECT}/nix/templates/default/flake.nix");
     // The reader's own file.
     let block = block.replace("./configuration.nix", "{ }");
-    let binds = json!({ "version": 1, "bindMounts": ["/var/lib/host/path:/var/lib/container/path"] });
-    let ports = json!({ "version": 1, "forwardPorts": ["8080:80"] });
+    let binds = json!({
+        "version": 1,
+        "bindMounts": ["/var/lib/host/path:/var/lib/container/path:idmap"],
+        "userNamespacing": true,
+    });
+    let ports = json!({ "version": 1, "forwardPorts": ["8080:80"], "userNamespacing": true });
     for (flake, name, expected) in [(&block, "mycontainer", binds), (&template, "web", ports)] {
         let data = value(format!(
             "(({flake}).outputs {{

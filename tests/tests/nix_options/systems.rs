@@ -88,21 +88,50 @@ fn system_fits_a_container() {
         "ping": "0 2147483647", "waits": [], "open": {},
         "stay": ["/nix/store"],
     });
-    assert_eq!(value(settings("")), plain);
+    assert_eq!(value(settings("userNamespacing = false;")), plain);
     // The kernel refuses to remount what nspawn has mounted, and knows only the ids that are mapped.
     let mut mapped = plain.clone();
     mapped["mounted"] = json!(["/run/keys", "/run/wrappers"]);
     mapped["ping"] = json!("0 65535");
     mapped["stay"] = json!(["/nix/store", "/nix/var/nix/db", "/nix/var/nix/profiles", "/tmp"]);
-    assert_eq!(value(settings("userNamespacing = true;")), mapped);
+    assert_eq!(value(settings("")), mapped);
     // Names in a zone are resolved by LLMNR.
-    let mut zone = plain.clone();
+    let mut zone = mapped;
     zone["open"] = json!({ "host0": [5355] });
     assert_eq!(value(settings("zone = \"web\";")), zone);
     // Nothing waits for the network if it is the host's; the host's NixOS configures it.
     let mut host = plain;
     host["waits"] = json!(["multi-user.target"]);
     assert_eq!(value(settings("network = \"host\";")), host);
+}
+
+/// A container has a user namespace, unless that would take its network's use from it; strings keep the owners of files then.
+#[test]
+fn user_namespaces_are_the_default() {
+    let data = |options: &str| value(web(PKGS, &format!("{{ nixosContainer = {{ {options} }}; }}"), "data"));
+    let written = |options: &str| data(options).get("userNamespacing").cloned();
+    for options in ["", "network = \"none\";", "zone = \"a\";", "userNamespacing = true;"] {
+        assert_eq!(written(options), Some(json!(true)), "{options}");
+    }
+    for options in ["network = \"host\";", "namespacePath = \"/run/netns/a\";", "userNamespacing = false;"] {
+        assert_eq!(written(options), None, "{options}");
+    }
+    assert_eq!(written("network = \"host\"; userNamespacing = true;"), Some(json!(true)));
+    let binds = |more: &str| {
+        let list = r#"[ "/a" "/a:/b" "/a:/c:norbind" "/a\\:b:/d" "/a:/e:noidmap" "/a:/f:norbind,rootidmap" "+/g:/h" ":/i"
+            { source = "/j"; } ]"#;
+        data(&format!("bindMounts = {list}; {more}"))["bindMounts"].clone()
+    };
+    let mapped = json!([
+        "/a:/a:idmap", "/a:/b:idmap", "/a:/c:norbind,idmap", "/a\\:b:/d:idmap", "/a:/e:noidmap",
+        "/a:/f:norbind,rootidmap", "+/g:/h", ":/i", {"source": "/j"}
+    ]);
+    assert_eq!(binds(""), mapped);
+    let plain = json!([
+        "/a", "/a:/b", "/a:/c:norbind", "/a\\:b:/d", "/a:/e:noidmap", "/a:/f:norbind,rootidmap", "+/g:/h", ":/i",
+        {"source": "/j"}
+    ]);
+    assert_eq!(binds("userNamespacing = false;"), plain);
 }
 
 /// Evaluates a system with this module as a whole.
@@ -114,7 +143,7 @@ fn built(module: &str) -> Result<Value, String> {
 /// A message names what a container's system lacks, with the option to set.
 #[test]
 fn systems_that_cannot_be_activated_are_refused() {
-    for option in ["boot.initrd", "system.etc.overlay", "system.nixos-init"] {
+    for option in ["boot.initrd", "boot.initrd.systemd", "system.etc.overlay"] {
         let said = built(&format!("{option}.enable = true;")).expect_err("nothing would activate it");
         assert!(said.contains(&format!("container 'web': `{option}.enable' is true")), "{said}");
         assert!(said.contains("set it to false."), "{said}");
@@ -140,6 +169,17 @@ fn old_and_new_releases() {
     };
     assert_eq!(boot(""), json!([null, true]));
     assert_eq!(boot(&declares("boot.isNspawnContainer", "", "false")), json!([true, false]));
+
+    let init = declares("system.nixos-init.enable", "", "false");
+    let systemd = "{ boot.initrd.systemd.enable = true; }";
+    let drv =
+        |modules: &str| evaluate(&[format!("builtins.isString {}", web(PKGS, modules, "drvPath"))]).remove(0);
+    let said = drv(systemd).expect_err("its init is systemd");
+    assert!(said.contains("container 'web': `boot.initrd.systemd.enable' is true"), "{said}");
+    assert_eq!(drv(&format!("{init} {systemd}")), Ok(json!(true)), "there is no initrd to take it from");
+    let said =
+        drv(&format!("{init} {{ system.nixos-init.enable = true; }}")).expect_err("it needs an initrd");
+    assert!(said.contains("container 'web': `system.nixos-init.enable' is true"), "{said}");
 
     let built = |option: &str| {
         let module = "{ system.switch.enable = false; nixosContainer.activation.strategy = \"reload\"; }";

@@ -30,7 +30,7 @@ pub fn host_nix_directory(root: &Path, name: &MachineName) -> PathBuf {
 /// own.
 pub fn remove_host_nix(root: &Path, name: &MachineName) -> io::Result<bool> {
     let directory = host_nix_directory(root, name);
-    for part in NIX_PARTS {
+    for part in NIX_PARTS.iter().filter(|_| !directory.is_symlink()) {
         remove_mount(&directory.join(part.name))?;
     }
     remove_mount(&directory)
@@ -44,7 +44,8 @@ pub fn binds_directory(root: &Path, name: &MachineName) -> PathBuf {
 /// Removes the container's mounts of bind sources; returns false if there were none. A running container keeps its own.
 pub fn remove_binds(root: &Path, name: &MachineName) -> io::Result<bool> {
     let directory = binds_directory(root, name);
-    for entry in fs::read_dir(&directory).into_iter().flatten() {
+    let entries = Some(&directory).filter(|directory| !directory.is_symlink());
+    for entry in entries.and_then(|directory| fs::read_dir(directory).ok()).into_iter().flatten() {
         remove_mount(&entry?.path())?;
     }
     remove_mount(&directory)
@@ -52,7 +53,10 @@ pub fn remove_binds(root: &Path, name: &MachineName) -> io::Result<bool> {
 
 /// Unmounts everything from a mount point and removes it; returns false if it does not exist.
 fn remove_mount(path: &Path) -> io::Result<bool> {
-    detach(path);
+    // A link that somebody put there leads to mounts of theirs.
+    if !path.is_symlink() {
+        detach(path);
+    }
     // Never recursively: that would empty what is still mounted.
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if !found.is_dir() => fs::remove_file(path),

@@ -87,7 +87,7 @@ impl FreeSettings {
     pub(crate) fn write_to(&self, section: &mut Section) {
         for (key, values) in self.iter() {
             for value in values {
-                section.set(key, value);
+                section.set(key.to_owned(), value);
             }
         }
     }

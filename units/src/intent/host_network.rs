@@ -38,7 +38,7 @@ impl HostNetworkConfig {
     }
 
     /// Returns further settings of [Network], in order.
-    pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().flat_map(|(known, entry)| {
             let (key, values) = match (known.form, entry) {
                 (Form::Values(key), Entry::Values(values)) => (key, values.list()),
@@ -178,7 +178,7 @@ impl TryFrom<String> for Lines {
             }
             for item in &section.items {
                 if let Item::Setting { key, value } = item {
-                    Key::try_from(key.clone())?;
+                    Key::try_from(key.to_string())?;
                     one_line(value.clone())?;
                 }
             }

@@ -37,7 +37,7 @@ pub(super) fn set(exec: &mut Section, container: &Container) -> Result<(), Escap
         exec.set("OOMScoreAdjust", score.get().to_string());
     }
     for (name, limit) in container.rlimits.iter() {
-        exec.set(&format!("Limit{name}"), limit.as_str());
+        exec.set(format!("Limit{name}"), limit.as_str());
     }
     Ok(())
 }

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::contents::{
     DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Planned,
+    file, header,
 };
 use super::hash::plan_hash;
+use super::network::{Zones, network};
 use crate::boot::BootLimit;
 use crate::intent::Dependency;
 use crate::invalid::brief;
 use crate::name::MachineName;
-use crate::network::{HostEnd, host_end};
 use crate::nspawn::nspawn_file;
 use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
 use crate::socket::{Socket, sockets};
 use crate::store::{HOST_FILE, Kind, Stored};
-use crate::syntax::UnitFile;
 use crate::syntax::escape::EscapeError;
 use crate::version::unmet;
 
@@ -26,6 +26,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) systemd: u32,
     pub(super) order: Order<'a>,
     pub(super) limit: BootLimit<'a>,
+    pub(super) zones: Zones,
 }
 
 /// Files and links by path.
@@ -48,27 +49,15 @@ pub(super) fn accepted(
     }
     let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
     let sockets = sockets(name, intent, path).map_err(unwritable)?;
-    if let Some(HostEnd { file_name, file: mut network, zone }) =
-        host_end(name, &intent.container, host.systemd)
-    {
-        // The hash for any host, which ctl can compute without knowing the host.
-        let hash = host_end(name, &intent.container, 0)
-            .map(|end| plan_hash(std::iter::once(&end.file)))
-            .unwrap_or_default();
-        network.comment(format!("{MARKER}{hash}"));
-        match zone {
-            // The same text for all containers of the zone.
-            Some(zone) => header(&mut network, &format!("the containers of zone '{zone}'")),
-            None => header(&mut network, path),
-        }
+    if let Some(network) = network(name, &intent.container, path, host.systemd, &host.zones) {
         // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
         let extension = nspawn.section(EXTENSION);
-        extension.set(NETWORK_HASH, hash);
-        extension.set(NETWORK_NAME, file_name.as_str());
+        extension.set(NETWORK_HASH, network.hash);
+        extension.set(NETWORK_NAME, network.file_name.as_str());
         if intent.container.host_network_config.is_some() {
             extension.set(NETWORK_ASKED, "yes");
         }
-        files.push((format!("{OWN_DIRECTORY}/{file_name}"), file(&network)?));
+        files.push((format!("{OWN_DIRECTORY}/{}", network.file_name), network.entry?));
     }
     // The hash leaves out what depends on other containers, so that a change in another container does not look like
     // one here.
@@ -100,14 +89,6 @@ pub(super) fn accepted(
         files.extend(socket_units(name, path, socket)?);
     }
     Ok((hash, files))
-}
-
-/// Returns the text of a file, or why systemd would read it differently.
-fn file(file: &UnitFile) -> Result<Entry, String> {
-    match file.check() {
-        Ok(()) => Ok(Entry::File(file.text())),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 /// Returns the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
@@ -149,10 +130,6 @@ pub(super) fn refused(
         files.extend(wants(name));
     }
     Planned { name: name.clone(), kind, hash: None, autostart, warnings: Vec::new(), refusal: Some(reason) }
-}
-
-fn header(file: &mut UnitFile, path: &str) {
-    file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
 }
 
 /// Returns the links that start the container with the host. machines.target may be off, and pulling it in would also

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::name::MachineName;
 use crate::store::Kind;
+use crate::syntax::UnitFile;
 
 /// The directory below the generator's for files that are no units; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
@@ -64,4 +65,17 @@ pub struct Planned {
     pub warnings: Vec<String>,
     /// Why its start is refused, with path, line and field; one line.
     pub refusal: Option<String>,
+}
+
+/// Returns the text of a file, or why systemd would read it differently.
+pub(super) fn file(file: &UnitFile) -> Result<Entry, String> {
+    match file.check() {
+        Ok(()) => Ok(Entry::File(file.text())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Adds the origin of a file.
+pub(super) fn header(file: &mut UnitFile, path: &str) {
+    file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
 }

@@ -16,6 +16,22 @@ use changes::compare;
 use item::Item;
 
 /// How far a container reaches into its host.
+///
+/// ```
+/// use nixos_nspawn_units::intent::parse;
+/// use nixos_nspawn_units::reach::Reach;
+///
+/// let reach = |container: &str| -> Result<Reach, Box<dyn std::error::Error>> {
+///     let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
+///     let intent = format!(r#"{{"version": 1, "toplevel": "{toplevel}", "container": {container}}}"#);
+///     Ok(Reach::of(&parse(intent.as_bytes(), &"web".parse()?)?.container))
+/// };
+/// let changes = reach("{}")?.changes_to(&reach(r#"{"bindMounts": ["/srv/web:/srv/web"]}"#)?);
+/// assert!(changes.adds());
+/// assert_eq!(changes.gained.len(), 1);
+/// assert!(changes.gained[0].contains("/srv/web"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
     items: Vec<Item>,
@@ -23,8 +39,8 @@ pub struct Reach {
 }
 
 /// A statement about every container without a user namespace, whatever its options.
-pub const HOST_ROOT: &str = "its root is the host's root (userNamespacing is off): it can undo read-only bind mounts, \
-                             inaccessible paths and other mounts, except those of the host's Nix, which are locked";
+pub const HOST_ROOT: &str = "its root is the host's root (userNamespacing is off): it can undo inaccessible paths and \
+                             other mounts, except read-only bind mounts and those of the host's Nix, which are locked";
 
 impl Reach {
     /// Returns the reach of these options.

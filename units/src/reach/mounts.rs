@@ -1,8 +1,11 @@
 //! Files of the host: bind mounts with what they allow, what covers them, temporary file systems.
 
+use std::path::Path;
+
 use super::free::unknown;
 use super::item::{Items, Kind, Owners, Subject, TMPFS, value};
 use crate::intent::{Amount, BindMount, BindSource, Container, Tmpfs};
+use crate::nspawn::files::BINDS;
 use crate::nspawn::host_nix::is_repeated;
 use crate::syntax::words::bind_fields;
 
@@ -113,7 +116,10 @@ fn seen(items: &mut Items, bind: &Bind) {
     let does = if *write { "write" } else { "read" };
     let below_too = if *below { "" } else { " without what is mounted below it" };
     let whose = match owners {
-        Owners::HostRoot if !write => " as the host's root, which can make it writable",
+        // `--prepare` mounts and locks every other read-only source.
+        Owners::HostRoot if !write && Path::new("/").join(BINDS).starts_with(source) => {
+            " as the host's root, which can make it writable"
+        }
         Owners::HostRoot => " as the host's root",
         Owners::Nobody => ", owners not mapped",
         Owners::Each => ", each owner keeping its number",

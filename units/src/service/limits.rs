@@ -9,7 +9,7 @@ use crate::value::single_slashes;
 
 /// Adds the settings of the options that are set.
 pub(super) fn set(service: &mut Section, container: &Container) -> Result<(), EscapeError> {
-    let mut limit = |key: &str, value: Option<&str>| {
+    let mut limit = |key: &'static str, value: Option<&str>| {
         if let Some(value) = value {
             service.set(key, value);
         }

@@ -87,7 +87,7 @@ impl Section {
     pub fn set_checked(&mut self, key: &str, value: impl Into<String>) -> Result<&mut Self, RenderError> {
         let value = value.into();
         check_setting(&self.name, key, &value)?;
-        Ok(self.set(key, value))
+        Ok(self.set(key.to_owned(), value))
     }
 }
 
@@ -104,10 +104,10 @@ fn check_setting(section: &str, key: &str, value: &str) -> Result<(), RenderErro
     let bad = |c: char| (c.is_ascii_control() && c != '\t') || is_noncharacter(c);
     // A byte order mark in front is stripped, once.
     let bad_start = [' ', '\t', '#', ';', '[', '\u{feff}'];
+    // The keys of systemd are letters and digits.
     if key.is_empty()
-        || key.starts_with(bad_start)
-        || key.ends_with(blank)
-        || !key.bytes().all(|b| b.is_ascii_alphanumeric()) && key.contains(|c| c == '=' || bad(c))
+        || !key.bytes().all(|b| b.is_ascii_alphanumeric())
+            && (key.starts_with(bad_start) || key.ends_with(blank) || key.contains(|c| c == '=' || bad(c)))
     {
         return Err(RenderError::Key { section: section.to_owned(), key: key.to_owned() });
     }
@@ -134,7 +134,7 @@ mod tests {
     fn fault(key: &str, value: &str) -> Option<RenderError> {
         let mut file = UnitFile::default();
         let error = file.section("Service").set_checked(key, value).err();
-        assert_eq!(file.section("Service").set(key, value).items.len(), 1);
+        assert_eq!(file.section("Service").set(key.to_owned(), value).items.len(), 1);
         assert_eq!(file.check().err(), error);
         error
     }

@@ -168,9 +168,10 @@ pub(super) fn joins_next_line(text: &[u8]) -> bool {
     text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
-/// Returns whether the text is printable ASCII, as nearly every text is; takes one pass over its bytes.
+/// Returns whether the text is printable ASCII, as nearly every text is. It looks at every byte, so that the compiler
+/// can compare many at once.
 pub(crate) fn is_printable_ascii(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    text.bytes().fold(true, |printable, byte| printable & matches!(byte, b' '..=b'~'))
 }
 
 /// Refuses what no place without C escapes can hold.

@@ -1,6 +1,7 @@
 //! The content of a unit file: comments and settings, section by section, in order. Values are kept as written after
 //! the `=`, already escaped for their place (see [`super::escape`]). `Display` renders the text.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A unit file, drop-in or `.nspawn` file (`systemd.syntax(7)`).
@@ -37,7 +38,7 @@ pub enum Item {
     /// `key=value`; an empty value resets a list (`systemd.syntax(7)`).
     Setting {
         /// The name before the first `=`.
-        key: String,
+        key: Cow<'static, str>,
         /// The value as written in the file, stripped.
         value: String,
     },
@@ -70,7 +71,7 @@ impl UnitFile {
     pub fn settings(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.sections.iter().flat_map(|section| {
             section.items.iter().filter_map(|item| match item {
-                Item::Setting { key, value } => Some((section.name.as_str(), key.as_str(), value.as_str())),
+                Item::Setting { key, value } => Some((section.name.as_str(), key.as_ref(), value.as_str())),
                 Item::Comment(_) => None,
             })
         })
@@ -122,8 +123,8 @@ impl Section {
     }
 
     /// Adds `key=value`; the value is already escaped for its place.
-    pub fn set(&mut self, key: &str, value: impl Into<String>) -> &mut Self {
-        self.items.push(Item::Setting { key: key.to_owned(), value: value.into() });
+    pub fn set(&mut self, key: impl Into<Cow<'static, str>>, value: impl Into<String>) -> &mut Self {
+        self.items.push(Item::Setting { key: key.into(), value: value.into() });
         self
     }
 

@@ -108,6 +108,15 @@ impl SyntaxError {
 }
 
 /// Parses a file (`systemd.syntax(7)`). An error contains what came before it.
+///
+/// ```
+/// use nixos_nspawn_units::syntax::parse;
+///
+/// let parsed = parse(b"[Service]\nExecStart=/bin/server \\\n  --port=80\nMemoryMax\n")?;
+/// assert_eq!(parsed.file.values("Service", "ExecStart").collect::<Vec<_>>(), ["/bin/server    --port=80"]);
+/// assert_eq!(parsed.warnings.len(), 1);
+/// # Ok::<(), nixos_nspawn_units::syntax::SyntaxError>(())
+/// ```
 pub fn parse(bytes: &[u8]) -> Result<Parsed, SyntaxError> {
     let mut parsed = Parsed::default();
     let mut line = 0;
@@ -187,7 +196,7 @@ impl Parsed {
         let ignored = match (self.file.sections.last_mut(), text.split_once('=')) {
             (None, _) => Ignored::OutsideSection,
             (Some(section), Some((key, value))) if !key.is_empty() => {
-                section.set(strip_text(key), strip_text(value));
+                section.set(strip_text(key).to_owned(), strip_text(value));
                 return Ok(());
             }
             // There systemd looks at headers only.

@@ -16,12 +16,15 @@ fn lines_for_people() {
         lines,
         [
             HOST_ROOT,
-            "can read /srv/a as the host's root, which can make it writable (bindMounts)",
+            "can read /srv/a as the host's root (bindMounts)",
             "cannot see /x (inaccessiblePaths)",
             "is limited to MemoryMax=1G (memoryMax)",
             "has StartLimitBurst=1 (unitConfig)",
         ]
     );
+    // What holds the places of bind mounts is not among them, and so not locked.
+    let lines = reach(json!({"network": "none", "bindMounts": [{"source": "/run", "readOnly": true}]}));
+    assert_eq!(lines[1], "can read /run as the host's root, which can make it writable (bindMounts)");
     let lines = reach(json!({"network": "none", "userNamespacing": true}));
     assert_eq!(lines, ["cannot act as the host's root (userNamespacing)"]);
 }

@@ -6,7 +6,7 @@ fn in_force(section: &str, settings: &[(&str, &str)]) -> Vec<String> {
     let mut file = UnitFile::default();
     let target = file.section(section);
     for (key, value) in settings {
-        target.set(key, *value);
+        target.set(key.to_string(), *value);
     }
     effective(&file).iter().map(|it| format!("{}={}", it.key, it.values.join("|"))).collect()
 }

@@ -21,6 +21,7 @@ in
     boot = {
       isContainer = option types.bool false;
       initrd.enable = option types.bool false;
+      initrd.systemd.enable = option types.bool false;
       kernel.sysctl = option (types.attrsOf types.str) { };
       specialFileSystems = option (types.attrsOf types.unspecified) { };
     };
@@ -52,7 +53,6 @@ in
     system = {
       stateVersion = option types.str "25.05";
       etc.overlay.enable = option types.bool false;
-      nixos-init.enable = option types.bool false;
       switch.enable = option types.bool true;
       build = option (types.attrsOf types.unspecified) { };
     };

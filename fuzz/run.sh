@@ -1,0 +1,28 @@
+#!/bin/sh
+# Builds the fuzz targets with libFuzzer, which needs no nightly toolchain without a sanitizer, and runs each.
+# In: seconds for each target, and optionally names of targets. Findings are in fuzz/artifacts, inputs in fuzz/corpus.
+set -eu
+cd "$(dirname "$0")"
+seconds=${1:-10}
+[ $# = 0 ] || shift
+[ $# != 0 ] || set -- syntax intent data store
+target=$(rustc -vV | sed -n 's/^host: //p')
+# As cargo-fuzz has it: coverage of edges and comparisons, of all crates.
+flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
+flags="$flags -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
+flags="$flags -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
+CARGO_TARGET_DIR=target RUSTFLAGS=$flags ${CARGO:-cargo} build --quiet --release --locked --target "$target"
+seeds=$(mktemp -d)
+trap 'rm -rf "$seeds"' EXIT
+for name; do
+    mkdir -p "corpus/$name" "artifacts/$name" "$seeds/$name"
+    # The expected files and intents of the golden cases are what a fuzzer takes longest to find by itself.
+    case $name in
+        syntax) find ../tests/golden/cases \( -name '*.nspawn' -o -name '*.conf' \) -type f ;;
+        *) find ../tests/golden/cases ../examples -name '*.json' -size -8k -type f ;;
+    esac | nl | while read -r number path; do cp "$path" "$seeds/$name/$number"; done
+    "target/$target/release/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=8192 \
+        -print_final_stats=1 -verbosity=0 -artifact_prefix="artifacts/$name/" "corpus/$name" "$seeds/$name" 2>&1 |
+        { grep -E 'number_of_executed_units|ERROR|panicked|SUMMARY|BINGO|Test unit written' || true; } | sed "s/^/$name: /"
+    [ -z "$(ls -A "artifacts/$name")" ] || { echo "$name: see fuzz/artifacts/$name"; exit 1; }
+done

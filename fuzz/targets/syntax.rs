@@ -1,0 +1,15 @@
+//! A file of systemd's format: what was read is written so that it is read again as the same.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nixos_nspawn_units::syntax::parse;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(parsed) = parse(bytes) else { return };
+    if parsed.file.check().is_err() {
+        return;
+    }
+    let text = parsed.file.to_string();
+    let again = parse(text.as_bytes()).expect("what was written can be read");
+    assert_eq!(again.file.without_comments(), parsed.file.without_comments(), "{text}");
+});

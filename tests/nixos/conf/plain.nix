@@ -1,0 +1,5 @@
+# Without a user namespace.
+{
+  imports = [ ./web.nix ];
+  nixosContainer = { userNamespacing = false; mountDaemonSocket = true; };
+}

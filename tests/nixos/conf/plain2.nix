@@ -1,0 +1,1 @@
+{ imports = [ ./plain.nix ]; environment.etc.hello.text = "2"; }

@@ -1,0 +1,73 @@
+//! Counts of faults, and what was wrong after them.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// What was injected, and what it broke.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Commands that were killed.
+    pub kills: usize,
+    /// Commands that were interrupted by SIGINT or SIGTERM.
+    pub signals: usize,
+    /// Commands with a call that failed.
+    pub errors: usize,
+    /// Commands that ended before the fault.
+    pub missed: usize,
+    /// What was wrong, each with the command and the place.
+    pub wrong: Vec<String>,
+}
+
+impl Counts {
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: Self) {
+        self.kills += other.kills;
+        self.signals += other.signals;
+        self.errors += other.errors;
+        self.missed += other.missed;
+        self.wrong.extend(other.wrong);
+    }
+
+    /// Returns the number of faults.
+    pub fn faults(&self) -> usize {
+        self.kills + self.signals + self.errors
+    }
+
+    /// Panics with what was wrong, if anything was.
+    pub fn assert_nothing_wrong(&self) {
+        assert!(self.wrong.is_empty(), "{self}\n{}", self.wrong.join("\n"));
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{} kills, {} signals, {} errors ({} ended before): {} wrong",
+            self.kills,
+            self.signals,
+            self.errors,
+            self.missed,
+            self.wrong.len()
+        )
+    }
+}
+
+/// Runs a job for each item, as many at once as there are processors, and adds up their counts.
+pub fn in_parallel<T: Sync>(items: &[T], job: impl Fn(&T) -> Counts + Sync) -> Counts {
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Counts::default());
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let counts = job(item);
+                    all.lock().expect("no panic while held").add(counts);
+                }
+            });
+        }
+    });
+    all.into_inner().expect("no panic while held")
+}

@@ -1,0 +1,139 @@
+//! Faults at each call of the generator. Whatever fails: no link without the files of its container, no file that is cut
+//! off, and so no container that is started by the bare template.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+use super::counts::{Counts, in_parallel};
+use super::fault::{ALL, Fault, Point, faulted, points};
+use crate::golden::Root;
+use crate::manifest::paths;
+
+/// The containers, one of them refused.
+const INTENTS: [(&str, &str); 4] = [
+    (
+        "web",
+        r#"{"forwardPorts":[{"hostPort":1000,"startOnConnect":true}],"hostNetworkConfig":{"address":"10.0.0.1/24"}}"#,
+    ),
+    ("db", r#"{"bindMounts":["/srv/data"],"credentials":[{"id":"key"}],"memoryMax":"1G"}"#),
+    ("plain", "{}"),
+    ("broken", r#"{"noSuchOption":1}"#),
+];
+
+fn root() -> Root {
+    let root = Root::empty();
+    root.outputs();
+    fs::create_dir_all(root.intents()).expect("new");
+    for (name, container) in INTENTS {
+        let text = format!(
+            r#"{{"version":1,"toplevel":"/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-{name}","container":{container}}}"#
+        );
+        fs::write(root.intents().join(format!("{name}.json")), text).expect("written");
+    }
+    root
+}
+
+/// Returns the files of a directory by their paths, and links by their targets.
+fn written(units: &Path) -> BTreeMap<String, String> {
+    paths(units)
+        .into_iter()
+        .filter(|path| units.join(path).is_symlink() || units.join(path).is_file())
+        .map(|path| {
+            let full = units.join(&path);
+            let what = match fs::read_link(&full) {
+                Ok(target) => target.display().to_string(),
+                Err(_) => fs::read_to_string(&full).expect("UTF-8"),
+            };
+            (path.display().to_string(), what)
+        })
+        .collect()
+}
+
+/// Kills and fails the generator at its calls, every `every`th with an error.
+pub fn run(every: usize) -> Counts {
+    let first = root();
+    let log = tempfile::NamedTempFile::new().expect("a log");
+    let all = points(&first.command(), ALL, log.path());
+    let whole = written(&first.units());
+    assert!(whole.keys().filter(|path| path.contains(".wants/")).count() > 5, "{:#?}", whole.keys());
+    let mut jobs: Vec<(&Point, Fault)> = Vec::new();
+    for (at, point) in all.iter().enumerate() {
+        if point.changes() {
+            jobs.push((point, Fault::Signal("SIGKILL")));
+            jobs.push((point, Fault::Error("ENOSPC")));
+            jobs.push((point, Fault::Errors("ENOSPC")));
+        }
+        if at % every == 0 {
+            jobs.push((point, Fault::Error("EIO")));
+            jobs.push((point, Fault::Errors("EIO")));
+            if point.call.starts_with("openat") {
+                jobs.push((point, Fault::Error("EMFILE")));
+                jobs.push((point, Fault::Errors("EMFILE")));
+            }
+        }
+    }
+    in_parallel(&jobs, |(point, fault)| one(&whole, point, *fault))
+}
+
+fn one(whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts {
+    let root = root();
+    let output = faulted(&root.command(), point, fault).output().expect("strace");
+    let mut counts = Counts::default();
+    let killed = output.status.signal() == Some(9);
+    match fault {
+        Fault::Signal(_) if killed => counts.kills += 1,
+        Fault::Signal(_) => counts.missed += 1,
+        Fault::Error(_) | Fault::Errors(_) => counts.errors += 1,
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let mut wrong = Vec::new();
+    if said.contains("internal error") || !killed && !matches!(output.status.code(), Some(0 | 1)) {
+        wrong.push(format!("ended with {}", output.status));
+    }
+    let found = written(&root.units());
+    let clean = output.status.code() == Some(0);
+    if clean {
+        wrong.push("does not say that something was refused".to_owned());
+    }
+    for (path, text) in found.iter().filter(|(path, _)| !is_temporary(path)) {
+        let refused = text.contains(" --refuse ") || path.ends_with(".refused");
+        if whole.get(path) != Some(text) && !refused {
+            wrong.push(format!("{path} is not as planned: {text}"));
+        }
+        if let Some((_, unit)) = path.split_once(".wants/") {
+            wrong.extend(without_files(unit, &found).map(|missing| format!("{path} without {missing}")));
+        }
+    }
+    counts.wrong.extend(wrong.into_iter().map(|what| {
+        format!(
+            "generator, {fault:?} at {}({}) {}: {what}\n  said: {}",
+            point.call,
+            point.nth,
+            point.shown,
+            said.trim()
+        )
+    }));
+    counts
+}
+
+/// Returns the file that a started unit lacks, if any.
+fn without_files(unit: &str, found: &BTreeMap<String, String>) -> Option<String> {
+    let container = unit.strip_prefix("systemd-nspawn@").and_then(|rest| rest.strip_suffix(".service"));
+    let needed = match container {
+        Some(name) => {
+            let drop_in = format!("systemd-nspawn@{name}.service.d/50-nixos-nspawn.conf");
+            let refused = found.get(&drop_in).is_some_and(|text| text.contains(" --refuse "));
+            let settings = format!("nixos-nspawn/{name}.nspawn");
+            if refused { vec![drop_in] } else { vec![drop_in, settings] }
+        }
+        None => vec![unit.to_owned()],
+    };
+    needed.into_iter().find(|file| !found.contains_key(file))
+}
+
+/// Whether a file is one that a killed write left: systemd ignores hidden files.
+fn is_temporary(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with('.') && name.ends_with(".new"))
+}

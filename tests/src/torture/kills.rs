@@ -1,0 +1,113 @@
+//! Kills at the calls of commands on a running host. After the next command, about another container, everything that
+//! agreement.sh looks at agrees, and the same command succeeds.
+
+use std::thread;
+
+use super::counts::Counts;
+use super::fault::{Fault, Point};
+use super::live::Live;
+use super::verbs::{NAMES, OTHERS, Verb, new_pages};
+use crate::host::{Host, bins};
+
+/// Which of a command's calls are faulted.
+#[derive(Clone, Copy, Debug)]
+pub struct Calls {
+    /// The first.
+    pub from: usize,
+    /// Every so many.
+    pub every: usize,
+}
+
+/// Installs the programs and makes the containers.
+pub fn prepare(host: &Host) -> Live<'_> {
+    host.install(bins());
+    new_pages(host, "first\n");
+    for name in NAMES.iter().chain(&OTHERS) {
+        host.create(name);
+    }
+    Live::new(host)
+}
+
+/// Returns what is wrong with the containers of these names and with what PID 1 has.
+pub fn disagreements(host: &Host, names: &[&str]) -> Vec<String> {
+    let mut words = vec!["sh", "-c", include_str!("agreement.sh"), "sh"];
+    words.extend(names);
+    let output = host.run(&words);
+    output.stdout.lines().chain(output.stderr.lines()).map(str::to_owned).collect()
+}
+
+/// Faults a command at its calls: a signal at any, an error at those that start processes and threads.
+pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
+    let host = live.host;
+    let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
+    let mut round = calls.from;
+    let words = verb.prepare(host, &names[..1], round);
+    let of_first: Vec<&str> = words[0].iter().map(String::as_str).collect();
+    let points = live.points(&of_first);
+    let takes = |point: &Point| matches!(fault, Fault::Signal(_)) || point.call.starts_with("clone");
+    let chosen: Vec<Point> = points.into_iter().filter(takes).skip(calls.from).step_by(calls.every).collect();
+    let mut counts = Counts::default();
+    let calm = host.nspawn("calm");
+    for points in chosen.chunks(NAMES.len()) {
+        round += 1;
+        let names = &names[..points.len()];
+        let words = verb.prepare(host, names, round);
+        let mut wrong = Vec::new();
+        let places: Vec<String> =
+            points.iter().map(|point| format!("{} {}", point.call, point.nth)).collect();
+        let killed = thread::scope(|scope| {
+            let running: Vec<_> = words
+                .iter()
+                .zip(points)
+                .map(|(words, point)| {
+                    scope.spawn(move || {
+                        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                        live.faulted(&words, point, fault)
+                    })
+                })
+                .collect();
+            running.into_iter().map(|one| one.join().expect("a command")).collect::<Vec<_>>()
+        });
+        for output in &killed {
+            match (fault, output.code()) {
+                (Fault::Signal("SIGKILL"), 137) => counts.kills += 1,
+                (Fault::Signal("SIGKILL"), _) => counts.missed += 1,
+                (Fault::Signal(_), _) => counts.signals += 1,
+                (Fault::Error(_) | Fault::Errors(_), _) => counts.errors += 1,
+            }
+            if output.code() == 101 || output.stderr.contains("panicked") {
+                wrong.push("a panic".to_owned());
+            }
+        }
+        let settled = host.ctl(&["enable", "stopped"]);
+        if !settled.success() {
+            wrong.push(format!("the next command fails: {settled}"));
+        }
+        let looked_at: Vec<&str> = names.iter().map(String::as_str).chain(OTHERS).collect();
+        let mut found = disagreements(host, &looked_at);
+        found.retain(|line| !verb.leaves(line));
+        wrong.extend(found);
+        if host.nspawn("calm") != calm {
+            wrong.push("the other container was restarted".to_owned());
+        }
+        for (name, words) in names.iter().zip(&words) {
+            for words in verb.again(name, words) {
+                let again = host.ctl(&words.iter().map(String::as_str).collect::<Vec<_>>());
+                let created = again.stderr.contains("already exists") && host.state(name) == "active";
+                if !(again.success() || verb == Verb::Create && created) {
+                    wrong.push(format!("the same command again: {again}"));
+                }
+            }
+        }
+        wrong.extend(disagreements(host, &looked_at).into_iter().map(|line| format!("at last: {line}")));
+        let said: String = killed.iter().map(|output| output.stderr.trim()).collect::<Vec<_>>().join(" | ");
+        counts.wrong.extend(wrong.into_iter().map(|what| {
+            format!(
+                "systemd {}, {verb:?}, {fault:?} at {places:?}: {what}; settled: {}; said: {said}",
+                host.systemd(),
+                settled.stderr.trim()
+            )
+        }));
+    }
+    counts
+}

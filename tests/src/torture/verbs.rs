@@ -1,0 +1,147 @@
+//! Commands that change a container on a running host, and how a container is made ready for each.
+
+use serde_json::{Map, Value, json};
+
+use crate::host::{FLAKE, Host, dynamic};
+
+/// The containers that are killed at once, at different calls.
+pub const NAMES: [&str; 2] = ["t0", "t1"];
+
+/// A container that runs and is to be left alone, and one whose change settles the others.
+pub const OTHERS: [&str; 2] = ["calm", "stopped"];
+
+/// A command to be faulted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// An update that restarts the container.
+    UpdateByRestart,
+    /// An update that reloads it.
+    UpdateByReload,
+    /// A change to another generation.
+    Rollback,
+    /// A new container.
+    Create,
+    /// A removal that keeps the state.
+    Remove,
+    /// A removal with the state.
+    RemoveWithState,
+    /// Its start with the host, on or off.
+    Enable,
+    /// Settings that were edited by hand, put into effect.
+    Activate,
+    /// A generation that is kept, or no longer.
+    Pin,
+    /// A generation that goes.
+    DeleteGenerations,
+}
+
+impl Verb {
+    /// All of them, in an order in which each finds what it needs.
+    pub const ALL: [Self; 10] = [
+        Self::UpdateByRestart,
+        Self::UpdateByReload,
+        Self::Rollback,
+        Self::Enable,
+        Self::Pin,
+        Self::DeleteGenerations,
+        Self::Activate,
+        Self::Create,
+        Self::Remove,
+        Self::RemoveWithState,
+    ];
+
+    /// Makes the containers ready and returns the command for each. `round` differs from one call to the next.
+    pub fn prepare(self, host: &Host, names: &[String], round: usize) -> Vec<Vec<String>> {
+        if !matches!(self, Self::Create) {
+            for name in names.iter().filter(|name| !host.exists(&intent(name))) {
+                host.ctl_ok(&["create", name, "--flake", FLAKE]);
+            }
+        }
+        if matches!(self, Self::UpdateByRestart | Self::UpdateByReload) {
+            new_pages(host, &format!("round {round}\n"));
+        }
+        names.iter().map(|name| self.prepared(host, name, round)).collect()
+    }
+
+    fn prepared(self, host: &Host, name: &str, round: usize) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        match self {
+            Self::UpdateByRestart => words(&["update", name, "--strategy", "restart"]),
+            Self::UpdateByReload => words(&["update", name, "--strategy", "dynamic"]),
+            Self::Rollback => {
+                let other = if host.generation(name) == 1 { newest(host, name) } else { 1 };
+                words(&["rollback", name, "--to", &other.to_string()])
+            }
+            Self::Create => {
+                if host.exists(&intent(name)) {
+                    host.ctl_ok(&["remove", name, "--delete-state"]);
+                }
+                host.sh(&format!("rm -rf /var/lib/machines/{name} '/var/lib/machines/.#{name}.lck'"));
+                words(&["create", name, "--flake", FLAKE])
+            }
+            Self::Remove => words(&["remove", name]),
+            Self::RemoveWithState => words(&["remove", name, "--delete-state"]),
+            Self::Enable => words(&[["disable", "enable"][round % 2], name]),
+            Self::Activate => {
+                let script = format!(
+                    "jq '.container.environment.ROUND = \"{round}\"' {path} > /run/intent && cat /run/intent > {path}",
+                    path = intent(name)
+                );
+                host.sh(&script);
+                words(&["activate", name, "--strategy", "restart"])
+            }
+            Self::Pin => words(&[["pin", "unpin"][round % 2], name, "1"]),
+            Self::DeleteGenerations => {
+                new_pages(host, &format!("{name} of {round}\n"));
+                let before = host.generation(name);
+                host.ctl_ok(&["update", name, "--strategy", "dynamic"]);
+                words(&["delete-generations", name, &before.to_string()])
+            }
+        }
+    }
+
+    /// Completes a command that was faulted and settled; each of these must succeed.
+    pub fn again(self, name: &str, words: &[String]) -> Vec<Vec<String>> {
+        match self {
+            // The container may have been stopped; what runs with the recorded settings is left alone.
+            Self::Activate => {
+                vec![vec!["autostart".to_owned()], vec!["activate".to_owned(), name.to_owned()]]
+            }
+            _ => vec![words.to_vec()],
+        }
+    }
+
+    /// Whether a disagreement is left to the same command, or `autostart`, as docs/decisions/interrupted.md says.
+    pub fn leaves(self, line: &str) -> bool {
+        let plan = line.starts_with("PID 1 ") || line.ends_with(": PID 1 has another plan");
+        let stopped = line.ends_with(": is inactive") || line.ends_with(": is failed");
+        match self {
+            Self::Enable => plan,
+            Self::Activate => plan || stopped,
+            _ => false,
+        }
+    }
+}
+
+fn intent(name: &str) -> String {
+    format!("/etc/nixos-nspawn/{name}.json")
+}
+
+fn newest(host: &Host, name: &str) -> u64 {
+    let script = r"ls /nix/var/nix/profiles/per-nspawn/$0 | sed -n 's/^system-\([0-9]*\)-link$/\1/p' | sort -n | tail -n 1";
+    host.ok(&["sh", "-euc", script, name]).trim().parse().expect("a generation")
+}
+
+/// Has the containers of the flake serve another page; all of them may be reloaded.
+pub fn new_pages(host: &Host, page: &str) {
+    let own: Map<String, Value> = NAMES
+        .iter()
+        .chain(&OTHERS)
+        .map(|name| {
+            let mut settings = dynamic(page);
+            settings["container"]["activation"]["autoStart"] = json!(true);
+            ((*name).to_owned(), settings)
+        })
+        .collect();
+    host.own(&Value::Object(own));
+}

@@ -1,0 +1,239 @@
+//! `--root` on a tree that somebody hostile has filled: links at every component of every path that a command uses lead out of
+//! the tree, files are FIFOs, records name paths elsewhere. Nothing outside changes, and nothing hangs.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nixos_nspawn_tests::offline::Tree;
+use serde_json::json;
+use tempfile::TempDir;
+
+const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn/web";
+const PROFILE: &str = "/nix/store/1ja0rxwgmxk0pzfhwqvfmsjkxxzhq2zy-nixos-container-web";
+
+/// Paths that commands read, write or delete of a container, with what is made there.
+const PATHS: [(&str, bool); 21] = [
+    ("/etc/nixos-nspawn/web.json", true),
+    ("/etc/nixos-nspawn/.web.removing", true),
+    ("/etc/nixos-nspawn/host.json", true),
+    ("/etc/nixos-nspawn/declarative.d/db.json", true),
+    ("/etc/nixos-nspawn.conf", true),
+    ("/etc/nixos-nspawn.conf.d/10.conf", true),
+    ("/etc/systemd/nspawn/web.nspawn", true),
+    ("/etc/systemd/system/machines.target.wants/systemd-nspawn@web.service", true),
+    ("/etc/systemd/networkd.conf.d/10-nixos-nspawn.conf", true),
+    ("/run/systemd/nspawn/web.nspawn", true),
+    ("/run/systemd/network/50-nixos-nspawn-web.network", true),
+    ("/run/systemd/generator/nixos-nspawn/web.nspawn", true),
+    ("/run/nixos-nspawn/devices/web", false),
+    ("/run/nixos-nspawn/nix/web/store", false),
+    ("/run/nixos-nspawn/binds/web/0", false),
+    ("/run/nixos-nspawn/lock/web", true),
+    ("/nix/var/nix/profiles/per-nspawn/web/last-activation", true),
+    ("/nix/var/nix/profiles/per-nspawn/web/pending", true),
+    ("/nix/var/nix/gcroots/nixos-nspawn/web-running", true),
+    ("/var/lib/machines/web/etc/machine-id", true),
+    ("/var/log/journal/0123456789abcdef0123456789abcdef", false),
+];
+
+const VERBS: [&[&str]; 19] = [
+    &["list"],
+    &["list", "--json"],
+    &["show", "web"],
+    &["show", "db"],
+    &["status", "web"],
+    &["list-generations", "web"],
+    &["diff", "web"],
+    &["disable", "web"],
+    &["enable", "web"],
+    &["pin", "web", "1"],
+    &["unpin", "web", "1"],
+    &["delete-generations", "web", "old"],
+    &["autostart"],
+    &["activate", "web"],
+    &["rollback", "web"],
+    &["create", "new", "--profile", PROFILE],
+    &["setup", "--remove"],
+    &["remove", "web", "--delete-state"],
+    &["remove", "web"],
+];
+
+/// A container in a tree, with something at each of the paths.
+fn tree() -> Tree {
+    let tree = Tree::new();
+    tree.write(&format!("{PROFILE}/nixos-nspawn/data.json"), "{\"version\": 1}");
+    let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
+    tree.write(&format!("{toplevel}/init"), "");
+    tree.link(&format!("{PROFILE}/init"), &format!("{toplevel}/init"));
+    for (path, is_file) in PATHS {
+        match is_file {
+            true => tree.write(path, "{}"),
+            false => fs::create_dir_all(tree.path(path)).expect("a directory"),
+        }
+    }
+    for path in
+        ["/etc/nixos-nspawn/.web.removing", "/etc/nixos-nspawn/host.json", "/etc/systemd/nspawn/web.nspawn"]
+    {
+        fs::remove_file(tree.path(path)).expect("a file");
+    }
+    for path in ["/etc/nixos-nspawn.conf", "/etc/nixos-nspawn.conf.d/10.conf"] {
+        tree.write(path, "");
+    }
+    fs::remove_file(tree.path("/run/systemd/nspawn/web.nspawn")).expect("a file");
+    tree.intent("web", json!({"profile": format!("{PROFILES}/system"), "generation": 1}));
+    tree.link(&format!("{PROFILES}/system-1-link"), PROFILE);
+    tree.link(&format!("{PROFILES}/system"), "system-1-link");
+    tree
+}
+
+/// Every path below a directory that is not in the tree.
+fn outside(victim: &Path) -> Vec<String> {
+    let entries = walkdir::WalkDir::new(victim).into_iter().map(|entry| {
+        let entry = entry.expect("readable");
+        let text = match entry.file_type().is_file() {
+            true => fs::read_to_string(entry.path()).expect("readable"),
+            false => String::new(),
+        };
+        format!("{} {text}", entry.path().display())
+    });
+    let mut entries: Vec<String> = entries.collect();
+    entries.sort();
+    entries
+}
+
+/// Runs a command that must end in time, without a panic.
+fn bounded(tree: &Tree, words: &[&str], what: &str) {
+    let mut child =
+        tree.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let begin = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            break status;
+        }
+        if begin.elapsed() > Duration::from_secs(20) {
+            let _ = child.kill();
+            panic!("{what}: {words:?} hangs");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    assert!(status.signal().is_none() && status.code() != Some(101), "{what}: {words:?}: {status}");
+}
+
+/// The path and all directories above it in the tree.
+fn components(path: &str) -> Vec<PathBuf> {
+    let below = Path::new(path.trim_start_matches('/'));
+    below.ancestors().filter(|part| !part.as_os_str().is_empty()).map(Path::to_owned).collect()
+}
+
+#[test]
+fn no_link_leads_a_command_out_of_the_tree() {
+    let mut places: Vec<PathBuf> = PATHS.iter().flat_map(|(path, _)| components(path)).collect();
+    places.extend(components(&format!("{PROFILES}/system")));
+    places.extend(components(&format!("{PROFILES}/system-1-link")));
+    places.sort();
+    places.dedup();
+    assert!(places.len() > 50, "{places:?}");
+    for (at, place) in places.iter().enumerate() {
+        let relative = at % 2 == 0;
+        let victims = TempDir::new().expect("a folder");
+        let victim = victims.path().join("victim");
+        let tree = tree();
+        let inside = tree.root().join(place);
+        // What was there is now outside, so that a command finds what it looks for.
+        match inside.symlink_metadata() {
+            Ok(found) if !found.is_symlink() => {
+                let moved = std::process::Command::new("cp").arg("-a").arg(&inside).arg(&victim).status();
+                assert!(moved.expect("cp").success());
+                if found.is_dir() {
+                    fs::remove_dir_all(&inside).expect("removed");
+                } else {
+                    fs::remove_file(&inside).expect("removed");
+                }
+            }
+            found => {
+                fs::create_dir(&victim).expect("new");
+                fs::write(victim.join("precious"), "").expect("new");
+                if found.is_ok() {
+                    fs::remove_file(&inside).expect("removed");
+                }
+            }
+        }
+        let target = match relative {
+            true => Path::new(&"../".repeat(30)).join(victim.strip_prefix("/").expect("absolute")),
+            false => victim.clone(),
+        };
+        symlink(target, &inside).expect("a link");
+        let before = outside(victims.path());
+        for words in VERBS {
+            bounded(&tree, words, &place.display().to_string());
+            assert_eq!(outside(victims.path()), before, "{}: {words:?}", place.display());
+        }
+    }
+}
+
+/// Without an attack the same commands do their work, so that the attacks meet it.
+#[test]
+fn commands_work_on_the_tree() {
+    for words in [
+        &["list"][..],
+        &["show", "web"],
+        &["list-generations", "web"],
+        &["disable", "web"],
+        &["enable", "web"],
+        &["create", "new", "--profile", PROFILE],
+        &["remove", "web", "--delete-state"],
+    ] {
+        let said = tree().run(words);
+        assert_eq!(said.status, 0, "{words:?}: {}{}", said.out, said.err);
+    }
+}
+
+/// Files that block, or never end.
+#[test]
+fn no_file_keeps_a_command_waiting() {
+    for (path, is_file) in PATHS {
+        let tree = tree();
+        let at = tree.path(path);
+        if is_file {
+            let _ = fs::remove_file(&at);
+        } else {
+            fs::remove_dir_all(&at).expect("removed");
+        }
+        let made = std::process::Command::new("mkfifo").arg(&at).status();
+        assert!(made.expect("mkfifo").success());
+        for words in VERBS {
+            bounded(&tree, words, path);
+        }
+    }
+}
+
+/// A record of a killed command names what it may delete.
+#[test]
+fn a_record_deletes_nothing_elsewhere() {
+    let victims = TempDir::new().expect("a folder");
+    fs::create_dir_all(victims.path().join("web")).expect("new");
+    fs::write(victims.path().join("web/system-1-link"), "").expect("new");
+    let before = outside(victims.path());
+    let elsewhere = victims.path().join("web").display().to_string();
+    for step in ["creating", "removing", "updating"] {
+        for path in
+            [elsewhere.clone(), format!("/..{elsewhere}"), format!("{PROFILES}/../../../../../..{elsewhere}")]
+        {
+            let tree = tree();
+            let record = json!({
+                "profileDirectory": path, "madeProfile": true, "state": "asked", "phase": "started",
+                "missingSources": [path],
+            });
+            tree.write(&format!("/etc/nixos-nspawn/.web.{step}"), &record.to_string());
+            tree.intent("web", json!({"profile": format!("{path}/system"), "generation": 1}));
+            for words in VERBS {
+                bounded(&tree, words, &path);
+                assert_eq!(outside(victims.path()), before, "{step} {path}: {words:?}");
+            }
+        }
+    }
+}

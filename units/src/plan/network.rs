@@ -1,0 +1,63 @@
+//! The files for networkd as they are written.
+
+use std::collections::BTreeMap;
+
+use super::contents::{Entry, MARKER, file, header};
+use super::hash::plan_hash;
+use crate::intent::Container;
+use crate::name::MachineName;
+use crate::network::{HostEnd, RUNTIME_LEASES, file_name, network_file, zone_end};
+use crate::syntax::UnitFile;
+
+/// A file for networkd.
+#[derive(Clone)]
+pub(super) struct Network {
+    pub(super) file_name: String,
+    /// The hash of its settings for any host, which ctl can compute without knowing the host.
+    pub(super) hash: String,
+    /// The file, or why systemd would read it differently.
+    pub(super) entry: Result<Entry, String>,
+}
+
+/// The files of zones by zone: each is written once, however many containers are in the zone.
+pub(super) type Zones = BTreeMap<String, Network>;
+
+/// Returns the files of the zones of these containers.
+pub(super) fn zones<'a>(containers: impl Iterator<Item = &'a Container>, systemd: u32) -> Zones {
+    let mut zones = Zones::new();
+    for zone in containers.filter_map(Container::zone_name) {
+        zones.entry(zone).or_insert_with_key(|zone| {
+            let end = zone_end(zone, systemd);
+            written(end, &format!("the containers of zone '{zone}'"), systemd, || zone_end(zone, 0).file)
+        });
+    }
+    zones
+}
+
+/// Returns the file for a container of this intent file: that of its own interface, or that of its zone.
+pub(super) fn network(
+    name: &MachineName,
+    container: &Container,
+    path: &str,
+    systemd: u32,
+    zones: &Zones,
+) -> Option<Network> {
+    let Some(file) = network_file(name, container, systemd) else {
+        return zones.get(&container.zone_name()?).cloned();
+    };
+    let end = HostEnd { file_name: file_name(name), file };
+    Some(written(end, path, systemd, || network_file(name, container, 0).unwrap_or_default()))
+}
+
+/// Adds the hash and the origin to a file. A systemd without settings of its own here reads the same as any host.
+fn written(end: HostEnd, origin: &str, systemd: u32, for_any_host: impl FnOnce() -> UnitFile) -> Network {
+    let HostEnd { file_name, file: mut network } = end;
+    let hash = if systemd < RUNTIME_LEASES {
+        plan_hash(std::iter::once(&network))
+    } else {
+        plan_hash(std::iter::once(&for_any_host()))
+    };
+    network.comment(format!("{MARKER}{hash}"));
+    header(&mut network, origin);
+    Network { file_name, hash, entry: file(&network) }
+}
