@@ -66,7 +66,7 @@ ROOT = $(DESTDIR)$(PREFIX)
 
 install: build
 	install -d $(ROOT)/bin $(ROOT)/lib/systemd/system-generators \
-		$(ROOT)/lib/systemd/networkd.conf.d $(ROOT)/libexec/nixos-nspawn \
+		$(ROOT)/lib/systemd/networkd.conf.d $(ROOT)/lib/systemd/system $(ROOT)/libexec/nixos-nspawn \
 		$(ROOT)/share/man/man5 $(ROOT)/share/man/man8 $(ROOT)/share/nixos-nspawn/examples $(DESTDIR)$(NIX) \
 		$(ROOT)/share/bash-completion/completions $(ROOT)/share/zsh/site-functions \
 		$(ROOT)/share/fish/vendor_completions.d
@@ -75,6 +75,8 @@ install: build
 	install -m 0755 $(OUT)/nixos-nspawn-generator $(ROOT)/lib/systemd/system-generators/nixos-nspawn-generator
 	install -m 0755 $(OUT)/nixos-nspawn-generator $(ROOT)/libexec/nixos-nspawn/unit-helper
 	install -m 0644 systemd/10-nixos-nspawn.conf $(ROOT)/lib/systemd/networkd.conf.d
+	for unit in service timer; do sed 's|^ExecStart=nixos-nspawn |ExecStart=$(PREFIX)/bin/nixos-nspawn |' \
+		systemd/nixos-nspawn-update.$$unit > $(ROOT)/lib/systemd/system/nixos-nspawn-update.$$unit; done
 	install -m 0644 $(MAN8) $(ROOT)/share/man/man8
 	install -m 0644 $(MAN5) $(ROOT)/share/man/man5
 	install -m 0644 docs/nixos-nspawn.schema.json $(ROOT)/share/nixos-nspawn/nixos-nspawn.schema.json

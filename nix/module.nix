@@ -154,6 +154,23 @@ in
         '';
       };
 
+      autoUpdate = {
+        enable = mkOption {
+          type = types.bool;
+          default = false;
+          description = ''
+            Whether a timer updates the containers that {manpage}`nixos-nspawn-ctl(8)` manages. Containers in `instances` are
+            updated with the host.
+          '';
+        };
+        calendar = mkOption {
+          type = types.str;
+          default = "*-*-* 04:00";
+          example = "Mon..Fri 05:30";
+          description = "When, as in {manpage}`systemd.time(7)`.";
+        };
+      };
+
       openFirewall = mkOption {
         type = types.bool;
         default = true;
@@ -260,6 +277,30 @@ in
         unitConfig.X-StopOnRemoval = false;
       };
     }
+    // lib.optionalAttrs cfg.autoUpdate.enable {
+      # As systemd/nixos-nspawn-update.service.
+      nixos-nspawn-update = {
+        description = "Update of NixOS containers";
+        documentation = [ "man:nixos-nspawn-ctl(8)" ];
+        wants = [ "network-online.target" ];
+        after = [ "network-online.target" ];
+        # A switch of the host must not stop an update.
+        restartIfChanged = false;
+        unitConfig.X-StopOnRemoval = false;
+        path = [
+          config.nix.package
+          pkgs.gitMinimal
+          config.systemd.package
+        ];
+        serviceConfig = {
+          Type = "oneshot";
+          ExecStart = "${cfg.package}/bin/nixos-nspawn update --all";
+          TimeoutStopSec = "5min";
+          CPUWeight = 20;
+          IOWeight = 20;
+        };
+      };
+    }
     // lib.mapAttrs' (
       name: _:
       lib.nameValuePair "nixos-nspawn-${name}" {
@@ -292,6 +333,18 @@ in
         };
       }
     ) containers;
+
+    systemd.timers = lib.optionalAttrs cfg.autoUpdate.enable {
+      nixos-nspawn-update = {
+        description = "Updates of NixOS containers";
+        wantedBy = [ "timers.target" ];
+        timerConfig = {
+          OnCalendar = cfg.autoUpdate.calendar;
+          RandomizedDelaySec = mkDefault "1h";
+          Persistent = mkDefault true;
+        };
+      };
+    };
 
     systemd.network = {
       enable = mkDefault true;

@@ -44,6 +44,47 @@ import ./options-files.nix { inherit lib; }
         on the host, as root.
       '';
     };
+    expect = mkOption {
+      type = types.enum [
+        "running"
+        "degraded"
+        "active"
+        "none"
+      ];
+      default = "degraded";
+      description = ''
+        The state that the container must reach after an update; otherwise the previous generation is activated again.
+        `running`: the system inside is running, and no unit failed. `degraded`: it has started, and no unit failed that
+        had not failed before. `active`: the unit of the container is active. `none`: nothing.
+      '';
+    };
+    check = mkOption {
+      type = own.nullOr own.line;
+      default = null;
+      example = "curl --fail --silent --output /dev/null http://localhost/health";
+      description = ''
+        A command for `/bin/sh` inside the container that must succeed after an update; it is tried every second until
+        the time is over. `nixos-nspawn check` runs it on demand.
+      '';
+    };
+    timeout = mkOption {
+      type = own.nullOr own.timespan;
+      default = null;
+      example = "3min";
+      description = ''
+        How long a reload, a start and the checks after it may each take in an update. By default, as long as a start
+        (`timeoutStartSec`).
+      '';
+    };
+    settleSec = mkOption {
+      type = own.nullOr own.timespan;
+      default = null;
+      example = "10s";
+      description = ''
+        How long services that have just started must stay up after an update, if `expect` is `running` or `degraded`.
+        By default, two seconds.
+      '';
+    };
   };
 
   ephemeral = mkOption {

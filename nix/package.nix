@@ -87,6 +87,11 @@ rustPlatform.buildRustPackage (finalAttrs: {
     ln -s nixos-nspawn-ctl "$out/bin/nixos-nspawn"
 
     install -D --mode=0644 systemd/10-nixos-nspawn.conf --target-directory="$out/lib/systemd/networkd.conf.d"
+    for unit in service timer; do
+      install -D --mode=0644 systemd/nixos-nspawn-update.$unit --target-directory="$out/lib/systemd/system"
+    done
+    substituteInPlace "$out/lib/systemd/system/nixos-nspawn-update.service" \
+      --replace-fail "ExecStart=nixos-nspawn " "ExecStart=$out/bin/nixos-nspawn "
     installManPage man/*.[1-8]
 
     share="$out/share/nixos-nspawn"

@@ -105,6 +105,7 @@ rec {
   zoneName = text "zoneName" "zone name of at most 12 characters" syntax.isZone;
   hostname = text "hostname" "host name" syntax.isHostname;
   absolutePath = explained syntax.pathProblem (text "absolutePath" "absolute path" syntax.isAbsolute);
+  line = matching "line" "text of one line" "[^[:cntrl:]]+";
   timespan =
     matching "timespan" "time span such as 90s or 5min 20s"
       " *(infinity|([0-9.]+ *[a-zA-Zµμ]* *)+)";

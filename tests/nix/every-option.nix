@@ -6,6 +6,10 @@
       strategy = "reload";
       autoStart = false;
       reloadScript = "/run/current-system/sw/bin/reload-web";
+      expect = "running";
+      check = "curl --fail http://localhost/health";
+      timeout = "3min";
+      settleSec = "10s";
     };
     bindMounts = [
       "/srv/shared:/srv/seen:norbind"

@@ -120,11 +120,29 @@ fn mask(text: &str, before: Option<char>) -> (&'static str, usize) {
         ("--allow-host-changes=TOKEN", CONSENT.len())
     } else if shape(TOKEN) {
         ("\"token\": \"TOKEN\"", TOKEN.len())
+    } else if let Some(length) = seconds(text).filter(|_| before == Some(' ')) {
+        (if text.starts_with('"') { "\"seconds\": 0.0" } else { "TIME  " }, length)
     } else if begins_word && shape("lastModified=0000000000") {
         ("lastModified=TIME", 23)
     } else {
         ("", 0)
     }
+}
+
+/// Returns the length of a duration with one decimal in a table, or of what `update --json` says of it.
+fn seconds(text: &str) -> Option<usize> {
+    let number = |text: &str| {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?;
+        let rest = text[digits..].strip_prefix('.')?;
+        rest.starts_with(|c: char| c.is_ascii_digit()).then_some(digits + 2)
+    };
+    if let Some(rest) = text.strip_prefix("\"seconds\": ") {
+        return Some(text.len() - rest.len() + number(rest)?);
+    }
+    let length = number(text)?;
+    // The width of the column depends on the time as well.
+    let rest = text[length..].strip_prefix(" s").filter(|rest| rest.is_empty() || rest.starts_with(' '))?;
+    Some(text.len() - rest.trim_start().len())
 }
 
 #[cfg(test)]
@@ -136,6 +154,8 @@ mod tests {
         let line = "a 2026-11-23 10:00:00 b 2026-11-23T10:00:00Z /nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-web/init";
         assert_eq!(masked(line), "a DATE                b DATE /nix/store/HASH-web/init");
         assert_eq!(masked("generation 12, 3 of 4"), "generation 12, 3 of 4");
+        assert_eq!(masked("web  updated  1 -> 2  10.3 s  reloaded"), "web  updated  1 -> 2  TIME  reloaded");
+        assert_eq!(masked("  \"seconds\": 0.3"), "  \"seconds\": 0.0");
         let text = "nixos-nspawn: the journal:\n  a\n  b\nnixos-nspawn: done\nerror: x\n  y\n";
         assert_eq!(own(text), ["nixos-nspawn: done"]);
     }

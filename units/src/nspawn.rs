@@ -6,7 +6,7 @@ pub mod files;
 pub mod host_nix;
 mod network;
 
-use crate::intent::{Activation, Container, FreeSettings, Intent};
+use crate::intent::{Container, FreeSettings, Intent};
 use crate::syntax::escape::{self, EscapeError};
 use crate::syntax::settings::{setting, yes_no};
 use crate::syntax::{Section, UnitFile};
@@ -27,7 +27,7 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     let Intent { version: _, name, toplevel, source: _, profile: _, generation: _, autostart: _, container } =
         intent;
     let Container {
-        activation: Activation { strategy: _, auto_start: _, reload_script: _ },
+        activation: _,               // How an update takes effect; reloadScript is in service.rs.
         bind_mounts: _,              // nspawn/files.rs
         bridge: _,                   // network.rs
         container_network_config: _, // Part of the system inside.

@@ -45,7 +45,17 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         container,
     } = intent;
     let Container {
-        activation: Activation { strategy: _, auto_start: _, reload_script },
+        activation:
+            Activation {
+                strategy: _,
+                auto_start: _,
+                reload_script,
+                // What updates look at.
+                expect: _,
+                check: _,
+                timeout: _,
+                settle_sec: _,
+            },
         bind_mounts,
         bridge: _,
         container_network_config: _,

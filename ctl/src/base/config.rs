@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) allow_host_changes: bool,
     /// `[Host] BootLimit=`: how many containers may start at the same time at boot; recorded in host.json.
     pub(crate) boot_limit: Option<BootLimit>,
+    /// `[Host] MetricsFile=`: where metrics are written after each update of all containers.
+    pub(crate) metrics_file: Option<AbsolutePath>,
 }
 
 /// The default profile directory, which python-nixos-nspawn uses as well.
@@ -50,6 +52,7 @@ impl Config {
             timeout_start_sec: None,
             allow_host_changes: false,
             boot_limit: None,
+            metrics_file: None,
         })
     }
 
@@ -84,6 +87,7 @@ impl Config {
                     self.allow_host_changes = parse_boolean(given.unwrap_or("no"))
                         .ok_or_else(|| anyhow!("{key}: '{value}' is neither yes nor no"))?;
                 }
+                ("Host", "MetricsFile") => self.metrics_file = checked(key, given)?,
                 ("Host", "BootLimit") => self.boot_limit = checked(key, given)?,
                 ("Nix" | "Container" | "Host", _) => {
                     return Err(anyhow!("[{section}] has no setting '{key}'"));

@@ -11,6 +11,8 @@ pub(crate) enum Event {
     Called { words: Vec<String> },
     /// The output of a program that has ended.
     ProgramOutput { lines: Vec<String> },
+    /// What a container is waited for; none if nothing is any more.
+    Progress { name: MachineName, step: Option<Step> },
     /// Another command holds a lock.
     Waiting { what: String, holder: String },
     /// The container is being started.
@@ -32,6 +34,8 @@ pub(crate) enum Event {
     UnitsFailed,
     /// The container is not activated now, so `--check` is skipped.
     CheckSkipped,
+    /// A source could not be refreshed; what was known of it is built.
+    NotRefreshed { reference: String, reason: String },
     /// The new source is recorded, but systemd has not reloaded the file.
     SourceNotLoaded { name: MachineName, error: String },
     /// systemd has not loaded all plans, and a dry run does not reload it.
@@ -86,4 +90,20 @@ pub(crate) enum Event {
     ResultNotRecorded { error: String },
     /// What the container runs could not be saved.
     NotRemembered { path: PathBuf, error: String },
+}
+
+/// What takes its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is being reloaded.
+    Reloading,
+    /// It is being restarted.
+    Restarting,
+    /// It must show what is expected of it: for so many seconds now, of so many at most.
+    Checking {
+        /// Since the check began.
+        seconds: u64,
+        /// The limit.
+        limit: u64,
+    },
 }

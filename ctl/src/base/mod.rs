@@ -1,5 +1,6 @@
 //! The foundation of the other layers: context, programs, output, errors, signals and time.
 
+pub(crate) mod at_once;
 pub(crate) mod config;
 pub(crate) mod config_files;
 pub(crate) mod context;

@@ -11,9 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::io::{FdFlags, fcntl_setfd};
 
+use crate::base::at_once::at_once;
 use crate::base::event::Event;
 use crate::base::exit::Failed;
-use crate::base::wait::{Keep, WHOLE, wait};
+use crate::base::wait::{How, Keep, WHOLE, wait};
 use crate::base::{held, interrupt};
 
 /// A call of a program.
@@ -25,12 +26,23 @@ pub(crate) struct Call {
     pub(crate) limit: Option<Duration>,
     /// Whether the program may prompt the user on the terminal.
     pub(crate) asks: bool,
-    /// Whether its standard error is inherited.
-    pub(crate) messages: bool,
+    /// What becomes of its standard error.
+    pub(crate) messages: Messages,
     /// The maximum size of its standard output that is kept.
     pub(crate) keep: Keep,
     /// Environment variables to set or to remove.
-    pub(crate) environment: Vec<(&'static str, Option<&'static str>)>,
+    pub(crate) environment: Vec<(&'static str, Option<String>)>,
+}
+
+/// What becomes of a program's standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Messages {
+    /// It is kept, as part of an error message.
+    Kept,
+    /// It is kept, and passed on as it comes.
+    PassedOn,
+    /// It is inherited if it is a terminal, so that the program can show its progress; else it is passed on.
+    Live,
 }
 
 impl Call {
@@ -47,7 +59,7 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     /// Its standard output.
     pub(crate) stdout: String,
-    /// Its standard error, unless it was inherited.
+    /// The ends of its standard error, unless it was inherited.
     pub(crate) stderr: String,
 }
 
@@ -55,6 +67,11 @@ pub(crate) struct Ended {
 pub(crate) trait Programs {
     /// Runs a program until it ends.
     fn run(&self, call: &Call) -> Result<Ended>;
+
+    /// Runs several programs, at most `jobs` at once.
+    fn run_all(&self, calls: &[Call], _jobs: usize) -> Vec<Result<Ended>> {
+        calls.iter().map(|call| self.run(call)).collect()
+    }
 }
 
 /// Runs the programs of this machine.
@@ -66,7 +83,8 @@ impl Programs for Machine {
         let shown = name.to_string_lossy();
         let mut command = Command::new(&name);
         command.args(&call.words[1..]).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.stderr(if call.messages { Stdio::inherit() } else { Stdio::piped() });
+        let live = call.messages == Messages::Live && io::stderr().is_terminal();
+        command.stderr(if live { Stdio::inherit() } else { Stdio::piped() });
         for (name, value) in &call.environment {
             match value {
                 Some(value) => command.env(name, value),
@@ -88,8 +106,13 @@ impl Programs for Machine {
             ErrorKind::NotFound => Failed::Program(format!("{shown}: not found")),
             _ => Failed::Program(format!("{shown}: cannot be run: {error}")),
         })?;
-        let waited =
-            wait(child, call.limit, call.keep, !call.asks).with_context(|| shown.clone().into_owned())?;
+        let how = How {
+            limit: call.limit,
+            keep: call.keep,
+            grouped: !call.asks,
+            pass_on: call.messages != Messages::Kept,
+        };
+        let waited = wait(child, how).with_context(|| shown.clone().into_owned())?;
         interrupt::check()?;
         if waited.late {
             let seconds = call.limit.unwrap_or_default().as_secs();
@@ -104,6 +127,10 @@ impl Programs for Machine {
             return Err(Failed::Program(message).into());
         };
         Ok(Ended { status: waited.status, stdout: text(stdout), stderr: text(waited.stderr) })
+    }
+
+    fn run_all(&self, calls: &[Call], jobs: usize) -> Vec<Result<Ended>> {
+        at_once(calls, jobs, |call| self.run(call))
     }
 }
 
@@ -143,7 +170,7 @@ impl<'a> Program<'a> {
             words,
             limit: None,
             asks: false,
-            messages: false,
+            messages: Messages::Kept,
             keep: Keep::Whole,
             environment: Vec::new(),
         };
@@ -168,12 +195,16 @@ impl<'a> Program<'a> {
         Ok(ended.stdout)
     }
 
-    /// Returns its standard output; standard error is inherited.
-    pub(crate) fn output_with_messages(mut self) -> Result<String> {
-        self.call.messages = true;
-        let (call, ended) = self.finish()?;
-        checked(&ended, &call)?;
-        Ok(ended.stdout)
+    /// Passes its standard error on as it comes.
+    pub(crate) fn passing_on(mut self) -> Self {
+        self.call.messages = Messages::PassedOn;
+        self
+    }
+
+    /// Returns how it ended, whatever the status, with its output.
+    pub(crate) fn ended_with(mut self, messages: Messages) -> Result<Ended> {
+        self.call.messages = messages;
+        Ok(self.finish()?.1)
     }
 
     /// Returns its standard output if it succeeds, and ignores errors.
@@ -207,8 +238,8 @@ impl<'a> Program<'a> {
     }
 
     /// Sets or removes an environment variable.
-    pub(crate) fn variable(mut self, name: &'static str, value: Option<&'static str>) -> Self {
-        self.call.environment.push((name, value));
+    pub(crate) fn variable(mut self, name: &'static str, value: Option<&str>) -> Self {
+        self.call.environment.push((name, value.map(str::to_owned)));
         self
     }
 
@@ -226,6 +257,17 @@ impl<'a> Program<'a> {
         let ended = self.programs.run(&self.call)?;
         Ok((self.call, ended))
     }
+}
+
+/// Runs several programs, at most `jobs` at once, and returns how they ended, in their order.
+pub(crate) fn ended_all(programs: Vec<Program>, jobs: usize) -> Vec<Result<Ended>> {
+    let Some(first) = programs.first() else { return Vec::new() };
+    let runner = first.programs;
+    for program in programs.iter().filter(|program| program.verbose) {
+        (program.watcher)(Event::Called { words: program.call.text() });
+    }
+    let calls: Vec<Call> = programs.into_iter().map(|program| program.call).collect();
+    runner.run_all(&calls, jobs)
 }
 
 /// Describes how a program ended.

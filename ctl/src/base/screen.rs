@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::base::output::{answer_json, answer_text, printable};
@@ -13,17 +15,58 @@ use crate::base::output::{answer_json, answer_text, printable};
 pub(crate) struct Screen {
     answers: RefCell<Box<dyn Write>>,
     messages: RefCell<Box<dyn Write>>,
+    /// Whether messages go to a terminal that can take a line away.
+    terminal: bool,
+    /// The line that says what is waited for, on a terminal.
+    live: RefCell<Option<ProgressBar>>,
 }
 
 impl Screen {
     /// Returns standard output and standard error.
     pub(crate) fn terminal() -> Self {
-        Self::new(Box::new(io::stdout()), Box::new(io::stderr()))
+        let screen = Self::new(Box::new(io::stdout()), Box::new(io::stderr()));
+        // A line on a dumb terminal cannot be taken away again.
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Self { terminal: io::stderr().is_terminal() && !dumb, ..screen }
     }
 
     /// Returns a screen that writes to these.
     pub(crate) fn new(answers: Box<dyn Write>, messages: Box<dyn Write>) -> Self {
-        Self { answers: RefCell::new(answers), messages: RefCell::new(messages) }
+        Self {
+            answers: RefCell::new(answers),
+            messages: RefCell::new(messages),
+            terminal: false,
+            live: RefCell::default(),
+        }
+    }
+
+    /// Shows what is waited for in a line that lives, if messages go to a terminal. Returns whether they do.
+    pub(crate) fn live(&self, text: &str) -> bool {
+        if self.terminal {
+            let mut live = self.live.borrow_mut();
+            let line = live.get_or_insert_with(|| {
+                let line = ProgressBar::new_spinner();
+                line.enable_steady_tick(Duration::from_millis(100));
+                line
+            });
+            line.set_message(printable(text).into_owned());
+        }
+        self.terminal
+    }
+
+    /// Takes that line away.
+    pub(crate) fn end_live(&self) {
+        if let Some(line) = self.live.take() {
+            line.finish_and_clear();
+        }
+    }
+
+    /// Writes something while the line that lives is away.
+    fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &*self.live.borrow() {
+            Some(line) => line.suspend(write),
+            None => write(),
+        }
     }
 
     /// Writes the text of an answer. A closed pipe (`| head`) is not an error.
@@ -33,7 +76,7 @@ impl Screen {
 
     fn write(&self, text: &str) -> Result<()> {
         let mut out = self.answers.borrow_mut();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        match self.aside(|| out.write_all(text.as_bytes()).and_then(|()| out.flush())) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             written => written.context("standard output"),
         }
@@ -46,14 +89,18 @@ impl Screen {
 
     /// Prints a message; errors are ignored.
     pub(crate) fn tell(&self, message: &str) {
-        let _ = writeln!(self.messages.borrow_mut(), "nixos-nspawn: {}", printable(message));
+        self.aside(|| {
+            let _ = writeln!(self.messages.borrow_mut(), "nixos-nspawn: {}", printable(message));
+        });
     }
 
     /// Prints indented lines below a message.
     pub(crate) fn tell_more(&self, lines: &[String]) {
         let mut out = self.messages.borrow_mut();
-        for line in lines {
-            let _ = writeln!(out, "  {}", printable(line));
-        }
+        self.aside(|| {
+            for line in lines {
+                let _ = writeln!(out, "  {}", printable(line));
+            }
+        });
     }
 }

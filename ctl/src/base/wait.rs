@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
@@ -49,21 +50,29 @@ pub(crate) struct Waited {
     pub(crate) late: bool,
 }
 
-/// Waits for a program that was started with pipes. `grouped` says whether it leads a process group of its own.
-pub(crate) fn wait(
-    mut child: Child,
-    limit: Option<Duration>,
-    keep: Keep,
-    grouped: bool,
-) -> io::Result<Waited> {
+/// How to wait for a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct How {
+    /// The time after which it is ended.
+    pub(crate) limit: Option<Duration>,
+    /// How much of its standard output is kept.
+    pub(crate) keep: Keep,
+    /// Whether it leads a process group of its own.
+    pub(crate) grouped: bool,
+    /// Whether its standard error is passed on as it comes.
+    pub(crate) pass_on: bool,
+}
+
+/// Waits for a program that was started with pipes.
+pub(crate) fn wait(mut child: Child, how: How) -> io::Result<Waited> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let outcome = pid.ok_or(Errno::SRCH).and_then(|pid| watch(&mut child, pid, limit, keep, grouped));
+    let outcome = pid.ok_or(Errno::SRCH).and_then(|pid| watch(&mut child, pid, how));
     match outcome {
         Ok((stdout, stderr, late)) => Ok(Waited { status: child.wait()?, stdout, stderr, late }),
         Err(error) => {
             // It must not outlive the call that it belongs to.
             if let Some(pid) = pid {
-                end(pid, grouped, Signal::KILL);
+                end(pid, how.grouped, Signal::KILL);
             }
             let _ = child.wait();
             Err(error.into())
@@ -73,16 +82,11 @@ pub(crate) fn wait(
 
 type Output = (Option<Vec<u8>>, Vec<u8>, bool);
 
-fn watch(
-    child: &mut Child,
-    pid: Pid,
-    limit: Option<Duration>,
-    keep: Keep,
-    grouped: bool,
-) -> Result<Output, Errno> {
+fn watch(child: &mut Child, pid: Pid, how: How) -> Result<Output, Errno> {
+    let How { limit, keep, grouped, pass_on } = how;
     let process = pidfd_open(pid, PidfdFlags::empty())?;
-    let mut stdout = Pipe::new(child.stdout.take().map(OwnedFd::from), keep)?;
-    let mut stderr = Pipe::new(child.stderr.take().map(OwnedFd::from), Keep::Ends)?;
+    let mut stdout = Pipe::new(child.stdout.take().map(OwnedFd::from), keep, false)?;
+    let mut stderr = Pipe::new(child.stderr.take().map(OwnedFd::from), Keep::Ends, pass_on)?;
     let mut deadline = limit.map(|limit| Instant::now() + limit);
     let (mut late, mut told, mut gone) = (false, false, false);
     loop {
@@ -159,17 +163,19 @@ struct Pipe {
     /// `None` once the output has ended.
     open: Option<OwnedFd>,
     keep: Keep,
+    /// Whether what is read is written to our standard error as well.
+    pass_on: bool,
     head: Vec<u8>,
     tail: VecDeque<u8>,
     left_out: u64,
 }
 
 impl Pipe {
-    fn new(open: Option<OwnedFd>, keep: Keep) -> Result<Self, Errno> {
+    fn new(open: Option<OwnedFd>, keep: Keep, pass_on: bool) -> Result<Self, Errno> {
         if let Some(pipe) = &open {
             fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;
         }
-        Ok(Self { open, keep, head: Vec::new(), tail: VecDeque::new(), left_out: 0 })
+        Ok(Self { open, keep, pass_on, head: Vec::new(), tail: VecDeque::new(), left_out: 0 })
     }
 
     fn ended(&self) -> bool {
@@ -194,6 +200,9 @@ impl Pipe {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
+        if self.pass_on {
+            let _ = io::stderr().write_all(bytes);
+        }
         let room = match self.keep {
             Keep::Whole => WHOLE,
             Keep::Ends => END,
@@ -234,7 +243,8 @@ mod tests {
     fn run(script: &str, limit: Option<Duration>, keep: Keep) -> Waited {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        wait(command.process_group(0).spawn().unwrap(), limit, keep, true).unwrap()
+        let how = How { limit, keep, grouped: true, pass_on: false };
+        wait(command.process_group(0).spawn().unwrap(), how).unwrap()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
-use nixos_nspawn_units::intent::{Intent, Source};
+use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Plan, Planned};
 use nixos_nspawn_units::service::unit_name;
@@ -24,17 +24,20 @@ use crate::change::profile_steps::remove_pending;
 use crate::change::{effect, settle};
 use crate::fact::lookup::{all_seen, find};
 use crate::fact::{dependents, host_network, installation, setuid_places};
+use crate::host::intent_file::Conflicts;
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
+use crate::host::update_memory::UpdateMemory;
 use crate::host::{
     credentials, gc_roots, host_file, intent_file, profile_links, sockets, state_directory, systemd,
     unit_links,
 };
+use crate::nix::build::{Made, Request};
+use crate::nix::profile;
 use crate::nix::profile::Profile;
-use crate::nix::source::SourceArguments;
+use crate::nix::source::{SourceArguments, Wanted};
 use crate::nix::tool::Nix;
-use crate::nix::{profile, source};
 
 /// The options of a create.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +76,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
         profile::store_path(host, path)?;
     }
     let nix = if host.live() { Some(Nix::find(host)?) } else { None };
-    let source = options.source.source(host, None)?;
+    let wanted = options.source.wanted(host, None)?;
 
     make_directory(host)?;
     let directory = profile_links::profile_directory(host, name);
@@ -89,7 +92,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     let details = RecordDetails { profile_directory: directory, ..RecordDetails::default() };
     let mut record = Record::begin(host, name, Begun::Creating, details)?;
     let begun = journal_time();
-    match make(host, options, name, nix.as_ref(), source, &mut record) {
+    match make(host, options, name, nix.as_ref(), &wanted, &mut record) {
         Ok(intent) => {
             profile_links::sync(host, &record.details.profile_directory)?;
             record.finish(host)?;
@@ -120,7 +123,7 @@ fn make(
     options: &CreateOptions,
     name: &MachineName,
     nix: Option<&Nix>,
-    mut source: Source,
+    wanted: &Wanted,
     record: &mut Record,
 ) -> Result<Intent> {
     let directory = record.details.profile_directory.clone();
@@ -129,7 +132,8 @@ fn make(
     record.save(host)?;
     let pending = directory.join("pending");
     failpoint("create-begun");
-    let path = source::build(host, nix, name, &mut source, Some(&pending))?;
+    let request = Request { host, nix, name, wanted, recorded: None, last: None };
+    let Made { path, source, from } = request.build(Some(&pending))?;
     failpoint("create-built");
     let profile = profile::read(host, &path, name)?;
     for warning in &profile.warnings {
@@ -140,6 +144,7 @@ fn make(
         Some(nix) => nix.set_profile(&system, &profile.path)?,
         None => profile_links::make_offline_profile(host, &directory, &profile.path)?,
     };
+    UpdateMemory::change(host, &directory, |memory| memory.built = from)?;
     remove_pending(host, &directory);
 
     let mut intent = intent(host, name, &profile, source)?;
@@ -157,7 +162,7 @@ fn make(
         let loaded = host_file::load(host)?;
         // It may have been written by hand while Nix was building.
         name_is_free(host, &loaded, name)?;
-        let (_, planned) = intent_file::check(&loaded, name, &intent)?;
+        let (_, planned) = intent_file::check(&loaded, name, &intent, Conflicts::Refused)?;
         if host.live() {
             host_file::record(host, &loaded.host)?;
         }
@@ -275,14 +280,15 @@ pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) ->
     name_is_free(host, &loaded, name)?;
     profile::check_store(host, options.allow_user_store)?;
     let nix = if options.source.profile.is_none() { Some(Nix::find(host)?) } else { None };
-    let mut source = options.source.source(host, None)?;
-    let path = source::build(host, nix.as_ref(), name, &mut source, None)?;
+    let wanted = options.source.wanted(host, None)?;
+    let request = Request { host, nix: nix.as_ref(), name, wanted: &wanted, recorded: None, last: None };
+    let Made { path, source, .. } = request.build(None)?;
     let profile = profile::read(host, &path, name)?;
     let mut intent = intent(host, name, &profile, source)?;
     let system = profile_links::profile_directory(host, name).join("system");
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(1);
-    let (plan, planned) = intent_file::check(&loaded, name, &intent)?;
+    let (plan, planned) = intent_file::check(&loaded, name, &intent, Conflicts::Refused)?;
     let mut notes = dependents::unknown_names(&loaded, &intent);
     notes.extend(setuid_places::warning(host, name, &intent, None));
     Ok(CreateDraft { profile, intent, plan, planned, notes })

@@ -1,36 +1,27 @@
 //! The gate of an activation: watches until the container has reached the expected state, or fails with the reason
 //! when time is up. It changes nothing.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use nixos_nspawn_units::intent::{Expect, Intent};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::value::shown;
+use nixos_nspawn_units::value::{Text, shown};
 
+use crate::base::event::{Event, Step};
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::base::program::ended;
+use crate::change::next::{duration, limit_or_start};
 use crate::decision::crash_loop::{SETTLING, Stability, stability, waiting};
 use crate::host::journal::show_journals;
 use crate::host::manager_inside::{
     LONG_PATIENCE, Services, failed_units, listed, monotonic, restarting_services, running_jobs, system_state,
 };
 use crate::host::systemd;
-
-/// The state that a container must reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expect {
-    /// The system inside is running, and no unit failed.
-    Running,
-    /// The system inside has started, and no unit failed that had not failed before.
-    Degraded,
-    /// The container is active.
-    Active,
-    /// Anything.
-    None,
-}
 
 /// The conditions that a container must meet after an activation.
 pub(crate) struct Gate<'a> {
@@ -40,8 +31,43 @@ pub(crate) struct Gate<'a> {
     pub(crate) check: Option<&'a str>,
     /// The time limit.
     pub(crate) limit: Duration,
+    /// How long services that have just started must stay up.
+    pub(crate) settling: Duration,
     /// The units inside before the activation.
     pub(crate) before: Before,
+}
+
+/// What a command expects, where it differs from what is stored with the container.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expectation<'a> {
+    /// The state that it must reach.
+    pub(crate) expect: Option<Expect>,
+    /// A command that must succeed inside; an empty one is none.
+    pub(crate) check: Option<&'a str>,
+    /// The time limit.
+    pub(crate) limit: Option<Duration>,
+}
+
+impl<'a> Expectation<'a> {
+    /// Returns what a container with these options must show.
+    pub(crate) fn gate(&self, intent: &'a Intent, before: Before) -> Gate<'a> {
+        let stored = &intent.container.activation;
+        let check = self.check.or(stored.check.as_ref().map(Text::as_str));
+        let settling = stored.settle_sec.as_ref().map(duration);
+        Gate {
+            expect: self.expect.unwrap_or(stored.expect),
+            check: check.filter(|command| !command.is_empty()),
+            limit: self.limit_for(intent),
+            settling: settling.unwrap_or(SETTLING),
+            before,
+        }
+    }
+
+    /// Returns the time limit: as given, as stored, or the start timeout.
+    pub(crate) fn limit_for(&self, intent: &Intent) -> Duration {
+        let stored = intent.container.activation.timeout.as_ref().map(duration);
+        limit_or_start(self.limit.or(stored), intent)
+    }
 }
 
 /// The units inside a container before an activation.
@@ -69,6 +95,32 @@ impl Before {
     }
 }
 
+/// Tells how long a container has been watched.
+struct Watch<'a> {
+    host: &'a Host,
+    name: &'a MachineName,
+    begun: Instant,
+    limit: Duration,
+    /// The second that was told last.
+    told: Cell<u64>,
+}
+
+impl Watch<'_> {
+    fn end(&self) -> Instant {
+        self.begun + self.limit
+    }
+
+    /// Sleeps, and tells once a second how long that has been.
+    fn pause(&self, time: Duration) {
+        sleep(time);
+        let (seconds, limit) = (self.begun.elapsed().as_secs(), self.limit.as_secs());
+        if self.told.replace(seconds) != seconds {
+            let step = Some(Step::Checking { seconds, limit });
+            self.host.report(Event::Progress { name: self.name.clone(), step });
+        }
+    }
+}
+
 /// The polling interval.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -79,17 +131,17 @@ fn left(end: Instant) -> Duration {
 
 /// Waits until the container meets the expectations.
 pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
-    let end = Instant::now() + gate.limit;
+    let watch = Watch { host, name, begun: Instant::now(), limit: gate.limit, told: Cell::new(u64::MAX) };
     if gate.expect == Expect::None && gate.check.is_none() {
         return Ok(());
     }
     alive(host, name, plan)?;
     if matches!(gate.expect, Expect::Running | Expect::Degraded) {
-        settled(host, name, plan, gate, end)?;
-        stay_up(host, name, plan, gate, end)?;
+        settled(host, name, plan, gate, &watch)?;
+        stay_up(host, name, plan, gate, &watch)?;
     }
     if let Some(command) = gate.check {
-        checked(host, name, plan, command, end)?;
+        checked(host, name, plan, command, &watch)?;
     }
     Ok(())
 }
@@ -106,7 +158,8 @@ fn alive(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
 }
 
 /// Waits until the system inside is neither starting nor stopping.
-fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
+fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, watch: &Watch) -> Result<()> {
+    let end = watch.end();
     loop {
         let answer = system_state(host, name, left(end));
         match (answer.as_str(), gate.expect) {
@@ -139,17 +192,17 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
             );
         }
         alive(host, name, plan)?;
-        sleep(PAUSE);
+        watch.pause(PAUSE);
         interrupt::check()?;
     }
 }
 
 /// Waits until each service that has just started has stayed up for a while. A service that is restarted whenever it
 /// ends is never a failed unit.
-fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end: Instant) -> Result<()> {
+fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, watch: &Watch) -> Result<()> {
     let before = &gate.before;
     // What was ready in the last moment is watched for as long as it takes to settle.
-    let end = end.max(Instant::now() + SETTLING);
+    let end = watch.end().max(Instant::now() + gate.settling);
     loop {
         let services = match restarting_services(host, name, left(end)) {
             Ok(services) => services,
@@ -159,11 +212,11 @@ fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
             Err(_) => {
                 alive(host, name, plan)?;
                 interrupt::check()?;
-                sleep(PAUSE);
+                watch.pause(PAUSE);
                 continue;
             }
         };
-        match stability(&before.services, before.seen, &services, monotonic()) {
+        match stability((&before.services, before.seen), &services, monotonic(), gate.settling) {
             Stability::Stable => return Ok(()),
             Stability::Looping(units) => {
                 show_journals(host, name, &units);
@@ -180,13 +233,14 @@ fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, end
             Stability::Unsettled => {}
         }
         alive(host, name, plan)?;
-        sleep(PAUSE);
+        watch.pause(PAUSE);
         interrupt::check()?;
     }
 }
 
 /// Runs the command inside until it succeeds.
-fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, end: Instant) -> Result<()> {
+fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, watch: &Watch) -> Result<()> {
+    let end = watch.end();
     loop {
         let left = end.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
         let status = host
@@ -207,6 +261,6 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, e
             bail!("check '{command}' in container '{name}' failed: {how}");
         }
         alive(host, name, plan)?;
-        sleep(Duration::from_secs(1));
+        watch.pause(Duration::from_secs(1));
     }
 }

@@ -1,6 +1,7 @@
 //! Recoverable changes: plain options in, results out. Nothing here prints.
 
 pub(crate) mod activate;
+pub(crate) mod ahead;
 pub(crate) mod autostart;
 pub(crate) mod create;
 pub(crate) mod delete_generations;
@@ -8,6 +9,7 @@ pub(crate) mod effect;
 pub(crate) mod enable;
 pub(crate) mod forget;
 pub(crate) mod gate;
+pub(crate) mod hold;
 pub(crate) mod next;
 pub(crate) mod pin;
 pub(crate) mod planned;
@@ -17,6 +19,7 @@ pub(crate) mod remove;
 pub(crate) mod rollback;
 pub(crate) mod settle;
 pub(crate) mod setup;
+pub(crate) mod summary;
 pub(crate) mod switch;
 pub(crate) mod take_back;
 pub(crate) mod tidy;

@@ -21,11 +21,13 @@ use crate::base::host::Host;
 use crate::decision::activation::{Action, Decision, decide};
 use crate::fact::generations::generations;
 use crate::fact::taken_ports::Listening;
+use crate::host::update_memory::{BuiltFrom, UpdateMemory};
 use crate::host::{profile_links, systemd, unit_links};
+use crate::nix::build::{Made, Request};
+use crate::nix::profile;
 use crate::nix::profile::Profile;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
-use crate::nix::{profile, source};
 
 /// Returns the intent, with the administrator's defaults resolved.
 pub(crate) fn intent(host: &Host, name: &MachineName, profile: &Profile, source: Source) -> Result<Intent> {
@@ -61,12 +63,19 @@ pub(crate) fn missing_sources(host: &Host, intent: &Intent) -> Vec<PathBuf> {
     sources(intent).into_iter().filter(missing).collect()
 }
 
+/// What stands for an infinite time.
+const FOR_EVER: Duration = Duration::from_secs(86_400);
+
+/// Returns the duration of a time span.
+pub(crate) fn duration(span: &Timespan) -> Duration {
+    span.microseconds().map_or(FOR_EVER, Duration::from_micros)
+}
+
 /// Returns the time limit of an activation: as given, or the container's start timeout.
 pub(crate) fn limit_or_start(limit: Option<Duration>, intent: &Intent) -> Duration {
     let start = || {
         let text = intent.container.timeout_start_sec.as_ref().map_or(DEFAULT_TIMEOUT, |span| span.as_str());
-        let span = text.parse::<Timespan>().ok();
-        span.and_then(|span| span.microseconds()).map_or(Duration::from_secs(86_400), Duration::from_micros)
+        text.parse::<Timespan>().map_or(FOR_EVER, |span| duration(&span))
     };
     limit.unwrap_or_else(start)
 }
@@ -133,6 +142,8 @@ pub(crate) struct Next {
     pub(crate) intent: Intent,
     /// The profile that was built.
     pub(crate) profile: StorePath,
+    /// What to remember of the build.
+    pub(crate) from: Option<BuiltFrom>,
 }
 
 /// Builds, and reads the result.
@@ -144,8 +155,43 @@ pub(crate) fn next(
     said: &SourceArguments,
     link: Option<&std::path::Path>,
 ) -> Result<Next> {
-    let mut source = said.source(host, old.source.as_ref())?;
-    let path = source::build(host, Some(nix), name, &mut source, link)?;
+    let wanted = said.wanted(host, old.source.as_ref())?;
+    let memory = UpdateMemory::read(host, &profile_folder(host, name, old))?;
+    let request = Request {
+        host,
+        nix: Some(nix),
+        name,
+        wanted: &wanted,
+        recorded: old.source.as_ref(),
+        last: memory.built.as_ref(),
+    };
+    of_build(host, name, old, request.build(link)?)
+}
+
+/// Returns what an update would record if nothing has to be built, because the source gives what it gave before.
+pub(crate) fn known(
+    host: &Host,
+    nix: &Nix,
+    name: &MachineName,
+    old: &Intent,
+    said: &SourceArguments,
+) -> Result<Option<Next>> {
+    let wanted = said.wanted(host, old.source.as_ref())?;
+    let memory = UpdateMemory::read(host, &profile_folder(host, name, old))?;
+    let request = Request {
+        host,
+        nix: Some(nix),
+        name,
+        wanted: &wanted,
+        recorded: old.source.as_ref(),
+        last: memory.built.as_ref(),
+    };
+    request.known()?.map(|made| of_build(host, name, old, made)).transpose()
+}
+
+/// Reads what was built.
+pub(crate) fn of_build(host: &Host, name: &MachineName, old: &Intent, made: Made) -> Result<Next> {
+    let Made { path, source, from } = made;
     let built = profile::read(host, &path, name)?;
     for warning in &built.warnings {
         host.report(Event::ProfileWarning { text: warning.clone() });
@@ -158,7 +204,7 @@ pub(crate) fn next(
     }
     intent.generation = old.generation;
     intent.autostart = old.autostart;
-    Ok(Next { intent, profile: path })
+    Ok(Next { intent, profile: path, from })
 }
 
 /// Returns whether two intents differ in nothing but the source.

@@ -21,9 +21,10 @@ use crate::decision::reach::Consent;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network, installation};
-use crate::host::intent_file::intent_path;
+use crate::host::intent_file::{Conflicts, intent_path};
 use crate::host::profile_links::profile_link;
 use crate::host::record::{Begun, Record, RecordDetails};
+use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
 use crate::host::{credentials, host_file, intent_file, systemd};
 use crate::nix::profile;
 use crate::nix::tool::Nix;
@@ -45,10 +46,12 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
     let loaded = host_file::load(host)?;
     let old = imperative(&loaded, name)?;
     let (generation, new) = target(host, name, old, options.to)?;
-    intent_file::check(&loaded, name, &new)?;
+    let (_, planned) = intent_file::check(&loaded, name, &new, Conflicts::Told)?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;
-    Planned::of(host, name, [old, &new], decision, Some(generation.number), Approved::Before)
+    let mut plan = Planned::of(host, name, [old, &new], decision, Some(generation.number), Approved::Before)?;
+    plan.notes.extend(planned.warnings);
+    Ok(plan)
 }
 
 /// Rolls back a container.
@@ -66,7 +69,11 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     align_profile(host, &nix, old);
     let changes = reach::check(host, name, [old, &new], options.consent, Approved::Before)?;
     host_network::check_uplinks(host, name, &new.container)?;
-    intent_file::check(&loaded, name, &new)?;
+    // It worked before, and somebody waits for it: what others have claimed since is told.
+    let (_, planned) = intent_file::check(&loaded, name, &new, Conflicts::Told)?;
+    for text in planned.warnings {
+        host.report(Event::Note { name: name.clone(), text });
+    }
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;
     if decision.action == Action::Restart {
@@ -86,18 +93,37 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     // A generation that only a pin keeps gets a new number.
     let present = generation.made.is_some();
     let before = old.generation;
+    let left = generations(host, name, old)?.into_iter().find(|one| one.current).map(|one| one.path);
+    let back = before.is_some_and(|before| generation.number < before);
     let switch = Switch {
         host,
         nix: &nix,
         name,
-        target: if present { Target::Present(generation.number) } else { Target::New(generation.path) },
+        target: if present {
+            Target::Present(generation.number)
+        } else {
+            Target::New(generation.path.clone())
+        },
         decision,
         activation: options.activation,
+        approved: Approved::Before,
         before: Before::default(),
         new,
         only_takes_away: changes.only_takes_away(),
     };
+    let folder = record.details.profile_directory.clone();
     let switched = switch.run(&mut record)?;
+    let remembered = UpdateMemory::change(host, &folder, |memory| match left.filter(|_| back) {
+        Some(output) => {
+            let reason = format!("to generation {}", generation.number);
+            memory.failure = Some(Failure::now(FailureKind::RolledBack, reason, Some(output)));
+        }
+        None if memory.failed(&generation.path).is_some() => memory.failure = None,
+        None => {}
+    });
+    if let Err(error) = remembered {
+        host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
+    }
     Ok(Updated::switched(name, before, switched, UpdateResult::RolledBack))
 }
 

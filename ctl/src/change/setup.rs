@@ -21,7 +21,7 @@ use crate::fact::installation::{GENERATOR, Installed};
 use crate::host::elf::{Linking, linking};
 use crate::host::files::{remove_file, write_file};
 use crate::host::lock::Lock;
-use crate::host::{host_file, networkd, networkd_conf, sockets, systemd};
+use crate::host::{auto_update, host_file, networkd, networkd_conf, sockets, systemd};
 use crate::nix::files;
 use crate::nix::files::FILES;
 
@@ -43,6 +43,10 @@ pub(crate) enum SetupStep {
         /// Whether it runs.
         runs: bool,
     },
+    /// Install, enable and start the timer that updates all containers.
+    EnableUpdates,
+    /// Remove it.
+    DisableUpdates,
     /// Nothing is installed.
     NothingInstalled,
     /// Stop a container.
@@ -73,9 +77,11 @@ pub(crate) struct Places {
 
 /// The options of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SetupOptions {
+pub(crate) struct SetupOptions<'a> {
     /// Whether to enable networkd as well.
     pub(crate) networkd: bool,
+    /// Whether to update all containers by a timer, and when.
+    pub(crate) auto_update: Option<Option<&'a str>>,
     /// Whether to change nothing.
     pub(crate) dry_run: bool,
 }
@@ -86,6 +92,9 @@ pub(crate) type Done<'a> = &'a mut dyn FnMut(SetupStep) -> Result<()>;
 /// Installs the generator and everything that belongs to it.
 pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<()> {
     check(host)?;
+    if let Some(calendar) = options.auto_update {
+        auto_update::check(host, calendar)?;
+    }
     let version = systemd::version(host)?;
     if version < installation::OLDEST_SYSTEMD {
         return unchanged(
@@ -108,7 +117,14 @@ pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<
         }
     }
     record_host(host, options.dry_run, done)?;
-    if options.networkd { turn_networkd_on(host, options.dry_run, done) } else { Ok(()) }
+    if options.networkd {
+        turn_networkd_on(host, options.dry_run, done)?;
+    }
+    let Some(calendar) = options.auto_update else { return Ok(()) };
+    if !options.dry_run {
+        auto_update::install(host, calendar)?;
+    }
+    done(SetupStep::EnableUpdates)
 }
 
 /// Turns networkd on. Where it was off, other programs made the host's rules and routes, which it would delete.
@@ -130,9 +146,16 @@ fn turn_networkd_on(host: &Host, dry_run: bool, done: Done) -> Result<()> {
 pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     check(host)?;
     let target = target(host);
+    let updates = auto_update::installed(host);
+    if updates {
+        if !dry_run {
+            auto_update::remove(host)?;
+        }
+        done(SetupStep::DisableUpdates)?;
+    }
     if target.symlink_metadata().is_ok() {
         remove_programs(host, target, dry_run, done)?;
-    } else if !networkd_conf::installed(host) {
+    } else if !networkd_conf::installed(host) && !updates {
         return done(SetupStep::NothingInstalled);
     }
     if networkd_conf::installed(host) {

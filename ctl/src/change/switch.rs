@@ -4,27 +4,27 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use nixos_nspawn_units::copies::{copy_path, generated, put};
-use nixos_nspawn_units::intent::{Intent, Strategy, parse};
+use nixos_nspawn_units::intent::{Expect, Intent, Strategy, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
-use crate::base::event::Event;
+use crate::base::event::{Event, Step};
 use crate::base::exit::under;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::effect::{Reloaded, StartLimit};
-use crate::change::gate::{Before, Expect, Gate};
-use crate::change::next::limit_or_start;
+use crate::change::gate::{Before, Expectation};
 use crate::change::profile_steps::remove_pending;
+use crate::change::reach::Approved;
 use crate::change::take_back::{Way, take_back};
 use crate::change::{effect, gate};
 use crate::decision::activation::{Action, Decision};
 use crate::fact::dependents;
+use crate::host::intent_file::Conflicts;
 use crate::host::journal::{journal_time, show_journal, show_journal_inside};
 use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::lock::Lock;
@@ -56,12 +56,8 @@ pub(crate) struct Switched {
 pub(crate) struct Activation<'a> {
     /// The strategy, or the container's own.
     pub(crate) strategy: Option<Strategy>,
-    /// The state that the container must reach.
-    pub(crate) expect: Expect,
-    /// A command that must succeed inside.
-    pub(crate) check: Option<&'a str>,
-    /// The time limit, or the container's start timeout.
-    pub(crate) limit: Option<Duration>,
+    /// What the container must show, where it differs from what is stored.
+    pub(crate) expectation: Expectation<'a>,
     /// Whether to keep a failed generation running, for inspection.
     pub(crate) keep: bool,
 }
@@ -76,6 +72,8 @@ pub(crate) struct Switch<'a> {
     pub(crate) target: Target,
     pub(crate) decision: Decision,
     pub(crate) activation: Activation<'a>,
+    /// Whether the new intent is that of an earlier generation.
+    pub(crate) approved: Approved,
     /// The units inside before it began.
     pub(crate) before: Before,
     /// Whether the change only takes reach away. Then failures inside do not undo it: otherwise a container could keep
@@ -89,6 +87,7 @@ impl Switch<'_> {
     pub(crate) fn run(mut self, record: &mut Record) -> Result<Switched> {
         let begun = journal_time();
         let done = self.forward(record);
+        self.host.report(Event::Progress { name: self.name.clone(), step: None });
         let folder = record.details.profile_directory.clone();
         let note = |action: Action, result: ActivationResult, detail: String, generation: Option<u64>| {
             let last = LastActivation::now(generation.unwrap_or(0), action.into(), result, detail);
@@ -143,7 +142,9 @@ impl Switch<'_> {
                 let way = match (touched, &record.details.reload) {
                     (false, _) => Way::Recorded,
                     (true, None) => Way::Restart,
-                    (true, Some(_)) => Way::Reload { before: &self.before, limit: self.activation.limit },
+                    (true, Some(_)) => {
+                        Way::Reload { before: &self.before, limit: self.activation.expectation.limit }
+                    }
                 };
                 let back = take_back(self.host, self.nix, record, way);
                 interrupt::clean_up_ends();
@@ -184,7 +185,13 @@ impl Switch<'_> {
         let planned = {
             let _global = Lock::global(host)?;
             let loaded = crate::host::host_file::load(host)?;
-            let (_, planned) = intent_file::check(&loaded, name, &self.new)?;
+            let old = parse(record.details.old_intent.as_bytes(), name).ok();
+            let conflicts = match &old {
+                _ if self.approved == Approved::Before => Conflicts::Told,
+                Some(old) => Conflicts::NewRefused(old),
+                None => Conflicts::Refused,
+            };
+            let (_, planned) = intent_file::check(&loaded, name, &self.new, conflicts)?;
             crate::host::host_file::record(host, &loaded.host)?;
             record.details.new_intent = self.new.to_json()?;
             record.save(host)?;
@@ -211,11 +218,11 @@ impl Switch<'_> {
         if self.decision.action == Action::AtNextStart {
             return Ok(Action::AtNextStart);
         }
-        let limit = limit_or_start(self.activation.limit, &self.new);
-        let expect = self.activation.expect;
+        let expectation = self.activation.expectation;
+        let limit = expectation.limit_for(&self.new);
         let before = Before::see(host, name, limit);
-        let gate = Gate { expect, check: self.activation.check, limit, before };
-        self.before = gate.before.clone();
+        self.before = before.clone();
+        let expect = expectation.gate(&self.new, Before::default()).expect;
         record.details.dependents = dependents::running(host, name)?;
         record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());
         record.details.only_takes_away = self.only_takes_away;
@@ -223,7 +230,9 @@ impl Switch<'_> {
         record.save(host)?;
         failpoint("activating");
         let mut action = self.decision.action;
+        let progress = |step| host.report(Event::Progress { name: name.clone(), step: Some(step) });
         if action == Action::Reload {
+            progress(Step::Reloading);
             match effect::reload(host, name, &self.new, limit)? {
                 Reloaded::Yes => {}
                 Reloaded::UnitsFailed if expect == Expect::None => {}
@@ -239,11 +248,14 @@ impl Switch<'_> {
             record.save(host)?;
         }
         match action {
-            Action::Restart => effect::restart(host, name, plan, StartLimit::after(limit))?,
+            Action::Restart => {
+                progress(Step::Restarting);
+                effect::restart(host, name, plan, StartLimit::after(limit))?;
+            }
             _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
         }
         failpoint("activated");
-        gate::pass(host, name, plan, &gate)?;
+        gate::pass(host, name, plan, &expectation.gate(&self.new, before))?;
         record.details.phase = Phase::Passed;
         record.save(host)?;
         failpoint("passed");

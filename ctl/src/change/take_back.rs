@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use nixos_nspawn_units::intent::{Intent, parse};
+use nixos_nspawn_units::intent::{Expect, Intent, parse};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::event::Event;
@@ -12,10 +12,11 @@ use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::effect::{Reloaded, StartLimit};
-use crate::change::gate::{Before, Expect, Gate};
+use crate::change::gate::{Before, Gate};
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::{effect, gate};
+use crate::decision::crash_loop::SETTLING;
 use crate::fact::dependents;
 use crate::fact::generations::generations;
 use crate::host::lock::Lock;
@@ -141,7 +142,8 @@ fn reload_back(
         return Err(anyhow!(why));
     }
     failpoint("back-reloaded");
-    let gate = Gate { expect: Expect::Degraded, check: None, limit, before: before.clone() };
+    let gate =
+        Gate { expect: Expect::Degraded, check: None, limit, settling: SETTLING, before: before.clone() };
     gate::pass(host, name, plan, &gate)?;
     gc_roots::keep_running(host, name, &old.toplevel)
 }

@@ -9,7 +9,7 @@ use nixos_nspawn_units::intent::Strategy;
 use crate::base::event::Event;
 use crate::base::exit;
 use crate::change::create::{CreateOptions, create};
-use crate::change::gate::Expect;
+use crate::change::gate::Expectation;
 use crate::change::remove::{RemoveOptions, Removed, remove};
 use crate::change::settle::settle_all;
 use crate::change::switch::Activation;
@@ -28,16 +28,17 @@ const RESTART: UpdateOptions = UpdateOptions {
         profile: None,
         system: None,
         nix_args: &[],
+        save_args: false,
     },
     activation: Activation {
         strategy: Some(Strategy::Restart),
-        expect: Expect::Degraded,
-        check: None,
-        limit: Some(Duration::from_secs(5)),
+        expectation: Expectation { expect: None, check: None, limit: Some(Duration::from_secs(5)) },
         keep: false,
     },
     consent: Consent::Nothing,
     allow_taken_ports: false,
+    all: false,
+    retry: false,
 };
 
 fn is_call(words: &[String], program: &str, command: &str) -> bool {
@@ -59,7 +60,7 @@ fn an_update_switches() {
     let played = Played::new();
     played.record();
     let nix = Nix::find(&played.host).unwrap();
-    let updated = update(&played.host, &nix, &web(), &RESTART).unwrap();
+    let updated = update(&played.host, &nix, &web(), &RESTART, None).unwrap();
     assert_eq!((updated.old_generation, updated.generation), (Some(1), Some(2)));
     assert!(runs_two(&recorded(&played)));
     assert_eq!((played.hidden(), played.active().as_str()), (vec![], "active"));
@@ -76,7 +77,7 @@ fn a_generation_that_does_not_start_is_taken_back() {
         (is_call(words, "systemctl", "start") && new).then(|| ended(1, "", "Job failed."))
     });
     let nix = Nix::find(&played.host).unwrap();
-    let error = update(&played.host, &nix, &web(), &RESTART).unwrap_err();
+    let error = update(&played.host, &nix, &web(), &RESTART, None).unwrap_err();
     assert!(format!("{error:#}").contains("rolled back"), "{error:#}");
     assert_eq!(exit::code(&error), 1);
     assert_eq!(recorded(&played), before);
@@ -98,8 +99,10 @@ fn updated_unheard(state: &'static str, silent: &'static str) -> String {
         }
     });
     let nix = Nix::find(&played.host).unwrap();
-    let activation = Activation { limit: Some(Duration::from_secs(1)), ..RESTART.activation };
-    let error = update(&played.host, &nix, &web(), &UpdateOptions { activation, ..RESTART }).unwrap_err();
+    let expectation = Expectation { limit: Some(Duration::from_secs(1)), ..RESTART.activation.expectation };
+    let activation = Activation { expectation, ..RESTART.activation };
+    let error =
+        update(&played.host, &nix, &web(), &UpdateOptions { activation, ..RESTART }, None).unwrap_err();
     assert_eq!(recorded(&played), before);
     format!("{error:#}")
 }
@@ -127,7 +130,7 @@ fn a_daemon_reload_that_loses_our_units_fails_the_update() {
         lost.then(|| ended(0, "Id=systemd-nspawn@web.service\nActiveState=active\n", ""))
     });
     let nix = Nix::find(&played.host).unwrap();
-    let error = update(&played.host, &nix, &web(), &RESTART).unwrap_err();
+    let error = update(&played.host, &nix, &web(), &RESTART, None).unwrap_err();
     assert_eq!(exit::code(&error), 11, "{error:#}");
     assert_eq!(recorded(&played), before);
     assert!(!played.calls().iter().any(|call| call.starts_with("systemctl stop")), "{:?}", played.calls());
@@ -147,7 +150,7 @@ fn an_edit_during_a_watched_update_stays() {
         })
     });
     let nix = Nix::find(&played.host).unwrap();
-    update(&played.host, &nix, &web(), &RESTART).unwrap_err();
+    update(&played.host, &nix, &web(), &RESTART, None).unwrap_err();
     assert_eq!(recorded(&played), edited);
     assert!(played.events.borrow().contains(&Event::EditKept { name: web() }));
     assert_eq!(played.hidden(), Vec::<String>::new());

@@ -4,17 +4,19 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::intent::{Intent, Strategy};
+use nixos_nspawn_units::intent::{Expect, Intent, Strategy};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
 use crate::base::exit::under;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
-use crate::change::gate::{Before, Expect};
+use crate::change::gate::Before;
 use crate::change::next::{
-    Next, check_ports, decision, newest, next, profile_folder, ready, same_but_source, unlocked,
+    Next, check_ports, decision, known, newest, next, of_build, profile_folder, ready, same_but_source,
+    unlocked,
 };
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
@@ -26,9 +28,12 @@ use crate::decision::activation::{Action, Decision};
 use crate::decision::reach::Consent;
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network, setuid_places};
+use crate::host::intent_file::Conflicts;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, RecordDetails};
+use crate::host::update_memory::{Failure, FailureKind, Hold, UpdateMemory};
 use crate::host::{credentials, host_file, intent_file, systemd};
+use crate::nix::build::Made;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 
@@ -43,16 +48,88 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) consent: Consent<'a>,
     /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
+    /// Whether it is one of all, so that what is held or has no source is skipped.
+    pub(crate) all: bool,
+    /// Whether what failed before is tried again.
+    pub(crate) retry: bool,
 }
 
-/// Updates one container: builds, checks, switches.
-pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &UpdateOptions) -> Result<Updated> {
+/// Updates one container: builds, checks, switches. What was built for it ahead is used.
+pub(crate) fn update(
+    host: &Host,
+    nix: &Nix,
+    name: &MachineName,
+    options: &UpdateOptions,
+    ahead: Option<Result<Made>>,
+) -> Result<Updated> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load();
     let old = imperative(&loaded, name)?;
-    ready(host, name, old)?;
-    align_profile(host, nix, old);
     let directory = profile_folder(host, name, old);
+    let memory = UpdateMemory::read(host, &directory)?;
+    if let Some(reason) = skipped(old, &memory).filter(|_| options.all) {
+        return Ok(Updated::skipped(name, old.generation, reason));
+    }
+    let mut output = None;
+    let updated = attempt(host, nix, (name, old), options, ahead, &mut output);
+    let remembered = match &updated {
+        Ok(updated) if updated.result == UpdateResult::Skipped => Ok(()),
+        // What failed and was kept is current, but has failed all the same.
+        Ok(_) => UpdateMemory::change(host, &directory, |memory| {
+            let stays = |failure: &Failure| failure.output.is_some() && failure.output == output;
+            memory.failure = memory.failure.take().filter(stays);
+        }),
+        Err(_) if interrupt::check().is_err() || !host.path(&directory).is_dir() => Ok(()),
+        Err(error) => {
+            let failure = Failure::now(FailureKind::Failed, format!("{error:#}"), output);
+            UpdateMemory::change(host, &directory, |memory| memory.failure = Some(failure))
+        }
+    };
+    if let Err(error) = remembered {
+        host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
+    }
+    updated
+}
+
+/// Returns why a container is left as it is by an update of all.
+fn skipped(old: &Intent, memory: &UpdateMemory) -> Option<String> {
+    let source = old.source.as_ref();
+    if source
+        .is_none_or(|source| source.flake.is_none() && source.config.is_none() && source.profile.is_none())
+    {
+        return Some("has no source to build from".to_owned());
+    }
+    memory.hold.as_ref().map(Hold::text)
+}
+
+/// Does it. `output` becomes what is to be activated, as soon as that is begun or found to be there.
+fn attempt(
+    host: &Host,
+    nix: &Nix,
+    (name, old): (&MachineName, &Intent),
+    options: &UpdateOptions,
+    ahead: Option<Result<Made>>,
+    output: &mut Option<StorePath>,
+) -> Result<Updated> {
+    ready(host, name, old)?;
+    let directory = profile_folder(host, name, old);
+    if ahead.is_none() {
+        match known(host, nix, name, old, &options.source) {
+            // Nothing is written.
+            Ok(Some(next)) if same(old, &next.intent) => {
+                *output = Some(next.profile);
+                return Ok(Updated::nothing(name, old.generation));
+            }
+            Ok(Some(next)) => {
+                if let Some(reason) = failed_before(host, &directory, &next, options)? {
+                    return Ok(Updated::skipped(name, old.generation, reason));
+                }
+            }
+            Ok(None) => {}
+            Err(error) => return Err(not_updated(error, name)),
+        }
+    }
+    align_profile(host, nix, old);
     let details = RecordDetails {
         profile_directory: directory.clone(),
         old_intent: std::fs::read_to_string(crate::host::intent_file::intent_path(host, name))?,
@@ -61,23 +138,30 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
         ..RecordDetails::default()
     };
     let mut record = Record::begin(host, name, Begun::Updating, details)?;
-    let prepared = prepare(host, nix, name, old, options, &directory);
+    let prepared = prepare(host, nix, (name, old), options, &directory, ahead);
     let (next, decision, only_takes_away) = match prepared {
         Ok(Prepared::Switch(next, decision, only_takes_away)) => (next, decision, only_takes_away),
-        Ok(Prepared::Nothing) => {
+        Ok(Prepared::Nothing(profile)) => {
+            *output = Some(profile);
             remove_pending(host, &directory);
             record.finish(host)?;
             return Ok(Updated::nothing(name, old.generation));
+        }
+        Ok(Prepared::FailedBefore(reason)) => {
+            remove_pending(host, &directory);
+            record.finish(host)?;
+            return Ok(Updated::skipped(name, old.generation, reason));
         }
         Err(error) => {
             interrupt::clean_up_begins();
             remove_pending(host, &directory);
             record.finish(host)?;
             interrupt::clean_up_ends();
-            return Err(under(error, &format!("container '{name}' was not updated"), "nothing was changed"));
+            return Err(not_updated(error, name));
         }
     };
     let before = old.generation;
+    *output = Some(next.profile.clone());
     let switch = Switch {
         host,
         nix,
@@ -85,6 +169,7 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
         target: Target::New(next.profile),
         decision,
         activation: options.activation,
+        approved: Approved::No,
         before: Before::default(),
         new: next.intent,
         only_takes_away,
@@ -93,27 +178,49 @@ pub(crate) fn update(host: &Host, nix: &Nix, name: &MachineName, options: &Updat
     Ok(Updated::switched(name, before, switched, UpdateResult::Updated))
 }
 
+fn not_updated(error: anyhow::Error, name: &MachineName) -> anyhow::Error {
+    under(error, &format!("container '{name}' was not updated"), "nothing was changed")
+}
+
+/// Returns whether nothing is to be recorded.
+fn same(old: &Intent, new: &Intent) -> bool {
+    same_but_source(old, new) && unlocked(old) == unlocked(new)
+}
+
 enum Prepared {
     /// And whether the change only takes reach away.
     Switch(Box<Next>, Decision, bool),
-    Nothing,
+    Nothing(StorePath),
+    /// Why it is not tried again.
+    FailedBefore(String),
+}
+
+/// Returns why what was built is not activated again, if it failed before.
+fn failed_before(host: &Host, folder: &Path, next: &Next, options: &UpdateOptions) -> Result<Option<String>> {
+    let memory = UpdateMemory::read(host, folder)?;
+    let failure = memory.failed(&next.profile).filter(|_| options.all && !options.retry);
+    Ok(failure.map(|failure| format!("{}; --retry tries it again", failure.text())))
 }
 
 /// Builds and checks; creates nothing except the link of the build.
 fn prepare(
     host: &Host,
     nix: &Nix,
-    name: &MachineName,
-    old: &Intent,
+    (name, old): (&MachineName, &Intent),
     options: &UpdateOptions,
     directory: &Path,
+    ahead: Option<Result<Made>>,
 ) -> Result<Prepared> {
     let below = host.path(directory);
     std::fs::create_dir_all(&below).with_context(|| below.display().to_string())?;
-    let next = next(host, nix, name, old, &options.source, Some(&directory.join("pending")))?;
+    let next = match ahead {
+        Some(made) => of_build(host, name, old, made?)?,
+        None => next(host, nix, name, old, &options.source, Some(&directory.join("pending")))?,
+    };
     failpoint("built");
+    UpdateMemory::change(host, directory, |memory| memory.built.clone_from(&next.from))?;
     if same_but_source(old, &next.intent) {
-        if unlocked(old) != unlocked(&next.intent) {
+        if !same(old, &next.intent) {
             let _global = Lock::global(host)?;
             intent_file::write(host, name, &next.intent)?;
             drop(_global);
@@ -122,13 +229,16 @@ fn prepare(
                 host.report(Event::SourceNotLoaded { name: name.clone(), error: format!("{error:#}") });
             }
         }
-        return Ok(Prepared::Nothing);
+        return Ok(Prepared::Nothing(next.profile));
+    }
+    if let Some(reason) = failed_before(host, directory, &next, options)? {
+        return Ok(Prepared::FailedBefore(reason));
     }
     let changes = reach::check(host, name, [old, &next.intent], options.consent, Approved::No)?;
     host_network::check_uplinks(host, name, &next.intent.container)?;
     let loaded = host_file::load(host)?;
     check_ports(host, &loaded, name, Some(old), &next.intent, options.allow_taken_ports)?;
-    intent_file::check(&loaded, name, &next.intent)?;
+    intent_file::check(&loaded, name, &next.intent, Conflicts::NewRefused(old))?;
     let notes = setuid_places::warning(host, name, &next.intent, Some(old)).into_iter();
     for text in notes.chain(dependents::unknown_names(&loaded, &next.intent)) {
         host.report(Event::Note { name: name.clone(), text });
@@ -138,9 +248,9 @@ fn prepare(
     if decision.action == Action::Restart {
         credentials::check_credentials(host, name, &next.intent)?;
     }
-    if options.activation.expect == Expect::None
+    if options.activation.expectation.expect == Some(Expect::None)
         && decision.action == Action::AtNextStart
-        && options.activation.check.is_some()
+        && options.activation.expectation.check.is_some()
     {
         host.report(Event::CheckSkipped);
     }
@@ -161,7 +271,7 @@ pub(crate) fn plan(
     if same_but_source(old, &next.intent) {
         return Ok(Planned::nothing(name, old.generation));
     }
-    intent_file::check(&loaded, name, &next.intent)?;
+    intent_file::check(&loaded, name, &next.intent, Conflicts::NewRefused(old))?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &next.intent, given, runs)?;
     let mut planned = Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)?;

@@ -16,6 +16,8 @@ pub(crate) enum UpdateResult {
     RolledBack,
     /// There was nothing to do.
     UpToDate,
+    /// It is left as it is, on purpose.
+    Skipped,
     /// It was reverted, or nothing was changed; the error tells which.
     Failed,
 }
@@ -33,6 +35,8 @@ pub(crate) struct Updated {
     pub(crate) action: Option<AppliedAction>,
     pub(crate) reason: Option<String>,
     pub(crate) error: Option<String>,
+    /// How long it took.
+    pub(crate) seconds: f64,
 }
 
 impl Updated {
@@ -46,7 +50,13 @@ impl Updated {
             action: None,
             reason: None,
             error: None,
+            seconds: 0.0,
         }
+    }
+
+    /// Returns the result for a container that is left as it is.
+    pub(crate) fn skipped(name: &MachineName, generation: Option<u64>, reason: String) -> Self {
+        Self { result: UpdateResult::Skipped, reason: Some(reason), ..Self::nothing(name, generation) }
     }
 
     /// Returns the result of a switch.

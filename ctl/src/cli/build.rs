@@ -56,6 +56,15 @@ pub(crate) struct Update {
     pub(crate) from: From,
     #[command(flatten)]
     pub(crate) activation: Activation,
+    /// With --all: also activate what failed before, or was rolled back from
+    #[arg(long, requires = "all")]
+    pub(crate) retry: bool,
+    /// How many builds may run at once [default: one for each core and 1 GB of free memory]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// How long the build of a container may take, such as 30min [default: no limit]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) build_timeout: Option<String>,
     /// Show what would be changed and done, as 'plan' does
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -68,7 +77,10 @@ pub(crate) struct Update {
     /// Forward ports even if a service of the host listens on them
     #[arg(long)]
     pub(crate) allow_taken_ports: bool,
-    /// Additional arguments for nix build, recorded for later updates
+    /// Record NIX-ARGS for later updates as well
+    #[arg(long, requires = "nix_args")]
+    pub(crate) save_args: bool,
+    /// Additional arguments for nix build, this time only
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
 }
@@ -113,6 +125,9 @@ pub(crate) struct From {
     /// Nix system to build for
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) system: Option<String>,
+    /// Use what Nix has fetched in the last hour, instead of asking servers for the newest revision
+    #[arg(long)]
+    pub(crate) no_refresh: bool,
 }
 
 /// How a new generation takes effect, and when it counts as successful.
@@ -121,18 +136,25 @@ pub(crate) struct Activation {
     /// How it takes effect [default: the container's own strategy]
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) strategy: Option<Strategy>,
-    /// State the container must reach
-    #[arg(long, value_name = "STATE", default_value = "degraded")]
-    pub(crate) expect: Expect,
-    /// Command that must succeed inside, retried until the timeout
-    #[arg(long, value_name = "COMMAND")]
-    pub(crate) check: Option<String>,
-    /// How long it may take, such as 90s [default: the container's start timeout]
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<String>,
+    #[command(flatten)]
+    pub(crate) expected: Expected,
     /// Leave a failed generation running, for inspection
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+/// What a container must show.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Expected {
+    /// State the container must reach [default: the container's own, or degraded]
+    #[arg(long, value_name = "STATE")]
+    pub(crate) expect: Option<Expect>,
+    /// Command that must succeed inside, retried until the timeout; '' for none [default: the container's own]
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) check: Option<String>,
+    /// How long it may take, such as 90s [default: the container's own, or its start timeout]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
 }
 
 /// How a generation takes effect.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use build::{Activation, Create, Expect, From, Plan, Rollback, Strategy, Update};
+pub(crate) use build::{Activation, Create, Expect, Expected, From, Plan, Rollback, Strategy, Update};
 pub(crate) use values::ANY_REACH;
 use values::generation;
 
@@ -78,6 +78,12 @@ pub(crate) enum Command {
     Pin(Pin),
     /// Allow a pinned generation to be deleted again
     Unpin(Pin),
+    /// Check the health of a container, as an update would
+    Check(Check),
+    /// Keep a container at its generation in 'update --all'
+    Hold(Hold),
+    /// Let 'update --all' update a container again
+    Unhold(Named),
     /// Show what differs between generations: options, files and closure
     Diff(Diff),
     /// Start a container with the host
@@ -119,6 +125,22 @@ pub(crate) struct Pin {
     /// Number of the generation
     #[arg(value_name = "N", value_parser = generation)]
     pub(crate) generation: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Name of the container
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) expected: Expected,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Hold {
+    /// Name of the container
+    pub(crate) name: String,
+    /// Why, for those who list containers
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -201,6 +223,9 @@ pub(crate) struct Setup {
     /// Also enable systemd-networkd, which configures the containers' network
     #[arg(long, conflicts_with = "remove")]
     pub(crate) networkd: bool,
+    /// Also update all containers by a timer, at CALENDAR as in systemd.time(7) [default: daily at 4:00]
+    #[arg(long, value_name = "CALENDAR", num_args = 0..=1, require_equals = true, conflicts_with = "remove")]
+    pub(crate) auto_update: Option<Option<String>>,
     /// Show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nixos_nspawn_units::intent;
+use nixos_nspawn_units::intent::Expect;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Kind;
 use nixos_nspawn_units::value::Timespan;
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
-use crate::change::gate::Expect;
+use crate::change::gate::Expectation;
 use crate::change::switch::Activation;
 use crate::cli;
 use crate::cli::From;
@@ -19,7 +20,7 @@ use crate::fact::lookup::{all_seen, machine_name};
 use crate::nix::source::SourceArguments;
 
 /// Returns the source that an update builds from.
-pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String]) -> SourceArguments<'a> {
+pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String], save_args: bool) -> SourceArguments<'a> {
     SourceArguments {
         flake: from.flake.as_deref(),
         config: from.config.as_deref(),
@@ -27,6 +28,7 @@ pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String]) -> SourceArgume
         profile: from.profile.as_deref(),
         system: from.system.as_deref(),
         nix_args,
+        save_args,
     }
 }
 
@@ -34,15 +36,23 @@ pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String]) -> SourceArgume
 pub(crate) fn activation(given: &cli::Activation) -> Result<Activation<'_>> {
     Ok(Activation {
         strategy: given.strategy.map(strategy),
-        expect: match given.expect {
-            cli::Expect::Running => Expect::Running,
-            cli::Expect::Degraded => Expect::Degraded,
-            cli::Expect::Active => Expect::Active,
-            cli::Expect::None => Expect::None,
-        },
-        check: given.check.as_deref(),
-        limit: limit(given)?,
+        expectation: expectation(&given.expected)?,
         keep: given.keep,
+    })
+}
+
+/// Returns what a container must show, as far as it is given.
+pub(crate) fn expectation(given: &cli::Expected) -> Result<Expectation<'_>> {
+    let expect = |expect| match expect {
+        cli::Expect::Running => Expect::Running,
+        cli::Expect::Degraded => Expect::Degraded,
+        cli::Expect::Active => Expect::Active,
+        cli::Expect::None => Expect::None,
+    };
+    Ok(Expectation {
+        expect: given.expect.map(expect),
+        check: given.check.as_deref(),
+        limit: limit("--timeout", given.timeout.as_ref())?,
     })
 }
 
@@ -65,10 +75,10 @@ pub(crate) fn strategy(given: cli::Strategy) -> intent::Strategy {
     }
 }
 
-/// Returns the time limit of `--timeout`.
-fn limit(activation: &cli::Activation) -> Result<Option<Duration>> {
-    let Some(text) = &activation.timeout else { return Ok(None) };
-    let span: Timespan = text.parse().map_err(|error| Failed::Usage(format!("--timeout: {error}")))?;
+/// Returns the time limit that an option gives.
+pub(crate) fn limit(option: &str, text: Option<&String>) -> Result<Option<Duration>> {
+    let Some(text) = text else { return Ok(None) };
+    let span: Timespan = text.parse().map_err(|error| Failed::Usage(format!("{option}: {error}")))?;
     Ok(Some(span.microseconds().map_or(Duration::from_secs(86_400), Duration::from_micros)))
 }
 

@@ -48,6 +48,7 @@ fn options(arguments: &Create) -> CreateOptions<'_> {
             profile: arguments.profile.as_deref(),
             system: arguments.system.as_deref(),
             nix_args: &arguments.nix_args,
+            save_args: true,
         },
         start: !arguments.no_start,
         allow_user_store: arguments.allow_user_store,

@@ -2,12 +2,39 @@
 
 use nixos_nspawn_units::name::MachineName;
 
-use crate::base::event::Event;
+use crate::base::event::{Event, Step};
 use crate::base::screen::Screen;
 use crate::host::manager_inside::listed;
 
-/// Prints an event.
-pub(crate) fn show(screen: &Screen, event: Event) {
+/// Seconds of a check after which it is told, where no line lives.
+const TOLD: [u64; 3] = [10, 60, 300];
+
+/// Shows what is waited for: in a line that lives on a terminal, else in a line of its own.
+fn progress(screen: &Screen, name: &MachineName, step: Option<Step>) {
+    let text = match step {
+        None => return screen.end_live(),
+        Some(Step::Reloading) => "reloading".to_owned(),
+        Some(Step::Restarting) => "restarting".to_owned(),
+        Some(Step::Checking { seconds, limit }) => format!("waiting for check ({seconds}/{limit} s)"),
+    };
+    let line = format!("container '{name}': {text}");
+    let told = match step {
+        Some(Step::Checking { seconds, .. }) => TOLD.contains(&seconds),
+        _ => true,
+    };
+    if !screen.live(&line) && told {
+        screen.tell(&line);
+    }
+}
+
+/// Prints an event; progress only if the answer is no JSON.
+pub(crate) fn show(screen: &Screen, event: Event, json: bool) {
+    if let Event::Progress { name, step } = event {
+        if !json {
+            progress(screen, &name, step);
+        }
+        return;
+    }
     let (message, lines) = text(event);
     if !message.is_empty() {
         screen.tell(&message);
@@ -19,6 +46,7 @@ pub(crate) fn show(screen: &Screen, event: Event) {
 fn text(event: Event) -> (String, Vec<String>) {
     let message = match event {
         Event::Called { words } => format!("+ {}", shell_words(&words)),
+        Event::Progress { .. } => String::new(),
         Event::ProgramOutput { lines } | Event::UnitJournal { lines } => return (String::new(), lines),
         Event::Waiting { what, holder } => format!("{what} is being changed by {holder}, waiting"),
         Event::Starting { name } => format!("starting container '{name}'"),
@@ -37,6 +65,9 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::CheckSkipped => "the container is not activated now, so --check is not run".to_owned(),
         Event::SourceNotLoaded { name, error } => {
             format!("container '{name}': its new source is recorded, but {error}")
+        }
+        Event::NotRefreshed { reference, reason } => {
+            format!("{reference}: was not refreshed, so what is known of it is built: {reason}")
         }
         Event::ReloadDue => {
             "would run 'systemctl daemon-reload' first: systemd has not loaded all plans".to_owned()

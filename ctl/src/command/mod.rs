@@ -4,11 +4,13 @@ mod activate;
 mod arguments;
 mod autostart;
 mod begin;
+mod check;
 mod create;
 mod delete_generations;
 mod diff;
 mod enable;
 mod events;
+mod hold;
 mod list;
 mod list_generations;
 mod pin;
@@ -44,13 +46,15 @@ pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
         return screen.print(&String::from_utf8(script)?);
     }
     let context = context(&cli.global, screen)?;
-    match dispatch(&context, &cli.command) {
+    let done = match dispatch(&context, &cli.command) {
         Err(error) => match error.downcast_ref::<Failed>() {
             Some(Failed::Unsettled { name, .. }) => again(&context, &cli.command, name.clone()),
             _ => Err(error),
         },
         Ok(()) => Ok(()),
-    }
+    };
+    screen.end_live();
+    done
 }
 
 /// Runs the verb again if a command that we waited for was killed and has left the container incomplete; fails if the
@@ -83,6 +87,9 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
         Command::DeleteGenerations(arguments) => delete_generations::run(context, arguments),
         Command::Pin(arguments) => pin::pin(context, arguments),
         Command::Unpin(arguments) => pin::unpin(context, arguments),
+        Command::Check(arguments) => check::run(context, arguments),
+        Command::Hold(arguments) => hold::hold(context, arguments),
+        Command::Unhold(arguments) => hold::unhold(context, arguments),
         Command::Diff(arguments) => diff::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
     }
@@ -95,9 +102,9 @@ fn context(global: &Global, screen: &Rc<Screen>) -> Result<Context> {
         cli::Color::Always => Color::Always,
         cli::Color::Never => Color::Never,
     };
-    let watcher = Rc::clone(screen);
+    let (watcher, json) = (Rc::clone(screen), global.json);
     let host =
-        Host::open(&global.root, global.verbose, Box::new(move |event| events::show(&watcher, event)))?;
+        Host::open(&global.root, global.verbose, Box::new(move |event| events::show(&watcher, event, json)))?;
     Ok(Context {
         host,
         screen: Rc::clone(screen),

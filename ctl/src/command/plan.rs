@@ -8,7 +8,12 @@ use crate::command::{arguments, planned};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, given: &Plan) -> Result<()> {
-    let source = arguments::source(&given.from, &given.nix_args);
+    let source = arguments::source(&given.from, &given.nix_args, false);
     let names = || arguments::names(context, &given.names, given.all, &given.from);
-    planned::run(context, names, &source, given.strategy.map(arguments::strategy), given.exit_code)
+    let how = planned::How {
+        refresh: !given.from.no_refresh,
+        strategy: given.strategy.map(arguments::strategy),
+        exit_code: given.exit_code,
+    };
+    planned::run(context, names, &source, how)
 }

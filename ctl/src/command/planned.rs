@@ -13,16 +13,27 @@ use crate::host::last_activation::AppliedAction;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 
+/// How a plan is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// Whether servers are asked for the newest revision.
+    pub(crate) refresh: bool,
+    /// The strategy, or the container's own.
+    pub(crate) strategy: Option<Strategy>,
+    /// Whether the exit status tells that something would change.
+    pub(crate) exit_code: bool,
+}
+
 /// Shows what an update of these containers would do.
 pub(crate) fn run(
     context: &Context,
     names: impl FnOnce() -> Result<Vec<MachineName>>,
     source: &SourceArguments,
-    strategy: Option<Strategy>,
-    exit_code: bool,
+    how: How,
 ) -> Result<()> {
     context.need_systemd()?;
-    let nix = Nix::find(context)?;
+    let How { refresh, strategy, exit_code } = how;
+    let nix = Nix::find(context)?.refreshing(refresh);
     let names = names()?;
     let mut all = Vec::new();
     let mut failed = None;

@@ -10,13 +10,14 @@ use crate::change::setup;
 use crate::change::setup::{SetupOptions, SetupStep};
 use crate::cli::Setup;
 use crate::command::begin::begin;
+use crate::host::auto_update::TIMER_UNIT;
 use crate::host::networkd::NETWORKD;
 use crate::host::networkd_conf;
 use crate::nix::files::FILES;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Setup) -> Result<()> {
-    let Setup { remove, networkd, dry_run } = *arguments;
+    let Setup { remove, networkd, dry_run, .. } = *arguments;
     if !dry_run {
         context.need_root("setup")?;
         if remove {
@@ -34,7 +35,10 @@ pub(crate) fn run(context: &Context, arguments: &Setup) -> Result<()> {
     };
     match remove {
         true => setup::remove(context, dry_run, &mut done)?,
-        false => setup::install(context, SetupOptions { networkd, dry_run }, &mut done)?,
+        false => {
+            let auto_update = arguments.auto_update.as_ref().map(Option::as_deref);
+            setup::install(context, SetupOptions { networkd, auto_update, dry_run }, &mut done)?;
+        }
     }
     if context.json { context.screen.print_json(&answer) } else { Ok(()) }
 }
@@ -66,6 +70,8 @@ impl SetupEntry {
             SetupStep::ConfigureNetworkd => ("install", vec![networkd_conf::PATH.to_owned()]),
             SetupStep::EnableNetworkd => ("enable", vec![NETWORKD.to_owned()]),
             SetupStep::ReleaseNetworkd { .. } => ("delete", vec![networkd_conf::PATH.to_owned()]),
+            SetupStep::EnableUpdates => ("enable", vec![TIMER_UNIT.to_owned()]),
+            SetupStep::DisableUpdates => ("disable", vec![TIMER_UNIT.to_owned()]),
             SetupStep::NothingInstalled => ("delete", Vec::new()),
             SetupStep::Stop(name) => ("stop", vec![name.to_string()]),
             SetupStep::Delete { paths, .. } => {
@@ -118,6 +124,12 @@ fn text(step: &SetupStep, dry_run: bool) -> String {
         ),
         SetupStep::EnableNetworkd if dry_run => format!("would enable and start {NETWORKD}"),
         SetupStep::EnableNetworkd => "systemd-networkd is enabled and running".to_owned(),
+        SetupStep::EnableUpdates if dry_run => format!("would install, enable and start {TIMER_UNIT}"),
+        SetupStep::EnableUpdates => {
+            format!("{TIMER_UNIT} is enabled; 'systemctl list-timers' shows its next run")
+        }
+        SetupStep::DisableUpdates if dry_run => format!("would disable and delete {TIMER_UNIT}"),
+        SetupStep::DisableUpdates => format!("{TIMER_UNIT} is removed"),
         SetupStep::NothingInstalled => "setup has installed nothing here, nothing to do".to_owned(),
         SetupStep::Stop(name) if dry_run => format!("would stop container '{name}'"),
         SetupStep::Stop(name) => format!("container '{name}' is stopped"),

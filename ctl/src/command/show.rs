@@ -25,6 +25,7 @@ use crate::host::inside::running_system;
 use crate::host::machined::addresses;
 use crate::host::runtime_files;
 use crate::nix::profile;
+use crate::nix::secrets::masked;
 
 /// The summary of `list`, and everything else.
 #[derive(Serialize)]
@@ -33,7 +34,7 @@ pub(crate) struct ShowAnswer<'a> {
     summary: Summary<'a>,
     /// When it was started, as systemctl prints it.
     pub(crate) since: Option<&'a str>,
-    pub(crate) source: Option<&'a Source>,
+    pub(crate) source: Option<Source>,
     pub(crate) profile: Option<&'a str>,
     /// The administrator's setting; null leaves it to the container.
     pub(crate) autostart_override: Option<bool>,
@@ -91,7 +92,7 @@ fn details<'a>(
     Ok(ShowAnswer {
         summary: Summary::of(container),
         since: state.filter(|_| running).and_then(|state| state.since.as_deref()),
-        source: intent.and_then(|intent| intent.source.as_ref()),
+        source: intent.and_then(|intent| intent.source.as_ref()).map(masked),
         profile: intent.and_then(|intent| intent.profile.as_ref()).map(|path| path.as_str()),
         autostart_override: intent.and_then(|intent| intent.autostart),
         options,
@@ -131,7 +132,7 @@ pub(crate) fn text(container: &Container, details: &ShowAnswer, color: bool) -> 
     section("Autostart", vec![autostart_line(container, details)]);
     section("Notes", notes(container).iter().map(|note| note_line(note, color)).collect());
     section("Remedy", remedy(container));
-    section("Source", details.source.map(source_lines).unwrap_or_default());
+    section("Source", details.source.as_ref().map(source_lines).unwrap_or_default());
     section("System", system_lines(container, details));
     let interface = details.host_interface.iter().filter(|_| container.runs());
     section("Interface", interface.map(|name| format!("{name} (on the host)")).collect());
@@ -191,7 +192,7 @@ fn remedy(container: &Container) -> Vec<String> {
 }
 
 fn source_lines(source: &Source) -> Vec<String> {
-    let Source { flake, locked, config, profile, system, nixpkgs, nix_args } = source;
+    let Source { flake, owner, locked, config, profile, system, nixpkgs, nix_args } = source;
     let mut lines = Vec::new();
     let mut line = |label: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -199,6 +200,7 @@ fn source_lines(source: &Source) -> Vec<String> {
         }
     };
     line("flake", flake.as_ref().map(ToString::to_string));
+    line("owner", owner.map(|owner| format!("user {owner}")));
     line("locked", locked.as_ref().map(ToString::to_string));
     line("config", config.as_ref().map(ToString::to_string));
     line("profile", profile.as_ref().map(ToString::to_string));

@@ -16,12 +16,13 @@ use crate::fact::generations::generations;
 use crate::fact::lookup::{in_overview, machine_name};
 use crate::fact::notes::{Note, notes, state};
 use crate::fact::overview::{Container, Overview};
-use crate::fact::summary::UnitSummary;
+use crate::fact::summary::{UnitSummary, error};
 use crate::host::inside::running_system;
 use crate::host::last_activation::{ActivationResult, AppliedAction, LastActivation};
 use crate::host::profile_links::profile_link;
 use crate::host::runtime_files;
 use crate::host::systemd::state_since;
+use crate::host::update_memory::{Failure, Hold};
 
 /// A container as scripts see it.
 #[derive(Debug, Serialize)]
@@ -48,8 +49,12 @@ struct StatusAnswer<'a> {
     /// Whether `systemctl daemon-reload` is needed.
     reload_needed: bool,
     last_activation: Option<LastActivation>,
-    /// Why its start is refused.
-    error: Option<&'a str>,
+    /// Why its start is refused, why its last start failed, or why it is incomplete.
+    error: Option<String>,
+    /// Since when and why `update --all` leaves it as it is.
+    held: Option<&'a Hold>,
+    /// The last update that failed or was rolled back, until one succeeds.
+    last_failure: Option<&'a Failure>,
     warnings: &'a [String],
 }
 
@@ -93,7 +98,9 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
             Some(folder) => LastActivation::read(context, &folder),
             None => LastActivation::read_for_now(context, name),
         },
-        error: container.refusal.as_deref(),
+        error: error(container),
+        held: container.memory.hold.as_ref(),
+        last_failure: container.memory.failure.as_ref(),
         warnings: &container.warnings,
     }
 }

@@ -1,26 +1,35 @@
 //! `update`: builds containers and switches to the results. Each container is updated independently.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::interrupt;
+use crate::change::ahead::{Ahead, build_ahead, remove_links};
+use crate::change::summary::summarize;
 use crate::change::update::{UpdateOptions, update};
 use crate::change::updated::Updated;
 use crate::cli::Update;
 use crate::command::begin::begin;
 use crate::command::{arguments, planned, updated};
-use crate::fact::installation;
+use crate::decision::activation_order::activation_order;
+use crate::fact::{installation, jobs};
 use crate::nix::tool::Nix;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
-    let source = arguments::source(&given.from, &given.nix_args);
+    let source = arguments::source(&given.from, &given.nix_args, given.save_args);
     let names = || arguments::names(context, &given.names, given.all, &given.from);
     if given.dry_run {
-        let strategy = given.activation.strategy.map(arguments::strategy);
-        return planned::run(context, names, &source, strategy, given.exit_code);
+        let how = planned::How {
+            refresh: !given.from.no_refresh,
+            strategy: given.activation.strategy.map(arguments::strategy),
+            exit_code: given.exit_code,
+        };
+        return planned::run(context, names, &source, how);
     }
     begin(context, "update")?;
     context.need_systemd()?;
@@ -29,39 +38,60 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
         activation: arguments::activation(&given.activation)?,
         consent: arguments::consent(given.allow_host_changes.as_deref()),
         allow_taken_ports: given.allow_taken_ports,
+        all: given.all,
+        retry: given.retry,
     };
+    let build_limit = arguments::limit("--build-timeout", given.build_timeout.as_ref())?;
     installation::check(context)?;
-    let nix = Nix::find(context)?;
+    let nix = Nix::find(context)?.refreshing(!given.from.no_refresh).building_at_most(build_limit);
     let names = names()?;
     if names.is_empty() {
         context.screen.tell("there are no imperative containers, nothing to update");
     }
+    let loaded = context.load();
+    let names = activation_order(&loaded, names);
+    let mut ahead = match names.len() {
+        0 | 1 => Ahead::new(),
+        _ => {
+            let jobs = given.jobs.map_or_else(jobs::possible, usize::from);
+            build_ahead(context, &nix, &loaded, &names, &options, jobs)
+        }
+    };
     let mut results = Vec::new();
     for name in &names {
-        let result = update(context, &nix, name, &options);
+        let begun = Instant::now();
+        let result = update(context, &nix, name, &options, ahead.remove(name));
         let stop = interrupt::check().is_err();
-        results.push((name, result));
+        results.push((name, result, begun.elapsed()));
         if stop {
             break;
         }
     }
-    finish(context, results, names.len())
+    remove_links(context, &loaded, &names);
+    finish(context, results, names.len(), given.all)
 }
 
+/// A result, and how long it took.
+type Timed<'a> = (&'a MachineName, Result<Updated>, Duration);
+
 /// Prints a single result as it is, and several as a table.
-fn finish(context: &Context, results: Vec<(&MachineName, Result<Updated>)>, wanted: usize) -> Result<()> {
+fn finish(context: &Context, results: Vec<Timed>, wanted: usize, of_all: bool) -> Result<()> {
     let mut failure = None;
     let mut all = Vec::new();
-    for (name, result) in results {
-        all.push(result.unwrap_or_else(|error| {
+    for (name, result, time) in results {
+        let updated = result.unwrap_or_else(|error| {
             let failed = Updated::failed(name, &error);
             failure = Some(error);
             failed
-        }));
+        });
+        all.push(Updated { seconds: (time.as_secs_f64() * 10.0).round() / 10.0, ..updated });
+    }
+    if of_all {
+        summarize(context, &all);
     }
     match (context.json, wanted, &all[..]) {
         (true, ..) => context.screen.print_json(&all)?,
-        (false, 2.., _) => context.screen.print(&updated::table(&all))?,
+        (false, 2.., _) => context.screen.print(&updated::table(&all, context.color))?,
         (false, _, [one]) if failure.is_none() => {
             context.screen.print(&format!("{}\n", updated::line(one)))?
         }

@@ -1,6 +1,8 @@
 //! Formats the results of updates and rollbacks.
 
-use crate::change::updated::Updated;
+use crate::base::output;
+use crate::base::output::{Cell, Tone};
+use crate::change::updated::{UpdateResult, Updated};
 use crate::host::last_activation::AppliedAction;
 
 /// Returns the error message of a failure.
@@ -17,13 +19,12 @@ fn text(one: &Updated) -> String {
     let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
     match (&one.error, one.action) {
         (Some(error), _) => format!("failed: {error}"),
+        (None, None) if one.result == UpdateResult::Skipped => {
+            format!("is skipped: {}", one.reason.as_deref().unwrap_or_default())
+        }
         (None, None) => "is up to date".to_owned(),
         (None, Some(action)) => {
-            let how = match action {
-                AppliedAction::Reload => "reloaded",
-                AppliedAction::Restart => "restarted",
-                AppliedAction::Start | AppliedAction::None => "not touched",
-            };
+            let how = how(action);
             let (before, after) = (number(one.old_generation), number(one.generation));
             let reason = one.reason.as_deref().unwrap_or_default();
             format!("generation {before} -> {after}, {how}: {reason}")
@@ -31,9 +32,45 @@ fn text(one: &Updated) -> String {
     }
 }
 
-/// Returns a table of several results.
-pub(crate) fn table(results: &[Updated]) -> String {
-    let width = results.iter().map(|one| one.name.as_str().len()).max().unwrap_or(0).max(4);
-    let line = |one: &Updated| format!("{:width$}  {}\n", one.name.as_str(), text(one));
-    format!("{:width$}  RESULT\n", "NAME") + &results.iter().map(line).collect::<String>()
+/// Returns a table of several results: result, generations, how long it took, and why.
+pub(crate) fn table(results: &[Updated], color: bool) -> String {
+    let row = |one: &Updated| {
+        let (word, tone) = match one.result {
+            UpdateResult::Updated => ("updated", Tone::Good),
+            UpdateResult::RolledBack => ("rolled back", Tone::Good),
+            UpdateResult::UpToDate => ("up to date", Tone::Plain),
+            UpdateResult::Skipped => ("skipped", Tone::Doubtful),
+            UpdateResult::Failed => ("failed", Tone::Bad),
+        };
+        let generations = match (one.old_generation, one.generation) {
+            (Some(old), Some(new)) if old != new => format!("{old} -> {new}"),
+            (_, Some(now)) => now.to_string(),
+            (_, None) => "-".to_owned(),
+        };
+        let reason = match (&one.error, one.action) {
+            (Some(error), _) => error.lines().next().unwrap_or_default().to_owned(),
+            (None, Some(action)) => [how(action), one.reason.as_deref().unwrap_or_default()].join(": "),
+            (None, None) => one.reason.clone().unwrap_or_default(),
+        };
+        let time = format!("{:.1} s", one.seconds);
+        // So that columns are as wide in each run.
+        let time = if reason.is_empty() { time } else { format!("{time:<7}") };
+        vec![
+            Cell::plain(one.name.as_str()),
+            Cell::new(word, tone),
+            Cell::plain(generations),
+            Cell::plain(time),
+            Cell::plain(reason),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = results.iter().map(row).collect();
+    output::table(&["NAME", "RESULT", "GENERATION", "TIME", "REASON"], &rows, color)
+}
+
+fn how(action: AppliedAction) -> &'static str {
+    match action {
+        AppliedAction::Reload => "reloaded",
+        AppliedAction::Restart => "restarted",
+        AppliedAction::Start | AppliedAction::None => "not touched",
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::host::manager_inside::{RestartingService, Services};
 
-/// How long a service that systemd restarts must have been up, or down, before it is judged.
+/// How long a service that systemd restarts must have been up, or down, before it is judged, by default.
 pub(crate) const SETTLING: Duration = Duration::from_secs(2);
 
 /// The number of restarts since the activation that count as a loop, however short each run was.
@@ -34,7 +34,12 @@ pub(crate) fn waiting(services: &Services) -> BTreeSet<String> {
 
 /// Judges the services as they are at `now`. `before` is their state at `begun`, when the activation began; a loop that
 /// existed before does not count.
-pub(crate) fn stability(before: &Services, begun: Duration, services: &Services, now: Duration) -> Stability {
+pub(crate) fn stability(
+    (before, begun): (&Services, Duration),
+    services: &Services,
+    now: Duration,
+    settling: Duration,
+) -> Stability {
     let mut looping = BTreeSet::new();
     let mut unsettled = false;
     for (unit, service) in services {
@@ -44,7 +49,7 @@ pub(crate) fn stability(before: &Services, begun: Duration, services: &Services,
         }
         // systemd counts from 0 when the unit is started by a job, as a switch does.
         let counted = old.map_or(0, |old| if old.restarts <= service.restarts { old.restarts } else { 0 });
-        let settled = now.saturating_sub(service.since) >= SETTLING;
+        let settled = now.saturating_sub(service.since) >= settling;
         if service.restarts - counted >= RESTARTS || waits(service) && settled {
             looping.insert(unit.clone());
         } else if !settled && (service.since >= begun || waits(service)) {
@@ -73,7 +78,7 @@ mod tests {
 
     /// The activation began at 10 s.
     fn judged(before: &Services, now: u64, services: &Services) -> Stability {
-        stability(before, seconds(100), services, seconds(now))
+        stability((before, seconds(100)), services, seconds(now), SETTLING)
     }
 
     fn looping() -> Stability {

@@ -1,6 +1,7 @@
 //! Decisions without side effects: all inputs are arguments, all outputs are values.
 
 pub(crate) mod activation;
+pub(crate) mod activation_order;
 pub(crate) mod crash_loop;
 pub(crate) mod reach;
 pub(crate) mod settlement;

@@ -30,6 +30,9 @@ pub(crate) struct Difference {
     /// The options as a unified diff with context.
     #[serde(skip)]
     shown: String,
+    /// The systems, if they differ.
+    #[serde(skip)]
+    systems: Option<String>,
 }
 
 /// An option that differs; null stands for its default.
@@ -54,10 +57,10 @@ impl Difference {
         self.options.is_empty() && self.files.is_empty() && self.closure.is_none()
     }
 
-    /// Returns options and files as a unified diff.
+    /// Returns options and files as a unified diff, and the systems in one line.
     pub(crate) fn lines(&self) -> Vec<&str> {
         let files = self.files.iter().flat_map(|file| file.diff.lines());
-        self.shown.lines().chain(files).collect()
+        self.shown.lines().chain(files).chain(self.systems.as_deref()).collect()
     }
 }
 
@@ -69,8 +72,12 @@ pub(crate) fn between(host: &Host, name: &MachineName, old: &Intent, new: &Inten
         None => (Kind::Imperative, format!("{DIRECTORY}/{name}.json")),
     };
     let (before, after) = (options(old)?, options(new)?);
-    let shown = unified("options", &option_text(&before), &option_text(&after));
-    let plans = [old, new].map(|intent| plan_one(name, kind, &path, intent));
+    // Each file names the system, which is told once.
+    let same_system = Intent { toplevel: old.toplevel.clone(), ..new.clone() };
+    let shown = unified("options", &option_text(&before), &option_text(&options(&same_system)?));
+    let plans = [old, &same_system].map(|intent| plan_one(name, kind, &path, intent));
+    let systems =
+        (old.toplevel != new.toplevel).then(|| format!("system: {} → {}", old.toplevel, new.toplevel));
     let unit = unit_name(name);
     let folder = format!("{unit}.d/");
     // Links follow from the autostart option; only regular files have a text to compare.
@@ -91,7 +98,7 @@ pub(crate) fn between(host: &Host, name: &MachineName, old: &Intent, new: &Inten
         }
     }
     let closure = closure(host, &old.toplevel, &new.toplevel);
-    Ok(Difference { options: changed(&before, &after), files, closure, shown })
+    Ok(Difference { options: changed(&before, &after), files, closure, shown, systems })
 }
 
 /// Returns the package differences of two systems, if Nix can be asked.

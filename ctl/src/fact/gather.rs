@@ -21,7 +21,9 @@ use crate::fact::taken_ports::Listening;
 use crate::fact::{dependents, running_settings};
 use crate::host::forwards::Forwards;
 use crate::host::inside::running_system;
+use crate::host::profile_links::profile_link;
 use crate::host::unit_links::{all_enabled_links, masked, system_path};
+use crate::host::update_memory::UpdateMemory;
 use crate::host::{journal, lock, record, runtime_files, sockets, systemd};
 
 impl Overview {
@@ -96,6 +98,14 @@ impl Overview {
                 ));
             }
             let Some(intent) = &container.intent else { continue };
+            if let Some(folder) =
+                profile_link(host, name, intent).parent().filter(|_| container.kind == Kind::Imperative)
+            {
+                match UpdateMemory::read(host, folder) {
+                    Ok(memory) => container.memory = memory,
+                    Err(error) => container.warnings.push(format!("{error:#}")),
+                }
+            }
             container.warnings.extend(dependents::missing(host, loaded, intent));
             // An offline tree may have no store.
             let store = host.path("/nix/store");

@@ -7,6 +7,7 @@ use nixos_nspawn_units::store::Kind;
 use crate::base::output::Tone;
 use crate::fact::overview::{Container, Unfinished};
 use crate::host::record::Begun;
+use crate::host::update_memory::FailureKind;
 
 /// A note on a container.
 pub(crate) struct Note {
@@ -39,12 +40,23 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
     let failed = container.state.as_ref().filter(|state| state.active == "failed");
     if let Some(state) = failed.filter(|_| container.refusal.is_none()) {
         match &container.why_failed {
-            Some(why) => note("start refused", Tone::Doubtful, format!("its last start was refused: {why}")),
+            Some(why) => note("start refused", Tone::Bad, format!("its last start was refused: {why}")),
             None => {
                 let remedy = format!("'journalctl -u {}' shows why", unit_name(name));
-                note("see journal", Tone::Doubtful, format!("failed ({}); {remedy}", state.result));
+                note("see journal", Tone::Bad, format!("failed ({}); {remedy}", state.result));
             }
         }
+    }
+    if let Some(failure) = &container.memory.failure {
+        let short = match failure.kind {
+            FailureKind::Failed => "update failed",
+            FailureKind::RolledBack => "rolled back",
+        };
+        note(short, Tone::Doubtful, format!("its last update {}", failure.text()));
+    }
+    if let Some(hold) = &container.memory.hold {
+        let remedy = format!("'nixos-nspawn unhold {name}' lets 'update --all' update it");
+        note("held", Tone::Plain, format!("{}; {remedy}", hold.text()));
     }
     for warning in &container.warnings {
         note("warning", Tone::Doubtful, warning.clone());

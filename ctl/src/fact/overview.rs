@@ -9,6 +9,7 @@ use nixos_nspawn_units::store::Kind;
 
 use crate::host::record::Begun;
 use crate::host::systemd::UnitState;
+use crate::host::update_memory::UpdateMemory;
 
 /// The state of all containers at one moment.
 pub(crate) struct Overview {
@@ -77,6 +78,8 @@ pub(crate) struct Container {
     pub(crate) masked: bool,
     /// Warnings, such as conflicts.
     pub(crate) warnings: Vec<String>,
+    /// What updates remember of it.
+    pub(crate) memory: UpdateMemory,
 }
 
 /// A command in progress, or one that was killed.
@@ -109,6 +112,7 @@ impl Container {
             enabled_links: Vec::new(),
             masked: false,
             warnings: Vec::new(),
+            memory: UpdateMemory::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::fact::notes::notes;
 use crate::fact::overview::Container;
 use crate::host::record::Begun;
 use crate::host::systemd::UnitState;
+use crate::host::update_memory::{Failure, Hold};
 
 /// A container as scripts see it. `name`, `unit_file` and `is_imperative` are python-nixos-nspawn's keys.
 #[derive(Debug, Serialize)]
@@ -33,8 +34,12 @@ pub(crate) struct Summary<'a> {
     intent_file: Option<&'a str>,
     /// `creating` or `removing`, if that is in progress or was killed.
     unfinished: Option<&'a str>,
-    /// Why its start is refused, or why it is incomplete.
+    /// Why its start is refused, why its last start failed, or why it is incomplete.
     error: Option<String>,
+    /// Since when and why `update --all` leaves it as it is.
+    held: Option<&'a Hold>,
+    /// The last update that failed or was rolled back, until one succeeds.
+    last_failure: Option<&'a Failure>,
     warnings: &'a [String],
     reload_needed: bool,
     restart_needed: bool,
@@ -61,15 +66,20 @@ impl<'a> Summary<'a> {
                 Begun::Updating => "updating",
                 Begun::Removing => "removing",
             }),
-            error: container
-                .refusal
-                .clone()
-                .or_else(|| notes(container).into_iter().find(|n| n.tone == Tone::Bad).map(|n| n.long)),
+            error: error(container),
+            held: container.memory.hold.as_ref(),
+            last_failure: container.memory.failure.as_ref(),
             warnings: &container.warnings,
             reload_needed: container.reload_needed,
             restart_needed: container.restart_needed,
         }
     }
+}
+
+/// Returns what is wrong with a container, if anything is.
+pub(crate) fn error(container: &Container) -> Option<String> {
+    let bad = || notes(container).into_iter().find(|note| note.tone == Tone::Bad).map(|note| note.long);
+    container.refusal.clone().or_else(bad)
 }
 
 /// A container's unit as scripts see it.

@@ -15,8 +15,42 @@ use crate::base::exit::{Failed, refuse};
 use crate::base::host::Host;
 use crate::host::files::write_file;
 
+/// Which conflicts with other containers are refused.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Conflicts<'a> {
+    /// Each.
+    Refused,
+    /// Those that the present intent does not have.
+    NewRefused(&'a Intent),
+    /// None: they are told.
+    Told,
+}
+
 /// Refuses an intent that the generator would refuse, or that conflicts with another container.
-pub(crate) fn check(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan, Planned)> {
+pub(crate) fn check(
+    loaded: &Loaded,
+    name: &MachineName,
+    intent: &Intent,
+    conflicts: Conflicts,
+) -> Result<(Plan, Planned)> {
+    let (plan, planned) = planned(loaded, name, intent)?;
+    if let Some(refusal) = &planned.refusal {
+        return refuse(refusal.clone());
+    }
+    let had = match conflicts {
+        Conflicts::Told => return Ok((plan, planned)),
+        Conflicts::Refused => Vec::new(),
+        Conflicts::NewRefused(_) if planned.warnings.is_empty() => Vec::new(),
+        Conflicts::NewRefused(present) => self::planned(loaded, name, present)?.1.warnings,
+    };
+    match planned.warnings.iter().find(|conflict| !had.contains(conflict)) {
+        Some(conflict) => refuse(format!("container '{name}': {conflict}")),
+        None => Ok((plan, planned)),
+    }
+}
+
+/// Plans an intent among all others.
+fn planned(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan, Planned)> {
     // Parses it as the generator would: whatever is written must be readable.
     let intent = parse(intent.to_json()?.as_bytes(), name)
         .map_err(|fault| Failed::refused(format!("container '{name}': {fault}")))?;
@@ -28,12 +62,6 @@ pub(crate) fn check(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Res
     let plan = plan(&all);
     let planned = plan.containers.iter().find(|planned| planned.name == *name).cloned();
     let planned = planned.with_context(|| format!("container '{name}' is not in the plan"))?;
-    if let Some(refusal) = &planned.refusal {
-        return refuse(refusal.clone());
-    }
-    if let Some(conflict) = planned.warnings.first() {
-        return refuse(format!("container '{name}': {conflict}"));
-    }
     Ok((plan, planned))
 }
 

@@ -1,5 +1,6 @@
 //! The host: one file per external interface.
 
+pub(crate) mod auto_update;
 pub(crate) mod credentials;
 pub(crate) mod elf;
 pub(crate) mod files;
@@ -9,6 +10,7 @@ pub(crate) mod host_file;
 pub(crate) mod inside;
 pub(crate) mod intent_file;
 pub(crate) mod journal;
+pub(crate) mod journal_entry;
 pub(crate) mod known_settings;
 pub(crate) mod last_activation;
 pub(crate) mod listeners;
@@ -25,3 +27,4 @@ pub(crate) mod sockets;
 pub(crate) mod state_directory;
 pub(crate) mod systemd;
 pub(crate) mod unit_links;
+pub(crate) mod update_memory;

@@ -14,7 +14,10 @@ use nixos_nspawn_units::value::StorePath;
 use crate::base::event::Event;
 use crate::base::host::Host;
 use crate::host::files::{is_there, names_in, remove_file, sync_directory};
-use crate::host::{last_activation, profile_links};
+use crate::host::{last_activation, profile_links, update_memory};
+
+/// The link to what `update --all` has built ahead.
+pub(crate) const AHEAD: &str = "ahead";
 
 /// Returns the link of a container's profile, as a path of the system.
 pub(crate) fn profile_link(host: &Host, name: &MachineName, intent: &Intent) -> PathBuf {
@@ -85,7 +88,7 @@ pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     let kept = fs::read_link(host.gc_roots().join(name.as_str()));
     let names = names_in(&host.directory(&directory)).unwrap_or_default();
     let proven = kept.is_ok_and(|kept| {
-        let generations = names.iter().filter(|name| is_own(name) && *name != "pending");
+        let generations = names.iter().filter(|name| is_own(name) && *name != "pending" && *name != AHEAD);
         generations
             .filter_map(|name| fs::read_link(host.path(directory.join(name))).ok())
             .any(|target| target == kept)
@@ -96,11 +99,11 @@ pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
 /// Returns whether create, update or nix-env makes links of this name for a profile `system`.
 fn is_own(name: &str) -> bool {
     let generation = || name.strip_prefix("system-")?.strip_suffix("-link")?.parse::<u64>().ok();
-    matches!(name, "system" | "pending") || generation().is_some()
+    matches!(name, "system" | "pending" | AHEAD) || generation().is_some()
 }
 
 /// Removes a container's profile with all generations, which may then be garbage-collected. Only the profile's links and the
-/// record of the last activation are removed.
+/// notes beside them are removed.
 pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() {
         return Ok(());
@@ -113,14 +116,12 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
             remove_file(&path)?;
         }
     }
-    // A killed nix-env leaves the last one.
-    for file in [
-        last_activation::LAST_ACTIVATION.to_owned(),
-        format!(".{}.new", last_activation::LAST_ACTIVATION),
-        "system.lock".to_owned(),
-    ] {
+    for file in [last_activation::LAST_ACTIVATION, update_memory::UPDATE_MEMORY] {
         let _ = fs::remove_file(below.join(file));
+        let _ = fs::remove_file(below.join(format!(".{file}.new")));
     }
+    // A killed nix-env leaves it.
+    let _ = fs::remove_file(below.join("system.lock"));
     match fs::remove_dir(&below) {
         Ok(()) => Ok(()),
         Err(error) => match error.kind() {

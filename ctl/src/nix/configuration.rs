@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::Source;
@@ -13,7 +14,8 @@ use nixos_nspawn_units::value::{AbsolutePath, Text};
 use crate::base::exit::{Failed, unchanged};
 use crate::nix::files;
 use crate::nix::flake::Flake;
-use crate::nix::tool::Nix;
+use crate::nix::metadata::Resolved;
+use crate::nix::tool::{Nix, Outcome};
 
 /// Returns the path to record for a file of the command line: absolute, so that it keeps its meaning. The file must
 /// exist.
@@ -72,6 +74,18 @@ fn check_nixpkgs(reference: &str) -> Result<()> {
     Ok(())
 }
 
+/// Resolves a nixpkgs flake. Without network, the recorded revision is used again.
+fn fetched(nix: &Nix, reference: &str, recorded: Option<&Text>) -> Result<Rc<Resolved>> {
+    let reason = match nix.resolve(reference, None, &[])? {
+        Outcome::At(resolved) => return Ok(resolved),
+        Outcome::Unreachable(reason) => reason,
+    };
+    match recorded.map(|locked| nix.resolve(locked.as_str(), None, &[])).transpose()? {
+        Some(Outcome::At(resolved)) => Ok(resolved),
+        _ => Err(Failed::Program(reason).into()),
+    }
+}
+
 /// Returns the arguments for `nix build`; the revision of a nixpkgs flake is noted in the source.
 pub(crate) fn words(
     nix: &Nix,
@@ -100,12 +114,11 @@ pub(crate) fn words(
             source.locked = None;
         }
         Some(reference) => {
-            let (locked, path) = nix
-                .fetched(reference)
+            let at = fetched(nix, reference, source.locked.as_ref())
                 .with_context(|| format!("{reference}: nixpkgs could not be fetched"))?;
-            value("nixpkgsFlake", &locked);
-            words.extend(search_path(path));
-            source.locked = Some(locked.parse()?);
+            value("nixpkgsFlake", &at.locked);
+            words.extend(at.path.clone().into_iter().flat_map(search_path));
+            source.locked = Some(at.locked.parse()?);
         }
         None if nix.knows_nixpkgs(arguments)? => source.locked = None,
         None => {

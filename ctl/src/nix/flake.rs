@@ -1,14 +1,14 @@
 //! Flake references: turns what the user wrote into the installable to build and the source to record. Both layouts
 //! are searched, `nixosContainers.ATTR` and `nixosContainers.SYSTEM.ATTR`.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::exit::unchanged;
-use crate::nix::local_path::{absolute, local_path, not_found};
+use crate::nix::local_path::{absolute, not_found};
+use crate::nix::metadata::Resolved;
 use crate::nix::tool::Nix;
 
 const OUTPUT: &str = "nixosContainers";
@@ -65,68 +65,39 @@ impl Flake {
         }
     }
 
-    /// Returns the installable for the container `name`.
-    pub(crate) fn installable(
+    /// Returns the attribute that holds the container `name`, below the flake at this revision.
+    pub(crate) fn attribute_of(
         &self,
         nix: &Nix,
+        at: &Resolved,
         name: &MachineName,
         system: &str,
+        accepted: Option<u32>,
         arguments: &[String],
     ) -> Result<String> {
-        self.check()?;
         let attribute = self.attribute.as_deref().unwrap_or(name.as_str());
         if attribute.starts_with("nixosContainers.") {
-            return Ok(format!("{}#{attribute}", self.reference));
+            return Ok(attribute.to_owned());
         }
         let attribute = attribute.trim_matches('"');
-        let looked = |error: anyhow::Error| {
-            let hint = self.foreign_owner().unwrap_or_default();
-            error.context(format!(
-                "{}: neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute} could be read from this flake{hint}",
-                self.reference
-            ))
-        };
-        let direct = nix.attribute_names(&self.reference, OUTPUT, arguments).map_err(looked)?;
-        if direct.iter().any(|one| one == attribute && one != system) {
-            return Ok(format!("{}#{OUTPUT}.{}", self.reference, quoted(attribute)));
+        let wanted = format!("neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute}");
+        let all = nix
+            .container_names(at, OUTPUT, accepted, arguments)
+            .with_context(|| format!("{}: {wanted} could be read from this flake", self.reference))?;
+        if all.contains_key(attribute) && attribute != system {
+            return Ok(format!("{OUTPUT}.{}", quoted(attribute)));
         }
-        let mut by_system = Vec::new();
-        if direct.iter().any(|one| one == system) {
-            let set = format!("{OUTPUT}.{}", quoted(system));
-            by_system = nix.attribute_names(&self.reference, &set, arguments).map_err(looked)?;
-            if by_system.iter().any(|one| one == attribute) {
-                return Ok(format!("{}#{set}.{}", self.reference, quoted(attribute)));
-            }
+        let by_system = all.get(system).cloned().flatten().unwrap_or_default();
+        if by_system.iter().any(|one| one == attribute) {
+            return Ok(format!("{OUTPUT}.{}.{}", quoted(system), quoted(attribute)));
         }
         // The attribute sets of systems are not containers.
-        let all: Vec<String> = direct.into_iter().filter(|one| !is_system(one)).chain(by_system).collect();
+        let names = all.into_iter().filter(|(_, names)| names.is_none()).map(|(name, _)| name);
+        let all: Vec<String> = names.chain(by_system).collect();
         let has =
             if all.is_empty() { "it has none".to_owned() } else { format!("it has {}", all.join(", ")) };
-        let flake = &self.reference;
-        let why = format!("{flake}: there is neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute}");
-        unchanged(why, has)
+        unchanged(format!("{}: there is {wanted}", self.reference), has)
     }
-
-    /// Returns the owner if the repository belongs to another user, which Nix (through Git) refuses unless sudo names
-    /// that user.
-    fn foreign_owner(&self) -> Option<String> {
-        let path = local_path(&self.reference)?;
-        // The checkout may begin above the folder of the flake.
-        let checkout = path.ancestors().find(|folder| folder.join(".git").exists())?;
-        let owner = std::fs::metadata(checkout.join(".git")).ok()?.uid();
-        let trusted = owner == rustix::process::geteuid().as_raw() || std::env::var_os("SUDO_UID").is_some();
-        (!trusted).then(|| {
-            format!(
-                "; it belongs to user {owner}: call the program through sudo, or allow the folder with 'git config \
-                 --global --add safe.directory {}'",
-                checkout.display()
-            )
-        })
-    }
-}
-
-fn is_system(name: &str) -> bool {
-    name.ends_with("-linux") || name.ends_with("-darwin")
 }
 
 /// Quotes an attribute name for a path: `web.example` is one name, not two.

@@ -1,12 +1,18 @@
 //! Nix: sources, building, and what built profiles say.
 
+pub(crate) mod build;
+pub(crate) mod cause;
+pub(crate) mod checkout;
 pub(crate) mod configuration;
 pub(crate) mod files;
 pub(crate) mod flake;
 pub(crate) mod local_path;
+pub(crate) mod metadata;
 pub(crate) mod profile;
 pub(crate) mod python_network;
 pub(crate) mod python_profile;
 pub(crate) mod python_service;
+pub(crate) mod resolve;
+pub(crate) mod secrets;
 pub(crate) mod source;
 pub(crate) mod tool;

@@ -1,19 +1,18 @@
-//! Sources of systems: turns the command line or a recorded source into a build and the source to record. A recorded
-//! source means the same from any directory, and names the revision that was built.
+//! Sources of systems: turns the command line or a recorded source into the source to build and to record. A recorded
+//! source means the same from any directory.
 
 use std::path::Path;
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Source;
-use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::value::{StorePath, Text};
+use nixos_nspawn_units::value::Text;
 
-use crate::base::exit::{Failed, unchanged};
+use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::nix::checkout::Checkout;
 use crate::nix::flake::Flake;
 use crate::nix::local_path::absolute_argument;
-use crate::nix::tool::Nix;
-use crate::nix::{configuration, profile, tool};
+use crate::nix::{configuration, tool};
 
 /// The source arguments of a command line.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,13 +27,24 @@ pub(crate) struct SourceArguments<'a> {
     pub(crate) profile: Option<&'a Path>,
     /// `--system`
     pub(crate) system: Option<&'a str>,
-    /// Arguments after `--`.
+    /// Arguments after `--`, in addition to the recorded ones.
     pub(crate) nix_args: &'a [String],
+    /// Whether they are recorded for later updates.
+    pub(crate) save_args: bool,
+}
+
+/// What a command builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The source to record, still without a revision.
+    pub(crate) source: Source,
+    /// All arguments for Nix, also those that are not recorded.
+    pub(crate) arguments: Vec<String>,
 }
 
 impl<'a> SourceArguments<'a> {
-    /// Returns the source to record; missing parts come from `before`, then from the administrator's defaults.
-    pub(crate) fn source(&self, host: &Host, before: Option<&Source>) -> Result<Source> {
+    /// Returns what to build; missing parts come from `before`, then from the administrator's defaults.
+    pub(crate) fn wanted(&self, host: &Host, before: Option<&Source>) -> Result<Wanted> {
         let mut source = match (self.flake, self.config, self.profile, before) {
             (None, None, None, Some(before)) => before.clone(),
             _ => Source::default(),
@@ -44,6 +54,9 @@ impl<'a> SourceArguments<'a> {
             let flake = Flake::parse(reference, &here)?;
             flake.check()?;
             source.flake = Some(text(flake.recorded())?);
+            // Whoever names a checkout accepts its owner.
+            let checkout = Checkout::of(&flake.reference).filter(|checkout| checkout.git);
+            source.owner = checkout.filter(Checkout::foreign).map(|checkout| checkout.owner);
         } else if let Some(path) = self.config {
             source.config = Some(configuration::file(path)?);
             // Another file of the same container is built with the same nixpkgs, unless one is given.
@@ -74,12 +87,22 @@ impl<'a> SourceArguments<'a> {
             let configured = host.config.system.as_ref().map(|system| system.as_str().to_owned());
             source.system = Some(text(configured.unwrap_or_else(tool::native_system))?);
         }
-        if before.is_none() || !self.nix_args.is_empty() {
-            let words = host.config.nix_arguments.iter().chain(self.nix_args);
+        let named = self.flake.is_some() || self.config.is_some() || self.profile.is_some();
+        if before.is_none() || named {
+            let words = host.config.nix_arguments.iter();
             source.nix_args =
                 words.map(|word| text(absolute_argument(word, &here)?)).collect::<Result<_>>()?;
         }
-        Ok(source)
+        let given = self.nix_args.iter().map(|word| absolute_argument(word, &here));
+        let given = given.collect::<Result<Vec<String>>>()?;
+        let recorded = source.nix_args.iter().map(|word| word.as_str().to_owned());
+        let arguments = recorded.chain(given.clone()).collect();
+        if before.is_none() || self.save_args {
+            for word in given {
+                source.nix_args.push(text(word)?);
+            }
+        }
+        Ok(Wanted { source, arguments })
     }
 }
 
@@ -89,36 +112,4 @@ fn text(text: String) -> Result<Text> {
 
 fn usage(error: nixos_nspawn_units::value::Invalid) -> anyhow::Error {
     Failed::Usage(error.to_string()).into()
-}
-
-/// Builds the source, or finds an existing build, and notes the revision. A link protects the result from garbage
-/// collection.
-pub(crate) fn build(
-    host: &Host,
-    nix: Option<&Nix>,
-    name: &MachineName,
-    source: &mut Source,
-    link: Option<&Path>,
-) -> Result<StorePath> {
-    if let Some(path) = &source.profile {
-        return profile::store_path(host, Path::new(path.as_str()));
-    }
-    let words: Vec<String> = source.nix_args.iter().map(|word| word.as_str().to_owned()).collect();
-    let system = source.system.as_ref().map_or_else(tool::native_system, |system| system.as_str().to_owned());
-    match (source.flake.clone(), source.config.clone(), nix) {
-        (Some(reference), _, Some(nix)) => {
-            let flake = Flake::parse(reference.as_str(), Path::new("/"))?;
-            let installable = flake.installable(nix, name, &system, &words)?;
-            source.locked = nix.locked(&flake.reference).and_then(|locked| locked.parse().ok());
-            nix.build(&[installable], link, &words)
-        }
-        (None, Some(config), Some(nix)) => {
-            let what = configuration::words(nix, name, &system, source, &config, &words)?;
-            nix.build(&what, link, &words)
-        }
-        _ => unchanged(
-            format!("container '{name}' has no source to build from"),
-            "pass --flake, --config or --profile",
-        ),
-    }
 }

@@ -1,25 +1,58 @@
 //! Finds and calls Nix: builds, and the profiles that keep the results. References and attributes are passed as
 //! arguments of their own, never as parts of an expression. Nix's messages pass through to the user.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
-use crate::base::program::Program;
+use crate::base::program;
+use crate::base::program::{Ended, Messages, Program};
 use crate::host::files::which;
 use crate::host::profile_links::generation;
-use crate::nix::local_path::local_path;
+use crate::nix::cause::{Cause, Unbuilt, failure};
+use crate::nix::checkout::Checkout;
+use crate::nix::metadata::Resolved;
 
 /// The Nix installation of this host.
 pub(crate) struct Nix<'a> {
-    host: &'a Host,
+    pub(crate) host: &'a Host,
     program: PathBuf,
+    /// Whether servers are asked for the newest revision, instead of what Nix remembers for an hour.
+    pub(crate) refresh: bool,
+    /// The time after which a build is ended.
+    pub(crate) build_limit: Option<Duration>,
+    /// What was resolved in this command, by reference and arguments.
+    pub(crate) resolved: RefCell<BTreeMap<Vec<String>, Outcome>>,
+}
+
+/// One of several builds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Build<'a> {
+    /// The arguments that name it.
+    pub(crate) what: &'a [String],
+    /// The user whose checkout is read.
+    pub(crate) accepted: Option<u32>,
+    /// The link to the result.
+    pub(crate) link: &'a Path,
+    /// Further arguments.
+    pub(crate) arguments: &'a [String],
+}
+
+/// The outcome of resolving a reference.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    /// Its revision.
+    At(Rc<Resolved>),
+    /// No server could be reached, for this reason.
+    Unreachable(String),
 }
 
 /// Variables that point Nix to a user's configuration, caches and the like.
@@ -43,10 +76,10 @@ impl<'a> Nix<'a> {
             if !Path::new(name).is_file() {
                 return unchanged(format!("{name}: not found"), "see Command= in nixos-nspawn.conf(5)");
             }
-            return Ok(Self { host, program: name.into() });
+            return Ok(Self::new(host, name.into()));
         }
         match which(name, &PLACES) {
-            Some(program) => Ok(Self { host, program }),
+            Some(program) => Ok(Self::new(host, program)),
             None => unchanged(
                 format!("{name}: not found in PATH, {}", PLACES.join(" or ")),
                 "install Nix (Debian: package nix-bin), or set Command= in nixos-nspawn.conf(5)",
@@ -54,12 +87,26 @@ impl<'a> Nix<'a> {
         }
     }
 
+    /// Sets the time after which a build is ended.
+    pub(crate) fn building_at_most(self, build_limit: Option<Duration>) -> Self {
+        Self { build_limit, ..self }
+    }
+
+    /// Sets whether servers are asked for the newest revision.
+    pub(crate) fn refreshing(self, refresh: bool) -> Self {
+        Self { refresh, ..self }
+    }
+
+    fn new(host: &'a Host, program: PathBuf) -> Self {
+        Self { host, program, refresh: true, build_limit: None, resolved: RefCell::default() }
+    }
+
     fn call(&self, command: &str) -> Program<'_> {
         // These features may be disabled; enabling them twice is harmless.
         let features = ["--extra-experimental-features", "nix-command flakes"];
         let trace = (self.host.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
         let program = self.host.program(&self.program);
-        let program = program.args(command.split(' ')).args(features).args(trace).may_ask();
+        let program = program.args(command.split(' ')).args(features).args(trace);
         // Git refreshes its index even when it only reads.
         let program = program.variable("GIT_OPTIONAL_LOCKS", Some("0"));
         if std::env::var_os("SUDO_UID").is_none() {
@@ -70,29 +117,39 @@ impl<'a> Nix<'a> {
     }
 
     /// A call that resolves a reference. The flake of another user is only read: root would write a lock file into
-    /// it.
-    fn call_on(&self, command: &str, reference: &str) -> Program<'_> {
-        let own = rustix::process::geteuid().as_raw();
-        let foreign = local_path(reference)
-            .and_then(|path| fs::metadata(path).ok())
-            .is_some_and(|folder| folder.uid() != own);
-        self.call(command).args(foreign.then_some("--no-write-lock-file"))
+    /// it. Git reads the checkout of the user that is accepted as if sudo had been called by that user.
+    pub(crate) fn call_on(&self, command: &str, reference: &str, accepted: Option<u32>) -> Program<'_> {
+        let checkout = Checkout::of(reference).filter(Checkout::foreign);
+        let call = self.call(command).args(checkout.as_ref().map(|_| "--no-write-lock-file"));
+        match checkout.filter(|checkout| accepted == Some(checkout.owner)) {
+            Some(checkout) => call.variable("SUDO_UID", Some(&checkout.owner.to_string())),
+            None => call,
+        }
     }
 
-    /// Returns the attribute names of an attribute set of a flake.
-    pub(crate) fn attribute_names(
+    /// Returns the names in `nixosContainers` of a flake, and those in its sets that are named like a system.
+    pub(crate) fn container_names(
         &self,
-        reference: &str,
+        flake: &Resolved,
         set: &str,
+        accepted: Option<u32>,
         arguments: &[String],
-    ) -> Result<Vec<String>> {
-        let answer = self
-            .call_on("eval", reference)
-            .args(["--json", "--apply", "builtins.attrNames"])
-            .arg(format!("{reference}#{set}"))
+    ) -> Result<BTreeMap<String, Option<Vec<String>>>> {
+        // Values of other names are containers, and are not evaluated.
+        const NAMES: &str = "builtins.mapAttrs (name: value: \
+            if builtins.match \".*-(linux|darwin)\" name != null then builtins.attrNames value else null)";
+        let ended = self
+            .call_on("eval", &flake.reference, accepted)
+            .arg("--no-write-lock-file")
+            .args(["--json", "--apply", NAMES])
+            .arg(format!("{}#{set}", flake.reference))
             .args(arguments)
-            .output_with_messages()?;
-        serde_json::from_str(&answer)
+            .may_ask()
+            .ended_with(Messages::PassedOn)?;
+        if !ended.status.success() {
+            return Err(failure("eval", &ended).into());
+        }
+        serde_json::from_str(&ended.stdout)
             .with_context(|| format!("{}: unexpected answer of nix eval", self.program.display()))
     }
 
@@ -100,54 +157,62 @@ impl<'a> Nix<'a> {
     pub(crate) fn build(
         &self,
         what: &[String],
+        accepted: Option<u32>,
         link: Option<&Path>,
         arguments: &[String],
-    ) -> Result<StorePath> {
+    ) -> Result<StorePath, Unbuilt> {
+        let call = self.build_call(what, accepted, link, arguments).may_ask();
+        self.output_path(what, call.ended_with(Messages::Live))
+    }
+
+    /// Builds several, so many at once. None of them may prompt.
+    pub(crate) fn build_all(&self, builds: &[Build], jobs: usize) -> Vec<Result<StorePath, Unbuilt>> {
+        let call = |build: &Build| {
+            self.build_call(build.what, build.accepted, Some(build.link), build.arguments).passing_on()
+        };
+        let ended = program::ended_all(builds.iter().map(call).collect(), jobs);
+        builds.iter().zip(ended).map(|(build, ended)| self.output_path(build.what, ended)).collect()
+    }
+
+    fn build_call(
+        &self,
+        what: &[String],
+        accepted: Option<u32>,
+        link: Option<&Path>,
+        arguments: &[String],
+    ) -> Program<'_> {
         let keep: Vec<&OsStr> = match link {
             Some(link) => vec![OsStr::new("--out-link"), link.as_os_str()],
             None => vec![OsStr::new("--no-link")],
         };
-        let answer = self
-            .call_on("build", what.first().map_or("", String::as_str))
-            .arg("--print-out-paths")
-            .args(keep)
-            .args(what)
-            .args(arguments)
-            .output_with_messages()?;
-        let mut paths = answer.lines().map(str::trim).filter(|line| !line.is_empty());
-        match (paths.next(), paths.next()) {
-            (Some(path), None) => Ok(path.parse()?),
-            _ => Err(Failed::Program(format!(
-                "{}: nix built {} paths, expected one",
-                what.join(" "),
-                answer.lines().count()
-            ))
-            .into()),
+        let call = self.call_on("build", what.first().map_or("", String::as_str), accepted);
+        let call = call.arg("--print-out-paths").args(keep).args(what).args(arguments);
+        match self.build_limit {
+            Some(limit) => call.limit(limit),
+            None => call,
+        }
+    }
+
+    fn output_path(&self, what: &[String], ended: Result<Ended>) -> Result<StorePath, Unbuilt> {
+        let unbuilt = |cause, text: String| Unbuilt { cause, error: Failed::Program(text) };
+        let ended = ended.map_err(|error| unbuilt(Some(Cause::Other), format!("{error:#}")))?;
+        if !ended.status.success() {
+            return Err(Unbuilt { cause: Cause::of(&ended.stderr), error: failure("build", &ended) });
+        }
+        let mut paths = ended.stdout.lines().map(str::trim).filter(|line| !line.is_empty());
+        match (paths.next().map(str::parse), paths.next()) {
+            (Some(Ok(path)), None) => Ok(path),
+            _ => {
+                let count = ended.stdout.lines().count();
+                let text = format!("{}: nix built {count} paths, expected one", what.join(" "));
+                Err(unbuilt(Some(Cause::Other), text))
+            }
         }
     }
 
     /// Returns the path of another program of the same Nix.
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.program.with_file_name(name)
-    }
-
-    /// Returns the flake reference locked to its current revision or hash, or `None` if that is unknown.
-    pub(crate) fn locked(&self, reference: &str) -> Option<String> {
-        let answer = self.call_on("flake metadata", reference).args(["--json", reference]).output_if_any()?;
-        let answer: serde_json::Value = serde_json::from_str(&answer).ok()?;
-        answer.get("url")?.as_str().map(str::to_owned)
-    }
-
-    /// Fetches a flake and returns the locked reference and its path.
-    pub(crate) fn fetched(&self, reference: &str) -> Result<(String, PathBuf)> {
-        let answer =
-            self.call_on("flake metadata", reference).args(["--json", reference]).output_with_messages()?;
-        let answer: serde_json::Value = serde_json::from_str(&answer)?;
-        let text = |key: &str| answer.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
-        let (url, path) = text("url").zip(text("path")).with_context(|| {
-            format!("{}: unexpected answer of nix flake metadata", self.program.display())
-        })?;
-        Ok((url, path.into()))
     }
 
     /// Returns whether Nix can resolve `<nixpkgs>`.

@@ -54,13 +54,13 @@ impl Host {
     }
 
     /// Returns everything that an update may change except the process: intent, records, profile, roots, generated files
-    /// and the system inside. Omits the note on the last activation, which a failed update changes as well.
+    /// and the system inside. Omits the notes beside the profile, which a failed update changes as well.
     pub fn recorded(&self, name: &str) -> String {
         let script = format!(
             r#"
             find /etc/nixos-nspawn {PROFILES}/$0 {ROOTS} \
                 \( -path "*/$0/*" -o -name "$0.json" -o -name ".$0.*" -o -name "$0" -o -name "$0-*" \) \
-                ! -name last-activation.json -printf '%p -> %l\n' | sort
+                ! -name last-activation.json ! -name updates.json -printf '%p -> %l\n' | sort
             find /nix/var/nix/gcroots/auto -lname "{PROFILES}/$0/pending" -printf '%l\n'
             cat /etc/nixos-nspawn/$0.json
             cd /run/systemd/generator

@@ -51,7 +51,7 @@ impl fmt::Display for Suite {
 }
 
 /// Packages installed in addition to the essential ones.
-const PACKAGES: &str = "busybox-static,curl,dbus,e2fsprogs,iproute2,iputils-ping,jq,libnss-mymachines,mount,nftables,\
+const PACKAGES: &str = "btrfs-progs,busybox-static,curl,dbus,e2fsprogs,git,iproute2,iputils-ping,jq,libnss-mymachines,mount,nftables,\
     nix-bin,procps,systemd,systemd-container,systemd-resolved,systemd-sysv";
 
 /// Units without a purpose on a throwaway host: it has no network to wait for, no archive and no kernel to set up.

@@ -58,6 +58,8 @@ fn status_for_scripts() {
                 "detail": "container 'web' did not start: it failed (timeout)",
             },
             "error": null,
+            "held": null,
+            "last_failure": null,
             "warnings": [],
         })
     );

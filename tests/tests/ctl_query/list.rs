@@ -101,6 +101,8 @@ fn list_as_json_keeps_the_keys_of_python_nixos_nspawn() {
             "intent_file": "/etc/nixos-nspawn/web.json",
             "unfinished": null,
             "error": null,
+            "held": null,
+            "last_failure": null,
             "warnings": ["host port tcp/80 is also claimed by 'old'"],
             "reload_needed": false,
             "restart_needed": false,

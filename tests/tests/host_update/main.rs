@@ -4,10 +4,13 @@
 mod failing;
 mod kinds;
 mod like_nixos;
+mod owners;
 mod reach;
 mod rollback;
 mod several;
 mod sources;
+mod timer;
+mod unattended;
 
 use nixos_nspawn_tests::host::{Host, Output, dynamic};
 use serde_json::{Value, json};

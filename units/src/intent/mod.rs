@@ -31,7 +31,7 @@ pub(crate) mod testing;
 mod tmpfs;
 mod unique;
 
-pub use activation::{Activation, Strategy};
+pub use activation::{Activation, Expect, Strategy};
 pub use bind::{BindMount, BindSource};
 pub use container::{Container, Json};
 pub use credential::{Credential, CredentialSource};

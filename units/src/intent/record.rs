@@ -95,6 +95,9 @@ pub struct Source {
     /// A flake reference with the attribute, `github:me/infra#web`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flake: Option<Text>,
+    /// The user ID that owns the Git checkout of `flake`, if that is not root. Nix reads it as that user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
     /// The locked flake reference at build time, with revision or hash: of the flake, or of `nixpkgs` for a
     /// configuration file.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,17 @@ use crate::intent::{
 pub(super) fn items(container: &Container) -> Vec<Item> {
     let mut items = Items::default();
     let Container {
-        activation: Activation { strategy: _, auto_start: _, reload_script },
+        activation:
+            Activation {
+                strategy: _,
+                auto_start: _,
+                reload_script,
+                // What an update looks at; the command runs inside.
+                expect: _,
+                check: _,
+                timeout: _,
+                settle_sec: _,
+            },
         // With tmpfs and inaccessible paths, which may cover them.
         bind_mounts: _,
         tmpfs: _,

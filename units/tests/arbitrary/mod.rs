@@ -167,8 +167,12 @@ pub(crate) fn options() -> impl Strategy<Value = Map<String, Value>> {
         select(vec!["none", "reload", "restart", "dynamic"]),
         any::<Option<bool>>(),
         weighted(0.2, "/[a-z %#;:,=-]{1,10}[a-z]".boxed()),
+        select(vec!["running", "degraded", "active", "none"]),
+        weighted(0.2, hostile(20).boxed()),
     )
-        .prop_map(|(strategy, start, script)| json!({"strategy": strategy, "autoStart": start, "reloadScript": script}));
+        .prop_map(|(strategy, start, script, expect, check)| {
+            json!({"strategy": strategy, "autoStart": start, "reloadScript": script, "expect": expect, "check": check})
+        });
     let port = port();
     let credential = (id(), weighted(0.8, prop_oneof![plain_path(), id()]), any::<Option<bool>>())
         .prop_map(|(id, path, encrypted)| json!({"id": id, "path": path, "encrypted": encrypted}));

@@ -1,0 +1,39 @@
+//! Holds containers back from `update --all`, and releases them. Both twice is not an error.
+
+use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::host::Host;
+use crate::change::next::profile_folder;
+use crate::change::settle;
+use crate::fact::lookup::imperative;
+use crate::host::profile_links;
+use crate::host::update_memory::{Hold, UpdateMemory};
+
+/// Holds a container, or replaces the reason. Returns whether it was not held before.
+pub(crate) fn hold(host: &Host, name: &MachineName, reason: Option<&str>) -> Result<bool> {
+    change(host, name, Some(Hold::now(reason.map(str::to_owned))))
+}
+
+/// Releases a container. Returns whether it was held.
+pub(crate) fn unhold(host: &Host, name: &MachineName) -> Result<bool> {
+    change(host, name, None)
+}
+
+fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<bool> {
+    let _lock = settle::lock(host, name)?;
+    let loaded = host.load();
+    let folder = profile_folder(host, name, imperative(&loaded, name)?);
+    let before = UpdateMemory::read(host, &folder)?.hold;
+    if hold.is_some() {
+        // A hand-written intent may have no profile yet.
+        profile_links::make_directory(host, &folder)?;
+    }
+    let wanted = hold.is_some();
+    // Since when it is held stays, unless there is another reason.
+    let keeps = |before: &Hold| hold.as_ref().is_some_and(|hold| hold.reason == before.reason);
+    if !before.as_ref().is_some_and(keeps) {
+        UpdateMemory::change(host, &folder, |memory| memory.hold = hold)?;
+    }
+    Ok(before.is_some() != wanted)
+}

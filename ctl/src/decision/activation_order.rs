@@ -1,0 +1,60 @@
+//! The order in which containers are updated: each after those that it waits for.
+
+use std::collections::BTreeSet;
+
+use nixos_nspawn_units::intent::Dependency;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::ordering::waits_for;
+use nixos_nspawn_units::store::Loaded;
+
+/// Returns the names in the order of `after` and `requires`, else as they are given. Within a cycle, the first comes first.
+pub(crate) fn activation_order(loaded: &Loaded, names: Vec<MachineName>) -> Vec<MachineName> {
+    let mut left = names;
+    let mut sorted = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let waiting: BTreeSet<&str> = left.iter().map(MachineName::as_str).collect();
+        let free = |name: &MachineName| {
+            let intent = loaded.intents.iter().find(|stored| stored.name == *name);
+            let before = intent.into_iter().flat_map(|stored| waits_for(&stored.intent));
+            let mut before = before.filter_map(Dependency::container);
+            !before.any(|other| other != name.as_str() && waiting.contains(other))
+        };
+        let (found, rest): (Vec<MachineName>, Vec<MachineName>) =
+            left.iter().cloned().partition(|name| free(name));
+        left = rest;
+        if found.is_empty() {
+            sorted.push(left.remove(0));
+        }
+        sorted.extend(found);
+    }
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use nixos_nspawn_units::intent::parse;
+    use nixos_nspawn_units::store::{Kind, Stored};
+
+    use super::*;
+
+    #[test]
+    fn after_those_that_it_waits_for() {
+        let mut loaded = Loaded::default();
+        for (name, options) in [
+            ("a", r#""requires":["db"]"#),
+            ("b", r#""after":["a","elsewhere"]"#),
+            ("db", ""),
+            ("x", r#""after":["y"]"#),
+            ("y", r#""after":["x"]"#),
+        ] {
+            let name: MachineName = name.parse().unwrap();
+            let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
+            let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{{{options}}}}}"#);
+            let intent = parse(text.as_bytes(), &name).unwrap();
+            loaded.intents.push(Stored { name, kind: Kind::Imperative, path: String::new(), intent });
+        }
+        let names = ["a", "b", "db", "x", "y"].map(|name| name.parse().unwrap()).to_vec();
+        let order = activation_order(&loaded, names);
+        assert_eq!(order.iter().map(MachineName::as_str).collect::<Vec<_>>(), ["db", "a", "b", "x", "y"]);
+    }
+}

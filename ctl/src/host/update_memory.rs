@@ -1,0 +1,151 @@
+//! What updates remember of a container: a file beside the profile. An update that finds what it has built before needs
+//! no evaluation; what failed is not tried again unasked; what is held stays as it is.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::value::StorePath;
+use serde::{Deserialize, Serialize};
+
+use crate::base::exit::Failed;
+use crate::base::host::Host;
+use crate::base::time;
+use crate::host::files::write_file;
+
+/// The file in the container's profile directory.
+pub(crate) const UPDATE_MEMORY: &str = "updates.json";
+
+/// What updates remember of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UpdateMemory {
+    /// The last build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) built: Option<BuiltFrom>,
+    /// The last failure, until an update succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<Failure>,
+    /// Who holds it back, if anybody does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hold: Option<Hold>,
+}
+
+/// What a build was made from, and the result. With the same revision, system and arguments, Nix would make the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BuiltFrom {
+    /// The flake, as recorded.
+    pub(crate) flake: String,
+    /// The same at its revision.
+    pub(crate) locked: String,
+    /// What was evaluated.
+    pub(crate) reference: String,
+    /// The revisions of the inputs.
+    pub(crate) inputs: String,
+    /// The attribute.
+    pub(crate) attribute: String,
+    /// The Nix system.
+    pub(crate) system: String,
+    /// All arguments for Nix.
+    pub(crate) arguments: Vec<String>,
+    /// The profile that was built.
+    pub(crate) output: StorePath,
+}
+
+/// A failed update, or one that was taken back by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// When, RFC 3339.
+    pub(crate) time: String,
+    /// How.
+    pub(crate) kind: FailureKind,
+    /// Why.
+    pub(crate) reason: String,
+    /// The profile that failed; none if the update failed before it was activated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<StorePath>,
+}
+
+/// How an update failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FailureKind {
+    /// It failed by itself.
+    Failed,
+    /// The administrator went back to an earlier generation.
+    RolledBack,
+}
+
+/// A container that `update --all` leaves as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hold {
+    /// Since when, RFC 3339.
+    pub(crate) since: String,
+    /// Why, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+impl Hold {
+    /// Returns since when and why, in words.
+    pub(crate) fn text(&self) -> String {
+        let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        format!("held since {}{reason}", time::local_of(&self.since))
+    }
+
+    /// Returns a hold from now on.
+    pub(crate) fn now(reason: Option<String>) -> Self {
+        Self { since: time::utc(SystemTime::now()), reason }
+    }
+}
+
+impl Failure {
+    /// Returns when and why, in words.
+    pub(crate) fn text(&self) -> String {
+        let how = match self.kind {
+            FailureKind::Failed => "failed at",
+            FailureKind::RolledBack => "was rolled back at",
+        };
+        let reason = self.reason.lines().next().unwrap_or_default();
+        format!("{how} {}: {reason}", time::local_of(&self.time))
+    }
+
+    /// Returns a failure just now.
+    pub(crate) fn now(kind: FailureKind, reason: impl Into<String>, output: Option<StorePath>) -> Self {
+        Self { time: time::utc(SystemTime::now()), kind, reason: reason.into(), output }
+    }
+}
+
+impl UpdateMemory {
+    /// Reads the file in the profile directory, a path of the system. A file that cannot be read may hold the container.
+    pub(crate) fn read(host: &Host, folder: &Path) -> Result<Self> {
+        let path = host.path(folder).join(UPDATE_MEMORY);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error).with_context(|| path.display().to_string()),
+        };
+        serde_json::from_str(&text).map_err(|error| {
+            let why = format!("{}: cannot be read: {error}", path.display());
+            Failed::unchanged(why, "delete it, then 'hold' containers again that shall not be updated").into()
+        })
+    }
+
+    /// Reads, changes and writes the file; nothing is written if nothing changes.
+    pub(crate) fn change(host: &Host, folder: &Path, change: impl FnOnce(&mut Self)) -> Result<()> {
+        let before = Self::read(host, folder)?;
+        let mut after = before.clone();
+        change(&mut after);
+        if after == before {
+            return Ok(());
+        }
+        let text = serde_json::to_string(&after)? + "\n";
+        write_file(&host.path(folder).join(UPDATE_MEMORY), text.as_bytes(), 0o644)
+    }
+
+    /// Returns the failure of this profile.
+    pub(crate) fn failed(&self, output: &StorePath) -> Option<&Failure> {
+        self.failure.as_ref().filter(|failure| failure.output.as_ref() == Some(output))
+    }
+}

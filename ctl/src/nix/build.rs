@@ -1,0 +1,240 @@
+//! Builds a source, or finds that it was built before. A flake is resolved once, and exactly that revision is evaluated,
+//! built and recorded.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::Result;
+use nixos_nspawn_units::intent::Source;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::StorePath;
+
+use crate::base::exit::{Failed, unchanged};
+use crate::base::host::Host;
+use crate::host::update_memory::BuiltFrom;
+use crate::nix::cause::{Cause, Unbuilt};
+use crate::nix::flake::Flake;
+use crate::nix::metadata::Resolved;
+use crate::nix::source::Wanted;
+use crate::nix::tool::{Nix, Outcome};
+use crate::nix::{configuration, profile, tool};
+
+/// What is to be built.
+pub(crate) struct Request<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) nix: Option<&'a Nix<'a>>,
+    pub(crate) name: &'a MachineName,
+    pub(crate) wanted: &'a Wanted,
+    /// The recorded source.
+    pub(crate) recorded: Option<&'a Source>,
+    /// The last build.
+    pub(crate) last: Option<&'a BuiltFrom>,
+}
+
+/// The result of a build.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// The profile.
+    pub(crate) path: StorePath,
+    /// The source to record, at its revision.
+    pub(crate) source: Source,
+    /// What to remember of it.
+    pub(crate) from: Option<BuiltFrom>,
+}
+
+/// What has to be done for a result.
+pub(crate) enum Step {
+    /// Nothing.
+    Known(Box<Made>),
+    /// A build.
+    Build(Box<Draft>),
+}
+
+/// A build that is to be done.
+pub(crate) struct Draft {
+    /// The arguments that name it.
+    pub(crate) what: Vec<String>,
+    /// The user whose checkout is read.
+    pub(crate) accepted: Option<u32>,
+    source: Source,
+    /// The flake at its revision, with the attribute.
+    from: Option<(Rc<Resolved>, String)>,
+    /// Whether the attribute is that of the last build, which the flake may no longer have.
+    guessed: bool,
+}
+
+/// Arguments with which the result depends on more than the source.
+const IMPURE: [&str; 9] = [
+    "--impure",
+    "--no-pure-eval",
+    "--option",
+    "--include",
+    "-I",
+    "--rebuild",
+    "--repair",
+    "--recreate-lock-file",
+    "--update-input",
+];
+
+impl Request<'_> {
+    /// Returns the last build if the source, at its present revision, would give the same. It only resolves.
+    pub(crate) fn known(&self) -> Result<Option<Made>> {
+        let (Some(reference), Some(nix)) = (&self.wanted.source.flake, self.nix) else { return Ok(None) };
+        let flake = Flake::parse(reference.as_str(), Path::new("/"))?;
+        let at = self.resolved(nix, &flake)?;
+        Ok(self.same(&at).map(|last| self.made(&at, last.clone())))
+    }
+
+    /// Finds out what has to be built.
+    pub(crate) fn step(&self) -> Result<Step> {
+        let Wanted { source, arguments } = self.wanted;
+        if let Some(path) = &source.profile {
+            let path = profile::store_path(self.host, Path::new(path.as_str()))?;
+            return Ok(Step::Known(Box::new(Made { path, source: source.clone(), from: None })));
+        }
+        match (&source.flake, &source.config, self.nix) {
+            (Some(reference), _, Some(nix)) => {
+                let flake = Flake::parse(reference.as_str(), Path::new("/"))?;
+                let at = self.resolved(nix, &flake)?;
+                if let Some(last) = self.same(&at) {
+                    return Ok(Step::Known(Box::new(self.made(&at, last.clone()))));
+                }
+                // The flake has most probably kept its layout.
+                let system = self.system();
+                let before = self.last.filter(|last| last.flake == flake.recorded() && last.system == system);
+                let attribute = match before {
+                    Some(last) => last.attribute.clone(),
+                    None => self.search(nix, &flake, &at)?,
+                };
+                Ok(Step::Build(Box::new(self.draft(at, attribute, before.is_some()))))
+            }
+            (None, Some(config), Some(nix)) => {
+                let (mut source, system) = (source.clone(), self.system());
+                let what = configuration::words(nix, self.name, &system, &mut source, config, arguments)?;
+                Ok(Step::Build(Box::new(Draft { what, accepted: None, source, from: None, guessed: false })))
+            }
+            _ => unchanged(
+                format!("container '{}' has no source to build from", self.name),
+                "pass --flake, --config or --profile",
+            ),
+        }
+    }
+
+    /// Builds. A link protects the result from garbage collection.
+    pub(crate) fn build(&self, link: Option<&Path>) -> Result<Made> {
+        match (self.step()?, self.nix) {
+            (Step::Known(made), nix) => {
+                if let (Some(nix), Some(_), Some(_)) = (nix, link, &made.from) {
+                    nix.build(&[made.path.to_string()], None, link, &[]).map_err(Unbuilt::error)?;
+                }
+                Ok(*made)
+            }
+            (Step::Build(draft), Some(nix)) => self.built(nix, *draft, link),
+            (Step::Build(_), None) => unchanged("there is no Nix here", ""),
+        }
+    }
+
+    fn built(&self, nix: &Nix, draft: Draft, link: Option<&Path>) -> Result<Made> {
+        let arguments = &self.wanted.arguments;
+        match (nix.build(&draft.what, draft.accepted, link, arguments), &self.wanted.source.flake) {
+            (Ok(output), _) => Ok(self.finished(draft, output)),
+            (Err(Unbuilt { cause: Some(Cause::Attribute) | None, error }), Some(flake)) if draft.guessed => {
+                let Some((at, before)) = draft.from else { return Err(error.into()) };
+                let flake = Flake::parse(flake.as_str(), Path::new("/"))?;
+                let found = self.search(nix, &flake, &at)?;
+                if found == before {
+                    return Err(error.into());
+                }
+                let draft = self.draft(at, found, false);
+                let output =
+                    nix.build(&draft.what, draft.accepted, link, arguments).map_err(Unbuilt::error)?;
+                Ok(self.finished(draft, output))
+            }
+            (Err(unbuilt), _) => Err(unbuilt.error.into()),
+        }
+    }
+
+    /// Searches the flake for the container's attribute.
+    fn search(&self, nix: &Nix, flake: &Flake, at: &Resolved) -> Result<String> {
+        let Wanted { source, arguments } = self.wanted;
+        flake.attribute_of(nix, at, self.name, &self.system(), source.owner, arguments)
+    }
+
+    fn draft(&self, at: Rc<Resolved>, attribute: String, guessed: bool) -> Draft {
+        let source = Source { locked: at.locked.parse().ok(), ..self.wanted.source.clone() };
+        Draft {
+            what: vec![format!("{}#{attribute}", at.reference), "--no-write-lock-file".to_owned()],
+            accepted: source.owner,
+            source,
+            from: Some((at, attribute)),
+            guessed,
+        }
+    }
+
+    /// Returns the result of a build that was done.
+    pub(crate) fn finished(&self, draft: Draft, output: StorePath) -> Made {
+        let from =
+            draft.from.zip(self.wanted.source.flake.as_ref()).map(|((at, attribute), flake)| BuiltFrom {
+                flake: flake.as_str().to_owned(),
+                locked: at.locked.clone(),
+                reference: at.reference.clone(),
+                inputs: at.inputs.clone(),
+                attribute,
+                system: self.system(),
+                arguments: self.wanted.arguments.clone(),
+                output: output.clone(),
+            });
+        Made { path: output, source: draft.source, from }
+    }
+
+    /// Resolves the flake. Without network, what was recorded is built again.
+    fn resolved(&self, nix: &Nix, flake: &Flake) -> Result<Rc<Resolved>> {
+        flake.check()?;
+        let Wanted { source, arguments } = self.wanted;
+        let reason = match nix.resolve(&flake.reference, source.owner, arguments)? {
+            Outcome::At(resolved) => return Ok(resolved),
+            Outcome::Unreachable(reason) => reason,
+        };
+        let recorded = flake.recorded();
+        let at = |locked: &str, reference: &str, inputs: &str| Resolved {
+            locked: locked.to_owned(),
+            reference: reference.to_owned(),
+            inputs: inputs.to_owned(),
+            path: None,
+            stale: Some(reason.clone()),
+        };
+        if let Some(last) = self.last.filter(|last| last.flake == recorded) {
+            return Ok(Rc::new(at(&last.locked, &last.reference, &last.inputs)));
+        }
+        let before = self.recorded.filter(|before| before.flake == source.flake);
+        match before.and_then(|before| before.locked.as_ref()) {
+            Some(locked) => Ok(Rc::new(at(locked.as_str(), locked.as_str(), ""))),
+            None => Err(Failed::Program(reason).into()),
+        }
+    }
+
+    /// Returns the last build if it was made from the same.
+    fn same(&self, at: &Resolved) -> Option<&BuiltFrom> {
+        let Wanted { source, arguments } = self.wanted;
+        let impure = |word: &String| IMPURE.iter().any(|flag| word.split('=').next() == Some(flag));
+        let last = self.last.filter(|_| !arguments.iter().any(impure))?;
+        let same = source.flake.as_ref().is_some_and(|flake| flake.as_str() == last.flake)
+            && last.reference == at.reference
+            && last.inputs == at.inputs
+            && last.system == self.system()
+            && last.arguments == *arguments;
+        let there = || self.host.path(last.output.as_str()).symlink_metadata().is_ok();
+        (same && there()).then_some(last)
+    }
+
+    fn made(&self, at: &Resolved, from: BuiltFrom) -> Made {
+        let locked = at.locked.parse().ok();
+        let source = Source { locked, ..self.wanted.source.clone() };
+        Made { path: from.output.clone(), source, from: Some(from) }
+    }
+
+    fn system(&self) -> String {
+        let system = self.wanted.source.system.as_ref();
+        system.map_or_else(tool::native_system, |system| system.as_str().to_owned())
+    }
+}

@@ -1,0 +1,164 @@
+//! The causes of Nix's failures, recognised in its messages, with one next step each.
+
+use crate::base::exit::Failed;
+use crate::base::program::{Ended, ended};
+
+/// Why Nix failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// A server could not be reached.
+    Network,
+    /// A checkout belongs to another user.
+    Owner,
+    /// The daemon's socket refuses the caller.
+    Daemon,
+    /// The flake has no such attribute.
+    Attribute,
+    /// A file of a Git checkout is not tracked.
+    Untracked,
+    /// The disk is full.
+    Space,
+    /// A builder failed.
+    Builder,
+    /// An evaluation failed.
+    Evaluation,
+    /// Something that is no matter of Nix.
+    Other,
+}
+
+/// Texts of Nix, Git and curl, the first that is found decides.
+const TEXTS: [(&str, Cause); 21] = [
+    ("is not owned by current user", Cause::Owner),
+    ("dubious ownership", Cause::Owner),
+    ("No space left on device", Cause::Space),
+    ("daemon-socket/socket", Cause::Daemon),
+    ("big-lock': Permission denied", Cause::Daemon),
+    ("unable to download", Cause::Network),
+    ("Could not resolve host", Cause::Network),
+    ("Could not read from remote repository", Cause::Network),
+    ("unable to access 'http", Cause::Network),
+    ("Temporary failure in name resolution", Cause::Network),
+    ("Connection timed out", Cause::Network),
+    ("Connection refused", Cause::Network),
+    ("Network is unreachable", Cause::Network),
+    ("does not provide attribute", Cause::Attribute),
+    ("is not tracked by Git", Cause::Untracked),
+    ("does not exist in Git repository", Cause::Untracked),
+    ("' does not exist", Cause::Untracked),
+    ("builder for '", Cause::Builder),
+    ("Cannot build '", Cause::Builder),
+    ("while evaluating", Cause::Evaluation),
+    ("error: ", Cause::Evaluation),
+];
+
+impl Cause {
+    /// Returns the cause that Nix's messages show, if it is known.
+    pub(crate) fn of(messages: &str) -> Option<Self> {
+        TEXTS.iter().find(|(text, _)| messages.contains(text)).map(|(_, cause)| *cause)
+    }
+
+    /// Returns what it means, and the next step.
+    pub(crate) fn explained(self, messages: &str) -> String {
+        match self {
+            Self::Network => "a server could not be reached; check the network and the reference".to_owned(),
+            Self::Owner => "a checkout belongs to another user; call the program through sudo, or name the flake of \
+                            that checkout with --flake"
+                .to_owned(),
+            Self::Daemon => {
+                "Nix's daemon refuses this user; call the program as root, or see allowed-users in nix.conf(5)"
+                    .to_owned()
+            }
+            Self::Attribute => "the flake has no such attribute; 'nix flake show' lists those it has".to_owned(),
+            Self::Untracked => "a file is missing; if it is in a Git checkout, 'git add' it".to_owned(),
+            Self::Space => "the disk is full; 'nix-collect-garbage' frees space".to_owned(),
+            Self::Builder => match derivation(messages) {
+                Some(path) => format!("a build failed; 'nix log {path}' shows its output"),
+                None => "a build failed; 'nix log' shows its output".to_owned(),
+            },
+            Self::Other => "the program that was called failed".to_owned(),
+            Self::Evaluation => "the configuration does not evaluate; -v shows Nix's trace".to_owned(),
+        }
+    }
+}
+
+/// Returns the derivation that failed.
+fn derivation(messages: &str) -> Option<&str> {
+    let after = ["builder for '", "Cannot build '"].iter().find_map(|text| messages.split_once(text))?.1;
+    let path = after.split_once('\'')?.0;
+    path.starts_with("/nix/store/").then_some(path)
+}
+
+/// Returns whether Nix used what it had because a server could not be reached.
+pub(crate) fn used_cache(messages: &str) -> bool {
+    ["using cached version", "continuing with the most recent version"]
+        .iter()
+        .any(|text| messages.contains(text))
+}
+
+/// A build that failed.
+#[derive(Debug)]
+pub(crate) struct Unbuilt {
+    /// Why, if Nix's messages were seen and show it.
+    pub(crate) cause: Option<Cause>,
+    /// The error.
+    pub(crate) error: Failed,
+}
+
+impl Unbuilt {
+    /// Returns the error.
+    pub(crate) fn error(self) -> Failed {
+        self.error
+    }
+}
+
+/// Returns the error for a call that failed, with its cause and the next step if they are known. Nix's own messages have
+/// been passed on.
+pub(crate) fn failure(command: &str, answer: &Ended) -> Failed {
+    let how = self::ended(answer.status);
+    let why = match Cause::of(&answer.stderr) {
+        Some(cause) => format!(": {}", cause.explained(&answer.stderr)),
+        None => String::new(),
+    };
+    Failed::Program(format!("nix {command}: {how}{why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_nix() {
+        for (text, cause) in [
+            (
+                "error: opening Git repository \"/home/a/i\": repository path '/home/a/i' is not owned by current user",
+                Cause::Owner,
+            ),
+            ("fatal: detected dubious ownership in repository at '/home/a/i'", Cause::Owner),
+            (
+                "error: Failed to open archive (Source threw exception: error: unable to download 'http://h/f.tar.gz': Could not connect to server (7))",
+                Cause::Network,
+            ),
+            (
+                "error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied",
+                Cause::Daemon,
+            ),
+            ("error: opening lock file '/nix/var/nix/db/big-lock': Permission denied", Cause::Daemon),
+            ("error: flake 'path:/x' does not provide attribute 'nixosContainers.web'", Cause::Attribute),
+            ("error: path '/home/a/i/x.nix' is not tracked by Git", Cause::Untracked),
+            ("error: path '/nix/store/a-source/flake.nix' does not exist", Cause::Untracked),
+            ("error: writing to file: No space left on device", Cause::Space),
+            ("error: builder for '/nix/store/a-x.drv' failed with exit code 1", Cause::Builder),
+            ("error: undefined variable 'x'", Cause::Evaluation),
+        ] {
+            assert_eq!(Cause::of(text), Some(cause), "{text}");
+        }
+        assert_eq!(Cause::of("warning: Git tree '/x' is dirty"), None);
+    }
+
+    #[test]
+    fn the_derivation_is_named() {
+        let said =
+            Cause::Builder.explained("error: Cannot build '/nix/store/a-x.drv'.\n Reason: builder failed");
+        assert_eq!(said, "a build failed; 'nix log /nix/store/a-x.drv' shows its output");
+    }
+}

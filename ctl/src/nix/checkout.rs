@@ -1,0 +1,99 @@
+//! The owner of a local flake. Git and Nix read a checkout only for its owner, and for root if sudo was called by the
+//! owner. Root reads one for which the administrator has named the flake, and no other user's in its place.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::base::exit::unchanged;
+use crate::nix::local_path::local_path;
+
+/// A local flake's directory and owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checkout {
+    /// The top of the Git checkout, or the directory of the flake if it is in none.
+    pub(crate) top: PathBuf,
+    /// The owner's user ID.
+    pub(crate) owner: u32,
+    /// Whether it is a Git checkout.
+    pub(crate) git: bool,
+}
+
+impl Checkout {
+    /// Returns the checkout that a reference leads to, searched upwards from the flake's directory, or `None` if the
+    /// reference is not a local path.
+    pub(crate) fn of(reference: &str) -> Option<Self> {
+        let path = local_path(reference)?;
+        let owner = |path: &Path| Some(fs::metadata(path).ok()?.uid());
+        let above = if reference.starts_with("path:") { 0 } else { usize::MAX };
+        match path.ancestors().take(above).find(|folder| folder.join(".git").exists()) {
+            Some(top) => Some(Self { top: top.to_owned(), owner: owner(&top.join(".git"))?, git: true }),
+            None => Some(Self { top: path.to_owned(), owner: owner(path)?, git: false }),
+        }
+    }
+
+    /// Returns whether it belongs to another user than this process.
+    pub(crate) fn foreign(&self) -> bool {
+        self.owner != rustix::process::geteuid().as_raw()
+    }
+
+    /// Refuses a Git checkout that belongs neither to this process, nor to the caller of sudo, nor to the owner that
+    /// was accepted.
+    pub(crate) fn check(&self, accepted: Option<u32>) -> Result<()> {
+        let caller = std::env::var("SUDO_UID").ok().and_then(|id| id.parse::<u32>().ok());
+        if !self.git || !self.foreign() || [accepted, caller].contains(&Some(self.owner)) {
+            return Ok(());
+        }
+        let before = match accepted {
+            Some(before) => format!(", it belonged to user {before} when it was recorded"),
+            None => String::new(),
+        };
+        unchanged(
+            format!("{}: belongs to user {}{before}", self.top.display(), self.owner),
+            "--flake with the same reference accepts that user",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkout_is_searched_upwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(at.join("infra/.git")).unwrap();
+        fs::create_dir_all(at.join("infra/hosts/one")).unwrap();
+        let own = rustix::process::geteuid().as_raw();
+        let below = at.join("infra/hosts/one").display().to_string();
+        for reference in [below.clone(), format!("git+file://{below}?ref=main")] {
+            let found = Checkout::of(&reference).unwrap();
+            assert_eq!(found, Checkout { top: at.join("infra"), owner: own, git: true }, "{reference}");
+            assert!(!found.foreign() && found.check(None).is_ok());
+        }
+        // With a scheme of its own, Nix does not search for a checkout.
+        assert!(!Checkout::of(&format!("path:{below}")).unwrap().git);
+        assert_eq!(Checkout::of("github:me/infra"), None);
+    }
+
+    #[test]
+    fn only_the_accepted_owner() {
+        let foreign = rustix::process::geteuid().as_raw() + 4711;
+        let checkout = Checkout { top: "/srv/infra".into(), owner: foreign, git: true };
+        assert!(checkout.check(Some(foreign)).is_ok());
+        let message = |accepted| checkout.check(accepted).unwrap_err().to_string();
+        let end = "nothing was changed; --flake with the same reference accepts that user";
+        assert_eq!(message(None), format!("/srv/infra: belongs to user {foreign}, {end}"));
+        assert_eq!(
+            message(Some(foreign + 1)),
+            format!(
+                "/srv/infra: belongs to user {foreign}, it belonged to user {} when it was recorded, {end}",
+                foreign + 1
+            )
+        );
+        assert!(Checkout { git: false, ..checkout }.check(None).is_ok());
+    }
+}

@@ -1,0 +1,60 @@
+//! Resolves flake references to one revision. What is resolved is evaluated, built and recorded; each reference is
+//! resolved once in a command, however many containers come from it.
+
+use std::rc::Rc;
+
+use anyhow::{Context as _, Result};
+
+use crate::base::event::Event;
+use crate::base::program::Messages;
+use crate::nix::cause::{Cause, failure};
+use crate::nix::checkout::Checkout;
+use crate::nix::metadata::read;
+use crate::nix::tool::{Nix, Outcome};
+
+impl Nix<'_> {
+    /// Resolves a reference, once. `accepted` is the user whose checkout is read as well.
+    pub(crate) fn resolve(
+        &self,
+        reference: &str,
+        accepted: Option<u32>,
+        arguments: &[String],
+    ) -> Result<Outcome> {
+        if let Some(checkout) = Checkout::of(reference) {
+            checkout.check(accepted)?;
+        }
+        let key = [&[reference.to_owned()], arguments].concat();
+        if let Some(known) = self.resolved.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let outcome = self.ask(reference, accepted, arguments)?;
+        let stale = match &outcome {
+            Outcome::At(resolved) => resolved.stale.as_ref(),
+            Outcome::Unreachable(reason) => Some(reason),
+        };
+        if let Some(reason) = stale {
+            self.host.report(Event::NotRefreshed { reference: reference.to_owned(), reason: reason.clone() });
+        }
+        self.resolved.borrow_mut().insert(key, outcome.clone());
+        Ok(outcome)
+    }
+
+    fn ask(&self, reference: &str, accepted: Option<u32>, arguments: &[String]) -> Result<Outcome> {
+        let ended = self
+            .call_on("flake metadata", reference, accepted)
+            .args(self.refresh.then_some("--refresh"))
+            .args(["--json", reference])
+            .args(arguments)
+            .may_ask()
+            .ended_with(Messages::PassedOn)?;
+        if ended.status.success() {
+            let resolved = read(&ended).with_context(|| format!("{reference}: could not be resolved"))?;
+            return Ok(Outcome::At(Rc::new(resolved)));
+        }
+        let error = failure("flake metadata", &ended);
+        match Cause::of(&ended.stderr) {
+            Some(Cause::Network) => Ok(Outcome::Unreachable(error.to_string())),
+            _ => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Git checkouts that belong to a user: root reads them from anywhere, leaves nothing in them, and reads no other user's in
+//! their place.
+
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, dynamic};
+use nixos_nspawn_tests::on_both_hosts;
+use pretty_assertions::assert_eq;
+use serde_json::json;
+
+use crate::{unchanged, web};
+
+on_both_hosts!(checkouts_of_users);
+
+fn checkouts_of_users(host: &Host) {
+    host.install(bins());
+    host.sh("useradd --create-home alice; useradd --create-home bob; chmod 755 /home/alice");
+    web(host, &dynamic("one\n"));
+    let git = "git -c user.name=a -c user.email=a@example.org";
+    let commit = |page: &str| {
+        web(host, &dynamic(page));
+        host.sh(&format!(
+            "cp {FLAKE}/* /home/alice/infra/hosts/ && chown -R alice: /home/alice/infra
+             su alice -c 'cd ~/infra && git add . && {git} commit --quiet --message x'"
+        ));
+    };
+    host.sh("mkdir -p /home/alice/infra/hosts && chown -R alice: /home/alice && su alice -c 'git init -q ~/infra'");
+    commit("one\n");
+    let roots = "find /home/alice ! -user alice";
+
+    // Called by root itself, from a subdirectory of the checkout.
+    host.sh("cd /home/alice/infra/hosts && nixos-nspawn create web --flake . 2> /dev/null");
+    let source = host.intent("web")["source"].clone();
+    assert_eq!(
+        source["owner"],
+        json!(host.sh("id -u alice").trim().parse::<u32>().expect("a number")),
+        "{source}"
+    );
+    assert!(source["locked"].as_str().is_some_and(|locked| locked.contains("rev=")), "{source}");
+    assert_eq!(host.sh(roots), "");
+
+    // From a service, whose environment has neither SUDO_UID nor HOME.
+    commit("two\n");
+    host.sh("systemd-run --wait --quiet --pipe nixos-nspawn update web");
+    assert_eq!(host.system_page("web"), "two\n");
+    // By a second administrator through sudo.
+    commit("three\n");
+    host.sh("SUDO_UID=$(id -u bob) nixos-nspawn update web");
+    assert_eq!(host.system_page("web"), "three\n");
+    // A changed tree is built as it was when it was resolved.
+    web(host, &dynamic("four\n"));
+    host.sh(&format!(
+        "cp {FLAKE}/own.json /home/alice/infra/hosts/ && chown alice: /home/alice/infra/hosts/own.json"
+    ));
+    host.ctl_ok(&["update", "web"]);
+    assert_eq!(host.system_page("web"), "four\n");
+    unchanged(host, 0, &["update", "web"]);
+    assert_eq!(host.sh(roots), "", "root left something in the checkout");
+    assert!(!host.exists("/root/.gitconfig") && !host.exists("/etc/gitconfig"));
+
+    // Somebody else's checkout in its place is refused, until it is named.
+    host.sh("chown -R bob: /home/alice/infra");
+    let refused = unchanged(host, 10, &["update", "web"]);
+    assert!(
+        refused.stderr.contains("when it was recorded") && refused.stderr.contains("--flake"),
+        "{refused}"
+    );
+    host.ctl_ok(&["update", "web", "--flake", "/home/alice/infra/hosts"]);
+    assert_ne!(host.intent("web")["source"]["owner"], source["owner"]);
+
+    // A file that Git does not track.
+    host.sh("mkdir /home/alice/new && cd /home/alice/new && git init -q && cp /root/flake/flake.nix .");
+    let output = unchanged(host, 11, &["update", "web", "--flake", "/home/alice/new"]);
+    assert!(output.stderr.contains("'git add' it"), "{output}");
+}

@@ -1,0 +1,102 @@
+//! The timer that updates all containers: it fires, leaves its results in the journal and in metrics, and failures are told.
+
+use nixos_nspawn_tests::host::{Host, bins, dynamic};
+use nixos_nspawn_tests::on_both_hosts;
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+use crate::with;
+
+on_both_hosts!(a_timer_updates);
+
+fn a_timer_updates(host: &Host) {
+    // Where setup finds the generator.
+    host.install(bins());
+    host.sh("cp /usr/local/lib/systemd/system-generators/nixos-nspawn-generator /usr/local/bin/");
+    host.own(&json!({"web": dynamic("one\n"), "db": dynamic("one\n")}));
+    for name in ["web", "db"] {
+        host.create(name);
+    }
+    host.write("/etc/nixos-nspawn.conf", "[Host]\nMetricsFile=/run/metrics/nixos-nspawn.prom\n", 0o644);
+    host.sh("mkdir /run/metrics");
+
+    let refused = host.ctl(&["setup", "--auto-update=whenever"]);
+    assert!(refused.code() == 2 && refused.stderr.contains("is not a calendar event"), "{refused}");
+    let dry = host.ctl_ok(&["setup", "--auto-update", "--dry-run"]);
+    assert!(dry.stdout.contains("would install, enable and start nixos-nspawn-update.timer"), "{dry}");
+    assert!(!host.exists("/etc/systemd/system/nixos-nspawn-update.timer"));
+    host.ctl_ok(&["setup", "--auto-update"]);
+    host.ok(&["systemd-analyze", "verify", "--man=no", "nixos-nspawn-update.timer"]);
+    assert!(host.ok(&["systemctl", "list-timers"]).contains("nixos-nspawn-update.timer"));
+
+    // Failures are posted, as docs/unattended-updates.md has it; the time is now.
+    host.write(
+        "/etc/systemd/system/nixos-nspawn-update.service.d/notify.conf",
+        "[Unit]\nOnFailure=notify-webhook@%n.service\n",
+        0o644,
+    );
+    host.write(
+        "/etc/systemd/system/notify-webhook@.service",
+        "[Service]\nType=oneshot\nExecStart=curl --fail --silent --show-error --data \"%i failed on %H\" http://127.0.0.1:8098/cgi-bin/hook\n",
+        0o644,
+    );
+    host.write(
+        "/srv/hook/cgi-bin/hook",
+        "#!/bin/sh\ncat > /run/hook\nprintf 'Content-Type: text/plain\\n\\n'\n",
+        0o755,
+    );
+    host.sh("busybox httpd -p 127.0.0.1:8098 -h /srv/hook");
+    host.write(
+        "/etc/systemd/system/nixos-nspawn-update.timer.d/soon.conf",
+        "[Timer]\nOnActiveSec=1s\nRandomizedDelaySec=0\nAccuracySec=100ms\n",
+        0o644,
+    );
+    host.ctl_ok(&["hold", "db", "not now"]);
+    host.own(&json!({"web": with("two\n", "switch", json!("exit 1")), "db": dynamic("two\n")}));
+    host.sh("systemctl daemon-reload && systemctl restart nixos-nspawn-update.timer");
+    host.wait_until("the failure is posted", || host.exists("/run/hook"));
+    assert_eq!(
+        host.file("/run/hook"),
+        "nixos-nspawn-update.service failed on ".to_owned() + host.sh("cat /proc/sys/kernel/hostname").trim()
+    );
+    assert_eq!((host.system_page("web"), host.system_page("db")), ("one\n".to_owned(), "one\n".to_owned()));
+
+    let entry = |matched: &str| -> Value {
+        host.ok(&["journalctl", "--sync"]);
+        let text = host.ok(&["journalctl", "--boot", "--output=json", "--lines=1", matched]);
+        serde_json::from_str(text.lines().last().unwrap_or_default())
+            .unwrap_or_else(|e| panic!("{e}: {text}"))
+    };
+    let web = entry("NIXOS_NSPAWN_CONTAINER=web");
+    assert_eq!((&web["NIXOS_NSPAWN_RESULT"], &web["PRIORITY"]), (&json!("failed"), &json!("3")), "{web}");
+    assert_eq!(
+        entry("NIXOS_NSPAWN_CONTAINER=db")["NIXOS_NSPAWN_REASON"]
+            .as_str()
+            .map(|reason| reason.ends_with("not now")),
+        Some(true)
+    );
+    let all = entry("NIXOS_NSPAWN_FAILED=1");
+    assert_eq!(
+        (&all["NIXOS_NSPAWN_SKIPPED"], &all["NIXOS_NSPAWN_UPDATED"]),
+        (&json!("1"), &json!("0")),
+        "{all}"
+    );
+    let metrics = host.file("/run/metrics/nixos-nspawn.prom");
+    for line in [
+        "nixos_nspawn_containers{state=\"active\"} 2",
+        "nixos_nspawn_failed_updates 1",
+        "nixos_nspawn_held 1",
+        "nixos_nspawn_last_update_timestamp_seconds ",
+    ] {
+        assert!(metrics.lines().any(|one| one.starts_with(line)), "{line} is not in {metrics}");
+    }
+
+    // The next run does not try it again, and is no failure.
+    host.ok(&["systemctl", "start", "nixos-nspawn-update.service"]);
+    assert_eq!(entry("NIXOS_NSPAWN_SKIPPED=2")["NIXOS_NSPAWN_FAILED"], "0");
+
+    let removed = host.ctl_ok(&["setup", "--remove"]);
+    assert!(removed.stdout.contains("nixos-nspawn-update.timer is removed"), "{removed}");
+    assert!(!host.exists("/etc/systemd/system/nixos-nspawn-update.timer"));
+    assert!(!host.exists("/etc/systemd/system/timers.target.wants/nixos-nspawn-update.timer"));
+}

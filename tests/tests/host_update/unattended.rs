@@ -1,0 +1,240 @@
+//! Updates that may run unattended: fresh sources, few Nix processes, checkouts of other users, and no network.
+
+use nixos_nspawn_tests::host::{FLAKE, Host, Output, bins, dynamic, unit};
+use nixos_nspawn_tests::on_both_hosts;
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+use crate::{rolled_back, unchanged, web, with, with_option};
+
+on_both_hosts!(sources_are_resolved_once, all_of_them, stored_checks);
+
+/// Puts a program named nix before the real one; it writes down how it is called.
+fn watch_nix(host: &Host) {
+    let script = "#!/bin/sh\nprintf '%s\\n' \"$*\" >> /run/nix-calls\nexec /usr/bin/nix \"$@\"\n";
+    host.write("/usr/local/bin/nix", script, 0o755);
+    host.sh("ln -s /usr/bin/nix-env /usr/local/bin/nix-env");
+}
+
+/// Returns the calls of Nix since the last look: the command of each.
+fn nix_calls(host: &Host) -> Vec<String> {
+    let text = host.sh("cat /run/nix-calls 2> /dev/null || true; rm -f /run/nix-calls");
+    let command = |line: &str| line.split(" --").next().unwrap_or_default().to_owned();
+    text.lines().map(command).collect()
+}
+
+/// Serves the test flake as a tarball; each call serves what the flake is then.
+fn publish(host: &Host) {
+    host.sh(&format!(
+        "mkdir -p /srv/www && tar czf /srv/www/.new -C {FLAKE} . && mv /srv/www/.new /srv/www/flake.tar.gz"
+    ));
+}
+
+fn sources_are_resolved_once(host: &Host) {
+    host.install(bins());
+    watch_nix(host);
+    let url = "http://127.0.0.1:8099/flake.tar.gz";
+    let serve = "busybox httpd -p 127.0.0.1:8099 -h /srv/www";
+    web(host, &dynamic("one\n"));
+    publish(host);
+    host.sh(serve);
+    host.ctl_ok(&["create", "web", "--flake", url]);
+    assert_eq!(nix_calls(host), ["flake metadata", "eval", "build"]);
+
+    // Right after a push, within the hour for which Nix remembers a tarball.
+    web(host, &dynamic("two\n"));
+    publish(host);
+    unchanged(host, 0, &["update", "web", "--no-refresh"]);
+    nix_calls(host);
+    host.ctl_ok(&["update", "web"]);
+    assert_eq!(nix_calls(host), ["flake metadata", "build"]);
+    assert_eq!(host.system_page("web"), "two\n");
+    let two = host.intent("web")["source"]["locked"].clone();
+    assert!(two.as_str().is_some_and(|locked| locked.contains("narHash")), "{two}");
+
+    // Nothing has changed: one process, and nothing is written.
+    let before = host
+        .sh("find /etc/nixos-nspawn /nix/var/nix/profiles /nix/var/nix/gcroots -printf '%p %C@\n' | sort");
+    host.ctl_ok(&["update", "web"]);
+    assert_eq!(nix_calls(host), ["flake metadata"]);
+    let after = host
+        .sh("find /etc/nixos-nspawn /nix/var/nix/profiles /nix/var/nix/gcroots -printf '%p %C@\n' | sort");
+    assert_eq!(after, before, "something was written");
+
+    // Several containers of one flake: it is resolved once.
+    for name in ["second", "third"] {
+        host.ctl_ok(&["create", name, "--flake", &format!("{url}#web"), "--no-start"]);
+    }
+    nix_calls(host);
+    host.ctl_ok(&["update", "--all"]);
+    assert_eq!(nix_calls(host), ["flake metadata"]);
+
+    // The server is gone: what was recorded still builds, and says so.
+    host.sh("pkill -x busybox; rm -rf /root/.cache/nix");
+    let output = host.ctl_ok(&["update", "web"]);
+    assert!(
+        output.stderr.contains("was not refreshed") && output.stdout.contains("is up to date"),
+        "{output}"
+    );
+    host.sh("nix-env --profile /nix/var/nix/profiles/per-nspawn/web/system --list-generations > /dev/null");
+    let output = host.ctl(&["create", "fourth", "--flake", "http://127.0.0.1:8099/other.tar.gz"]);
+    assert_eq!(output.code(), 11, "{output}");
+    assert!(output.stderr.contains("a server could not be reached; check the network"), "{output}");
+    host.sh(serve);
+
+    // Arguments add to the recorded ones for one call, or are recorded.
+    let arguments = || host.intent("web")["source"]["nixArgs"].clone();
+    host.ctl_ok(&["update", "web", "--", "--option", "cores", "1"]);
+    assert_eq!(arguments(), Value::Null);
+    host.ctl_ok(&["update", "web", "--save-args", "--", "--access-tokens", "example.org=secret"]);
+    assert_eq!(arguments(), json!(["--access-tokens", "example.org=secret"]));
+    nix_calls(host);
+    host.ctl_ok(&["update", "web", "--", "--refresh"]);
+    assert_eq!(arguments(), json!(["--access-tokens", "example.org=secret"]));
+    for command in [&["show", "web"][..], &["show", "web", "--json"]] {
+        let shown = host.ctl_ok(command);
+        assert!(shown.stdout.contains("example.org=***") && !shown.stdout.contains("secret"), "{shown}");
+    }
+    // A named source starts again without.
+    host.ctl_ok(&["update", "web", "--flake", url]);
+    assert_eq!(arguments(), Value::Null);
+}
+
+/// Returns the line of a container in the table of `update --all`.
+fn line(output: &Output, name: &str) -> String {
+    let line = output.stdout.lines().find(|line| line.split_whitespace().next() == Some(name));
+    line.unwrap_or_else(|| panic!("no line for {name}: {output}")).to_owned()
+}
+
+fn all_of_them(host: &Host) {
+    host.install(bins());
+    let names = ["db", "app", "held", "bad"];
+    let set = |page: &str, bad: Value| {
+        let mut all: Value = names.iter().map(|name| ((*name).to_owned(), dynamic(page))).collect();
+        all["app"]["container"]["requires"] = json!(["db"]);
+        all["bad"] = bad;
+        host.own(&all);
+    };
+    set("one\n", dynamic("one\n"));
+    for name in names {
+        host.create(name);
+    }
+    // One that was written by hand has nothing to be built from.
+    let toplevel = host.intent("db")["toplevel"].clone();
+    let own = json!({"version": 1, "toplevel": toplevel, "autostart": false});
+    host.write("/etc/nixos-nspawn/own.json", own.to_string(), 0o644);
+    host.ok(&["systemctl", "daemon-reload"]);
+
+    let said = host.ctl_ok(&["hold", "held", "the month's end"]).stdout;
+    assert_eq!(said, "container 'held' is held; 'update --all' leaves it as it is\n");
+    assert!(host.ctl_ok(&["hold", "held", "the month's end"]).stdout.contains("was held before"));
+    set("two\n", with("two\n", "switch", json!("exit 1")));
+    let output = host.ctl(&["update", "--all", "--jobs", "2"]);
+    assert_eq!(output.code(), 1, "{output}");
+    for (name, result, page) in [
+        ("db", "updated", "two\n"),
+        ("app", "updated", "two\n"),
+        ("held", "skipped", "one\n"),
+        ("bad", "failed", "one\n"),
+    ] {
+        assert_eq!(line(&output, name).split_whitespace().nth(1), Some(result), "{output}");
+        assert_eq!(host.system_page(name), page, "{output}");
+        host.assert_agreed(name);
+    }
+    assert!(line(&output, "held").contains("the month's end"), "{output}");
+    assert!(
+        line(&output, "own").contains("skipped") && line(&output, "own").contains("no source"),
+        "{output}"
+    );
+    let order: Vec<usize> =
+        ["db", "app"].iter().filter_map(|name| output.stdout.find(&format!("\n{name} "))).collect();
+    assert!(order[0] < order[1], "app requires db: {output}");
+    assert_eq!(host.sh("find /nix/var/nix/profiles/per-nspawn -name ahead"), "");
+
+    // What failed is not activated again, until the source builds something else or somebody asks for it.
+    let nspawn = host.nspawn("bad");
+    let output = host.ctl_ok(&["update", "--all"]);
+    assert!(line(&output, "bad").contains("skipped") && output.stdout.contains("--retry"), "{output}");
+    assert!(line(&output, "db").contains("up to date"), "{output}");
+    assert_eq!(host.nspawn("bad"), nspawn);
+    let listed = host.listed("bad").expect("a container");
+    assert_eq!(listed["last_failure"]["kind"], "failed", "{listed}");
+    let listed = host.listed("held").expect("a container");
+    assert_eq!(listed["held"]["reason"], "the month's end", "{listed}");
+    let status: Value =
+        serde_json::from_str(&host.ctl_ok(&["status", "held", "--json"]).stdout).expect("JSON");
+    assert!(status["held"]["since"].as_str().is_some_and(|since| since.starts_with("20")), "{status}");
+    let text = host.ctl_ok(&["list"]).stdout;
+    assert!(text.contains("its last update failed at 20") && text.contains("held since 20"), "{text}");
+    assert_eq!(host.ctl(&["update", "--all", "--retry"]).code(), 1);
+    set("three\n", dynamic("three\n"));
+    let output = host.ctl_ok(&["update", "--all"]);
+    assert!(line(&output, "bad").contains("updated"), "{output}");
+    assert_eq!(host.listed("bad").expect("a container")["last_failure"], Value::Null);
+    host.ctl_ok(&["unhold", "held"]);
+    assert!(line(&host.ctl_ok(&["update", "--all"]), "held").contains("updated"));
+
+    // Nor is a rollback undone.
+    host.ctl_ok(&["rollback", "db"]);
+    let output = host.ctl_ok(&["update", "--all"]);
+    assert!(
+        line(&output, "db").contains("skipped") && line(&output, "db").contains("rolled back"),
+        "{output}"
+    );
+    assert_eq!(host.system_page("db"), "two\n");
+    // A name is asked for.
+    host.ctl_ok(&["update", "db"]);
+    assert_eq!(host.system_page("db"), "three\n");
+
+    // A port that another container claims meanwhile does not keep anybody from going back.
+    host.own(&json!({"db": with_option("port\n", "forwardPorts", json!(["8081:80"]))}));
+    host.ctl_ok(&["update", "db", "--allow-host-changes"]);
+    host.ctl_ok(&["update", "db", "--profile", &profile(host, "db", 3), "--allow-host-changes"]);
+    let claims = json!({"version": 1, "toplevel": toplevel, "autostart": false, "container": {"forwardPorts": ["8081:80"]}});
+    host.write("/etc/nixos-nspawn/own.json", claims.to_string(), 0o644);
+    host.ok(&["systemctl", "daemon-reload"]);
+    let output = host.ctl_ok(&["rollback", "db"]);
+    assert!(output.stderr.contains("is also claimed by 'own'"), "{output}");
+    assert_eq!(host.system_page("db"), "port\n");
+    // And what it already holds is no reason against its update.
+    host.own(&json!({"db": with_option("later\n", "forwardPorts", json!(["8081:80"]))}));
+    host.ctl_ok(&["update", "db", "--flake", FLAKE]);
+    assert_eq!(host.system_page("db"), "later\n");
+}
+
+/// Returns the profile of a generation.
+fn profile(host: &Host, name: &str, generation: u64) -> String {
+    host.ok(&["readlink", &format!("/nix/var/nix/profiles/per-nspawn/{name}/system-{generation}-link")])
+        .trim()
+        .to_owned()
+}
+
+/// The options are stored with the container, so that a timer needs no flags.
+fn stored_checks(host: &Host) {
+    host.install(bins());
+    let with_check = |page: &str, word: &str| {
+        let mut settings = dynamic(page);
+        let activation = &mut settings["container"]["activation"];
+        activation["check"] = json!(format!("grep -q {word} /run/current-system/etc/page"));
+        activation["timeout"] = json!("3s");
+        settings
+    };
+    web(host, &with_check("good\n", "good"));
+    host.create("web");
+    assert_eq!(host.ctl_ok(&["check", "web"]).stdout, "container 'web' is healthy\n");
+    let sick = host.ctl(&["check", "web", "--check", "false", "--timeout", "1s", "--json"]);
+    let answer: Value = serde_json::from_str(&sick.stdout).expect("JSON");
+    assert_eq!((sick.code(), &answer["healthy"]), (1, &json!(false)), "{sick}");
+    assert!(answer["error"].as_str().is_some_and(|error| error.contains("check 'false'")), "{sick}");
+
+    web(host, &with_check("bad\n", "good"));
+    let failed = rolled_back(host, &[]);
+    assert!(failed.stderr.contains("grep -q good"), "{failed}");
+    // Flags override what is stored.
+    host.ctl_ok(&["update", "web", "--check", ""]);
+    assert_eq!(host.system_page("web"), "bad\n");
+    assert_eq!(host.ctl(&["check", "web"]).code(), 1);
+    host.ok(&["systemctl", "stop", &unit("web")]);
+    let stopped = host.ctl(&["check", "web"]);
+    assert!(stopped.code() == 1 && stopped.stderr.contains("is inactive"), "{stopped}");
+}
