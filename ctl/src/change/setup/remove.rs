@@ -1,0 +1,87 @@
+//! Removes the programs and files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::copies;
+use nixos_nspawn_units::name::MachineName;
+
+use super::places::{check, not_masked, target};
+use super::steps::{Done, SetupStep};
+use crate::base::host::Host;
+use crate::fact::installation;
+use crate::host::files::remove_file;
+use crate::host::{auto_update, networkd, networkd_conf, sockets, systemd};
+use crate::nix::files;
+use crate::nix::files::FILES;
+
+/// Removes what `install` installed, and stops the containers.
+pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
+    check(host)?;
+    let target = target(host);
+    let updates = auto_update::installed(host);
+    if updates {
+        if !dry_run {
+            auto_update::remove(host)?;
+        }
+        done(SetupStep::DisableUpdates)?;
+    }
+    if target.symlink_metadata().is_ok() {
+        remove_programs(host, target, dry_run, done)?;
+    } else if !networkd_conf::installed(host) && !updates {
+        return done(SetupStep::NothingInstalled);
+    }
+    if networkd_conf::installed(host) {
+        if !dry_run {
+            networkd_conf::remove(host)?;
+        }
+        done(SetupStep::ReleaseNetworkd { runs: networkd::runs(host) })?;
+    }
+    Ok(())
+}
+
+/// Removes the programs, and stops the containers.
+fn remove_programs(host: &Host, target: PathBuf, dry_run: bool, done: Done) -> Result<()> {
+    not_masked(&target)?;
+    // What does not answer as our generator was not installed by us.
+    let installed = installation::ask(host, &target)
+        .with_context(|| format!("{}: is not removed, since it may be another program", target.display()))?;
+    let helper = Some(installed.helper).filter(|helper| !helper.starts_with("/nix"));
+    let loaded = host.load();
+    // A container that runs with a broken intent has files and a root like any other.
+    let good = loaded.intents.iter().map(|stored| stored.name.clone());
+    let broken = loaded.errors.iter().filter_map(|error| error.name.clone());
+    let names: Vec<MachineName> = good.chain(broken).collect::<BTreeSet<_>>().into_iter().collect();
+    let states = systemd::states(host, &names)?;
+    let running = names.into_iter().filter(|name| states.get(name).is_some_and(|state| !state.stopped()));
+    if !dry_run {
+        // Stopped containers have sockets too: their units are removed, but PID 1 would keep listening.
+        sockets::close_all(host)?;
+    }
+    // Without the generator nothing would remove their files, and the bare template would start with their roots.
+    for name in running {
+        if !dry_run {
+            systemd::stop(host, &name)?;
+        }
+        done(SetupStep::Stop(name))?;
+    }
+    let files = FILES.iter().map(|(name, _)| Path::new(files::DIRECTORY).join(name));
+    let paths: Vec<PathBuf> = [Some(target), helper.clone()].into_iter().flatten().chain(files).collect();
+    let records = loaded.intents.len() + loaded.errors.len();
+    if dry_run {
+        return paths.into_iter().try_for_each(|path| done(SetupStep::Delete { paths: vec![path], records }));
+    }
+    paths.iter().try_for_each(|path| remove_file(path))?;
+    let shared = Path::new(files::DIRECTORY);
+    for folder in [helper.as_deref().and_then(Path::parent), Some(shared), shared.parent()] {
+        // This removes the directory only if it is empty.
+        let _ = folder.map(fs::remove_dir);
+    }
+    systemd::daemon_reload(host)?;
+    // Without a generator, no container starts with them.
+    copies::sweep(&host.root, |_| false);
+    copies::sweep_networks(&host.root, |_| false);
+    done(SetupStep::Delete { paths, records })
+}
