@@ -161,13 +161,25 @@ fn masked_generator(host: &Host) {
     assert_eq!(host.reboot(), "running");
     assert_eq!(host.state("web"), "inactive");
 
-    // The mask is the administrator's: neither command replaces or deletes it.
+    // The mask is the administrator's: neither command replaces or deletes it, and nothing else is removed.
+    let timer = "/etc/systemd/system/nixos-nspawn-update.timer";
+    host.write(timer, "# Installed by nixos-nspawn\n[Timer]\nOnCalendar=daily\n", 0o644);
     for words in [&["setup"][..], &["setup", "--remove"]] {
         let refused = host.ctl(words);
         assert_eq!(refused.code(), 10, "{refused}");
         assert!(refused.stderr.contains(&format!("{mask}: masks the generator")), "{refused}");
         assert_eq!(host.sh(&format!("readlink {mask}")), "/dev/null\n");
+        assert!(host.exists(timer), "{words:?}");
     }
+    host.ok(&["rm", timer]);
+    // A unit that somebody else has written stays, whether a time is given or not.
+    host.write(timer, "[Timer]\nOnCalendar=daily\n", 0o644);
+    for words in [&["setup", "--auto-update"][..], &["setup", "--auto-update=daily"]] {
+        let refused = host.ctl(words);
+        assert_eq!(refused.code(), 10, "{refused}");
+        assert!(refused.stderr.contains(&format!("{timer}: is not ours")), "{refused}");
+    }
+    host.ok(&["rm", timer]);
     host.ok(&["rm", mask]);
     host.ok(&["systemctl", "daemon-reload"]);
     host.ctl_ok(&["autostart"]);

@@ -27,12 +27,13 @@ const MARK: &str = "# Installed by nixos-nspawn";
 /// The time of updates if none is given.
 const DEFAULT: &str = "*-*-* 04:00";
 
-/// Refuses a time that systemd does not understand (`systemd.time(7)`).
+/// Refuses a time that systemd does not understand (`systemd.time(7)`), and units of these names that are not ours.
 pub(crate) fn check(host: &Host, calendar: Option<&str>) -> Result<()> {
-    let Some(calendar) = calendar else { return Ok(()) };
-    if calendar.contains(['\n', '%'])
-        || host.program("systemd-analyze").args(["calendar", calendar]).output().is_err()
-    {
+    let understood = |calendar: &str| {
+        !calendar.contains(['\n', '%'])
+            && host.program("systemd-analyze").args(["calendar", calendar]).output().is_ok()
+    };
+    if let Some(calendar) = calendar.filter(|calendar| !understood(calendar)) {
         let message = format!("--auto-update: '{calendar}' is not a calendar event such as 'Mon 04:00'");
         return Err(Failed::Usage(message + ", see systemd.time(7)").into());
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -12,6 +13,7 @@ use super::places::{check, not_masked, target};
 use super::steps::{Done, SetupStep};
 use crate::base::host::Host;
 use crate::fact::installation;
+use crate::fact::installation::Installed;
 use crate::host::files::remove_file;
 use crate::host::{auto_update, networkd, networkd_conf, sockets, systemd};
 use crate::nix::files;
@@ -21,6 +23,12 @@ use crate::nix::files::FILES;
 pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     check(host)?;
     let target = target(host);
+    // Before anything is removed: it may be refused.
+    let programs = match target.symlink_metadata() {
+        Ok(_) => Some(own(host, &target)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| target.display().to_string()),
+    };
     let updates = auto_update::installed(host);
     if updates {
         if !dry_run {
@@ -28,8 +36,8 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
         }
         done(SetupStep::DisableUpdates)?;
     }
-    if target.symlink_metadata().is_ok() {
-        remove_programs(host, target, dry_run, done)?;
+    if let Some(installed) = programs {
+        remove_programs(host, target, installed, dry_run, done)?;
     } else if !networkd_conf::installed(host) && !updates {
         return done(SetupStep::NothingInstalled);
     }
@@ -42,12 +50,21 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what does not answer as our generator, since it was not installed by us.
+fn own(host: &Host, target: &Path) -> Result<Installed> {
+    not_masked(target)?;
+    installation::ask(host, target)
+        .with_context(|| format!("{}: is not removed, since it may be another program", target.display()))
+}
+
 /// Removes the programs, and stops the containers.
-fn remove_programs(host: &Host, target: PathBuf, dry_run: bool, done: Done) -> Result<()> {
-    not_masked(&target)?;
-    // What does not answer as our generator was not installed by us.
-    let installed = installation::ask(host, &target)
-        .with_context(|| format!("{}: is not removed, since it may be another program", target.display()))?;
+fn remove_programs(
+    host: &Host,
+    target: PathBuf,
+    installed: Installed,
+    dry_run: bool,
+    done: Done,
+) -> Result<()> {
     let helper = Some(installed.helper).filter(|helper| !helper.starts_with("/nix"));
     let loaded = host.load();
     // A container that runs with a broken intent has files and a root like any other.
