@@ -6,6 +6,8 @@ use crate::base::program::{Ended, ended};
 /// Why Nix failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
+    /// The registry of flakes does not have the name.
+    Registry,
     /// A server could not be reached.
     Network,
     /// A checkout belongs to another user.
@@ -26,8 +28,12 @@ pub(crate) enum Cause {
     Other,
 }
 
+/// What Nix says before a name that its registries do not have.
+const UNREGISTERED: &str = "cannot find flake 'flake:";
+
 /// Texts of Nix, Git and curl, the first that is found decides.
-const TEXTS: [(&str, Cause); 21] = [
+const TEXTS: [(&str, Cause); 22] = [
+    (UNREGISTERED, Cause::Registry),
     ("is not owned by current user", Cause::Owner),
     ("dubious ownership", Cause::Owner),
     ("No space left on device", Cause::Space),
@@ -60,6 +66,10 @@ impl Cause {
     /// Returns what it means, and the next step.
     pub(crate) fn explained(self, messages: &str) -> String {
         match self {
+            Self::Registry => match unregistered(messages) {
+                Some(name) => format!("the registry has no flake '{name}'; the flake of a directory is './{name}'"),
+                None => "the registry has no such flake".to_owned(),
+            },
             Self::Network => "a server could not be reached; check the network and the reference".to_owned(),
             Self::Owner => "a checkout belongs to another user; call the program through sudo, or name the flake of \
                             that checkout with --flake"
@@ -86,6 +96,11 @@ fn derivation(messages: &str) -> Option<&str> {
     let after = ["builder for '", "Cannot build '"].iter().find_map(|text| messages.split_once(text))?.1;
     let path = after.split_once('\'')?.0;
     path.starts_with("/nix/store/").then_some(path)
+}
+
+/// Returns the name that the registry does not have.
+fn unregistered(messages: &str) -> Option<&str> {
+    Some(messages.split_once(UNREGISTERED)?.1.split_once('\'')?.0)
 }
 
 /// Returns whether Nix used what it had because a server could not be reached.
@@ -148,6 +163,7 @@ mod tests {
             ("error: path '/nix/store/a-source/flake.nix' does not exist", Cause::Untracked),
             ("error: writing to file: No space left on device", Cause::Space),
             ("error: builder for '/nix/store/a-x.drv' failed with exit code 1", Cause::Builder),
+            ("error: cannot find flake 'flake:deep' in the flake registries", Cause::Registry),
             ("error: undefined variable 'x'", Cause::Evaluation),
         ] {
             assert_eq!(Cause::of(text), Some(cause), "{text}");
@@ -156,7 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn the_derivation_is_named() {
+    fn what_failed_is_named() {
+        let said = Cause::Registry.explained("error: cannot find flake 'flake:deep' in the flake registries");
+        assert_eq!(said, "the registry has no flake 'deep'; the flake of a directory is './deep'");
         let said =
             Cause::Builder.explained("error: Cannot build '/nix/store/a-x.drv'.\n Reason: builder failed");
         assert_eq!(said, "a build failed; 'nix log /nix/store/a-x.drv' shows its output");
