@@ -12,6 +12,7 @@ use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::host::manager_inside::{PATIENCE, failed_units, running_jobs};
 use crate::host::systemd;
+use crate::host::systemd::UnitState;
 
 /// The result of a reload.
 pub(crate) enum Reloaded {
@@ -143,10 +144,37 @@ fn came_up(host: &Host, name: &MachineName, plan: Option<&str>, error: Option<an
     if state.active == "active" && state.plan.as_deref() == plan && error.is_none() {
         return Ok(());
     }
-    let how = match state.active.as_str() {
-        "failed" => format!("it failed ({})", state.result),
-        "active" => "it runs with settings other than those planned".to_owned(),
-        other => format!("it is still {other}"),
-    };
-    Err(Failed::Program(format!("container '{name}' did not start: {how}")).into())
+    Err(Failed::Program(format!("container '{name}' did not start: {}", outcome(&state))).into())
+}
+
+/// Returns what became of a start that did not end as planned.
+fn outcome(state: &UnitState) -> String {
+    match (state.active.as_str(), state.sub.as_str()) {
+        ("failed", _) => format!("it failed ({})", state.result),
+        ("active", _) => "it runs with settings other than those planned".to_owned(),
+        // `RestartForceExitStatus=` of the template.
+        ("activating", "auto-restart" | "auto-restart-queued") => {
+            "it rebooted before it was ready".to_owned()
+        }
+        (other, _) => format!("it is still {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_that_do_not_end_as_planned() {
+        for (active, sub, result, said) in [
+            ("failed", "failed", "timeout", "it failed (timeout)"),
+            ("active", "running", "success", "it runs with settings other than those planned"),
+            ("activating", "auto-restart", "exit-code", "it rebooted before it was ready"),
+            ("activating", "start", "success", "it is still activating"),
+        ] {
+            let [active, sub, result] = [active, sub, result].map(str::to_owned);
+            let state = UnitState { active, sub, result, ..UnitState::default() };
+            assert_eq!(outcome(&state), said);
+        }
+    }
 }
