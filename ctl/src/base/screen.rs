@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::base::output::{answer_json, answer_text, printable};
+use crate::base::secrets::without_secrets;
 
 /// The destinations of answers and messages.
 pub(crate) struct Screen {
@@ -87,10 +88,11 @@ impl Screen {
         self.write(&answer_json(&(serde_json::to_string_pretty(value)? + "\n")))
     }
 
-    /// Prints a message; errors are ignored.
+    /// Prints a message without the secrets in it; errors are ignored.
     pub(crate) fn tell(&self, message: &str) {
+        let message = without_secrets(message);
         self.aside(|| {
-            let _ = writeln!(self.messages.borrow_mut(), "nixos-nspawn: {}", printable(message));
+            let _ = writeln!(self.messages.borrow_mut(), "nixos-nspawn: {}", printable(&message));
         });
     }
 
@@ -99,7 +101,7 @@ impl Screen {
         let mut out = self.messages.borrow_mut();
         self.aside(|| {
             for line in lines {
-                let _ = writeln!(out, "  {}", printable(line));
+                let _ = writeln!(out, "  {}", printable(&without_secrets(line)));
             }
         });
     }

@@ -3,6 +3,7 @@
 use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
 
+use crate::base::secrets::without_secrets;
 use crate::change::switch::Switched;
 use crate::host::last_activation::AppliedAction;
 
@@ -73,6 +74,7 @@ impl Updated {
 
     /// Returns the result of a failure.
     pub(crate) fn failed(name: &MachineName, error: &anyhow::Error) -> Self {
-        Self { result: UpdateResult::Failed, error: Some(format!("{error:#}")), ..Self::nothing(name, None) }
+        let error = without_secrets(&format!("{error:#}"));
+        Self { result: UpdateResult::Failed, error: Some(error), ..Self::nothing(name, None) }
     }
 }

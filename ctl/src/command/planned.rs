@@ -6,6 +6,7 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
+use crate::base::secrets::without_secrets;
 use crate::change::planned::Planned;
 use crate::change::reach::ReachPlan;
 use crate::change::update;
@@ -45,7 +46,10 @@ pub(crate) fn run(
                 all.push(planned);
             }
             Err(error) => {
-                all.push(Planned { error: Some(format!("{error:#}")), ..Planned::nothing(name, None) });
+                all.push(Planned {
+                    error: Some(without_secrets(&format!("{error:#}"))),
+                    ..Planned::nothing(name, None)
+                });
                 if names.len() > 1 {
                     context.screen.tell(&format!("{error:#}"));
                     failed = Some(Failed::Silent.into());

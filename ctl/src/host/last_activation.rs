@@ -10,6 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
+use crate::base::secrets::without_secrets;
 use crate::base::time;
 use crate::host::files::{write_file, write_file_for_now};
 
@@ -67,7 +68,8 @@ impl LastActivation {
         result: ActivationResult,
         detail: impl Into<String>,
     ) -> Self {
-        Self { time: time::utc(SystemTime::now()), generation, action, result, detail: detail.into() }
+        let detail = without_secrets(&detail.into());
+        Self { time: time::utc(SystemTime::now()), generation, action, result, detail }
     }
 
     /// Writes the file into the profile directory, a path of the system.

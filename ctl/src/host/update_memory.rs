@@ -2,6 +2,7 @@
 //! no evaluation; what failed is not tried again unasked; what is held stays as it is.
 
 use std::fs;
+use std::hash::Hasher;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::SystemTime;
@@ -9,9 +10,11 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::value::StorePath;
 use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher24};
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::base::secrets::without_secrets;
 use crate::base::time;
 use crate::host::files::write_file;
 
@@ -47,8 +50,9 @@ pub(crate) struct BuiltFrom {
     pub(crate) attribute: String,
     /// The Nix system.
     pub(crate) system: String,
-    /// All arguments for Nix.
-    pub(crate) arguments: Vec<String>,
+    /// The hash of all arguments for Nix, which may contain secrets.
+    #[serde(default)]
+    pub(crate) arguments_hash: String,
     /// The profile that was built.
     pub(crate) output: StorePath,
 }
@@ -87,6 +91,18 @@ pub(crate) struct Hold {
     pub(crate) reason: Option<String>,
 }
 
+impl BuiltFrom {
+    /// Returns the hash of arguments for Nix. It reveals none of them.
+    pub(crate) fn hash_of(arguments: &[String]) -> String {
+        let mut hasher = SipHasher24::new();
+        for word in arguments {
+            hasher.write(word.as_bytes());
+            hasher.write_u8(0);
+        }
+        format!("{:032x}", hasher.finish128().as_u128())
+    }
+}
+
 impl Hold {
     /// Returns since when and why, in words.
     pub(crate) fn text(&self) -> String {
@@ -113,7 +129,7 @@ impl Failure {
 
     /// Returns a failure just now.
     pub(crate) fn now(kind: FailureKind, reason: impl Into<String>, output: Option<StorePath>) -> Self {
-        Self { time: time::utc(SystemTime::now()), kind, reason: reason.into(), output }
+        Self { time: time::utc(SystemTime::now()), kind, reason: without_secrets(&reason.into()), output }
     }
 }
 
@@ -147,5 +163,30 @@ impl UpdateMemory {
     /// Returns the failure of this profile.
     pub(crate) fn failed(&self, output: &StorePath) -> Option<&Failure> {
         self.failure.as_ref().filter(|failure| failure.output.as_ref() == Some(output))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn arguments_are_known_by_their_hash() {
+        let hash = BuiltFrom::hash_of(&words("--access-tokens github.com=secret"));
+        assert_eq!(hash, BuiltFrom::hash_of(&words("--access-tokens github.com=secret")));
+        assert_ne!(hash, BuiltFrom::hash_of(&words("--access-tokens github.com=other")));
+        assert_ne!(BuiltFrom::hash_of(&words("ab c")), BuiltFrom::hash_of(&words("a bc")));
+        assert_eq!(hash.len(), 32);
+    }
+
+    #[test]
+    fn reasons_have_no_secrets() {
+        let reason = "https://me:pw@h/r: could not be resolved";
+        let failure = Failure::now(FailureKind::Failed, reason, None);
+        assert_eq!(failure.reason, "https://***@h/r: could not be resolved");
     }
 }

@@ -181,7 +181,7 @@ impl Request<'_> {
                 inputs: at.inputs.clone(),
                 attribute,
                 system: self.system(),
-                arguments: self.wanted.arguments.clone(),
+                arguments_hash: BuiltFrom::hash_of(&self.wanted.arguments),
                 output: output.clone(),
             });
         Made { path: output, source: draft.source, from }
@@ -222,7 +222,7 @@ impl Request<'_> {
             && last.reference == at.reference
             && last.inputs == at.inputs
             && last.system == self.system()
-            && last.arguments == *arguments;
+            && last.arguments_hash == BuiltFrom::hash_of(arguments);
         let there = || self.host.path(last.output.as_str()).symlink_metadata().is_ok();
         (same && there()).then_some(last)
     }

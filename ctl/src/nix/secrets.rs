@@ -3,11 +3,7 @@
 use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::value::Text;
 
-/// What is shown in place of a secret.
-const MASK: &str = "***";
-
-/// Settings of nix.conf(5) whose values are secret.
-const SECRET: [&str; 4] = ["access-tokens", "extra-access-tokens", "netrc-file", "secret-key-files"];
+use crate::base::secrets::{hide, is_secret, without_password};
 
 /// Returns the source with its secrets hidden.
 pub(crate) fn masked(source: &Source) -> Source {
@@ -33,31 +29,10 @@ fn arguments(words: &[String]) -> Vec<String> {
     let mut secret = false;
     let mut shown = Vec::new();
     for word in words {
-        let value = std::mem::replace(&mut secret, SECRET.contains(&word.trim_start_matches("--")));
+        let value = std::mem::replace(&mut secret, is_secret(word));
         shown.push(if value { hide(word) } else { without_password(word) });
     }
     shown
-}
-
-/// Hides a value; of `github.com=TOKEN …` the host's name stays.
-fn hide(value: &str) -> String {
-    let one = |token: &str| match token.split_once('=') {
-        Some((host, _)) => format!("{host}={MASK}"),
-        None => MASK.to_owned(),
-    };
-    value.split_whitespace().map(one).collect::<Vec<_>>().join(" ")
-}
-
-/// Hides what stands before the host's name in a URL, unless it is a user's name without a password.
-fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rsplit_once('@') {
-        Some((user, _)) if user.contains(':') || scheme.ends_with("https") => {
-            format!("{scheme}://{MASK}{}", &rest[user.len()..])
-        }
-        _ => text.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -80,6 +55,5 @@ mod tests {
         ] {
             assert_eq!(arguments(&words(given)), words(expected), "{given}");
         }
-        assert_eq!(hide("a=1 b=2"), "a=*** b=***");
     }
 }

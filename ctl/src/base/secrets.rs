@@ -1,0 +1,76 @@
+//! Hides secrets in texts before anybody sees them: passwords in URLs and access tokens.
+
+/// What is shown in place of a secret.
+const MASK: &str = "***";
+
+/// Settings of nix.conf(5) whose values are secret.
+const SECRET: [&str; 4] = ["access-tokens", "extra-access-tokens", "netrc-file", "secret-key-files"];
+
+/// Returns whether a word names a secret setting, as `--access-tokens` does.
+pub(crate) fn is_secret(word: &str) -> bool {
+    SECRET.contains(&word.trim_start_matches("--"))
+}
+
+/// Hides a value; of `github.com=TOKEN …` the host's name stays.
+pub(crate) fn hide(value: &str) -> String {
+    let one = |token: &str| match token.split_once('=') {
+        Some((host, _)) => format!("{host}={MASK}"),
+        None => MASK.to_owned(),
+    };
+    value.split_whitespace().map(one).collect::<Vec<_>>().join(" ")
+}
+
+/// Hides what stands before the host's name in URLs, unless it is a user's name without a password.
+pub(crate) fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#', '\'', '"', ',']).unwrap_or(rest.len());
+    let (authority, after) = rest.split_at(end);
+    let shown = match authority.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') || scheme.ends_with("http") || scheme.ends_with("https") => {
+            format!("{MASK}@{host}")
+        }
+        _ => authority.to_owned(),
+    };
+    format!("{scheme}://{shown}{}", without_password(after))
+}
+
+/// Hides the secrets in a message.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let mut secret = false;
+    let mut shown = String::with_capacity(text.len());
+    for piece in text.split_inclusive(char::is_whitespace) {
+        let word = piece.trim_end();
+        let plain = word.trim_matches(['\'', '"', '`', ',', ';']);
+        let token = secret && plain.contains('=') && !plain.starts_with('-') && plain != "=";
+        shown.push_str(&if token { hide(word) } else { without_password(word) });
+        shown.push_str(&piece[word.len()..]);
+        secret = token || secret && (plain == "=" || plain.is_empty()) || is_secret(plain);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_messages_are_hidden() {
+        for (given, expected) in [
+            (
+                "nix build: 'git+https://me:pw@h/r?ref=x' failed\n  at https://t@h/r,http://a:b@c",
+                "nix build: 'git+https://***@h/r?ref=x' failed\n  at https://***@h/r,http://***@c",
+            ),
+            (
+                "nix --access-tokens github.com=a gitlab.com=b -L",
+                "nix --access-tokens github.com=*** gitlab.com=*** -L",
+            ),
+            ("'access-tokens' = github.com=a", "'access-tokens' = github.com=***"),
+            ("see access-tokens in nix.conf(5)", "see access-tokens in nix.conf(5)"),
+            ("git+ssh://git@h/r: mail me@h", "git+ssh://git@h/r: mail me@h"),
+            ("", ""),
+        ] {
+            assert_eq!(without_secrets(given), expected, "{given}");
+        }
+        assert_eq!(hide("a=1 b=2"), "a=*** b=***");
+    }
+}
