@@ -28,3 +28,5 @@ pub(crate) mod updated;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unattended_tests;

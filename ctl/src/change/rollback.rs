@@ -1,6 +1,8 @@
 //! Goes back to an earlier generation. Intent, unit files and profile change together, by the same steps as in an
 //! update; a generation whose system is gone from the store is refused before anything changes.
 
+use std::path::Path;
+
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
@@ -57,7 +59,16 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
 /// Rolls back a container.
 pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOptions) -> Result<Updated> {
     installation::check(host)?;
-    let nix = Nix::find(host)?;
+    go_back(host, &Nix::find(host)?, name, options)
+}
+
+/// Does it.
+pub(super) fn go_back(
+    host: &Host,
+    nix: &Nix,
+    name: &MachineName,
+    options: &RollbackOptions,
+) -> Result<Updated> {
     let _lock = settle::lock(host, name)?;
     let loaded = host_file::load(host)?;
     let old = imperative(&loaded, name)?;
@@ -66,7 +77,7 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
         return Ok(Updated::nothing(name, old.generation));
     }
     ready(host, name, old)?;
-    align_profile(host, &nix, old);
+    align_profile(host, nix, old);
     let changes = reach::check(host, name, [old, &new], options.consent, Approved::Before)?;
     host_network::check_uplinks(host, name, &new.container)?;
     // It worked before, and somebody waits for it: what others have claimed since is told.
@@ -97,13 +108,14 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
     let back = before.is_some_and(|before| generation.number < before);
     let switch = Switch {
         host,
-        nix: &nix,
+        nix,
         name,
         target: if present {
             Target::Present(generation.number)
         } else {
             Target::New(generation.path.clone())
         },
+        remembered: None,
         decision,
         activation: options.activation,
         approved: Approved::Before,
@@ -111,20 +123,29 @@ pub(crate) fn rollback(host: &Host, name: &MachineName, options: &RollbackOption
         new,
         only_takes_away: changes.only_takes_away(),
     };
+    // Before anything else, or an update of all could return to it if this command is killed.
     let folder = record.details.profile_directory.clone();
-    let switched = switch.run(&mut record)?;
-    let remembered = UpdateMemory::change(host, &folder, |memory| match left.filter(|_| back) {
-        Some(output) => {
+    let memory = UpdateMemory::read(host, &folder);
+    remember(host, &folder, |memory| {
+        memory.works(&generation.path);
+        if let Some(output) = left.filter(|_| back) {
             let reason = format!("to generation {}", generation.number);
-            memory.failure = Some(Failure::now(FailureKind::RolledBack, reason, Some(output)));
+            memory.fails(Failure::now(FailureKind::RolledBack, reason, Some(output)));
         }
-        None if memory.failed(&generation.path).is_some() => memory.failure = None,
-        None => {}
     });
-    if let Err(error) = remembered {
+    let switched = switch.run(&mut record);
+    if let (Err(_), Ok(before)) = (&switched, memory) {
+        remember(host, &folder, |memory| *memory = before);
+    }
+    let switched = switched?;
+    Ok(Updated::switched(name, before, switched, UpdateResult::RolledBack))
+}
+
+/// Changes what updates remember.
+fn remember(host: &Host, folder: &Path, change: impl FnOnce(&mut UpdateMemory)) {
+    if let Err(error) = UpdateMemory::change(host, folder, change) {
         host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
     }
-    Ok(Updated::switched(name, before, switched, UpdateResult::RolledBack))
 }
 
 /// Returns the generation to go to, and its intent.

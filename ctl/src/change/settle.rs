@@ -2,11 +2,13 @@
 //! [`crate::decision::settlement`] decides from what is observed.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::parse;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{Kind, Stored};
+use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
@@ -26,6 +28,7 @@ use crate::host::files::is_there;
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, StateClaim, pending};
+use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
 use crate::host::{gc_roots, inside, intent_file, networkd, profile_links, runtime_files, sockets, systemd};
 use crate::nix::tool::Nix;
 
@@ -121,6 +124,7 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         SwitchSettlement::Accept => {
             let Some(recorded) = recorded else { return Ok(()) };
             host.report(Event::UpdateAccepted { name: name.clone() });
+            remember(host, record, UpdateMemory::works);
             accept(host, record, recorded)
         }
         SwitchSettlement::Keep { restart } => {
@@ -139,9 +143,31 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         }
         SwitchSettlement::Restore { restart } => {
             host.report(Event::UpdateTakenBack { name: name.clone() });
+            if record.details.phase.touched() {
+                remember(host, record, |memory, output| {
+                    if memory.failed(output).is_none() {
+                        let reason = "it was killed while the container was activated";
+                        memory.fails(Failure::now(FailureKind::Failed, reason, Some(output.clone())));
+                    }
+                });
+            }
             let way = if restart { Way::Restart } else { Way::Recorded };
             take_back(host, &Nix::find(host)?, &mut record.clone(), way)
         }
+    }
+}
+
+/// Changes what updates remember of the profile that was switched to, while its link is there.
+fn remember(host: &Host, record: &Record, change: impl FnOnce(&mut UpdateMemory, &StorePath)) {
+    let details = &record.details;
+    let Ok(new) = parse(details.new_intent.as_bytes(), &record.name) else { return };
+    let Some(number) = new.generation.filter(|number| *number > details.newest_generation) else { return };
+    let link = details.profile_directory.join(format!("system-{number}-link"));
+    let Ok(target) = fs::read_link(host.path(&link)) else { return };
+    let Ok(output) = target.to_string_lossy().parse::<StorePath>() else { return };
+    let folder = &details.profile_directory;
+    if let Err(error) = UpdateMemory::change(host, folder, |memory| change(memory, &output)) {
+        host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
     }
 }
 

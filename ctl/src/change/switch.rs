@@ -3,7 +3,7 @@
 //! table of states is in docs/decisions/interrupted.md.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use nixos_nspawn_units::copies::{copy_path, generated, put};
@@ -29,6 +29,7 @@ use crate::host::journal::{journal_time, show_journal, show_journal_inside};
 use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::lock::Lock;
 use crate::host::record::{Phase, Record};
+use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
 use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, systemd};
 use crate::nix::tool::Nix;
 
@@ -70,6 +71,8 @@ pub(crate) struct Switch<'a> {
     /// The intent to record; its generation is filled in.
     pub(crate) new: Intent,
     pub(crate) target: Target,
+    /// The profile whose result is remembered, in an update.
+    pub(crate) remembered: Option<StorePath>,
     pub(crate) decision: Decision,
     pub(crate) activation: Activation<'a>,
     /// Whether the new intent is that of an earlier generation.
@@ -98,6 +101,7 @@ impl Switch<'_> {
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
+                self.remember(&folder, UpdateMemory::works);
                 // Whatever is left to do is done before the record goes: a killed command is settled only by it.
                 remove_pending(self.host, &folder);
                 profile_links::sync(self.host, &folder)?;
@@ -108,6 +112,7 @@ impl Switch<'_> {
                 Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
             }
             Err(error) => {
+                let stopped = interrupt::check().is_err();
                 interrupt::clean_up_begins();
                 let touched = matches!(record.details.phase, Phase::Activating | Phase::Passed);
                 match self.decision.action {
@@ -121,6 +126,13 @@ impl Switch<'_> {
                     format!("{error:#}"),
                     self.new.generation,
                 );
+                // Before the container is taken back, so that whoever is killed then does not forget it.
+                if touched && !stopped {
+                    self.remember(&folder, |memory, output| {
+                        let reason = format!("{error:#}");
+                        memory.fails(Failure::now(FailureKind::Failed, reason, Some(output.clone())));
+                    });
+                }
                 if touched && (self.activation.keep || self.only_takes_away) {
                     remove_pending(self.host, &folder);
                     // Starting its dependents would start the container again if it were down.
@@ -161,6 +173,14 @@ impl Switch<'_> {
                     )),
                 })
             }
+        }
+    }
+
+    /// Changes what updates remember.
+    fn remember(&self, folder: &Path, change: impl FnOnce(&mut UpdateMemory, &StorePath)) {
+        let Some(output) = &self.remembered else { return };
+        if let Err(error) = UpdateMemory::change(self.host, folder, |memory| change(memory, output)) {
+            self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
         }
     }
 

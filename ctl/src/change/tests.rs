@@ -20,7 +20,7 @@ use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 use crate::testing::{Played, ended, store_path, web};
 
-const RESTART: UpdateOptions = UpdateOptions {
+pub(super) const RESTART: UpdateOptions = UpdateOptions {
     source: SourceArguments {
         flake: None,
         config: None,

@@ -74,15 +74,15 @@ pub(crate) fn update(
     let updated = attempt(host, nix, (name, old), options, ahead, &mut output);
     let remembered = match &updated {
         Ok(updated) if updated.result == UpdateResult::Skipped => Ok(()),
-        // What failed and was kept is current, but has failed all the same.
-        Ok(_) => UpdateMemory::change(host, &directory, |memory| {
-            let stays = |failure: &Failure| failure.output.is_some() && failure.output == output;
-            memory.failure = memory.failure.take().filter(stays);
-        }),
+        Ok(updated) if updated.result == UpdateResult::UpToDate => {
+            UpdateMemory::change(host, &directory, |memory| memory.up_to_date(output.as_ref()))
+        }
+        // The switch has remembered it.
+        Ok(_) => Ok(()),
         Err(_) if interrupt::check().is_err() || !host.path(&directory).is_dir() => Ok(()),
         Err(error) => {
             let failure = Failure::now(FailureKind::Failed, format!("{error:#}"), output);
-            UpdateMemory::change(host, &directory, |memory| memory.failure = Some(failure))
+            UpdateMemory::change(host, &directory, |memory| memory.fails(failure))
         }
     };
     if let Err(error) = remembered {
@@ -102,7 +102,7 @@ fn skipped(old: &Intent, memory: &UpdateMemory) -> Option<String> {
     memory.hold.as_ref().map(Hold::text)
 }
 
-/// Does it. `output` becomes what is to be activated, as soon as that is begun or found to be there.
+/// Does it. `output` becomes what was activated, even if that failed, or found to be there.
 fn attempt(
     host: &Host,
     nix: &Nix,
@@ -161,12 +161,12 @@ fn attempt(
         }
     };
     let before = old.generation;
-    *output = Some(next.profile.clone());
     let switch = Switch {
         host,
         nix,
         name,
-        target: Target::New(next.profile),
+        target: Target::New(next.profile.clone()),
+        remembered: Some(next.profile.clone()),
         decision,
         activation: options.activation,
         approved: Approved::No,
@@ -174,8 +174,9 @@ fn attempt(
         new: next.intent,
         only_takes_away,
     };
-    let switched = switch.run(&mut record)?;
-    Ok(Updated::switched(name, before, switched, UpdateResult::Updated))
+    let switched = switch.run(&mut record);
+    *output = record.details.phase.touched().then_some(next.profile);
+    Ok(Updated::switched(name, before, switched?, UpdateResult::Updated))
 }
 
 fn not_updated(error: anyhow::Error, name: &MachineName) -> anyhow::Error {
@@ -198,8 +199,12 @@ enum Prepared {
 /// Returns why what was built is not activated again, if it failed before.
 fn failed_before(host: &Host, folder: &Path, next: &Next, options: &UpdateOptions) -> Result<Option<String>> {
     let memory = UpdateMemory::read(host, folder)?;
-    let failure = memory.failed(&next.profile).filter(|_| options.all && !options.retry);
-    Ok(failure.map(|failure| format!("{}; --retry tries it again", failure.text())))
+    let Some(failure) = memory.failed(&next.profile).filter(|_| options.all && !options.retry) else {
+        return Ok(None);
+    };
+    // Whatever failed since, this is what keeps it from being updated.
+    UpdateMemory::change(host, folder, |memory| memory.failure = Some(failure.clone()))?;
+    Ok(Some(format!("{}; --retry tries it again", failure.text())))
 }
 
 /// Builds and checks; creates nothing except the link of the build.

@@ -112,6 +112,13 @@ pub(crate) enum Phase {
     Started,
 }
 
+impl Phase {
+    /// Returns whether the container may have been touched.
+    pub(crate) fn touched(self) -> bool {
+        !matches!(self, Self::Building | Self::Recording)
+    }
+}
+
 /// A record on disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {

@@ -21,6 +21,9 @@ use crate::host::files::write_file;
 /// The file in the container's profile directory.
 pub(crate) const UPDATE_MEMORY: &str = "updates.json";
 
+/// How many failed outputs are remembered.
+const REFUSED: usize = 32;
+
 /// What updates remember of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UpdateMemory {
@@ -30,6 +33,9 @@ pub(crate) struct UpdateMemory {
     /// The last failure, until an update succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<Failure>,
+    /// What is not activated again unasked, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Failure>,
     /// Who holds it back, if anybody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hold: Option<Hold>,
@@ -162,7 +168,36 @@ impl UpdateMemory {
 
     /// Returns the failure of this profile.
     pub(crate) fn failed(&self, output: &StorePath) -> Option<&Failure> {
-        self.failure.as_ref().filter(|failure| failure.output.as_ref() == Some(output))
+        let of = |failure: &&Failure| failure.output.as_ref() == Some(output);
+        self.refused.iter().rfind(of).or(self.failure.as_ref().filter(of))
+    }
+
+    /// Remembers a failure. One without a profile leaves those of profiles as they are.
+    pub(crate) fn fails(&mut self, failure: Failure) {
+        // From an earlier version of this file.
+        let before = self.failure.take().filter(|before| before.output.is_some());
+        for failure in before.into_iter().chain(Some(failure.clone()).filter(|new| new.output.is_some())) {
+            self.refused.retain(|one| one.output != failure.output);
+            self.refused.push(failure);
+        }
+        let excess = self.refused.len().saturating_sub(REFUSED);
+        self.refused.drain(..excess);
+        self.failure = Some(failure);
+    }
+
+    /// Forgets what is said of a profile, which works.
+    pub(crate) fn works(&mut self, output: &StorePath) {
+        self.refused.retain(|failure| failure.output.as_ref() != Some(output));
+        self.failure = self
+            .failure
+            .take()
+            .filter(|failure| failure.output.is_some() && failure.output.as_ref() != Some(output));
+    }
+
+    /// Forgets the last failure, since there is nothing to update; what failed and was kept is current, but has failed all the same.
+    pub(crate) fn up_to_date(&mut self, output: Option<&StorePath>) {
+        let stays = |failure: &Failure| failure.output.is_some() && failure.output.as_ref() == output;
+        self.failure = self.failure.take().filter(stays);
     }
 }
 
@@ -188,5 +223,29 @@ mod tests {
         let reason = "https://me:pw@h/r: could not be resolved";
         let failure = Failure::now(FailureKind::Failed, reason, None);
         assert_eq!(failure.reason, "https://***@h/r: could not be resolved");
+    }
+
+    #[test]
+    fn what_failed_is_refused_until_it_works() {
+        let path = |name: &str| format!("/nix/store/{}-{name}", "a".repeat(32)).parse::<StorePath>().unwrap();
+        let failed = |name: &str| Failure::now(FailureKind::Failed, name, Some(path(name)));
+        let mut memory = UpdateMemory { failure: Some(failed("old")), ..UpdateMemory::default() };
+        memory.fails(Failure::now(FailureKind::RolledBack, "to generation 1", Some(path("one"))));
+        memory.fails(failed("two"));
+        memory.fails(Failure::now(FailureKind::Failed, "no network", None));
+        assert_eq!(memory.failure.as_ref().unwrap().reason, "no network");
+        for name in ["old", "one", "two"] {
+            assert!(memory.failed(&path(name)).is_some(), "{name}");
+        }
+        memory.up_to_date(Some(&path("current")));
+        assert!(memory.failure.is_none() && memory.failed(&path("two")).is_some());
+        memory.works(&path("two"));
+        assert!(memory.failed(&path("two")).is_none() && memory.failed(&path("one")).is_some());
+        for number in 0..REFUSED {
+            memory.fails(failed(&number.to_string()));
+        }
+        assert!(memory.failed(&path("one")).is_none() && memory.failed(&path("0")).is_some());
+        memory.up_to_date(Some(&path("31")));
+        assert!(memory.failure.is_some(), "it was kept although it failed");
     }
 }

@@ -1,0 +1,144 @@
+//! What updates of all containers remember and leave alone, on a fake host.
+
+use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::rc::Rc;
+
+use nixos_nspawn_units::value::StorePath;
+
+use crate::change::rollback::{RollbackOptions, go_back};
+use crate::change::settle::settle_all;
+use crate::change::tests::RESTART;
+use crate::change::update::{UpdateOptions, update};
+use crate::change::updated::{UpdateResult, Updated};
+use crate::decision::reach::Consent;
+use crate::host::record::{Begun, Phase, Record, RecordDetails};
+use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
+use crate::nix::tool::Nix;
+use crate::testing::{Played, ended, store_path, web};
+
+const FOLDER: &str = "/nix/var/nix/profiles/per-nspawn/web";
+
+fn of_all(played: &Played, retry: bool) -> anyhow::Result<Updated> {
+    let nix = Nix::find(&played.host)?;
+    update(&played.host, &nix, &web(), &UpdateOptions { all: true, retry, ..RESTART }, None)
+}
+
+fn memory(played: &Played) -> UpdateMemory {
+    UpdateMemory::read(&played.host, Path::new(FOLDER)).unwrap()
+}
+
+fn path(name: &str) -> StorePath {
+    store_path(name).parse().unwrap()
+}
+
+/// Lets the container start with nothing but the system `one`. Returns whether an earlier failure was known whenever it was started
+/// with that.
+fn fails_with_two(played: &Played) -> Rc<Cell<bool>> {
+    let (intent, notes) = (played.intent(), played.profile().join("updates.json"));
+    let remembered = Rc::new(Cell::new(true));
+    let known = Rc::clone(&remembered);
+    played.on_call(move |words, _| {
+        let start = words[0].ends_with("systemctl") && words.iter().any(|word| word == "start");
+        let toplevel = format!(r#""toplevel":"{}""#, store_path("two"));
+        let text: String = fs::read_to_string(&intent).unwrap().split_whitespace().collect();
+        if start && !text.contains(&toplevel) {
+            known.set(known.get() && fs::read_to_string(&notes).is_ok_and(|text| text.contains("-two")));
+        }
+        (start && text.contains(&toplevel)).then(|| ended(1, "", "Job failed."))
+    });
+    remembered
+}
+
+#[test]
+fn what_failed_is_skipped_whatever_fails_later() {
+    let played = Played::new();
+    played.record();
+    let remembered = fails_with_two(&played);
+    assert!(of_all(&played, false).is_err() && remembered.get(), "it is remembered before the way back");
+    assert!(memory(&played).failed(&path("two")).is_some());
+    // An error before anything is built.
+    fs::rename(played.host.path(store_path("two")), played.host.path("/gone")).unwrap();
+    assert!(of_all(&played, false).is_err());
+    assert_eq!(memory(&played).failure.unwrap().output, None);
+    fs::rename(played.host.path("/gone"), played.host.path(store_path("two"))).unwrap();
+    let skipped = of_all(&played, false).unwrap();
+    assert_eq!(skipped.result, UpdateResult::Skipped);
+    assert_eq!(memory(&played).failure.unwrap().output, Some(path("two")), "the reason is told");
+
+    played.on_call(|_, _| None);
+    assert_eq!(of_all(&played, true).unwrap().result, UpdateResult::Updated);
+    let after = memory(&played);
+    assert!(after.failure.is_none() && after.failed(&path("two")).is_none());
+}
+
+#[test]
+fn what_was_rolled_back_from_is_skipped_until_it_is_wanted_again() {
+    let played = Played::new();
+    played.record();
+    let back = |to| {
+        let options = RollbackOptions { to, activation: RESTART.activation, consent: Consent::Nothing };
+        go_back(&played.host, &Nix::find(&played.host)?, &web(), &options)
+    };
+    assert_eq!(of_all(&played, false).unwrap().result, UpdateResult::Updated);
+    // A rollback that fails leaves what is remembered as it was.
+    let before = memory(&played);
+    let intent = played.intent();
+    played.on_call(move |words, _| {
+        let start = words[0].ends_with("systemctl") && words.iter().any(|word| word == "start");
+        let one = fs::read_to_string(&intent).unwrap().contains("\"generation\": 1");
+        (start && one).then(|| ended(1, "", "Job failed."))
+    });
+    assert!(back(None).is_err());
+    assert_eq!(memory(&played), before);
+
+    played.on_call(|_, _| None);
+    back(None).unwrap();
+    assert!(memory(&played).failed(&path("two")).is_some());
+    assert_eq!(of_all(&played, false).unwrap().result, UpdateResult::Skipped);
+    back(Some(2)).unwrap();
+    assert!(memory(&played).failed(&path("two")).is_none());
+}
+
+#[test]
+fn a_killed_update_is_remembered_as_failed() {
+    let played = Played::new();
+    played.record();
+    let old_intent = fs::read_to_string(played.intent()).unwrap();
+    let new_intent = old_intent
+        .replacen(&store_path("one"), &store_path("two"), 1)
+        .replace(r#""generation":1"#, r#""generation":2"#);
+    symlink(store_path("two"), played.profile().join("system-2-link")).unwrap();
+    fs::write(played.intent(), &new_intent).unwrap();
+    let details = RecordDetails {
+        profile_directory: FOLDER.into(),
+        phase: Phase::Activating,
+        newest_generation: 1,
+        ran: true,
+        old_intent,
+        new_intent,
+        ..RecordDetails::default()
+    };
+    Record::begin(&played.host, &web(), Begun::Updating, details).unwrap();
+    assert!(settle_all(&played.host, &[]).is_empty());
+    let failure = memory(&played).failed(&path("two")).cloned();
+    assert!(failure.is_some_and(|failure| failure.reason.contains("killed")));
+    assert!(!played.profile().join("system-2-link").is_symlink());
+}
+
+#[test]
+fn nothing_to_update_forgets_a_failure_of_something_else() {
+    let played = Played::new();
+    played.record();
+    of_all(&played, false).unwrap();
+    let fail = |output| {
+        let failure = Failure::now(FailureKind::Failed, "why", output);
+        UpdateMemory::change(&played.host, Path::new(FOLDER), |memory| memory.fails(failure)).unwrap();
+        assert_eq!(of_all(&played, false).unwrap().result, UpdateResult::UpToDate);
+        memory(&played).failure.is_some()
+    };
+    assert!(!fail(None));
+    assert!(fail(Some(path("two"))), "it was kept although it failed");
+}
