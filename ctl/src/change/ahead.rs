@@ -4,24 +4,23 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Loaded;
 
 use crate::base::host::Host;
-use crate::change::next::profile_folder;
+use crate::change::next::{MadeAhead, profile_folder};
 use crate::change::update::UpdateOptions;
 use crate::fact::lookup::imperative;
 use crate::host::profile_links;
 use crate::host::update_memory::UpdateMemory;
-use crate::nix::build::{Draft, Made, Request, Step};
+use crate::nix::build::{Draft, Request, Step};
 use crate::nix::cause::Cause;
 use crate::nix::source::Wanted;
 use crate::nix::tool::{Build, Nix};
 
 /// What was built ahead, by container; a failed build is the result of its update.
-pub(crate) type Ahead = BTreeMap<MachineName, Result<Made>>;
+pub(crate) type Ahead = BTreeMap<MachineName, MadeAhead>;
 
 /// A build that is due.
 struct Due<'a> {
@@ -73,7 +72,7 @@ pub(crate) fn build_ahead(
             Err(unbuilt) if unbuilt.cause == Some(Cause::Attribute) => continue,
             Err(unbuilt) => Err(unbuilt.error.into()),
         };
-        ahead.insert(due.name.clone(), made);
+        ahead.insert(due.name.clone(), MadeAhead::of(due.old, made));
     }
     ahead
 }
@@ -90,14 +89,18 @@ fn due<'a>(
     let memory = UpdateMemory::read(host, &folder).ok()?;
     let wanted = options.source.wanted(host, old.source.as_ref()).ok()?;
     let skipped = options.all && memory.hold.is_some() || !host.path(&folder).is_dir();
-    (!skipped).then(|| Due { name, old, wanted, memory, link: folder.join(profile_links::AHEAD) })
+    if skipped {
+        return None;
+    }
+    profile_links::sweep_ahead(host, &folder);
+    Some(Due { name, old, wanted, memory, link: folder.join(profile_links::ahead()) })
 }
 
-/// Removes the links that protect what was built ahead.
+/// Removes the links with which this process protects what it has built ahead.
 pub(crate) fn remove_links(host: &Host, loaded: &Loaded, names: &[MachineName]) {
     for name in names {
         let Ok(old) = imperative(loaded, name) else { continue };
-        let link = profile_folder(host, name, old).join(profile_links::AHEAD);
+        let link = profile_folder(host, name, old).join(profile_links::ahead());
         if std::fs::remove_file(host.path(&link)).is_ok() {
             profile_links::drop_indirect_root(host, &link);
         }

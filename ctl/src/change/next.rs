@@ -146,6 +146,28 @@ pub(crate) struct Next {
     pub(crate) from: Option<BuiltFrom>,
 }
 
+/// What was built for a container before it was locked, and for what.
+pub(crate) struct MadeAhead {
+    pub(crate) made: Result<Made>,
+    source: Option<Source>,
+    toplevel: StorePath,
+    generation: Option<u64>,
+}
+
+impl MadeAhead {
+    /// Returns what was built for this intent.
+    pub(crate) fn of(intent: &Intent, made: Result<Made>) -> Self {
+        let Intent { source, toplevel, generation, .. } = intent.clone();
+        Self { made, source, toplevel, generation }
+    }
+
+    /// Returns whether the container is still as it was: another command may have given it another source or generation.
+    pub(crate) fn fits(&self, intent: &Intent) -> bool {
+        (&self.source, &self.toplevel, self.generation)
+            == (&intent.source, &intent.toplevel, intent.generation)
+    }
+}
+
 /// Builds, and reads the result.
 pub(crate) fn next(
     host: &Host,

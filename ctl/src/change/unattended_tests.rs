@@ -6,16 +6,20 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::rc::Rc;
 
+use nixos_nspawn_units::intent::{Intent, Source, parse};
 use nixos_nspawn_units::value::StorePath;
 
+use crate::change::next::MadeAhead;
 use crate::change::rollback::{RollbackOptions, go_back};
 use crate::change::settle::settle_all;
 use crate::change::tests::RESTART;
 use crate::change::update::{UpdateOptions, update};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::decision::reach::Consent;
+use crate::host::profile_links;
 use crate::host::record::{Begun, Phase, Record, RecordDetails};
 use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
+use crate::nix::build::Made;
 use crate::nix::tool::Nix;
 use crate::testing::{Played, ended, store_path, web};
 
@@ -126,6 +130,38 @@ fn a_killed_update_is_remembered_as_failed() {
     let failure = memory(&played).failed(&path("two")).cloned();
     assert!(failure.is_some_and(|failure| failure.reason.contains("killed")));
     assert!(!played.profile().join("system-2-link").is_symlink());
+}
+
+#[test]
+fn what_was_built_ahead_does_not_overrule_a_change() {
+    let played = Played::new();
+    played.record();
+    played.build("three", "");
+    let old = parse(&fs::read(played.intent()).unwrap(), &web()).unwrap();
+    let source = old.source.clone().unwrap();
+    let ahead = || MadeAhead::of(&old, Ok(Made { path: path("three"), source: source.clone(), from: None }));
+    assert!(ahead().fits(&old));
+    // Another command switches to `two` before the container is locked.
+    assert_eq!(of_all(&played, false).unwrap().result, UpdateResult::Updated);
+    let nix = Nix::find(&played.host).unwrap();
+    let options = UpdateOptions { all: true, ..RESTART };
+    let updated = update(&played.host, &nix, &web(), &options, Some(ahead())).unwrap();
+    assert_eq!(updated.result, UpdateResult::UpToDate, "its source gives `two`");
+    let source = Source { nix_args: vec!["-L".parse().unwrap()], ..source.clone() };
+    let other = Intent { source: Some(source), ..old.clone() };
+    assert!(!ahead().fits(&other));
+}
+
+#[test]
+fn links_of_builds_ahead_belong_to_their_process() {
+    let played = Played::new();
+    let (mine, gone) = (profile_links::ahead(), "ahead-4294967295");
+    for name in [&mine, gone, "ahead-of-time"] {
+        symlink(store_path("two"), played.profile().join(name)).unwrap();
+    }
+    profile_links::sweep_ahead(&played.host, Path::new(FOLDER));
+    let there = |name: &str| played.profile().join(name).is_symlink();
+    assert!(there(&mine) && !there(gone) && there("ahead-of-time"));
 }
 
 #[test]

@@ -15,8 +15,8 @@ use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::gate::Before;
 use crate::change::next::{
-    Next, check_ports, decision, known, newest, next, of_build, profile_folder, ready, same_but_source,
-    unlocked,
+    MadeAhead, Next, check_ports, decision, known, newest, next, of_build, profile_folder, ready,
+    same_but_source, unlocked,
 };
 use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
@@ -54,13 +54,13 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) retry: bool,
 }
 
-/// Updates one container: builds, checks, switches. What was built for it ahead is used.
+/// Updates one container: builds, checks, switches. What was built for it ahead is used, unless it has changed since.
 pub(crate) fn update(
     host: &Host,
     nix: &Nix,
     name: &MachineName,
     options: &UpdateOptions,
-    ahead: Option<Result<Made>>,
+    ahead: Option<MadeAhead>,
 ) -> Result<Updated> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load();
@@ -70,6 +70,7 @@ pub(crate) fn update(
     if let Some(reason) = skipped(old, &memory).filter(|_| options.all) {
         return Ok(Updated::skipped(name, old.generation, reason));
     }
+    let ahead = ahead.filter(|ahead| ahead.fits(old)).map(|ahead| ahead.made);
     let mut output = None;
     let updated = attempt(host, nix, (name, old), options, ahead, &mut output);
     let remembered = match &updated {

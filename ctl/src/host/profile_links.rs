@@ -16,8 +16,29 @@ use crate::base::host::Host;
 use crate::host::files::{is_there, names_in, remove_file, sync_directory};
 use crate::host::{last_activation, profile_links, update_memory};
 
-/// The link to what `update --all` has built ahead.
-pub(crate) const AHEAD: &str = "ahead";
+/// The links to what updates have built ahead: this, and the ID of the process.
+const AHEAD: &str = "ahead-";
+
+/// Returns the name of the link to what this process has built ahead.
+pub(crate) fn ahead() -> String {
+    format!("{AHEAD}{}", std::process::id())
+}
+
+/// Returns the process that has built ahead, from the name of its link.
+fn builder(name: &str) -> Option<u32> {
+    name.strip_prefix(AHEAD)?.parse().ok()
+}
+
+/// Removes the links to what processes have built ahead that are gone.
+pub(crate) fn sweep_ahead(host: &Host, directory: &Path) {
+    let below = host.path(directory);
+    let gone = |name: &String| builder(name).is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists());
+    for name in names_in(&below).unwrap_or_default().iter().filter(|name| gone(name)) {
+        if is_link(&below.join(name)).unwrap_or(false) && fs::remove_file(below.join(name)).is_ok() {
+            drop_indirect_root(host, &directory.join(name));
+        }
+    }
+}
 
 /// Returns the link of a container's profile, as a path of the system.
 pub(crate) fn profile_link(host: &Host, name: &MachineName, intent: &Intent) -> PathBuf {
@@ -88,7 +109,8 @@ pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     let kept = fs::read_link(host.gc_roots().join(name.as_str()));
     let names = names_in(&host.directory(&directory)).unwrap_or_default();
     let proven = kept.is_ok_and(|kept| {
-        let generations = names.iter().filter(|name| is_own(name) && *name != "pending" && *name != AHEAD);
+        let generations =
+            names.iter().filter(|name| is_own(name) && *name != "pending" && builder(name).is_none());
         generations
             .filter_map(|name| fs::read_link(host.path(directory.join(name))).ok())
             .any(|target| target == kept)
@@ -99,7 +121,7 @@ pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
 /// Returns whether create, update or nix-env makes links of this name for a profile `system`.
 fn is_own(name: &str) -> bool {
     let generation = || name.strip_prefix("system-")?.strip_suffix("-link")?.parse::<u64>().ok();
-    matches!(name, "system" | "pending" | AHEAD) || generation().is_some()
+    matches!(name, "system" | "pending") || builder(name).is_some() || generation().is_some()
 }
 
 /// Removes a container's profile with all generations, which may then be garbage-collected. Only the profile's links and the
