@@ -133,7 +133,7 @@ fn make(
     let pending = directory.join("pending");
     failpoint("create-begun");
     let request = Request { host, nix, name, wanted, recorded: None, last: None };
-    let Made { path, source, from } = request.build(Some(&pending))?;
+    let Made { path, source, from, .. } = request.build(Some(&pending))?;
     failpoint("create-built");
     let profile = profile::read(host, &path, name)?;
     for warning in &profile.warnings {

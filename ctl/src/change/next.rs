@@ -144,6 +144,8 @@ pub(crate) struct Next {
     pub(crate) profile: StorePath,
     /// What to remember of the build.
     pub(crate) from: Option<BuiltFrom>,
+    /// Why the source may be out of date, if it was not refreshed.
+    pub(crate) stale: Option<String>,
 }
 
 /// What was built for a container before it was locked, and for what.
@@ -213,7 +215,7 @@ pub(crate) fn known(
 
 /// Reads what was built.
 pub(crate) fn of_build(host: &Host, name: &MachineName, old: &Intent, made: Made) -> Result<Next> {
-    let Made { path, source, from } = made;
+    let Made { path, source, from, stale } = made;
     let built = profile::read(host, &path, name)?;
     for warning in &built.warnings {
         host.report(Event::ProfileWarning { text: warning.clone() });
@@ -226,7 +228,7 @@ pub(crate) fn of_build(host: &Host, name: &MachineName, old: &Intent, made: Made
     }
     intent.generation = old.generation;
     intent.autostart = old.autostart;
-    Ok(Next { intent, profile: path, from })
+    Ok(Next { intent, profile: path, from, stale })
 }
 
 /// Returns whether two intents differ in nothing but the source.

@@ -54,7 +54,8 @@ pub(crate) fn summarize(host: &Host, results: &[Updated]) {
 fn entry(one: &Updated) -> Vec<(&'static str, String)> {
     let result = serde_json::to_value(one.result).unwrap_or_default();
     let result = result.as_str().unwrap_or_default().to_owned();
-    let why = one.error.as_ref().or(one.reason.as_ref()).cloned().unwrap_or_default();
+    let why = one.error.as_ref().or(one.reason.as_ref()).or(one.not_refreshed.as_ref()).cloned();
+    let why = why.unwrap_or_default();
     let message = format!("container '{}': {}: {why}", one.name, result.replace('_', " "));
     let mut fields = vec![
         ("MESSAGE", message.trim_end_matches(": ").to_owned()),
@@ -68,6 +69,7 @@ fn entry(one: &Updated) -> Vec<(&'static str, String)> {
     let number = |name, number: Option<u64>| number.map(|number| (name, number.to_string()));
     fields.extend(number("NIXOS_NSPAWN_OLD_GENERATION", one.old_generation));
     fields.extend(number("NIXOS_NSPAWN_GENERATION", one.generation));
+    fields.extend(one.not_refreshed.clone().map(|why| ("NIXOS_NSPAWN_NOT_REFRESHED", why)));
     fields
 }
 

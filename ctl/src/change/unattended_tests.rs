@@ -139,7 +139,9 @@ fn what_was_built_ahead_does_not_overrule_a_change() {
     played.build("three", "");
     let old = parse(&fs::read(played.intent()).unwrap(), &web()).unwrap();
     let source = old.source.clone().unwrap();
-    let ahead = || MadeAhead::of(&old, Ok(Made { path: path("three"), source: source.clone(), from: None }));
+    let ahead = || {
+        MadeAhead::of(&old, Ok(Made { path: path("three"), source: source.clone(), from: None, stale: None }))
+    };
     assert!(ahead().fits(&old));
     // Another command switches to `two` before the container is locked.
     assert_eq!(of_all(&played, false).unwrap().result, UpdateResult::Updated);

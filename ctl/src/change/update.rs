@@ -75,6 +75,8 @@ pub(crate) fn update(
     let updated = attempt(host, nix, (name, old), options, ahead, &mut output);
     let remembered = match &updated {
         Ok(updated) if updated.result == UpdateResult::Skipped => Ok(()),
+        // A source that was not refreshed says nothing about the failure.
+        Ok(updated) if updated.not_refreshed.is_some() => Ok(()),
         Ok(updated) if updated.result == UpdateResult::UpToDate => {
             UpdateMemory::change(host, &directory, |memory| memory.up_to_date(output.as_ref()))
         }
@@ -119,7 +121,7 @@ fn attempt(
             // Nothing is written.
             Ok(Some(next)) if same(old, &next.intent) => {
                 *output = Some(next.profile);
-                return Ok(Updated::nothing(name, old.generation));
+                return Ok(Updated::nothing(name, old.generation).from_stale(next.stale));
             }
             Ok(Some(next)) => {
                 if let Some(reason) = failed_before(host, &directory, &next, options)? {
@@ -142,11 +144,11 @@ fn attempt(
     let prepared = prepare(host, nix, (name, old), options, &directory, ahead);
     let (next, decision, only_takes_away) = match prepared {
         Ok(Prepared::Switch(next, decision, only_takes_away)) => (next, decision, only_takes_away),
-        Ok(Prepared::Nothing(profile)) => {
-            *output = Some(profile);
+        Ok(Prepared::Nothing(next)) => {
+            *output = Some(next.profile);
             remove_pending(host, &directory);
             record.finish(host)?;
-            return Ok(Updated::nothing(name, old.generation));
+            return Ok(Updated::nothing(name, old.generation).from_stale(next.stale));
         }
         Ok(Prepared::FailedBefore(reason)) => {
             remove_pending(host, &directory);
@@ -161,7 +163,7 @@ fn attempt(
             return Err(not_updated(error, name));
         }
     };
-    let before = old.generation;
+    let (before, stale) = (old.generation, next.stale);
     let switch = Switch {
         host,
         nix,
@@ -177,7 +179,7 @@ fn attempt(
     };
     let switched = switch.run(&mut record);
     *output = record.details.phase.touched().then_some(next.profile);
-    Ok(Updated::switched(name, before, switched?, UpdateResult::Updated))
+    Ok(Updated::switched(name, before, switched?, UpdateResult::Updated).from_stale(stale))
 }
 
 fn not_updated(error: anyhow::Error, name: &MachineName) -> anyhow::Error {
@@ -192,7 +194,7 @@ fn same(old: &Intent, new: &Intent) -> bool {
 enum Prepared {
     /// And whether the change only takes reach away.
     Switch(Box<Next>, Decision, bool),
-    Nothing(StorePath),
+    Nothing(Box<Next>),
     /// Why it is not tried again.
     FailedBefore(String),
 }
@@ -235,7 +237,7 @@ fn prepare(
                 host.report(Event::SourceNotLoaded { name: name.clone(), error: format!("{error:#}") });
             }
         }
-        return Ok(Prepared::Nothing(next.profile));
+        return Ok(Prepared::Nothing(Box::new(next)));
     }
     if let Some(reason) = failed_before(host, directory, &next, options)? {
         return Ok(Prepared::FailedBefore(reason));

@@ -36,6 +36,8 @@ pub(crate) struct Updated {
     pub(crate) action: Option<AppliedAction>,
     pub(crate) reason: Option<String>,
     pub(crate) error: Option<String>,
+    /// Why the source may be out of date; null if it was refreshed.
+    pub(crate) not_refreshed: Option<String>,
     /// How long it took.
     pub(crate) seconds: f64,
 }
@@ -51,8 +53,14 @@ impl Updated {
             action: None,
             reason: None,
             error: None,
+            not_refreshed: None,
             seconds: 0.0,
         }
+    }
+
+    /// Adds why the source may be out of date.
+    pub(crate) fn from_stale(self, stale: Option<String>) -> Self {
+        Self { not_refreshed: stale.map(|reason| without_secrets(&reason)), ..self }
     }
 
     /// Returns the result for a container that is left as it is.

@@ -22,7 +22,12 @@ fn text(one: &Updated) -> String {
         (None, None) if one.result == UpdateResult::Skipped => {
             format!("is skipped: {}", one.reason.as_deref().unwrap_or_default())
         }
-        (None, None) => "is up to date".to_owned(),
+        (None, None) => match &one.not_refreshed {
+            Some(why) => {
+                format!("is up to date with what is known of its source, which was not refreshed: {why}")
+            }
+            None => "is up to date".to_owned(),
+        },
         (None, Some(action)) => {
             let how = how(action);
             let (before, after) = (number(one.old_generation), number(one.generation));
@@ -51,6 +56,11 @@ pub(crate) fn table(results: &[Updated], color: bool) -> String {
             (Some(error), _) => error.lines().next().unwrap_or_default().to_owned(),
             (None, Some(action)) => [how(action), one.reason.as_deref().unwrap_or_default()].join(": "),
             (None, None) => one.reason.clone().unwrap_or_default(),
+        };
+        let reason = match &one.not_refreshed {
+            Some(why) if reason.is_empty() => format!("not refreshed: {why}"),
+            Some(_) => format!("{reason} (not refreshed)"),
+            None => reason,
         };
         let time = format!("{:.1} s", one.seconds);
         // So that columns are as wide in each run.

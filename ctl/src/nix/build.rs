@@ -40,6 +40,8 @@ pub(crate) struct Made {
     pub(crate) source: Source,
     /// What to remember of it.
     pub(crate) from: Option<BuiltFrom>,
+    /// Why the source may be out of date, if it was not refreshed.
+    pub(crate) stale: Option<String>,
 }
 
 /// What has to be done for a result.
@@ -57,6 +59,7 @@ pub(crate) struct Draft {
     /// The user whose checkout is read.
     pub(crate) accepted: Option<u32>,
     source: Source,
+    stale: Option<String>,
     /// The flake at its revision, with the attribute.
     from: Option<(Rc<Resolved>, String)>,
     /// Whether the attribute is that of the last build, which the flake may no longer have.
@@ -90,7 +93,7 @@ impl Request<'_> {
         let Wanted { source, arguments } = self.wanted;
         if let Some(path) = &source.profile {
             let path = profile::store_path(self.host, Path::new(path.as_str()))?;
-            return Ok(Step::Known(Box::new(Made { path, source: source.clone(), from: None })));
+            return Ok(Step::Known(Box::new(Made { path, source: source.clone(), from: None, stale: None })));
         }
         match (&source.flake, &source.config, self.nix) {
             (Some(reference), _, Some(nix)) => {
@@ -111,7 +114,9 @@ impl Request<'_> {
             (None, Some(config), Some(nix)) => {
                 let (mut source, system) = (source.clone(), self.system());
                 let what = configuration::words(nix, self.name, &system, &mut source, config, arguments)?;
-                Ok(Step::Build(Box::new(Draft { what, accepted: None, source, from: None, guessed: false })))
+                let stale = source.nixpkgs.as_ref().and_then(|nixpkgs| nix.stale(nixpkgs.as_str()));
+                let draft = Draft { what, accepted: None, source, stale, from: None, guessed: false };
+                Ok(Step::Build(Box::new(draft)))
             }
             _ => unchanged(
                 format!("container '{}' has no source to build from", self.name),
@@ -166,6 +171,7 @@ impl Request<'_> {
             what: vec![format!("{}#{attribute}", at.reference), "--no-write-lock-file".to_owned()],
             accepted: source.owner,
             source,
+            stale: at.stale.clone(),
             from: Some((at, attribute)),
             guessed,
         }
@@ -184,7 +190,7 @@ impl Request<'_> {
                 arguments_hash: BuiltFrom::hash_of(&self.wanted.arguments),
                 output: output.clone(),
             });
-        Made { path: output, source: draft.source, from }
+        Made { path: output, source: draft.source, from, stale: draft.stale }
     }
 
     /// Resolves the flake. Without network, what was recorded is built again.
@@ -230,7 +236,7 @@ impl Request<'_> {
     fn made(&self, at: &Resolved, from: BuiltFrom) -> Made {
         let locked = at.locked.parse().ok();
         let source = Source { locked, ..self.wanted.source.clone() };
-        Made { path: from.output.clone(), source, from: Some(from) }
+        Made { path: from.output.clone(), source, from: Some(from), stale: at.stale.clone() }
     }
 
     fn system(&self) -> String {

@@ -8,8 +8,12 @@ use crate::base::program::{Ended, ended};
 pub(crate) enum Cause {
     /// The registry of flakes does not have the name.
     Registry,
+    /// A server refuses access, cannot prove its name, or does not have the source.
+    Access,
     /// A server could not be reached.
     Network,
+    /// A server does not give what it should.
+    Server,
     /// A checkout belongs to another user.
     Owner,
     /// The daemon's socket refuses the caller.
@@ -32,21 +36,46 @@ pub(crate) enum Cause {
 const UNREGISTERED: &str = "cannot find flake 'flake:";
 
 /// Texts of Nix, Git and curl, the first that is found decides.
-const TEXTS: [(&str, Cause); 22] = [
+const TEXTS: [(&str, Cause); 47] = [
     (UNREGISTERED, Cause::Registry),
     ("is not owned by current user", Cause::Owner),
     ("dubious ownership", Cause::Owner),
     ("No space left on device", Cause::Space),
     ("daemon-socket/socket", Cause::Daemon),
     ("big-lock': Permission denied", Cause::Daemon),
-    ("unable to download", Cause::Network),
+    ("HTTP error 401", Cause::Access),
+    ("HTTP error 403", Cause::Access),
+    ("HTTP error 404", Cause::Access),
+    ("returned error: 401", Cause::Access),
+    ("returned error: 403", Cause::Access),
+    ("returned error: 404", Cause::Access),
+    ("Authentication failed", Cause::Access),
+    ("could not read Username", Cause::Access),
+    ("could not read Password", Cause::Access),
+    ("Permission denied (", Cause::Access),
+    ("Host key verification failed", Cause::Access),
+    ("Repository not found", Cause::Access),
+    ("does not appear to be a git repository", Cause::Access),
+    ("SSL certificate", Cause::Access),
+    ("SSL peer certificate", Cause::Access),
+    ("certificate verif", Cause::Access),
     ("Could not resolve host", Cause::Network),
-    ("Could not read from remote repository", Cause::Network),
-    ("unable to access 'http", Cause::Network),
+    ("Couldn't resolve host", Cause::Network),
     ("Temporary failure in name resolution", Cause::Network),
+    ("Name or service not known", Cause::Network),
+    ("Resolving timed out", Cause::Network),
     ("Connection timed out", Cause::Network),
+    ("Operation timed out", Cause::Network),
+    ("Timeout was reached", Cause::Network),
     ("Connection refused", Cause::Network),
+    ("Could not connect to server", Cause::Network),
+    ("Couldn't connect to server", Cause::Network),
+    ("Failed to connect to", Cause::Network),
     ("Network is unreachable", Cause::Network),
+    ("No route to host", Cause::Network),
+    ("unable to download", Cause::Server),
+    ("Could not read from remote repository", Cause::Server),
+    ("unable to access 'http", Cause::Server),
     ("does not provide attribute", Cause::Attribute),
     ("is not tracked by Git", Cause::Untracked),
     ("does not exist in Git repository", Cause::Untracked),
@@ -70,6 +99,12 @@ impl Cause {
                 Some(name) => format!("the registry has no flake '{name}'; the flake of a directory is './{name}'"),
                 None => "the registry has no such flake".to_owned(),
             },
+            Self::Access => "the server refuses access, or has no such source; check the reference and its \
+                             credentials"
+                .to_owned(),
+            Self::Server => {
+                "a server did not give what it should; try again later, or check the reference".to_owned()
+            }
             Self::Network => "a server could not be reached; check the network and the reference".to_owned(),
             Self::Owner => "a checkout belongs to another user; call the program through sudo, or name the flake of \
                             that checkout with --flake"
@@ -108,6 +143,12 @@ pub(crate) fn used_cache(messages: &str) -> bool {
     ["using cached version", "continuing with the most recent version"]
         .iter()
         .any(|text| messages.contains(text))
+}
+
+/// Returns why a server must not be taken for one that cannot be reached, if it answered: what Nix has may be out of date for ever.
+pub(crate) fn answered(messages: &str) -> Option<Failed> {
+    let cause = Cause::of(messages).filter(|cause| matches!(cause, Cause::Access | Cause::Server))?;
+    Some(Failed::Program(format!("nix flake metadata: {}", cause.explained(messages))))
 }
 
 /// A build that failed.
@@ -153,6 +194,23 @@ mod tests {
                 "error: Failed to open archive (Source threw exception: error: unable to download 'http://h/f.tar.gz': Could not connect to server (7))",
                 Cause::Network,
             ),
+            ("error: unable to download 'https://api.github.com/repos/a/b': HTTP error 404", Cause::Access),
+            ("error: unable to download 'https://h/f.tar.gz': HTTP error 502", Cause::Server),
+            ("error: unable to download 'https://h/f': Could not resolve hostname (6)", Cause::Network),
+            (
+                "error: unable to download 'https://h/f': SSL peer certificate or SSH remote key was not OK (60)",
+                Cause::Access,
+            ),
+            (
+                "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+                Cause::Access,
+            ),
+            ("remote: Repository not found.\nfatal: unable to access 'https://h/r'", Cause::Access),
+            ("fatal: unable to access 'https://h/r/': The requested URL returned error: 403", Cause::Access),
+            (
+                "ssh: connect to host h port 22: Connection timed out\nfatal: Could not read from remote repository.",
+                Cause::Network,
+            ),
             (
                 "error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Permission denied",
                 Cause::Daemon,
@@ -168,6 +226,8 @@ mod tests {
         ] {
             assert_eq!(Cause::of(text), Some(cause), "{text}");
         }
+        assert!(answered("warning: unable to download 'x': HTTP error 403; using cached version").is_some());
+        assert!(answered("unable to download 'x': Could not resolve host; using cached version").is_none());
         assert_eq!(Cause::of("warning: Git tree '/x' is dirty"), None);
     }
 

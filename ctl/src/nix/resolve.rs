@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::base::event::Event;
 use crate::base::program::Messages;
-use crate::nix::cause::{Cause, failure};
+use crate::nix::cause::{Cause, answered, failure, used_cache};
 use crate::nix::checkout::Checkout;
 use crate::nix::metadata::read;
 use crate::nix::tool::{Nix, Outcome};
@@ -39,6 +39,14 @@ impl Nix<'_> {
         Ok(outcome)
     }
 
+    /// Returns why a reference that was resolved may be out of date.
+    pub(crate) fn stale(&self, reference: &str) -> Option<String> {
+        match self.resolved.borrow().get(&vec![reference.to_owned()])? {
+            Outcome::At(resolved) => resolved.stale.clone(),
+            Outcome::Unreachable(reason) => Some(reason.clone()),
+        }
+    }
+
     fn ask(&self, reference: &str, accepted: Option<u32>, arguments: &[String]) -> Result<Outcome> {
         let ended = self
             .call_on("flake metadata", reference, accepted)
@@ -48,6 +56,9 @@ impl Nix<'_> {
             .may_ask()
             .ended_with(Messages::PassedOn)?;
         if ended.status.success() {
+            if let Some(error) = answered(&ended.stderr).filter(|_| used_cache(&ended.stderr)) {
+                return Err(error).with_context(|| format!("{reference}: was not refreshed"));
+            }
             let resolved = read(&ended).with_context(|| format!("{reference}: could not be resolved"))?;
             return Ok(Outcome::At(Rc::new(resolved)));
         }
