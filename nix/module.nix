@@ -295,6 +295,7 @@ in
         serviceConfig = {
           Type = "oneshot";
           ExecStart = "${cfg.package}/bin/nixos-nspawn update --all";
+          TimeoutStartSec = "6h";
           TimeoutStopSec = "5min";
           CPUWeight = 20;
           IOWeight = 20;

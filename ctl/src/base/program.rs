@@ -115,8 +115,7 @@ impl Programs for Machine {
         let waited = wait(child, how).with_context(|| shown.clone().into_owned())?;
         interrupt::check()?;
         if waited.late {
-            let seconds = call.limit.unwrap_or_default().as_secs();
-            return Err(Failed::Program(format!("{shown}: took longer than {seconds} s")).into());
+            return Err(Failed::Program(late(call)).into());
         }
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes)
@@ -270,6 +269,19 @@ pub(crate) fn ended_all(programs: Vec<Program>, jobs: usize) -> Vec<Result<Ended
     runner.run_all(&calls, jobs)
 }
 
+/// Describes a call that took too long, by its program and the words before the first option.
+fn late(call: &Call) -> String {
+    let words = call.text();
+    let command = words.iter().skip(1).take(2).take_while(|word| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+    });
+    let command: String = command.map(|word| format!(" {word}")).collect();
+    let seconds = call.limit.unwrap_or_default().as_secs();
+    let program = words.first().map_or("", String::as_str);
+    format!("{program}{command}: took longer than {seconds} s and was ended")
+}
+
 /// Describes how a program ended.
 pub(crate) fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
@@ -292,4 +304,22 @@ fn checked(ended: &Ended, call: &Call) -> Result<()> {
     let command = words.get(1).filter(|word| !word.starts_with('-')).map(|word| format!(" {word}"));
     let call = format!("{name}{}", command.unwrap_or_default());
     Err(Failed::Program(format!("{call}: {how}{said}")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_too_long_is_named() {
+        let late = |words: &[&str]| {
+            let words = words.iter().map(OsString::from).collect();
+            let limit = Some(Duration::from_secs(300));
+            let (messages, keep) = (Messages::Kept, Keep::Whole);
+            late(&Call { words, limit, asks: false, messages, keep, environment: Vec::new() })
+        };
+        let said = late(&["/bin/nix", "flake", "metadata", "--json", "https://me:pw@h"]);
+        assert_eq!(said, "/bin/nix flake metadata: took longer than 300 s and was ended");
+        assert_eq!(late(&["nix", "eval", "--json"]), "nix eval: took longer than 300 s and was ended");
+    }
 }

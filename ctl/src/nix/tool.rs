@@ -55,6 +55,12 @@ pub(crate) enum Outcome {
     Unreachable(String),
 }
 
+/// How long `nix flake metadata` may take.
+const METADATA: Duration = Duration::from_secs(5 * 60);
+
+/// How long `nix eval` may take.
+const EVALUATION: Duration = Duration::from_secs(30 * 60);
+
 /// Variables that point Nix to a user's configuration, caches and the like.
 const USERS_CONFIGURATION: [&str; 6] = [
     "NIX_USER_CONF_FILES",
@@ -106,6 +112,11 @@ impl<'a> Nix<'a> {
         let features = ["--extra-experimental-features", "nix-command flakes"];
         let trace = (self.host.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
         let program = self.host.program(&self.program);
+        let program = match command {
+            "flake metadata" => program.limit(METADATA),
+            "eval" => program.limit(EVALUATION),
+            _ => program,
+        };
         let program = program.args(command.split(' ')).args(features).args(trace);
         // Git refreshes its index even when it only reads.
         let program = program.variable("GIT_OPTIONAL_LOCKS", Some("0"));
