@@ -145,6 +145,11 @@ impl Played {
         self.state.borrow().calls.clone()
     }
 
+    /// Returns the hash of the plan that PID 1 has loaded.
+    pub(crate) fn plan(&self) -> Option<String> {
+        self.state.borrow().loaded.clone()
+    }
+
     pub(crate) fn active(&self) -> String {
         self.state.borrow().active.clone()
     }

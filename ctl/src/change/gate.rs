@@ -131,10 +131,15 @@ fn left(end: Instant) -> Duration {
 
 /// Waits until the container meets the expectations.
 pub(crate) fn pass(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
-    let watch = Watch { host, name, begun: Instant::now(), limit: gate.limit, told: Cell::new(u64::MAX) };
     if gate.expect == Expect::None && gate.check.is_none() {
         return Ok(());
     }
+    healthy(host, name, plan, gate)
+}
+
+/// Waits until the container runs, and meets the expectations if there are any.
+pub(crate) fn healthy(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate) -> Result<()> {
+    let watch = Watch { host, name, begun: Instant::now(), limit: gate.limit, told: Cell::new(u64::MAX) };
     alive(host, name, plan)?;
     if matches!(gate.expect, Expect::Running | Expect::Degraded) {
         settled(host, name, plan, gate, &watch)?;
@@ -247,6 +252,8 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, w
             .manager("systemd-run")
             .arg(format!("--machine={name}"))
             .args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"])
+            // The shell inside expands variables; systemd-run would do so before, by the manager's environment.
+            .arg("--expand-environment=no")
             .arg(format!("--property=RuntimeMaxSec={}", left.as_secs().max(1)))
             .args(["/bin/sh", "-c", command])
             .limit(left + Duration::from_secs(1))

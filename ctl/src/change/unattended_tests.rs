@@ -5,10 +5,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
-use nixos_nspawn_units::intent::{Intent, Source, parse};
+use nixos_nspawn_units::intent::{Expect, Intent, Source, parse};
 use nixos_nspawn_units::value::StorePath;
 
+use crate::change::gate::{Before, Gate, healthy};
 use crate::change::next::MadeAhead;
 use crate::change::rollback::{RollbackOptions, go_back};
 use crate::change::settle::settle_all;
@@ -179,4 +181,26 @@ fn nothing_to_update_forgets_a_failure_of_something_else() {
     };
     assert!(!fail(None));
     assert!(fail(Some(path("two"))), "it was kept although it failed");
+}
+
+#[test]
+fn a_stopped_container_is_not_healthy_and_a_check_is_run_as_it_is() {
+    let played = Played::new();
+    played.record();
+    played.on_call(|words, _| words[0].ends_with("systemd-run").then(|| ended(0, "", "")));
+    let limit = Duration::from_secs(1);
+    let settling = Duration::ZERO;
+    let gate = |check| Gate { expect: Expect::None, check, limit, settling, before: Before::default() };
+    let plan = played.plan();
+    let healthy = |check| healthy(&played.host, &web(), plan.as_deref(), &gate(check));
+    healthy(Some("test ${A} = $$")).unwrap();
+    let calls = played.calls();
+    let run = calls.iter().find(|call| call.starts_with("systemd-run")).unwrap();
+    assert!(run.contains(" --expand-environment=no ") && run.ends_with("/bin/sh -c test ${A} = $$"), "{run}");
+    healthy(None).unwrap();
+    played.on_call(|words, _| {
+        let asked = words[0].ends_with("systemctl") && words[1] == "show";
+        asked.then(|| ended(0, "Id=systemd-nspawn@web.service\nActiveState=inactive\nResult=success\n", ""))
+    });
+    assert_eq!(format!("{:#}", healthy(None).unwrap_err()), "container 'web' is inactive (success)");
 }

@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context, given: &Check) -> Result<()> {
     let expectation = arguments::expectation(&given.expected)?;
     let before = Before::see(context, &name, expectation.limit_for(&stored.intent));
     let gate = expectation.gate(&stored.intent, before);
-    let passed = gate::pass(context, &name, hash, &gate);
+    let passed = gate::healthy(context, &name, hash, &gate);
     let error = passed.as_ref().err().map(|error| format!("{error:#}"));
     let answer = CheckAnswer { name: name.as_str(), healthy: error.is_none(), error };
     if context.json || answer.healthy {
