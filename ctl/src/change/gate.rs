@@ -16,7 +16,7 @@ use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::base::program::ended;
 use crate::change::next::{duration, limit_or_start};
-use crate::decision::crash_loop::{SETTLING, Stability, stability, waiting};
+use crate::decision::crash_loop::{SETTLING, Stability, stability, waiting, without_loops};
 use crate::host::journal::show_journals;
 use crate::host::manager_inside::{
     LONG_PATIENCE, Services, failed_units, listed, monotonic, restarting_services, running_jobs, system_state,
@@ -92,6 +92,11 @@ impl Before {
             Err(_) => BTreeSet::new(),
         };
         Self { failed, services: services.unwrap_or_default(), seen: monotonic() }
+    }
+
+    /// Lets services that restart in a loop count, although they did so before.
+    pub(crate) fn without_loops(self) -> Self {
+        Self { services: without_loops(self.services), ..self }
     }
 }
 
