@@ -1,13 +1,14 @@
 //! The timer that updates all containers, as `setup` installs it. What a package installs is only enabled.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::host::files::{remove_file, which, write_file};
+use crate::host::trusted::open_to_others;
 
 /// The service, as packages install it.
 const SERVICE: &str = include_str!("../../../systemd/nixos-nspawn-update.service");
@@ -24,10 +25,17 @@ const UNITS: [&str; 2] = ["nixos-nspawn-update.service", TIMER_UNIT];
 /// The beginning of a file that was installed by us.
 const MARK: &str = "# Installed by nixos-nspawn";
 
+/// Where packages install units.
+const PACKAGED: &str = "/usr/lib/systemd/system";
+
+/// The time of a package's timer, below the directory of links.
+const DROP_IN: &str = "nixos-nspawn-update.timer.d/10-nixos-nspawn.conf";
+
 /// The time of updates if none is given.
 const DEFAULT: &str = "*-*-* 04:00";
 
-/// Refuses a time that systemd does not understand (`systemd.time(7)`), and units of these names that are not ours.
+/// Refuses a time that systemd does not understand (`systemd.time(7)`), units of these names that are not ours, and a program
+/// that others can replace, since root will run it.
 pub(crate) fn check(host: &Host, calendar: Option<&str>) -> Result<()> {
     let understood = |calendar: &str| {
         !calendar.contains(['\n', '%'])
@@ -37,21 +45,49 @@ pub(crate) fn check(host: &Host, calendar: Option<&str>) -> Result<()> {
         let message = format!("--auto-update: '{calendar}' is not a calendar event such as 'Mon 04:00'");
         return Err(Failed::Usage(message + ", see systemd.time(7)").into());
     }
-    for unit in UNITS {
+    for unit in UNITS.into_iter().chain([DROP_IN]) {
         let path = host.unit_links().join(unit);
         if fs::read_to_string(&path).is_ok_and(|text| !text.starts_with(MARK)) {
             return unchanged(format!("{}: is not ours", path.display()), "remove it, or enable it yourself");
         }
     }
-    Ok(())
+    let Some(program) = program().filter(|_| !packaged(host)) else { return Ok(()) };
+    let shown = program.display();
+    match open_to_others(&program, host.scope.owner) {
+        Ok(None) => Ok(()),
+        Ok(Some(open)) => unchanged(
+            format!("{shown}: others than root can replace it, by {}", open.display()),
+            "let root own each directory above it and nobody else write to them, or install it in /usr/local/bin",
+        ),
+        Err(error) => unchanged(format!("{shown}: cannot be checked: {error}"), ""),
+    }
 }
 
-/// Installs the units and starts the timer.
+/// Returns the program that the timer is to run.
+fn program() -> Option<PathBuf> {
+    which("nixos-nspawn", &[]).or_else(|| std::env::current_exe().ok())
+}
+
+/// Returns whether a package has installed the units.
+fn packaged(host: &Host) -> bool {
+    UNITS.iter().all(|unit| host.directory(PACKAGED).join(unit).is_file())
+}
+
+/// Installs the units, unless a package has, and starts the timer.
 pub(crate) fn install(host: &Host, calendar: Option<&str>) -> Result<()> {
-    let program = which("nixos-nspawn", &[]).or_else(|| std::env::current_exe().ok());
-    let program = program.as_deref().and_then(Path::to_str).unwrap_or("nixos-nspawn");
-    for (unit, text) in UNITS.into_iter().zip(texts(program, calendar)) {
-        write_file(&host.unit_links().join(unit), text.as_bytes(), 0o644)?;
+    let (links, drop_in) = (host.unit_links(), host.unit_links().join(DROP_IN));
+    if packaged(host) {
+        // Units of an earlier setup would hide those of the package.
+        UNITS.iter().try_for_each(|unit| remove_file(&links.join(unit)))?;
+        fs::create_dir_all(links.join(format!("{TIMER_UNIT}.d")))?;
+        write_file(&drop_in, time(calendar).as_bytes(), 0o644)?;
+    } else {
+        let program = program();
+        let program = program.as_deref().and_then(Path::to_str).unwrap_or("nixos-nspawn");
+        for (unit, text) in UNITS.into_iter().zip(texts(program, calendar)) {
+            write_file(&links.join(unit), text.as_bytes(), 0o644)?;
+        }
+        remove_file(&drop_in)?;
     }
     host.manager("systemctl").arg("daemon-reload").output()?;
     // A timer that runs keeps its time until it is started again.
@@ -61,24 +97,42 @@ pub(crate) fn install(host: &Host, calendar: Option<&str>) -> Result<()> {
 
 /// Returns whether the units that `setup` installs exist.
 pub(crate) fn installed(host: &Host) -> bool {
-    let path = host.unit_links().join(TIMER_UNIT);
-    fs::read_to_string(path).is_ok_and(|text| text.starts_with(MARK))
+    let ours = |file: &str| {
+        fs::read_to_string(host.unit_links().join(file)).is_ok_and(|text| text.starts_with(MARK))
+    };
+    ours(TIMER_UNIT) || ours(DROP_IN)
 }
 
 /// Stops the timer and removes the units.
 pub(crate) fn remove(host: &Host) -> Result<()> {
     host.manager("systemctl").args(["disable", "--now", TIMER_UNIT]).output()?;
-    UNITS.iter().try_for_each(|unit| remove_file(&host.unit_links().join(unit)))?;
+    UNITS.iter().chain([&DROP_IN]).try_for_each(|file| remove_file(&host.unit_links().join(file)))?;
+    // Others may have files of their own there.
+    let _ = fs::remove_dir(host.unit_links().join(format!("{TIMER_UNIT}.d")));
     host.manager("systemctl").arg("daemon-reload").output().map(|_| ())
 }
 
 /// Returns service and timer, for this program and time.
 fn texts(program: &str, calendar: Option<&str>) -> [String; 2] {
-    let program = program.replace('%', "%%");
+    let program = quoted(&program.replace('%', "%%"));
     [
         SERVICE.replace("ExecStart=nixos-nspawn ", &format!("ExecStart={program} ")),
         TIMER.replace(DEFAULT, calendar.unwrap_or(DEFAULT)),
     ]
+}
+
+/// Returns the drop-in for the timer of a package.
+fn time(calendar: Option<&str>) -> String {
+    let calendar = calendar.unwrap_or(DEFAULT);
+    format!("{MARK}.\n[Timer]\nOnCalendar=\nOnCalendar={calendar}\n")
+}
+
+/// Quotes a word of a command line where that is needed (`systemd.syntax(7)`).
+fn quoted(word: &str) -> String {
+    if word.chars().all(|c| c.is_ascii_alphanumeric() || "/._+-%@:~".contains(c)) {
+        return word.to_owned();
+    }
+    format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 #[cfg(test)]
@@ -90,6 +144,11 @@ mod tests {
         let [service, timer] = texts("/usr/local/bin/nixos-nspawn", Some("Mon 05:00"));
         assert!(service.contains("\nExecStart=/usr/local/bin/nixos-nspawn update --all\n"), "{service}");
         assert!(timer.contains("\nOnCalendar=Mon 05:00\n") && !timer.contains("04:00"), "{timer}");
+        let [service, _] = texts("/opt/my \"tools\"/100%", None);
+        let line = r#"ExecStart="/opt/my \"tools\"/100%%" update --all"#;
+        assert!(service.lines().any(|found| found == line), "{service}");
+        let drop_in = "# Installed by nixos-nspawn.\n[Timer]\nOnCalendar=\nOnCalendar=weekly\n";
+        assert_eq!(time(Some("weekly")), drop_in);
         assert_eq!(texts("nixos-nspawn", None), [SERVICE, TIMER]);
         assert!(SERVICE.starts_with(MARK) && TIMER.starts_with(MARK));
     }

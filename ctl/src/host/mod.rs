@@ -26,5 +26,6 @@ pub(crate) mod runtime_files;
 pub(crate) mod sockets;
 pub(crate) mod state_directory;
 pub(crate) mod systemd;
+pub(crate) mod trusted;
 pub(crate) mod unit_links;
 pub(crate) mod update_memory;
