@@ -7,27 +7,42 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::ordering::waits_for;
 use nixos_nspawn_units::store::Loaded;
 
-/// Returns the names in the order of `after` and `requires`, else as they are given. Within a cycle, the first comes first.
+/// Returns the names in the order of `after` and `requires`, else as they are given. Of a cycle, the first name comes first.
 pub(crate) fn activation_order(loaded: &Loaded, names: Vec<MachineName>) -> Vec<MachineName> {
     let mut left = names;
     let mut sorted = Vec::with_capacity(left.len());
     while !left.is_empty() {
-        let waiting: BTreeSet<&str> = left.iter().map(MachineName::as_str).collect();
-        let free = |name: &MachineName| {
-            let intent = loaded.intents.iter().find(|stored| stored.name == *name);
-            let before = intent.into_iter().flat_map(|stored| waits_for(&stored.intent));
-            let mut before = before.filter_map(Dependency::container);
-            !before.any(|other| other != name.as_str() && waiting.contains(other))
-        };
-        let (found, rest): (Vec<MachineName>, Vec<MachineName>) =
-            left.iter().cloned().partition(|name| free(name));
-        left = rest;
+        let free = |name: &MachineName| before(loaded, name, &left).is_empty();
+        let found: Vec<MachineName> = left.iter().filter(|name| free(name)).cloned().collect();
         if found.is_empty() {
-            sorted.push(left.remove(0));
+            // What only waits for a cycle is not a part of it.
+            let first = left.iter().position(|name| reached(loaded, name, &left).contains(name)).unwrap_or(0);
+            sorted.push(left.remove(first));
         }
+        left.retain(|name| !found.contains(name));
         sorted.extend(found);
     }
     sorted
+}
+
+/// Returns those among `left` that a container waits for itself.
+fn before<'a>(loaded: &Loaded, name: &MachineName, left: &'a [MachineName]) -> Vec<&'a MachineName> {
+    let intent = loaded.intents.iter().find(|stored| stored.name == *name);
+    let before = intent.into_iter().flat_map(|stored| waits_for(&stored.intent));
+    let before: BTreeSet<&str> = before.filter_map(Dependency::container).collect();
+    left.iter().filter(|other| *other != name && before.contains(other.as_str())).collect()
+}
+
+/// Returns those among `left` that a container waits for, also through others.
+fn reached<'a>(loaded: &Loaded, name: &MachineName, left: &'a [MachineName]) -> BTreeSet<&'a MachineName> {
+    let mut reached = BTreeSet::new();
+    let mut next = before(loaded, name, left);
+    while let Some(one) = next.pop() {
+        if reached.insert(one) {
+            next.extend(before(loaded, one, left));
+        }
+    }
+    reached
 }
 
 #[cfg(test)]
@@ -46,6 +61,7 @@ mod tests {
             ("db", ""),
             ("x", r#""after":["y"]"#),
             ("y", r#""after":["x"]"#),
+            ("u", r#""after":["x"]"#),
         ] {
             let name: MachineName = name.parse().unwrap();
             let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
@@ -56,5 +72,8 @@ mod tests {
         let names = ["a", "b", "db", "x", "y"].map(|name| name.parse().unwrap()).to_vec();
         let order = activation_order(&loaded, names);
         assert_eq!(order.iter().map(MachineName::as_str).collect::<Vec<_>>(), ["db", "a", "b", "x", "y"]);
+        let names = ["u", "y", "x"].map(|name| name.parse().unwrap()).to_vec();
+        let order = activation_order(&loaded, names);
+        assert_eq!(order.iter().map(MachineName::as_str).collect::<Vec<_>>(), ["y", "x", "u"]);
     }
 }
