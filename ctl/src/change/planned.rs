@@ -30,6 +30,8 @@ pub(crate) struct Planned {
     /// What would change in the container's reach into the host.
     pub(crate) host_reach: ReachPlan,
     pub(crate) notes: Vec<String>,
+    /// Why an update of all leaves the container as it is.
+    pub(crate) skipped: Option<String>,
     /// Why it cannot be determined.
     pub(crate) error: Option<String>,
 }
@@ -47,8 +49,14 @@ impl Planned {
             difference: Difference::default(),
             host_reach: ReachPlan::default(),
             notes: Vec::new(),
+            skipped: None,
             error: None,
         }
+    }
+
+    /// Returns the plan for a container that an update of all leaves as it is.
+    pub(crate) fn skipped(name: &MachineName, generation: Option<u64>, reason: String) -> Self {
+        Self { skipped: Some(reason), ..Self::nothing(name, generation) }
     }
 
     /// Returns the plan from one intent to another, to `generation` if that is known.

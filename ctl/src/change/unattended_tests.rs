@@ -15,12 +15,12 @@ use crate::change::next::MadeAhead;
 use crate::change::rollback::{RollbackOptions, go_back};
 use crate::change::settle::settle_all;
 use crate::change::tests::RESTART;
-use crate::change::update::{UpdateOptions, update};
+use crate::change::update::{UpdateOptions, plan, update};
 use crate::change::updated::{UpdateResult, Updated};
 use crate::decision::reach::Consent;
 use crate::host::profile_links;
 use crate::host::record::{Begun, Phase, Record, RecordDetails};
-use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
+use crate::host::update_memory::{Failure, FailureKind, Hold, UpdateMemory};
 use crate::nix::build::Made;
 use crate::nix::tool::Nix;
 use crate::testing::{Played, ended, store_path, web};
@@ -203,4 +203,27 @@ fn a_stopped_container_is_not_healthy_and_a_check_is_run_as_it_is() {
         asked.then(|| ended(0, "Id=systemd-nspawn@web.service\nActiveState=inactive\nResult=success\n", ""))
     });
     assert_eq!(format!("{:#}", healthy(None).unwrap_err()), "container 'web' is inactive (success)");
+}
+
+#[test]
+fn a_plan_of_all_skips_what_an_update_of_all_skips() {
+    let played = Played::new();
+    played.record();
+    let planned = |all, retry| {
+        let nix = Nix::find(&played.host).unwrap();
+        plan(&played.host, &nix, &web(), &RESTART.source, None, (all, retry)).unwrap()
+    };
+    let change = |change: &dyn Fn(&mut UpdateMemory)| {
+        UpdateMemory::change(&played.host, Path::new(FOLDER), |memory| change(memory)).unwrap();
+    };
+    assert!(planned(true, false).changes);
+    change(&|memory| memory.fails(Failure::now(FailureKind::Failed, "why", Some(path("two")))));
+    let before = memory(&played);
+    let skipped = planned(true, false);
+    assert!(!skipped.changes && skipped.skipped.is_some_and(|reason| reason.contains("--retry")));
+    assert!(planned(true, true).changes && planned(false, false).changes);
+    assert_eq!(memory(&played), before, "a plan changes nothing");
+    change(&|memory| memory.hold = Some(Hold::now(None)));
+    assert!(planned(true, true).skipped.is_some_and(|reason| reason.starts_with("held since")));
+    assert!(planned(false, false).changes);
 }

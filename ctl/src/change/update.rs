@@ -205,9 +205,15 @@ fn failed_before(host: &Host, folder: &Path, next: &Next, options: &UpdateOption
     let Some(failure) = memory.failed(&next.profile).filter(|_| options.all && !options.retry) else {
         return Ok(None);
     };
+    let reason = not_again(failure);
     // Whatever failed since, this is what keeps it from being updated.
     UpdateMemory::change(host, folder, |memory| memory.failure = Some(failure.clone()))?;
-    Ok(Some(format!("{}; --retry tries it again", failure.text())))
+    Ok(Some(reason))
+}
+
+/// Returns why what failed before is not activated again.
+fn not_again(failure: &Failure) -> String {
+    format!("{}; --retry tries it again", failure.text())
 }
 
 /// Builds and checks; creates nothing except the link of the build.
@@ -265,19 +271,32 @@ fn prepare(
     Ok(Prepared::Switch(Box::new(next), decision, changes.only_takes_away()))
 }
 
-/// Finds out what an update would change and do, by the same steps. It changes nothing but the Nix store.
+/// Finds out what an update would change and do, by the same steps; one of all skips what that
+/// would skip, unless it is tried again. It changes nothing but the Nix store.
 pub(crate) fn plan(
     host: &Host,
     nix: &Nix,
     name: &MachineName,
     source: &SourceArguments,
     given: Option<Strategy>,
+    (all, retry): (bool, bool),
 ) -> Result<Planned> {
     let loaded = host_file::load(host)?;
     let old = imperative(&loaded, name)?;
+    let memory = if all {
+        UpdateMemory::read(host, &profile_folder(host, name, old))?
+    } else {
+        UpdateMemory::default()
+    };
+    if let Some(reason) = skipped(old, &memory).filter(|_| all) {
+        return Ok(Planned::skipped(name, old.generation, reason));
+    }
     let next = next(host, nix, name, old, source, None)?;
     if same_but_source(old, &next.intent) {
         return Ok(Planned::nothing(name, old.generation));
+    }
+    if let Some(failure) = memory.failed(&next.profile).filter(|_| !retry) {
+        return Ok(Planned::skipped(name, old.generation, not_again(failure)));
     }
     intent_file::check(&loaded, name, &next.intent, Conflicts::NewRefused(old))?;
     let runs = !systemd::state(host, name)?.stopped();

@@ -13,6 +13,8 @@ pub(crate) fn run(context: &Context, given: &Plan) -> Result<()> {
     let how = planned::How {
         refresh: !given.from.no_refresh,
         strategy: given.strategy.map(arguments::strategy),
+        all: given.all,
+        retry: false,
         exit_code: given.exit_code,
     };
     planned::run(context, names, &source, how)

@@ -21,6 +21,10 @@ pub(crate) struct How {
     pub(crate) refresh: bool,
     /// The strategy, or the container's own.
     pub(crate) strategy: Option<Strategy>,
+    /// Whether it is one of all, so that what is held or has no source is skipped.
+    pub(crate) all: bool,
+    /// Whether what failed before is not skipped then.
+    pub(crate) retry: bool,
     /// Whether the exit status tells that something would change.
     pub(crate) exit_code: bool,
 }
@@ -33,13 +37,13 @@ pub(crate) fn run(
     how: How,
 ) -> Result<()> {
     context.need_systemd()?;
-    let How { refresh, strategy, exit_code } = how;
+    let How { refresh, strategy, all: of_all, retry, exit_code } = how;
     let nix = Nix::find(context)?.refreshing(refresh);
     let names = names()?;
     let mut all = Vec::new();
     let mut failed = None;
     for name in &names {
-        match update::plan(context, &nix, name, source, strategy) {
+        match update::plan(context, &nix, name, source, strategy, (of_all, retry)) {
             Ok(planned) if context.json => all.push(planned),
             Ok(planned) => {
                 context.screen.print(&text(&planned))?;
@@ -88,7 +92,10 @@ fn reach(plan: &ReachPlan) -> Vec<String> {
 pub(crate) fn text(planned: &Planned) -> String {
     let Planned { name, difference, .. } = planned;
     let (Some(action), Some(reason)) = (planned.action, &planned.reason) else {
-        return format!("container '{name}': is up to date\n");
+        return match &planned.skipped {
+            Some(reason) => format!("container '{name}': would be skipped: {reason}\n"),
+            None => format!("container '{name}': is up to date\n"),
+        };
     };
     let mut lines: Vec<String> = difference.lines().into_iter().map(str::to_owned).collect();
     lines.extend(planned.notes.iter().map(|note| format!("note: {note}")));

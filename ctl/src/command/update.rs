@@ -27,6 +27,8 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
         let how = planned::How {
             refresh: !given.from.no_refresh,
             strategy: given.activation.strategy.map(arguments::strategy),
+            all: given.all,
+            retry: given.retry,
             exit_code: given.exit_code,
         };
         return planned::run(context, names, &source, how);
