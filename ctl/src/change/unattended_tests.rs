@@ -227,3 +227,17 @@ fn a_plan_of_all_skips_what_an_update_of_all_skips() {
     assert!(planned(true, true).skipped.is_some_and(|reason| reason.starts_with("held since")));
     assert!(planned(false, false).changes);
 }
+
+#[test]
+fn what_is_remembered_outlives_another_version() {
+    let played = Played::new();
+    let file = played.profile().join("updates.json");
+    let change = || UpdateMemory::change(&played.host, Path::new(FOLDER), |memory| memory.hold = None);
+    fs::write(&file, r#"{"hold":{"since":"2026-01-01T00:00:00Z"},"later":[1]}"#).unwrap();
+    change().unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{\"version\":1,\"later\":[1]}\n");
+    let newer = r#"{"version":2,"hold":{"since":"2026-01-01T00:00:00Z"}}"#;
+    fs::write(&file, newer).unwrap();
+    assert!(format!("{:#}", change().unwrap_err()).contains("newer version"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), newer);
+}

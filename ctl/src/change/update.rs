@@ -121,7 +121,7 @@ fn attempt(
             // Nothing is written.
             Ok(Some(next)) if same(old, &next.intent) => {
                 *output = Some(next.profile);
-                return Ok(Updated::nothing(name, old.generation).from_stale(next.stale));
+                return Ok(Updated::nothing(name, old.generation).with_stale(next.stale));
             }
             Ok(Some(next)) => {
                 if let Some(reason) = failed_before(host, &directory, &next, options)? {
@@ -148,7 +148,7 @@ fn attempt(
             *output = Some(next.profile);
             remove_pending(host, &directory);
             record.finish(host)?;
-            return Ok(Updated::nothing(name, old.generation).from_stale(next.stale));
+            return Ok(Updated::nothing(name, old.generation).with_stale(next.stale));
         }
         Ok(Prepared::FailedBefore(reason)) => {
             remove_pending(host, &directory);
@@ -179,7 +179,7 @@ fn attempt(
     };
     let switched = switch.run(&mut record);
     *output = record.details.phase.touched().then_some(next.profile);
-    Ok(Updated::switched(name, before, switched?, UpdateResult::Updated).from_stale(stale))
+    Ok(Updated::switched(name, before, switched?, UpdateResult::Updated).with_stale(stale))
 }
 
 fn not_updated(error: anyhow::Error, name: &MachineName) -> anyhow::Error {

@@ -59,7 +59,7 @@ impl Updated {
     }
 
     /// Adds why the source may be out of date.
-    pub(crate) fn from_stale(self, stale: Option<String>) -> Self {
+    pub(crate) fn with_stale(self, stale: Option<String>) -> Self {
         Self { not_refreshed: stale.map(|reason| without_secrets(&reason)), ..self }
     }
 

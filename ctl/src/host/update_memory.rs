@@ -1,6 +1,7 @@
 //! What updates remember of a container: a file beside the profile. An update that finds what it has built before needs
 //! no evaluation; what failed is not tried again unasked; what is held stays as it is.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::Hasher;
 use std::io::ErrorKind;
@@ -10,9 +11,10 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::value::StorePath;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use crate::base::exit::Failed;
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::secrets::without_secrets;
 use crate::base::time;
@@ -21,12 +23,18 @@ use crate::host::files::write_file;
 /// The file in the container's profile directory.
 pub(crate) const UPDATE_MEMORY: &str = "updates.json";
 
+/// The version of the format that is written. A greater one may mean something else by what is known.
+const VERSION: u32 = 1;
+
 /// How many failed outputs are remembered.
 const REFUSED: usize = 32;
 
 /// What updates remember of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UpdateMemory {
+    /// The version of the format; 0 before there was one.
+    #[serde(default)]
+    version: u32,
     /// The last build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) built: Option<BuiltFrom>,
@@ -39,6 +47,9 @@ pub(crate) struct UpdateMemory {
     /// Who holds it back, if anybody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hold: Option<Hold>,
+    /// What this version does not know.
+    #[serde(flatten)]
+    other: BTreeMap<String, Value>,
 }
 
 /// What a build was made from, and the result. With the same revision, system and arguments, Nix would make the same.
@@ -148,10 +159,15 @@ impl UpdateMemory {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
-        serde_json::from_str(&text).map_err(|error| {
+        let memory: Self = serde_json::from_str(&text).map_err(|error| {
             let why = format!("{}: cannot be read: {error}", path.display());
-            Failed::unchanged(why, "delete it, then 'hold' containers again that shall not be updated").into()
-        })
+            Failed::unchanged(why, "delete it, then 'hold' containers again that shall not be updated")
+        })?;
+        if memory.version > VERSION {
+            let why = format!("{}: was written by a newer version of nixos-nspawn", path.display());
+            return unchanged(why, "update nixos-nspawn");
+        }
+        Ok(memory)
     }
 
     /// Reads, changes and writes the file; nothing is written if nothing changes.
@@ -162,6 +178,7 @@ impl UpdateMemory {
         if after == before {
             return Ok(());
         }
+        after.version = VERSION;
         let text = serde_json::to_string(&after)? + "\n";
         write_file(&host.path(folder).join(UPDATE_MEMORY), text.as_bytes(), 0o644)
     }
