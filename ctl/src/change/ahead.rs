@@ -13,7 +13,7 @@ use crate::change::next::{MadeAhead, profile_folder};
 use crate::change::update::UpdateOptions;
 use crate::fact::lookup::imperative;
 use crate::host::profile_links;
-use crate::host::update_memory::UpdateMemory;
+use crate::host::update_memory::{UpdateMemory, is_named_like};
 use crate::nix::build::{Draft, Request, Step};
 use crate::nix::cause::Cause;
 use crate::nix::source::Wanted;
@@ -86,7 +86,10 @@ fn due<'a>(
 ) -> Option<Due<'a>> {
     let old = imperative(loaded, name).ok()?;
     let folder = profile_folder(host, name, old);
-    let memory = UpdateMemory::read(host, &folder).ok()?;
+    if !is_named_like(&folder, name) {
+        return None;
+    }
+    let memory = UpdateMemory::read(host, name, &folder).ok()?;
     let wanted = options.source.wanted(host, old.source.as_ref()).ok()?;
     let skipped = options.all && memory.hold.is_some() || !host.path(&folder).is_dir();
     if skipped {
@@ -100,7 +103,11 @@ fn due<'a>(
 pub(crate) fn remove_links(host: &Host, loaded: &Loaded, names: &[MachineName]) {
     for name in names {
         let Ok(old) = imperative(loaded, name) else { continue };
-        let link = profile_folder(host, name, old).join(profile_links::ahead());
+        let folder = profile_folder(host, name, old);
+        if !is_named_like(&folder, name) {
+            continue;
+        }
+        let link = folder.join(profile_links::ahead());
         if std::fs::remove_file(host.path(&link)).is_ok() {
             profile_links::drop_indirect_root(host, &link);
         }

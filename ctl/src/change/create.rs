@@ -144,7 +144,7 @@ fn make(
         Some(nix) => nix.set_profile(&system, &profile.path)?,
         None => profile_links::make_offline_profile(host, &directory, &profile.path)?,
     };
-    UpdateMemory::change(host, &directory, |memory| memory.built = from)?;
+    UpdateMemory::change(host, name, &directory, |memory| memory.built = from)?;
     remove_pending(host, &directory);
 
     let mut intent = intent(host, name, &profile, source)?;

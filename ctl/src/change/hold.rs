@@ -3,12 +3,13 @@
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 
+use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::change::next::profile_folder;
 use crate::change::settle;
 use crate::fact::lookup::imperative;
 use crate::host::profile_links;
-use crate::host::update_memory::{Hold, UpdateMemory};
+use crate::host::update_memory::{Hold, UpdateMemory, is_named_like};
 
 /// Holds a container, or replaces the reason. Returns whether it was not held before.
 pub(crate) fn hold(host: &Host, name: &MachineName, reason: Option<&str>) -> Result<bool> {
@@ -24,7 +25,16 @@ fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<bool> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load();
     let folder = profile_folder(host, name, imperative(&loaded, name)?);
-    let before = UpdateMemory::read(host, &folder)?.hold;
+    if hold.is_some() && !is_named_like(&folder, name) {
+        return unchanged(
+            format!(
+                "container '{name}': its profile is in {}, where nothing is remembered of it",
+                folder.display()
+            ),
+            format!("a profile in a directory named '{name}' can be held"),
+        );
+    }
+    let before = UpdateMemory::read(host, name, &folder)?.hold;
     if hold.is_some() {
         // A hand-written intent may have no profile yet.
         profile_links::make_directory(host, &folder)?;
@@ -33,7 +43,7 @@ fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<bool> {
     // Since when it is held stays, unless there is another reason.
     let keeps = |before: &Hold| hold.as_ref().is_some_and(|hold| hold.reason == before.reason);
     if !before.as_ref().is_some_and(keeps) {
-        UpdateMemory::change(host, &folder, |memory| memory.hold = hold)?;
+        UpdateMemory::change(host, name, &folder, |memory| memory.hold = hold)?;
     }
     Ok(before.is_some() != wanted)
 }

@@ -180,7 +180,7 @@ pub(crate) fn next(
     link: Option<&std::path::Path>,
 ) -> Result<Next> {
     let wanted = said.wanted(host, old.source.as_ref())?;
-    let memory = UpdateMemory::read(host, &profile_folder(host, name, old))?;
+    let memory = UpdateMemory::read(host, name, &profile_folder(host, name, old))?;
     let request = Request {
         host,
         nix: Some(nix),
@@ -201,7 +201,7 @@ pub(crate) fn known(
     said: &SourceArguments,
 ) -> Result<Option<Next>> {
     let wanted = said.wanted(host, old.source.as_ref())?;
-    let memory = UpdateMemory::read(host, &profile_folder(host, name, old))?;
+    let memory = UpdateMemory::read(host, name, &profile_folder(host, name, old))?;
     let request = Request {
         host,
         nix: Some(nix),

@@ -125,8 +125,8 @@ pub(super) fn go_back(
     };
     // Before anything else, or an update of all could return to it if this command is killed.
     let folder = record.details.profile_directory.clone();
-    let memory = UpdateMemory::read(host, &folder);
-    remember(host, &folder, |memory| {
+    let memory = UpdateMemory::read(host, name, &folder);
+    remember(host, name, &folder, |memory| {
         memory.works(&generation.path);
         if let Some(output) = left.filter(|_| back) {
             let reason = format!("to generation {}", generation.number);
@@ -135,15 +135,15 @@ pub(super) fn go_back(
     });
     let switched = switch.run(&mut record);
     if let (Err(_), Ok(before)) = (&switched, memory) {
-        remember(host, &folder, |memory| *memory = before);
+        remember(host, name, &folder, |memory| *memory = before);
     }
     let switched = switched?;
     Ok(Updated::switched(name, before, switched, UpdateResult::RolledBack))
 }
 
 /// Changes what updates remember.
-fn remember(host: &Host, folder: &Path, change: impl FnOnce(&mut UpdateMemory)) {
-    if let Err(error) = UpdateMemory::change(host, folder, change) {
+fn remember(host: &Host, name: &MachineName, folder: &Path, change: impl FnOnce(&mut UpdateMemory)) {
+    if let Err(error) = UpdateMemory::change(host, name, folder, change) {
         host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
     }
 }

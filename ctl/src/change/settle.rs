@@ -166,7 +166,7 @@ fn remember(host: &Host, record: &Record, change: impl FnOnce(&mut UpdateMemory,
     let Ok(target) = fs::read_link(host.path(&link)) else { return };
     let Ok(output) = target.to_string_lossy().parse::<StorePath>() else { return };
     let folder = &details.profile_directory;
-    if let Err(error) = UpdateMemory::change(host, folder, |memory| change(memory, &output)) {
+    if let Err(error) = UpdateMemory::change(host, &record.name, folder, |memory| change(memory, &output)) {
         host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
     }
 }

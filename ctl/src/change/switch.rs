@@ -179,7 +179,9 @@ impl Switch<'_> {
     /// Changes what updates remember.
     fn remember(&self, folder: &Path, change: impl FnOnce(&mut UpdateMemory, &StorePath)) {
         let Some(output) = &self.remembered else { return };
-        if let Err(error) = UpdateMemory::change(self.host, folder, |memory| change(memory, output)) {
+        if let Err(error) =
+            UpdateMemory::change(self.host, self.name, folder, |memory| change(memory, output))
+        {
             self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
         }
     }

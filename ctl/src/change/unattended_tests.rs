@@ -33,7 +33,7 @@ fn of_all(played: &Played, retry: bool) -> anyhow::Result<Updated> {
 }
 
 fn memory(played: &Played) -> UpdateMemory {
-    UpdateMemory::read(&played.host, Path::new(FOLDER)).unwrap()
+    UpdateMemory::read(&played.host, &web(), Path::new(FOLDER)).unwrap()
 }
 
 fn path(name: &str) -> StorePath {
@@ -175,7 +175,8 @@ fn nothing_to_update_forgets_a_failure_of_something_else() {
     of_all(&played, false).unwrap();
     let fail = |output| {
         let failure = Failure::now(FailureKind::Failed, "why", output);
-        UpdateMemory::change(&played.host, Path::new(FOLDER), |memory| memory.fails(failure)).unwrap();
+        UpdateMemory::change(&played.host, &web(), Path::new(FOLDER), |memory| memory.fails(failure))
+            .unwrap();
         assert_eq!(of_all(&played, false).unwrap().result, UpdateResult::UpToDate);
         memory(&played).failure.is_some()
     };
@@ -214,7 +215,7 @@ fn a_plan_of_all_skips_what_an_update_of_all_skips() {
         plan(&played.host, &nix, &web(), &RESTART.source, None, (all, retry)).unwrap()
     };
     let change = |change: &dyn Fn(&mut UpdateMemory)| {
-        UpdateMemory::change(&played.host, Path::new(FOLDER), |memory| change(memory)).unwrap();
+        UpdateMemory::change(&played.host, &web(), Path::new(FOLDER), |memory| change(memory)).unwrap();
     };
     assert!(planned(true, false).changes);
     change(&|memory| memory.fails(Failure::now(FailureKind::Failed, "why", Some(path("two")))));
@@ -232,7 +233,8 @@ fn a_plan_of_all_skips_what_an_update_of_all_skips() {
 fn what_is_remembered_outlives_another_version() {
     let played = Played::new();
     let file = played.profile().join("updates.json");
-    let change = || UpdateMemory::change(&played.host, Path::new(FOLDER), |memory| memory.hold = None);
+    let change =
+        || UpdateMemory::change(&played.host, &web(), Path::new(FOLDER), |memory| memory.hold = None);
     fs::write(&file, r#"{"hold":{"since":"2026-01-01T00:00:00Z"},"later":[1]}"#).unwrap();
     change().unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), "{\"version\":1,\"later\":[1]}\n");
@@ -240,4 +242,20 @@ fn what_is_remembered_outlives_another_version() {
     fs::write(&file, newer).unwrap();
     assert!(format!("{:#}", change().unwrap_err()).contains("newer version"));
     assert_eq!(fs::read_to_string(&file).unwrap(), newer);
+}
+
+#[test]
+fn nothing_is_remembered_in_the_profile_of_another() {
+    let played = Played::new();
+    let other = "copy".parse().unwrap();
+    let failure = || Failure::now(FailureKind::Failed, "why", Some(path("two")));
+    let fail = |name| {
+        UpdateMemory::change(&played.host, name, Path::new(FOLDER), |memory| memory.fails(failure()))
+            .unwrap();
+    };
+    fail(&other);
+    assert!(!played.profile().join("updates.json").exists());
+    fail(&web());
+    let memory = UpdateMemory::read(&played.host, &other, Path::new(FOLDER)).unwrap();
+    assert_eq!(memory, UpdateMemory::default());
 }

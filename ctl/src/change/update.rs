@@ -66,7 +66,7 @@ pub(crate) fn update(
     let loaded = host.load();
     let old = imperative(&loaded, name)?;
     let directory = profile_folder(host, name, old);
-    let memory = UpdateMemory::read(host, &directory)?;
+    let memory = UpdateMemory::read(host, name, &directory)?;
     if let Some(reason) = skipped(old, &memory).filter(|_| options.all) {
         return Ok(Updated::skipped(name, old.generation, reason));
     }
@@ -78,14 +78,14 @@ pub(crate) fn update(
         // A source that was not refreshed says nothing about the failure.
         Ok(updated) if updated.not_refreshed.is_some() => Ok(()),
         Ok(updated) if updated.result == UpdateResult::UpToDate => {
-            UpdateMemory::change(host, &directory, |memory| memory.up_to_date(output.as_ref()))
+            UpdateMemory::change(host, name, &directory, |memory| memory.up_to_date(output.as_ref()))
         }
         // The switch has remembered it.
         Ok(_) => Ok(()),
         Err(_) if interrupt::check().is_err() || !host.path(&directory).is_dir() => Ok(()),
         Err(error) => {
             let failure = Failure::now(FailureKind::Failed, format!("{error:#}"), output);
-            UpdateMemory::change(host, &directory, |memory| memory.fails(failure))
+            UpdateMemory::change(host, name, &directory, |memory| memory.fails(failure))
         }
     };
     if let Err(error) = remembered {
@@ -124,7 +124,7 @@ fn attempt(
                 return Ok(Updated::nothing(name, old.generation).with_stale(next.stale));
             }
             Ok(Some(next)) => {
-                if let Some(reason) = failed_before(host, &directory, &next, options)? {
+                if let Some(reason) = failed_before(host, name, &directory, &next, options)? {
                     return Ok(Updated::skipped(name, old.generation, reason));
                 }
             }
@@ -200,14 +200,20 @@ enum Prepared {
 }
 
 /// Returns why what was built is not activated again, if it failed before.
-fn failed_before(host: &Host, folder: &Path, next: &Next, options: &UpdateOptions) -> Result<Option<String>> {
-    let memory = UpdateMemory::read(host, folder)?;
+fn failed_before(
+    host: &Host,
+    name: &MachineName,
+    folder: &Path,
+    next: &Next,
+    options: &UpdateOptions,
+) -> Result<Option<String>> {
+    let memory = UpdateMemory::read(host, name, folder)?;
     let Some(failure) = memory.failed(&next.profile).filter(|_| options.all && !options.retry) else {
         return Ok(None);
     };
     let reason = not_again(failure);
     // Whatever failed since, this is what keeps it from being updated.
-    UpdateMemory::change(host, folder, |memory| memory.failure = Some(failure.clone()))?;
+    UpdateMemory::change(host, name, folder, |memory| memory.failure = Some(failure.clone()))?;
     Ok(Some(reason))
 }
 
@@ -232,7 +238,7 @@ fn prepare(
         None => next(host, nix, name, old, &options.source, Some(&directory.join("pending")))?,
     };
     failpoint("built");
-    UpdateMemory::change(host, directory, |memory| memory.built.clone_from(&next.from))?;
+    UpdateMemory::change(host, name, directory, |memory| memory.built.clone_from(&next.from))?;
     if same_but_source(old, &next.intent) {
         if !same(old, &next.intent) {
             let _global = Lock::global(host)?;
@@ -245,7 +251,7 @@ fn prepare(
         }
         return Ok(Prepared::Nothing(Box::new(next)));
     }
-    if let Some(reason) = failed_before(host, directory, &next, options)? {
+    if let Some(reason) = failed_before(host, name, directory, &next, options)? {
         return Ok(Prepared::FailedBefore(reason));
     }
     let changes = reach::check(host, name, [old, &next.intent], options.consent, Approved::No)?;
@@ -284,7 +290,7 @@ pub(crate) fn plan(
     let loaded = host_file::load(host)?;
     let old = imperative(&loaded, name)?;
     let memory = if all {
-        UpdateMemory::read(host, &profile_folder(host, name, old))?
+        UpdateMemory::read(host, name, &profile_folder(host, name, old))?
     } else {
         UpdateMemory::default()
     };

@@ -101,7 +101,7 @@ impl Overview {
             if let Some(folder) =
                 profile_link(host, name, intent).parent().filter(|_| container.kind == Kind::Imperative)
             {
-                match UpdateMemory::read(host, folder) {
+                match UpdateMemory::read(host, name, folder) {
                     Ok(memory) => container.memory = memory,
                     Err(error) => container.warnings.push(format!("{error:#}")),
                 }

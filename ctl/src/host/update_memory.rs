@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
+use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,7 +33,7 @@ const REFUSED: usize = 32;
 /// What updates remember of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UpdateMemory {
-    /// The version of the format; 0 before there was one.
+    /// The version of the format in the file.
     #[serde(default)]
     version: u32,
     /// The last build.
@@ -108,6 +109,12 @@ pub(crate) struct Hold {
     pub(crate) reason: Option<String>,
 }
 
+/// Returns whether a profile directory is named like the container. Another may be that of another container, if an intent
+/// was copied, or belong to a user.
+pub(crate) fn is_named_like(directory: &Path, name: &MachineName) -> bool {
+    directory.file_name().is_some_and(|file| file == name.as_str())
+}
+
 impl BuiltFrom {
     /// Returns the hash of arguments for Nix. It reveals none of them.
     pub(crate) fn hash_of(arguments: &[String]) -> String {
@@ -152,14 +159,18 @@ impl Failure {
 
 impl UpdateMemory {
     /// Reads the file in the profile directory, a path of the system. A file that cannot be read may hold the container.
-    pub(crate) fn read(host: &Host, folder: &Path) -> Result<Self> {
+    /// Of a directory that is not named like the container nothing is remembered.
+    pub(crate) fn read(host: &Host, name: &MachineName, folder: &Path) -> Result<Self> {
+        if !is_named_like(folder, name) {
+            return Ok(Self::default());
+        }
         let path = host.path(folder).join(UPDATE_MEMORY);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
-        let memory: Self = serde_json::from_str(&text).map_err(|error| {
+        let mut memory: Self = serde_json::from_str(&text).map_err(|error| {
             let why = format!("{}: cannot be read: {error}", path.display());
             Failed::unchanged(why, "delete it, then 'hold' containers again that shall not be updated")
         })?;
@@ -167,12 +178,22 @@ impl UpdateMemory {
             let why = format!("{}: was written by a newer version of nixos-nspawn", path.display());
             return unchanged(why, "update nixos-nspawn");
         }
+        // It says nothing about the container.
+        memory.version = 0;
         Ok(memory)
     }
 
     /// Reads, changes and writes the file; nothing is written if nothing changes.
-    pub(crate) fn change(host: &Host, folder: &Path, change: impl FnOnce(&mut Self)) -> Result<()> {
-        let before = Self::read(host, folder)?;
+    pub(crate) fn change(
+        host: &Host,
+        name: &MachineName,
+        folder: &Path,
+        change: impl FnOnce(&mut Self),
+    ) -> Result<()> {
+        if !is_named_like(folder, name) {
+            return Ok(());
+        }
+        let before = Self::read(host, name, folder)?;
         let mut after = before.clone();
         change(&mut after);
         if after == before {
