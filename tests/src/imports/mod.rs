@@ -43,7 +43,8 @@ pub fn faults(src: &Path, layers: &Layers) -> Vec<String> {
 fn read(src: &Path) -> BTreeMap<String, Source> {
     let entries = WalkDir::new(src).into_iter().map(|entry| entry.expect("readable"));
     let files = entries.filter(|entry| {
-        entry.path().extension().is_some_and(|extension| extension == "rs") && entry.file_name() != "tests.rs"
+        let name = entry.file_name().to_string_lossy();
+        name.ends_with(".rs") && name != "tests.rs" && !name.ends_with("_tests.rs")
     });
     let files: BTreeMap<String, Source> = files
         .map(|entry| {
