@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::{fs, io};
 
 use anyhow::Result;
+use nixos_nspawn_units::copies::generated;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::plan;
 use nixos_nspawn_units::store::{Trust, load};
@@ -75,6 +76,10 @@ impl Played {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
         fs::write(root.join("bin/nix"), "").unwrap();
+        // What the generator wrote for the container: nothing for networkd.
+        let generated = generated(&root, "web.nspawn");
+        fs::create_dir_all(generated.parent().unwrap()).unwrap();
+        fs::write(generated, "").unwrap();
         let state = Rc::new(RefCell::new(State { active: "active".to_owned(), ..State::default() }));
         let events = Rc::new(RefCell::new(Vec::new()));
         let watcher = Rc::clone(&events);
