@@ -48,13 +48,14 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) consent: Consent<'a>,
     /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
-    /// Whether it is one of all, so that what is held or has no source is skipped.
+    /// Whether this is `--all`, which skips containers that are held or have no source.
     pub(crate) all: bool,
-    /// Whether what failed before is tried again.
+    /// Whether a generation that failed before is activated again.
     pub(crate) retry: bool,
 }
 
-/// Updates one container: builds, checks, switches. What was built for it ahead is used.
+/// Updates one container: builds, checks and switches. Uses the result in `ahead` instead of a build, if there is
+/// one.
 pub(crate) fn update(
     host: &Host,
     nix: &Nix,
@@ -74,7 +75,7 @@ pub(crate) fn update(
     let updated = attempt(host, nix, (name, old), options, ahead, &mut output);
     let remembered = match &updated {
         Ok(updated) if updated.result == UpdateResult::Skipped => Ok(()),
-        // What failed and was kept is current, but has failed all the same.
+        // A failed generation that was kept running is current, but its failure is still remembered.
         Ok(_) => UpdateMemory::change(host, &directory, |memory| {
             let stays = |failure: &Failure| failure.output.is_some() && failure.output == output;
             memory.failure = memory.failure.take().filter(stays);
@@ -91,7 +92,7 @@ pub(crate) fn update(
     updated
 }
 
-/// Returns why a container is left as it is by an update of all.
+/// Returns why `update --all` skips a container.
 fn skipped(old: &Intent, memory: &UpdateMemory) -> Option<String> {
     let source = old.source.as_ref();
     if source
@@ -102,7 +103,7 @@ fn skipped(old: &Intent, memory: &UpdateMemory) -> Option<String> {
     memory.hold.as_ref().map(Hold::text)
 }
 
-/// Does it. `output` becomes what is to be activated, as soon as that is begun or found to be there.
+/// Performs the update. Sets `output` to the profile once its activation begins, or if it is already active.
 fn attempt(
     host: &Host,
     nix: &Nix,
@@ -182,7 +183,7 @@ fn not_updated(error: anyhow::Error, name: &MachineName) -> anyhow::Error {
     under(error, &format!("container '{name}' was not updated"), "nothing was changed")
 }
 
-/// Returns whether nothing is to be recorded.
+/// Returns whether both intents are the same, so that nothing has to be recorded.
 fn same(old: &Intent, new: &Intent) -> bool {
     same_but_source(old, new) && unlocked(old) == unlocked(new)
 }
@@ -191,11 +192,11 @@ enum Prepared {
     /// And whether the change only takes reach away.
     Switch(Box<Next>, Decision, bool),
     Nothing(StorePath),
-    /// Why it is not tried again.
+    /// The reason why this generation is not activated again.
     FailedBefore(String),
 }
 
-/// Returns why what was built is not activated again, if it failed before.
+/// Returns why the profile is not activated again, if it failed before.
 fn failed_before(host: &Host, folder: &Path, next: &Next, options: &UpdateOptions) -> Result<Option<String>> {
     let memory = UpdateMemory::read(host, folder)?;
     let failure = memory.failed(&next.profile).filter(|_| options.all && !options.retry);

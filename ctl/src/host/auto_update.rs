@@ -1,4 +1,4 @@
-//! The timer that updates all containers, as `setup` installs it. What a package installs is only enabled.
+//! The timer that updates all containers. `setup` installs it, or only enables the units of a package.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,10 @@ use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::host::files::{remove_file, which, write_file};
 
-/// The service, as packages install it.
+/// The service as packaged.
 const SERVICE: &str = include_str!("../../../systemd/nixos-nspawn-update.service");
 
-/// The timer, as packages install it.
+/// The timer as packaged.
 const TIMER: &str = include_str!("../../../systemd/nixos-nspawn-update.timer");
 
 /// The unit that `setup` enables.
@@ -21,13 +21,14 @@ pub(crate) const TIMER_UNIT: &str = "nixos-nspawn-update.timer";
 /// The units that `setup` installs.
 const UNITS: [&str; 2] = ["nixos-nspawn-update.service", TIMER_UNIT];
 
-/// The beginning of a file that was installed by us.
+/// The first words of a file that we installed.
 const MARK: &str = "# Installed by nixos-nspawn";
 
-/// The time of updates if none is given.
+/// The default time of updates.
 const DEFAULT: &str = "*-*-* 04:00";
 
-/// Refuses a time that systemd does not understand (`systemd.time(7)`), and units of these names that are not ours.
+/// Refuses a calendar event that systemd cannot parse (`systemd.time(7)`), and units of these names that we did
+/// not install.
 pub(crate) fn check(host: &Host, calendar: Option<&str>) -> Result<()> {
     let understood = |calendar: &str| {
         !calendar.contains(['\n', '%'])
@@ -54,7 +55,7 @@ pub(crate) fn install(host: &Host, calendar: Option<&str>) -> Result<()> {
         write_file(&host.unit_links().join(unit), text.as_bytes(), 0o644)?;
     }
     host.manager("systemctl").arg("daemon-reload").output()?;
-    // A timer that runs keeps its time until it is started again.
+    // A running timer keeps its old time until it is restarted.
     host.manager("systemctl").args(["enable", TIMER_UNIT]).output()?;
     host.manager("systemctl").args(["restart", TIMER_UNIT]).output().map(|_| ())
 }
@@ -72,7 +73,7 @@ pub(crate) fn remove(host: &Host) -> Result<()> {
     host.manager("systemctl").arg("daemon-reload").output().map(|_| ())
 }
 
-/// Returns service and timer, for this program and time.
+/// Returns the service and the timer for this program and time.
 fn texts(program: &str, calendar: Option<&str>) -> [String; 2] {
     let program = program.replace('%', "%%");
     [

@@ -16,7 +16,7 @@ use crate::base::host::Host;
 use crate::host::files::{is_there, names_in, remove_file, sync_directory};
 use crate::host::{last_activation, profile_links, update_memory};
 
-/// The link to what `update --all` has built ahead.
+/// The link to a build of `update --all` that is not yet activated.
 pub(crate) const AHEAD: &str = "ahead";
 
 /// Returns the link of a container's profile, as a path of the system.
@@ -120,13 +120,13 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
         let _ = fs::remove_file(below.join(file));
         let _ = fs::remove_file(below.join(format!(".{file}.new")));
     }
-    // A killed nix-env leaves it.
+    // Left behind by a killed nix-env.
     let _ = fs::remove_file(below.join("system.lock"));
     match fs::remove_dir(&below) {
         Ok(()) => Ok(()),
         Err(error) => match error.kind() {
             ErrorKind::NotFound => Ok(()),
-            // Other files in the directory, or a mount there, are not ours, and no reason to keep the container.
+            // Foreign files or a mount in the directory stay, and do not keep the container from being removed.
             ErrorKind::DirectoryNotEmpty | ErrorKind::ResourceBusy => {
                 host.report(Event::FolderStays { folder: below, error: error.to_string() });
                 Ok(())
@@ -136,7 +136,7 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     }
 }
 
-/// Whether a path is a link. Errors are not treated as another kind of file.
+/// Returns whether a path is a link. Errors are returned, not treated as another kind of file.
 fn is_link(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(found.is_symlink()),

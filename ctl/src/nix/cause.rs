@@ -1,4 +1,4 @@
-//! The causes of Nix's failures, recognised in its messages, with one next step each.
+//! Recognises why Nix failed from its messages, and suggests the next step.
 
 use crate::base::exit::Failed;
 use crate::base::program::{Ended, ended};
@@ -6,7 +6,7 @@ use crate::base::program::{Ended, ended};
 /// Why Nix failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The registry of flakes does not have the name.
+    /// The flake registry does not have the name.
     Registry,
     /// A server could not be reached.
     Network,
@@ -24,14 +24,14 @@ pub(crate) enum Cause {
     Builder,
     /// An evaluation failed.
     Evaluation,
-    /// Something that is no matter of Nix.
+    /// A failure that is not Nix's.
     Other,
 }
 
-/// What Nix says before a name that its registries do not have.
+/// The text in Nix's message that precedes a name missing from its registries.
 const UNREGISTERED: &str = "cannot find flake 'flake:";
 
-/// Texts of Nix, Git and curl, the first that is found decides.
+/// Texts from messages of Nix, Git and curl. The first one found decides.
 const TEXTS: [(&str, Cause); 22] = [
     (UNREGISTERED, Cause::Registry),
     ("is not owned by current user", Cause::Owner),
@@ -58,12 +58,12 @@ const TEXTS: [(&str, Cause); 22] = [
 ];
 
 impl Cause {
-    /// Returns the cause that Nix's messages show, if it is known.
+    /// Returns the cause that the messages of Nix show, if it is known.
     pub(crate) fn of(messages: &str) -> Option<Self> {
         TEXTS.iter().find(|(text, _)| messages.contains(text)).map(|(_, cause)| *cause)
     }
 
-    /// Returns what it means, and the next step.
+    /// Returns an explanation and the next step.
     pub(crate) fn explained(self, messages: &str) -> String {
         match self {
             Self::Registry => match unregistered(messages) {
@@ -98,12 +98,12 @@ fn derivation(messages: &str) -> Option<&str> {
     path.starts_with("/nix/store/").then_some(path)
 }
 
-/// Returns the name that the registry does not have.
+/// Returns the name that is missing from the registry.
 fn unregistered(messages: &str) -> Option<&str> {
     Some(messages.split_once(UNREGISTERED)?.1.split_once('\'')?.0)
 }
 
-/// Returns whether Nix used what it had because a server could not be reached.
+/// Returns whether Nix used its cache because a server could not be reached.
 pub(crate) fn used_cache(messages: &str) -> bool {
     ["using cached version", "continuing with the most recent version"]
         .iter()
@@ -113,7 +113,7 @@ pub(crate) fn used_cache(messages: &str) -> bool {
 /// A build that failed.
 #[derive(Debug)]
 pub(crate) struct Unbuilt {
-    /// Why, if Nix's messages were seen and show it.
+    /// The cause, if the messages of Nix were captured and show it.
     pub(crate) cause: Option<Cause>,
     /// The error.
     pub(crate) error: Failed,
@@ -126,8 +126,8 @@ impl Unbuilt {
     }
 }
 
-/// Returns the error for a call that failed, with its cause and the next step if they are known. Nix's own messages have
-/// been passed on.
+/// Returns the error for a failed call, with its cause and the next step if they are known. Nix's own messages
+/// have already been passed on.
 pub(crate) fn failure(command: &str, answer: &Ended) -> Failed {
     let how = self::ended(answer.status);
     let why = match Cause::of(&answer.stderr) {

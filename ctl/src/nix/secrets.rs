@@ -1,9 +1,9 @@
-//! Hides secrets in arguments for Nix and in references before people see them.
+//! Hides secrets in arguments for Nix and in references before they are shown.
 
 use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::value::Text;
 
-/// What is shown in place of a secret.
+/// The text shown in place of a secret.
 const MASK: &str = "***";
 
 /// Settings of nix.conf(5) whose values are secret.
@@ -39,7 +39,7 @@ fn arguments(words: &[String]) -> Vec<String> {
     shown
 }
 
-/// Hides a value; of `github.com=TOKEN …` the host's name stays.
+/// Hides a value, but keeps the host's name in `github.com=TOKEN …`.
 fn hide(value: &str) -> String {
     let one = |token: &str| match token.split_once('=') {
         Some((host, _)) => format!("{host}={MASK}"),
@@ -48,7 +48,7 @@ fn hide(value: &str) -> String {
     value.split_whitespace().map(one).collect::<Vec<_>>().join(" ")
 }
 
-/// Hides what stands before the host's name in a URL, unless it is a user's name without a password.
+/// Hides the part before the host's name in a URL, unless it is a user name without a password.
 fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
