@@ -21,14 +21,14 @@ pub struct Activation {
     /// A program on the host that reloads the container, in place of `switch-to-configuration test` inside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reload_script: Option<AbsolutePath>,
-    /// The state that the container must reach after an update, which is otherwise rolled back.
+    /// The state that the container must reach after an update; otherwise the update is rolled back.
     #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Expect>"))]
     pub expect: Expect,
     /// A shell command that must succeed inside the container after an update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub check: Option<Text>,
-    /// The time limit of a reload, of a start, and of the checks after it; the start timeout if missing.
+    /// How long a reload, a start and the checks after it may each take; the start timeout if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Timespan>,
     /// How long services that have just started must stay up after an update; 2 s if missing.
@@ -66,18 +66,18 @@ pub enum Strategy {
     Dynamic,
 }
 
-/// The state that a container must reach after an update.
+/// What a container must show after an update.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Expect {
-    /// The system inside is running, and no unit has failed.
+    /// The system inside is running, no unit failed.
     Running,
-    /// The system inside has started, and no unit has failed that had not failed before.
+    /// The system inside has started, and no unit failed that had not failed before.
     #[default]
     Degraded,
     /// The container is active.
     Active,
-    /// No state is required.
+    /// Nothing.
     None,
 }

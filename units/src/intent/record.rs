@@ -95,8 +95,7 @@ pub struct Source {
     /// A flake reference with the attribute, `github:me/infra#web`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flake: Option<Text>,
-    /// The user ID of the owner of the Git checkout of `flake`, unless that is root. Nix may read the checkout as
-    /// long as it belongs to this user.
+    /// The user ID that owns the Git checkout of `flake`, if that is not root. Nix reads it as that user's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,
     /// The locked flake reference at build time, with revision or hash: of the flake, or of `nixpkgs` for a
