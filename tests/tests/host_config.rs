@@ -150,8 +150,8 @@ fn created_and_updated(host: &Host) {
     // A broken or missing file changes nothing.
     configuration(host, "three", "standIn.switch = throw \"this is not written yet\";");
     let output = unchanged(11, &["update", "web"]);
-    let left =
-        "nixos-nspawn: container 'web' was not updated, nothing was changed: nix build: exit status 1\n";
+    let left = "nixos-nspawn: container 'web' was not updated, nothing was changed: nix build: exit status 1: the \
+        configuration does not evaluate; -v shows Nix's trace\n";
     assert!(output.stderr.ends_with(&format!("error: this is not written yet\n{left}")), "{output}");
     host.ok(&["mv", "/root/web", "/root/moved"]);
     let output = unchanged(10, &["update", "web"]);
