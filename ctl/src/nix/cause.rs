@@ -32,7 +32,7 @@ pub(crate) enum Cause {
 const UNREGISTERED: &str = "cannot find flake 'flake:";
 
 /// Texts from messages of Nix, Git and curl. The first one found decides.
-const TEXTS: [(&str, Cause); 22] = [
+const TEXTS: [(&str, Cause); 21] = [
     (UNREGISTERED, Cause::Registry),
     ("is not owned by current user", Cause::Owner),
     ("dubious ownership", Cause::Owner),
@@ -50,7 +50,6 @@ const TEXTS: [(&str, Cause); 22] = [
     ("does not provide attribute", Cause::Attribute),
     ("is not tracked by Git", Cause::Untracked),
     ("does not exist in Git repository", Cause::Untracked),
-    ("' does not exist", Cause::Untracked),
     ("builder for '", Cause::Builder),
     ("Cannot build '", Cause::Builder),
     ("while evaluating", Cause::Evaluation),
@@ -60,7 +59,14 @@ const TEXTS: [(&str, Cause); 22] = [
 impl Cause {
     /// Returns the cause that the messages of Nix show, if it is known.
     pub(crate) fn of(messages: &str) -> Option<Self> {
-        TEXTS.iter().find(|(text, _)| messages.contains(text)).map(|(_, cause)| *cause)
+        let found = TEXTS.iter().find(|(text, _)| messages.contains(text)).map(|(_, cause)| *cause);
+        // The message about a missing option is similar.
+        let missing =
+            |line: &str| line.contains("error: path '") && line.trim_end().ends_with("' does not exist");
+        match found {
+            Some(Self::Evaluation) if messages.lines().any(missing) => Some(Self::Untracked),
+            found => found,
+        }
     }
 
     /// Returns an explanation and the next step.
@@ -161,6 +167,10 @@ mod tests {
             ("error: flake 'path:/x' does not provide attribute 'nixosContainers.web'", Cause::Attribute),
             ("error: path '/home/a/i/x.nix' is not tracked by Git", Cause::Untracked),
             ("error: path '/nix/store/a-source/flake.nix' does not exist", Cause::Untracked),
+            (
+                "error: The option `nixosContainer.x' does not exist. Definition values:\n- In `/root/a.nix': []",
+                Cause::Evaluation,
+            ),
             ("error: writing to file: No space left on device", Cause::Space),
             ("error: builder for '/nix/store/a-x.drv' failed with exit code 1", Cause::Builder),
             ("error: cannot find flake 'flake:deep' in the flake registries", Cause::Registry),
