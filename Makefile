@@ -43,11 +43,11 @@ demo: deps build
 bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
 
-# Kills, faults and storms; CONTRIBUTING.md says how to have more of them.
+# Kills, faults and storms; CONTRIBUTING.md describes the variables.
 torture: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin torture
 
-# Each fuzz target for so many seconds, on a stable toolchain.
+# Runs each fuzz target for FUZZ_SECONDS, on a stable toolchain.
 FUZZ_SECONDS ?= 10
 fuzz: deps
 	CARGO=$(CARGO) sh fuzz/run.sh $(FUZZ_SECONDS)

@@ -58,7 +58,7 @@
         };
       });
 
-      # What needs no virtual machine. The tests that do are attributes of the package, `nixos-nspawn.tests`.
+      # Checks that need no virtual machine. Tests that do are attributes of the package, `nixos-nspawn.tests`.
       checks = forAllSystems (
         pkgs:
         { package = package pkgs; }

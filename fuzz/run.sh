@@ -1,13 +1,13 @@
 #!/bin/sh
-# Builds the fuzz targets with libFuzzer, which needs no nightly toolchain without a sanitizer, and runs each.
-# In: seconds for each target, and optionally names of targets. Findings are in fuzz/artifacts, inputs in fuzz/corpus.
+# Builds the fuzz targets with libFuzzer, which without a sanitizer needs no nightly toolchain, and runs each of them.
+# Arguments: the seconds for each target, then optionally the targets. Findings are in fuzz/artifacts, inputs in fuzz/corpus.
 set -eu
 cd "$(dirname "$0")"
 seconds=${1:-10}
 [ $# = 0 ] || shift
 [ $# != 0 ] || set -- syntax intent data store
 target=$(rustc -vV | sed -n 's/^host: //p')
-# As cargo-fuzz has it: coverage of edges and comparisons, of all crates.
+# The flags of cargo-fuzz: coverage of edges and comparisons in all crates.
 flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
 flags="$flags -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
 flags="$flags -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
@@ -16,7 +16,7 @@ seeds=$(mktemp -d)
 trap 'rm -rf "$seeds"' EXIT
 for name; do
     mkdir -p "corpus/$name" "artifacts/$name" "$seeds/$name"
-    # The expected files and intents of the golden cases are what a fuzzer takes longest to find by itself.
+    # Seeds the corpus with the golden cases, which a fuzzer would take long to find by itself.
     case $name in
         syntax) find ../tests/golden/cases \( -name '*.nspawn' -o -name '*.conf' \) -type f ;;
         *) find ../tests/golden/cases ../examples -name '*.json' -size -8k -type f ;;

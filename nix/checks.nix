@@ -1,10 +1,10 @@
-# Checks that need no virtual machine: NixOS's documentation of the options, and evaluations of every option, of the cases
-# that python-nixos-nspawn's own files are known for, and of a host. Nothing of the systems is built.
+# Checks that need no virtual machine: NixOS's documentation of the options, and evaluations of every option, of the reference
+# cases for python-nixos-nspawn's files, and of a host. No system is built.
 {
   pkgs,
   # Of the programs, for the host.
   package,
-  # Further modules of every system.
+  # Additional modules for every system.
   modules ? [ ],
 }:
 let
@@ -42,7 +42,7 @@ let
     modules = modules ++ [
       ./module.nix
       {
-        # A host needs no disk and no boot loader then.
+        # With this, a host needs neither a disk nor a boot loader.
         boot.isContainer = true;
         networking.useHostResolvConf = false;
         nixpkgs = { inherit pkgs; };

@@ -18,7 +18,7 @@ let
 
   # Otherwise the container lacks CAP_NET_ADMIN in the network's namespace and cannot configure it.
   ownNetwork = cfg.network != "host" && cfg.namespacePath == null;
-  # Whether a free-form setting takes it away.
+  # Whether a free-form setting disables it.
   sharesNetwork = builtins.elem (cfg.nspawnConfig.Network.Private or true) [
     false
     "0"
@@ -34,7 +34,7 @@ let
     || cfg.interfaces != [ ]
     || cfg.extraVeths != [ ];
 
-  # Until release 25.05 the newer of the two programs had an option of its own, which excluded the other.
+  # Until release 25.05, the newer of the two programs had its own option, and the two excluded each other.
   newer = options.system.switch.enableNg or null;
   switchable =
     (config.system.switch.enable or true)
@@ -81,7 +81,7 @@ in
       };
     }
 
-    # The console is the host's journal, which a start that waits would fill with a line for each half second.
+    # The console is the host's journal, which would get a line every half second while the start waits.
     {
       systemd =
         if options.systemd ? settings then
@@ -107,7 +107,7 @@ in
       networking.firewall.interfaces.host0.allowedUDPPorts = [ 5355 ];
     })
 
-    # Root in a user namespace has no rights over such a network: it could not listen on ports below 1024, and nspawn could
+    # Root in a user namespace has no capabilities over such a network: it could not listen on ports below 1024, and nspawn could
     # not mount /sys.
     (mkIf (!ownNetwork || sharesNetwork) { nixosContainer.userNamespacing = mkDefault false; })
 
@@ -207,7 +207,7 @@ in
           message = "`boot.initrd.enable' is true, but a container has no initrd: its system would start without being activated; set it to false.";
         }
         {
-          # Releases that have nixos-init look whether there is an initrd at all. make-container.nix looks at the result.
+          # Releases with nixos-init check whether there is an initrd at all; make-container.nix checks the result.
           assertion = !(config.boot.initrd.systemd.enable or false) || options.system ? nixos-init;
           message = "`boot.initrd.systemd.enable' is true: in this release of NixOS a container would start without being activated; set it to false.";
         }

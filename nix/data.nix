@@ -8,7 +8,7 @@ let
 
   syntax = import ./syntax.nix;
 
-  # What an intent means that does not name the option, where that is not the default in Nix.
+  # The defaults in an intent of options that have a different default in Nix.
   unnamed = {
     userNamespacing = false;
   };
@@ -47,7 +47,7 @@ let
     // lib.optionalAttrs (data ? nspawnConfig) {
       nspawnConfig = builtins.mapAttrs (_: free) data.nspawnConfig;
     }
-    # Otherwise the files would belong to nobody inside.
+    # Otherwise, the files would belong to nobody inside.
     // lib.optionalAttrs (data ? bindMounts && settings.userNamespacing) {
       bindMounts = map (
         value: if builtins.isString value then syntax.mapOwners value else value

@@ -72,7 +72,7 @@ let
         ;
     };
   } ''
-    # Older releases make systemd the init of a system with systemd in the initrd, even if it has no initrd.
+    # Older releases use systemd itself as init if boot.initrd.systemd is enabled, even if the system has no initrd.
     if cmp -s ${toplevel}/init ${toplevel}/systemd/lib/systemd/systemd; then
       echo "container '${name}': \`boot.initrd.systemd.enable' is true, so that nothing would activate the system; set it to false" >&2
       exit 1

@@ -1,4 +1,4 @@
-# What NixOS's `containers.<name>` calls an option: for the reference (options-doc.nix). from-containers.nix translates them.
+# Names of options in NixOS's `containers.<name>`, for the reference (options-doc.nix). from-containers.nix translates them.
 {
   "activation.autoStart" = "autoStart";
   "activation.strategy" = "restartIfChanged";

@@ -71,7 +71,7 @@ let
     in
     if destination == null then builtins.head found else destination;
 
-  # The short form of a bind mount with `idmap`, unless it says otherwise or mounts no path of the host.
+  # Adds `idmap` to the short form of a bind mount, unless it has an option for owners or mounts no path of the host.
   mapOwners =
     value:
     let

@@ -18,7 +18,7 @@
   switch ? "exit 0",
   # False leaves bin/switch-to-configuration out.
   switchable ? true,
-  # Paths of further programs of the host that the container gets.
+  # Paths of additional programs of the host to copy into the container.
   programs ? [ ],
 }:
 let

@@ -1,4 +1,4 @@
-//! The options in a built profile, of this program or of python-nixos-nspawn: they are refused or read.
+//! Options in a built profile, of this program or of python-nixos-nspawn, are either read or refused.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

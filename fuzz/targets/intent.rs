@@ -1,4 +1,4 @@
-//! An intent: it is refused, or read again as the same, and all that is planned for it can be written.
+//! An intent is either refused, or survives a round trip, and all files planned for it can be written.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! A directory of intents, cut out of the input at NUL bytes: what is good is planned whatever stands beside it.
+//! A directory of intents, separated by NUL bytes in the input: valid ones are planned whatever the others
+//! contain.
 #![no_main]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! A file of systemd's format: what was read is written so that it is read again as the same.
+//! A parsed file in systemd's format survives a round trip.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

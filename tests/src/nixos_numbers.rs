@@ -1,5 +1,5 @@
-//! Numbers of `make nixos-check`: what an evaluation allocates, what a `create` takes, how twenty containers start with the
-//! host and by hand, and their memory. Prints a line each, like tests/nixos/check.
+//! The measurements of `make nixos-check`: memory of an evaluation, duration of `create`, and start time and
+//! memory of twenty containers. Prints one line each, like tests/nixos/check.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use wait4::Wait4;
 
 use crate::host::{Host, unit};
 
-/// How many containers start at once.
+/// The number of containers that start together.
 const MANY: usize = 20;
 
-/// What twenty systems may take on two busy processors.
+/// The time limit for twenty systems on two busy processors.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
-/// Lines that hold, and lines that do not.
+/// The numbers of lines that passed and failed.
 #[derive(Default)]
 pub struct Count {
     passed: u32,
@@ -32,7 +32,7 @@ impl Count {
     }
 }
 
-/// Measures everything on a host that tests/nixos/up has prepared. Returns whether all lines hold.
+/// Measures everything on a host that tests/nixos/up has prepared. Returns whether all lines passed.
 pub fn measure(host: &Host) -> bool {
     let mut count = Count::default();
     evaluation(host, &mut count);
@@ -76,7 +76,7 @@ fn instantiate(expression: &str) -> [&str; 7] {
     ["env", "NIX_SHOW_STATS=1", "nix-instantiate", "--read-write-mode", "--eval", "--expr", expression]
 }
 
-/// Creates twenty containers of one profile, starts them by hand and with the host.
+/// Creates twenty containers from one profile, and starts them with `systemctl start` and with the host.
 fn many(host: &Host, count: &mut Count) {
     let names: Vec<String> = (1..=MANY).map(|number| format!("kit-n{number:02}")).collect();
     let units: Vec<String> = names.iter().map(|name| unit(name)).collect();

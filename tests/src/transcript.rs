@@ -129,7 +129,7 @@ fn mask(text: &str, before: Option<char>) -> (&'static str, usize) {
     }
 }
 
-/// Returns the length of a duration with one decimal in a table, or of what `update --json` says of it.
+/// Returns the length of a duration, in a table (with one decimal) or in the answer of `update --json`.
 fn seconds(text: &str) -> Option<usize> {
     let number = |text: &str| {
         let digits = text.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?;
@@ -140,7 +140,7 @@ fn seconds(text: &str) -> Option<usize> {
         return Some(text.len() - rest.len() + number(rest)?);
     }
     let length = number(text)?;
-    // The width of the column depends on the time as well.
+    // The column's width depends on the duration as well.
     let rest = text[length..].strip_prefix(" s").filter(|rest| rest.is_empty() || rest.starts_with(' '))?;
     Some(text.len() - rest.trim_start().len())
 }

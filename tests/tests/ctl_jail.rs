@@ -1,5 +1,5 @@
-//! `--root` on a tree that somebody hostile has filled: links at every component of every path that a command uses lead out of
-//! the tree, files are FIFOs, records name paths elsewhere. Nothing outside changes, and nothing hangs.
+//! `--root` on a hostile tree: links at every component of every path that a command uses lead out of the tree,
+//! files are FIFOs, and records name paths elsewhere. Nothing outside changes, and no command hangs.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn/web";
 const PROFILE: &str = "/nix/store/1ja0rxwgmxk0pzfhwqvfmsjkxxzhq2zy-nixos-container-web";
 
-/// Paths that commands read, write or delete of a container, with what is made there.
+/// Paths of a container that commands read, write or delete, and what is created there.
 const PATHS: [(&str, bool); 21] = [
     ("/etc/nixos-nspawn/web.json", true),
     ("/etc/nixos-nspawn/.web.removing", true),
@@ -62,7 +62,7 @@ const VERBS: [&[&str]; 19] = [
     &["remove", "web"],
 ];
 
-/// A container in a tree, with something at each of the paths.
+/// Creates a tree with a container and something at each of the paths.
 fn tree() -> Tree {
     let tree = Tree::new();
     tree.write(&format!("{PROFILE}/nixos-nspawn/data.json"), "{\"version\": 1}");
@@ -90,7 +90,7 @@ fn tree() -> Tree {
     tree
 }
 
-/// Every path below a directory that is not in the tree.
+/// Returns every path below a directory outside the tree.
 fn outside(victim: &Path) -> Vec<String> {
     let entries = walkdir::WalkDir::new(victim).into_iter().map(|entry| {
         let entry = entry.expect("readable");
@@ -123,7 +123,7 @@ fn bounded(tree: &Tree, words: &[&str], what: &str) {
     assert!(status.signal().is_none() && status.code() != Some(101), "{what}: {words:?}: {status}");
 }
 
-/// The path and all directories above it in the tree.
+/// Returns the path and all directories above it in the tree.
 fn components(path: &str) -> Vec<PathBuf> {
     let below = Path::new(path.trim_start_matches('/'));
     below.ancestors().filter(|part| !part.as_os_str().is_empty()).map(Path::to_owned).collect()
@@ -143,7 +143,7 @@ fn no_link_leads_a_command_out_of_the_tree() {
         let victim = victims.path().join("victim");
         let tree = tree();
         let inside = tree.root().join(place);
-        // What was there is now outside, so that a command finds what it looks for.
+        // The original is moved outside, so that a command that follows the link finds what it expects.
         match inside.symlink_metadata() {
             Ok(found) if !found.is_symlink() => {
                 let moved = std::process::Command::new("cp").arg("-a").arg(&inside).arg(&victim).status();
@@ -175,7 +175,7 @@ fn no_link_leads_a_command_out_of_the_tree() {
     }
 }
 
-/// Without an attack the same commands do their work, so that the attacks meet it.
+/// The same commands succeed on an intact tree, which shows that the attacks concern real work.
 #[test]
 fn commands_work_on_the_tree() {
     for words in [
@@ -192,7 +192,7 @@ fn commands_work_on_the_tree() {
     }
 }
 
-/// Files that block, or never end.
+/// Files that block or never end do not delay a command.
 #[test]
 fn no_file_keeps_a_command_waiting() {
     for (path, is_file) in PATHS {
@@ -211,7 +211,7 @@ fn no_file_keeps_a_command_waiting() {
     }
 }
 
-/// A record of a killed command names what it may delete.
+/// The record of a killed command deletes nothing outside the container's directories.
 #[test]
 fn a_record_deletes_nothing_elsewhere() {
     let victims = TempDir::new().expect("a folder");

@@ -9,7 +9,7 @@ use nixos_nspawn_tests::host::bins;
 use nixos_nspawn_tests::offline::{SYSTEM, Tree};
 use pretty_assertions::assert_eq;
 
-/// Runs a life of containers under a umask. Returns the mode and the group of all that it made.
+/// Creates, changes and removes containers under a umask. Returns the mode and group of all files created.
 fn life(umask: &str) -> BTreeMap<String, (u32, u32)> {
     let tree = Tree::new();
     let system = format!("{SYSTEM}-one");
@@ -38,7 +38,7 @@ fn life(umask: &str) -> BTreeMap<String, (u32, u32)> {
     made
 }
 
-/// Returns the mode and the group of everything in the tree but symbolic links.
+/// Returns the mode and group of everything in the tree except symbolic links.
 fn paths(tree: &Tree) -> BTreeMap<String, (u32, u32)> {
     let entries = walkdir::WalkDir::new(tree.root()).into_iter().map(|entry| entry.expect("a tree"));
     entries

@@ -1,5 +1,5 @@
-//! How the programs are linked: they need no loader and no library, so that they run before /nix is mounted, and what can
-//! be read-only after their start is.
+//! Checks how the programs are linked: statically, so that they run before /nix is mounted, and with all
+//! relocations read-only after the start.
 
 use std::process::Command;
 

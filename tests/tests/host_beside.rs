@@ -25,7 +25,7 @@ fn ports_in_use(host: &Host) {
     host.install(bins());
     serve(host, "8090");
     serve(host, "127.0.0.1:8091");
-    // UDP, IPv6 alone, and a service in another network, which has ports of its own.
+    // UDP, IPv6 only, and a service in another network namespace, which has its own ports.
     let udp = "use IO::Socket::INET; my $socket = IO::Socket::INET->new(LocalPort => 8095, Proto => 'udp') or die; sleep 9999";
     host.ok(&["systemd-run", "--quiet", "perl", "-e", udp]);
     host.ok(&["systemd-run", "--quiet", "systemd-socket-activate", "-l", "[::]:8096", "/bin/cat"]);
@@ -91,7 +91,7 @@ fn ports_in_use(host: &Host) {
 
 fn flushed_firewall(host: &Host) {
     host.install(bins());
-    // Without ports as well, and with one of nspawn's own settings.
+    // Also without ports, and with a setting in nspawn's own format.
     host.own(&json!({
         "front": {"container": {"forwardPorts": ["8080:80", "udp:5353:53"]}},
         "free": {"container": {"nspawnConfig": {"Network": {"Port": ["tcp:8081:80"]}}}},
@@ -132,7 +132,7 @@ fn flushed_firewall(host: &Host) {
     host.sh("sleep 21");
     let listed = host.ctl_ok(&["list"]);
     assert!(!listed.text().contains("forwarded") && !listed.text().contains("masqueraded"), "{listed}");
-    // The command that is named is enough for those that only masquerade.
+    // The suggested command also restores containers that only masquerade.
     host.sh("nft flush ruleset; systemctl restart systemd-networkd");
     host.wait_until("masquerading is back", || !host.ctl_ok(&["list"]).text().contains("masqueraded"));
     assert!(host.ctl_ok(&["list"]).text().contains("tcp/8080, udp/5353 are not forwarded"));

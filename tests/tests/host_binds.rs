@@ -236,7 +236,8 @@ fn read_only_is_locked(host: &Host) {
     assert!(!host.file("/proc/self/mountinfo").contains("/run/nixos-nspawn/"));
 }
 
-/// Root inside makes programs setuid root in a writable source; where users of the host can run them, commands say so.
+/// Root inside can make programs setuid root in a writable source. Commands warn where users of the host can run
+/// them.
 fn setuid_programs(host: &Host) {
     host.install(bins());
     host.sh(
@@ -262,16 +263,16 @@ fn setuid_programs(host: &Host) {
     }
     let updated = host.ctl_ok(&["update", "web", "--allow-host-changes"]);
     assert!(updated.text().contains(&said), "{updated}");
-    // What is there already is not told again.
+    // An existing place is not reported again.
     let planned = host.ctl(&["plan", "web"]);
     assert!(!planned.text().contains(words), "{planned}");
     host.inside("web", &["sh", "-c", "chown 0 /srv/open/program; chmod 4755 /srv/open/program"]);
     let run = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/srv/open/program", "-u"];
     assert_eq!(host.ok(&run), "0\n", "so the warning is true");
-    // What is made for the container is closed at first.
+    // Directories created for the container are closed at first.
     assert_eq!(host.sh("stat -c %a /srv/made/later"), "700\n");
 
-    // Without a user namespace as well, and where the containers' roots are open to all.
+    // Also without a user namespace, and where everybody can enter the containers' root directories.
     host.sh("chmod 755 /var/lib/machines");
     host.create_with("plain", "");
     let dry = host.ctl_ok(&["create", "dry", "--dry-run", "--flake", &format!("{FLAKE}#plain")]);

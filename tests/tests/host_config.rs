@@ -74,7 +74,8 @@ fn paths_that_are_no_configuration(host: &Host) {
     let output = host.ctl(&["create", "web", "--flake", "/root/empty"]);
     let looked_for = say(
         "container 'web' was not created, everything was cleaned up: /root/empty: neither nixosContainers.web nor \
-         nixosContainers.x86_64-linux.web could be read from this flake: nix eval: exit status 1",
+         nixosContainers.x86_64-linux.web could be read from this flake: nix eval: exit status 1: the flake has no such \
+         attribute; 'nix flake show' lists those it has",
     );
     assert!(output.stderr.ends_with(&looked_for), "{output}");
     assert!(output.stderr.contains("does not provide attribute"), "{output}");
@@ -83,7 +84,8 @@ fn paths_that_are_no_configuration(host: &Host) {
 /// Errors in Nix's own words: printed once, with the trace on request.
 fn errors_of_nix(host: &Host) {
     let create = ["create", "web", "--config", FILE, "--nixpkgs", NIXPKGS];
-    let left = "nixos-nspawn: container 'web' was not created, everything was cleaned up: nix build: exit status 1\n";
+    let left = "nixos-nspawn: container 'web' was not created, everything was cleaned up: nix build: exit status 1: the \
+        configuration does not evaluate; -v shows Nix's trace\n";
     for (more, message) in [
         (
             "nixosContainer.bindMountss = [ ];",
@@ -148,8 +150,8 @@ fn created_and_updated(host: &Host) {
     // A broken or missing file changes nothing.
     configuration(host, "three", "standIn.switch = throw \"this is not written yet\";");
     let output = unchanged(11, &["update", "web"]);
-    let left =
-        "nixos-nspawn: container 'web' was not updated, nothing was changed: nix build: exit status 1\n";
+    let left = "nixos-nspawn: container 'web' was not updated, nothing was changed: nix build: exit status 1: the \
+        configuration does not evaluate; -v shows Nix's trace\n";
     assert!(output.stderr.ends_with(&format!("error: this is not written yet\n{left}")), "{output}");
     host.ok(&["mv", "/root/web", "/root/moved"]);
     let output = unchanged(10, &["update", "web"]);

@@ -1,4 +1,5 @@
-//! Containers that answer nothing, and containers that answer without end: commands keep their deadlines and their memory.
+//! Containers that never answer, and containers whose answers never end: commands keep their deadlines and memory
+//! limits.
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +9,17 @@ use serde_json::{Value, json};
 
 on_both_hosts!(silence, floods);
 
-/// How much later than its deadline a call may end.
+/// The tolerated delay of a call after its deadline.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// The host itself is slow while several of them run, and a command also builds, writes and reloads.
+/// The tolerated delay of a command, which also builds, writes and reloads, on a host that may be busy.
 const HOST: Duration = Duration::from_secs(15);
 
 fn own(host: &Host, settings: &Value) {
     host.own(&json!({ "web": settings }));
 }
 
-/// Runs a command, which must end within the deadlines of its calls into the container.
+/// Runs a command that must end within the deadlines of its calls into the container.
 fn in_time(host: &Host, arguments: &[&str], deadlines: Duration) -> Output {
     let begin = Instant::now();
     let output = host.ctl(arguments);
@@ -28,7 +29,7 @@ fn in_time(host: &Host, arguments: &[&str], deadlines: Duration) -> Output {
     output
 }
 
-/// Stops processes inside, as a hostile root can.
+/// Stops processes inside, as a hostile root could.
 fn freeze(host: &Host, pattern: &str) {
     let leader = host.ok(&["machinectl", "show", "web", "-P", "Leader"]);
     let leader = leader.trim();
@@ -38,7 +39,7 @@ fn freeze(host: &Host, pattern: &str) {
     };
 }
 
-/// Nothing inside answers, because the bus or the first process is stopped.
+/// Nothing inside answers, because the bus or PID 1 is stopped.
 fn silence(host: &Host) {
     host.install(bins());
     let limit = Duration::from_secs(3);
@@ -55,14 +56,14 @@ fn silence(host: &Host) {
             let output = in_time(host, words, Duration::ZERO);
             assert!(output.success() && output.stdout.contains("web"), "{pattern}: {output}");
         }
-        // What the old system shows is asked for, then the reload is tried, and ended inside.
+        // The state before is queried, then the reload is tried and stopped inside.
         settings["page"] = json!("two\n");
         own(host, &settings);
         let update = ["update", "web", "--timeout", "3s"];
         let failed = in_time(host, &[&update[..], &["--keep"]].concat(), 3 * (limit + GRACE));
         assert_eq!(failed.code(), 1, "{pattern}: {failed}");
         assert!(failed.stderr.contains("took longer than 3 s"), "{pattern}: {failed}");
-        // The same with the way back: a reload that is given up, a stop with SIGKILL and a start.
+        // The same with a way back: a reload that is given up, a stop with SIGKILL, and a start.
         settings["page"] = json!("three\n");
         own(host, &settings);
         let back = 5 * (limit + GRACE) + 2 * limit;
@@ -70,7 +71,7 @@ fn silence(host: &Host) {
         assert!(failed.stderr.contains("rolled back"), "{pattern}: {failed}");
         host.assert_agreed("web");
         freeze(host, pattern);
-        // By hand: the recorded system is another one.
+        // The recorded system is changed by hand.
         let two = host.intent("web")["toplevel"].as_str().expect("a system").to_owned();
         host.sh(&format!("sed -i 's|{two}|{one}|' /etc/nixos-nspawn/web.json"));
         let activated =
@@ -83,10 +84,10 @@ fn silence(host: &Host) {
     }
 }
 
-/// The most memory that a command may take, in KiB.
+/// The maximum memory of a command, in KiB.
 const MEMORY: u64 = 64 << 10;
 
-/// Runs a command, which must not take more memory, whatever the programs take that it calls.
+/// Runs a command that must keep the memory limit. Programs that it calls do not count.
 fn frugal(host: &Host, arguments: &[&str]) -> Output {
     let script = r#"nixos-nspawn "$@" & pid=$!
         while [ -e /proc/$pid/exe ]; do
@@ -104,12 +105,12 @@ fn frugal(host: &Host, arguments: &[&str]) -> Output {
     output
 }
 
-/// What runs inside writes without end, wherever a command looks.
+/// Processes inside produce endless output wherever a command looks.
 fn floods(host: &Host) {
     host.install(bins());
     own(host, &dynamic("one\n"));
     host.create("web");
-    // Units with long names that fail, services that are restarted, files that systemd and machined read.
+    // Failed units with long names, services that are restarted, and files that systemd and machined read.
     let script = r#"cd /run/systemd/system 2> /dev/null || { mkdir -p /run/systemd/system; cd /run/systemd/system; }
         long=$(head -c 180 /dev/zero | tr '\0' x)
         for number in $(seq 150); do

@@ -1,4 +1,4 @@
-//! A sample of `make torture` on booted hosts: commands killed at system calls, whatever those do.
+//! A sample of `make torture` on booted hosts: commands killed at arbitrary system calls.
 
 use nixos_nspawn_tests::host::Host;
 use nixos_nspawn_tests::on_both_hosts;
@@ -18,7 +18,7 @@ fn commands_killed_at_system_calls(host: &Host) {
         eprintln!("systemd {}, {verb:?}: {of_verb}", host.systemd());
         counts.add(of_verb);
     }
-    // No process and no thread to be had, and a signal that is caught.
+    // Processes and threads cannot be created, and a signal that the program handles.
     for (injected, from) in [(Fault::Error("EAGAIN"), 3), (Fault::Signal("SIGTERM"), 70)] {
         counts.add(fault(&live, Verb::UpdateByRestart, Calls { from, every: 12 }, injected));
     }

@@ -1,5 +1,5 @@
-//! Containers that boot and switch as NixOS does (tests/nix/stand-in/nixos/lib/like-nixos.nix): NixOS's own defaults that
-//! have made containers fail. Real ones are for `make nixos-check`.
+//! Containers that boot and switch like NixOS (tests/nix/stand-in/nixos/lib/like-nixos.nix), with defaults of
+//! NixOS that have broken containers. `make nixos-check` runs real NixOS containers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use pretty_assertions::assert_eq;
 
 on_both_hosts!(defaults_of_nixos);
 
-/// Two containers that are neighbours, without user namespaces.
+/// Options of two neighbours without user namespaces.
 const NEIGHBOURS: &str =
     "nixosContainer = { zone = \"lab\"; userNamespacing = false; }; time.timeZone = \"Asia/Tokyo\";";
 
@@ -44,8 +44,8 @@ fn defaults_of_nixos(host: &Host) {
     immutable_directory(host);
 }
 
-/// The firewall drops what is not allowed, which neighbours in a zone need nothing of; nothing waits for the network; and the
-/// system has a time zone of its own.
+/// Neighbours in a zone reach each other although the firewall drops other packets, no unit waits for the network,
+/// and the system has its own time zone.
 fn names_behind_a_firewall(host: &Host) {
     for name in ["one", "two"] {
         create(host, name, NEIGHBOURS);
@@ -61,7 +61,7 @@ fn names_behind_a_firewall(host: &Host) {
     let asked = host.run(&["curl", "--silent", "--max-time", "2", &closed]);
     assert_eq!(asked.code(), 28, "dropped, which is a timeout: {asked}");
 
-    // Nobody answers its DHCP.
+    // No DHCP server answers.
     create(host, "alone", "nixosContainer.hostNetworkConfig.networkConfig.DHCPServer = \"no\";");
     host.ctl_ok(&["remove", "alone", "--delete-state"]);
 }
@@ -71,7 +71,7 @@ fn update(host: &Host, name: &str, page: &str, more: &str) -> Output {
     host.run_with(&["nixos-nspawn", "update", name], None, Duration::from_secs(180))
 }
 
-/// A switch of NixOS does what it can, says what failed, and ends with 2 or 4.
+/// A switch of NixOS does as much as it can, reports what failed, and exits with status 2 or 4.
 fn failed_switches(host: &Host) {
     let nspawn = host.nspawn("one");
     for (more, expected) in [
@@ -94,7 +94,7 @@ fn failed_switches(host: &Host) {
     assert_eq!((host.nspawn("one"), host.system_page("one")), (nspawn, "two\n".into()), "{output}");
 }
 
-/// Here the kernel refuses the activation to mount what nspawn has mounted.
+/// In a user namespace, the kernel does not let the activation remount the mounts of nspawn.
 fn user_namespace(host: &Host) {
     let options = "nixosContainer.userNamespacing = true;";
     create(host, "mapped", options);
@@ -109,7 +109,8 @@ fn user_namespace(host: &Host) {
     assert_eq!((host.nspawn("mapped"), host.system_page("mapped")), (nspawn, "two\n".into()), "{output}");
 }
 
-/// Neither the end of an ephemeral container nor the removal of a state directory fails by /var/empty.
+/// The immutable /var/empty prevents neither the end of an ephemeral container nor the removal of a state
+/// directory.
 fn immutable_directory(host: &Host) {
     create(host, "short", "nixosContainer = { ephemeral = true; userNamespacing = false; };");
     let removed = host.run_inside("short", &["rmdir", "/var/empty"]);

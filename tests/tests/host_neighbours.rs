@@ -161,7 +161,7 @@ fn masked_generator(host: &Host) {
     assert_eq!(host.reboot(), "running");
     assert_eq!(host.state("web"), "inactive");
 
-    // The mask is the administrator's: neither command replaces or deletes it, and nothing else is removed.
+    // The mask is the administrator's: neither command replaces or deletes it, and no other file is removed.
     let timer = "/etc/systemd/system/nixos-nspawn-update.timer";
     host.write(timer, "# Installed by nixos-nspawn\n[Timer]\nOnCalendar=daily\n", 0o644);
     for words in [&["setup"][..], &["setup", "--remove"]] {
@@ -172,7 +172,7 @@ fn masked_generator(host: &Host) {
         assert!(host.exists(timer), "{words:?}");
     }
     host.ok(&["rm", timer]);
-    // A unit that somebody else has written stays, whether a time is given or not.
+    // A unit that we did not install stays, with and without a calendar event.
     host.write(timer, "[Timer]\nOnCalendar=daily\n", 0o644);
     for words in [&["setup", "--auto-update"][..], &["setup", "--auto-update=daily"]] {
         let refused = host.ctl(words);

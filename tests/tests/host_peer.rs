@@ -100,7 +100,8 @@ fn profiles_of_python_nixos_nspawn(host: &Host) {
         theirs.remove("[Exec] Parameters").expect("an init");
         let init = ours.remove("[Exec] Parameters").expect("an init");
         assert_eq!(init, [format!("{one}/init")], "{name}");
-        // A host without a persistent journal starts it as well (docs/decisions/reference-differences.md).
+        // The container also starts on a host without a persistent journal
+        // (docs/decisions/reference-differences.md).
         if theirs.get("[Exec] LinkJournal").is_some_and(|value| value == &["guest"]) {
             theirs.insert("[Exec] LinkJournal".to_owned(), vec!["try-guest".to_owned()]);
         }

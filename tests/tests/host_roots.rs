@@ -98,12 +98,12 @@ fn shifted_root(host: &Host) {
     assert_eq!(host.inside("web", &["cat", "/root/mine"]), "mine\n");
 }
 
-/// Where the host has no user namespaces, the start says so.
+/// On a host without user namespaces, the start fails with the reason.
 fn no_user_namespaces(host: &Host) {
     host.install(bins());
     host.create_with("mapped", r#""userNamespacing": true"#);
     host.create_with("plain", "");
-    // The kernel's own limit is that of the machine around as well.
+    // The kernel's global limit would also apply to the machine that runs the tests.
     let limit = "/proc/sys/user/max_user_namespaces";
     host.sh(&format!("echo 0 > /run/zero; mount --bind /run/zero {limit}"));
     assert!(!host.run(&["systemctl", "restart", &unit("mapped")]).success());

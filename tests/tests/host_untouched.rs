@@ -239,7 +239,7 @@ fn a_whole_life(host: &Host) {
     assert!(advertised(host));
 }
 
-/// Sends a ping from a container to the router, through the masquerade of the host's end.
+/// Sends a ping from a container to the router, masqueraded by the host.
 fn pings(host: &Host, name: &str, interface: &str) {
     let output = host.run_inside(name, &["ping", "-c", "1", "-W", "5", "10.250.0.2"]);
     assert!(

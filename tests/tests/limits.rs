@@ -1,4 +1,4 @@
-//! Commands under resource limits: they may fail, with a message, but never panic, and the next command finds all in order.
+//! Commands under resource limits may fail with a message, but never panic, and the next command succeeds.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
@@ -36,7 +36,7 @@ const COMMANDS: [&[&str]; 9] = [
     &["remove", "new", "--delete-state"],
 ];
 
-/// Runs all commands under a limit. Returns how many of them failed.
+/// Runs all commands under a limit. Returns the number that failed.
 fn failures(limit: &str, may_abort: bool) -> usize {
     let tree = tree();
     let mut failed = 0;
@@ -55,13 +55,13 @@ fn failures(limit: &str, may_abort: bool) -> usize {
             let mute = said.is_empty() && output.status.signal().is_none();
             assert!(!mute, "{limit}, {words:?}: fails without a word");
         }
-        // What a failed command left is settled without limits.
+        // A failed command is settled without limits.
         let next = tree.run(&["enable", "web"]);
         assert_eq!(next.status, 0, "{limit}, behind {words:?}: {}", next.err);
         let records = tree.snapshot().into_iter().filter(|line| line.contains("/etc/nixos-nspawn/."));
         assert_eq!(records.collect::<Vec<_>>(), Vec::<String>::new(), "{limit}, behind {words:?}");
     }
-    // Without limits, all of it works.
+    // Without limits, all commands succeed.
     for words in [&COMMANDS[7], &COMMANDS[8]] {
         let said = tree.run(words);
         let there = said.err.contains("already exists");
@@ -71,14 +71,14 @@ fn failures(limit: &str, may_abort: bool) -> usize {
 }
 
 #[test]
-fn few_descriptors_are_no_panic() {
+fn few_descriptors_cause_no_panic() {
     let failed: Vec<usize> = (3..=16).map(|count| failures(&format!("--nofile={count}"), false)).collect();
     assert!(failed[0] == COMMANDS.len() && failed[13] < failed[0], "{failed:?}");
 }
 
-/// The allocator ends a program that gets no memory, and the kernel one that does not fit; neither is a panic.
+/// Without memory, the allocator aborts the program, or the kernel refuses to start it; neither is a panic.
 #[test]
-fn little_memory_is_no_panic() {
+fn little_memory_causes_no_panic() {
     let sizes = [4, 8, 9, 10, 12, 16, 32, 64, 128, 256];
     let failed: Vec<usize> = sizes.iter().map(|mib| failures(&format!("--as={}", mib << 20), true)).collect();
     assert!(failed[0] > 0 && failed[9] == 0, "{failed:?}");

@@ -92,7 +92,7 @@ fn outputs_of_the_flake() {
     );
     let tests = stems("nix/tests");
     assert!((1..=3).contains(&tests.len()), "{tests:?}");
-    // Tests in virtual machines are none of them: `nix flake check` needs no KVM.
+    // The checks include no virtual machine tests, so `nix flake check` needs no KVM.
     let checks = ["every-option", "host", "options", "package", "reference"];
     for (output, names) in [
         ("packages", json!(["default", "nixos-nspawn", "static"])),

@@ -112,7 +112,7 @@ fn other_options_of_an_instance_are_passed_on() {
     );
 }
 
-/// The flake on the page for users of extra-container.
+/// The flake in the guide for users of extra-container evaluates.
 #[test]
 fn a_flake_for_extra_container() {
     let page =

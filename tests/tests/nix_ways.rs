@@ -83,7 +83,7 @@ fn definitions_for_the_host_mean_the_same() {
     let arguments: Vec<String> = cases.iter().map(|(arguments, _)| (*arguments).to_owned()).collect();
     for (mut data, (arguments, expected)) in data(&arguments).into_iter().zip(cases) {
         assert_eq!(data.as_object_mut().expect("an object").remove("version"), Some(json!(1)));
-        // A container that shares the host's network by this has no user namespace by default.
+        // This shares the host's network, so the container has no user namespace by default.
         let shares = expected["nspawnConfig"]["Network"]["Private"] == json!(false);
         let namespace = data.as_object_mut().expect("an object").remove("userNamespacing");
         assert_eq!(namespace, Some(json!(true)).filter(|_| !shares), "{arguments}");

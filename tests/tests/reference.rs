@@ -64,7 +64,8 @@ fn settings_of_python_nixos_nspawn_are_in_force() {
     assert!(compared >= 24 && networks == 4, "only {compared} comparisons, {networks} of networks");
 }
 
-/// Its builder masquerades and announces IPv6 in any case, which is no word of the author's.
+/// The builder of python-nixos-nspawn always masquerades and announces IPv6, so this is no choice of the
+/// container's author.
 fn with_ipv6_if_asked(mut theirs: Vec<(String, Settings)>) -> Vec<(String, Settings)> {
     if theirs.iter().any(|(section, _)| section == "IPv6Prefix") {
         return theirs;
@@ -77,7 +78,7 @@ fn with_ipv6_if_asked(mut theirs: Vec<(String, Settings)>) -> Vec<(String, Setti
     theirs
 }
 
-/// As in systemd's template, a host without a persistent journal is no reason to fail.
+/// As with systemd's template, a container starts on a host without a persistent journal.
 fn without_guest(mut settings: Settings) -> Settings {
     for value in settings.get_mut("[Exec] LinkJournal").into_iter().flatten() {
         if value == "guest" {

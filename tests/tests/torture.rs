@@ -1,4 +1,4 @@
-//! A sample of `make torture`: commands on trees below `--root`, killed and failed at their system calls.
+//! A sample of `make torture`: commands on trees below `--root`, with kills and errors at their system calls.
 
 use nixos_nspawn_tests::torture::offline::{self, Density};
 use nixos_nspawn_tests::torture::{Counts, generator};
@@ -15,7 +15,7 @@ fn nothing_is_lost_below_a_root() {
     assert!(counts.kills > 250 && counts.errors > 400, "too few cases: {counts}");
 }
 
-/// Whatever call fails, the generator neither panics nor has a container started by the bare template.
+/// Whatever call fails, the generator does not panic, and the bare template starts no container.
 #[test]
 fn no_fault_makes_the_generator_start_a_bare_template() {
     let counts = generator::run(3);

@@ -145,8 +145,8 @@ pub(crate) fn zone_end(zone: &str, systemd: u32) -> HostEnd {
     file.section("Link").set("RequiredForOnline", "no");
     let network = file.section("Network");
     own_network(network, false, "yes", "0.0.0.0/24");
-    // The bridge loses its carrier for a moment while its first member starts. networkd would then give it another address,
-    // and a container that has a lease already would not notice.
+    // The bridge loses its carrier for a moment while its first member starts. networkd would then give it another
+    // address, and a container that already has a lease would not notice.
     network.set("IgnoreCarrierLoss", "yes");
     add_leases(&mut file, systemd);
     HostEnd { file_name: format!("{ZONE_PREFIX}vz-{zone}{ENDING}"), file }

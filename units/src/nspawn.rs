@@ -27,7 +27,7 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     let Intent { version: _, name, toplevel, source: _, profile: _, generation: _, autostart: _, container } =
         intent;
     let Container {
-        activation: _,               // How an update takes effect; reloadScript is in service.rs.
+        activation: _,               // For updates; reloadScript is in service.rs.
         bind_mounts: _,              // nspawn/files.rs
         bridge: _,                   // network.rs
         container_network_config: _, // Part of the system inside.

@@ -50,7 +50,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
                 strategy: _,
                 auto_start: _,
                 reload_script,
-                // What updates look at.
+                // Conditions for updates.
                 expect: _,
                 check: _,
                 timeout: _,

@@ -1,11 +1,11 @@
-//! Does several things at once, in threads of their own.
+//! Runs tasks in parallel threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Does `one` for each item, for at most `jobs` at once, and returns the results in the order of the items. Each thread takes
-/// the next item that nobody has taken.
+/// Calls `one` for each item, at most `jobs` in parallel, and returns the results in the order of the items. Each
+/// thread takes the next item that no other has taken.
 pub(crate) fn at_once<T: Sync, R: Send>(items: &[T], jobs: usize, one: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, R)>> = Mutex::default();

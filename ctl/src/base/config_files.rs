@@ -26,8 +26,8 @@ pub(crate) enum Trust {
     Owner(u32),
 }
 
-/// Returns paths and contents of all files below `root`, in order of increasing precedence: the main file, and `*.conf` in
-/// the directory of drop-ins.
+/// Returns the paths and contents of the configuration files below `root`, in order of increasing precedence: the
+/// main file, then `*.conf` in the drop-in directory.
 pub(crate) fn read(
     root: &Path,
     [file, directory]: [&str; 2],

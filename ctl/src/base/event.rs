@@ -11,7 +11,7 @@ pub(crate) enum Event {
     Called { words: Vec<String> },
     /// The output of a program that has ended.
     ProgramOutput { lines: Vec<String> },
-    /// What a container is waited for; none if nothing is any more.
+    /// The step that the command waits for; `None` when it is over.
     Progress { name: MachineName, step: Option<Step> },
     /// Another command holds a lock.
     Waiting { what: String, holder: String },
@@ -34,7 +34,7 @@ pub(crate) enum Event {
     UnitsFailed,
     /// The container is not activated now, so `--check` is skipped.
     CheckSkipped,
-    /// A source could not be refreshed; what was known of it is built.
+    /// A source could not be refreshed, so its last known revision is built.
     NotRefreshed { reference: String, reason: String },
     /// The new source is recorded, but systemd has not reloaded the file.
     SourceNotLoaded { name: MachineName, error: String },
@@ -92,18 +92,18 @@ pub(crate) enum Event {
     NotRemembered { path: PathBuf, error: String },
 }
 
-/// What takes its time.
+/// A step that takes time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It is being reloaded.
+    /// The container is being reloaded.
     Reloading,
-    /// It is being restarted.
+    /// The container is being restarted.
     Restarting,
-    /// It must show what is expected of it: for so many seconds now, of so many at most.
+    /// The container is being checked.
     Checking {
-        /// Since the check began.
+        /// The seconds since the check began.
         seconds: u64,
-        /// The limit.
+        /// The time limit in seconds.
         limit: u64,
     },
 }

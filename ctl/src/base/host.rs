@@ -66,7 +66,7 @@ impl Host {
         }
     }
 
-    /// Does the same for a directory in which something is looked for: the last component is no link then.
+    /// Like `path`, for a directory whose entries are used: a link in the last component is followed as well.
     pub(crate) fn directory(&self, path: impl AsRef<Path>) -> PathBuf {
         match self.live {
             true => self.path(path),
@@ -94,12 +94,12 @@ impl Host {
         self.directory(self.scope.unit_links)
     }
 
-    /// Returns the file by which systemd-machined registers a machine.
+    /// Returns the file in which systemd-machined registers a machine.
     pub(crate) fn registered(&self, name: &MachineName) -> PathBuf {
         self.path(self.scope.registered).join(name.as_str())
     }
 
-    /// Returns whether the caller is the user that the containers belong to.
+    /// Returns whether the caller is the user who owns the containers.
     pub(crate) fn is_owner(&self) -> bool {
         rustix::process::geteuid().as_raw() == self.scope.owner
     }

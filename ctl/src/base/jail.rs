@@ -14,7 +14,7 @@ pub(crate) fn inside(root: &Path, path: &Path) -> PathBuf {
     resolve(root, path, false)
 }
 
-/// Does the same for a directory in which something is looked for: its last component is followed as well.
+/// Like `inside`, for a directory whose entries are used: a link in the last component is followed as well.
 pub(crate) fn directory(root: &Path, path: &Path) -> PathBuf {
     resolve(root, path, true)
 }

@@ -26,7 +26,7 @@ pub(crate) struct Call {
     pub(crate) limit: Option<Duration>,
     /// Whether the program may prompt the user on the terminal.
     pub(crate) asks: bool,
-    /// What becomes of its standard error.
+    /// How its standard error is handled.
     pub(crate) messages: Messages,
     /// The maximum size of its standard output that is kept.
     pub(crate) keep: Keep,
@@ -34,14 +34,14 @@ pub(crate) struct Call {
     pub(crate) environment: Vec<(&'static str, Option<String>)>,
 }
 
-/// What becomes of a program's standard error.
+/// How a program's standard error is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Messages {
-    /// It is kept, as part of an error message.
+    /// Captured, for the error message.
     Kept,
-    /// It is kept, and passed on as it comes.
+    /// Captured, and passed on as it arrives.
     PassedOn,
-    /// It is inherited if it is a terminal, so that the program can show its progress; else it is passed on.
+    /// Inherited if it is a terminal, so that the program can show its progress; otherwise captured and passed on.
     Live,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     /// Its standard output.
     pub(crate) stdout: String,
-    /// The ends of its standard error, unless it was inherited.
+    /// The captured standard error, unless it was inherited.
     pub(crate) stderr: String,
 }
 
@@ -68,7 +68,7 @@ pub(crate) trait Programs {
     /// Runs a program until it ends.
     fn run(&self, call: &Call) -> Result<Ended>;
 
-    /// Runs several programs, at most `jobs` at once.
+    /// Runs several programs, at most `jobs` in parallel.
     fn run_all(&self, calls: &[Call], _jobs: usize) -> Vec<Result<Ended>> {
         calls.iter().map(|call| self.run(call)).collect()
     }
@@ -194,13 +194,13 @@ impl<'a> Program<'a> {
         Ok(ended.stdout)
     }
 
-    /// Passes its standard error on as it comes.
+    /// Passes its standard error on as it arrives.
     pub(crate) fn passing_on(mut self) -> Self {
         self.call.messages = Messages::PassedOn;
         self
     }
 
-    /// Returns how it ended, whatever the status, with its output.
+    /// Runs the program and returns its exit status, whatever that is, and its output.
     pub(crate) fn ended_with(mut self, messages: Messages) -> Result<Ended> {
         self.call.messages = messages;
         Ok(self.finish()?.1)
@@ -258,7 +258,7 @@ impl<'a> Program<'a> {
     }
 }
 
-/// Runs several programs, at most `jobs` at once, and returns how they ended, in their order.
+/// Runs several programs, at most `jobs` in parallel, and returns their results in the same order.
 pub(crate) fn ended_all(programs: Vec<Program>, jobs: usize) -> Vec<Result<Ended>> {
     let Some(first) = programs.first() else { return Vec::new() };
     let runner = first.programs;

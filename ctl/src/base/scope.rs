@@ -27,12 +27,12 @@ pub(crate) struct Scope {
     pub(crate) journal: &'static str,
     /// Nix's garbage collector roots, relative to the root directory.
     pub(crate) gc_roots: &'static str,
-    /// The machines that systemd-machined has registered, one file each.
+    /// The directory where systemd-machined registers machines, one file each.
     pub(crate) registered: &'static str,
     /// The credential stores of systemd, and whether they hold encrypted credentials only (`systemd.exec(5)`,
     /// LoadCredential=). The first two hold the credentials passed to the host itself.
     pub(crate) credential_stores: &'static [(&'static str, bool)],
-    /// The administrator's defaults, the main file and the directory of drop-ins.
+    /// The administrator's defaults: the main file and the drop-in directory.
     pub(crate) defaults: [&'static str; 2],
     /// The first arguments for systemctl, systemd-run and journalctl.
     pub(crate) manager: &'static [&'static str],

@@ -16,9 +16,9 @@ use crate::base::secrets::without_secrets;
 pub(crate) struct Screen {
     answers: RefCell<Box<dyn Write>>,
     messages: RefCell<Box<dyn Write>>,
-    /// Whether messages go to a terminal that can take a line away.
+    /// Whether messages go to a terminal that can erase a line.
     terminal: bool,
-    /// The line that says what is waited for, on a terminal.
+    /// The status line on a terminal: the step that the command waits for.
     live: RefCell<Option<ProgressBar>>,
 }
 
@@ -26,7 +26,7 @@ impl Screen {
     /// Returns standard output and standard error.
     pub(crate) fn terminal() -> Self {
         let screen = Self::new(Box::new(io::stdout()), Box::new(io::stderr()));
-        // A line on a dumb terminal cannot be taken away again.
+        // A dumb terminal cannot erase a line.
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Self { terminal: io::stderr().is_terminal() && !dumb, ..screen }
     }
@@ -41,7 +41,7 @@ impl Screen {
         }
     }
 
-    /// Shows what is waited for in a line that lives, if messages go to a terminal. Returns whether they do.
+    /// Shows the status line if messages go to a terminal. Returns whether they do.
     pub(crate) fn live(&self, text: &str) -> bool {
         if self.terminal {
             let mut live = self.live.borrow_mut();
@@ -55,14 +55,14 @@ impl Screen {
         self.terminal
     }
 
-    /// Takes that line away.
+    /// Erases the status line.
     pub(crate) fn end_live(&self) {
         if let Some(line) = self.live.take() {
             line.finish_and_clear();
         }
     }
 
-    /// Writes something while the line that lives is away.
+    /// Erases the status line, writes, and shows the line again.
     fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &*self.live.borrow() {
             Some(line) => line.suspend(write),

@@ -53,13 +53,13 @@ pub(crate) struct Waited {
 /// How to wait for a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct How {
-    /// The time after which it is ended.
+    /// The time limit, after which the program is terminated.
     pub(crate) limit: Option<Duration>,
-    /// How much of its standard output is kept.
+    /// The maximum size of the standard output that is kept.
     pub(crate) keep: Keep,
-    /// Whether it leads a process group of its own.
+    /// Whether the program leads its own process group.
     pub(crate) grouped: bool,
-    /// Whether its standard error is passed on as it comes.
+    /// Whether its standard error is passed on as it arrives.
     pub(crate) pass_on: bool,
 }
 
@@ -163,7 +163,7 @@ struct Pipe {
     /// `None` once the output has ended.
     open: Option<OwnedFd>,
     keep: Keep,
-    /// Whether what is read is written to our standard error as well.
+    /// Whether the output is also written to our standard error.
     pass_on: bool,
     head: Vec<u8>,
     tail: VecDeque<u8>,

@@ -238,7 +238,7 @@ impl Activation<'_> {
         Ok(Decision { action, reason })
     }
 
-    /// Records how it went, for `status`. A container that was left as it is keeps its record.
+    /// Records the result for `status`. If the container was left as it is, its record stays.
     fn note(&self, action: Action, result: &Result<Decision>) {
         let (action, result, detail) = match result {
             Ok(done) => (done.action, ActivationResult::Done, done.reason.clone()),

@@ -1,5 +1,5 @@
-//! Builds what an update of several containers will need, several builds at once. Nothing else is touched: the updates
-//! follow one by one, and find what was built.
+//! Builds the new generations for an update of several containers in parallel. Changes nothing else; the updates
+//! that follow use the results one by one.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,10 +19,10 @@ use crate::nix::cause::Cause;
 use crate::nix::source::Wanted;
 use crate::nix::tool::{Build, Nix};
 
-/// What was built ahead, by container; a failed build is the result of its update.
+/// The results of builds, by container. A failed build makes the container's update fail.
 pub(crate) type Ahead = BTreeMap<MachineName, MadeAhead>;
 
-/// A build that is due.
+/// A container that may need a build.
 struct Due<'a> {
     name: &'a MachineName,
     old: &'a Intent,
@@ -38,7 +38,8 @@ impl Due<'_> {
     }
 }
 
-/// Builds for these containers, at most `jobs` at once. What cannot be prepared is left to the update, which says why.
+/// Builds for these containers, at most `jobs` in parallel. Omits containers whose build cannot be prepared; their
+/// update reports the reason.
 pub(crate) fn build_ahead(
     host: &Host,
     nix: &Nix,
@@ -77,7 +78,7 @@ pub(crate) fn build_ahead(
     ahead
 }
 
-/// Returns the build that an update of this container may need.
+/// Returns what the build for a container needs, or `None` if the container is skipped.
 fn due<'a>(
     host: &Host,
     loaded: &'a Loaded,
@@ -99,7 +100,7 @@ fn due<'a>(
     Some(Due { name, old, wanted, memory, link: folder.join(profile_links::ahead()) })
 }
 
-/// Removes the links with which this process protects what it has built ahead.
+/// Removes the links by which this process protects these builds from garbage collection.
 pub(crate) fn remove_links(host: &Host, loaded: &Loaded, names: &[MachineName]) {
     for name in names {
         let Ok(old) = imperative(loaded, name) else { continue };

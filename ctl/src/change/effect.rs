@@ -80,8 +80,8 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
     let status = match started {
         Ok(status) => status,
         Err(error) => {
-            // This also runs after an interrupt. What does not stop by itself is killed: a second switch beside it would do
-            // half of each.
+            // This also runs after an interrupt. A switch that does not stop is killed, since a second one must
+            // not run beside it.
             crate::base::interrupt::clean_up_begins();
             let machine = format!("--machine={name}");
             let inside = |words: &[&str]| {
@@ -147,7 +147,7 @@ fn came_up(host: &Host, name: &MachineName, plan: Option<&str>, error: Option<an
     Err(Failed::Program(format!("container '{name}' did not start: {}", outcome(&state))).into())
 }
 
-/// Returns what became of a start that did not end as planned.
+/// Describes how a start ended that did not go as planned.
 fn outcome(state: &UnitState) -> String {
     match (state.active.as_str(), state.sub.as_str()) {
         ("failed", _) => format!("it failed ({})", state.result),

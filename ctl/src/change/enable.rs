@@ -52,7 +52,7 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let before = present.starts_at_boot() || !links.is_empty();
     if present.autostart == Some(wanted) && links.is_empty() {
         if host.live() && starts(host, name) != wanted {
-            // A command that was killed has recorded this, and PID 1 does not know it yet.
+            // A killed command recorded the setting, but PID 1 has not loaded it yet.
             drop(global);
             take_effect(host, name, present, wanted)?;
         }
@@ -63,7 +63,7 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let old = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     interrupt::check()?;
     let mut removed = Vec::new();
-    // The links go last: a command that is killed before that has not yet taken away what starts the container.
+    // The links are removed last, so that a command that is killed before leaves the container enabled.
     let made = intent.to_json().map_err(Into::into).and_then(|text| write_text(host, name, &text));
     let made = made.and_then(|()| remove_links(host, links, &mut removed));
     let made = made.and_then(|()| match host.live() {
@@ -97,7 +97,7 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     Ok(Setting { before, changed: true, masked: masked(host, name) })
 }
 
-/// Records the old intent again. On a full disk that works only if it is recorded still.
+/// Restores the old intent. Writes nothing if it is still recorded, since the disk may be full.
 fn restore(host: &Host, name: &MachineName, old: &str) -> Result<()> {
     if text(host, name)?.as_deref() == Some(old) { Ok(()) } else { write_text(host, name, old) }
 }
@@ -125,7 +125,7 @@ fn start_link(host: &Host, name: &MachineName) -> PathBuf {
     host.root.join(GENERATOR_DIRECTORY).join("machines.target.wants").join(unit_name(name))
 }
 
-/// Whether PID 1 starts the container with the host.
+/// Returns whether PID 1 starts the container with the host.
 fn starts(host: &Host, name: &MachineName) -> bool {
     start_link(host, name).symlink_metadata().is_ok()
 }

@@ -37,19 +37,19 @@ pub(crate) struct Gate<'a> {
     pub(crate) before: Before,
 }
 
-/// What a command expects, where it differs from what is stored with the container.
+/// The conditions given on the command line, which override those stored with the container.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Expectation<'a> {
-    /// The state that it must reach.
+    /// The state that the container must reach.
     pub(crate) expect: Option<Expect>,
-    /// A command that must succeed inside; an empty one is none.
+    /// A command that must succeed inside; an empty string disables the check.
     pub(crate) check: Option<&'a str>,
     /// The time limit.
     pub(crate) limit: Option<Duration>,
 }
 
 impl<'a> Expectation<'a> {
-    /// Returns what a container with these options must show.
+    /// Returns the conditions that a container with this intent must meet.
     pub(crate) fn gate(&self, intent: &'a Intent, before: Before) -> Gate<'a> {
         let stored = &intent.container.activation;
         let check = self.check.or(stored.check.as_ref().map(Text::as_str));
@@ -63,7 +63,7 @@ impl<'a> Expectation<'a> {
         }
     }
 
-    /// Returns the time limit: as given, as stored, or the start timeout.
+    /// Returns the time limit: the given one, the stored one, or the start timeout.
     pub(crate) fn limit_for(&self, intent: &Intent) -> Duration {
         let stored = intent.container.activation.timeout.as_ref().map(duration);
         limit_or_start(self.limit.or(stored), intent)
@@ -86,7 +86,7 @@ impl Before {
     pub(crate) fn see(host: &Host, name: &MachineName, limit: Duration) -> Self {
         let end = Instant::now() + limit.min(LONG_PATIENCE);
         let services = restarting_services(host, name, left(end));
-        // What did not answer once is not waited for again.
+        // A container that did not answer is not asked again.
         let failed = match &services {
             Ok(_) => failed_units(host, name, left(end)).unwrap_or_default(),
             Err(_) => BTreeSet::new(),
@@ -100,13 +100,13 @@ impl Before {
     }
 }
 
-/// Tells how long a container has been watched.
+/// Reports how long a container has been watched.
 struct Watch<'a> {
     host: &'a Host,
     name: &'a MachineName,
     begun: Instant,
     limit: Duration,
-    /// The second that was told last.
+    /// The last second reported.
     told: Cell<u64>,
 }
 
@@ -115,7 +115,7 @@ impl Watch<'_> {
         self.begun + self.limit
     }
 
-    /// Sleeps, and tells once a second how long that has been.
+    /// Sleeps, and reports the elapsed time once a second.
     fn pause(&self, time: Duration) {
         sleep(time);
         let (seconds, limit) = (self.begun.elapsed().as_secs(), self.limit.as_secs());
@@ -129,7 +129,7 @@ impl Watch<'_> {
 /// The polling interval.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long one question may take, so that it is answered, or given up, soon after the end.
+/// Returns the time limit of one query, so that it ends soon after `end`.
 fn left(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now()).clamp(Duration::from_secs(1), LONG_PATIENCE)
 }
@@ -211,7 +211,7 @@ fn settled(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, wat
 /// ends is never a failed unit.
 fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, watch: &Watch) -> Result<()> {
     let before = &gate.before;
-    // What was ready in the last moment is watched for as long as it takes to settle.
+    // A container that became ready at the last moment is still watched for the whole settling time.
     let end = watch.end().max(Instant::now() + gate.settling);
     loop {
         let services = match restarting_services(host, name, left(end)) {

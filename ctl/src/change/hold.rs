@@ -1,4 +1,4 @@
-//! Holds containers back from `update --all`, and releases them. Both twice is not an error.
+//! Holds containers back from `update --all`, and releases them. Both are idempotent.
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
@@ -11,12 +11,12 @@ use crate::fact::lookup::imperative;
 use crate::host::profile_links;
 use crate::host::update_memory::{Hold, UpdateMemory, is_named_like};
 
-/// Holds a container, or replaces the reason. Returns whether it was not held before.
+/// Holds a container, or replaces the reason. Returns whether the container was not held before.
 pub(crate) fn hold(host: &Host, name: &MachineName, reason: Option<&str>) -> Result<bool> {
     change(host, name, Some(Hold::now(reason.map(str::to_owned))))
 }
 
-/// Releases a container. Returns whether it was held.
+/// Releases a container. Returns whether the container was held.
 pub(crate) fn unhold(host: &Host, name: &MachineName) -> Result<bool> {
     change(host, name, None)
 }
@@ -40,7 +40,7 @@ fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<bool> {
         profile_links::make_directory(host, &folder)?;
     }
     let wanted = hold.is_some();
-    // Since when it is held stays, unless there is another reason.
+    // The time is kept unless the reason changes.
     let keeps = |before: &Hold| hold.as_ref().is_some_and(|hold| hold.reason == before.reason);
     if !before.as_ref().is_some_and(keeps) {
         UpdateMemory::change(host, name, &folder, |memory| memory.hold = hold)?;

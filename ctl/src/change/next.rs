@@ -63,7 +63,7 @@ pub(crate) fn missing_sources(host: &Host, intent: &Intent) -> Vec<PathBuf> {
     sources(intent).into_iter().filter(missing).collect()
 }
 
-/// What stands for an infinite time.
+/// The duration that stands for infinity.
 const FOR_EVER: Duration = Duration::from_secs(86_400);
 
 /// Returns the duration of a time span.
@@ -142,7 +142,7 @@ pub(crate) struct Next {
     pub(crate) intent: Intent,
     /// The profile that was built.
     pub(crate) profile: StorePath,
-    /// What to remember of the build.
+    /// The build, for later updates.
     pub(crate) from: Option<BuiltFrom>,
     /// Why the source may be out of date, if it was not refreshed.
     pub(crate) stale: Option<String>,
@@ -192,7 +192,7 @@ pub(crate) fn next(
     of_build(host, name, old, request.build(link)?)
 }
 
-/// Returns what an update would record if nothing has to be built, because the source gives what it gave before.
+/// Returns what an update would record without a build, or `None` if the source has changed since the last build.
 pub(crate) fn known(
     host: &Host,
     nix: &Nix,
@@ -213,7 +213,7 @@ pub(crate) fn known(
     request.known()?.map(|made| of_build(host, name, old, made)).transpose()
 }
 
-/// Reads what was built.
+/// Reads the profile that was built.
 pub(crate) fn of_build(host: &Host, name: &MachineName, old: &Intent, made: Made) -> Result<Next> {
     let Made { path, source, from, stale } = made;
     let built = profile::read(host, &path, name)?;

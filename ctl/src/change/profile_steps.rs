@@ -13,7 +13,7 @@ use crate::nix::tool::Nix;
 /// Removes the link that held the build.
 pub(crate) fn remove_pending(host: &Host, folder: &Path) {
     let pending = folder.join("pending");
-    // The root goes first: it is found by the link.
+    // The root is removed first, because the link leads to it.
     profile_links::drop_indirect_root(host, &pending);
     let _ = fs::remove_file(host.path(&pending));
 }

@@ -80,7 +80,7 @@ pub(super) fn go_back(
     align_profile(host, nix, old);
     let changes = reach::check(host, name, [old, &new], options.consent, Approved::Before)?;
     host_network::check_uplinks(host, name, &new.container)?;
-    // It worked before, and somebody waits for it: what others have claimed since is told.
+    // This generation worked before and is needed now, so conflicts with other containers are only reported.
     let (_, planned) = intent_file::check(&loaded, name, &new, Conflicts::Told)?;
     for text in planned.warnings {
         host.report(Event::Note { name: name.clone(), text });

@@ -1,4 +1,4 @@
-//! What remains of an update of all containers: an entry in the journal for each and one for all, and metrics.
+//! Records an update of all containers: a journal entry for each container, one for the whole run, and metrics.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use crate::fact::overview::Overview;
 use crate::host::files::write_file;
 use crate::host::journal_entry::send;
 
-/// The message IDs, by which `journalctl MESSAGE_ID=…` finds the entries (`journalctl(1)`).
+/// The message IDs, for `journalctl MESSAGE_ID=…` (`journalctl(1)`).
 const ONE: &str = "6e1d4b0f4a0c4f5fa1d0d9a7a6f3c2b1";
 const ALL: &str = "c0a5b7d1e2f34a66b8c97d3e5f102938";
 
@@ -50,7 +50,7 @@ pub(crate) fn summarize(host: &Host, results: &[Updated]) {
     }
 }
 
-/// Returns the journal entry of one container.
+/// Returns the journal entry for one container.
 fn entry(one: &Updated) -> Vec<(&'static str, String)> {
     let result = serde_json::to_value(one.result).unwrap_or_default();
     let result = result.as_str().unwrap_or_default().to_owned();
@@ -73,7 +73,7 @@ fn entry(one: &Updated) -> Vec<(&'static str, String)> {
     fields
 }
 
-/// Writes the metrics, if a file for them is configured.
+/// Writes the metrics if `MetricsFile=` is set.
 fn write_metrics(host: &Host) -> Result<()> {
     let Some(path) = &host.config.metrics_file else { return Ok(()) };
     let text = metrics(&Overview::gather(host)?, SystemTime::now());

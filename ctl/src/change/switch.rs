@@ -57,7 +57,7 @@ pub(crate) struct Switched {
 pub(crate) struct Activation<'a> {
     /// The strategy, or the container's own.
     pub(crate) strategy: Option<Strategy>,
-    /// What the container must show, where it differs from what is stored.
+    /// The conditions that override those stored with the container.
     pub(crate) expectation: Expectation<'a>,
     /// Whether to keep a failed generation running, for inspection.
     pub(crate) keep: bool,
@@ -102,7 +102,8 @@ impl Switch<'_> {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
                 self.remember(&folder, UpdateMemory::works);
-                // Whatever is left to do is done before the record goes: a killed command is settled only by it.
+                // The record is deleted after all other steps, because a killed command can be settled only as
+                // long as it exists.
                 remove_pending(self.host, &folder);
                 profile_links::sync(self.host, &folder)?;
                 if action == Action::Restart {

@@ -30,9 +30,9 @@ pub(crate) enum Way<'a> {
     Recorded,
     /// By a reload, as for the new generation, or by a restart if it does not reach its previous state then.
     Reload {
-        /// What it showed before.
+        /// The units inside before the change.
         before: &'a Before,
-        /// The time limit that was given for the change; by default the start timeout counts.
+        /// The time limit given for the change; the start timeout by default.
         limit: Option<Duration>,
     },
     /// By a restart.

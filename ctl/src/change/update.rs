@@ -48,13 +48,14 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) consent: Consent<'a>,
     /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
-    /// Whether it is one of all, so that what is held or has no source is skipped.
+    /// Whether this is `--all`, which skips containers that are held or have no source.
     pub(crate) all: bool,
-    /// Whether what failed before is tried again.
+    /// Whether a generation that failed before is activated again.
     pub(crate) retry: bool,
 }
 
-/// Updates one container: builds, checks, switches. What was built for it ahead is used, unless it has changed since.
+/// Updates one container: builds, checks and switches. Uses the result in `ahead` instead of a build, if there is
+/// one and the container has not been changed since.
 pub(crate) fn update(
     host: &Host,
     nix: &Nix,
@@ -94,7 +95,7 @@ pub(crate) fn update(
     updated
 }
 
-/// Returns why a container is left as it is by an update of all.
+/// Returns why `update --all` skips a container.
 fn skipped(old: &Intent, memory: &UpdateMemory) -> Option<String> {
     let source = old.source.as_ref();
     if source
@@ -105,7 +106,8 @@ fn skipped(old: &Intent, memory: &UpdateMemory) -> Option<String> {
     memory.hold.as_ref().map(Hold::text)
 }
 
-/// Does it. `output` becomes what was activated, even if that failed, or found to be there.
+/// Performs the update. Sets `output` to the profile once it is activated, even if that fails, or if it is already
+/// active.
 fn attempt(
     host: &Host,
     nix: &Nix,
@@ -186,7 +188,7 @@ fn not_updated(error: anyhow::Error, name: &MachineName) -> anyhow::Error {
     under(error, &format!("container '{name}' was not updated"), "nothing was changed")
 }
 
-/// Returns whether nothing is to be recorded.
+/// Returns whether both intents are the same, so that nothing has to be recorded.
 fn same(old: &Intent, new: &Intent) -> bool {
     same_but_source(old, new) && unlocked(old) == unlocked(new)
 }
@@ -195,11 +197,11 @@ enum Prepared {
     /// And whether the change only takes reach away.
     Switch(Box<Next>, Decision, bool),
     Nothing(Box<Next>),
-    /// Why it is not tried again.
+    /// The reason why this generation is not activated again.
     FailedBefore(String),
 }
 
-/// Returns why what was built is not activated again, if it failed before.
+/// Returns why the profile is not activated again, if it failed before.
 fn failed_before(
     host: &Host,
     name: &MachineName,
@@ -212,12 +214,12 @@ fn failed_before(
         return Ok(None);
     };
     let reason = not_again(failure);
-    // Whatever failed since, this is what keeps it from being updated.
+    // Other failures since do not matter: this one prevents the update.
     UpdateMemory::change(host, name, folder, |memory| memory.failure = Some(failure.clone()))?;
     Ok(Some(reason))
 }
 
-/// Returns why what failed before is not activated again.
+/// Describes why a profile that failed before is not activated again.
 fn not_again(failure: &Failure) -> String {
     format!("{}; --retry tries it again", failure.text())
 }

@@ -17,7 +17,7 @@ pub(crate) enum UpdateResult {
     RolledBack,
     /// There was nothing to do.
     UpToDate,
-    /// It is left as it is, on purpose.
+    /// Left as it is on purpose.
     Skipped,
     /// It was reverted, or nothing was changed; the error tells which.
     Failed,
@@ -36,9 +36,9 @@ pub(crate) struct Updated {
     pub(crate) action: Option<AppliedAction>,
     pub(crate) reason: Option<String>,
     pub(crate) error: Option<String>,
-    /// Why the source may be out of date; null if it was refreshed.
+    /// The reason why the source may be out of date; null if it was refreshed.
     pub(crate) not_refreshed: Option<String>,
-    /// How long it took.
+    /// The duration of the update.
     pub(crate) seconds: f64,
 }
 
@@ -63,7 +63,7 @@ impl Updated {
         Self { not_refreshed: stale.map(|reason| without_secrets(&reason)), ..self }
     }
 
-    /// Returns the result for a container that is left as it is.
+    /// Returns the result for a skipped container.
     pub(crate) fn skipped(name: &MachineName, generation: Option<u64>, reason: String) -> Self {
         Self { result: UpdateResult::Skipped, reason: Some(reason), ..Self::nothing(name, generation) }
     }

@@ -41,7 +41,7 @@ pub(crate) fn activation(given: &cli::Activation) -> Result<Activation<'_>> {
     })
 }
 
-/// Returns what a container must show, as far as it is given.
+/// Returns the conditions given on the command line.
 pub(crate) fn expectation(given: &cli::Expected) -> Result<Expectation<'_>> {
     let expect = |expect| match expect {
         cli::Expect::Running => Expect::Running,
@@ -75,7 +75,7 @@ pub(crate) fn strategy(given: cli::Strategy) -> intent::Strategy {
     }
 }
 
-/// Returns the time limit that an option gives.
+/// Returns the time limit given by an option.
 pub(crate) fn limit(option: &str, text: Option<&String>) -> Result<Option<Duration>> {
     let Some(text) = text else { return Ok(None) };
     let span: Timespan = text.parse().map_err(|error| Failed::Usage(format!("{option}: {error}")))?;

@@ -1,5 +1,5 @@
-//! `check NAME`: the health of a running container, as an update would find it: the state inside, services that restart
-//! in a loop, and the stored command. It changes nothing.
+//! `check NAME`: checks the health of a running container as an update would: the state inside, services that
+//! restart in a loop, and the stored command. Changes nothing.
 
 use anyhow::Result;
 use nixos_nspawn_units::plan::plan;
@@ -14,7 +14,7 @@ use crate::command::arguments;
 use crate::fact::lookup::{Found, all_seen, find, machine_name, no_such};
 use crate::host::host_file;
 
-/// The health of a container, as scripts see it.
+/// The answer for scripts: the health of a container.
 #[derive(Debug, Serialize)]
 struct CheckAnswer<'a> {
     name: &'a str,

@@ -6,10 +6,10 @@ use crate::base::event::{Event, Step};
 use crate::base::screen::Screen;
 use crate::host::manager_inside::listed;
 
-/// Seconds of a check after which it is told, where no line lives.
+/// The seconds after which a check is reported if there is no status line.
 const TOLD: [u64; 3] = [10, 60, 300];
 
-/// Shows what is waited for: in a line that lives on a terminal, else in a line of its own.
+/// Shows the step that the command waits for: in the status line on a terminal, otherwise in a line of its own.
 fn progress(screen: &Screen, name: &MachineName, step: Option<Step>) {
     let text = match step {
         None => return screen.end_live(),
@@ -27,7 +27,7 @@ fn progress(screen: &Screen, name: &MachineName, step: Option<Step>) {
     }
 }
 
-/// Prints an event; progress only if the answer is no JSON.
+/// Prints an event. Omits progress if the answer is JSON.
 pub(crate) fn show(screen: &Screen, event: Event, json: bool) {
     if let Event::Progress { name, step } = event {
         if !json {

@@ -1,4 +1,4 @@
-//! `hold` and `unhold`: keep a container at its generation in `update --all`, and release it again.
+//! `hold` and `unhold`: exclude a container from `update --all`, and include it again.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -9,13 +9,13 @@ use crate::cli::{Hold, Named};
 use crate::command::begin::begin;
 use crate::fact::lookup::machine_name;
 
-/// What was done, as scripts see it.
+/// The answer for scripts.
 #[derive(Debug, Serialize)]
 struct HoldAnswer<'a> {
     name: &'a str,
-    /// Whether it is held now.
+    /// Whether the container is held now.
     held: bool,
-    /// Whether that is new.
+    /// Whether the command changed that.
     changed: bool,
 }
 

@@ -14,18 +14,18 @@ use crate::host::last_activation::AppliedAction;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 
-/// How a plan is made.
+/// The options of a plan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct How {
-    /// Whether servers are asked for the newest revision.
+    /// Whether to ask servers for the newest revision.
     pub(crate) refresh: bool,
     /// The strategy, or the container's own.
     pub(crate) strategy: Option<Strategy>,
-    /// Whether it is one of all, so that what is held or has no source is skipped.
+    /// Whether `--all` is given, so that containers that are held or have no source are skipped.
     pub(crate) all: bool,
-    /// Whether what failed before is not skipped then.
+    /// Whether a generation that failed before is not skipped either.
     pub(crate) retry: bool,
-    /// Whether the exit status tells that something would change.
+    /// Whether the exit status shows that something would change.
     pub(crate) exit_code: bool,
 }
 

@@ -49,11 +49,11 @@ struct StatusAnswer<'a> {
     /// Whether `systemctl daemon-reload` is needed.
     reload_needed: bool,
     last_activation: Option<LastActivation>,
-    /// Why its start is refused, why its last start failed, or why it is incomplete.
+    /// Why the container cannot start, why its last start failed, or why it is incomplete.
     error: Option<String>,
-    /// Since when and why `update --all` leaves it as it is.
+    /// Since when and why the container is held.
     held: Option<&'a Hold>,
-    /// The last update that failed or was rolled back, until one succeeds.
+    /// The last update that failed or was rolled back; cleared by the next one that succeeds.
     last_failure: Option<&'a Failure>,
     warnings: &'a [String],
 }

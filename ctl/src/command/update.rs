@@ -73,7 +73,7 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     finish(context, results, names.len(), given.all)
 }
 
-/// A result, and how long it took.
+/// A result and its duration.
 type Timed<'a> = (&'a MachineName, Result<Updated>, Duration);
 
 /// Prints a single result as it is, and several as a table.

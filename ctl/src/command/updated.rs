@@ -37,7 +37,7 @@ fn text(one: &Updated) -> String {
     }
 }
 
-/// Returns a table of several results: result, generations, how long it took, and why.
+/// Returns a table of results: outcome, generations, duration and reason.
 pub(crate) fn table(results: &[Updated], color: bool) -> String {
     let row = |one: &Updated| {
         let (word, tone) = match one.result {
@@ -63,7 +63,7 @@ pub(crate) fn table(results: &[Updated], color: bool) -> String {
             None => reason,
         };
         let time = format!("{:.1} s", one.seconds);
-        // So that columns are as wide in each run.
+        // Makes columns equally wide in each run.
         let time = if reason.is_empty() { time } else { format!("{time:<7}") };
         vec![
             Cell::plain(one.name.as_str()),

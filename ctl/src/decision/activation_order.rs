@@ -1,4 +1,4 @@
-//! The order in which containers are updated: each after those that it waits for.
+//! The order in which containers are updated: each after its dependencies.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,8 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::ordering::waits_for;
 use nixos_nspawn_units::store::Loaded;
 
-/// Returns the names in the order of `after` and `requires`, else as they are given. Of a cycle, the first name comes first.
+/// Sorts the names by `after` and `requires`; otherwise keeps their order. Within a cycle, the first name comes
+/// first.
 pub(crate) fn activation_order(loaded: &Loaded, names: Vec<MachineName>) -> Vec<MachineName> {
     let mut left = names;
     let mut sorted = Vec::with_capacity(left.len());

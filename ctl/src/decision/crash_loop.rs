@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::host::manager_inside::{RestartingService, Services};
 
-/// How long a service that systemd restarts must have been up, or down, before it is judged, by default.
+/// The default time that a service with `Restart=` must have been up, or down, before it is judged.
 pub(crate) const SETTLING: Duration = Duration::from_secs(2);
 
 /// The number of restarts since the activation that count as a loop, however short each run was.

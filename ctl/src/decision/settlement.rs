@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn create_after_the_start() {
         assert_eq!(create(Phase::Started, true), Settlement::Keep);
-        // Taken back by a command that was killed in turn, or could not complete that.
+        // Another command took the change back, but was killed or failed before it was done.
         assert_eq!(create(Phase::Started, false), Settlement::TakeAway { state: false });
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Difference {
     /// The options as a unified diff with context.
     #[serde(skip)]
     shown: String,
-    /// The systems, if they differ.
+    /// The line about the systems, if they differ.
     #[serde(skip)]
     systems: Option<String>,
 }
@@ -57,7 +57,7 @@ impl Difference {
         self.options.is_empty() && self.files.is_empty() && self.closure.is_none()
     }
 
-    /// Returns options and files as a unified diff, and the systems in one line.
+    /// Returns the options and files as a unified diff, followed by one line about the systems.
     pub(crate) fn lines(&self) -> Vec<&str> {
         let files = self.files.iter().flat_map(|file| file.diff.lines());
         self.shown.lines().chain(files).chain(self.systems.as_deref()).collect()
@@ -72,7 +72,7 @@ pub(crate) fn between(host: &Host, name: &MachineName, old: &Intent, new: &Inten
         None => (Kind::Imperative, format!("{DIRECTORY}/{name}.json")),
     };
     let (before, after) = (options(old)?, options(new)?);
-    // Each file names the system, which is told once.
+    // Each file names the system, so its change is shown only once.
     let same_system = Intent { toplevel: old.toplevel.clone(), ..new.clone() };
     let shown = unified("options", &option_text(&before), &option_text(&options(&same_system)?));
     let plans = [old, &same_system].map(|intent| plan_one(name, kind, &path, intent));

@@ -178,7 +178,7 @@ impl Overview {
     fn add_ports(&mut self, host: &Host, loaded: &Loaded) {
         let runs =
             |container: &Container| container.state.as_ref().is_some_and(|state| state.active == "active");
-        // Without ports a container is masqueraded all the same.
+        // A container without ports is masqueraded as well.
         let connected = |container: &Container| {
             container.intent.as_ref().is_some_and(|intent| intent.container.has_virtual_ethernet())
         };

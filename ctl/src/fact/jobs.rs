@@ -1,11 +1,11 @@
-//! How many builds this machine can run at once.
+//! The number of builds that this machine can run in parallel.
 
 use std::fs;
 
-/// What the evaluation of one NixOS takes, in KiB.
+/// The memory for the evaluation of one NixOS system, in KiB.
 const EVALUATION: usize = 1 << 20;
 
-/// Returns one for each core, as far as there is memory for it.
+/// Returns the number of cores, or fewer if memory is short.
 pub(crate) fn possible() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();

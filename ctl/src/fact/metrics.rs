@@ -1,4 +1,4 @@
-//! Metrics of all containers, in the text format of Prometheus, for the textfile collector of node_exporter.
+//! Metrics of all containers in Prometheus' text format, for the textfile collector of node_exporter.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::fact::notes::state;
 use crate::fact::overview::Overview;
 
-/// Returns the metrics after an update that ended `now`.
+/// Returns the metrics after an update that ended at `now`.
 pub(crate) fn metrics(overview: &Overview, now: SystemTime) -> String {
     let containers = || overview.containers.values();
     let mut states: BTreeMap<&str, usize> = ["active", "inactive", "failed"].map(|state| (state, 0)).into();

@@ -78,7 +78,7 @@ pub(crate) struct Container {
     pub(crate) masked: bool,
     /// Warnings, such as conflicts.
     pub(crate) warnings: Vec<String>,
-    /// What updates remember of it.
+    /// The record of its updates.
     pub(crate) memory: UpdateMemory,
 }
 

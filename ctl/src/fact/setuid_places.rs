@@ -1,6 +1,6 @@
-//! Places of the host in which root inside a container can leave setuid programs for users of the host: its files there
-//! belong to the host's root, and others can reach them. The mode of such a directory itself is no protection, since root
-//! inside can change it.
+//! Places on the host where root inside a container can leave setuid programs for users of the host: files that it
+//! creates there belong to the host's root, and others can reach them. The mode of the directory itself does not
+//! help, since root inside can change it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use crate::base::host::Host;
 use crate::host::state_directory::{directory, mounts_below};
 
-/// Returns a sentence about the places of these options that those `before` do not have.
+/// Returns a warning about such places in the new intent that `before` does not have.
 pub(crate) fn warning(
     host: &Host,
     name: &MachineName,
@@ -34,9 +34,9 @@ pub(crate) fn warning(
     })
 }
 
-/// Returns the places: sources of writable bind mounts, and the container's own root.
+/// Returns the places of an intent among the sources of writable bind mounts and the container's root directory.
 fn places(host: &Host, name: &MachineName, intent: &Intent) -> Vec<String> {
-    // Whose files they are in an offline tree is decided where it is booted.
+    // Who owns the files of an offline tree is only known on the system that boots it.
     if !host.live() {
         return Vec::new();
     }
@@ -46,7 +46,7 @@ fn places(host: &Host, name: &MachineName, intent: &Intent) -> Vec<String> {
     let as_root = binds.filter(|bind| !mapped || keeps_owners(bind.options.as_deref().unwrap_or_default()));
     let sources = as_root.map(|bind| bind.source).filter(|source| source.starts_with('/'));
     let root = directory(host, name);
-    // Files of a root that was shifted belong to no user of the host.
+    // The files of a shifted root directory belong to no user of the host.
     let unshifted = fs::symlink_metadata(&root).map_or(true, |found| found.uid() == 0);
     let root = Some(root.display().to_string()).filter(|_| unshifted);
     let mut places: Vec<String> =
@@ -55,17 +55,17 @@ fn places(host: &Host, name: &MachineName, intent: &Intent) -> Vec<String> {
     places
 }
 
-/// The last option wins.
+/// Returns whether the options of a bind mount keep owners; the last option wins.
 fn keeps_owners(options: &str) -> bool {
     let mapping = |option: &&str| option.ends_with("idmap");
     options.split(',').rfind(mapping).is_some_and(|option| option != "noidmap")
 }
 
-/// Returns whether users of the host could run a setuid program in this place, once it is there.
+/// Returns whether users of the host could run a setuid program in this place.
 fn holds_programs(path: &Path) -> bool {
     let Some((there, missing)) = existing(path) else { return false };
     let Ok(found) = fs::metadata(&there) else { return false };
-    // Devices and sockets hold none.
+    // Devices and sockets hold no programs.
     if !(found.is_dir() || found.is_file()) {
         return false;
     }
@@ -78,17 +78,17 @@ fn holds_programs(path: &Path) -> bool {
     if !runs(&there) && !below.iter().any(|mount| runs(mount)) {
         return false;
     }
-    // A missing source will be made in the last directory that exists.
+    // A missing source is created below the last directory that exists.
     there.ancestors().skip(usize::from(!missing)).all(others_enter)
 }
 
-/// Returns the longest existing part of a path without links, and whether more of it is missing.
+/// Returns the longest existing prefix of a path, with links resolved, and whether the rest is missing.
 fn existing(path: &Path) -> Option<(std::path::PathBuf, bool)> {
     path.ancestors().find_map(|part| Some((part.canonicalize().ok()?, part != path)))
 }
 
-/// Returns whether somebody but root can enter a directory: its owner, its group, or all. An access control list has its
-/// mask in place of the group's rights (`acl(5)`).
+/// Returns whether a user other than root can enter a directory, as its owner, by its group, or as anybody. With
+/// an access control list, the group's bits are its mask (`acl(5)`).
 fn others_enter(directory: &Path) -> bool {
     let Ok(found) = fs::metadata(directory) else { return true };
     let enters = |bit: u32| found.mode() & bit != 0;
@@ -126,12 +126,12 @@ mod tests {
         }
         fs::create_dir(closed.join("sub")).unwrap();
         fs::write(open.join("file"), "").unwrap();
-        // Without root's rights a directory of one's own is entered by its owner.
+        // Without root, the caller owns the directory and can enter it.
         let private = rustix::process::geteuid().is_root();
         assert_eq!(others_enter(&closed), !private);
         assert!(others_enter(&open));
         if folder.path().ancestors().all(others_enter) {
-            // Root inside can open what is closed itself.
+            // The mode of the source itself does not count, since root inside can change it.
             for (path, holds) in [
                 (open.clone(), true),
                 (open.join("file"), true),

@@ -1,4 +1,4 @@
-//! The timer that updates all containers, as `setup` installs it. What a package installs is only enabled.
+//! The timer that updates all containers. `setup` installs it, or only enables the units of a package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::base::host::Host;
 use crate::host::files::{remove_file, which, write_file};
 use crate::host::trusted::open_to_others;
 
-/// The service, as packages install it.
+/// The service as packaged.
 const SERVICE: &str = include_str!("../../../systemd/nixos-nspawn-update.service");
 
-/// The timer, as packages install it.
+/// The timer as packaged.
 const TIMER: &str = include_str!("../../../systemd/nixos-nspawn-update.timer");
 
 /// The unit that `setup` enables.
@@ -22,20 +22,20 @@ pub(crate) const TIMER_UNIT: &str = "nixos-nspawn-update.timer";
 /// The units that `setup` installs.
 const UNITS: [&str; 2] = ["nixos-nspawn-update.service", TIMER_UNIT];
 
-/// The beginning of a file that was installed by us.
+/// The first words of a file that we installed.
 const MARK: &str = "# Installed by nixos-nspawn";
 
-/// Where packages install units.
+/// The directory of units from packages.
 const PACKAGED: &str = "/usr/lib/systemd/system";
 
-/// The time of a package's timer, below the directory of links.
+/// The drop-in with the time for a package's timer, below the directory of links.
 const DROP_IN: &str = "nixos-nspawn-update.timer.d/10-nixos-nspawn.conf";
 
-/// The time of updates if none is given.
+/// The default time of updates.
 const DEFAULT: &str = "*-*-* 04:00";
 
-/// Refuses a time that systemd does not understand (`systemd.time(7)`), units of these names that are not ours, and a program
-/// that others can replace, since root will run it.
+/// Refuses a calendar event that systemd cannot parse (`systemd.time(7)`), units of these names that we did not
+/// install, and a program that others than root can replace.
 pub(crate) fn check(host: &Host, calendar: Option<&str>) -> Result<()> {
     let understood = |calendar: &str| {
         !calendar.contains(['\n', '%'])
@@ -90,7 +90,7 @@ pub(crate) fn install(host: &Host, calendar: Option<&str>) -> Result<()> {
         remove_file(&drop_in)?;
     }
     host.manager("systemctl").arg("daemon-reload").output()?;
-    // A timer that runs keeps its time until it is started again.
+    // A running timer keeps its old time until it is restarted.
     host.manager("systemctl").args(["enable", TIMER_UNIT]).output()?;
     host.manager("systemctl").args(["restart", TIMER_UNIT]).output().map(|_| ())
 }
@@ -112,7 +112,7 @@ pub(crate) fn remove(host: &Host) -> Result<()> {
     host.manager("systemctl").arg("daemon-reload").output().map(|_| ())
 }
 
-/// Returns service and timer, for this program and time.
+/// Returns the service and the timer for this program and time.
 fn texts(program: &str, calendar: Option<&str>) -> [String; 2] {
     let program = quoted(&program.replace('%', "%%"));
     [

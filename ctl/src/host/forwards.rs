@@ -1,4 +1,4 @@
-//! What systemd-nspawn and networkd keep in nftables for containers, where whoever flushes the rules removes it unnoticed.
+//! The rules of systemd-nspawn and networkd in nftables, which other programs can flush unnoticed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,9 +22,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How long a container may take to get the address that nspawn forwards to.
 const UNTIL_ADDRESS: Duration = Duration::from_secs(20);
 
-/// What systemd has in nftables for containers.
+/// The rules of systemd in nftables for containers.
 pub(crate) struct Forwards {
-    /// The ports that are forwarded, as protocol and port.
+    /// The forwarded ports, as protocol and port.
     ports: BTreeSet<(u64, u64)>,
     /// Whether networkd masquerades anything over IPv4.
     masquerades: bool,
@@ -37,7 +37,7 @@ impl Forwards {
             return None;
         }
         let nft = which("nft", &SYSTEM_FOLDERS)?;
-        // A table that is not there has nothing.
+        // A missing table is an empty one.
         let list = |words: [&str; 4]| {
             let call = host.program(&nft).args(["-j", "list"]).args(words).limit(LIMIT);
             call.output_if_any().unwrap_or_default()
@@ -49,7 +49,7 @@ impl Forwards {
         })
     }
 
-    /// Returns what to say of a running container whose rules are gone.
+    /// Returns a warning about a running container whose rules are gone.
     pub(crate) fn missing(&self, host: &Host, name: &MachineName, intent: &Intent) -> Vec<String> {
         let started = copy_path(&host.root, name).metadata().and_then(|copy| copy.modified());
         if started.map_or(true, |time| time.elapsed().is_ok_and(|time| time < UNTIL_ADDRESS)) {

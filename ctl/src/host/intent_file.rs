@@ -18,11 +18,11 @@ use crate::host::files::write_file;
 /// Which conflicts with other containers are refused.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Conflicts<'a> {
-    /// Each.
+    /// All conflicts are refused.
     Refused,
-    /// Those that the present intent does not have.
+    /// Conflicts that the present intent does not have are refused.
     NewRefused(&'a Intent),
-    /// None: they are told.
+    /// No conflict is refused; the caller reports them.
     Told,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn check(
     }
 }
 
-/// Plans an intent among all others.
+/// Plans an intent together with all others.
 fn planned(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan, Planned)> {
     // Parses it as the generator would: whatever is written must be readable.
     let intent = parse(intent.to_json()?.as_bytes(), name)

@@ -28,10 +28,10 @@ pub(crate) fn show_journal(host: &Host, name: &MachineName, since: &str) {
     }
 }
 
-/// How long a journal inside may take to be read: the container wrote it.
+/// The time limit for reading a journal inside, whose size the container controls.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Of how many units the journal is shown.
+/// The maximum number of units whose journal is shown.
 const UNITS: usize = 3;
 
 /// Reports the last lines of units inside.

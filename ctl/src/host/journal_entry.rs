@@ -1,4 +1,4 @@
-//! Writes entries with fields of their own to the journal (systemd's JOURNAL_NATIVE_PROTOCOL).
+//! Writes entries with custom fields to the journal, in its native protocol (systemd's JOURNAL_NATIVE_PROTOCOL).
 
 use std::os::unix::net::UnixDatagram;
 
@@ -7,13 +7,13 @@ use crate::base::host::Host;
 /// The socket of systemd-journald.
 const SOCKET: &str = "/run/systemd/journal/socket";
 
-/// Sends an entry. Without a journal nothing is lost but the entry.
+/// Sends an entry. Ignores errors, because a host may have no journal.
 pub(crate) fn send(host: &Host, fields: &[(&str, String)]) {
     let Ok(socket) = UnixDatagram::unbound() else { return };
     let _ = socket.send_to(&entry(fields), host.path(SOCKET));
 }
 
-/// Encodes fields: a value of several lines follows its length.
+/// Encodes fields. A value of several lines is preceded by its length.
 fn entry(fields: &[(&str, String)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in fields {

@@ -1,5 +1,5 @@
-//! How a container was last activated: a file beside the profile, or in /run for one that has no profile of its own.
-//! Nothing depends on it.
+//! The record of a container's last activation: a file beside the profile, or in /run if the container has no
+//! profile of its own. It is only shown; nothing depends on it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::host::files::{write_file, write_file_for_now};
 /// The file in the container's profile directory.
 pub(crate) const LAST_ACTIVATION: &str = "last-activation.json";
 
-/// The extension of the file in /run, until the next boot.
+/// The extension of the file in /run.
 pub(crate) const ENDING: &str = ".activated";
 
 /// The last activation of a container.
@@ -85,7 +85,7 @@ impl LastActivation {
         Ok(write_file_for_now(&for_now(host, name), text.as_bytes(), 0o644)?)
     }
 
-    /// Reads the file in /run, likewise.
+    /// Reads the file in /run.
     pub(crate) fn read_for_now(host: &Host, name: &MachineName) -> Option<Self> {
         serde_json::from_slice(&fs::read(for_now(host, name)).ok()?).ok()
     }

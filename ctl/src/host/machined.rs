@@ -6,7 +6,7 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
 
-/// machined looks into the containers.
+/// The time limit for machined, which may have to ask the containers.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Returns the addresses of a running container, as machined gets them from the kernel; empty if they are not

@@ -106,10 +106,10 @@ fn parse_jobs(answer: &str) -> Vec<String> {
     running.collect()
 }
 
-/// How many units are named in a message.
+/// The maximum number of units named in a message.
 const NAMED: usize = 10;
 
-/// Returns the names of units for a message. The container chose them, so they are neither unfiltered nor without end.
+/// Returns the names of units for a message. The container chose them, so they are escaped and limited in number.
 pub(crate) fn listed<'a>(units: impl IntoIterator<Item = &'a String, IntoIter: ExactSizeIterator>) -> String {
     let units = units.into_iter();
     let more = units.len().saturating_sub(NAMED);

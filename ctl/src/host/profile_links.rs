@@ -16,20 +16,20 @@ use crate::base::host::Host;
 use crate::host::files::{is_there, names_in, remove_file, sync_directory};
 use crate::host::{last_activation, profile_links, update_memory};
 
-/// The links to what updates have built ahead: this, and the ID of the process.
+/// The prefix of links to builds of `update --all` that are not yet activated. The ID of the process follows.
 const AHEAD: &str = "ahead-";
 
-/// Returns the name of the link to what this process has built ahead.
+/// Returns the name of this process's link.
 pub(crate) fn ahead() -> String {
     format!("{AHEAD}{}", std::process::id())
 }
 
-/// Returns the process that has built ahead, from the name of its link.
+/// Returns the process that made a link, from the link's name.
 fn builder(name: &str) -> Option<u32> {
     name.strip_prefix(AHEAD)?.parse().ok()
 }
 
-/// Removes the links to what processes have built ahead that are gone.
+/// Removes the links of processes that no longer exist.
 pub(crate) fn sweep_ahead(host: &Host, directory: &Path) {
     let below = host.path(directory);
     let gone = |name: &String| builder(name).is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists());
@@ -142,13 +142,13 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
         let _ = fs::remove_file(below.join(file));
         let _ = fs::remove_file(below.join(format!(".{file}.new")));
     }
-    // A killed nix-env leaves it.
+    // Left behind by a killed nix-env.
     let _ = fs::remove_file(below.join("system.lock"));
     match fs::remove_dir(&below) {
         Ok(()) => Ok(()),
         Err(error) => match error.kind() {
             ErrorKind::NotFound => Ok(()),
-            // Other files in the directory, or a mount there, are not ours, and no reason to keep the container.
+            // Foreign files or a mount in the directory stay, and do not keep the container from being removed.
             ErrorKind::DirectoryNotEmpty | ErrorKind::ResourceBusy => {
                 host.report(Event::FolderStays { folder: below, error: error.to_string() });
                 Ok(())
@@ -158,7 +158,7 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
     }
 }
 
-/// Whether a path is a link. Errors are not treated as another kind of file.
+/// Returns whether a path is a link. Errors are returned, not treated as another kind of file.
 fn is_link(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(found.is_symlink()),

@@ -25,7 +25,7 @@ pub(crate) fn all_enabled_links(host: &Host) -> Result<BTreeMap<String, Vec<Path
         let folder = top.join(folder);
         match fs::metadata(&folder) {
             Ok(found) if found.is_dir() => {}
-            // A file of such a name is nothing to systemd either.
+            // systemd ignores a file of such a name as well.
             Ok(_) => continue,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(error).with_context(|| folder.display().to_string()),
@@ -36,7 +36,7 @@ pub(crate) fn all_enabled_links(host: &Host) -> Result<BTreeMap<String, Vec<Path
                 // A link to /dev/null is a mask, not an enablement.
                 Ok(target) if target == Path::new("/dev/null") => {}
                 Ok(_) => links.entry(unit).or_default().push(link),
-                // It is gone, or a file.
+                // The link is gone, or this is a file.
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {}
                 Err(error) => return Err(error).with_context(|| link.display().to_string()),
             }
@@ -45,7 +45,7 @@ pub(crate) fn all_enabled_links(host: &Host) -> Result<BTreeMap<String, Vec<Path
     Ok(links)
 }
 
-/// Whether links in a directory of this name start units (`systemd.unit(5)`).
+/// Returns whether links in a directory of this name start units (`systemd.unit(5)`).
 fn starts_units(folder: &str) -> bool {
     [".wants", ".requires", ".upholds"].iter().any(|ending| folder.ends_with(ending))
 }

@@ -1,5 +1,6 @@
-//! What updates remember of a container: a file beside the profile. An update that finds what it has built before needs
-//! no evaluation; what failed is not tried again unasked; what is held stays as it is.
+//! The record of a container's updates, in a file beside the profile: the last build, which makes another
+//! evaluation unnecessary if nothing changed; the last failure, which `update --all` does not repeat; and the
+//! hold.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,13 +25,13 @@ use crate::host::files::write_file;
 /// The file in the container's profile directory.
 pub(crate) const UPDATE_MEMORY: &str = "updates.json";
 
-/// The version of the format that is written. A greater one may mean something else by what is known.
+/// The version of the format. A greater one may give the known fields another meaning.
 const VERSION: u32 = 1;
 
-/// How many failed outputs are remembered.
+/// The number of failed profiles that are remembered.
 const REFUSED: usize = 32;
 
-/// What updates remember of a container.
+/// The record of a container's updates.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UpdateMemory {
     /// The version of the format in the file.
@@ -42,10 +43,10 @@ pub(crate) struct UpdateMemory {
     /// The last failure, until an update succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<Failure>,
-    /// What is not activated again unasked, the newest last.
+    /// The failures of profiles that `update --all` does not activate again, the newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     refused: Vec<Failure>,
-    /// Who holds it back, if anybody does.
+    /// The hold, if the container is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hold: Option<Hold>,
     /// What this version does not know.
@@ -53,14 +54,14 @@ pub(crate) struct UpdateMemory {
     other: BTreeMap<String, Value>,
 }
 
-/// What a build was made from, and the result. With the same revision, system and arguments, Nix would make the same.
+/// The inputs of a build, and its result. The same revision, system and arguments give the same result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BuiltFrom {
     /// The flake, as recorded.
     pub(crate) flake: String,
-    /// The same at its revision.
+    /// The flake at its revision.
     pub(crate) locked: String,
-    /// What was evaluated.
+    /// The reference that was evaluated.
     pub(crate) reference: String,
     /// The revisions of the inputs.
     pub(crate) inputs: String,
@@ -75,14 +76,14 @@ pub(crate) struct BuiltFrom {
     pub(crate) output: StorePath,
 }
 
-/// A failed update, or one that was taken back by hand.
+/// An update that failed, or was rolled back by the administrator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
-    /// When, RFC 3339.
+    /// The time of the failure (RFC 3339).
     pub(crate) time: String,
-    /// How.
+    /// How the update failed.
     pub(crate) kind: FailureKind,
-    /// Why.
+    /// Why the update failed.
     pub(crate) reason: String,
     /// The profile that failed; none if the update failed before it was activated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,18 +94,18 @@ pub(crate) struct Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FailureKind {
-    /// It failed by itself.
+    /// The update failed.
     Failed,
-    /// The administrator went back to an earlier generation.
+    /// The administrator rolled it back.
     RolledBack,
 }
 
-/// A container that `update --all` leaves as it is.
+/// A hold: `update --all` skips the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hold {
-    /// Since when, RFC 3339.
+    /// The time since which the container is held (RFC 3339).
     pub(crate) since: String,
-    /// Why, if that was said.
+    /// The reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
@@ -128,20 +129,20 @@ impl BuiltFrom {
 }
 
 impl Hold {
-    /// Returns since when and why, in words.
+    /// Describes since when and why the container is held.
     pub(crate) fn text(&self) -> String {
         let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         format!("held since {}{reason}", time::local_of(&self.since))
     }
 
-    /// Returns a hold from now on.
+    /// Returns a hold that begins now.
     pub(crate) fn now(reason: Option<String>) -> Self {
         Self { since: time::utc(SystemTime::now()), reason }
     }
 }
 
 impl Failure {
-    /// Returns when and why, in words.
+    /// Describes when and why the update failed.
     pub(crate) fn text(&self) -> String {
         let how = match self.kind {
             FailureKind::Failed => "failed at",
@@ -151,15 +152,15 @@ impl Failure {
         format!("{how} {}: {reason}", time::local_of(&self.time))
     }
 
-    /// Returns a failure just now.
+    /// Returns a failure at the present time.
     pub(crate) fn now(kind: FailureKind, reason: impl Into<String>, output: Option<StorePath>) -> Self {
         Self { time: time::utc(SystemTime::now()), kind, reason: without_secrets(&reason.into()), output }
     }
 }
 
 impl UpdateMemory {
-    /// Reads the file in the profile directory, a path of the system. A file that cannot be read may hold the container.
-    /// Of a directory that is not named like the container nothing is remembered.
+    /// Reads the file in the profile directory, a path of the system. Fails if the file is unreadable, since it
+    /// may hold the container. Nothing is remembered in a directory that is not named like the container.
     pub(crate) fn read(host: &Host, name: &MachineName, folder: &Path) -> Result<Self> {
         if !is_named_like(folder, name) {
             return Ok(Self::default());
@@ -183,7 +184,7 @@ impl UpdateMemory {
         Ok(memory)
     }
 
-    /// Reads, changes and writes the file; nothing is written if nothing changes.
+    /// Reads, changes and writes the file. Writes nothing if nothing changes.
     pub(crate) fn change(
         host: &Host,
         name: &MachineName,
@@ -204,7 +205,7 @@ impl UpdateMemory {
         write_file(&host.path(folder).join(UPDATE_MEMORY), text.as_bytes(), 0o644)
     }
 
-    /// Returns the failure of this profile.
+    /// Returns the last failure if it is of this profile.
     pub(crate) fn failed(&self, output: &StorePath) -> Option<&Failure> {
         let of = |failure: &&Failure| failure.output.as_ref() == Some(output);
         self.refused.iter().rfind(of).or(self.failure.as_ref().filter(of))

@@ -1,5 +1,5 @@
-//! Builds a source, or finds that it was built before. A flake is resolved once, and exactly that revision is evaluated,
-//! built and recorded.
+//! Builds a source, unless the last build is still valid. A flake is resolved once, and exactly that revision is
+//! evaluated, built and recorded.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -19,7 +19,7 @@ use crate::nix::source::Wanted;
 use crate::nix::tool::{Nix, Outcome};
 use crate::nix::{configuration, profile, tool};
 
-/// What is to be built.
+/// The build that a command requests.
 pub(crate) struct Request<'a> {
     pub(crate) host: &'a Host,
     pub(crate) nix: Option<&'a Nix<'a>>,
@@ -38,35 +38,35 @@ pub(crate) struct Made {
     pub(crate) path: StorePath,
     /// The source to record, at its revision.
     pub(crate) source: Source,
-    /// What to remember of it.
+    /// The inputs, for later updates.
     pub(crate) from: Option<BuiltFrom>,
     /// Why the source may be out of date, if it was not refreshed.
     pub(crate) stale: Option<String>,
 }
 
-/// What has to be done for a result.
+/// The next step towards a result.
 pub(crate) enum Step {
-    /// Nothing.
+    /// The result is known; nothing has to be built.
     Known(Box<Made>),
-    /// A build.
+    /// A build is needed.
     Build(Box<Draft>),
 }
 
-/// A build that is to be done.
+/// A build that was prepared.
 pub(crate) struct Draft {
-    /// The arguments that name it.
+    /// The arguments that name what is built.
     pub(crate) what: Vec<String>,
-    /// The user whose checkout is read.
+    /// The user whose checkout may be read.
     pub(crate) accepted: Option<u32>,
     source: Source,
     stale: Option<String>,
     /// The flake at its revision, with the attribute.
     from: Option<(Rc<Resolved>, String)>,
-    /// Whether the attribute is that of the last build, which the flake may no longer have.
+    /// Whether the attribute was taken from the last build, so that the flake may no longer have it.
     guessed: bool,
 }
 
-/// Arguments with which the result depends on more than the source.
+/// Arguments that make the result depend on more than the source.
 const IMPURE: [&str; 9] = [
     "--impure",
     "--no-pure-eval",
@@ -80,7 +80,8 @@ const IMPURE: [&str; 9] = [
 ];
 
 impl Request<'_> {
-    /// Returns the last build if the source, at its present revision, would give the same. It only resolves.
+    /// Returns the last build if the source, at its present revision, would give the same result. Resolves the
+    /// source, but builds nothing.
     pub(crate) fn known(&self) -> Result<Option<Made>> {
         let (Some(reference), Some(nix)) = (&self.wanted.source.flake, self.nix) else { return Ok(None) };
         let flake = Flake::parse(reference.as_str(), Path::new("/"))?;
@@ -88,7 +89,7 @@ impl Request<'_> {
         Ok(self.same(&at).map(|last| self.made(&at, last.clone())))
     }
 
-    /// Finds out what has to be built.
+    /// Determines what has to be built.
     pub(crate) fn step(&self) -> Result<Step> {
         let Wanted { source, arguments } = self.wanted;
         if let Some(path) = &source.profile {
@@ -102,7 +103,7 @@ impl Request<'_> {
                 if let Some(last) = self.same(&at) {
                     return Ok(Step::Known(Box::new(self.made(&at, last.clone()))));
                 }
-                // The flake has most probably kept its layout.
+                // The flake probably still has the same layout.
                 let system = self.system();
                 let before = self.last.filter(|last| last.flake == flake.recorded() && last.system == system);
                 let attribute = match before {
@@ -125,7 +126,7 @@ impl Request<'_> {
         }
     }
 
-    /// Builds. A link protects the result from garbage collection.
+    /// Builds. `link` protects the result from garbage collection.
     pub(crate) fn build(&self, link: Option<&Path>) -> Result<Made> {
         match (self.step()?, self.nix) {
             (Step::Known(made), nix) => {
@@ -177,7 +178,7 @@ impl Request<'_> {
         }
     }
 
-    /// Returns the result of a build that was done.
+    /// Returns the result of a finished build.
     pub(crate) fn finished(&self, draft: Draft, output: StorePath) -> Made {
         let from =
             draft.from.zip(self.wanted.source.flake.as_ref()).map(|((at, attribute), flake)| BuiltFrom {
@@ -193,7 +194,7 @@ impl Request<'_> {
         Made { path: output, source: draft.source, from, stale: draft.stale }
     }
 
-    /// Resolves the flake. Without network, what was recorded is built again.
+    /// Resolves the flake. Without network, returns the recorded revision.
     fn resolved(&self, nix: &Nix, flake: &Flake) -> Result<Rc<Resolved>> {
         flake.check()?;
         let Wanted { source, arguments } = self.wanted;
@@ -219,7 +220,7 @@ impl Request<'_> {
         }
     }
 
-    /// Returns the last build if it was made from the same.
+    /// Returns the last build if its inputs were the same.
     fn same(&self, at: &Resolved) -> Option<&BuiltFrom> {
         let Wanted { source, arguments } = self.wanted;
         let impure = |word: &String| IMPURE.iter().any(|flag| word.split('=').next() == Some(flag));

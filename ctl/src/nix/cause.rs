@@ -1,4 +1,4 @@
-//! The causes of Nix's failures, recognised in its messages, with one next step each.
+//! Recognises why Nix failed from its messages, and suggests the next step.
 
 use crate::base::exit::Failed;
 use crate::base::program::{Ended, ended};
@@ -6,7 +6,7 @@ use crate::base::program::{Ended, ended};
 /// Why Nix failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// The registry of flakes does not have the name.
+    /// The flake registry does not have the name.
     Registry,
     /// A server refuses access, cannot prove its name, or does not have the source.
     Access,
@@ -28,15 +28,15 @@ pub(crate) enum Cause {
     Builder,
     /// An evaluation failed.
     Evaluation,
-    /// Something that is no matter of Nix.
+    /// A failure that is not Nix's.
     Other,
 }
 
-/// What Nix says before a name that its registries do not have.
+/// The text in Nix's message that precedes a name missing from its registries.
 const UNREGISTERED: &str = "cannot find flake 'flake:";
 
-/// Texts of Nix, Git and curl, the first that is found decides.
-const TEXTS: [(&str, Cause); 47] = [
+/// Texts from messages of Nix, Git and curl. The first one found decides.
+const TEXTS: [(&str, Cause); 46] = [
     (UNREGISTERED, Cause::Registry),
     ("is not owned by current user", Cause::Owner),
     ("dubious ownership", Cause::Owner),
@@ -79,7 +79,6 @@ const TEXTS: [(&str, Cause); 47] = [
     ("does not provide attribute", Cause::Attribute),
     ("is not tracked by Git", Cause::Untracked),
     ("does not exist in Git repository", Cause::Untracked),
-    ("' does not exist", Cause::Untracked),
     ("builder for '", Cause::Builder),
     ("Cannot build '", Cause::Builder),
     ("while evaluating", Cause::Evaluation),
@@ -87,12 +86,19 @@ const TEXTS: [(&str, Cause); 47] = [
 ];
 
 impl Cause {
-    /// Returns the cause that Nix's messages show, if it is known.
+    /// Returns the cause that the messages of Nix show, if it is known.
     pub(crate) fn of(messages: &str) -> Option<Self> {
-        TEXTS.iter().find(|(text, _)| messages.contains(text)).map(|(_, cause)| *cause)
+        let found = TEXTS.iter().find(|(text, _)| messages.contains(text)).map(|(_, cause)| *cause);
+        // The message about a missing option is similar.
+        let missing =
+            |line: &str| line.contains("error: path '") && line.trim_end().ends_with("' does not exist");
+        match found {
+            Some(Self::Evaluation) if messages.lines().any(missing) => Some(Self::Untracked),
+            found => found,
+        }
     }
 
-    /// Returns what it means, and the next step.
+    /// Returns an explanation and the next step.
     pub(crate) fn explained(self, messages: &str) -> String {
         match self {
             Self::Registry => match unregistered(messages) {
@@ -133,12 +139,12 @@ fn derivation(messages: &str) -> Option<&str> {
     path.starts_with("/nix/store/").then_some(path)
 }
 
-/// Returns the name that the registry does not have.
+/// Returns the name that is missing from the registry.
 fn unregistered(messages: &str) -> Option<&str> {
     Some(messages.split_once(UNREGISTERED)?.1.split_once('\'')?.0)
 }
 
-/// Returns whether Nix used what it had because a server could not be reached.
+/// Returns whether Nix used its cache because a server could not be reached.
 pub(crate) fn used_cache(messages: &str) -> bool {
     ["using cached version", "continuing with the most recent version"]
         .iter()
@@ -154,7 +160,7 @@ pub(crate) fn answered(messages: &str) -> Option<Failed> {
 /// A build that failed.
 #[derive(Debug)]
 pub(crate) struct Unbuilt {
-    /// Why, if Nix's messages were seen and show it.
+    /// The cause, if the messages of Nix were captured and show it.
     pub(crate) cause: Option<Cause>,
     /// The error.
     pub(crate) error: Failed,
@@ -167,8 +173,8 @@ impl Unbuilt {
     }
 }
 
-/// Returns the error for a call that failed, with its cause and the next step if they are known. Nix's own messages have
-/// been passed on.
+/// Returns the error for a failed call, with its cause and the next step if they are known. Nix's own messages
+/// have already been passed on.
 pub(crate) fn failure(command: &str, answer: &Ended) -> Failed {
     let how = self::ended(answer.status);
     let why = match Cause::of(&answer.stderr) {
@@ -219,6 +225,10 @@ mod tests {
             ("error: flake 'path:/x' does not provide attribute 'nixosContainers.web'", Cause::Attribute),
             ("error: path '/home/a/i/x.nix' is not tracked by Git", Cause::Untracked),
             ("error: path '/nix/store/a-source/flake.nix' does not exist", Cause::Untracked),
+            (
+                "error: The option `nixosContainer.x' does not exist. Definition values:\n- In `/root/a.nix': []",
+                Cause::Evaluation,
+            ),
             ("error: writing to file: No space left on device", Cause::Space),
             ("error: builder for '/nix/store/a-x.drv' failed with exit code 1", Cause::Builder),
             ("error: cannot find flake 'flake:deep' in the flake registries", Cause::Registry),

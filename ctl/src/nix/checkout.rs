@@ -1,5 +1,6 @@
-//! The owner of a local flake. Git and Nix read a checkout only for its owner, and for root if sudo was called by the
-//! owner. Root reads one for which the administrator has named the flake, and no other user's in its place.
+//! The owner of a local flake. Git and Nix read a checkout only for its owner, or for root if the owner called
+//! sudo. Other calls by root read a checkout only if the administrator has named its flake, and refuse it if its
+//! owner has changed since.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -22,7 +23,7 @@ pub(crate) struct Checkout {
 }
 
 impl Checkout {
-    /// Returns the checkout that a reference leads to, searched upwards from the flake's directory, or `None` if the
+    /// Returns the checkout of a reference, searched upwards from the flake's directory, or `None` if the
     /// reference is not a local path.
     pub(crate) fn of(reference: &str) -> Option<Self> {
         let path = local_path(reference)?;
@@ -34,13 +35,13 @@ impl Checkout {
         }
     }
 
-    /// Returns whether it belongs to another user than this process.
+    /// Returns whether the checkout belongs to a user other than that of this process.
     pub(crate) fn foreign(&self) -> bool {
         self.owner != rustix::process::geteuid().as_raw()
     }
 
-    /// Refuses a Git checkout that belongs neither to this process, nor to the caller of sudo, nor to the owner that
-    /// was accepted.
+    /// Refuses a Git checkout unless its owner is the user of this process, the caller of sudo, or the accepted
+    /// user.
     pub(crate) fn check(&self, accepted: Option<u32>) -> Result<()> {
         let caller = std::env::var("SUDO_UID").ok().and_then(|id| id.parse::<u32>().ok());
         if !self.git || !self.foreign() || [accepted, caller].contains(&Some(self.owner)) {
@@ -74,7 +75,7 @@ mod tests {
             assert_eq!(found, Checkout { top: at.join("infra"), owner: own, git: true }, "{reference}");
             assert!(!found.foreign() && found.check(None).is_ok());
         }
-        // With a scheme of its own, Nix does not search for a checkout.
+        // Nix does not search for a checkout if the reference is a path: URL.
         assert!(!Checkout::of(&format!("path:{below}")).unwrap().git);
         assert_eq!(Checkout::of("github:me/infra"), None);
     }

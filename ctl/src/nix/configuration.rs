@@ -74,7 +74,7 @@ fn check_nixpkgs(reference: &str) -> Result<()> {
     Ok(())
 }
 
-/// Resolves a nixpkgs flake. Without network, the recorded revision is used again.
+/// Resolves a nixpkgs flake. Without network, returns the recorded revision.
 fn fetched(nix: &Nix, reference: &str, recorded: Option<&Text>) -> Result<Rc<Resolved>> {
     let reason = match nix.resolve(reference, None, &[])? {
         Outcome::At(resolved) => return Ok(resolved),

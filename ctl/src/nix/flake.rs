@@ -65,7 +65,7 @@ impl Flake {
         }
     }
 
-    /// Returns the attribute that holds the container `name`, below the flake at this revision.
+    /// Returns the attribute of the container `name` in the flake at this revision.
     pub(crate) fn attribute_of(
         &self,
         nix: &Nix,

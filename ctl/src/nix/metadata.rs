@@ -1,4 +1,4 @@
-//! What `nix flake metadata` says about a flake.
+//! Parses the output of `nix flake metadata`.
 
 use std::path::{Path, PathBuf};
 
@@ -13,17 +13,18 @@ use crate::nix::cause::used_cache;
 pub(crate) struct Resolved {
     /// The reference with its revision or hash, to record.
     pub(crate) locked: String,
-    /// What is evaluated and built. It differs from `locked` where that would be read again, and may have changed.
+    /// The reference to evaluate and build. It is the copy in the store where `locked` would be read again and may
+    /// have changed.
     pub(crate) reference: String,
     /// The revisions of the inputs, as Nix lists them.
     pub(crate) inputs: String,
     /// The copy in the store.
     pub(crate) path: Option<PathBuf>,
-    /// Why it may be out of date, if it was not refreshed.
+    /// Why the revision was not refreshed, if it may be out of date.
     pub(crate) stale: Option<String>,
 }
 
-/// Reads the answer of `nix flake metadata --json`.
+/// Parses the output of `nix flake metadata --json`.
 pub(crate) fn read(ended: &Ended) -> Result<Resolved, Failed> {
     let unexpected = || Failed::Program("nix flake metadata: unexpected answer".to_owned());
     let answer: Value = serde_json::from_str(&ended.stdout).map_err(|_| unexpected())?;
@@ -36,8 +37,8 @@ pub(crate) fn read(ended: &Ended) -> Result<Resolved, Failed> {
     Ok(Resolved { locked, reference, inputs, path, stale })
 }
 
-/// Returns the copy in the store of a flake that has no revision: a directory or a changed checkout, which may change
-/// again before it is evaluated.
+/// Returns the copy in the store of a flake without a revision, that is, of a directory or a dirty checkout, which
+/// may change before it is evaluated.
 fn in_store(answer: &Value, locked: &str) -> Option<String> {
     let part = |key: &str| answer.get("locked").and_then(|locked| locked.get(key));
     let local = ["path:", "git+file:", "hg+file:", "/"].iter().any(|scheme| locked.starts_with(scheme));

@@ -53,8 +53,9 @@ pub(crate) fn host_network(
     }
     let mut config = container.host_network_config.clone().unwrap_or_default();
     container.host_network_config = Some(config.clone());
-    // Its builder masquerades and announces IPv6 in every file, which would cost hosts the routes of router advertisements; ours
-    // only what the options ask for. An author's own word is in data.json, and so among the options.
+    // The builder of python-nixos-nspawn masquerades and announces IPv6 in every file, which would cost hosts the
+    // routes from router advertisements. We do so only if the options ask for it; a setting of the container's
+    // author is in data.json, and so among the options.
     let masquerade = |file: &UnitFile| file.values("Network", "IPMasquerade").last().map(str::to_owned);
     let own = masquerade(&network_file(name, container, u32::MAX).unwrap_or_default());
     if let Some(value) = masquerade(theirs).filter(|value| value != "both" && Some(value) != own.as_ref()) {

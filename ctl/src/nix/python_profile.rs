@@ -101,7 +101,8 @@ fn settings(
         match (section, key) {
             // The system is named by the intent, and how nspawn runs it is the same for all containers.
             ("Exec", "Boot" | "Parameters") => continue,
-            // Its builder writes this into every file, and nspawn then fails on a host without a persistent journal.
+            // The builder of python-nixos-nspawn writes this into every file, and nspawn then fails on a host
+            // without a persistent journal.
             ("Exec", "LinkJournal") if value == "guest" => continue,
             // Without a user namespace the setting has no effect, and python-nixos-nspawn always writes it.
             ("Files", "PrivateUsersOwnership") if !namespaced => continue,

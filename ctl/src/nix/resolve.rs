@@ -1,5 +1,4 @@
-//! Resolves flake references to one revision. What is resolved is evaluated, built and recorded; each reference is
-//! resolved once in a command, however many containers come from it.
+//! Resolves flake references to revisions. A command resolves each reference once, however many containers use it.
 
 use std::rc::Rc;
 
@@ -13,7 +12,7 @@ use crate::nix::metadata::read;
 use crate::nix::tool::{Nix, Outcome};
 
 impl Nix<'_> {
-    /// Resolves a reference, once. `accepted` is the user whose checkout is read as well.
+    /// Resolves a reference, once per command. `accepted` is another user whose checkout may be read.
     pub(crate) fn resolve(
         &self,
         reference: &str,

@@ -1,4 +1,4 @@
-//! Hides secrets in arguments for Nix and in references before people see them.
+//! Hides secrets in arguments for Nix and in references before they are shown.
 
 use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::value::Text;

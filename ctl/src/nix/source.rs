@@ -1,5 +1,5 @@
-//! Sources of systems: turns the command line or a recorded source into the source to build and to record. A recorded
-//! source means the same from any directory.
+//! Turns the command line or a recorded source into the source to build and record. A recorded source does not
+//! depend on the working directory.
 
 use std::path::Path;
 
@@ -29,21 +29,21 @@ pub(crate) struct SourceArguments<'a> {
     pub(crate) system: Option<&'a str>,
     /// Arguments after `--`, in addition to the recorded ones.
     pub(crate) nix_args: &'a [String],
-    /// Whether they are recorded for later updates.
+    /// Whether to record these arguments for later updates.
     pub(crate) save_args: bool,
 }
 
-/// What a command builds.
+/// The source that a command builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// The source to record, still without a revision.
     pub(crate) source: Source,
-    /// All arguments for Nix, also those that are not recorded.
+    /// All arguments for Nix, including those that are not recorded.
     pub(crate) arguments: Vec<String>,
 }
 
 impl<'a> SourceArguments<'a> {
-    /// Returns what to build; missing parts come from `before`, then from the administrator's defaults.
+    /// Returns the source to build. Missing parts come from `before`, then from the administrator's defaults.
     pub(crate) fn wanted(&self, host: &Host, before: Option<&Source>) -> Result<Wanted> {
         let mut source = match (self.flake, self.config, self.profile, before) {
             (None, None, None, Some(before)) => before.clone(),
@@ -54,7 +54,7 @@ impl<'a> SourceArguments<'a> {
             let flake = Flake::parse(reference, &here)?;
             flake.check()?;
             source.flake = Some(text(flake.recorded())?);
-            // Whoever names a checkout accepts its owner.
+            // Naming a checkout accepts its owner.
             let checkout = Checkout::of(&flake.reference).filter(|checkout| checkout.git);
             source.owner = checkout.filter(Checkout::foreign).map(|checkout| checkout.owner);
         } else if let Some(path) = self.config {

@@ -25,20 +25,20 @@ use crate::nix::metadata::Resolved;
 pub(crate) struct Nix<'a> {
     pub(crate) host: &'a Host,
     program: PathBuf,
-    /// Whether servers are asked for the newest revision, instead of what Nix remembers for an hour.
+    /// Whether to ask servers for the newest revision, instead of using what Nix has cached for an hour.
     pub(crate) refresh: bool,
-    /// The time after which a build is ended.
+    /// The time limit of a build.
     pub(crate) build_limit: Option<Duration>,
-    /// What was resolved in this command, by reference and arguments.
+    /// The references resolved by this command, by reference and arguments.
     pub(crate) resolved: RefCell<BTreeMap<Vec<String>, Outcome>>,
 }
 
 /// One of several builds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Build<'a> {
-    /// The arguments that name it.
+    /// The arguments that name what is built.
     pub(crate) what: &'a [String],
-    /// The user whose checkout is read.
+    /// The user whose checkout may be read.
     pub(crate) accepted: Option<u32>,
     /// The link to the result.
     pub(crate) link: &'a Path,
@@ -49,9 +49,9 @@ pub(crate) struct Build<'a> {
 /// The outcome of resolving a reference.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
-    /// Its revision.
+    /// The flake at its revision.
     At(Rc<Resolved>),
-    /// No server could be reached, for this reason.
+    /// No server could be reached; the text says why.
     Unreachable(String),
 }
 
@@ -93,12 +93,12 @@ impl<'a> Nix<'a> {
         }
     }
 
-    /// Sets the time after which a build is ended.
+    /// Sets the time limit of a build.
     pub(crate) fn building_at_most(self, build_limit: Option<Duration>) -> Self {
         Self { build_limit, ..self }
     }
 
-    /// Sets whether servers are asked for the newest revision.
+    /// Sets whether to ask servers for the newest revision.
     pub(crate) fn refreshing(self, refresh: bool) -> Self {
         Self { refresh, ..self }
     }
@@ -127,8 +127,8 @@ impl<'a> Nix<'a> {
         USERS_CONFIGURATION.iter().fold(program, |program, name| program.variable(name, None))
     }
 
-    /// A call that resolves a reference. The flake of another user is only read: root would write a lock file into
-    /// it. Git reads the checkout of the user that is accepted as if sudo had been called by that user.
+    /// Returns a call that resolves a reference. No lock file is written to the flake of another user. If that
+    /// user is accepted, SUDO_UID makes Git read the checkout.
     pub(crate) fn call_on(&self, command: &str, reference: &str, accepted: Option<u32>) -> Program<'_> {
         let checkout = Checkout::of(reference).filter(Checkout::foreign);
         let call = self.call(command).args(checkout.as_ref().map(|_| "--no-write-lock-file"));
@@ -138,7 +138,7 @@ impl<'a> Nix<'a> {
         }
     }
 
-    /// Returns the names in `nixosContainers` of a flake, and those in its sets that are named like a system.
+    /// Returns the names in `nixosContainers` of a flake, and the names below those that are Nix systems.
     pub(crate) fn container_names(
         &self,
         flake: &Resolved,
@@ -146,7 +146,7 @@ impl<'a> Nix<'a> {
         accepted: Option<u32>,
         arguments: &[String],
     ) -> Result<BTreeMap<String, Option<Vec<String>>>> {
-        // Values of other names are containers, and are not evaluated.
+        // Other names are containers, whose values are not evaluated.
         const NAMES: &str = "builtins.mapAttrs (name: value: \
             if builtins.match \".*-(linux|darwin)\" name != null then builtins.attrNames value else null)";
         let ended = self
@@ -176,7 +176,7 @@ impl<'a> Nix<'a> {
         self.output_path(what, call.ended_with(Messages::Live))
     }
 
-    /// Builds several, so many at once. None of them may prompt.
+    /// Performs several builds, at most `jobs` in parallel. None of them may prompt.
     pub(crate) fn build_all(&self, builds: &[Build], jobs: usize) -> Vec<Result<StorePath, Unbuilt>> {
         let call = |build: &Build| {
             self.build_call(build.what, build.accepted, Some(build.link), build.arguments).passing_on()

@@ -21,7 +21,8 @@ pub(crate) fn maps_users(file: &UnitFile) -> bool {
     }
 }
 
-/// Fails if the host has no user namespaces and the container needs one: nspawn would say "No space left on device".
+/// Fails if the container needs a user namespace and the host allows none. nspawn would only say "No space left on
+/// device".
 pub(crate) fn available(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Failure> {
     let limit = fs::read_to_string(root.join("proc/sys/user/max_user_namespaces"));
     if !maps_users(file) || limit.map_or(true, |limit| limit.trim() != "0") {

@@ -31,7 +31,7 @@
               nixpkgs.hostPlatform = "x86_64-linux";
               boot.isContainer = true;
               networking = { hostName = "nx"; useHostResolvConf = false; useNetworkd = true; useDHCP = false; };
-              # It has no network but that of its containers, which is not waited for.
+              # The host's only network is that of its containers, and the boot does not wait for it.
               systemd.network.wait-online.enable = false;
               services.logrotate.enable = false;
               users.allowNoPasswordLogin = true;

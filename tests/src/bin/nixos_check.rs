@@ -1,9 +1,9 @@
 //! `make nixos-check`: runs real NixOS systems in containers on throwaway hosts, as tests/nixos/README.md describes.
 //!
-//! `nixos_check NIXPKGS [--hold] [trixie|forky]...` boots a host of each suite (both by default), puts the kit into it,
-//! runs its checks and measures its numbers; on trixie, also the checks of a NixOS host. PEER is passed on to the kit.
-//! With `--hold`, it prints a command that runs its arguments on the host instead, and keeps the host until standard
-//! input ends. Exits with 1 if a line failed.
+//! `nixos_check NIXPKGS [--hold] [trixie|forky]...` boots a host of each suite (both by default), copies the kit
+//! to it, runs the checks and measurements, and on trixie also the checks of a NixOS host. PEER is passed on to
+//! the kit. With `--hold`, it prints a command that runs its arguments on the host instead, and keeps the host
+//! until standard input ends. Exits with 1 if a line failed.
 
 use nixos_nspawn_tests::host::{Host, Suite, bins};
 use nixos_nspawn_tests::nixos_numbers;

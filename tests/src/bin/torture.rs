@@ -1,7 +1,8 @@
-//! Kills, interrupts and fails commands at their system calls, and counts what is lost: nothing, or the exit status is 1.
+//! Kills and interrupts commands at their system calls, makes calls fail, and exits with 1 if anything was lost.
 //!
-//! NIXOS_NSPAWN_TORTURE_EVERY and _FROM say which calls are taken on booted hosts (every 12th from the first),
-//! NIXOS_NSPAWN_TORTURE_SECONDS how long a storm takes (120), NIXOS_NSPAWN_TORTURE_SUITES on which hosts (trixie,forky), NIXOS_NSPAWN_TORTURE_VERBS which commands.
+//! NIXOS_NSPAWN_TORTURE_EVERY and _FROM select the calls on booted hosts (every 12th, starting with the first),
+//! NIXOS_NSPAWN_TORTURE_SECONDS is the duration of a storm (120), NIXOS_NSPAWN_TORTURE_SUITES selects the hosts
+//! (trixie,forky), and NIXOS_NSPAWN_TORTURE_VERBS the commands (all).
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -65,12 +66,12 @@ fn main() -> ExitCode {
     if all.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Returns a number of the environment.
+/// Returns a number from the environment.
 fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
-/// Whether a list in the environment names `word`, or there is no such list.
+/// Returns whether a list in the environment contains `word`, or is not set.
 fn chosen(name: &str, word: &str) -> bool {
     std::env::var(name).map_or(true, |text| text.split(',').any(|one| one.eq_ignore_ascii_case(word)))
 }

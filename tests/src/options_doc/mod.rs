@@ -22,7 +22,7 @@ pub struct Documented {
     /// Its default; `None` if the option is required.
     pub default: Option<Value>,
     pub example: Option<Value>,
-    /// What NixOS's `containers.<name>` calls it.
+    /// The name of the option in NixOS's `containers.<name>`.
     pub containers: Option<String>,
     /// The options of its elements, if it is a list of attribute sets.
     pub elements: Vec<Documented>,

@@ -1,5 +1,5 @@
-# Prints what is wrong with the containers of this host, one line each. In: names of containers.
-# It asks files, PID 1 and the containers themselves, never nixos-nspawn.
+# Prints disagreements about the containers named as arguments, one line each. Compares files, PID 1 and the containers
+# themselves, and never asks nixos-nspawn.
 profiles=/nix/var/nix/profiles/per-nspawn
 roots=/nix/var/nix/gcroots/nixos-nspawn
 generator=/usr/local/lib/systemd/system-generators/nixos-nspawn-generator
@@ -38,7 +38,7 @@ one() {
 
 for name; do one; done
 
-# PID 1 has what the generator writes now.
+# PID 1 has loaded what the generator writes now.
 rm -rf /run/fresh
 mkdir -p /run/fresh/normal /run/fresh/early /run/fresh/late
 "$generator" /run/fresh/normal /run/fresh/early /run/fresh/late || echo "the generator fails"

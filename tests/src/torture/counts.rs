@@ -1,22 +1,22 @@
-//! Counts of faults, and what was wrong after them.
+//! Counts injected faults and collects the damage they did.
 
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// What was injected, and what it broke.
+/// The injected faults, and the damage.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     /// Commands that were killed.
     pub kills: usize,
     /// Commands that were interrupted by SIGINT or SIGTERM.
     pub signals: usize,
-    /// Commands with a call that failed.
+    /// Commands with a failed call.
     pub errors: usize,
     /// Commands that ended before the fault.
     pub missed: usize,
-    /// What was wrong, each with the command and the place.
+    /// The damage, each with the command and the call.
     pub wrong: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ impl Counts {
         self.kills + self.signals + self.errors
     }
 
-    /// Panics with what was wrong, if anything was.
+    /// Panics with the damage, if there is any.
     pub fn assert_nothing_wrong(&self) {
         assert!(self.wrong.is_empty(), "{self}\n{}", self.wrong.join("\n"));
     }
@@ -55,7 +55,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Runs a job for each item, as many at once as there are processors, and adds up their counts.
+/// Runs a job for each item, one per processor in parallel, and adds up the counts.
 pub fn in_parallel<T: Sync>(items: &[T], job: impl Fn(&T) -> Counts + Sync) -> Counts {
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Counts::default());

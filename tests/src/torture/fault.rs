@@ -1,17 +1,16 @@
-//! Faults at a system call of a program, injected by strace: a signal that is delivered on entry, or an error that replaces
-//! the call.
+//! Injects faults at a system call of a program with strace: a signal on entry, or an error in place of the call.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Calls that change something which outlives the program, or that wait for a program which does.
+/// Calls that change something that outlives the program, or wait for another program.
 pub const CHANGING: &str = "?rename,renameat,renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?rmdir,?mkdir,\
     mkdirat,openat,openat2,write,ftruncate,fsync,fdatasync,?chmod,fchmod,fchmodat,fchown,fchownat,utimensat,flock,clone,\
     clone3,?vfork,wait4,waitid";
 
-/// These, and calls that read.
+/// The calls above, and calls that read.
 pub const ALL: &str = "?rename,renameat,renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?rmdir,?mkdir,\
     mkdirat,openat,openat2,write,ftruncate,fsync,fdatasync,?chmod,fchmod,fchmodat,fchown,fchownat,utimensat,flock,clone,\
     clone3,?vfork,wait4,waitid,read,getdents64,statx,newfstatat,?readlink,readlinkat,faccessat2,?access";
@@ -21,25 +20,25 @@ pub const ALL: &str = "?rename,renameat,renameat2,?link,linkat,?symlink,symlinka
 pub struct Point {
     /// The name of the call.
     pub call: String,
-    /// Its number among the calls of this name, from 1.
+    /// The number of the call among those of this name, from 1.
     pub nth: usize,
     /// The call as strace shows it, shortened.
     pub shown: String,
 }
 
-/// What happens at a call.
+/// The fault at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A signal, such as `SIGKILL`.
     Signal(&'static str),
     /// The call fails with this error, such as `EIO`.
     Error(&'static str),
-    /// This and all later calls of the same name fail.
+    /// This call and all later ones of the same name fail.
     Errors(&'static str),
 }
 
 impl Fault {
-    /// Returns the words of strace that inject the fault at `point`.
+    /// Returns the strace arguments that inject the fault at `point`.
     pub fn words(self, point: &Point) -> [String; 4] {
         let Point { call, nth, .. } = point;
         let injected = match self {
@@ -51,7 +50,7 @@ impl Fault {
     }
 }
 
-/// Runs a program and returns its calls out of `calls`, in order. Calls of programs that it runs are left out.
+/// Runs a program and returns its system calls among `calls`, in order. Omits calls of its child processes.
 pub fn points(program: &Command, calls: &str, log: &Path) -> Vec<Point> {
     let mut strace =
         strace(program, log, &["-s", "256", "-e", &format!("trace={calls}"), "-e", "signal=none"]);
@@ -70,7 +69,7 @@ pub fn of_trace(text: &str) -> Vec<Point> {
     let mut points = Vec::new();
     for line in text.lines() {
         let Some((process, shown)) = line.split_once(' ') else { continue };
-        // A call that is interrupted by another thread's has a second line, "<... call resumed>".
+        // A call that is interrupted by one of another thread has a second line, "<... call resumed>".
         let Some((call, _)) = shown.trim_start().split_once('(').filter(|(call, _)| !call.contains('<'))
         else {
             continue;
@@ -90,7 +89,7 @@ pub fn of_trace(text: &str) -> Vec<Point> {
 }
 
 impl Point {
-    /// Whether the call changes something outside of the program, or waits for a program that does.
+    /// Returns whether the call changes something outside the program, or waits for another program.
     pub fn changes(&self) -> bool {
         match self.call.as_str() {
             "openat" | "openat2" => self.shown.contains("O_CREAT"),

@@ -1,5 +1,5 @@
-//! Faults at each call of the generator. Whatever fails: no link without the files of its container, no file that is cut
-//! off, and so no container that is started by the bare template.
+//! Faults at each system call of the generator. Whatever fails, it leaves no link without the files of its
+//! container and no truncated file, so that the bare template never starts a container.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use super::fault::{ALL, Fault, Point, faulted, points};
 use crate::golden::Root;
 use crate::manifest::paths;
 
-/// The containers, one of them refused.
+/// The containers, one of which is refused.
 const INTENTS: [(&str, &str); 4] = [
     (
         "web",
@@ -35,7 +35,7 @@ fn root() -> Root {
     root
 }
 
-/// Returns the files of a directory by their paths, and links by their targets.
+/// Returns the files of a directory by path, and the targets of links.
 fn written(units: &Path) -> BTreeMap<String, String> {
     paths(units)
         .into_iter()
@@ -51,7 +51,7 @@ fn written(units: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Kills and fails the generator at its calls, every `every`th with an error.
+/// Kills the generator at each call, and makes every `every`th call fail.
 pub fn run(every: usize) -> Counts {
     let first = root();
     let log = tempfile::NamedTempFile::new().expect("a log");
@@ -133,7 +133,7 @@ fn without_files(unit: &str, found: &BTreeMap<String, String>) -> Option<String>
     needed.into_iter().find(|file| !found.contains_key(file))
 }
 
-/// Whether a file is one that a killed write left: systemd ignores hidden files.
+/// Returns whether a file was left by a killed write. systemd ignores such hidden files.
 fn is_temporary(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with('.') && name.ends_with(".new"))
 }

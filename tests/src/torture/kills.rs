@@ -1,5 +1,5 @@
-//! Kills at the calls of commands on a running host. After the next command, about another container, everything that
-//! agreement.sh looks at agrees, and the same command succeeds.
+//! Kills commands at their system calls on a running host. After a command about another container, all that
+//! agreement.sh compares must agree, and the killed command must succeed when it is repeated.
 
 use std::thread;
 
@@ -9,16 +9,16 @@ use super::live::Live;
 use super::verbs::{NAMES, OTHERS, Verb, new_pages};
 use crate::host::{Host, bins};
 
-/// Which of a command's calls are faulted.
+/// The calls of a command at which faults are injected.
 #[derive(Clone, Copy, Debug)]
 pub struct Calls {
-    /// The first.
+    /// The first call.
     pub from: usize,
-    /// Every so many.
+    /// The distance to the next call.
     pub every: usize,
 }
 
-/// Installs the programs and makes the containers.
+/// Installs the programs and creates the containers.
 pub fn prepare(host: &Host) -> Live<'_> {
     host.install(bins());
     new_pages(host, "first\n");
@@ -28,7 +28,7 @@ pub fn prepare(host: &Host) -> Live<'_> {
     Live::new(host)
 }
 
-/// Returns what is wrong with the containers of these names and with what PID 1 has.
+/// Returns the disagreements between the containers' files and PID 1.
 pub fn disagreements(host: &Host, names: &[&str]) -> Vec<String> {
     let mut words = vec!["sh", "-c", include_str!("agreement.sh"), "sh"];
     words.extend(names);
@@ -36,7 +36,8 @@ pub fn disagreements(host: &Host, names: &[&str]) -> Vec<String> {
     output.stdout.lines().chain(output.stderr.lines()).map(str::to_owned).collect()
 }
 
-/// Faults a command at its calls: a signal at any, an error at those that start processes and threads.
+/// Injects faults at the calls of a command: signals at all of them, errors at those that start processes or
+/// threads.
 pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
     let host = live.host;
     let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();

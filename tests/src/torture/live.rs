@@ -1,4 +1,4 @@
-//! strace on a throwaway host. It runs there by the loader and with the libraries of this machine, since a host has none.
+//! Runs strace on a throwaway host, which does not have it, with the loader and libraries of this machine.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fault::{CHANGING, Fault, Point, of_trace};
 use crate::host::{Host, Output};
 
-/// Where strace is on a host.
+/// The path of strace on a host.
 const FOLDER: &str = "/usr/local/lib/strace";
 
 /// The time limit of a command under strace.
@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_secs(300);
 pub struct Live<'a> {
     /// The host.
     pub host: &'a Host,
-    /// The words that call strace.
+    /// The command line that runs strace.
     strace: Vec<String>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> Live<'a> {
         assert!(!program.is_empty(), "strace of the package strace is missing");
         let ldd = Command::new("ldd").arg(&program).output().expect("ldd of libc-bin");
         let libraries = String::from_utf8(ldd.stdout).expect("UTF-8");
-        // "NAME => PATH (ADDRESS)"; the loader has a path alone.
+        // "NAME => PATH (ADDRESS)"; for the loader, only a path.
         let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
         let mut loader = String::new();
         for path in paths.chain([program.as_str()]) {
@@ -44,7 +44,7 @@ impl<'a> Live<'a> {
         Self { host, strace }
     }
 
-    /// Runs a command of `nixos-nspawn`, which must succeed, and returns its calls that change something.
+    /// Runs a `nixos-nspawn` command, which must succeed, and returns its calls that change something.
     pub fn points(&self, words: &[&str]) -> Vec<Point> {
         let trace = format!("trace={CHANGING}");
         let options = ["-o", "/run/trace", "-s", "100", "-e", &trace, "-e", "signal=none"];
@@ -55,7 +55,7 @@ impl<'a> Live<'a> {
         points.into_iter().filter(Point::changes).collect()
     }
 
-    /// Runs a command of `nixos-nspawn` with a fault.
+    /// Runs a `nixos-nspawn` command with a fault.
     pub fn faulted(&self, words: &[&str], point: &Point, fault: Fault) -> Output {
         let options = fault.words(point);
         let mut options: Vec<&str> = options.iter().map(String::as_str).collect();

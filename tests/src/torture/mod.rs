@@ -1,5 +1,5 @@
-//! Commands that are killed, interrupted or failed at each of their system calls. What they leave is judged by checkers
-//! that believe nothing the program says.
+//! Kills and interrupts commands at their system calls, and makes calls fail. The checkers afterwards do not rely
+//! on anything that the program says.
 
 pub mod counts;
 pub mod fault;

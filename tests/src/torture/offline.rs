@@ -1,5 +1,5 @@
-//! Faults at each call of a command on a tree below `--root`. After the next command that writes, the tree is as it was
-//! before the faulted command or as it is after a good one, byte for byte; nothing else is accepted.
+//! Faults at each system call of a command on a tree below `--root`. After the next command that writes, the tree
+//! must be, byte for byte, as it was before the faulted command or as it is after a successful one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ const SYSTEMS: [&str; 2] = ["one", "two"];
 pub struct Case {
     /// The command.
     pub words: Vec<String>,
-    /// Parts of paths that change together, each for itself.
+    /// Parts of the tree, as texts in their paths. Each part changes as a whole, independently of the others.
     parts: &'static [&'static str],
     prepare: fn(&Tree),
 }
@@ -42,7 +42,7 @@ pub fn cases() -> Vec<Case> {
             tree.write("/var/lib/machines/web/data", "precious\n");
         }),
         case(&["remove", "web"], with_web),
-        // On a full disk, the request to delete the state may be forgotten by a command that cannot complete.
+        // On a full disk, a command that cannot complete may forget the request to delete the state.
         in_parts(&["", "/machines/"], &["remove", "web", "--delete-state"], with_web),
         in_parts(&["", "broken"], &["remove", "web", "broken"], |tree| {
             with_web(tree);
@@ -64,7 +64,7 @@ fn system(name: &str) -> String {
     format!("{}-{name}", crate::offline::SYSTEM)
 }
 
-/// Makes a tree with a container that is to be left alone.
+/// Creates a tree with a container that must not change.
 fn others(tree: &Tree) {
     for name in SYSTEMS {
         tree.write(&format!("{}/init", system(name)), "#!/bin/sh\n");
@@ -79,10 +79,10 @@ fn with_web(tree: &Tree) {
     tree.write("/var/lib/machines/web/srv/more", "precious\n");
 }
 
-/// A tree, path by path.
+/// The contents of a tree by path.
 type Snapshot = BTreeMap<String, String>;
 
-/// Returns all of a tree except the lock files.
+/// Returns the contents of a tree except the lock files.
 fn snapshot(tree: &Tree) -> Snapshot {
     let root = tree.root().display().to_string();
     tree.snapshot()
@@ -96,7 +96,7 @@ fn snapshot(tree: &Tree) -> Snapshot {
         .collect()
 }
 
-/// Returns a description of what differs.
+/// Describes the differences.
 fn difference(wanted: &Snapshot, found: &Snapshot) -> Vec<String> {
     let lost = wanted
         .iter()
@@ -109,23 +109,23 @@ fn difference(wanted: &Snapshot, found: &Snapshot) -> Vec<String> {
     lost.chain(more).collect()
 }
 
-/// What a case starts from and leads to.
+/// The states before and after a command.
 struct Ends {
     origin: Tree,
     before: Snapshot,
     after: Snapshot,
 }
 
-/// How many of the calls are faulted.
+/// The density of faults.
 #[derive(Clone, Copy, Debug)]
 pub struct Density {
-    /// SIGTERM and SIGINT at each call of this number that changes something.
+    /// SIGTERM and SIGINT at every Nth call that changes something.
     pub signals: usize,
-    /// EIO at each call of this number, and ENOSPC at each of half this number that changes something.
+    /// EIO at every Nth call, and ENOSPC at every N/2th call that changes something.
     pub errors: usize,
 }
 
-/// Kills a command at every call that changes something, and interrupts and fails it at as many as `density` says.
+/// Kills a command at every call that changes something, and injects other faults according to `density`.
 pub fn run(case: &Case, density: Density) -> Counts {
     let origin = Tree::new();
     (case.prepare)(&origin);
@@ -212,7 +212,7 @@ fn one(case: &Case, ends: &Ends, point: &Point, fault: Fault) -> Counts {
             wrong.push("the link is gone, and the container is not disabled".to_owned());
         }
     }
-    // The same command again.
+    // The same command is repeated.
     let again = tree.run(&case.words.iter().map(String::as_str).collect::<Vec<_>>());
     let done = again.status == 10 && again.err.contains("already exists") && settled == after;
     if (again.status != 0 && !done) || undone.status != 0 {
@@ -245,7 +245,8 @@ fn one(case: &Case, ends: &Ends, point: &Point, fault: Fault) -> Counts {
     counts
 }
 
-/// Returns the entries of a part: those whose path contains its text, or no other part's.
+/// Returns the entries of a part: those whose path contains its text, or for an empty text, those of no other
+/// part.
 fn of_part(snapshot: &Snapshot, part: &str, parts: &[&str]) -> Snapshot {
     let others = |path: &str| parts.iter().any(|other| !other.is_empty() && path.contains(other));
     let belongs = |path: &str| if part.is_empty() { !others(path) } else { path.contains(part) };
@@ -256,16 +257,16 @@ fn of_part(snapshot: &Snapshot, part: &str, parts: &[&str]) -> Snapshot {
         .collect()
 }
 
-/// The switch of the other container, which the checks move, is left out.
+/// Returns the snapshot without the switch of the other container, which the checks change.
 fn without_switch(snapshot: &Snapshot) -> Snapshot {
     let mut snapshot = snapshot.clone();
     snapshot.remove("/etc/nixos-nspawn/other.json");
-    // Made by the first command that needs a lock, and kept.
+    // Created by the first command that needs a lock, and kept.
     snapshot.retain(|path, _| path != "/run" && path != "/run/nixos-nspawn");
     snapshot
 }
 
-/// What must hold at once, whatever the next command repairs.
+/// Checks what must hold immediately, before the next command repairs anything.
 fn immediately(tree: &Tree, ends: &Ends, fault: Fault, output: &Output, said: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let code = output.status.code();
@@ -277,7 +278,7 @@ fn immediately(tree: &Tree, ends: &Ends, fault: Fault, output: &Output, said: &s
         wrong.push(format!("died of signal {:?}", output.status.signal()));
     }
     let failed = code.is_some_and(|code| code != 0);
-    // Standard error is written to, too.
+    // Standard error may be affected as well.
     if failed && said.trim().is_empty() && !matches!(fault, Fault::Errors(_)) {
         wrong.push("failed without a word".to_owned());
     }
@@ -290,7 +291,7 @@ fn immediately(tree: &Tree, ends: &Ends, fault: Fault, output: &Output, said: &s
     {
         wrong.push("the error does not name its path".to_owned());
     }
-    // What was never touched stays.
+    // The other container has not changed.
     let kept = fs::read_to_string(tree.path("/etc/nixos-nspawn/other.json")).ok();
     if kept.as_ref() != ends.before.get("/etc/nixos-nspawn/other.json") {
         wrong.push("the other container's intent is changed".to_owned());
@@ -299,7 +300,8 @@ fn immediately(tree: &Tree, ends: &Ends, fault: Fault, output: &Output, said: &s
     wrong
 }
 
-/// Every intent parses, and its system is there and rooted by a profile or a root of its own. One that was broken stays out.
+/// Checks that every intent parses, and that its system exists and is protected by a profile or a root of its own.
+/// Skips an intent that was already broken.
 fn intents(tree: &Tree) -> Vec<String> {
     let mut wrong = Vec::new();
     for entry in fs::read_dir(tree.path("/etc/nixos-nspawn")).into_iter().flatten().flatten() {

@@ -1,5 +1,5 @@
-//! Storms: random commands on a few containers at once, each killed at a random moment, while the garbage collector runs; many
-//! creates at once, of different names and of one.
+//! Storms: parallel random commands on a few containers, each killed at a random moment while the garbage
+//! collector runs, and parallel `create` commands with different names and with the same one.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::host::{FLAKE, Host};
 /// The containers of a storm.
 const NAMES: [&str; 3] = ["t0", "t1", "calm"];
 
-/// Numbers that look random, the same in each run.
+/// Pseudo-random numbers, the same in each run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -25,14 +25,14 @@ impl Numbers {
     }
 }
 
-/// Runs a command and kills it after so many milliseconds, if it still runs.
+/// Runs a command, and kills it if it still runs after some milliseconds.
 fn killed_after(host: &Host, milliseconds: u64, words: &[&str]) -> bool {
     let seconds = format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000);
     let all = [&["timeout", "--signal=KILL", &seconds, "nixos-nspawn"], words].concat();
     host.run_with(&all, None, Duration::from_secs(200)).code() == 137
 }
 
-/// Random commands for some time.
+/// Runs random commands for some time.
 pub fn random(host: &Host, time: Duration) -> Counts {
     let end = Instant::now() + time;
     let mut counts = Counts::default();
@@ -75,7 +75,7 @@ pub fn random(host: &Host, time: Duration) -> Counts {
     if !settled.success() {
         counts.wrong.push(format!("behind a storm, the next command fails: {settled}"));
     }
-    // A container may be disabled, or down behind a killed `activate`.
+    // A container may be disabled, or stopped after a killed `activate`.
     host.ctl(&["autostart"]);
     counts
         .wrong
@@ -94,7 +94,7 @@ pub fn random(host: &Host, time: Duration) -> Counts {
     counts
 }
 
-/// Creates many containers at once, and one by many commands. The first are all there; of the others one succeeds.
+/// Creates many containers in parallel, and one container with many commands, exactly one of which must succeed.
 pub fn creates(host: &Host, different: usize, same: usize) -> Counts {
     let names: Vec<String> = (0..different).map(|at| format!("many-{at}")).collect();
     let mut containers: Vec<String> =

@@ -1,23 +1,23 @@
-//! Commands that change a container on a running host, and how a container is made ready for each.
+//! Commands that change a container on a running host, and the preparation for each.
 
 use serde_json::{Map, Value, json};
 
 use crate::host::{FLAKE, Host, dynamic};
 
-/// The containers that are killed at once, at different calls.
+/// The containers whose commands are killed in parallel, at different calls.
 pub const NAMES: [&str; 2] = ["t0", "t1"];
 
-/// A container that runs and is to be left alone, and one whose change settles the others.
+/// A running container that must not change, and one whose change settles the others.
 pub const OTHERS: [&str; 2] = ["calm", "stopped"];
 
-/// A command to be faulted.
+/// A command under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// An update that restarts the container.
     UpdateByRestart,
     /// An update that reloads it.
     UpdateByReload,
-    /// A change to another generation.
+    /// A rollback to another generation.
     Rollback,
     /// A new container.
     Create,
@@ -25,18 +25,18 @@ pub enum Verb {
     Remove,
     /// A removal with the state.
     RemoveWithState,
-    /// Its start with the host, on or off.
+    /// Enables or disables the start with the host.
     Enable,
-    /// Settings that were edited by hand, put into effect.
+    /// Applies settings that were edited by hand.
     Activate,
-    /// A generation that is kept, or no longer.
+    /// Pins or unpins a generation.
     Pin,
-    /// A generation that goes.
+    /// Deletes a generation.
     DeleteGenerations,
 }
 
 impl Verb {
-    /// All of them, in an order in which each finds what it needs.
+    /// All commands, in an order that gives each what it needs.
     pub const ALL: [Self; 10] = [
         Self::UpdateByRestart,
         Self::UpdateByReload,
@@ -50,7 +50,7 @@ impl Verb {
         Self::RemoveWithState,
     ];
 
-    /// Makes the containers ready and returns the command for each. `round` differs from one call to the next.
+    /// Prepares the containers and returns the command for each. `round` differs in each call.
     pub fn prepare(self, host: &Host, names: &[String], round: usize) -> Vec<Vec<String>> {
         if !matches!(self, Self::Create) {
             for name in names.iter().filter(|name| !host.exists(&intent(name))) {
@@ -100,10 +100,10 @@ impl Verb {
         }
     }
 
-    /// Completes a command that was faulted and settled; each of these must succeed.
+    /// Returns the commands that must succeed after a fault has been settled.
     pub fn again(self, name: &str, words: &[String]) -> Vec<Vec<String>> {
         match self {
-            // The container may have been stopped; what runs with the recorded settings is left alone.
+            // The container may have been stopped. If it runs with the recorded settings, this changes nothing.
             Self::Activate => {
                 vec![vec!["autostart".to_owned()], vec!["activate".to_owned(), name.to_owned()]]
             }
@@ -111,7 +111,7 @@ impl Verb {
         }
     }
 
-    /// Whether a disagreement is left to the same command, or `autostart`, as docs/decisions/interrupted.md says.
+    /// Returns whether docs/decisions/interrupted.md leaves a disagreement to the same command or to `autostart`.
     pub fn leaves(self, line: &str) -> bool {
         let plan = line.starts_with("PID 1 ") || line.ends_with(": PID 1 has another plan");
         let stopped = line.ends_with(": is inactive") || line.ends_with(": is failed");
@@ -132,7 +132,7 @@ fn newest(host: &Host, name: &str) -> u64 {
     host.ok(&["sh", "-euc", script, name]).trim().parse().expect("a generation")
 }
 
-/// Has the containers of the flake serve another page; all of them may be reloaded.
+/// Changes the page that the containers of the flake serve, so that all of them can be reloaded.
 pub fn new_pages(host: &Host, page: &str) {
     let own: Map<String, Value> = NAMES
         .iter()

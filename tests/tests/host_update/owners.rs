@@ -1,5 +1,5 @@
-//! Git checkouts that belong to a user: root reads them from anywhere, leaves nothing in them, and reads no other user's in
-//! their place.
+//! Git checkouts of users: root can read them from any environment, writes nothing to them, and refuses them once
+//! they belong to another user.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
@@ -26,7 +26,7 @@ fn checkouts_of_users(host: &Host) {
     commit("one\n");
     let roots = "find /home/alice ! -user alice";
 
-    // Called by root itself, from a subdirectory of the checkout.
+    // Root calls the program directly, from a subdirectory of the checkout.
     host.sh("cd /home/alice/infra/hosts && nixos-nspawn create web --flake . 2> /dev/null");
     let source = host.intent("web")["source"].clone();
     assert_eq!(
@@ -37,15 +37,15 @@ fn checkouts_of_users(host: &Host) {
     assert!(source["locked"].as_str().is_some_and(|locked| locked.contains("rev=")), "{source}");
     assert_eq!(host.sh(roots), "");
 
-    // From a service, whose environment has neither SUDO_UID nor HOME.
+    // A service calls it, with neither SUDO_UID nor HOME in its environment.
     commit("two\n");
     host.sh("systemd-run --wait --quiet --pipe nixos-nspawn update web");
     assert_eq!(host.system_page("web"), "two\n");
-    // By a second administrator through sudo.
+    // A second administrator calls it through sudo.
     commit("three\n");
     host.sh("SUDO_UID=$(id -u bob) nixos-nspawn update web");
     assert_eq!(host.system_page("web"), "three\n");
-    // A changed tree is built as it was when it was resolved.
+    // A dirty tree is built as it was when it was resolved.
     web(host, &dynamic("four\n"));
     host.sh(&format!(
         "cp {FLAKE}/own.json /home/alice/infra/hosts/ && chown alice: /home/alice/infra/hosts/own.json"
@@ -56,7 +56,7 @@ fn checkouts_of_users(host: &Host) {
     assert_eq!(host.sh(roots), "", "root left something in the checkout");
     assert!(!host.exists("/root/.gitconfig") && !host.exists("/etc/gitconfig"));
 
-    // Somebody else's checkout in its place is refused, until it is named.
+    // Another user's checkout at the same path is refused until its flake is named.
     host.sh("chown -R bob: /home/alice/infra");
     let refused = unchanged(host, 10, &["update", "web"]);
     assert!(
@@ -66,7 +66,7 @@ fn checkouts_of_users(host: &Host) {
     host.ctl_ok(&["update", "web", "--flake", "/home/alice/infra/hosts"]);
     assert_ne!(host.intent("web")["source"]["owner"], source["owner"]);
 
-    // A file that Git does not track.
+    // The flake uses a file that Git does not track.
     host.sh("mkdir /home/alice/new && cd /home/alice/new && git init -q && cp /root/flake/flake.nix .");
     let output = unchanged(host, 11, &["update", "web", "--flake", "/home/alice/new"]);
     assert!(output.stderr.contains("'git add' it"), "{output}");

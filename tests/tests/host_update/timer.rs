@@ -1,4 +1,5 @@
-//! The timer that updates all containers: it fires, leaves its results in the journal and in metrics, and failures are told.
+//! The timer that updates all containers elapses, its results are in the journal and in the metrics, and failures
+//! trigger OnFailure=.
 
 use nixos_nspawn_tests::host::{Host, bins, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
@@ -10,7 +11,7 @@ use crate::with;
 on_both_hosts!(a_timer_updates);
 
 fn a_timer_updates(host: &Host) {
-    // Where setup finds the generator.
+    // The directory where setup finds the generator.
     host.install(bins());
     host.sh("cp /usr/local/lib/systemd/system-generators/nixos-nspawn-generator /usr/local/bin/");
     host.own(&json!({"web": dynamic("one\n"), "db": dynamic("one\n")}));
@@ -29,7 +30,7 @@ fn a_timer_updates(host: &Host) {
     host.ok(&["systemd-analyze", "verify", "--man=no", "nixos-nspawn-update.timer"]);
     assert!(host.ok(&["systemctl", "list-timers"]).contains("nixos-nspawn-update.timer"));
 
-    // Failures are posted, as docs/unattended-updates.md has it; the time is now.
+    // Failures are posted as in docs/unattended-updates.md, and the timer elapses now.
     host.write(
         "/etc/systemd/system/nixos-nspawn-update.service.d/notify.conf",
         "[Unit]\nOnFailure=notify-webhook@%n.service\n",
@@ -91,7 +92,7 @@ fn a_timer_updates(host: &Host) {
         assert!(metrics.lines().any(|one| one.starts_with(line)), "{line} is not in {metrics}");
     }
 
-    // The next run does not try it again, and is no failure.
+    // The next run skips the container, and succeeds.
     host.ok(&["systemctl", "start", "nixos-nspawn-update.service"]);
     assert_eq!(entry("NIXOS_NSPAWN_SKIPPED=2")["NIXOS_NSPAWN_FAILED"], "0");
 

@@ -1,4 +1,4 @@
-//! Updates that may run unattended: fresh sources, few Nix processes, checkouts of other users, and no network.
+//! Unattended updates: fresh sources, few Nix processes, checkouts of other users, and no network.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, Output, bins, dynamic, unit};
 use nixos_nspawn_tests::on_both_hosts;
@@ -7,23 +7,23 @@ use serde_json::{Value, json};
 
 use crate::{rolled_back, unchanged, web, with, with_option};
 
-on_both_hosts!(sources_are_resolved_once, all_of_them, stored_checks);
+on_both_hosts!(sources_are_resolved_once, all_containers, stored_checks);
 
-/// Puts a program named nix before the real one; it writes down how it is called.
+/// Installs a wrapper for nix that logs its calls.
 fn watch_nix(host: &Host) {
     let script = "#!/bin/sh\nprintf '%s\\n' \"$*\" >> /run/nix-calls\nexec /usr/bin/nix \"$@\"\n";
     host.write("/usr/local/bin/nix", script, 0o755);
     host.sh("ln -s /usr/bin/nix-env /usr/local/bin/nix-env");
 }
 
-/// Returns the calls of Nix since the last look: the command of each.
+/// Returns the commands of the calls of Nix since the last time.
 fn nix_calls(host: &Host) -> Vec<String> {
     let text = host.sh("cat /run/nix-calls 2> /dev/null || true; rm -f /run/nix-calls");
     let command = |line: &str| line.split(" --").next().unwrap_or_default().to_owned();
     text.lines().map(command).collect()
 }
 
-/// Serves the test flake as a tarball; each call serves what the flake is then.
+/// Serves the test flake, in its present state, as a tarball.
 fn publish(host: &Host) {
     host.sh(&format!(
         "mkdir -p /srv/www && tar czf /srv/www/.new -C {FLAKE} . && mv /srv/www/.new /srv/www/flake.tar.gz"
@@ -41,7 +41,7 @@ fn sources_are_resolved_once(host: &Host) {
     host.ctl_ok(&["create", "web", "--flake", url]);
     assert_eq!(nix_calls(host), ["flake metadata", "eval", "build"]);
 
-    // Right after a push, within the hour for which Nix remembers a tarball.
+    // Right after a push, within the hour for which Nix caches a tarball.
     web(host, &dynamic("two\n"));
     publish(host);
     unchanged(host, 0, &["update", "web", "--no-refresh"]);
@@ -52,7 +52,7 @@ fn sources_are_resolved_once(host: &Host) {
     let two = host.intent("web")["source"]["locked"].clone();
     assert!(two.as_str().is_some_and(|locked| locked.contains("narHash")), "{two}");
 
-    // Nothing has changed: one process, and nothing is written.
+    // If nothing has changed, one process runs, and nothing is written.
     let before = host
         .sh("find /etc/nixos-nspawn /nix/var/nix/profiles /nix/var/nix/gcroots -printf '%p %C@\n' | sort");
     host.ctl_ok(&["update", "web"]);
@@ -61,7 +61,7 @@ fn sources_are_resolved_once(host: &Host) {
         .sh("find /etc/nixos-nspawn /nix/var/nix/profiles /nix/var/nix/gcroots -printf '%p %C@\n' | sort");
     assert_eq!(after, before, "something was written");
 
-    // Several containers of one flake: it is resolved once.
+    // A flake of several containers is resolved once.
     for name in ["second", "third"] {
         host.ctl_ok(&["create", name, "--flake", &format!("{url}#web"), "--no-start"]);
     }
@@ -69,7 +69,7 @@ fn sources_are_resolved_once(host: &Host) {
     host.ctl_ok(&["update", "--all"]);
     assert_eq!(nix_calls(host), ["flake metadata"]);
 
-    // The server is gone: what was recorded still builds, and says so.
+    // Without the server, the recorded revision is built, with a message.
     host.sh("pkill -x busybox; rm -rf /root/.cache/nix");
     let output = host.ctl_ok(&["update", "web"]);
     assert!(
@@ -82,7 +82,7 @@ fn sources_are_resolved_once(host: &Host) {
     assert!(output.stderr.contains("a server could not be reached; check the network"), "{output}");
     host.sh(serve);
 
-    // Arguments add to the recorded ones for one call, or are recorded.
+    // Arguments are added to the recorded ones, for one call or for good.
     let arguments = || host.intent("web")["source"]["nixArgs"].clone();
     host.ctl_ok(&["update", "web", "--", "--option", "cores", "1"]);
     assert_eq!(arguments(), Value::Null);
@@ -95,7 +95,7 @@ fn sources_are_resolved_once(host: &Host) {
         let shown = host.ctl_ok(command);
         assert!(shown.stdout.contains("example.org=***") && !shown.stdout.contains("secret"), "{shown}");
     }
-    // A named source starts again without.
+    // A named source discards the recorded arguments.
     host.ctl_ok(&["update", "web", "--flake", url]);
     assert_eq!(arguments(), Value::Null);
 }
@@ -106,7 +106,7 @@ fn line(output: &Output, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no line for {name}: {output}")).to_owned()
 }
 
-fn all_of_them(host: &Host) {
+fn all_containers(host: &Host) {
     host.install(bins());
     let names = ["db", "app", "held", "bad"];
     let set = |page: &str, bad: Value| {
@@ -119,7 +119,7 @@ fn all_of_them(host: &Host) {
     for name in names {
         host.create(name);
     }
-    // One that was written by hand has nothing to be built from.
+    // A hand-written intent has no source.
     let toplevel = host.intent("db")["toplevel"].clone();
     let own = json!({"version": 1, "toplevel": toplevel, "autostart": false});
     host.write("/etc/nixos-nspawn/own.json", own.to_string(), 0o644);
@@ -151,7 +151,7 @@ fn all_of_them(host: &Host) {
     assert!(order[0] < order[1], "app requires db: {output}");
     assert_eq!(host.sh("find /nix/var/nix/profiles/per-nspawn -name 'ahead*'"), "");
 
-    // What failed is not activated again, until the source builds something else or somebody asks for it.
+    // A failed generation is not activated again until the source builds another one or --retry is given.
     let nspawn = host.nspawn("bad");
     let output = host.ctl_ok(&["update", "--all"]);
     assert!(line(&output, "bad").contains("skipped") && output.stdout.contains("--retry"), "{output}");
@@ -174,7 +174,7 @@ fn all_of_them(host: &Host) {
     host.ctl_ok(&["unhold", "held"]);
     assert!(line(&host.ctl_ok(&["update", "--all"]), "held").contains("updated"));
 
-    // Nor is a rollback undone.
+    // A rollback is not undone either.
     host.ctl_ok(&["rollback", "db"]);
     let output = host.ctl_ok(&["update", "--all"]);
     assert!(
@@ -182,11 +182,11 @@ fn all_of_them(host: &Host) {
         "{output}"
     );
     assert_eq!(host.system_page("db"), "two\n");
-    // A name is asked for.
+    // An update by name is performed.
     host.ctl_ok(&["update", "db"]);
     assert_eq!(host.system_page("db"), "three\n");
 
-    // A port that another container claims meanwhile does not keep anybody from going back.
+    // A port that another container has claimed since does not prevent a rollback.
     host.own(&json!({"db": with_option("port\n", "forwardPorts", json!(["8081:80"]))}));
     host.ctl_ok(&["update", "db", "--allow-host-changes"]);
     host.ctl_ok(&["update", "db", "--profile", &profile(host, "db", 3), "--allow-host-changes"]);
@@ -196,7 +196,7 @@ fn all_of_them(host: &Host) {
     let output = host.ctl_ok(&["rollback", "db"]);
     assert!(output.stderr.contains("is also claimed by 'own'"), "{output}");
     assert_eq!(host.system_page("db"), "port\n");
-    // And what it already holds is no reason against its update.
+    // Nor does a port that the container already holds prevent its update.
     host.own(&json!({"db": with_option("later\n", "forwardPorts", json!(["8081:80"]))}));
     host.ctl_ok(&["update", "db", "--flake", FLAKE]);
     assert_eq!(host.system_page("db"), "later\n");
@@ -209,7 +209,7 @@ fn profile(host: &Host, name: &str, generation: u64) -> String {
         .to_owned()
 }
 
-/// The options are stored with the container, so that a timer needs no flags.
+/// The checks are stored with the container, so that a timer needs no flags.
 fn stored_checks(host: &Host) {
     host.install(bins());
     let with_check = |page: &str, word: &str| {

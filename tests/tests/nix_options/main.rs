@@ -62,7 +62,7 @@ fn reference_is_current() {
     );
 }
 
-/// Each name is that of an option which `fromContainers` translates or refuses, and the page for migration has it.
+/// Each name is an option that `fromContainers` translates or refuses, and is in the migration guide.
 #[test]
 fn names_in_containers_are_known() {
     let names = value(format!("import {PROJECT}/nix/names-in-containers.nix"));
@@ -133,7 +133,7 @@ fn known_names_are_current() {
     compare(&path, &known).unwrap_or_else(|why| panic!("{why}"));
 }
 
-/// An omitted option means the same in Nix and in JSON, except the one that is always written.
+/// An omitted option means the same in Nix and in JSON, except for the one that is always written.
 #[test]
 fn defaults_are_those_of_a_container() {
     let mut data = Map::new();

@@ -105,7 +105,8 @@ fn system_fits_a_container() {
     assert_eq!(value(settings("network = \"host\";")), host);
 }
 
-/// A container has a user namespace, unless that would take its network's use from it; strings keep the owners of files then.
+/// A container has a user namespace unless it shares the host's network; bind mounts given as strings then keep
+/// the owners of files.
 #[test]
 fn user_namespaces_are_the_default() {
     let data = |options: &str| value(web(PKGS, &format!("{{ nixosContainer = {{ {options} }}; }}"), "data"));
@@ -155,7 +156,7 @@ fn systems_that_cannot_be_activated_are_refused() {
     assert!(said.contains("`system.switch.enable' is false"), "{said}");
 }
 
-/// What releases of NixOS have that others have not.
+/// Options that exist only in some releases of NixOS are handled.
 #[test]
 fn old_and_new_releases() {
     let declares = |option: &str, rest: &str, default: &str| {
@@ -190,7 +191,7 @@ fn old_and_new_releases() {
     assert_eq!(built(&declares(newer, "", "true")), Ok(json!(true)));
     for off in [
         declares(newer, "", "false"),
-        // As releases have an option that was removed.
+        // Some releases declare a removed option like this.
         declares(newer, "visible = false; apply = _: throw \"removed\";", "true"),
     ] {
         let said = built(&off).expect_err("nothing can be reloaded");

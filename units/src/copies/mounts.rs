@@ -53,7 +53,7 @@ pub fn remove_binds(root: &Path, name: &MachineName) -> io::Result<bool> {
 
 /// Unmounts everything from a mount point and removes it; returns false if it does not exist.
 fn remove_mount(path: &Path) -> io::Result<bool> {
-    // A link that somebody put there leads to mounts of theirs.
+    // A link that another program put there leads to foreign mounts.
     if !path.is_symlink() {
         detach(path);
     }

@@ -75,7 +75,7 @@ pub(super) fn file(file: &UnitFile) -> Result<Entry, String> {
     }
 }
 
-/// Adds the origin of a file.
+/// Adds a comment with the origin of a file.
 pub(super) fn header(file: &mut UnitFile, path: &str) {
     file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
 }

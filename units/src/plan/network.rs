@@ -1,4 +1,4 @@
-//! The files for networkd as they are written.
+//! The contents of the files for networkd.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use crate::syntax::UnitFile;
 #[derive(Clone)]
 pub(super) struct Network {
     pub(super) file_name: String,
-    /// The hash of its settings for any host, which ctl can compute without knowing the host.
+    /// The hash of the settings that do not depend on the host, which ctl can compute without knowing the host.
     pub(super) hash: String,
     /// The file, or why systemd would read it differently.
     pub(super) entry: Result<Entry, String>,
 }
 
-/// The files of zones by zone: each is written once, however many containers are in the zone.
+/// The files of zones, by zone. Each is written once, however many containers are in the zone.
 pub(super) type Zones = BTreeMap<String, Network>;
 
 /// Returns the files of the zones of these containers.
@@ -34,7 +34,7 @@ pub(super) fn zones<'a>(containers: impl Iterator<Item = &'a Container>, systemd
     zones
 }
 
-/// Returns the file for a container of this intent file: that of its own interface, or that of its zone.
+/// Returns the file for the container of an intent file: that of its own interface, or that of its zone.
 pub(super) fn network(
     name: &MachineName,
     container: &Container,
@@ -49,7 +49,7 @@ pub(super) fn network(
     Some(written(end, path, systemd, || network_file(name, container, 0).unwrap_or_default()))
 }
 
-/// Adds the hash and the origin to a file. A systemd without settings of its own here reads the same as any host.
+/// Adds the hash and the origin to a file. Before `RUNTIME_LEASES`, the file is the same for any host.
 fn written(end: HostEnd, origin: &str, systemd: u32, for_any_host: impl FnOnce() -> UnitFile) -> Network {
     let HostEnd { file_name, file: mut network } = end;
     let hash = if systemd < RUNTIME_LEASES {

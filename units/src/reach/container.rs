@@ -17,7 +17,7 @@ pub(super) fn items(container: &Container) -> Vec<Item> {
                 strategy: _,
                 auto_start: _,
                 reload_script,
-                // What an update looks at; the command runs inside.
+                // Conditions for updates; the command runs inside.
                 expect: _,
                 check: _,
                 timeout: _,

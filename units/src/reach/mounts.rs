@@ -116,7 +116,7 @@ fn seen(items: &mut Items, bind: &Bind) {
     let does = if *write { "write" } else { "read" };
     let below_too = if *below { "" } else { " without what is mounted below it" };
     let whose = match owners {
-        // `--prepare` mounts and locks every other read-only source.
+        // `--prepare` mounts and locks all other read-only sources.
         Owners::HostRoot if !write && Path::new("/").join(BINDS).starts_with(source) => {
             " as the host's root, which can make it writable"
         }

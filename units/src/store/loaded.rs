@@ -76,7 +76,7 @@ impl LoadError {
         Self { path: path.into(), name: None, kind, fault, autostart: false, shadowed: false }
     }
 
-    /// Returns whether it is the error of a whole directory, so that containers in it are unknown.
+    /// Returns whether the error concerns a whole directory, so that the containers in it are unknown.
     pub fn hides_containers(&self) -> bool {
         [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&self.path.as_str())
     }

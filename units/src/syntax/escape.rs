@@ -168,8 +168,8 @@ pub(super) fn joins_next_line(text: &[u8]) -> bool {
     text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
-/// Returns whether the text is printable ASCII, as nearly every text is. It looks at every byte, so that the compiler
-/// can compare many at once.
+/// Returns whether the text is printable ASCII, as almost every text is. The loop has no early exit, so that the
+/// compiler can vectorize it.
 pub(crate) fn is_printable_ascii(text: &str) -> bool {
     text.bytes().fold(true, |printable, byte| printable & matches!(byte, b' '..=b'~'))
 }

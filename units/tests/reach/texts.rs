@@ -22,7 +22,7 @@ fn lines_for_people() {
             "has StartLimitBurst=1 (unitConfig)",
         ]
     );
-    // What holds the places of bind mounts is not among them, and so not locked.
+    // The directory that holds the mount points of bind mounts is not among them, and so is not locked.
     let lines = reach(json!({"network": "none", "bindMounts": [{"source": "/run", "readOnly": true}]}));
     assert_eq!(lines[1], "can read /run as the host's root, which can make it writable (bindMounts)");
     let lines = reach(json!({"network": "none", "userNamespacing": true}));

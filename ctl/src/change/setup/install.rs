@@ -1,4 +1,4 @@
-//! Installs the programs and files.
+//! Installs programs and files.
 
 use std::fs;
 use std::fs::DirBuilder;
@@ -59,7 +59,8 @@ pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<
     done(SetupStep::EnableUpdates)
 }
 
-/// Turns networkd on. Where it was off, other programs made the host's rules and routes, which it would delete.
+/// Enables networkd. Where it was disabled, other programs made the host's rules and routes, which networkd would
+/// delete.
 fn turn_networkd_on(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     let in_use = networkd::runs(host) || networkd::enabled(host);
     if let Some(text) = networkd_conf::missing(host).filter(|_| !in_use) {
@@ -112,11 +113,11 @@ fn copy(host: &Host, generator: PathBuf, dry_run: bool, done: Done) -> Result<()
     done(SetupStep::Install(places))
 }
 
-/// Returns the generator that came with this program.
+/// Returns the generator that was shipped with this program.
 fn beside_this_program() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let folder = program.parent().unwrap_or(Path::new("/"));
-    // Not ../libexec: in /usr/local that is a copy of an earlier setup.
+    // Not ../libexec: in /usr/local, that is the copy of an earlier setup.
     let places = [folder.join(GENERATOR), folder.join("../lib/systemd/system-generators").join(GENERATOR)];
     match places.iter().find(|place| place.is_file()) {
         Some(path) => Ok(path.canonicalize()?),

@@ -1,4 +1,4 @@
-//! Where the generator is installed, and hosts on which it is not.
+//! The installation path of the generator, and checks before it is written or removed.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) fn target(host: &Host) -> PathBuf {
     host.directory(host.scope.own_generators).join(GENERATOR)
 }
 
-/// Refuses a file where the generator is installed that masks it (`systemd.generator(7)`).
+/// Refuses a file at the installation path that masks the generator (`systemd.generator(7)`).
 pub(super) fn not_masked(target: &Path) -> Result<()> {
     match target.metadata() {
         Ok(found) if found.is_file() && found.len() > 0 => Ok(()),

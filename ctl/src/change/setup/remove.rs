@@ -1,4 +1,4 @@
-//! Removes the programs and files.
+//! Removes programs and files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +23,7 @@ use crate::nix::files::FILES;
 pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     check(host)?;
     let target = target(host);
-    // Before anything is removed: it may be refused.
+    // Checked before anything is removed, since this may refuse.
     let programs = match target.symlink_metadata() {
         Ok(_) => Some(own(host, &target)?),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -50,7 +50,7 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     Ok(())
 }
 
-/// Refuses what does not answer as our generator, since it was not installed by us.
+/// Refuses a program that does not answer like our generator, since we did not install it.
 fn own(host: &Host, target: &Path) -> Result<Installed> {
     not_masked(target)?;
     installation::ask(host, target)
@@ -97,7 +97,7 @@ fn remove_programs(
         let _ = folder.map(fs::remove_dir);
     }
     systemd::daemon_reload(host)?;
-    // Without a generator, no container starts with them.
+    // Without a generator, these files start no container.
     copies::sweep(&host.root, |_| false);
     copies::sweep_networks(&host.root, |_| false);
     done(SetupStep::Delete { paths, records })

@@ -13,20 +13,20 @@ pub(crate) enum SetupStep {
     Keep(PathBuf),
     /// Install programs and files.
     Install(Places),
-    /// Record what the generator must know about the host.
+    /// Record the host facts that the generator needs.
     Record(HostFacts),
-    /// Make networkd keep what other programs made.
+    /// Make networkd keep the rules and routes of other programs.
     ConfigureNetworkd,
     /// Enable and start networkd.
     EnableNetworkd,
-    /// Remove that configuration; networkd itself stays as it is.
+    /// Remove the configuration for networkd; networkd itself is not changed.
     ReleaseNetworkd {
-        /// Whether it runs.
+        /// Whether networkd is running.
         runs: bool,
     },
     /// Install, enable and start the timer that updates all containers.
     EnableUpdates,
-    /// Remove it.
+    /// Remove the timer.
     DisableUpdates,
     /// Nothing is installed.
     NothingInstalled,
@@ -44,13 +44,13 @@ pub(crate) enum SetupStep {
 /// What is installed, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Places {
-    /// The generator that came with this program.
+    /// The generator shipped with this program.
     pub(crate) source: PathBuf,
     /// Its version.
     pub(crate) version: String,
-    /// The path of its copy.
+    /// The path where the generator is installed.
     pub(crate) generator: PathBuf,
-    /// The path of its copy that serves as unit helper.
+    /// The path of the second copy, which serves as unit helper.
     pub(crate) helper: PathBuf,
     /// The directory of the Nix files.
     pub(crate) files: PathBuf,
@@ -61,7 +61,7 @@ pub(crate) struct Places {
 pub(crate) struct SetupOptions<'a> {
     /// Whether to enable networkd as well.
     pub(crate) networkd: bool,
-    /// Whether to update all containers by a timer, and when.
+    /// The calendar event of the timer that updates all containers; `Some(None)` for the default time.
     pub(crate) auto_update: Option<Option<&'a str>>,
     /// Whether to change nothing.
     pub(crate) dry_run: bool,

@@ -1,7 +1,7 @@
-# What NixOS does when it boots and is switched to, as far as containers have failed by it: an activation of parts that mounts
-# the special file systems anew, links /etc/localtime and makes /var/empty immutable, a firewall that drops what is not
-# allowed, units that wait for the network, and a switch with NixOS's messages and exit statuses. In: a configuration. Out:
-# arguments for ../container.nix. The scripts are in a here-document, so `$` is escaped where it is for run time.
+# Imitates the parts of NixOS's boot and switch that have broken containers: an activation that remounts the special file
+# systems, links /etc/localtime and makes /var/empty immutable, a firewall that drops packets, units that wait for the
+# network, and a switch with NixOS's messages and exit statuses. Turns a configuration into arguments for ../container.nix.
+# The scripts are in a here-document, so a `$` for run time is escaped.
 { config, lib }:
 let
   inherit (lib) concatMapStringsSep concatStringsSep mapAttrsToList optionalString;
@@ -35,7 +35,7 @@ let
 
   snippets = {
     inherit specialfs;
-    # systemd-tmpfiles does this, and goes on where it may not.
+    # systemd-tmpfiles does this, and ignores errors.
     var = "mkdir -p /var/empty; chattr +i /var/empty 2>/dev/null || :";
     etc = ''
       mkdir -p /etc
@@ -54,7 +54,7 @@ let
       '') snippets
     )}'';
 
-  # Written anew, because a switch stops what the new system lacks.
+  # Written again, because a switch stops units that the new system lacks.
   units = ''
     mkdir -p /run/systemd/system/multi-user.target.wants
     rm -f /run/systemd/system/multi-user.target.wants/*

@@ -79,10 +79,10 @@ in
     };
     warnings = option (types.listOf types.str) [ ];
     standIn = settings;
-    # The system does what NixOS does when it boots and is switched to.
+    # The system imitates NixOS's boot and switch.
     likeNixOS = {
       enable = option types.bool false;
-      # Further parts of the activation, and services that run once: shell commands by name.
+      # Additional parts of the activation, and oneshot services, as shell commands by name.
       snippets = option (types.attrsOf types.str) { };
       services = option (types.attrsOf types.str) { };
     };
