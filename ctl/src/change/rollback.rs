@@ -127,7 +127,7 @@ pub(super) fn go_back(
     let folder = record.details.profile_directory.clone();
     let memory = UpdateMemory::read(host, name, &folder);
     remember(host, name, &folder, |memory| {
-        memory.works(&generation.path);
+        memory.wanted(&generation.path);
         if let Some(output) = left.filter(|_| back) {
             let reason = format!("to generation {}", generation.number);
             memory.fails(Failure::now(FailureKind::RolledBack, reason, Some(output)));

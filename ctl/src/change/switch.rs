@@ -101,7 +101,11 @@ impl Switch<'_> {
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
-                self.remember(&folder, UpdateMemory::works);
+                self.remember(&folder, |memory, output| match action {
+                    Action::Reload | Action::Restart => memory.works(output),
+                    // It has not been tried.
+                    Action::Nothing | Action::AtNextStart => memory.up_to_date(Some(output)),
+                });
                 // The record is deleted after all other steps, because a killed command can be settled only as
                 // long as it exists.
                 remove_pending(self.host, &folder);

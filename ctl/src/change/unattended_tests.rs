@@ -7,13 +7,14 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nixos_nspawn_units::intent::{Expect, Intent, Source, parse};
+use nixos_nspawn_units::intent::{Expect, Intent, Source, Strategy, parse};
 use nixos_nspawn_units::value::StorePath;
 
 use crate::change::gate::{Before, Gate, healthy};
 use crate::change::next::MadeAhead;
 use crate::change::rollback::{RollbackOptions, go_back};
 use crate::change::settle::settle_all;
+use crate::change::switch::Activation;
 use crate::change::tests::RESTART;
 use crate::change::update::{UpdateOptions, plan, update};
 use crate::change::updated::{UpdateResult, Updated};
@@ -74,7 +75,15 @@ fn what_failed_is_skipped_whatever_fails_later() {
     assert_eq!(skipped.result, UpdateResult::Skipped);
     assert_eq!(memory(&played).failure.unwrap().output, Some(path("two")), "the reason is told");
 
+    // An update that is activated at the next start shows nothing.
     played.on_call(|_, _| None);
+    let nix = Nix::find(&played.host).unwrap();
+    let later = Activation { strategy: Some(Strategy::None), ..RESTART.activation };
+    update(&played.host, &nix, &web(), &UpdateOptions { activation: later, ..RESTART }, None).unwrap();
+    assert!(memory(&played).failure.is_some() && memory(&played).failed(&path("two")).is_some());
+    let options = RollbackOptions { to: Some(1), activation: later, consent: Consent::Nothing };
+    go_back(&played.host, &nix, &web(), &options).unwrap();
+
     assert_eq!(of_all(&played, true).unwrap().result, UpdateResult::Updated);
     let after = memory(&played);
     assert!(after.failure.is_none() && after.failed(&path("two")).is_none());

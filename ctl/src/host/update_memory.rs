@@ -224,16 +224,21 @@ impl UpdateMemory {
         self.failure = Some(failure);
     }
 
-    /// Forgets what is said of a profile, which works.
+    /// Forgets the last failure and those of this profile, since an update to it succeeded.
     pub(crate) fn works(&mut self, output: &StorePath) {
-        self.refused.retain(|failure| failure.output.as_ref() != Some(output));
-        self.failure = self
-            .failure
-            .take()
-            .filter(|failure| failure.output.is_some() && failure.output.as_ref() != Some(output));
+        self.wanted(output);
+        self.failure = None;
     }
 
-    /// Forgets the last failure, since there is nothing to update; what failed and was kept is current, but has failed all the same.
+    /// Forgets the failures of this profile, which the administrator goes to.
+    pub(crate) fn wanted(&mut self, output: &StorePath) {
+        let of = |failure: &Failure| failure.output.as_ref() == Some(output);
+        self.refused.retain(|failure| !of(failure));
+        self.failure = self.failure.take().filter(|failure| !of(failure));
+    }
+
+    /// Forgets the last failure, since there is nothing to update. A failed generation that was kept running is current,
+    /// but its failure is still remembered.
     pub(crate) fn up_to_date(&mut self, output: Option<&StorePath>) {
         let stays = |failure: &Failure| failure.output.is_some() && failure.output.as_ref() == output;
         self.failure = self.failure.take().filter(stays);
@@ -278,12 +283,15 @@ mod tests {
         }
         memory.up_to_date(Some(&path("current")));
         assert!(memory.failure.is_none() && memory.failed(&path("two")).is_some());
-        memory.works(&path("two"));
+        memory.wanted(&path("two"));
         assert!(memory.failed(&path("two")).is_none() && memory.failed(&path("one")).is_some());
         for number in 0..REFUSED {
             memory.fails(failed(&number.to_string()));
         }
         assert!(memory.failed(&path("one")).is_none() && memory.failed(&path("0")).is_some());
+        let mut other = memory.clone();
+        other.works(&path("three"));
+        assert!(other.failure.is_none() && other.failed(&path("31")).is_some());
         memory.up_to_date(Some(&path("31")));
         assert!(memory.failure.is_some(), "it was kept although it failed");
     }
