@@ -17,11 +17,11 @@ use nixos_nspawn_units::plan::plan;
 use nixos_nspawn_units::store::{Trust, load};
 use tempfile::TempDir;
 
+use crate::base::call::{Call, Ended, Programs};
 use crate::base::config::Config;
 use crate::base::context::Context;
 use crate::base::event::Event;
 use crate::base::host::Host;
-use crate::base::program::{Call, Ended, Programs};
 use crate::base::scope::Scope;
 use crate::base::screen::Screen;
 

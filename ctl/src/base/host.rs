@@ -11,12 +11,13 @@ use nixos_nspawn_units::nspawn::files::{BINDS, DEVICES};
 use nixos_nspawn_units::nspawn::host_nix::HOST_NIX;
 use nixos_nspawn_units::store::{Loaded, Trust, load};
 
+use crate::base::call::{Machine, Programs};
 use crate::base::config::{Config, PROFILES};
 use crate::base::config_files::Trust as ConfigTrust;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::jail;
-use crate::base::program::{Machine, Program, Programs};
+use crate::base::program::Program;
 use crate::base::scope::Scope;
 
 /// The host.

@@ -1,6 +1,7 @@
 //! The foundation of the other layers: context, programs, output, errors, signals and time.
 
 pub(crate) mod at_once;
+pub(crate) mod call;
 pub(crate) mod config;
 pub(crate) mod config_files;
 pub(crate) mod context;

@@ -10,7 +10,7 @@ use nixos_nspawn_units::store::Loaded;
 
 use crate::base::host::Host;
 use crate::change::next::{MadeAhead, profile_folder};
-use crate::change::update::UpdateOptions;
+use crate::change::update_options::UpdateOptions;
 use crate::fact::lookup::imperative;
 use crate::host::profile_links;
 use crate::host::update_memory::{UpdateMemory, is_named_like};

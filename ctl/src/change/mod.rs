@@ -12,6 +12,7 @@ pub(crate) mod gate;
 pub(crate) mod hold;
 pub(crate) mod next;
 pub(crate) mod pin;
+pub(crate) mod plan;
 pub(crate) mod planned;
 pub(crate) mod profile_steps;
 pub(crate) mod reach;
@@ -19,11 +20,13 @@ pub(crate) mod remove;
 pub(crate) mod rollback;
 pub(crate) mod settle;
 pub(crate) mod setup;
+pub(crate) mod skip;
 pub(crate) mod summary;
 pub(crate) mod switch;
 pub(crate) mod take_back;
 pub(crate) mod tidy;
 pub(crate) mod update;
+pub(crate) mod update_options;
 pub(crate) mod updated;
 
 #[cfg(test)]

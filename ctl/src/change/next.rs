@@ -179,17 +179,8 @@ pub(crate) fn next(
     said: &SourceArguments,
     link: Option<&std::path::Path>,
 ) -> Result<Next> {
-    let wanted = said.wanted(host, old.source.as_ref())?;
-    let memory = UpdateMemory::read(host, name, &profile_folder(host, name, old))?;
-    let request = Request {
-        host,
-        nix: Some(nix),
-        name,
-        wanted: &wanted,
-        recorded: old.source.as_ref(),
-        last: memory.built.as_ref(),
-    };
-    of_build(host, name, old, request.build(link)?)
+    let made = requested(host, nix, name, old, said, |request| request.build(link))?;
+    of_build(host, name, old, made)
 }
 
 /// Returns what an update would record without a build, or `None` if the source has changed since the last build.
@@ -200,17 +191,29 @@ pub(crate) fn known(
     old: &Intent,
     said: &SourceArguments,
 ) -> Result<Option<Next>> {
+    let made = requested(host, nix, name, old, said, |request| request.known())?;
+    made.map(|made| of_build(host, name, old, made)).transpose()
+}
+
+/// Makes a request of the build that these arguments and the recorded source ask for.
+fn requested<T>(
+    host: &Host,
+    nix: &Nix,
+    name: &MachineName,
+    old: &Intent,
+    said: &SourceArguments,
+    make: impl FnOnce(&Request) -> Result<T>,
+) -> Result<T> {
     let wanted = said.wanted(host, old.source.as_ref())?;
     let memory = UpdateMemory::read(host, name, &profile_folder(host, name, old))?;
-    let request = Request {
+    make(&Request {
         host,
         nix: Some(nix),
         name,
         wanted: &wanted,
         recorded: old.source.as_ref(),
         last: memory.built.as_ref(),
-    };
-    request.known()?.map(|made| of_build(host, name, old, made)).transpose()
+    })
 }
 
 /// Reads the profile that was built.

@@ -12,11 +12,13 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::change::gate::{Before, Gate, healthy};
 use crate::change::next::MadeAhead;
+use crate::change::plan::plan;
 use crate::change::rollback::{RollbackOptions, go_back};
 use crate::change::settle::settle_all;
 use crate::change::switch::Activation;
 use crate::change::tests::RESTART;
-use crate::change::update::{UpdateOptions, plan, update};
+use crate::change::update::update;
+use crate::change::update_options::UpdateOptions;
 use crate::change::updated::{UpdateResult, Updated};
 use crate::decision::reach::Consent;
 use crate::host::profile_links;

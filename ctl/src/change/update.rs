@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::intent::{Expect, Intent, Strategy};
+use nixos_nspawn_units::intent::{Expect, Intent};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
@@ -18,41 +18,23 @@ use crate::change::next::{
     MadeAhead, Next, check_ports, decision, known, newest, next, of_build, profile_folder, ready,
     same_but_source, unlocked,
 };
-use crate::change::planned::Planned;
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::reach::Approved;
-use crate::change::switch::{Activation, Switch, Target};
+use crate::change::skip::{failed_before, skipped};
+use crate::change::switch::{Switch, Target};
+use crate::change::update_options::UpdateOptions;
 use crate::change::updated::{UpdateResult, Updated};
 use crate::change::{reach, settle};
 use crate::decision::activation::{Action, Decision};
-use crate::decision::reach::Consent;
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network, setuid_places};
 use crate::host::intent_file::Conflicts;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, RecordDetails};
-use crate::host::update_memory::{Failure, FailureKind, Hold, UpdateMemory};
+use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
 use crate::host::{credentials, host_file, intent_file, systemd};
 use crate::nix::build::Made;
-use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
-
-/// The options of an update.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UpdateOptions<'a> {
-    /// The source of the new system.
-    pub(crate) source: SourceArguments<'a>,
-    /// How it is activated.
-    pub(crate) activation: Activation<'a>,
-    /// The additional reach into the host that is accepted.
-    pub(crate) consent: Consent<'a>,
-    /// Whether to accept forwards of ports that a service of the host uses.
-    pub(crate) allow_taken_ports: bool,
-    /// Whether this is `--all`, which skips containers that are held or have no source.
-    pub(crate) all: bool,
-    /// Whether a generation that failed before is activated again.
-    pub(crate) retry: bool,
-}
 
 /// Updates one container: builds, checks and switches. Uses the result in `ahead` instead of a build, if there is
 /// one and the container has not been changed since.
@@ -93,17 +75,6 @@ pub(crate) fn update(
         host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
     }
     updated
-}
-
-/// Returns why `update --all` skips a container.
-fn skipped(old: &Intent, memory: &UpdateMemory) -> Option<String> {
-    let source = old.source.as_ref();
-    if source
-        .is_none_or(|source| source.flake.is_none() && source.config.is_none() && source.profile.is_none())
-    {
-        return Some("has no source to build from".to_owned());
-    }
-    memory.hold.as_ref().map(Hold::text)
 }
 
 /// Performs the update. Sets `output` to the profile once it is activated, even if that fails, or if it is already
@@ -201,29 +172,6 @@ enum Prepared {
     FailedBefore(String),
 }
 
-/// Returns why the profile is not activated again, if it failed before.
-fn failed_before(
-    host: &Host,
-    name: &MachineName,
-    folder: &Path,
-    next: &Next,
-    options: &UpdateOptions,
-) -> Result<Option<String>> {
-    let memory = UpdateMemory::read(host, name, folder)?;
-    let Some(failure) = memory.failed(&next.profile).filter(|_| options.all && !options.retry) else {
-        return Ok(None);
-    };
-    let reason = not_again(failure);
-    // Other failures since do not matter: this one prevents the update.
-    UpdateMemory::change(host, name, folder, |memory| memory.failure = Some(failure.clone()))?;
-    Ok(Some(reason))
-}
-
-/// Describes why a profile that failed before is not activated again.
-fn not_again(failure: &Failure) -> String {
-    format!("{}; --retry tries it again", failure.text())
-}
-
 /// Builds and checks; creates nothing except the link of the build.
 fn prepare(
     host: &Host,
@@ -277,39 +225,4 @@ fn prepare(
         host.report(Event::CheckSkipped);
     }
     Ok(Prepared::Switch(Box::new(next), decision, changes.only_takes_away()))
-}
-
-/// Finds out what an update would change and do, by the same steps; one of all skips what that
-/// would skip, unless it is tried again. It changes nothing but the Nix store.
-pub(crate) fn plan(
-    host: &Host,
-    nix: &Nix,
-    name: &MachineName,
-    source: &SourceArguments,
-    given: Option<Strategy>,
-    (all, retry): (bool, bool),
-) -> Result<Planned> {
-    let loaded = host_file::load(host)?;
-    let old = imperative(&loaded, name)?;
-    let memory = if all {
-        UpdateMemory::read(host, name, &profile_folder(host, name, old))?
-    } else {
-        UpdateMemory::default()
-    };
-    if let Some(reason) = skipped(old, &memory).filter(|_| all) {
-        return Ok(Planned::skipped(name, old.generation, reason));
-    }
-    let next = next(host, nix, name, old, source, None)?;
-    if same_but_source(old, &next.intent) {
-        return Ok(Planned::nothing(name, old.generation));
-    }
-    if let Some(failure) = memory.failed(&next.profile).filter(|_| !retry) {
-        return Ok(Planned::skipped(name, old.generation, not_again(failure)));
-    }
-    intent_file::check(&loaded, name, &next.intent, Conflicts::NewRefused(old))?;
-    let runs = !systemd::state(host, name)?.stopped();
-    let decision = decision(host, name, old, &next.intent, given, runs)?;
-    let mut planned = Planned::of(host, name, [old, &next.intent], decision, None, Approved::No)?;
-    planned.notes.extend(dependents::unknown_names(&loaded, &next.intent));
-    Ok(planned)
 }

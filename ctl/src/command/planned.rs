@@ -7,9 +7,9 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::secrets::without_secrets;
+use crate::change::plan::plan;
 use crate::change::planned::Planned;
 use crate::change::reach::ReachPlan;
-use crate::change::update;
 use crate::host::last_activation::AppliedAction;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
@@ -43,7 +43,7 @@ pub(crate) fn run(
     let mut all = Vec::new();
     let mut failed = None;
     for name in &names {
-        match update::plan(context, &nix, name, source, strategy, (of_all, retry)) {
+        match plan(context, &nix, name, source, strategy, (of_all, retry)) {
             Ok(planned) if context.json => all.push(planned),
             Ok(planned) => {
                 context.screen.print(&text(&planned))?;

@@ -1,7 +1,8 @@
 //! Recognises why Nix failed from its messages, and suggests the next step.
 
+use crate::base::call::Ended;
 use crate::base::exit::Failed;
-use crate::base::program::{Ended, ended};
+use crate::base::program::ended;
 
 /// Why Nix failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

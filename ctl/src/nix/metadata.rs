@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::base::call::Ended;
 use crate::base::exit::Failed;
-use crate::base::program::Ended;
 use crate::nix::cause::used_cache;
 
 /// A flake at one revision.

@@ -3,9 +3,11 @@
 pub(crate) mod build;
 pub(crate) mod cause;
 pub(crate) mod checkout;
+mod closures;
 pub(crate) mod configuration;
 pub(crate) mod files;
 pub(crate) mod flake;
+mod generations;
 pub(crate) mod local_path;
 pub(crate) mod metadata;
 pub(crate) mod profile;

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
 
+use crate::base::call::Messages;
 use crate::base::event::Event;
-use crate::base::program::Messages;
 use crate::nix::cause::{Cause, answered, failure, used_cache};
 use crate::nix::checkout::Checkout;
 use crate::nix::metadata::read;

@@ -11,12 +11,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::value::StorePath;
 
+use crate::base::call::{Ended, Messages};
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::program;
-use crate::base::program::{Ended, Messages, Program};
+use crate::base::program::Program;
 use crate::host::files::which;
-use crate::host::profile_links::generation;
 use crate::nix::cause::{Cause, Unbuilt, failure};
 use crate::nix::checkout::Checkout;
 use crate::nix::metadata::Resolved;
@@ -107,7 +107,7 @@ impl<'a> Nix<'a> {
         Self { host, program, refresh: true, build_limit: None, resolved: RefCell::default() }
     }
 
-    fn call(&self, command: &str) -> Program<'_> {
+    pub(super) fn call(&self, command: &str) -> Program<'_> {
         // These features may be disabled; enabling them twice is harmless.
         let features = ["--extra-experimental-features", "nix-command flakes"];
         let trace = (self.host.verbose && ["build", "eval"].contains(&command)).then_some("--show-trace");
@@ -232,56 +232,6 @@ impl<'a> Nix<'a> {
         let answer = self.call("eval").args(["--json", "--impure", "--expr", expression]).args(arguments);
         Ok(answer.output()?.trim() == "true")
     }
-
-    /// Makes an existing generation the current one of a profile.
-    pub(crate) fn switch_generation(&self, profile: &Path, number: u64) -> Result<()> {
-        let program = self.host.program(self.tool("nix-env"));
-        program
-            .arg("--profile")
-            .arg(profile)
-            .arg("--switch-generation")
-            .arg(number.to_string())
-            .output()
-            .map(|_| ())
-    }
-
-    /// Adds `path` to a profile as its newest generation, and returns its number.
-    pub(crate) fn set_profile(&self, profile: &Path, path: &StorePath) -> Result<u64> {
-        self.host
-            .program(self.tool("nix-env"))
-            .arg("--profile")
-            .arg(profile)
-            .args(["--set", path.as_str()])
-            .output()?;
-        generation(&self.host.path(profile))
-    }
-}
-
-impl Nix<'_> {
-    /// Deletes generations of a profile; Nix refuses to delete the current one.
-    pub(crate) fn delete_generations(&self, profile: &Path, numbers: &[u64]) -> Result<()> {
-        self.host
-            .program(self.tool("nix-env"))
-            .arg("--profile")
-            .arg(profile)
-            .arg("--delete-generations")
-            .args(numbers.iter().map(u64::to_string))
-            .output()
-            .map(|_| ())
-    }
-
-    /// Returns the package differences of two store paths, as text; `None` if they are unknown.
-    pub(crate) fn diff_closures(&self, old: &StorePath, new: &StorePath) -> Option<String> {
-        let program = self.call("store").arg("diff-closures").args([old.as_str(), new.as_str()]);
-        Some(without_colour(&program.output_if_any()?))
-    }
-}
-
-/// Removes escape sequences: older versions of Nix colour sizes even if the output is not a terminal.
-fn without_colour(text: &str) -> String {
-    let mut parts = text.split("\u{1b}[");
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |plain, part| plain + part.split_once('m').map_or("", |(_, rest)| rest))
 }
 
 /// Returns the Nix system of this machine.
@@ -293,15 +243,4 @@ pub(crate) fn native_system() -> String {
         other => other,
     };
     format!("{architecture}-linux")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colours_are_removed() {
-        let text = "glibc: 2.40 → 2.41, \u{1b}[31;1m+12.3 KiB\u{1b}[0m\nfirefox: ∅ → 140\n";
-        assert_eq!(without_colour(text), "glibc: 2.40 → 2.41, +12.3 KiB\nfirefox: ∅ → 140\n");
-    }
 }

@@ -1,0 +1,22 @@
+//! The options of an update.
+
+use crate::change::switch::Activation;
+use crate::decision::reach::Consent;
+use crate::nix::source::SourceArguments;
+
+/// The options of an update.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UpdateOptions<'a> {
+    /// The source of the new system.
+    pub(crate) source: SourceArguments<'a>,
+    /// How it is activated.
+    pub(crate) activation: Activation<'a>,
+    /// The additional reach into the host that is accepted.
+    pub(crate) consent: Consent<'a>,
+    /// Whether to accept forwards of ports that a service of the host uses.
+    pub(crate) allow_taken_ports: bool,
+    /// Whether this is `--all`, which skips containers that are held or have no source.
+    pub(crate) all: bool,
+    /// Whether a generation that failed before is activated again.
+    pub(crate) retry: bool,
+}
