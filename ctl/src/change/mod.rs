@@ -3,6 +3,7 @@
 pub(crate) mod activate;
 pub(crate) mod ahead;
 pub(crate) mod autostart;
+pub(crate) mod conditions;
 pub(crate) mod create;
 pub(crate) mod delete_generations;
 pub(crate) mod effect;

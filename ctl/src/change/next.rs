@@ -1,28 +1,24 @@
-//! Builds the next intent of an update, and checks it.
+//! Builds the next intent of an update.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use nixos_nspawn_units::conflict::claimed_ports;
 use nixos_nspawn_units::intent::{Intent, Source, Strategy, Timezone};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
-use nixos_nspawn_units::service::{DEFAULT_TIMEOUT, unit_name};
-use nixos_nspawn_units::store::Loaded;
+use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
 use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::value::{StorePath, Timespan};
-use rustix::fs::{Access, access};
 
 use crate::base::event::Event;
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::decision::activation::{Action, Decision, decide};
 use crate::fact::generations::generations;
-use crate::fact::taken_ports::Listening;
+use crate::host::profile_links;
 use crate::host::update_memory::{BuiltFrom, UpdateMemory};
-use crate::host::{profile_links, systemd, unit_links};
 use crate::nix::build::{Made, Request};
 use crate::nix::profile;
 use crate::nix::profile::Profile;
@@ -109,31 +105,6 @@ pub(crate) fn decision(
         );
     }
     Ok(Decision { action: Action::Restart, reason: why.to_owned() })
-}
-
-/// Refuses forwards of ports on which a service of the host listens; those of the old configuration are not checked.
-pub(crate) fn check_ports(
-    host: &Host,
-    loaded: &Loaded,
-    name: &MachineName,
-    old: Option<&Intent>,
-    new: &Intent,
-    allow: bool,
-) -> Result<()> {
-    if allow || !host.live() || claimed_ports(&new.container).next().is_none() {
-        return Ok(());
-    }
-    let had = old.map(|old| &old.container);
-    let taken = Listening::read(host, loaded).taken(host, &new.container, had);
-    if taken.is_empty() {
-        return Ok(());
-    }
-    let ports: Vec<String> =
-        taken.iter().map(|taken| format!("{} is in use by {}", taken.port, taken.holder())).collect();
-    unchanged(
-        format!("container '{name}' would take over ports of the host: {}", ports.join(", ")),
-        "choose another port, or stop the service; --allow-taken-ports accepts that",
-    )
 }
 
 /// What an update would record.
@@ -247,53 +218,6 @@ pub(crate) fn unlocked(intent: &Intent) -> Option<Source> {
 /// Returns the number of the newest generation.
 pub(crate) fn newest(host: &Host, name: &MachineName, intent: &Intent) -> Result<u64> {
     Ok(generations(host, name, intent)?.last().map_or(0, |generation| generation.number))
-}
-
-/// Refuses an update that could neither be done nor reverted.
-pub(crate) fn ready(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
-    let unit = unit_name(name);
-    if unit_links::masked(host, name) {
-        return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
-    }
-    if systemd::state(host, name)?.frozen {
-        return unchanged(
-            format!("container '{name}' is frozen, nothing inside answers"),
-            format!("'systemctl thaw {unit}' lets it run"),
-        );
-    }
-    can_start(host, name)?;
-    // A hand-written intent may name any profile, even the host's own.
-    let folder = profile_folder(host, name, old);
-    if folder.file_name().is_none_or(|folder| folder != name.as_str()) {
-        return unchanged(
-            format!("{}: is not the profile directory of container '{name}'", folder.display()),
-            format!("it must be named '{name}'"),
-        );
-    }
-    Ok(())
-}
-
-/// Refuses to touch a container that could not be started again.
-fn can_start(host: &Host, name: &MachineName) -> Result<()> {
-    const MACHINED: &str = "systemd-machined.service";
-    if unit_links::unit_masked(host, MACHINED) {
-        return unchanged(
-            format!("{MACHINED} is masked, so container '{name}' could not start again"),
-            format!("'systemctl unmask {MACHINED}' lifts that"),
-        );
-    }
-    let settings = host.path(host.scope.nspawn_files[1]);
-    let writable = || access(&settings, Access::WRITE_OK);
-    if settings.is_dir() && writable().is_err() {
-        return unchanged(
-            format!(
-                "{}: cannot be written to, so container '{name}' could not start again",
-                settings.display()
-            ),
-            "mount it writable",
-        );
-    }
-    Ok(())
 }
 
 /// Returns the directory of the profile's links.

@@ -10,8 +10,9 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
+use crate::change::conditions::ready;
 use crate::change::gate::Before;
-use crate::change::next::{decision, newest, profile_folder, ready};
+use crate::change::next::{decision, newest, profile_folder};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::align_profile;
 use crate::change::reach::Approved;
@@ -23,7 +24,7 @@ use crate::decision::reach::Consent;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network, installation};
-use crate::host::intent_file::{Conflicts, intent_path};
+use crate::host::intent_file::{Conflicts, existing_text};
 use crate::host::profile_links::profile_link;
 use crate::host::record::{Begun, Record, RecordDetails};
 use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
@@ -95,7 +96,7 @@ pub(super) fn go_back(
     }
     let details = RecordDetails {
         profile_directory: profile_folder(host, name, old),
-        old_intent: std::fs::read_to_string(intent_path(host, name))?,
+        old_intent: existing_text(host, name)?,
         newest_generation: newest(host, name, old)?,
         ran: runs,
         ..RecordDetails::default()

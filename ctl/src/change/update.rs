@@ -13,10 +13,10 @@ use crate::base::exit::under;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
+use crate::change::conditions::{check_ports, ready};
 use crate::change::gate::Before;
 use crate::change::next::{
-    MadeAhead, Next, check_ports, decision, known, newest, next, of_build, profile_folder, ready,
-    same_but_source, unlocked,
+    MadeAhead, Next, decision, known, newest, next, of_build, profile_folder, same_but_source, unlocked,
 };
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::reach::Approved;
@@ -108,7 +108,7 @@ fn attempt(
     align_profile(host, nix, old);
     let details = RecordDetails {
         profile_directory: directory.clone(),
-        old_intent: std::fs::read_to_string(crate::host::intent_file::intent_path(host, name))?,
+        old_intent: intent_file::existing_text(host, name)?,
         newest_generation: newest(host, name, old)?,
         ran: !systemd::state(host, name)?.stopped(),
         ..RecordDetails::default()

@@ -92,6 +92,12 @@ pub(crate) fn text(host: &Host, name: &MachineName) -> Result<Option<String>> {
     }
 }
 
+/// Returns the text of an intent that must exist.
+pub(crate) fn existing_text(host: &Host, name: &MachineName) -> Result<String> {
+    let path = intent_path(host, name);
+    fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))
+}
+
 /// Returns the path of an imperative container's intent.
 pub(crate) fn intent_path(host: &Host, name: &MachineName) -> PathBuf {
     host.intents().join(format!("{name}.json"))
