@@ -74,8 +74,8 @@ fn paths_that_are_no_configuration(host: &Host) {
     let output = host.ctl(&["create", "web", "--flake", "/root/empty"]);
     let looked_for = say(
         "container 'web' was not created, everything was cleaned up: /root/empty: neither nixosContainers.web nor \
-         nixosContainers.x86_64-linux.web could be read from this flake: nix eval: exit status 1: the flake has no such \
-         attribute; 'nix flake show' lists those it has",
+         nixosContainers.x86_64-linux.web could be read: nix eval: exit status 1: the flake has no such \
+         attribute; 'nix flake show' lists its attributes",
     );
     assert!(output.stderr.ends_with(&looked_for), "{output}");
     assert!(output.stderr.contains("does not provide attribute"), "{output}");

@@ -177,7 +177,7 @@ fn masked_generator(host: &Host) {
     for words in [&["setup", "--auto-update"][..], &["setup", "--auto-update=daily"]] {
         let refused = host.ctl(words);
         assert_eq!(refused.code(), 10, "{refused}");
-        assert!(refused.stderr.contains(&format!("{timer}: is not ours")), "{refused}");
+        assert!(refused.stderr.contains(&format!("{timer}: was not installed by nixos-nspawn")), "{refused}");
     }
     host.ok(&["rm", timer]);
     host.ok(&["rm", mask]);

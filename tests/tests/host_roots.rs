@@ -108,8 +108,7 @@ fn no_user_namespaces(host: &Host) {
     host.sh(&format!("echo 0 > /run/zero; mount --bind /run/zero {limit}"));
     assert!(!host.run(&["systemctl", "restart", &unit("mapped")]).success());
     let journal = host.unit_journal("mapped");
-    let said =
-        "user.max_user_namespaces: is 0 on this host, so there is no user namespace for container 'mapped'";
+    let said = "/proc/sys/user/max_user_namespaces: is 0, so container 'mapped' cannot have a user namespace";
     assert!(journal.contains(said) && journal.contains("set userNamespacing to false"), "{journal}");
     restart(host, "plain");
     host.ok(&["umount", limit]);

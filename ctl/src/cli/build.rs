@@ -56,7 +56,7 @@ pub(crate) struct Update {
     pub(crate) from: From,
     #[command(flatten)]
     pub(crate) activation: Activation,
-    /// With --all: also activate what failed before, or was rolled back from
+    /// With --all: also activate generations that failed or were rolled back
     #[arg(long, requires = "all")]
     pub(crate) retry: bool,
     /// How many builds may run at once [default: one for each core and 1 GB of free memory]

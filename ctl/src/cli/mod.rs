@@ -139,7 +139,7 @@ pub(crate) struct Check {
 pub(crate) struct Hold {
     /// Name of the container
     pub(crate) name: String,
-    /// Why, for those who list containers
+    /// Reason, shown by list and status
     pub(crate) reason: Option<String>,
 }
 

@@ -67,7 +67,7 @@ fn text(event: Event) -> (String, Vec<String>) {
             format!("container '{name}': its new source is recorded, but {error}")
         }
         Event::NotRefreshed { reference, reason } => {
-            format!("{reference}: was not refreshed, so what is known of it is built: {reason}")
+            format!("{reference}: cannot be refreshed ({reason}); using the last known revision")
         }
         Event::ReloadDue => {
             "would run 'systemctl daemon-reload' first: systemd has not loaded all plans".to_owned()

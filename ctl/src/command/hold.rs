@@ -24,9 +24,9 @@ pub(crate) fn hold(context: &Context, arguments: &Hold) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     begin(context, "hold")?;
     let changed = hold::hold(context, &name, arguments.reason.as_deref())?;
-    let how = if changed { "is held" } else { "was held before" };
+    let how = if changed { "is held" } else { "is already held" };
     context.answer(&HoldAnswer { name: name.as_str(), held: true, changed }, |_| {
-        format!("container '{name}' {how}; 'update --all' leaves it as it is\n")
+        format!("container '{name}' {how}; 'update --all' skips it\n")
     })
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn unhold(context: &Context, arguments: &Named) -> Result<()> {
     let name = machine_name(&arguments.name)?;
     begin(context, "unhold")?;
     let changed = hold::unhold(context, &name)?;
-    let how = if changed { "is no longer held" } else { "is not held" };
+    let how = if changed { "is no longer held" } else { "was not held" };
     context.answer(&HoldAnswer { name: name.as_str(), held: false, changed }, |_| {
         format!("container '{name}' {how}\n")
     })

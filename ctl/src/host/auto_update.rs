@@ -48,7 +48,10 @@ pub(crate) fn check(host: &Host, calendar: Option<&str>) -> Result<()> {
     for unit in UNITS.into_iter().chain([DROP_IN]) {
         let path = host.unit_links().join(unit);
         if fs::read_to_string(&path).is_ok_and(|text| !text.starts_with(MARK)) {
-            return unchanged(format!("{}: is not ours", path.display()), "remove it, or enable it yourself");
+            return unchanged(
+                format!("{}: was not installed by nixos-nspawn", path.display()),
+                "remove it, or enable it with systemctl",
+            );
         }
     }
     let Some(program) = program().filter(|_| !packaged(host)) else { return Ok(()) };

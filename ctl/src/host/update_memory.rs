@@ -173,7 +173,7 @@ impl UpdateMemory {
         };
         let mut memory: Self = serde_json::from_str(&text).map_err(|error| {
             let why = format!("{}: cannot be read: {error}", path.display());
-            Failed::unchanged(why, "delete it, then 'hold' containers again that shall not be updated")
+            Failed::unchanged(why, "delete it; if the container was held, hold it again")
         })?;
         if memory.version > VERSION {
             let why = format!("{}: was written by a newer version of nixos-nspawn", path.display());

@@ -136,7 +136,9 @@ impl Request<'_> {
                 Ok(*made)
             }
             (Step::Build(draft), Some(nix)) => self.built(nix, *draft, link),
-            (Step::Build(_), None) => unchanged("there is no Nix here", ""),
+            (Step::Build(_), None) => {
+                unchanged("Nix is not installed", "install it, or use --profile with a built profile")
+            }
         }
     }
 

@@ -120,14 +120,14 @@ impl Cause {
                 "Nix's daemon refuses this user; call the program as root, or see allowed-users in nix.conf(5)"
                     .to_owned()
             }
-            Self::Attribute => "the flake has no such attribute; 'nix flake show' lists those it has".to_owned(),
+            Self::Attribute => "the flake has no such attribute; 'nix flake show' lists its attributes".to_owned(),
             Self::Untracked => "a file is missing; if it is in a Git checkout, 'git add' it".to_owned(),
             Self::Space => "the disk is full; 'nix-collect-garbage' frees space".to_owned(),
             Self::Builder => match derivation(messages) {
                 Some(path) => format!("a build failed; 'nix log {path}' shows its output"),
                 None => "a build failed; 'nix log' shows its output".to_owned(),
             },
-            Self::Other => "the program that was called failed".to_owned(),
+            Self::Other => "a program called by Nix failed; its output is above".to_owned(),
             Self::Evaluation => "the configuration does not evaluate; -v shows Nix's trace".to_owned(),
         }
     }

@@ -48,7 +48,7 @@ impl Checkout {
             return Ok(());
         }
         let before = match accepted {
-            Some(before) => format!(", it belonged to user {before} when it was recorded"),
+            Some(before) => format!(", but belonged to user {before} when it was recorded"),
             None => String::new(),
         };
         unchanged(
@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(
             message(Some(foreign + 1)),
             format!(
-                "/srv/infra: belongs to user {foreign}, it belonged to user {} when it was recorded, {end}",
+                "/srv/infra: belongs to user {foreign}, but belonged to user {} when it was recorded, {end}",
                 foreign + 1
             )
         );

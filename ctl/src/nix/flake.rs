@@ -83,7 +83,7 @@ impl Flake {
         let wanted = format!("neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute}");
         let all = nix
             .container_names(at, OUTPUT, accepted, arguments)
-            .with_context(|| format!("{}: {wanted} could be read from this flake", self.reference))?;
+            .with_context(|| format!("{}: {wanted} could be read", self.reference))?;
         if all.contains_key(attribute) && attribute != system {
             return Ok(format!("{OUTPUT}.{}", quoted(attribute)));
         }

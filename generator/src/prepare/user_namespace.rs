@@ -29,8 +29,8 @@ pub(crate) fn available(root: &Path, name: &MachineName, file: &UnitFile) -> Res
         return Ok(());
     }
     Err(Failure::new(format!(
-        "user.max_user_namespaces: is 0 on this host, so there is no user namespace for container '{name}', it is not started; \
-         raise it with sysctl, or set userNamespacing to false"
+        "/proc/sys/user/max_user_namespaces: is 0, so container '{name}' cannot have a user namespace and is not started; raise it \
+         with sysctl(8), or set userNamespacing to false"
     )))
 }
 

@@ -126,8 +126,8 @@ fn all_containers(host: &Host) {
     host.ok(&["systemctl", "daemon-reload"]);
 
     let said = host.ctl_ok(&["hold", "held", "the month's end"]).stdout;
-    assert_eq!(said, "container 'held' is held; 'update --all' leaves it as it is\n");
-    assert!(host.ctl_ok(&["hold", "held", "the month's end"]).stdout.contains("was held before"));
+    assert_eq!(said, "container 'held' is held; 'update --all' skips it\n");
+    assert!(host.ctl_ok(&["hold", "held", "the month's end"]).stdout.contains("is already held"));
     set("two\n", with("two\n", "switch", json!("exit 1")));
     let output = host.ctl(&["update", "--all", "--jobs", "2"]);
     assert_eq!(output.code(), 1, "{output}");
