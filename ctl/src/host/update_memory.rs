@@ -205,19 +205,16 @@ impl UpdateMemory {
         write_file(&host.path(folder).join(UPDATE_MEMORY), text.as_bytes(), 0o644)
     }
 
-    /// Returns the last failure if it is of this profile.
+    /// Returns the failure of this profile, if it failed.
     pub(crate) fn failed(&self, output: &StorePath) -> Option<&Failure> {
-        let of = |failure: &&Failure| failure.output.as_ref() == Some(output);
-        self.refused.iter().rfind(of).or(self.failure.as_ref().filter(of))
+        self.refused.iter().find(|failure| failure.output.as_ref() == Some(output))
     }
 
     /// Remembers a failure. One without a profile leaves those of profiles as they are.
     pub(crate) fn fails(&mut self, failure: Failure) {
-        // From an earlier version of this file.
-        let before = self.failure.take().filter(|before| before.output.is_some());
-        for failure in before.into_iter().chain(Some(failure.clone()).filter(|new| new.output.is_some())) {
+        if failure.output.is_some() {
             self.refused.retain(|one| one.output != failure.output);
-            self.refused.push(failure);
+            self.refused.push(failure.clone());
         }
         let excess = self.refused.len().saturating_sub(REFUSED);
         self.refused.drain(..excess);
@@ -273,12 +270,12 @@ mod tests {
     fn what_failed_is_refused_until_it_works() {
         let path = |name: &str| format!("/nix/store/{}-{name}", "a".repeat(32)).parse::<StorePath>().unwrap();
         let failed = |name: &str| Failure::now(FailureKind::Failed, name, Some(path(name)));
-        let mut memory = UpdateMemory { failure: Some(failed("old")), ..UpdateMemory::default() };
+        let mut memory = UpdateMemory::default();
         memory.fails(Failure::now(FailureKind::RolledBack, "to generation 1", Some(path("one"))));
         memory.fails(failed("two"));
         memory.fails(Failure::now(FailureKind::Failed, "no network", None));
         assert_eq!(memory.failure.as_ref().unwrap().reason, "no network");
-        for name in ["old", "one", "two"] {
+        for name in ["one", "two"] {
             assert!(memory.failed(&path(name)).is_some(), "{name}");
         }
         memory.up_to_date(Some(&path("current")));
