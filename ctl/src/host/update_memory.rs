@@ -3,7 +3,6 @@
 //! hold.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::hash::Hasher;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -20,7 +19,7 @@ use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::secrets::without_secrets;
 use crate::base::time;
-use crate::host::files::write_file;
+use crate::host::files::{read_small, write_file};
 
 /// The file in the container's profile directory.
 pub(crate) const UPDATE_MEMORY: &str = "updates.json";
@@ -166,12 +165,12 @@ impl UpdateMemory {
             return Ok(Self::default());
         }
         let path = host.path(folder).join(UPDATE_MEMORY);
-        let text = match fs::read_to_string(&path) {
+        let text = match read_small(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
-        let mut memory: Self = serde_json::from_str(&text).map_err(|error| {
+        let mut memory: Self = serde_json::from_slice(&text).map_err(|error| {
             let why = format!("{}: cannot be read: {error}", path.display());
             Failed::unchanged(why, "delete it; if the container was held, hold it again")
         })?;

@@ -64,6 +64,7 @@ pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<
 fn turn_networkd_on(host: &Host, dry_run: bool, done: Done) -> Result<()> {
     let in_use = networkd::runs(host) || networkd::enabled(host);
     if let Some(text) = networkd_conf::missing(host).filter(|_| !in_use) {
+        networkd_conf::check(host)?;
         if !dry_run {
             networkd_conf::install(host, &text)?;
         }
