@@ -24,7 +24,9 @@ fn text(one: &Updated) -> String {
         }
         (None, None) => match &one.not_refreshed {
             Some(why) => {
-                format!("is up to date with what is known of its source, which was not refreshed: {why}")
+                format!(
+                    "is up to date with the last known revision, since its source could not be refreshed: {why}"
+                )
             }
             None => "is up to date".to_owned(),
         },

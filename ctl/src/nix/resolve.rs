@@ -56,7 +56,7 @@ impl Nix<'_> {
             .ended_with(Messages::PassedOn)?;
         if ended.status.success() {
             if let Some(error) = answered(&ended.stderr).filter(|_| used_cache(&ended.stderr)) {
-                return Err(error).with_context(|| format!("{reference}: was not refreshed"));
+                return Err(error).with_context(|| format!("{reference}: cannot be refreshed"));
             }
             let resolved = read(&ended).with_context(|| format!("{reference}: could not be resolved"))?;
             return Ok(Outcome::At(Rc::new(resolved)));

@@ -73,7 +73,8 @@ fn sources_are_resolved_once(host: &Host) {
     host.sh("pkill -x busybox; rm -rf /root/.cache/nix");
     let output = host.ctl_ok(&["update", "web"]);
     assert!(
-        output.stderr.contains("was not refreshed") && output.stdout.contains("is up to date"),
+        output.stderr.contains("cannot be refreshed")
+            && output.stdout.contains("is up to date with the last known revision"),
         "{output}"
     );
     host.sh("nix-env --profile /nix/var/nix/profiles/per-nspawn/web/system --list-generations > /dev/null");
