@@ -8,6 +8,7 @@ pub mod kills;
 pub mod live;
 pub mod offline;
 pub mod storm;
+mod tree_check;
 pub mod verbs;
 
 pub use counts::Counts;
