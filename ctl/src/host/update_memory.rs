@@ -3,7 +3,6 @@
 //! hold.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::hash::Hasher;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -20,6 +19,7 @@ use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::secrets::without_secrets;
 use crate::base::time;
+use crate::base::tree::read_text;
 use crate::host::files::write_file;
 
 /// The file in the container's profile directory.
@@ -165,8 +165,8 @@ impl UpdateMemory {
         if !is_named_like(folder, name) {
             return Ok(Self::default());
         }
-        let path = host.path(folder).join(UPDATE_MEMORY);
-        let text = match fs::read_to_string(&path) {
+        let path = host.directory(folder).join(UPDATE_MEMORY);
+        let text = match read_text(&host.root, &folder.join(UPDATE_MEMORY)) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
@@ -202,7 +202,7 @@ impl UpdateMemory {
         }
         after.version = VERSION;
         let text = serde_json::to_string(&after)? + "\n";
-        write_file(&host.path(folder).join(UPDATE_MEMORY), text.as_bytes(), 0o644)
+        write_file(&host.directory(folder).join(UPDATE_MEMORY), text.as_bytes(), 0o644)
     }
 
     /// Returns the last failure if it is of this profile.
