@@ -79,14 +79,10 @@ pub fn run(every: usize) -> Counts {
 
 fn one(whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts {
     let root = root();
-    let output = faulted(&root.command(), point, fault).output().expect("strace");
+    let (output, injected) = faulted(&root.command(), point, fault);
     let mut counts = Counts::default();
     let killed = output.status.signal() == Some(9);
-    match fault {
-        Fault::Signal(_) if killed => counts.kills += 1,
-        Fault::Signal(_) => counts.missed += 1,
-        Fault::Error(_) | Fault::Errors(_) => counts.errors += 1,
-    }
+    counts.count(fault, injected, killed);
     let said = String::from_utf8_lossy(&output.stderr);
     let mut wrong = Vec::new();
     if said.contains("internal error") || !killed && !matches!(output.status.code(), Some(0 | 1)) {

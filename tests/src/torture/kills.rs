@@ -69,13 +69,8 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
                 .collect();
             running.into_iter().map(|one| one.join().expect("a command")).collect::<Vec<_>>()
         });
-        for output in &killed {
-            match (fault, output.code()) {
-                (Fault::Signal("SIGKILL"), 137) => counts.kills += 1,
-                (Fault::Signal("SIGKILL"), _) => counts.missed += 1,
-                (Fault::Signal(_), _) => counts.signals += 1,
-                (Fault::Error(_) | Fault::Errors(_), _) => counts.errors += 1,
-            }
+        for (output, injected) in &killed {
+            counts.count(fault, *injected, output.code() == 137);
             if output.code() == 101 || output.stderr.contains("panicked") {
                 wrong.push("a panic".to_owned());
             }
@@ -101,7 +96,8 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
             }
         }
         wrong.extend(disagreements(host, &looked_at).into_iter().map(|line| format!("at last: {line}")));
-        let said: String = killed.iter().map(|output| output.stderr.trim()).collect::<Vec<_>>().join(" | ");
+        let said: String =
+            killed.iter().map(|(output, _)| output.stderr.trim()).collect::<Vec<_>>().join(" | ");
         counts.wrong.extend(wrong.into_iter().map(|what| {
             format!(
                 "systemd {}, {verb:?}, {fault:?} at {places:?}: {what}; settled: {}; said: {said}",

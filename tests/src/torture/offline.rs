@@ -140,15 +140,9 @@ fn copy(origin: &Tree) -> Tree {
 
 fn one(case: &Case, ends: &Ends, point: &Point, fault: Fault) -> Counts {
     let tree = copy(&ends.origin);
-    let output = faulted(&command(case, &tree), point, fault).output().expect("strace");
+    let (output, injected) = faulted(&command(case, &tree), point, fault);
     let mut counts = Counts::default();
-    let signal = output.status.signal();
-    match fault {
-        Fault::Signal("SIGKILL") if signal == Some(9) => counts.kills += 1,
-        Fault::Signal("SIGKILL") => counts.missed += 1,
-        Fault::Signal(_) => counts.signals += 1,
-        Fault::Error(_) | Fault::Errors(_) => counts.errors += 1,
-    }
+    counts.count(fault, injected, output.status.signal() == Some(9));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let mut wrong = immediately(&tree, &ends.before, fault, &output, &said);
     let now = snapshot(&tree);
