@@ -55,10 +55,8 @@ fn run(parts: &[String], suites: &[String]) -> ExitCode {
     if has("generator") {
         done("generator", generator::run(1));
     }
-    let calls = Calls {
-        from: number("NIXOS_NSPAWN_TORTURE_FROM", 0),
-        every: number("NIXOS_NSPAWN_TORTURE_EVERY", 12).max(1),
-    };
+    let from = number("NIXOS_NSPAWN_TORTURE_FROM", 0);
+    let every = number("NIXOS_NSPAWN_TORTURE_EVERY", 12).max(1);
     for suite in Suite::ALL.into_iter().filter(|suite| suites.iter().any(|one| one == suite.name())) {
         let host = Host::boot(suite);
         let live = prepare(&host);
@@ -70,7 +68,8 @@ fn run(parts: &[String], suites: &[String]) -> ExitCode {
             done(&format!("systemd {}, storm", host.systemd()), storm::random(&host, time));
         }
         for verb in Verb::ALL.into_iter().filter(|verb| has(&format!("{verb:?}"))) {
-            let rarely = Calls { every: calls.every * 5, ..calls };
+            let calls = Calls::Each { from, every };
+            let rarely = Calls::Each { from, every: every * 5 };
             for (injected, calls) in [
                 (Fault::Signal("SIGKILL"), calls),
                 (Fault::Signal("SIGTERM"), rarely),
