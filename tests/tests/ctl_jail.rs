@@ -187,6 +187,8 @@ fn commands_work_on_the_tree() {
     for words in VERBS {
         let said = tree.run(words);
         assert_eq!(said.status, 0, "{words:?}: {}{}", said.out, said.err);
+        // A broken container is shown as well.
+        assert!(words[0] != "show" || said.out.contains(SYSTEM), "{words:?}: {}", said.out);
     }
 }
 
