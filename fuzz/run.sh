@@ -21,8 +21,16 @@ for name; do
         syntax) find ../tests/golden/cases \( -name '*.nspawn' -o -name '*.conf' \) -type f ;;
         *) find ../tests/golden/cases ../examples -name '*.json' -size -8k -type f ;;
     esac | nl | while read -r number path; do cp "$path" "$seeds/$name/$number"; done
+    [ -n "$(ls -A "$seeds/$name")" ] || { echo "$name: no golden case to begin with"; exit 1; }
+    status=0
     "target/$target/release/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=8192 \
-        -print_final_stats=1 -verbosity=0 -artifact_prefix="artifacts/$name/" "corpus/$name" "$seeds/$name" 2>&1 |
-        { grep -E 'number_of_executed_units|ERROR|panicked|SUMMARY|BINGO|Test unit written' || true; } | sed "s/^/$name: /"
+        -print_final_stats=1 -verbosity=0 -artifact_prefix="artifacts/$name/" "corpus/$name" "$seeds/$name" \
+        > "$seeds/log" 2>&1 || status=$?
+    grep -E 'number_of_executed_units|ERROR|panicked|SUMMARY|BINGO|Test unit written' "$seeds/log" | sed "s/^/$name: /"
     [ -z "$(ls -A "artifacts/$name")" ] || { echo "$name: see fuzz/artifacts/$name"; exit 1; }
+    if [ "$status" != 0 ] || ! grep -q 'number_of_executed_units: [1-9]' "$seeds/log"; then
+        cat "$seeds/log"
+        echo "$name: ended with status $status"
+        exit 1
+    fi
 done

@@ -43,20 +43,20 @@ fn ports_in_use(host: &Host) {
     assert_eq!(refused.status.code(), Some(10), "{refused}");
     assert!(refused.stderr.contains("tcp/8090 is in use by busybox"), "{refused}");
     let before = host.traces();
-    for (ports, port) in [
-        (json!(["8090:80"]), "tcp/8090"),
-        (json!(["127.0.0.1:8090:80"]), "tcp/127.0.0.1:8090"),
-        (json!(["127.0.0.1:8091:80"]), "tcp/127.0.0.1:8091"),
-        (json!(["0.0.0.0:8091:80"]), "tcp/0.0.0.0:8091"),
-        (json!(["udp:8095:53"]), "udp/8095"),
-        (json!(["8096:80"]), "tcp/8096"),
-        (json!(["127.0.0.1:8096:80"]), "tcp/127.0.0.1:8096"),
-        (json!(["[::1]:8096:80"]), "tcp/[::1]:8096"),
+    for (ports, port, holder) in [
+        (json!(["8090:80"]), "tcp/8090", "busybox"),
+        (json!(["127.0.0.1:8090:80"]), "tcp/127.0.0.1:8090", "busybox"),
+        (json!(["127.0.0.1:8091:80"]), "tcp/127.0.0.1:8091", "busybox"),
+        (json!(["0.0.0.0:8091:80"]), "tcp/0.0.0.0:8091", "busybox"),
+        (json!(["udp:8095:53"]), "udp/8095", "perl"),
+        (json!(["8096:80"]), "tcp/8096", "systemd-socket-"),
+        (json!(["127.0.0.1:8096:80"]), "tcp/127.0.0.1:8096", "systemd-socket-"),
+        (json!(["[::1]:8096:80"]), "tcp/[::1]:8096", "systemd-socket-"),
     ] {
         own(host, "front", ports);
         let refused = host.ctl(&["create", "front", "--flake", FLAKE]);
         assert_eq!(refused.status.code(), Some(10), "{refused}");
-        let reason = format!("{port} is in use by ");
+        let reason = format!("{port} is in use by {holder} (process ");
         assert!(
             refused.stderr.contains(&reason) && refused.stderr.contains("--allow-taken-ports"),
             "{refused}"

@@ -151,6 +151,10 @@ fn masked_generator(host: &Host) {
     host.create("web");
     host.create("stopped");
     host.ok(&["systemctl", "stop", &unit("stopped")]);
+    let [timer, service] =
+        ["timer", "service"].map(|kind| format!("/etc/systemd/system/nixos-nspawn-update.{kind}"));
+    host.ctl_ok(&["setup", "--auto-update"]);
+    assert!(host.exists(&timer) && host.exists(&service));
     let mask = "/etc/systemd/system-generators/nixos-nspawn-generator";
     host.sh(&format!("mkdir -p /etc/systemd/system-generators && ln -s /dev/null {mask}"));
     host.ok(&["systemctl", "daemon-reload"]);
@@ -162,24 +166,25 @@ fn masked_generator(host: &Host) {
     assert_eq!(host.state("web"), "inactive");
 
     // The mask is the administrator's: neither command replaces or deletes it, and no other file is removed.
-    let timer = "/etc/systemd/system/nixos-nspawn-update.timer";
-    host.write(timer, "# Installed by nixos-nspawn\n[Timer]\nOnCalendar=daily\n", 0o644);
     for words in [&["setup"][..], &["setup", "--remove"]] {
         let refused = host.ctl(words);
         assert_eq!(refused.code(), 10, "{refused}");
         assert!(refused.stderr.contains(&format!("{mask}: masks the generator")), "{refused}");
         assert_eq!(host.sh(&format!("readlink {mask}")), "/dev/null\n");
-        assert!(host.exists(timer), "{words:?}");
+        assert!(host.exists(&timer), "{words:?}");
     }
-    host.ok(&["rm", timer]);
+    host.sh(&format!("systemctl disable --now nixos-nspawn-update.timer; rm {timer} {service}"));
     // A unit that we did not install stays, with and without a calendar event.
-    host.write(timer, "[Timer]\nOnCalendar=daily\n", 0o644);
+    host.write(&timer, "[Timer]\nOnCalendar=daily\n", 0o644);
     for words in [&["setup", "--auto-update"][..], &["setup", "--auto-update=daily"]] {
         let refused = host.ctl(words);
         assert_eq!(refused.code(), 10, "{refused}");
-        assert!(refused.stderr.contains(&format!("{timer}: was not installed by nixos-nspawn")), "{refused}");
+        assert!(
+            refused.stderr.contains(&format!("{timer}: was not written by 'nixos-nspawn setup'")),
+            "{refused}"
+        );
     }
-    host.ok(&["rm", timer]);
+    host.ok(&["rm", &timer]);
     host.ok(&["rm", mask]);
     host.ok(&["systemctl", "daemon-reload"]);
     host.ctl_ok(&["autostart"]);

@@ -15,6 +15,8 @@ pub(crate) struct Scope {
     pub(crate) runtime: &'static str,
     /// Where `systemctl enable` and `mask` make their links.
     pub(crate) unit_links: &'static str,
+    /// Where packages and `make install` put units (`systemd.unit(5)`).
+    pub(crate) packaged_units: [&'static str; 3],
     /// Where `systemctl mask --runtime` makes its links.
     pub(crate) runtime_units: &'static str,
     /// The generator directories in order of precedence (`systemd.generator(7)`).
@@ -47,6 +49,7 @@ impl Scope {
         machines: "/var/lib/machines",
         runtime: "/run/nixos-nspawn",
         unit_links: "/etc/systemd/system",
+        packaged_units: ["/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"],
         runtime_units: "/run/systemd/system",
         generators: [
             "/run/systemd/system-generators",

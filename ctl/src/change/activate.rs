@@ -30,6 +30,7 @@ use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::manager_inside::{LONG_PATIENCE, failed_units, listed};
 use crate::host::profile_links::profile_link;
 use crate::host::systemd::UnitState;
+use crate::host::update_memory::is_named_like;
 use crate::host::{gc_roots, host_file, known_settings, networkd, runtime_files, sockets, systemd};
 
 /// The polling interval while a container is starting.
@@ -251,7 +252,10 @@ impl Activation<'_> {
         let generation = intent.generation.unwrap_or(0);
         let note = LastActivation::now(generation, action.into(), result, detail);
         let folder = profile_link(self.host, name, intent).parent().map(Path::to_owned);
-        let folder = folder.filter(|folder| *kind == Kind::Imperative && self.host.path(folder).is_dir());
+        let own = |folder: &std::path::PathBuf| {
+            *kind == Kind::Imperative && is_named_like(folder, name) && self.host.path(folder).is_dir()
+        };
+        let folder = folder.filter(own);
         let written = match folder {
             Some(folder) => note.write(self.host, &folder),
             None => note.write_for_now(self.host, name),

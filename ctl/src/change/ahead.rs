@@ -10,6 +10,7 @@ use nixos_nspawn_units::store::Loaded;
 
 use crate::base::host::Host;
 use crate::change::next::{MadeAhead, profile_folder};
+use crate::change::skip::skipped;
 use crate::change::update_options::UpdateOptions;
 use crate::fact::lookup::imperative;
 use crate::host::profile_links;
@@ -92,8 +93,7 @@ fn due<'a>(
     }
     let memory = UpdateMemory::read(host, name, &folder).ok()?;
     let wanted = options.source.wanted(host, old.source.as_ref()).ok()?;
-    let skipped = options.all && memory.hold.is_some() || !host.path(&folder).is_dir();
-    if skipped {
+    if options.all && skipped(old, &memory).is_some() || !host.path(&folder).is_dir() {
         return None;
     }
     profile_links::sweep_ahead(host, &folder);
@@ -109,8 +109,9 @@ pub(crate) fn remove_links(host: &Host, loaded: &Loaded, names: &[MachineName]) 
             continue;
         }
         let link = folder.join(profile_links::ahead());
-        if std::fs::remove_file(host.path(&link)).is_ok() {
+        if host.path(&link).is_symlink() {
             profile_links::drop_indirect_root(host, &link);
+            let _ = std::fs::remove_file(host.path(&link));
         }
     }
 }

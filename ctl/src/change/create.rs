@@ -92,6 +92,8 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     let state_was_there = state_directory::exists(host, name);
     let details = RecordDetails { profile_directory: directory, ..RecordDetails::default() };
     let mut record = Record::begin(host, name, Begun::Creating, details)?;
+    // A hold or a failure of an earlier container of this name is none of this one's.
+    profile_links::remove_notes(host, &record.details.profile_directory)?;
     let begun = journal_time();
     match make(host, options, name, nix.as_ref(), &wanted, &mut record) {
         Ok(intent) => {

@@ -94,19 +94,20 @@ pub(super) fn go_back(
     for text in dependents::unknown_names(&loaded, &new) {
         host.report(Event::Note { name: name.clone(), text });
     }
+    let before = old.generation;
+    let current = generations(host, name, old)?.into_iter().find(|one| one.current).map(|one| one.path);
+    let left = current.filter(|_| before.is_some_and(|before| generation.number < before));
     let details = RecordDetails {
         profile_directory: profile_folder(host, name, old),
         old_intent: existing_text(host, name)?,
         newest_generation: newest(host, name, old)?,
         ran: runs,
+        left: left.clone(),
         ..RecordDetails::default()
     };
     let mut record = Record::begin(host, name, Begun::Updating, details)?;
     // A generation that only a pin keeps gets a new number.
     let present = generation.made.is_some();
-    let before = old.generation;
-    let left = generations(host, name, old)?.into_iter().find(|one| one.current).map(|one| one.path);
-    let back = before.is_some_and(|before| generation.number < before);
     let switch = Switch {
         host,
         nix,
@@ -129,7 +130,7 @@ pub(super) fn go_back(
     let memory = UpdateMemory::read(host, name, &folder);
     remember(host, name, &folder, |memory| {
         memory.wanted(&generation.path);
-        if let Some(output) = left.filter(|_| back) {
+        if let Some(output) = left {
             let reason = format!("to generation {}", generation.number);
             memory.fails(Failure::now(FailureKind::RolledBack, reason, Some(output)));
         }

@@ -113,11 +113,13 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         loaded.intents.iter().find(|stored| stored.name == *name && stored.kind == Kind::Imperative);
     match switch(observe(host, record, recorded)?) {
         SwitchSettlement::DropBuild => {
+            not_left(host, record);
             remove_pending(host, &record.details.profile_directory);
             record.finish(host)
         }
         SwitchSettlement::KeepEdit => {
             host.report(Event::EditKept { name: name.clone() });
+            not_left(host, record);
             remove_pending(host, &record.details.profile_directory);
             record.finish(host)
         }
@@ -143,6 +145,7 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         }
         SwitchSettlement::Restore { restart } => {
             host.report(Event::UpdateTakenBack { name: name.clone() });
+            not_left(host, record);
             if record.details.phase.touched() {
                 remember(host, record, |memory, output| {
                     if memory.failed(output).is_none() {
@@ -167,6 +170,15 @@ fn remember(host: &Host, record: &Record, change: impl FnOnce(&mut UpdateMemory,
     let Ok(output) = target.to_string_lossy().parse::<StorePath>() else { return };
     let folder = &details.profile_directory;
     if let Err(error) = UpdateMemory::change(host, &record.name, folder, |memory| change(memory, &output)) {
+        host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
+    }
+}
+
+/// Forgets that a rollback has left a profile, since it is undone.
+fn not_left(host: &Host, record: &Record) {
+    let Some(left) = &record.details.left else { return };
+    let folder = &record.details.profile_directory;
+    if let Err(error) = UpdateMemory::change(host, &record.name, folder, |memory| memory.wanted(left)) {
         host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
     }
 }

@@ -43,18 +43,19 @@ fn path(name: &str) -> StorePath {
     store_path(name).parse().unwrap()
 }
 
-/// Lets the container start with nothing but the system `one`. Returns whether an earlier failure was known whenever it was started
-/// with that.
-fn fails_with_two(played: &Played) -> Rc<Cell<bool>> {
+/// Lets the container start with nothing but the system `one`. Returns whether the failure was known whenever it was
+/// started with that; `None` if it was not.
+fn fails_with_two(played: &Played) -> Rc<Cell<Option<bool>>> {
     let (intent, notes) = (played.intent(), played.profile().join("updates.json"));
-    let remembered = Rc::new(Cell::new(true));
+    let remembered = Rc::new(Cell::new(None));
     let known = Rc::clone(&remembered);
     played.on_call(move |words, _| {
         let start = words[0].ends_with("systemctl") && words.iter().any(|word| word == "start");
         let toplevel = format!(r#""toplevel":"{}""#, store_path("two"));
         let text: String = fs::read_to_string(&intent).unwrap().split_whitespace().collect();
         if start && !text.contains(&toplevel) {
-            known.set(known.get() && fs::read_to_string(&notes).is_ok_and(|text| text.contains("-two")));
+            let noted = fs::read_to_string(&notes).is_ok_and(|text| text.contains("-two"));
+            known.set(Some(known.get().unwrap_or(true) && noted));
         }
         (start && text.contains(&toplevel)).then(|| ended(1, "", "Job failed."))
     });
@@ -66,7 +67,8 @@ fn what_failed_is_skipped_whatever_fails_later() {
     let played = Played::new();
     played.record();
     let remembered = fails_with_two(&played);
-    assert!(of_all(&played, false).is_err() && remembered.get(), "it is remembered before the way back");
+    assert!(of_all(&played, false).is_err());
+    assert_eq!(remembered.get(), Some(true), "it is remembered before the way back");
     assert!(memory(&played).failed(&path("two")).is_some());
     // An error before anything is built.
     fs::rename(played.host.path(store_path("two")), played.host.path("/gone")).unwrap();
@@ -269,4 +271,46 @@ fn nothing_is_remembered_in_the_profile_of_another() {
     fail(&web());
     let memory = UpdateMemory::read(&played.host, &other, Path::new(FOLDER)).unwrap();
     assert_eq!(memory, UpdateMemory::default());
+}
+
+#[test]
+fn a_killed_rollback_that_is_undone_is_forgotten() {
+    let played = Played::new();
+    played.record();
+    let old_intent = fs::read_to_string(played.intent()).unwrap();
+    let left = Some(path("one"));
+    UpdateMemory::change(&played.host, &web(), Path::new(FOLDER), |memory| {
+        memory.fails(Failure::now(FailureKind::RolledBack, "to generation 0", left.clone()));
+    })
+    .unwrap();
+    let details = RecordDetails {
+        profile_directory: FOLDER.into(),
+        ran: true,
+        old_intent,
+        left,
+        ..RecordDetails::default()
+    };
+    Record::begin(&played.host, &web(), Begun::Updating, details).unwrap();
+    assert!(settle_all(&played.host, &[]).is_empty());
+    assert_eq!(memory(&played).failed(&path("one")), None);
+    assert_eq!(memory(&played).failure, None);
+}
+
+#[test]
+fn notes_alone_are_no_profile() {
+    let played = Played::new();
+    let (host, folder) = (&played.host, Path::new(FOLDER));
+    assert!(profile_links::is_adoptable(host, folder).unwrap());
+    let held = |memory: &mut UpdateMemory| memory.hold = Some(Hold::now(None));
+    profile_links::make_directory(host, folder).unwrap();
+    UpdateMemory::change(host, &web(), folder, held).unwrap();
+    assert!(profile_links::is_adoptable(host, folder).unwrap());
+    assert_eq!(profile_links::proven_directory(host, &web()), folder);
+    profile_links::remove_notes(host, folder).unwrap();
+    assert_eq!(UpdateMemory::read(host, &web(), folder).unwrap().hold, None);
+    // Somebody else's profile is neither.
+    UpdateMemory::change(host, &web(), folder, held).unwrap();
+    symlink(store_path("one"), host.path(folder).join("system-1-link")).unwrap();
+    assert!(!profile_links::is_adoptable(host, folder).unwrap());
+    assert_eq!(profile_links::proven_directory(host, &web()), Path::new(""));
 }

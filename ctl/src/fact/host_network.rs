@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::ErrorKind;
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::Container;
 use nixos_nspawn_units::name::MachineName;
@@ -33,10 +35,13 @@ pub(crate) fn foreign_rules(host: &Host, container: &Container) -> Option<String
     })
 }
 
+/// How long ip may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
 /// Counts the rules that neither the kernel nor networkd made, as far as `ip` tells.
 fn rules(host: &Host) -> usize {
     let of = |family: &str| {
-        let answer = host.program("ip").args(["-j", family, "rule"]).output_if_any();
+        let answer = host.program("ip").args(["-j", family, "rule"]).limit(LIMIT).output_if_any();
         answer.map_or(0, |answer| foreign(&answer))
     };
     of("-4") + of("-6")
@@ -67,7 +72,7 @@ pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Contain
         return Ok(());
     }
     let ip = which("ip", &SYSTEM_FOLDERS).unwrap_or_else(|| "ip".into());
-    let answer = host.program(&ip).args(["-j", "-6", "route", "show", "default"]).output();
+    let answer = host.program(&ip).args(["-j", "-6", "route", "show", "default"]).limit(LIMIT).output();
     let uplinks = answer.and_then(|answer| advertised(&answer)).with_context(|| {
         format!("container '{name}' forwards IPv6, which may cost the host its default routes, and these cannot be read")
     })?;

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::host::files::{remove_file, which, write_file};
+use crate::host::setup_file::{Owner, marked, owner, refuse_others};
 use crate::host::trusted::open_to_others;
 
 /// The service as packaged.
@@ -22,14 +24,11 @@ pub(crate) const TIMER_UNIT: &str = "nixos-nspawn-update.timer";
 /// The units that `setup` installs.
 const UNITS: [&str; 2] = ["nixos-nspawn-update.service", TIMER_UNIT];
 
-/// The first words of a file that we installed.
-const MARK: &str = "# Installed by nixos-nspawn";
-
-/// The directory of units from packages.
-const PACKAGED: &str = "/usr/lib/systemd/system";
-
 /// The drop-in with the time for a package's timer, below the directory of links.
 const DROP_IN: &str = "nixos-nspawn-update.timer.d/10-nixos-nspawn.conf";
+
+/// How long systemd-analyze may take.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// The default time of updates.
 const DEFAULT: &str = "*-*-* 04:00";
@@ -39,20 +38,19 @@ const DEFAULT: &str = "*-*-* 04:00";
 pub(crate) fn check(host: &Host, calendar: Option<&str>) -> Result<()> {
     let understood = |calendar: &str| {
         !calendar.contains(['\n', '%'])
-            && host.program("systemd-analyze").args(["calendar", calendar]).output().is_ok()
+            && host
+                .program("systemd-analyze")
+                .args(["calendar", "--", calendar])
+                .limit(LIMIT)
+                .output()
+                .is_ok()
     };
     if let Some(calendar) = calendar.filter(|calendar| !understood(calendar)) {
         let message = format!("--auto-update: '{calendar}' is not a calendar event such as 'Mon 04:00'");
         return Err(Failed::Usage(message + ", see systemd.time(7)").into());
     }
     for unit in UNITS.into_iter().chain([DROP_IN]) {
-        let path = host.unit_links().join(unit);
-        if fs::read_to_string(&path).is_ok_and(|text| !text.starts_with(MARK)) {
-            return unchanged(
-                format!("{}: was not installed by nixos-nspawn", path.display()),
-                "remove it, or enable it with systemctl",
-            );
-        }
+        refuse_others(&host.unit_links().join(unit), "remove it, or enable the timer with systemctl")?;
     }
     let Some(program) = program().filter(|_| !packaged(host)) else { return Ok(()) };
     let shown = program.display();
@@ -73,7 +71,8 @@ fn program() -> Option<PathBuf> {
 
 /// Returns whether a package has installed the units.
 fn packaged(host: &Host) -> bool {
-    UNITS.iter().all(|unit| host.directory(PACKAGED).join(unit).is_file())
+    let whole = |folder: &&str| UNITS.iter().all(|unit| host.directory(folder).join(unit).is_file());
+    host.scope.packaged_units.iter().any(whole)
 }
 
 /// Installs the units, unless a package has, and starts the timer.
@@ -98,18 +97,21 @@ pub(crate) fn install(host: &Host, calendar: Option<&str>) -> Result<()> {
     host.manager("systemctl").args(["restart", TIMER_UNIT]).output().map(|_| ())
 }
 
-/// Returns whether the units that `setup` installs exist.
-pub(crate) fn installed(host: &Host) -> bool {
-    let ours = |file: &str| {
-        fs::read_to_string(host.unit_links().join(file)).is_ok_and(|text| text.starts_with(MARK))
-    };
-    ours(TIMER_UNIT) || ours(DROP_IN)
+/// Returns whether `setup` has installed the timer, or the time of a package's.
+pub(crate) fn installed(host: &Host) -> Result<bool> {
+    let ours = |file: &str| owner(&host.unit_links().join(file)).map(|owner| owner == Owner::Setup);
+    Ok(ours(TIMER_UNIT)? || ours(DROP_IN)?)
 }
 
-/// Stops the timer and removes the units.
+/// Stops the timer, and removes the files that `setup` has written.
 pub(crate) fn remove(host: &Host) -> Result<()> {
     host.manager("systemctl").args(["disable", "--now", TIMER_UNIT]).output()?;
-    UNITS.iter().chain([&DROP_IN]).try_for_each(|file| remove_file(&host.unit_links().join(file)))?;
+    for file in UNITS.into_iter().chain([DROP_IN]) {
+        let path = host.unit_links().join(file);
+        if owner(&path)? == Owner::Setup {
+            remove_file(&path)?;
+        }
+    }
     // Others may have files of their own there.
     let _ = fs::remove_dir(host.unit_links().join(format!("{TIMER_UNIT}.d")));
     host.manager("systemctl").arg("daemon-reload").output().map(|_| ())
@@ -119,15 +121,15 @@ pub(crate) fn remove(host: &Host) -> Result<()> {
 fn texts(program: &str, calendar: Option<&str>) -> [String; 2] {
     let program = quoted(&program.replace('%', "%%"));
     [
-        SERVICE.replace("ExecStart=nixos-nspawn ", &format!("ExecStart={program} ")),
-        TIMER.replace(DEFAULT, calendar.unwrap_or(DEFAULT)),
+        marked(&SERVICE.replace("ExecStart=nixos-nspawn ", &format!("ExecStart={program} "))),
+        marked(&TIMER.replace(DEFAULT, calendar.unwrap_or(DEFAULT))),
     ]
 }
 
 /// Returns the drop-in for the timer of a package.
 fn time(calendar: Option<&str>) -> String {
     let calendar = calendar.unwrap_or(DEFAULT);
-    format!("{MARK}.\n[Timer]\nOnCalendar=\nOnCalendar={calendar}\n")
+    marked(&format!("[Timer]\nOnCalendar=\nOnCalendar={calendar}\n"))
 }
 
 /// Quotes a word of a command line where that is needed (`systemd.syntax(7)`).
@@ -150,9 +152,8 @@ mod tests {
         let [service, _] = texts("/opt/my \"tools\"/100%", None);
         let line = r#"ExecStart="/opt/my \"tools\"/100%%" update --all"#;
         assert!(service.lines().any(|found| found == line), "{service}");
-        let drop_in = "# Installed by nixos-nspawn.\n[Timer]\nOnCalendar=\nOnCalendar=weekly\n";
-        assert_eq!(time(Some("weekly")), drop_in);
-        assert_eq!(texts("nixos-nspawn", None), [SERVICE, TIMER]);
-        assert!(SERVICE.starts_with(MARK) && TIMER.starts_with(MARK));
+        let drop_in = time(Some("weekly"));
+        assert!(drop_in.ends_with("\n[Timer]\nOnCalendar=\nOnCalendar=weekly\n"), "{drop_in}");
+        assert_eq!(texts("nixos-nspawn", None), [SERVICE, TIMER].map(marked));
     }
 }

@@ -1,6 +1,6 @@
 //! File primitives: durable writes and removals, and a PATH search.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -12,6 +12,25 @@ use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 /// Opens a directory as a descriptor.
 pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// The maximum size of a file that [`read_small`] reads.
+const SMALL: u64 = 1 << 20;
+
+/// Reads a regular file of at most 1 MiB. Neither follows a link nor blocks.
+pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::File::from(openat(CWD, path, flags, Mode::empty())?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    if metadata.len() > SMALL {
+        return Err(io::Error::other("is larger than 1 MiB"));
+    }
+    let mut bytes = Vec::new();
+    file.take(SMALL).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Replaces a file atomically and durably.

@@ -10,6 +10,10 @@ const SOCKET: &str = "/run/systemd/journal/socket";
 /// Sends an entry. Ignores errors, because a host may have no journal.
 pub(crate) fn send(host: &Host, fields: &[(&str, String)]) {
     let Ok(socket) = UnixDatagram::unbound() else { return };
+    // A journal that does not read must not stop an update.
+    if socket.set_nonblocking(true).is_err() {
+        return;
+    }
     let _ = socket.send_to(&entry(fields), host.path(SOCKET));
 }
 

@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::host::Host;
 use crate::base::secrets::without_secrets;
 use crate::base::time;
-use crate::base::tree::read_text;
-use crate::host::files::{write_file, write_file_for_now};
+use crate::host::files::{read_small, write_file, write_file_for_now};
 
 /// The file in the container's profile directory.
 pub(crate) const LAST_ACTIVATION: &str = "last-activation.json";
@@ -93,8 +92,7 @@ impl LastActivation {
 
     /// Reads the file; returns `None` if there is none or it is invalid.
     pub(crate) fn read(host: &Host, folder: &Path) -> Option<Self> {
-        let text = read_text(&host.root, &folder.join(LAST_ACTIVATION)).ok()?;
-        serde_json::from_str(&text).ok()
+        serde_json::from_slice(&read_small(&host.directory(folder).join(LAST_ACTIVATION)).ok()?).ok()
     }
 }
 

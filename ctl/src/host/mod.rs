@@ -23,6 +23,7 @@ pub(crate) mod profile_links;
 pub(crate) mod record;
 pub(crate) mod remove_tree;
 pub(crate) mod runtime_files;
+pub(crate) mod setup_file;
 pub(crate) mod sockets;
 pub(crate) mod state_directory;
 pub(crate) mod systemd;

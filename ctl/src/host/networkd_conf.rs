@@ -12,15 +12,13 @@ use nixos_nspawn_units::syntax::settings::parse_boolean;
 
 use crate::base::host::Host;
 use crate::host::files::{remove_file, write_file};
+use crate::host::setup_file::{Owner, marked, owner, refuse_others};
 
 /// The file, as packages install it below /usr/lib.
 const TEXT: &str = include_str!("../../../systemd/10-nixos-nspawn.conf");
 
 /// Where `setup` installs it.
 pub(crate) const PATH: &str = "/etc/systemd/networkd.conf.d/10-nixos-nspawn.conf";
-
-/// The beginning of the file, which identifies it as ours.
-const MARK: &str = "# Installed by nixos-nspawn ";
 
 /// The setting about routing policy rules.
 pub(crate) const RULES: &str = "ManageForeignRoutingPolicyRules";
@@ -47,16 +45,25 @@ pub(crate) fn missing(host: &Host) -> Option<String> {
 }
 
 /// Returns whether the file that `setup` writes exists. A file that somebody else wrote in its place does not count.
-pub(crate) fn installed(host: &Host) -> bool {
-    fs::read_to_string(host.path(PATH)).is_ok_and(|text| text.starts_with(MARK))
+pub(crate) fn installed(host: &Host) -> Result<bool> {
+    Ok(owner(&host.path(PATH))? == Owner::Setup)
+}
+
+/// Refuses a file of somebody else in its place.
+pub(crate) fn check(host: &Host) -> Result<()> {
+    refuse_others(
+        &host.path(PATH),
+        "remove it, or set 'ManageForeignRoutingPolicyRules=no' below [Network] in it",
+    )
 }
 
 /// Writes the file.
 pub(crate) fn install(host: &Host, text: &str) -> Result<()> {
+    check(host)?;
     let path = host.path(PATH);
     let folder = path.parent().unwrap_or(&path);
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot be created", folder.display()))?;
-    write_file(&path, text.as_bytes(), 0o644)
+    write_file(&path, marked(text).as_bytes(), 0o644)
 }
 
 /// Removes the file, and its folder if that is empty.
@@ -79,7 +86,8 @@ fn settings(host: &Host, with_ours: bool) -> BTreeMap<String, String> {
         }
     }
     let ours = host.path(PATH);
-    let files = files.into_values().filter(|path| with_ours || *path != ours || !installed(host));
+    let files =
+        files.into_values().filter(|path| with_ours || *path != ours || !installed(host).unwrap_or(false));
     let mut settings = BTreeMap::new();
     for path in main.into_iter().chain(files) {
         let Ok(parsed) = fs::read(&path).map_err(|_| ()).and_then(|bytes| parse(&bytes).map_err(|_| ()))
@@ -113,7 +121,7 @@ mod tests {
         let host = host(root.path());
         assert!(SETTINGS.iter().all(|setting| TEXT.contains(&format!("\n{setting}=no\n"))));
         assert_eq!(missing(&host).as_deref(), Some(TEXT));
-        assert!(manages_foreign(&host, RULES) && !installed(&host));
+        assert!(manages_foreign(&host, RULES) && !installed(&host).unwrap());
 
         // Comments set nothing, and neither do files that another one replaces.
         put("etc/systemd/networkd.conf", "[Network]\n#ManageForeignRoutes=yes\n");
@@ -127,14 +135,20 @@ mod tests {
         );
 
         install(&host, &text).unwrap();
-        assert!(installed(&host) && !manages_foreign(&host, RULES));
+        assert!(installed(&host).unwrap() && !manages_foreign(&host, RULES));
         assert!(manages_foreign(&host, "ManageForeignRoutes"));
         // Running setup again leads to the same file.
         assert_eq!(missing(&host), Some(text));
         put("etc/systemd/networkd.conf.d/z.conf", "[Network]\nManageForeignRoutingPolicyRules=yes\n");
         assert!(manages_foreign(&host, RULES));
         remove(&host).unwrap();
-        assert!(!installed(&host));
+        assert!(!installed(&host).unwrap());
+        // Somebody else's file is not replaced.
+        let theirs = "[Network]\nManageForeignRoutes=no\n";
+        put("etc/systemd/networkd.conf.d/10-nixos-nspawn.conf", theirs);
+        assert!(install(&host, TEXT).is_err() && !installed(&host).unwrap());
+        assert_eq!(fs::read_to_string(host.path(PATH)).unwrap(), theirs);
+        fs::remove_file(host.path(PATH)).unwrap();
         // A package installs the complete file.
         put("usr/lib/systemd/networkd.conf.d/10-nixos-nspawn.conf", TEXT);
         assert_eq!(missing(&host), None);

@@ -76,7 +76,7 @@ pub(crate) fn profile_directory(host: &Host, name: &MachineName) -> PathBuf {
 }
 
 /// Returns whether a create may use the profile directory: it does not exist, or contains at most the build link of a
-/// killed command.
+/// killed command, and notes of an earlier container that had no profile.
 pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
     let below = host.directory(directory);
     match fs::symlink_metadata(&below) {
@@ -85,7 +85,25 @@ pub(crate) fn is_adoptable(host: &Host, directory: &Path) -> Result<bool> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(error).with_context(|| below.display().to_string()),
     }
-    Ok(names_in(&below)?.iter().all(|name| name == "pending"))
+    Ok(names_in(&below)?.iter().all(|name| name == "pending" || is_note(name)))
+}
+
+/// The notes beside the links of a profile.
+const NOTES: [&str; 2] = [last_activation::LAST_ACTIVATION, update_memory::UPDATE_MEMORY];
+
+/// Returns whether a file of this name is a note, or the temporary file of one.
+fn is_note(name: &str) -> bool {
+    let plain = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new")).unwrap_or(name);
+    NOTES.contains(&plain)
+}
+
+/// Removes the notes from a profile directory, a path of the system.
+pub(crate) fn remove_notes(host: &Host, directory: &Path) -> Result<()> {
+    let below = host.directory(directory);
+    if !is_there(&below)? {
+        return Ok(());
+    }
+    names_in(&below)?.iter().filter(|name| is_note(name)).try_for_each(|name| remove_file(&below.join(name)))
 }
 
 /// Creates the profile directory.
@@ -102,8 +120,8 @@ pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
 }
 
 /// Returns the directory where create makes the profile of this name, if our garbage collector root proves that it is
-/// the container's: the root must keep the system of a generation there. Otherwise returns an empty path, since
-/// python-nixos-nspawn keeps its profiles in the same place.
+/// the container's: the root must keep the system of a generation there. So does a directory that has nothing but our
+/// notes. Otherwise returns an empty path, since python-nixos-nspawn keeps its profiles in the same place.
 pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
     let directory = profile_directory(host, name);
     let kept = fs::read_link(host.gc_roots().join(name.as_str()));
@@ -115,7 +133,8 @@ pub(crate) fn proven_directory(host: &Host, name: &MachineName) -> PathBuf {
             .filter_map(|name| fs::read_link(host.path(directory.join(name))).ok())
             .any(|target| target == kept)
     });
-    if proven { directory } else { PathBuf::new() }
+    let only_notes = !names.is_empty() && names.iter().all(|name| is_note(name));
+    if proven || only_notes { directory } else { PathBuf::new() }
 }
 
 /// Returns whether create, update or nix-env makes links of this name for a profile `system`.
@@ -138,9 +157,8 @@ pub(crate) fn remove_profile(host: &Host, directory: &Path) -> Result<()> {
             remove_file(&path)?;
         }
     }
-    for file in [last_activation::LAST_ACTIVATION, update_memory::UPDATE_MEMORY] {
-        let _ = fs::remove_file(below.join(file));
-        let _ = fs::remove_file(below.join(format!(".{file}.new")));
+    for name in names_in(&below)?.iter().filter(|name| is_note(name)) {
+        let _ = fs::remove_file(below.join(name));
     }
     // Left behind by a killed nix-env.
     let _ = fs::remove_file(below.join("system.lock"));

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::AbsolutePath;
+use nixos_nspawn_units::value::StorePath;
 use serde::{Deserialize, Serialize};
 
 use crate::base::exit::unchanged;
@@ -60,6 +61,8 @@ pub(crate) struct RecordDetails {
     /// The boot in which the container is being reloaded, if it is not restarted. In a later boot it has been started
     /// anew.
     pub(crate) reload: Option<String>,
+    /// The profile that a rollback leaves. `update --all` does not return to it, unless the rollback is undone.
+    pub(crate) left: Option<StorePath>,
     /// Whether an update only takes reach away, so that nothing that happens inside undoes it.
     pub(crate) only_takes_away: bool,
     /// Units that were running before an activation and stop with the container, because they require it.

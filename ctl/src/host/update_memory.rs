@@ -19,8 +19,7 @@ use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::secrets::without_secrets;
 use crate::base::time;
-use crate::base::tree::read_text;
-use crate::host::files::write_file;
+use crate::host::files::{read_small, write_file};
 
 /// The file in the container's profile directory.
 pub(crate) const UPDATE_MEMORY: &str = "updates.json";
@@ -166,12 +165,12 @@ impl UpdateMemory {
             return Ok(Self::default());
         }
         let path = host.directory(folder).join(UPDATE_MEMORY);
-        let text = match read_text(&host.root, &folder.join(UPDATE_MEMORY)) {
+        let text = match read_small(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
-        let mut memory: Self = serde_json::from_str(&text).map_err(|error| {
+        let mut memory: Self = serde_json::from_slice(&text).map_err(|error| {
             let why = format!("{}: cannot be read: {error}", path.display());
             Failed::unchanged(why, "delete it; if the container was held, hold it again")
         })?;
@@ -205,19 +204,16 @@ impl UpdateMemory {
         write_file(&host.directory(folder).join(UPDATE_MEMORY), text.as_bytes(), 0o644)
     }
 
-    /// Returns the last failure if it is of this profile.
+    /// Returns the failure of this profile, if it failed.
     pub(crate) fn failed(&self, output: &StorePath) -> Option<&Failure> {
-        let of = |failure: &&Failure| failure.output.as_ref() == Some(output);
-        self.refused.iter().rfind(of).or(self.failure.as_ref().filter(of))
+        self.refused.iter().find(|failure| failure.output.as_ref() == Some(output))
     }
 
     /// Remembers a failure. One without a profile leaves those of profiles as they are.
     pub(crate) fn fails(&mut self, failure: Failure) {
-        // From an earlier version of this file.
-        let before = self.failure.take().filter(|before| before.output.is_some());
-        for failure in before.into_iter().chain(Some(failure.clone()).filter(|new| new.output.is_some())) {
+        if failure.output.is_some() {
             self.refused.retain(|one| one.output != failure.output);
-            self.refused.push(failure);
+            self.refused.push(failure.clone());
         }
         let excess = self.refused.len().saturating_sub(REFUSED);
         self.refused.drain(..excess);
@@ -273,12 +269,12 @@ mod tests {
     fn what_failed_is_refused_until_it_works() {
         let path = |name: &str| format!("/nix/store/{}-{name}", "a".repeat(32)).parse::<StorePath>().unwrap();
         let failed = |name: &str| Failure::now(FailureKind::Failed, name, Some(path(name)));
-        let mut memory = UpdateMemory { failure: Some(failed("old")), ..UpdateMemory::default() };
+        let mut memory = UpdateMemory::default();
         memory.fails(Failure::now(FailureKind::RolledBack, "to generation 1", Some(path("one"))));
         memory.fails(failed("two"));
         memory.fails(Failure::now(FailureKind::Failed, "no network", None));
         assert_eq!(memory.failure.as_ref().unwrap().reason, "no network");
-        for name in ["old", "one", "two"] {
+        for name in ["one", "two"] {
             assert!(memory.failed(&path(name)).is_some(), "{name}");
         }
         memory.up_to_date(Some(&path("current")));

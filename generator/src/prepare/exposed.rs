@@ -5,17 +5,14 @@ use std::collections::BTreeSet;
 use std::fs::read_dir;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, NSPAWN_DIRECTORY, REFILL, generated};
-use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, NSPAWN_DIRECTORY, runs};
+use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::plan::OWN_DIRECTORY;
 use nixos_nspawn_units::store::{Trust, load};
-use nixos_nspawn_units::syntax::parse;
 use nixos_nspawn_units::syntax::words::bind_fields;
+use nixos_nspawn_units::syntax::{UnitFile, parse};
 use rustix::fs::{AtFlags, CWD, Stat, statat};
-use rustix::io::Errno;
 
 /// The directories of the host that containers can write to: their roots, and the sources of writable bind mounts. They
 /// are identified by device and inode, since a directory may have several paths, and read when the first link is found.
@@ -39,62 +36,66 @@ impl<'a> Exposed<'a> {
 
 fn read(root: &Path) -> Result<BTreeSet<(u64, u64)>, String> {
     let mut known = BTreeSet::new();
-    let mut add = |path: &Path| match statat(CWD, path, AtFlags::NO_AUTOMOUNT) {
-        Ok(stat) => {
+    // What root cannot look at is none of the directories that have been opened.
+    let mut add = |path: &Path| {
+        if let Ok(stat) = statat(CWD, path, AtFlags::NO_AUTOMOUNT) {
             known.insert((stat.st_dev, stat.st_ino));
-            Ok(())
         }
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
-        Err(error) => Err(unreadable(path, error.into())),
     };
-    for path in entries(&root.join("var/lib/machines"))? {
-        add(&path)?;
-    }
-    // A running container may have been started with other settings than are recorded now.
-    let mut settings = planned(root)?;
-    settings.extend(entries(&root.join(NSPAWN_DIRECTORY))?);
-    for path in settings.iter().filter(|path| path.extension().is_some_and(|kind| kind == "nspawn")) {
-        let text = match std::fs::read(path) {
-            Ok(text) => text,
-            // Its container has stopped.
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(unreadable(path, error)),
-        };
-        let parsed = parse(&text).map_err(|error| unreadable(path, io::Error::other(error)))?;
-        let binds =
-            parsed.file.values("Files", "Bind").filter_map(|value| Some(bind_fields(value).ok()?.source));
-        let overlays =
-            parsed.file.values("Files", "Overlay").flat_map(|value| value.split(':').map(str::to_owned));
-        for source in binds.chain(overlays).filter(|source| source.starts_with('/')) {
-            add(&root.join(source.trim_start_matches('/')))?;
+    entries(&root.join("var/lib/machines"))?.iter().for_each(|path| add(path));
+    for file in settings(root)? {
+        for source in writable_sources(&file) {
+            add(&root.join(source.trim_start_matches('/')));
         }
     }
     Ok(known)
 }
 
-/// Returns the generated files. Waits until those of all intents are there: PID 1 empties the directory at each
-/// daemon-reload.
-fn planned(root: &Path) -> Result<Vec<PathBuf>, String> {
-    let begin = Instant::now();
-    loop {
-        let found = entries(&root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY))?;
-        let Some(missing) = unplanned(root, &found) else { return Ok(found) };
-        if begin.elapsed() >= REFILL {
-            return Err(format!("{} is missing", missing.display()));
-        }
-        sleep(Duration::from_millis(10));
+/// Returns the settings of all containers: as recorded, as the generator wrote them, and as running containers were
+/// started. They differ until a reload and a restart, and the generator's directory is empty during a reload.
+fn settings(root: &Path) -> Result<Vec<UnitFile>, String> {
+    let loaded = load(root, Trust::default());
+    let mut files: Vec<UnitFile> =
+        loaded.intents.iter().filter_map(|stored| nspawn_file(&stored.intent).ok()).collect();
+    let is_settings = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "nspawn");
+    for path in
+        entries(&root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY))?.iter().filter(|path| is_settings(path))
+    {
+        files.extend(parsed(path)?);
     }
+    for path in entries(&root.join(NSPAWN_DIRECTORY))?.iter().filter(|path| is_settings(path)) {
+        match parsed(path) {
+            Ok(file) => files.extend(file),
+            // Nobody can write with the settings of a container that is stopped.
+            Err(error) if may_run(root, path) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(files)
 }
 
-/// Returns the generated file of an intent that is not among those found, if there is one.
-fn unplanned(root: &Path, found: &[PathBuf]) -> Option<PathBuf> {
-    let loaded = load(root, Trust::default());
-    let path = |name: &MachineName, ending: &str| generated(root, &format!("{name}.{ending}"));
-    let there =
-        |name: &MachineName| ["nspawn", "refused"].iter().any(|ending| found.contains(&path(name, ending)));
-    let mut names: Vec<&MachineName> = loaded.intents.iter().map(|stored| &stored.name).collect();
-    names.extend(loaded.errors.iter().filter_map(|error| error.name.as_ref()));
-    names.into_iter().find(|name| !there(name)).map(|name| path(name, "nspawn"))
+/// Returns whether the container of a settings file may be running.
+fn may_run(root: &Path, settings: &Path) -> bool {
+    let name = settings.file_stem().and_then(|name| name.to_str()?.parse().ok());
+    name.is_none_or(|name| runs(root, &name))
+}
+
+/// Returns a settings file, or `None` if it has been removed meanwhile.
+fn parsed(path: &Path) -> Result<Option<UnitFile>, String> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(path, error)),
+    };
+    let parsed = parse(&text).map_err(|error| unreadable(path, io::Error::other(error)))?;
+    Ok(Some(parsed.file))
+}
+
+/// Returns the sources of the writable mounts that these settings make.
+fn writable_sources(file: &UnitFile) -> impl Iterator<Item = String> {
+    let binds = file.values("Files", "Bind").filter_map(|value| Some(bind_fields(value).ok()?.source));
+    let overlays = file.values("Files", "Overlay").flat_map(|value| value.split(':').map(str::to_owned));
+    binds.chain(overlays).filter(|source| source.starts_with('/'))
 }
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, String> {

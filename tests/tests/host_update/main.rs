@@ -39,9 +39,15 @@ fn with_option(page: &str, option: &str, value: Value) -> Value {
 /// Runs a command that must exit with `code` and change neither the record nor the process.
 fn unchanged(host: &Host, code: i32, arguments: &[&str]) -> Output {
     let (before, nspawn) = (host.recorded("web"), host.nspawn("web"));
+    let notes = || host.run(&["cat", "/nix/var/nix/profiles/per-nspawn/web/updates.json"]).stdout;
+    let noted = notes();
     let output = host.ctl(arguments);
     assert_eq!(output.code(), code, "{output}");
     assert_eq!(host.recorded("web"), before, "{output}");
+    // Only an update that was tried is noted.
+    if arguments[0] != "update" || arguments.contains(&"--dry-run") || code == 2 {
+        assert_eq!(notes(), noted, "{output}");
+    }
     assert_eq!(host.nspawn("web"), nspawn, "restarted: {output}");
     output
 }

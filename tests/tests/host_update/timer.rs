@@ -1,6 +1,8 @@
 //! The timer that updates all containers elapses, its results are in the journal and in the metrics, and failures
 //! trigger OnFailure=.
 
+use std::path::Path;
+
 use nixos_nspawn_tests::host::{Host, bins, dynamic};
 use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
@@ -100,4 +102,30 @@ fn a_timer_updates(host: &Host) {
     assert!(removed.stdout.contains("nixos-nspawn-update.timer is removed"), "{removed}");
     assert!(!host.exists("/etc/systemd/system/nixos-nspawn-update.timer"));
     assert!(!host.exists("/etc/systemd/system/timers.target.wants/nixos-nspawn-update.timer"));
+    units_of_a_package(host);
+}
+
+/// Units of a package are enabled, not copied; a drop-in has the time.
+fn units_of_a_package(host: &Host) {
+    const TIMER: &str = "nixos-nspawn-update.timer";
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd");
+    for unit in ["nixos-nspawn-update.service", TIMER] {
+        host.copy_in(&source.join(unit), &format!("/usr/local/lib/systemd/system/{unit}"), 0o644);
+    }
+    host.ctl_ok(&["setup", "--auto-update=Mon 05:00"]);
+    assert!(!host.exists(&format!("/etc/systemd/system/{TIMER}")));
+    let times = || host.ok(&["systemctl", "show", "-P", "TimersCalendar", TIMER]);
+    assert!(times().contains("Mon *-*-* 05:00:00") && !times().contains("04:00"), "{}", times());
+    let drop_in = format!("/etc/systemd/system/{TIMER}.d/10-nixos-nspawn.conf");
+
+    // What the administrator has changed is kept, and told.
+    let written = host.file(&drop_in);
+    host.write(&drop_in, format!("{written}Unit=other.service\n"), 0o644);
+    let refused = host.ctl(&["setup", "--auto-update=daily"]);
+    assert_eq!(refused.code(), 10, "{refused}");
+    assert!(refused.stderr.contains(&format!("{drop_in}: was not written by")), "{refused}");
+    host.write(&drop_in, &written, 0o644);
+    host.ctl_ok(&["setup", "--remove"]);
+    assert!(!host.exists(&drop_in) && times().contains("04:00"));
+    assert_eq!(host.run(&["systemctl", "is-enabled", TIMER]).stdout, "disabled\n");
 }

@@ -27,6 +27,9 @@ pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<
     if let Some(calendar) = options.auto_update {
         auto_update::check(host, calendar)?;
     }
+    if options.networkd && wanted_configuration(host).is_some() {
+        networkd_conf::check(host)?;
+    }
     let version = systemd::version(host)?;
     if version < installation::OLDEST_SYSTEMD {
         return unchanged(
@@ -59,11 +62,16 @@ pub(crate) fn install(host: &Host, options: SetupOptions, done: Done) -> Result<
     done(SetupStep::EnableUpdates)
 }
 
+/// Returns the configuration that networkd is to have, unless it was in use before.
+fn wanted_configuration(host: &Host) -> Option<String> {
+    let in_use = networkd::runs(host) || networkd::enabled(host);
+    networkd_conf::missing(host).filter(|_| !in_use)
+}
+
 /// Enables networkd. Where it was disabled, other programs made the host's rules and routes, which networkd would
 /// delete.
 fn turn_networkd_on(host: &Host, dry_run: bool, done: Done) -> Result<()> {
-    let in_use = networkd::runs(host) || networkd::enabled(host);
-    if let Some(text) = networkd_conf::missing(host).filter(|_| !in_use) {
+    if let Some(text) = wanted_configuration(host) {
         if !dry_run {
             networkd_conf::install(host, &text)?;
         }

@@ -5,15 +5,18 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::store::Loaded;
 
 use super::places::{check, not_masked, target};
 use super::steps::{Done, SetupStep};
 use crate::base::host::Host;
 use crate::fact::installation;
 use crate::fact::installation::Installed;
+use crate::fact::lookup::all_seen;
 use crate::host::files::remove_file;
 use crate::host::{auto_update, networkd, networkd_conf, sockets, systemd};
 use crate::nix::files;
@@ -29,7 +32,10 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| target.display().to_string()),
     };
-    let updates = auto_update::installed(host);
+    let loaded = host.load();
+    // A container that is not seen would start with the bare template.
+    all_seen(&loaded)?;
+    let (updates, networkd) = (auto_update::installed(host)?, networkd_conf::installed(host)?);
     if updates {
         if !dry_run {
             auto_update::remove(host)?;
@@ -37,11 +43,11 @@ pub(crate) fn remove(host: &Host, dry_run: bool, done: Done) -> Result<()> {
         done(SetupStep::DisableUpdates)?;
     }
     if let Some(installed) = programs {
-        remove_programs(host, target, installed, dry_run, done)?;
-    } else if !networkd_conf::installed(host) && !updates {
+        remove_programs(host, target, installed, &loaded, dry_run, done)?;
+    } else if !networkd && !updates {
         return done(SetupStep::NothingInstalled);
     }
-    if networkd_conf::installed(host) {
+    if networkd {
         if !dry_run {
             networkd_conf::remove(host)?;
         }
@@ -62,17 +68,24 @@ fn remove_programs(
     host: &Host,
     target: PathBuf,
     installed: Installed,
+    loaded: &Loaded,
     dry_run: bool,
     done: Done,
 ) -> Result<()> {
     let helper = Some(installed.helper).filter(|helper| !helper.starts_with("/nix"));
-    let loaded = host.load();
     // A container that runs with a broken intent has files and a root like any other.
     let good = loaded.intents.iter().map(|stored| stored.name.clone());
     let broken = loaded.errors.iter().filter_map(|error| error.name.clone());
     let names: Vec<MachineName> = good.chain(broken).collect::<BTreeSet<_>>().into_iter().collect();
     let states = systemd::states(host, &names)?;
-    let running = names.into_iter().filter(|name| states.get(name).is_some_and(|state| !state.stopped()));
+    let mut running = Vec::new();
+    for name in names {
+        match states.get(&name) {
+            Some(state) if state.stopped() => {}
+            Some(_) => running.push(name),
+            None => bail!("{}: systemctl does not tell whether it runs", unit_name(&name)),
+        }
+    }
     if !dry_run {
         // Stopped containers have sockets too: their units are removed, but PID 1 would keep listening.
         sockets::close_all(host)?;

@@ -108,9 +108,30 @@ fn what_cannot_be_told_is_not_trusted() {
     let root = tree("unreadable");
     create_dir_all(root.join("data")).unwrap();
     symlink("/data", root.join("srv/link")).unwrap();
-    let settings = root.join("run/systemd/nspawn");
-    create_dir_all(settings.join("odd.nspawn")).unwrap();
+    create_dir_all(root.join("run/systemd/nspawn/odd.nspawn")).unwrap();
+    if root.join("srv/link").symlink_metadata().unwrap().uid() == 0 {
+        assert!(opened(&root, "/srv/link").is_ok(), "the other container is stopped");
+    }
+    create_dir_all(root.join("run/systemd/machines/odd")).unwrap();
     let reason = opened(&root, "/srv/link").unwrap_err();
     assert!(reason.contains("odd.nspawn cannot be read: Is a directory"), "{reason}");
+    remove_dir_all(&root).unwrap();
+}
+
+#[test]
+fn intents_count_before_they_are_loaded() {
+    let root = tree("intents");
+    create_dir_all(root.join("data")).unwrap();
+    create_dir_all(root.join("srv/shared")).unwrap();
+    create_dir_all(root.join("etc/nixos-nspawn")).unwrap();
+    symlink("/data", root.join("srv/shared/link")).unwrap();
+    let mut of_root = root.join("srv/shared/link").symlink_metadata().unwrap().uid() == 0;
+    of_root &= opened(&root, "/srv/shared/link").is_ok();
+    let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
+    let container = r#"{"bindMounts":["/srv/shared"]}"#;
+    let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{container}}}"#);
+    write(root.join("etc/nixos-nspawn/new.json"), text).unwrap();
+    let reason = opened(&root, "/srv/shared/link").unwrap_err();
+    assert!(!of_root || reason.contains("a container can replace"), "{reason}");
     remove_dir_all(&root).unwrap();
 }
