@@ -222,17 +222,17 @@ fn deletable(folder: &Path) {
 
 /// Who names the paths to delete.
 #[derive(Clone, Copy, Debug)]
-enum Named {
+enum NamedBy {
     /// The record of a killed create.
-    ByCreate,
+    Create,
     /// The record of a killed remove.
-    ByRemove,
+    Remove,
     /// The intent.
-    ByIntent,
+    Intent,
 }
 
 /// Creates a tree in which paths in `folder` are to be deleted.
-fn named(by: Named, folder: &str) -> Tree {
+fn named(by: NamedBy, folder: &str) -> Tree {
     let tree = tree();
     let record = json!({
         "profileDirectory": format!("{folder}/web"), "madeProfile": true, "state": "asked", "phase": "building",
@@ -240,12 +240,12 @@ fn named(by: Named, folder: &str) -> Tree {
     });
     let intent = json!({"toplevel": SYSTEM, "profile": format!("{folder}/web/system"), "generation": 1});
     match by {
-        Named::ByCreate => {
+        NamedBy::Create => {
             fs::remove_file(tree.path("/etc/nixos-nspawn/web.json")).expect("an intent");
             tree.write("/etc/nixos-nspawn/.web.creating", &record.to_string());
         }
-        Named::ByRemove => tree.write("/etc/nixos-nspawn/.web.removing", &record.to_string()),
-        Named::ByIntent => tree.intent("web", intent),
+        NamedBy::Remove => tree.write("/etc/nixos-nspawn/.web.removing", &record.to_string()),
+        NamedBy::Intent => tree.intent("web", intent),
     }
     tree
 }
@@ -257,7 +257,7 @@ fn no_record_deletes_anything_elsewhere() {
     deletable(victims.path());
     let before = outside(victims.path());
     let elsewhere = victims.path().display().to_string();
-    for by in [Named::ByCreate, Named::ByRemove, Named::ByIntent] {
+    for by in [NamedBy::Create, NamedBy::Remove, NamedBy::Intent] {
         for folder in [
             elsewhere.clone(),
             format!("/..{elsewhere}"),
@@ -277,7 +277,7 @@ fn no_record_deletes_anything_elsewhere() {
 /// The same records delete the same files inside the tree.
 #[test]
 fn records_delete_what_they_name_inside_the_tree() {
-    for by in [Named::ByCreate, Named::ByRemove, Named::ByIntent] {
+    for by in [NamedBy::Create, NamedBy::Remove, NamedBy::Intent] {
         let tree = named(by, "/srv/inside");
         deletable(&tree.path("/srv/inside"));
         for words in VERBS {
@@ -285,7 +285,7 @@ fn records_delete_what_they_name_inside_the_tree() {
         }
         let left: Vec<String> = outside(&tree.path("/srv/inside"));
         // An intent names no sources.
-        let kept = if matches!(by, Named::ByIntent) { 2 } else { 1 };
+        let kept = if matches!(by, NamedBy::Intent) { 2 } else { 1 };
         assert_eq!(left.len(), kept, "{by:?}: {left:?}");
         assert!(!tree.path("/srv/inside/web").exists(), "{by:?}: {left:?}");
     }
