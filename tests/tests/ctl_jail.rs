@@ -15,8 +15,10 @@ use tempfile::TempDir;
 const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn/web";
 const PROFILE: &str = "/nix/store/1ja0rxwgmxk0pzfhwqvfmsjkxxzhq2zy-nixos-container-web";
 
+const SYSTEM: &str = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
+
 /// Paths of a container that commands read, write or delete, and what is created there.
-const PATHS: [(&str, bool); 21] = [
+const PATHS: [(&str, bool); 22] = [
     ("/etc/nixos-nspawn/web.json", true),
     ("/etc/nixos-nspawn/.web.removing", true),
     ("/etc/nixos-nspawn/host.json", true),
@@ -33,14 +35,16 @@ const PATHS: [(&str, bool); 21] = [
     ("/run/nixos-nspawn/nix/web/store", false),
     ("/run/nixos-nspawn/binds/web/0", false),
     ("/run/nixos-nspawn/lock/web", true),
-    ("/nix/var/nix/profiles/per-nspawn/web/last-activation", true),
+    ("/nix/var/nix/profiles/per-nspawn/web/last-activation.json", true),
     ("/nix/var/nix/profiles/per-nspawn/web/pending", true),
+    ("/nix/var/nix/profiles/per-nspawn/web/updates.json", true),
     ("/nix/var/nix/gcroots/nixos-nspawn/web-running", true),
     ("/var/lib/machines/web/etc/machine-id", true),
     ("/var/log/journal/0123456789abcdef0123456789abcdef", false),
 ];
 
-const VERBS: [&[&str]; 19] = [
+/// The commands that work below `--root`, in an order in which all of them succeed.
+const VERBS: [&[&str]; 14] = [
     &["list"],
     &["list", "--json"],
     &["show", "web"],
@@ -50,25 +54,19 @@ const VERBS: [&[&str]; 19] = [
     &["diff", "web"],
     &["disable", "web"],
     &["enable", "web"],
-    &["pin", "web", "1"],
-    &["unpin", "web", "1"],
-    &["delete-generations", "web", "old"],
-    &["autostart"],
-    &["activate", "web"],
-    &["rollback", "web"],
+    &["hold", "web"],
+    &["unhold", "web"],
     &["create", "new", "--profile", PROFILE],
-    &["setup", "--remove"],
+    &["remove", "new"],
     &["remove", "web", "--delete-state"],
-    &["remove", "web"],
 ];
 
 /// Creates a tree with a container and something at each of the paths.
 fn tree() -> Tree {
     let tree = Tree::new();
     tree.write(&format!("{PROFILE}/nixos-nspawn/data.json"), "{\"version\": 1}");
-    let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
-    tree.write(&format!("{toplevel}/init"), "");
-    tree.link(&format!("{PROFILE}/init"), &format!("{toplevel}/init"));
+    tree.write(&format!("{SYSTEM}/init"), "");
+    tree.link(&format!("{PROFILE}/init"), &format!("{SYSTEM}/init"));
     for (path, is_file) in PATHS {
         match is_file {
             true => tree.write(path, "{}"),
@@ -84,9 +82,15 @@ fn tree() -> Tree {
         tree.write(path, "");
     }
     fs::remove_file(tree.path("/run/systemd/nspawn/web.nspawn")).expect("a file");
-    tree.intent("web", json!({"profile": format!("{PROFILES}/system"), "generation": 1}));
-    tree.link(&format!("{PROFILES}/system-1-link"), PROFILE);
-    tree.link(&format!("{PROFILES}/system"), "system-1-link");
+    tree.write(
+        "/etc/nixos-nspawn/declarative.d/db.json",
+        &json!({"version": 1, "toplevel": SYSTEM}).to_string(),
+    );
+    tree.intent("web", json!({"toplevel": SYSTEM, "profile": format!("{PROFILES}/system"), "generation": 2}));
+    for generation in ["system-1-link", "system-2-link"] {
+        tree.link(&format!("{PROFILES}/{generation}"), PROFILE);
+    }
+    tree.link(&format!("{PROFILES}/system"), "system-2-link");
     tree
 }
 
@@ -94,9 +98,10 @@ fn tree() -> Tree {
 fn outside(victim: &Path) -> Vec<String> {
     let entries = walkdir::WalkDir::new(victim).into_iter().map(|entry| {
         let entry = entry.expect("readable");
-        let text = match entry.file_type().is_file() {
-            true => fs::read_to_string(entry.path()).expect("readable"),
-            false => String::new(),
+        let text = match entry.file_type() {
+            kind if kind.is_file() => fs::read_to_string(entry.path()).expect("readable"),
+            kind if kind.is_symlink() => fs::read_link(entry.path()).expect("readable").display().to_string(),
+            _ => String::new(),
         };
         format!("{} {text}", entry.path().display())
     });
@@ -178,17 +183,12 @@ fn no_link_leads_a_command_out_of_the_tree() {
 /// The same commands succeed on an intact tree, which shows that the attacks concern real work.
 #[test]
 fn commands_work_on_the_tree() {
-    for words in [
-        &["list"][..],
-        &["show", "web"],
-        &["list-generations", "web"],
-        &["disable", "web"],
-        &["enable", "web"],
-        &["create", "new", "--profile", PROFILE],
-        &["remove", "web", "--delete-state"],
-    ] {
-        let said = tree().run(words);
+    let tree = tree();
+    for words in VERBS {
+        let said = tree.run(words);
         assert_eq!(said.status, 0, "{words:?}: {}{}", said.out, said.err);
+        // A broken container is shown as well.
+        assert!(words[0] != "show" || said.out.contains(SYSTEM), "{words:?}: {}", said.out);
     }
 }
 
@@ -211,29 +211,82 @@ fn no_file_keeps_a_command_waiting() {
     }
 }
 
-/// The record of a killed command deletes nothing outside the container's directories.
+/// Creates what the records below name: a profile with its notes, and a source of a bind mount.
+fn deletable(folder: &Path) {
+    fs::create_dir_all(folder.join("web")).expect("new");
+    fs::create_dir(folder.join("source")).expect("new");
+    symlink(PROFILE, folder.join("web/system-1-link")).expect("new");
+    symlink("system-1-link", folder.join("web/system")).expect("new");
+    fs::write(folder.join("web/updates.json"), "{}").expect("new");
+}
+
+/// Who names the paths to delete.
+#[derive(Clone, Copy, Debug)]
+enum NamedBy {
+    /// The record of a killed create.
+    Create,
+    /// The record of a killed remove.
+    Remove,
+    /// The intent.
+    Intent,
+}
+
+/// Creates a tree in which paths in `folder` are to be deleted.
+fn named(by: NamedBy, folder: &str) -> Tree {
+    let tree = tree();
+    let record = json!({
+        "profileDirectory": format!("{folder}/web"), "madeProfile": true, "state": "asked", "phase": "building",
+        "missingSources": [format!("{folder}/source")],
+    });
+    let intent = json!({"toplevel": SYSTEM, "profile": format!("{folder}/web/system"), "generation": 1});
+    match by {
+        NamedBy::Create => {
+            fs::remove_file(tree.path("/etc/nixos-nspawn/web.json")).expect("an intent");
+            tree.write("/etc/nixos-nspawn/.web.creating", &record.to_string());
+        }
+        NamedBy::Remove => tree.write("/etc/nixos-nspawn/.web.removing", &record.to_string()),
+        NamedBy::Intent => tree.intent("web", intent),
+    }
+    tree
+}
+
+/// Neither the record of a killed command nor an intent deletes anything outside the tree.
 #[test]
-fn a_record_deletes_nothing_elsewhere() {
+fn no_record_deletes_anything_elsewhere() {
     let victims = TempDir::new().expect("a folder");
-    fs::create_dir_all(victims.path().join("web")).expect("new");
-    fs::write(victims.path().join("web/system-1-link"), "").expect("new");
+    deletable(victims.path());
     let before = outside(victims.path());
-    let elsewhere = victims.path().join("web").display().to_string();
-    for step in ["creating", "removing", "updating"] {
-        for path in
-            [elsewhere.clone(), format!("/..{elsewhere}"), format!("{PROFILES}/../../../../../..{elsewhere}")]
-        {
-            let tree = tree();
-            let record = json!({
-                "profileDirectory": path, "madeProfile": true, "state": "asked", "phase": "started",
-                "missingSources": [path],
-            });
-            tree.write(&format!("/etc/nixos-nspawn/.web.{step}"), &record.to_string());
-            tree.intent("web", json!({"profile": format!("{path}/system"), "generation": 1}));
+    let elsewhere = victims.path().display().to_string();
+    for by in [NamedBy::Create, NamedBy::Remove, NamedBy::Intent] {
+        for folder in [
+            elsewhere.clone(),
+            format!("/..{elsewhere}"),
+            format!("{PROFILES}/../../../../../../../../../../..{elsewhere}"),
+            "/srv/link".to_owned(),
+        ] {
+            let tree = named(by, &folder);
+            tree.link("/srv/link", &elsewhere);
             for words in VERBS {
-                bounded(&tree, words, &path);
-                assert_eq!(outside(victims.path()), before, "{step} {path}: {words:?}");
+                bounded(&tree, words, &folder);
+                assert_eq!(outside(victims.path()), before, "{by:?} {folder}: {words:?}");
             }
         }
+    }
+}
+
+/// The same records delete the same files inside the tree.
+#[test]
+fn records_delete_what_they_name_inside_the_tree() {
+    for by in [NamedBy::Create, NamedBy::Remove, NamedBy::Intent] {
+        let tree = named(by, "/srv/inside");
+        deletable(&tree.path("/srv/inside"));
+        for words in VERBS {
+            bounded(&tree, words, "inside");
+        }
+        let left: Vec<String> = outside(&tree.path("/srv/inside"));
+        // An intent names no sources.
+        let kept = if matches!(by, NamedBy::Intent) { 2 } else { 1 };
+        assert_eq!(left.len(), kept, "{by:?}: {left:?}");
+        assert!(!tree.path("/srv/inside/web").exists(), "{by:?}: {left:?}");
     }
 }

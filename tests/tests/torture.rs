@@ -12,7 +12,8 @@ fn nothing_is_lost_below_a_root() {
         counts.add(of_case);
     }
     counts.assert_nothing_wrong();
-    assert!(counts.kills > 250 && counts.errors > 400, "too few cases: {counts}");
+    assert!(counts.kills > 250 && counts.errors > 400 && counts.signals > 50, "too few cases: {counts}");
+    assert!(counts.missed * 20 < counts.faults(), "too few faults are injected: {counts}");
 }
 
 /// Whatever call fails, the generator does not panic, and the bare template starts no container.
@@ -22,4 +23,5 @@ fn no_fault_makes_the_generator_start_a_bare_template() {
     eprintln!("{counts}");
     counts.assert_nothing_wrong();
     assert!(counts.kills > 30 && counts.errors > 100, "too few cases: {counts}");
+    assert!(counts.missed * 20 < counts.faults(), "too few faults are injected: {counts}");
 }

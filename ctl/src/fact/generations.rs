@@ -46,7 +46,7 @@ pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> R
         let names = names_in(&folder)?;
         Ok(names.iter().filter_map(|file| Some((number(file)?, folder.join(file)))).collect())
     };
-    let folder = host.path(link.parent().unwrap_or(Path::new("/")));
+    let folder = host.directory(link.parent().unwrap_or(Path::new("/")));
     let mut found = numbered(folder, &format!("{base}-"), "-link")?;
     for (number, pin) in numbered(host.gc_roots(), &format!("{name}-pin-"), "")? {
         let same = |(other, link): &(u64, PathBuf)| {

@@ -31,7 +31,7 @@ fn builder(name: &str) -> Option<u32> {
 
 /// Removes the links of processes that no longer exist.
 pub(crate) fn sweep_ahead(host: &Host, directory: &Path) {
-    let below = host.path(directory);
+    let below = host.directory(directory);
     let gone = |name: &String| builder(name).is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists());
     for name in names_in(&below).unwrap_or_default().iter().filter(|name| gone(name)) {
         if is_link(&below.join(name)).unwrap_or(false) && fs::remove_file(below.join(name)).is_ok() {

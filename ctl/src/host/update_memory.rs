@@ -164,7 +164,7 @@ impl UpdateMemory {
         if !is_named_like(folder, name) {
             return Ok(Self::default());
         }
-        let path = host.path(folder).join(UPDATE_MEMORY);
+        let path = host.directory(folder).join(UPDATE_MEMORY);
         let text = match read_small(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -201,7 +201,7 @@ impl UpdateMemory {
         }
         after.version = VERSION;
         let text = serde_json::to_string(&after)? + "\n";
-        write_file(&host.path(folder).join(UPDATE_MEMORY), text.as_bytes(), 0o644)
+        write_file(&host.directory(folder).join(UPDATE_MEMORY), text.as_bytes(), 0o644)
     }
 
     /// Returns the failure of this profile, if it failed.

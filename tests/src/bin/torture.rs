@@ -1,20 +1,42 @@
-//! Kills and interrupts commands at their system calls, makes calls fail, and exits with 1 if anything was lost.
+//! Kills and interrupts commands at their system calls, makes calls fail, and exits with 1 if anything was lost or no
+//! fault was injected.
 //!
 //! NIXOS_NSPAWN_TORTURE_EVERY and _FROM select the calls on booted hosts (every 12th, starting with the first),
 //! NIXOS_NSPAWN_TORTURE_SECONDS is the duration of a storm (120), NIXOS_NSPAWN_TORTURE_SUITES selects the hosts
-//! (trixie,forky), and NIXOS_NSPAWN_TORTURE_VERBS the commands (all).
+//! (trixie,forky), and NIXOS_NSPAWN_TORTURE_VERBS the commands (all). Unknown words are refused with status 2.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nixos_nspawn_tests::host::{Host, Suite};
+use nixos_nspawn_tests::torture::choice::chosen;
 use nixos_nspawn_tests::torture::fault::Fault;
 use nixos_nspawn_tests::torture::kills::{Calls, fault, prepare};
 use nixos_nspawn_tests::torture::offline::{self, Density};
 use nixos_nspawn_tests::torture::verbs::Verb;
 use nixos_nspawn_tests::torture::{Counts, generator, storm};
 
+/// What is tested besides the commands on booted hosts.
+const OTHERS: [&str; 4] = ["offline", "generator", "creates", "storm"];
+
 fn main() -> ExitCode {
+    let verbs = Verb::ALL.iter().map(|verb| format!("{verb:?}"));
+    let parts: Vec<String> = OTHERS.iter().map(|word| (*word).to_owned()).chain(verbs).collect();
+    let suites = Suite::ALL.map(|suite| suite.name().to_owned());
+    let chosen = words("NIXOS_NSPAWN_TORTURE_VERBS", &parts)
+        .and_then(|parts| Ok((parts, words("NIXOS_NSPAWN_TORTURE_SUITES", &suites)?)));
+    match chosen {
+        Ok((parts, suites)) => run(&parts, &suites),
+        Err(wrong) => {
+            eprintln!("torture: {wrong}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs what was chosen.
+fn run(parts: &[String], suites: &[String]) -> ExitCode {
+    let has = |part: &str| parts.iter().any(|one| one == part);
     let begun = Instant::now();
     let mut all = Counts::default();
     let mut done = |what: &str, counts: Counts| {
@@ -24,33 +46,30 @@ fn main() -> ExitCode {
         }
         all.add(counts);
     };
-    if chosen("NIXOS_NSPAWN_TORTURE_VERBS", "offline") {
+    if has("offline") {
         for case in offline::cases() {
             let counts = offline::run(&case, Density { signals: 5, errors: 1 });
             done(&format!("below --root, {}", case.words.join(" ")), counts);
         }
     }
-    if chosen("NIXOS_NSPAWN_TORTURE_VERBS", "generator") {
+    if has("generator") {
         done("generator", generator::run(1));
     }
-    let calls = Calls {
-        from: number("NIXOS_NSPAWN_TORTURE_FROM", 0),
-        every: number("NIXOS_NSPAWN_TORTURE_EVERY", 12).max(1),
-    };
-    for suite in Suite::ALL.into_iter().filter(|suite| chosen("NIXOS_NSPAWN_TORTURE_SUITES", suite.name())) {
+    let from = number("NIXOS_NSPAWN_TORTURE_FROM", 0);
+    let every = number("NIXOS_NSPAWN_TORTURE_EVERY", 12).max(1);
+    for suite in Suite::ALL.into_iter().filter(|suite| suites.iter().any(|one| one == suite.name())) {
         let host = Host::boot(suite);
         let live = prepare(&host);
-        if chosen("NIXOS_NSPAWN_TORTURE_VERBS", "creates") {
+        if has("creates") {
             done(&format!("systemd {}, creates at once", host.systemd()), storm::creates(&host, 30, 20));
         }
-        if chosen("NIXOS_NSPAWN_TORTURE_VERBS", "storm") {
+        if has("storm") {
             let time = Duration::from_secs(number("NIXOS_NSPAWN_TORTURE_SECONDS", 120) as u64);
             done(&format!("systemd {}, storm", host.systemd()), storm::random(&host, time));
         }
-        for verb in
-            Verb::ALL.into_iter().filter(|verb| chosen("NIXOS_NSPAWN_TORTURE_VERBS", &format!("{verb:?}")))
-        {
-            let rarely = Calls { every: calls.every * 5, ..calls };
+        for verb in Verb::ALL.into_iter().filter(|verb| has(&format!("{verb:?}"))) {
+            let calls = Calls::Each { from, every };
+            let rarely = Calls::Each { from, every: every * 5 };
             for (injected, calls) in [
                 (Fault::Signal("SIGKILL"), calls),
                 (Fault::Signal("SIGTERM"), rarely),
@@ -63,6 +82,11 @@ fn main() -> ExitCode {
         }
     }
     println!("{:>4} s  all: {all}", begun.elapsed().as_secs());
+    // Creates at once are not interrupted.
+    if all.faults() == 0 && parts != ["creates"] {
+        println!("wrong: no fault was injected");
+        return ExitCode::FAILURE;
+    }
     if all.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -71,7 +95,7 @@ fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
-/// Returns whether a list in the environment contains `word`, or is not set.
-fn chosen(name: &str, word: &str) -> bool {
-    std::env::var(name).map_or(true, |text| text.split(',').any(|one| one.eq_ignore_ascii_case(word)))
+/// Returns the words that a list in the environment chooses.
+fn words(name: &str, known: &[String]) -> Result<Vec<String>, String> {
+    chosen(name, std::env::var(name).ok().as_deref(), known)
 }

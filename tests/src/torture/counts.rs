@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::fault::Fault;
+
 /// The injected faults, and the damage.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
@@ -14,7 +16,7 @@ pub struct Counts {
     pub signals: usize,
     /// Commands with a failed call.
     pub errors: usize,
-    /// Commands that ended before the fault.
+    /// Commands without the fault, which ended before it.
     pub missed: usize,
     /// The damage, each with the command and the call.
     pub wrong: Vec<String>,
@@ -28,6 +30,17 @@ impl Counts {
         self.errors += other.errors;
         self.missed += other.missed;
         self.wrong.extend(other.wrong);
+    }
+
+    /// Counts a fault if there is evidence that it was injected: strace's log, and for SIGKILL the death as well.
+    pub fn count(&mut self, fault: Fault, injected: bool, killed: bool) {
+        *match fault {
+            _ if !injected => &mut self.missed,
+            Fault::Signal("SIGKILL") if killed => &mut self.kills,
+            Fault::Signal("SIGKILL") => &mut self.missed,
+            Fault::Signal(_) => &mut self.signals,
+            Fault::Error(_) | Fault::Errors(_) => &mut self.errors,
+        } += 1;
     }
 
     /// Returns the number of faults.

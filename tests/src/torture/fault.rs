@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// Calls that change something that outlives the program, or wait for another program.
 pub const CHANGING: &str = "?rename,renameat,renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?rmdir,?mkdir,\
@@ -47,6 +47,17 @@ impl Fault {
             Self::Errors(error) => format!("inject={call}:error={error}:when={nth}+"),
         };
         ["-e".to_owned(), format!("trace={call}"), "-e".to_owned(), injected]
+    }
+
+    /// Returns whether strace's log shows that the fault was injected.
+    pub fn is_in(self, log: &str) -> bool {
+        match self {
+            Self::Signal(signal) => {
+                log.contains(&format!("--- {signal} "))
+                    || log.contains(&format!("+++ killed by {signal} +++"))
+            }
+            Self::Error(_) | Self::Errors(_) => log.contains("(INJECTED)"),
+        }
     }
 }
 
@@ -100,10 +111,14 @@ impl Point {
     }
 }
 
-/// Returns the program with a fault at one of its calls.
-pub fn faulted(program: &Command, point: &Point, fault: Fault) -> Command {
+/// Runs a program with a fault at one of its calls. Returns its output, and whether the fault was injected.
+pub fn faulted(program: &Command, point: &Point, fault: Fault) -> (Output, bool) {
     let words = fault.words(point);
-    strace(program, Path::new("/dev/null"), &words.each_ref().map(String::as_str))
+    let log = tempfile::NamedTempFile::new().expect("a log");
+    let mut strace = strace(program, log.path(), &words.each_ref().map(String::as_str));
+    let output = strace.output().expect("strace of the package strace");
+    let text = fs::read(log.path()).expect("strace's log");
+    (output, fault.is_in(&String::from_utf8_lossy(&text)))
 }
 
 fn strace(program: &Command, log: &Path, words: &[&str]) -> Command {
@@ -132,5 +147,22 @@ mod tests {
         let found: Vec<(&str, usize, bool)> =
             points.iter().map(|point| (point.call.as_str(), point.nth, point.changes())).collect();
         assert_eq!(found, [("openat", 1, false), ("write", 1, true), ("openat", 2, true)]);
+    }
+
+    #[test]
+    fn faults_are_in_the_log() {
+        let (term, kill, error) = (Fault::Signal("SIGTERM"), Fault::Signal("SIGKILL"), Fault::Error("EIO"));
+        for (log, found) in [
+            (
+                "7 fsync(3) = 0\n7 --- SIGTERM {si_signo=SIGTERM, si_code=SI_KERNEL} ---\n",
+                [true, false, false],
+            ),
+            ("7 fsync(3 <unfinished ...>) = ?\n7 +++ killed by SIGKILL +++\n", [false, true, false]),
+            ("7 fsync(3) = -1 EIO (Input/output error) (INJECTED)\n", [false, false, true]),
+            ("7 fsync(3) = -1 EIO (Input/output error)\n7 +++ exited with 1 +++\n", [false; 3]),
+            ("", [false; 3]),
+        ] {
+            assert_eq!([term, kill, error].map(|fault| fault.is_in(log)), found, "{log}");
+        }
     }
 }

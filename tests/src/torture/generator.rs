@@ -79,14 +79,10 @@ pub fn run(every: usize) -> Counts {
 
 fn one(whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts {
     let root = root();
-    let output = faulted(&root.command(), point, fault).output().expect("strace");
+    let (output, injected) = faulted(&root.command(), point, fault);
     let mut counts = Counts::default();
     let killed = output.status.signal() == Some(9);
-    match fault {
-        Fault::Signal(_) if killed => counts.kills += 1,
-        Fault::Signal(_) => counts.missed += 1,
-        Fault::Error(_) | Fault::Errors(_) => counts.errors += 1,
-    }
+    counts.count(fault, injected, killed);
     let said = String::from_utf8_lossy(&output.stderr);
     let mut wrong = Vec::new();
     if said.contains("internal error") || !killed && !matches!(output.status.code(), Some(0 | 1)) {
@@ -106,6 +102,9 @@ fn one(whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts 
             wrong.extend(without_files(unit, &found).map(|missing| format!("{path} without {missing}")));
         }
     }
+    if matches!(fault, Fault::Error(_)) {
+        wrong.extend(affected(whole, &found, &said, point));
+    }
     counts.wrong.extend(wrong.into_iter().map(|what| {
         format!(
             "generator, {fault:?} at {}({}) {}: {what}\n  said: {}",
@@ -116,6 +115,37 @@ fn one(whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts 
         )
     }));
     counts
+}
+
+/// Returns the good containers that a single error affects more than it may: those that the call does not concern
+/// must be complete, and the others complete or visibly refused.
+fn affected(
+    whole: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+    said: &str,
+    point: &Point,
+) -> Vec<String> {
+    let named = |text: &str, name: &str| {
+        [format!("{name}."), format!("-{name}"), format!("@{name}"), format!("'{name}'")]
+            .iter()
+            .any(|way| text.contains(way))
+    };
+    let concerns = |name: &str| named(&point.shown, name);
+    let of_one = INTENTS.iter().any(|(name, _)| concerns(name));
+    // The names of all containers are unknown then.
+    let unlisted = point.call == "getdents64" && said.contains("/etc/nixos-nspawn: cannot be listed");
+    let good = INTENTS.iter().map(|(name, _)| *name).filter(|name| *name != "broken");
+    good.filter(|name| {
+        let mut wanted = whole.iter().filter(|(path, _)| path.contains(name));
+        let complete = wanted.all(|(path, text)| found.get(path) == Some(text));
+        let drop_in = format!("systemd-nspawn@{name}.service.d/50-nixos-nspawn.conf");
+        let refused = found.get(&drop_in).is_some_and(|text| text.contains(" --refuse "))
+            || named(said, name)
+            || unlisted;
+        !complete && (of_one && !concerns(name) || !refused)
+    })
+    .map(|name| format!("{name} is not complete"))
+    .collect()
 }
 
 /// Returns the file that a started unit lacks, if any.

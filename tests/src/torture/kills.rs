@@ -11,11 +11,29 @@ use crate::host::{Host, bins};
 
 /// The calls of a command at which faults are injected.
 #[derive(Clone, Copy, Debug)]
-pub struct Calls {
-    /// The first call.
-    pub from: usize,
-    /// The distance to the next call.
-    pub every: usize,
+pub enum Calls {
+    /// The call of this number, from 0, and later ones.
+    Each {
+        /// The first call.
+        from: usize,
+        /// The distance to the next call.
+        every: usize,
+    },
+    /// So many calls, at equal distances.
+    Spread(usize),
+}
+
+impl Calls {
+    /// Returns the chosen items.
+    pub fn choose<T: Clone>(self, all: &[T]) -> Vec<T> {
+        match self {
+            Self::Each { from, every } => all.iter().skip(from).step_by(every).cloned().collect(),
+            Self::Spread(count) if count >= all.len() => all.to_vec(),
+            Self::Spread(count) => {
+                (0..count).map(|at| all[(2 * at + 1) * all.len() / (2 * count)].clone()).collect()
+            }
+        }
+    }
 }
 
 /// Installs the programs and creates the containers.
@@ -41,12 +59,12 @@ pub fn disagreements(host: &Host, names: &[&str]) -> Vec<String> {
 pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
     let host = live.host;
     let names: Vec<String> = NAMES.iter().map(|name| (*name).to_owned()).collect();
-    let mut round = calls.from;
+    let mut round = 0;
     let words = verb.prepare(host, &names[..1], round);
     let of_first: Vec<&str> = words[0].iter().map(String::as_str).collect();
     let points = live.points(&of_first);
     let takes = |point: &Point| matches!(fault, Fault::Signal(_)) || point.call.starts_with("clone");
-    let chosen: Vec<Point> = points.into_iter().filter(takes).skip(calls.from).step_by(calls.every).collect();
+    let chosen = calls.choose(&points.into_iter().filter(takes).collect::<Vec<_>>());
     let mut counts = Counts::default();
     let calm = host.nspawn("calm");
     for points in chosen.chunks(NAMES.len()) {
@@ -69,13 +87,8 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
                 .collect();
             running.into_iter().map(|one| one.join().expect("a command")).collect::<Vec<_>>()
         });
-        for output in &killed {
-            match (fault, output.code()) {
-                (Fault::Signal("SIGKILL"), 137) => counts.kills += 1,
-                (Fault::Signal("SIGKILL"), _) => counts.missed += 1,
-                (Fault::Signal(_), _) => counts.signals += 1,
-                (Fault::Error(_) | Fault::Errors(_), _) => counts.errors += 1,
-            }
+        for (output, injected) in &killed {
+            counts.count(fault, *injected, output.code() == 137);
             if output.code() == 101 || output.stderr.contains("panicked") {
                 wrong.push("a panic".to_owned());
             }
@@ -94,14 +107,14 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
         for (name, words) in names.iter().zip(&words) {
             for words in verb.again(name, words) {
                 let again = host.ctl(&words.iter().map(String::as_str).collect::<Vec<_>>());
-                let created = again.stderr.contains("already exists") && host.state(name) == "active";
-                if !(again.success() || verb == Verb::Create && created) {
+                if !again.success() && !verb.is_done(host, name, &words, &again) {
                     wrong.push(format!("the same command again: {again}"));
                 }
             }
         }
         wrong.extend(disagreements(host, &looked_at).into_iter().map(|line| format!("at last: {line}")));
-        let said: String = killed.iter().map(|output| output.stderr.trim()).collect::<Vec<_>>().join(" | ");
+        let said: String =
+            killed.iter().map(|(output, _)| output.stderr.trim()).collect::<Vec<_>>().join(" | ");
         counts.wrong.extend(wrong.into_iter().map(|what| {
             format!(
                 "systemd {}, {verb:?}, {fault:?} at {places:?}: {what}; settled: {}; said: {said}",
@@ -111,4 +124,18 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
         }));
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_spread() {
+        let all: Vec<usize> = (0..100).collect();
+        assert_eq!(Calls::Spread(4).choose(&all), [12, 37, 62, 87]);
+        assert_eq!(Calls::Spread(4).choose(&all[..3]), [0, 1, 2]);
+        assert_eq!(Calls::Spread(4).choose(&all[..0]), [0; 0]);
+        assert_eq!(Calls::Each { from: 5, every: 40 }.choose(&all), [5, 45, 85]);
+    }
 }

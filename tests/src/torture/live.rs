@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::fault::{CHANGING, Fault, Point, of_trace};
@@ -55,12 +56,16 @@ impl<'a> Live<'a> {
         points.into_iter().filter(Point::changes).collect()
     }
 
-    /// Runs a `nixos-nspawn` command with a fault.
-    pub fn faulted(&self, words: &[&str], point: &Point, fault: Fault) -> Output {
+    /// Runs a `nixos-nspawn` command with a fault. Returns its output, and whether the fault was injected.
+    pub fn faulted(&self, words: &[&str], point: &Point, fault: Fault) -> (Output, bool) {
+        static LOGS: AtomicUsize = AtomicUsize::new(0);
+        let log = format!("/run/trace-{}", LOGS.fetch_add(1, Ordering::Relaxed));
         let options = fault.words(point);
         let mut options: Vec<&str> = options.iter().map(String::as_str).collect();
-        options.extend(["-o", "/dev/null"]);
-        self.run(&options, words)
+        options.extend(["-o", &log]);
+        let output = self.run(&options, words);
+        let injected = fault.is_in(&self.host.ok(&["sh", "-euc", r#"cat "$0" && rm "$0""#, &log]));
+        (output, injected)
     }
 
     fn run(&self, options: &[&str], words: &[&str]) -> Output {

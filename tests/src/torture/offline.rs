@@ -1,16 +1,12 @@
 //! Faults at each system call of a command on a tree below `--root`. After the next command that writes, the tree
 //! must be, byte for byte, as it was before the faulted command or as it is after a successful one.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Command, Output};
-
-use nixos_nspawn_units::intent::parse;
+use std::process::Command;
 
 use super::counts::{Counts, in_parallel};
 use super::fault::{ALL, CHANGING, Fault, Point, faulted, points};
+use super::tree_check::{Snapshot, difference, immediately, of_part, snapshot, without_switch};
 use crate::offline::Tree;
 
 /// The built systems in the trees.
@@ -79,36 +75,6 @@ fn with_web(tree: &Tree) {
     tree.write("/var/lib/machines/web/srv/more", "precious\n");
 }
 
-/// The contents of a tree by path.
-type Snapshot = BTreeMap<String, String>;
-
-/// Returns the contents of a tree except the lock files.
-fn snapshot(tree: &Tree) -> Snapshot {
-    let root = tree.root().display().to_string();
-    tree.snapshot()
-        .into_iter()
-        .map(|line| {
-            let line = line.strip_prefix(&root).expect("below the tree");
-            let (path, what) = line.split_once(' ').expect("two words");
-            (path.to_owned(), what.replace(&root, ""))
-        })
-        .filter(|(path, _)| !path.starts_with("/run/nixos-nspawn/"))
-        .collect()
-}
-
-/// Describes the differences.
-fn difference(wanted: &Snapshot, found: &Snapshot) -> Vec<String> {
-    let lost = wanted
-        .iter()
-        .filter(|(path, what)| found.get(*path) != Some(what))
-        .map(|(path, what)| format!("-{path} {}", what.trim()));
-    let more = found
-        .iter()
-        .filter(|(path, what)| wanted.get(*path) != Some(what))
-        .map(|(path, what)| format!("+{path} {}", what.trim()));
-    lost.chain(more).collect()
-}
-
 /// The states before and after a command.
 struct Ends {
     origin: Tree,
@@ -174,17 +140,11 @@ fn copy(origin: &Tree) -> Tree {
 
 fn one(case: &Case, ends: &Ends, point: &Point, fault: Fault) -> Counts {
     let tree = copy(&ends.origin);
-    let output = faulted(&command(case, &tree), point, fault).output().expect("strace");
+    let (output, injected) = faulted(&command(case, &tree), point, fault);
     let mut counts = Counts::default();
-    let signal = output.status.signal();
-    match fault {
-        Fault::Signal("SIGKILL") if signal == Some(9) => counts.kills += 1,
-        Fault::Signal("SIGKILL") => counts.missed += 1,
-        Fault::Signal(_) => counts.signals += 1,
-        Fault::Error(_) | Fault::Errors(_) => counts.errors += 1,
-    }
+    counts.count(fault, injected, output.status.signal() == Some(9));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let mut wrong = immediately(&tree, ends, fault, &output, &said);
+    let mut wrong = immediately(&tree, &ends.before, fault, &output, &said);
     let now = snapshot(&tree);
     // A command about another container.
     let next = tree.run(&["enable", "other"]);
@@ -243,94 +203,4 @@ fn one(case: &Case, ends: &Ends, point: &Point, fault: Fault) -> Counts {
         )
     }));
     counts
-}
-
-/// Returns the entries of a part: those whose path contains its text, or for an empty text, those of no other
-/// part.
-fn of_part(snapshot: &Snapshot, part: &str, parts: &[&str]) -> Snapshot {
-    let others = |path: &str| parts.iter().any(|other| !other.is_empty() && path.contains(other));
-    let belongs = |path: &str| if part.is_empty() { !others(path) } else { path.contains(part) };
-    snapshot
-        .iter()
-        .filter(|(path, _)| belongs(path))
-        .map(|(path, what)| (path.clone(), what.clone()))
-        .collect()
-}
-
-/// Returns the snapshot without the switch of the other container, which the checks change.
-fn without_switch(snapshot: &Snapshot) -> Snapshot {
-    let mut snapshot = snapshot.clone();
-    snapshot.remove("/etc/nixos-nspawn/other.json");
-    // Created by the first command that needs a lock, and kept.
-    snapshot.retain(|path, _| path != "/run" && path != "/run/nixos-nspawn");
-    snapshot
-}
-
-/// Checks what must hold immediately, before the next command repairs anything.
-fn immediately(tree: &Tree, ends: &Ends, fault: Fault, output: &Output, said: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let code = output.status.code();
-    if said.contains("panicked") || code == Some(101) {
-        wrong.push("a panic".to_owned());
-    }
-    let may_die = matches!(fault, Fault::Signal(_));
-    if output.status.signal().is_some() && !may_die {
-        wrong.push(format!("died of signal {:?}", output.status.signal()));
-    }
-    let failed = code.is_some_and(|code| code != 0);
-    // Standard error may be affected as well.
-    if failed && said.trim().is_empty() && !matches!(fault, Fault::Errors(_)) {
-        wrong.push("failed without a word".to_owned());
-    }
-    let is_error = matches!(fault, Fault::Error(_) | Fault::Errors(_));
-    if failed
-        && is_error
-        && said.contains("os error")
-        && !said.contains('/')
-        && !said.contains("standard output")
-    {
-        wrong.push("the error does not name its path".to_owned());
-    }
-    // The other container has not changed.
-    let kept = fs::read_to_string(tree.path("/etc/nixos-nspawn/other.json")).ok();
-    if kept.as_ref() != ends.before.get("/etc/nixos-nspawn/other.json") {
-        wrong.push("the other container's intent is changed".to_owned());
-    }
-    wrong.extend(intents(tree));
-    wrong
-}
-
-/// Checks that every intent parses, and that its system exists and is protected by a profile or a root of its own.
-/// Skips an intent that was already broken.
-fn intents(tree: &Tree) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for entry in fs::read_dir(tree.path("/etc/nixos-nspawn")).into_iter().flatten().flatten() {
-        let file = entry.file_name().to_string_lossy().into_owned();
-        let Some(name) =
-            file.strip_suffix(".json").filter(|name| !name.starts_with('.') && *name != "broken")
-        else {
-            continue;
-        };
-        let text = fs::read(entry.path()).unwrap_or_default();
-        let intent = match parse(&text, &name.parse().expect("a name")) {
-            Ok(intent) => intent,
-            Err(fault) => {
-                wrong.push(format!("{file} does not parse: {fault}"));
-                continue;
-            }
-        };
-        let toplevel = intent.toplevel.as_str();
-        if !tree.path(toplevel).join("init").exists() {
-            wrong.push(format!("{file}: {toplevel} is not there"));
-        }
-        let of_link = |path: &str| fs::read_link(tree.path(path)).ok();
-        let root = of_link(&format!("/nix/var/nix/gcroots/nixos-nspawn/{name}"));
-        let profiles = format!("/nix/var/nix/profiles/per-nspawn/{name}");
-        let generation = of_link(&format!("{profiles}/system"))
-            .and_then(|link| of_link(&format!("{profiles}/{}", link.display())));
-        if ![root, generation].iter().flatten().any(|target| target == Path::new(toplevel)) {
-            wrong.push(format!("{file}: {toplevel} has no root"));
-        }
-    }
-    wrong
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::host::{FLAKE, Host, dynamic};
+use crate::host::{FLAKE, Host, Output, dynamic};
 
 /// The containers whose commands are killed in parallel, at different calls.
 pub const NAMES: [&str; 2] = ["t0", "t1"];
@@ -50,7 +50,8 @@ impl Verb {
         Self::RemoveWithState,
     ];
 
-    /// Prepares the containers and returns the command for each. `round` differs in each call.
+    /// Prepares the containers and returns the command for each, which changes something. `round` differs in each
+    /// call.
     pub fn prepare(self, host: &Host, names: &[String], round: usize) -> Vec<Vec<String>> {
         if !matches!(self, Self::Create) {
             for name in names.iter().filter(|name| !host.exists(&intent(name))) {
@@ -81,7 +82,11 @@ impl Verb {
             }
             Self::Remove => words(&["remove", name]),
             Self::RemoveWithState => words(&["remove", name, "--delete-state"]),
-            Self::Enable => words(&[["disable", "enable"][round % 2], name]),
+            Self::Enable => {
+                let both = ["disable", "enable"];
+                host.ctl_ok(&[both[(round + 1) % 2], name]);
+                words(&[both[round % 2], name])
+            }
             Self::Activate => {
                 let script = format!(
                     "jq '.container.environment.ROUND = \"{round}\"' {path} > /run/intent && cat /run/intent > {path}",
@@ -90,12 +95,17 @@ impl Verb {
                 host.sh(&script);
                 words(&["activate", name, "--strategy", "restart"])
             }
-            Self::Pin => words(&[["pin", "unpin"][round % 2], name, "1"]),
+            Self::Pin => {
+                let both = ["pin", "unpin"];
+                host.ctl_ok(&[both[(round + 1) % 2], name, "1"]);
+                words(&[both[round % 2], name, "1"])
+            }
             Self::DeleteGenerations => {
                 new_pages(host, &format!("{name} of {round}\n"));
-                let before = host.generation(name);
+                let before = host.generation(name).to_string();
+                host.ctl_ok(&["unpin", name, &before]);
                 host.ctl_ok(&["update", name, "--strategy", "dynamic"]);
-                words(&["delete-generations", name, &before.to_string()])
+                words(&["delete-generations", name, &before])
             }
         }
     }
@@ -108,6 +118,19 @@ impl Verb {
                 vec![vec!["autostart".to_owned()], vec!["activate".to_owned(), name.to_owned()]]
             }
             _ => vec![words.to_vec()],
+        }
+    }
+
+    /// Returns whether a repeated command was refused because the killed one had already done everything.
+    pub fn is_done(self, host: &Host, name: &str, words: &[String], again: &Output) -> bool {
+        match self {
+            Self::Create => again.stderr.contains("already exists") && host.state(name) == "active",
+            Self::DeleteGenerations => {
+                let number = words.last().map_or("", String::as_str);
+                let link = format!("/nix/var/nix/profiles/per-nspawn/{name}/system-{number}-link");
+                again.stderr.contains("has no generation") && !host.exists(&link)
+            }
+            _ => false,
         }
     }
 
