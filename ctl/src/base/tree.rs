@@ -21,29 +21,34 @@ pub(crate) fn open_below(root: &Path, path: &Path) -> io::Result<File> {
     Ok(File::from(open_resolved(&root, path, flags, ResolveFlags::IN_ROOT)?))
 }
 
-/// The maximum size of a profile's file.
+/// The maximum size of a file that is read whole.
 const LARGEST: u64 = 1 << 20;
+
+/// Reads an open file, which must be a regular file of bounded size.
+pub(crate) fn read_regular(file: File) -> io::Result<Vec<u8>> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    if metadata.len() > LARGEST {
+        return Err(io::Error::other(format!("is larger than {} MiB", LARGEST >> 20)));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// Reads a file of a store path. It decides what a container may do, so it must be a regular file of bounded size, and
 /// its links must not lead out of the store.
 pub(crate) fn read_of_store(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
-    let wrong = |why: String| Err(io::Error::other(why));
     let file = open_below(root, path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return wrong("is not a regular file".to_owned());
-    }
-    if metadata.len() > LARGEST {
-        return wrong(format!("is larger than {} MiB", LARGEST >> 20));
-    }
     let target = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     let inside = target.strip_prefix(root).unwrap_or(&target);
     if !Path::new("/").join(inside).starts_with("/nix/store") {
-        return wrong(format!("leads to {}, which is not in the store", target.display()));
+        let why = format!("leads to {}, which is not in the store", target.display());
+        return Err(io::Error::other(why));
     }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    read_regular(file)
 }
 
 #[cfg(test)]

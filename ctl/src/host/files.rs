@@ -1,6 +1,6 @@
 //! File primitives: durable writes and removals, and a PATH search.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -9,28 +9,17 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::write::{link, write_at_once, write_durably};
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 
+use crate::base::tree::read_regular;
+
 /// Opens a directory as a descriptor.
 pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// The maximum size of a file that [`read_small`] reads.
-const SMALL: u64 = 1 << 20;
-
 /// Reads a regular file of at most 1 MiB. Neither follows a link nor blocks.
 pub(crate) fn read_small(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = fs::File::from(openat(CWD, path, flags, Mode::empty())?);
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("is not a regular file"));
-    }
-    if metadata.len() > SMALL {
-        return Err(io::Error::other("is larger than 1 MiB"));
-    }
-    let mut bytes = Vec::new();
-    file.take(SMALL).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    read_regular(fs::File::from(openat(CWD, path, flags, Mode::empty())?))
 }
 
 /// Replaces a file atomically and durably.
@@ -133,5 +122,20 @@ mod tests {
         sync_directory(folder.path()).unwrap();
         let message = format!("{:#}", write_file(&folder.path().join("b/c"), b"", 0o600).unwrap_err());
         assert!(message.contains("/b/c: cannot be written: No such file or directory"), "{message}");
+    }
+
+    #[test]
+    fn only_small_regular_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "text").unwrap();
+        assert_eq!(read_small(&at("file")).unwrap(), b"text");
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        rustix::fs::mknodat(CWD, at("fifo"), rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        fs::File::create(at("large")).unwrap().set_len((1 << 20) + 1).unwrap();
+        for name in ["link", "fifo", "large", "."] {
+            assert!(read_small(&at(name)).is_err(), "{name}");
+        }
+        assert_eq!(read_small(&at("none")).unwrap_err().kind(), ErrorKind::NotFound);
     }
 }
