@@ -18,7 +18,7 @@ for name; do
     mkdir -p "corpus/$name" "artifacts/$name" "$seeds/$name"
     # Seeds the corpus with the golden cases, which a fuzzer would take long to find by itself.
     case $name in
-        syntax) find ../tests/golden/cases \( -name '*.nspawn' -o -name '*.conf' \) -type f ;;
+        syntax) find ../tests/golden \( -name '*.nspawn' -o -name '*.conf' \) -type f ;;
         *) find ../tests/golden/cases ../examples -name '*.json' -size -8k -type f ;;
     esac | nl | while read -r number path; do cp "$path" "$seeds/$name/$number"; done
     [ -n "$(ls -A "$seeds/$name")" ] || { echo "$name: no golden case to begin with"; exit 1; }
