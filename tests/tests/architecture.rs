@@ -15,7 +15,7 @@ const UNITS: Layers = Layers {
         &["conflict", "network", "nspawn", "ordering", "reach", "service", "socket", "version"],
         &["intent"],
         &["json"],
-        &["name", "number_type", "resolve", "string_type", "syntax", "value"],
+        &["name", "nearest", "number_type", "resolve", "string_type", "syntax", "value"],
         &["deadline", "invalid"],
     ],
     only: &[],

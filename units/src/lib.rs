@@ -18,6 +18,7 @@ pub mod intent;
 pub mod invalid;
 mod json;
 pub mod name;
+pub(crate) mod nearest;
 pub mod network;
 pub mod nspawn;
 mod number_type;

@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::nearest::nearest;
 use super::object::{is_default, null_as_default};
 use crate::invalid::Invalid;
+use crate::nearest::nearest;
 use crate::string_type::string_type;
 use crate::value::no_control_characters;
 

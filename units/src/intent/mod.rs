@@ -17,7 +17,6 @@ mod host_nix;
 mod interfaces;
 mod limit;
 mod mount;
-mod nearest;
 mod network;
 mod network_rules;
 mod object;

@@ -1,7 +1,7 @@
 //! Suggests a known name for an unknown one.
 
 /// Returns the reason for refusing an unknown field, with the name that may be meant.
-pub(super) fn unknown(name: &str, known: &[&'static str]) -> String {
+pub(crate) fn unknown(name: &str, known: &[&'static str]) -> String {
     match nearest(name, known.iter().copied()) {
         Some(known) => format!("is not known (did you mean '{known}'?)"),
         None => "is not known".to_owned(),
@@ -9,7 +9,7 @@ pub(super) fn unknown(name: &str, known: &[&'static str]) -> String {
 }
 
 /// Returns the name that may be meant.
-pub(super) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Comparing takes time in proportion to the product of both lengths.
     const LONGEST: usize = 64;
     if unknown.len() > LONGEST {
