@@ -32,6 +32,7 @@ pub mod store;
 mod string_type;
 pub mod syntax;
 pub mod value;
+pub mod verify;
 pub mod version;
 pub mod write;
 

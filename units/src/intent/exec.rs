@@ -30,7 +30,7 @@ string_type! {
 }
 
 /// The list of `capabilities(7)`, as of Linux 5.9.
-pub(super) const CAPABILITIES: [&str; 41] = [
+pub(crate) const CAPABILITIES: [&str; 41] = [
     "CAP_AUDIT_CONTROL",
     "CAP_AUDIT_READ",
     "CAP_AUDIT_WRITE",

@@ -36,6 +36,7 @@ pub use container::{Container, Json};
 pub use credential::{Credential, CredentialSource};
 pub use data::{Reading, parse_data};
 pub use device::{Device, DevicePath, Permissions};
+pub(crate) use exec::CAPABILITIES;
 pub use exec::{Capabilities, Capability, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};
 pub use fault::Fault;
 pub use free::{FreeSettings, NspawnConfig};
