@@ -40,7 +40,24 @@ pub(crate) struct Config {
 /// The default profile directory, which python-nixos-nspawn uses as well.
 pub(crate) const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
 
+/// The sections and the settings in them.
+pub(crate) const SETTINGS: &[(&str, &[&str])] = &[
+    ("Nix", &["Command", "Arguments", "System", "Nixpkgs", "ProfileDirectory"]),
+    ("Container", &["TimeoutStartSec", "AllowHostChanges"]),
+    ("Host", &["BootLimit", "MetricsFile"]),
+];
+
 impl Config {
+    /// Checks one setting; returns why it is refused.
+    pub(crate) fn check(section: &str, key: &str, value: &str) -> Result<(), String> {
+        let mut file = UnitFile::default();
+        file.section(section).set(key.to_owned(), value);
+        Self::built_in().and_then(|mut config| config.apply(&file)).map_err(|error| {
+            let reason = error.to_string();
+            reason.strip_prefix(&format!("{key}: ")).map_or(reason.clone(), str::to_owned)
+        })
+    }
+
     /// Returns the defaults of a host without configuration files.
     pub(crate) fn built_in() -> Result<Self> {
         Ok(Self {
@@ -173,6 +190,19 @@ mod tests {
             read("\u{feff}[Nix]\nSystem=a\nSystem=b\nCommand=x\nCommand=\nX-Mine=y\n[X-Other]\nz\n").unwrap();
         assert_eq!(config.system.unwrap().as_str(), "b");
         assert_eq!(config.nix_command, None);
+    }
+
+    #[test]
+    fn every_setting_is_listed() {
+        for (section, keys) in SETTINGS {
+            for key in *keys {
+                assert_eq!(Config::check(section, key, ""), Ok(()), "[{section}] {key}=");
+            }
+        }
+        let fields = format!("{:?}", Config::built_in().unwrap()).matches(": ").count();
+        assert_eq!(SETTINGS.iter().map(|(_, keys)| keys.len()).sum::<usize>(), fields);
+        let error = Config::check("Host", "BootLimit", "0").unwrap_err();
+        assert_eq!(error, "'0' is not a number of containers (1 to 10000)");
     }
 
     #[test]

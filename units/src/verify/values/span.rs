@@ -69,10 +69,9 @@ pub(super) fn time(text: &str, unit: u64) -> Option<Option<u64>> {
             None if rest.starts_with('.') => (0, rest),
             None => return None,
         };
-        let fraction = match after.strip_prefix('.') {
-            Some(digits) => Some(digits.split_at(digits.bytes().take_while(u8::is_ascii_digit).count())),
-            None => None,
-        };
+        let fraction = after
+            .strip_prefix('.')
+            .map(|digits| digits.split_at(digits.bytes().take_while(u8::is_ascii_digit).count()));
         let end = fraction.map_or(after, |(_, end)| end);
         let name = end.trim_start_matches(blanks);
         let known = UNITS.iter().find(|(known, _)| name.starts_with(known));
