@@ -175,7 +175,7 @@ impl Reading {
     }
 
     fn port(&mut self, value: &str) -> Option<Problem> {
-        let (protocol, port) = values::port(value).ok()?;
+        let (protocol, port) = values::port(value, self.systemd).ok()?;
         let first = self.ports.insert((protocol, port));
         (!first).then(|| Problem::new(format!("forwards {protocol} port {port} of the host a second time")))
     }

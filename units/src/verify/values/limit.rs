@@ -1,12 +1,12 @@
 //! Resource limits: `soft[:hard]` (`rlimit-util.c`).
 
 use super::super::Problem;
-use super::number::{amount, scan};
+use super::number::{amount, decimal};
 use super::split;
 use crate::syntax::words;
 
 /// Checks the value of a `Limit…=` setting.
-pub(super) fn check(key: &str, value: &str) -> Result<(), Problem> {
+pub(super) fn check(key: &str, value: &str, systemd: u32) -> Result<(), Problem> {
     let fields = split(words::fields(value))?;
     let (soft, hard) = match fields.as_slice() {
         [soft] => (soft, soft),
@@ -15,7 +15,7 @@ pub(super) fn check(key: &str, value: &str) -> Result<(), Problem> {
         [soft, hard, last] if last.is_empty() => (soft, hard),
         _ => return Err(Problem::of(value, "is not 'soft:hard'")),
     };
-    let read = |text: &str| one(key, text).ok_or_else(|| Problem::of(text, described(key)));
+    let read = |text: &str| one(key, text, systemd).ok_or_else(|| Problem::of(text, described(key)));
     let (soft, hard) = (read(soft)?, read(hard)?);
     if soft > hard {
         return Err(Problem::of(value, "has a soft limit above its hard limit"));
@@ -35,15 +35,15 @@ fn described(key: &str) -> &'static str {
 }
 
 /// Returns one of both limits, the largest number for `infinity`.
-fn one(key: &str, text: &str) -> Option<u64> {
+fn one(key: &str, text: &str, systemd: u32) -> Option<u64> {
     let finite = |limit: u64| (limit != u64::MAX).then_some(limit);
     match key {
         "LimitCPU" => span(text, 1_000_000),
         "LimitRTTIME" => span(text, 1),
-        "LimitNICE" => nice(text),
+        "LimitNICE" => nice(text, systemd),
         _ if text == "infinity" => Some(u64::MAX),
         "LimitNOFILE" | "LimitNPROC" | "LimitLOCKS" | "LimitSIGPENDING" | "LimitRTPRIO" => {
-            amount(text).and_then(finite)
+            amount(text, systemd).and_then(finite)
         }
         _ => size(text).and_then(finite),
     }
@@ -57,13 +57,13 @@ fn span(text: &str, unit: u64) -> Option<u64> {
     })
 }
 
-fn nice(text: &str) -> Option<u64> {
+fn nice(text: &str, systemd: u32) -> Option<u64> {
     if let Some(level) = text.strip_prefix('+') {
-        amount(level).filter(|level| *level < 20).map(|level| 20 - level)
+        amount(level, systemd).filter(|level| *level < 20).map(|level| 20 - level)
     } else if let Some(level) = text.strip_prefix('-') {
-        amount(level).filter(|level| *level <= 20).map(|level| 20 + level)
+        amount(level, systemd).filter(|level| *level <= 20).map(|level| 20 + level)
     } else {
-        amount(text).filter(|limit| *limit <= 40)
+        amount(text, systemd).filter(|limit| *limit <= 40)
     }
 }
 
@@ -85,7 +85,7 @@ fn size(text: &str) -> Option<u64> {
     let mut from = 0;
     loop {
         rest = rest.trim_start_matches(blanks);
-        let number = scan(rest, 10)?;
+        let number = decimal(rest)?;
         if rest.starts_with('-') {
             return None;
         }
@@ -133,7 +133,7 @@ mod tests {
             ("LimitNICE", "-5"),
             ("LimitNICE", "+19:40"),
         ] {
-            assert_eq!(check(key, value), Ok(()), "{key}={value}");
+            assert_eq!(check(key, value, 257), Ok(()), "{key}={value}");
         }
         for (key, value) in [
             ("LimitNOFILE", ""),
@@ -147,7 +147,7 @@ mod tests {
             ("LimitNICE", "+20"),
             ("LimitNICE", "41"),
         ] {
-            assert!(check(key, value).is_err(), "{key}={value}");
+            assert!(check(key, value, 257).is_err(), "{key}={value}");
         }
         assert_eq!(
             (size("1.5K"), size("2M 1K"), span("1.5", 1_000_000)),

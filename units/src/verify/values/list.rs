@@ -69,12 +69,12 @@ const FAMILIES: &[&str] = &[
 ];
 
 /// Checks capabilities; a wrong one is left out.
-pub(super) fn capabilities(value: &str) -> Vec<Problem> {
+pub(super) fn capabilities(value: &str, systemd: u32) -> Vec<Problem> {
     let words = match split(words::plain_words(value)) {
         Ok(words) => words,
         Err(problem) => return vec![problem],
     };
-    let known = |word: &str| match signed(word) {
+    let known = |word: &str| match signed(word, systemd) {
         Some(number) => (0..=CAPABILITY_MAX).contains(&number),
         None => word == "all" || CAPABILITIES.iter().any(|known| known.eq_ignore_ascii_case(word)),
     };
@@ -97,7 +97,7 @@ pub(super) fn cpus(value: &str, systemd: u32) -> Vec<Problem> {
     };
     let mut problems = Vec::new();
     for word in &words {
-        match cpu_range(word) {
+        match cpu_range(word, systemd) {
             Some((lower, upper)) if lower > upper => {
                 problems.push(Problem::of(word, "ends before it begins"))
             }
@@ -115,10 +115,10 @@ pub(super) fn cpus(value: &str, systemd: u32) -> Vec<Problem> {
     problems
 }
 
-fn cpu_range(word: &str) -> Option<(u32, u32)> {
+fn cpu_range(word: &str, systemd: u32) -> Option<(u32, u32)> {
     let (lower, upper) = words::range_ends(word).ok()?;
-    let lower = small(&lower)?;
-    upper.map_or(Some(lower), small).map(|upper| (lower, upper))
+    let lower = small(&lower, systemd)?;
+    upper.map_or(Some(lower), |upper| small(upper, systemd)).map(|upper| (lower, upper))
 }
 
 /// Checks a boolean, a word, or `UID[:RANGE]`.
@@ -137,7 +137,7 @@ pub(super) fn private_users(value: &str, systemd: u32) -> Result<(), Problem> {
     }
     let (shift, range) = match value.split_once(':') {
         Some((shift, range)) => {
-            (shift, small(range).ok_or_else(|| Problem::of(range, "is not a number of UIDs"))?)
+            (shift, small(range, systemd).ok_or_else(|| Problem::of(range, "is not a number of UIDs"))?)
         }
         None => (value, 0x10000),
     };
@@ -176,11 +176,11 @@ pub(super) fn users(value: &str) -> Result<(), Problem> {
 }
 
 /// Checks interfaces, each as `host[:container]`.
-pub(super) fn interfaces(value: &str) -> Result<(), Problem> {
+pub(super) fn interfaces(value: &str, systemd: u32) -> Result<(), Problem> {
     for word in split(words::plain_words(value))? {
         let (host, inside) = split(words::first_field(&word))?;
         let names = std::iter::once(host.as_str()).chain(inside.filter(|inside| !inside.is_empty()));
-        if let Some(bad) = names.into_iter().find(|name| !is_interface(name)) {
+        if let Some(bad) = names.into_iter().find(|name| !is_interface(name, systemd)) {
             return Err(no_interface(bad));
         }
     }
@@ -188,17 +188,17 @@ pub(super) fn interfaces(value: &str) -> Result<(), Problem> {
 }
 
 /// Checks one `host[:container]` pair of names.
-pub(super) fn interface_pair(value: &str) -> Result<(), Problem> {
+pub(super) fn interface_pair(value: &str, systemd: u32) -> Result<(), Problem> {
     match split(words::fields(value))?.as_slice() {
         // A second name that is none counts as missing.
-        [host] | [host, _] if is_interface(host) => Ok(()),
+        [host] | [host, _] if is_interface(host, systemd) => Ok(()),
         [host] | [host, _] => Err(no_interface(host)),
         _ => Err(Problem::of(value, "has more than two names")),
     }
 }
 
 /// Reads `[tcp:|udp:]host[:container]`; returns the protocol and the host's port.
-pub(in crate::verify) fn port(value: &str) -> Result<(&'static str, u64), Problem> {
+pub(in crate::verify) fn port(value: &str, systemd: u32) -> Result<(&'static str, u64), Problem> {
     let (protocol, ports) = match (value.strip_prefix("tcp:"), value.strip_prefix("udp:")) {
         (Some(ports), _) => ("tcp", ports),
         (None, Some(ports)) => ("udp", ports),
@@ -206,7 +206,7 @@ pub(in crate::verify) fn port(value: &str) -> Result<(&'static str, u64), Proble
     };
     let number = |text: &str| {
         let begins = !text.starts_with([' ', '\t', '\n', '\r']);
-        let number = amount(text).filter(|number| begins && (1..=0xffff).contains(number));
+        let number = amount(text, systemd).filter(|number| begins && (1..=0xffff).contains(number));
         number.ok_or_else(|| Problem::of(text, "is not a port (1 to 65535)"))
     };
     let host = match ports.split_once(':') {
@@ -226,18 +226,18 @@ mod tests {
 
     #[test]
     fn ports() {
-        assert_eq!(port("80"), Ok(("tcp", 80)));
-        assert_eq!(port("udp:0x35:53"), Ok(("udp", 53)));
+        assert_eq!(port("80", 262), Ok(("tcp", 80)));
+        assert_eq!(port("udp:0x35:53", 262), Ok(("udp", 53)));
         for value in ["", "0", "65536", "sctp:1", "tcp:1:2:3", "1:", "tcp: 1", "UDP:1"] {
-            assert!(port(value).is_err(), "{value}");
+            assert!(port(value, 262).is_err(), "{value}");
         }
     }
 
     #[test]
     fn wrong_words_of_a_list() {
-        assert_eq!(capabilities("CAP_CHOWN cap_kill all 5").len(), 0);
-        assert_eq!(capabilities("CAP_CHWON 63 KILL").len(), 3);
-        assert_eq!(capabilities("KILL")[0].meant.as_deref(), Some("CAP_KILL"));
+        assert_eq!(capabilities("CAP_CHOWN cap_kill all 5", 262).len(), 0);
+        assert_eq!(capabilities("CAP_CHWON 63 KILL", 262).len(), 3);
+        assert_eq!(capabilities("KILL", 262)[0].meant.as_deref(), Some("CAP_KILL"));
         assert_eq!(cpus("0-3,5 'x' 3-1 8192", 262).len(), 3);
         assert_eq!(cpus("0-3,5 'x' 3-1", 257).len(), 1);
         assert!(cpus("0-3 7, 0x10", 257).is_empty());
@@ -247,9 +247,11 @@ mod tests {
         assert!(private_users("managed", 257).is_err() && private_users("managed", 258).is_ok());
         assert!(private_users("4294967290:10", 262).is_err() && private_users("1:", 262).is_err());
         assert!(address_families("~AF_INET af_unix").is_ok() && address_families("AF_INET7").is_err());
-        assert!(interfaces("a b:c d:").is_ok() && interfaces("a b:c:d").is_err());
+        assert!(interfaces("a b:c d:", 262).is_ok() && interfaces("a b:c:d", 262).is_err());
         assert!(
-            interface_pair("a:").is_ok() && interface_pair("a:b:").is_err() && interface_pair(":b").is_err()
+            interface_pair("a:", 262).is_ok()
+                && interface_pair("a:b:", 262).is_err()
+                && interface_pair(":b", 262).is_err()
         );
     }
 }

@@ -13,15 +13,15 @@ const SIGNALS: [&str; 31] = [
 const REAL_TIME: i32 = 30;
 
 /// Checks the name or number of a signal.
-pub(super) fn signal(value: &str) -> Result<(), Problem> {
-    if let Some(number) = signed(value) {
+pub(super) fn signal(value: &str, systemd: u32) -> Result<(), Problem> {
+    if let Some(number) = signed(value, systemd) {
         let known = (1..65).contains(&number);
         return if known { Ok(()) } else { Err(Problem::of(value, "is not a signal (1 to 64)")) };
     }
     let name = value.strip_prefix("SIG").unwrap_or(value);
     let real_time = |end: &str, sign: char, range: std::ops::RangeInclusive<i32>| match end {
         "" => true,
-        _ => end.starts_with(sign) && signed(end).is_some_and(|number| range.contains(&number)),
+        _ => end.starts_with(sign) && signed(end, systemd).is_some_and(|number| range.contains(&number)),
     };
     if SIGNALS.contains(&name)
         || name.strip_prefix("RTMIN").is_some_and(|end| real_time(end, '+', 0..=REAL_TIME))
@@ -55,13 +55,17 @@ pub(super) fn personality(value: &str, host: &str) -> Result<(), Problem> {
     Err(Problem::of(value, &reason).among(value, known.iter().copied()))
 }
 
+/// The first systemd that takes UUIDs with a `urn:uuid:` before them.
+const UUID_PREFIX: u32 = 262;
+
 /// Checks 128 bits: 32 hexadecimal digits, or a UUID.
-pub(super) fn id128(value: &str) -> Result<(), Problem> {
+pub(super) fn id128(value: &str, systemd: u32) -> Result<(), Problem> {
     const PREFIX: &str = "urn:uuid:";
-    let prefixed = value.get(..PREFIX.len()).filter(|start| start.eq_ignore_ascii_case(PREFIX));
-    let text = if prefixed.is_some() { &value[PREFIX.len()..] } else { value };
+    let known = systemd >= UUID_PREFIX;
+    let start = value.get(..PREFIX.len()).filter(|start| known && start.eq_ignore_ascii_case(PREFIX));
+    let text = if start.is_some() { &value[PREFIX.len()..] } else { value };
     let dashes = [8, 13, 18, 23];
-    let good = if prefixed.is_some() || text.contains('-') {
+    let good = if start.is_some() || text.contains('-') {
         text.len() == 36
             && text.bytes().enumerate().all(|(at, byte)| match dashes.contains(&at) {
                 true => byte == b'-',
@@ -94,13 +98,13 @@ pub(super) fn hostname(value: &str) -> Result<(), Problem> {
 }
 
 /// Checks the name of a network interface.
-pub(super) fn interface(value: &str) -> Result<(), Problem> {
-    if is_interface(value) { Ok(()) } else { Err(no_interface(value)) }
+pub(super) fn interface(value: &str, systemd: u32) -> Result<(), Problem> {
+    if is_interface(value, systemd) { Ok(()) } else { Err(no_interface(value)) }
 }
 
 /// Checks what follows `vz-` in the name of a bridge.
-pub(super) fn zone(value: &str) -> Result<(), Problem> {
-    if is_interface(&format!("vz-{value}")) {
+pub(super) fn zone(value: &str, systemd: u32) -> Result<(), Problem> {
+    if is_interface(&format!("vz-{value}"), systemd) {
         return Ok(());
     }
     Err(Problem::of(value, "is not the name of a zone (at most 12 characters)"))
@@ -117,10 +121,10 @@ pub(super) fn no_interface(name: &str) -> Problem {
 }
 
 /// Returns whether systemd takes this for the name of an interface (`ifname_valid()`).
-pub(super) fn is_interface(name: &str) -> bool {
+pub(super) fn is_interface(name: &str, systemd: u32) -> bool {
     let good = |byte: u8| byte > b' ' && byte < 127 && !b":/%".contains(&byte);
     (1..=15).contains(&name.len())
-        && signed(name).is_none_or(|index| index <= 0)
+        && signed(name, systemd).is_none_or(|index| index <= 0)
         && !matches!(name, "." | ".." | "all" | "default")
         && name.bytes().all(good)
         && !name.bytes().all(|byte| byte.is_ascii_digit())
@@ -141,32 +145,34 @@ mod tests {
     #[test]
     fn signals() {
         for value in ["SIGTERM", "TERM", "15", "RTMIN+3", "SIGRTMAX-30", "0xf"] {
-            assert_eq!(signal(value), Ok(()), "{value}");
+            assert_eq!(signal(value, 262), Ok(()), "{value}");
         }
         for value in ["", "0", "65", "term", "RTMIN+31", "RTMIN3", "RTMAX+1", "SIGSIGTERM"] {
-            assert!(signal(value).is_err(), "{value}");
+            assert!(signal(value, 262).is_err(), "{value}");
         }
-        assert_eq!(signal("SIGTREM").unwrap_err().meant.as_deref(), Some("SIGTERM"));
+        assert_eq!(signal("SIGTREM", 262).unwrap_err().meant.as_deref(), Some("SIGTERM"));
     }
 
     #[test]
     fn ids() {
         for value in ["0123456789abcdef0123456789ABCDEF", "urn:UUID:01234567-89ab-cdef-0123-456789abcdef"] {
-            assert_eq!(id128(value), Ok(()), "{value}");
+            assert_eq!(id128(value, 262), Ok(()), "{value}");
         }
         for value in ["", "0", &"0".repeat(32), "0123456-789abcdef0123-456789-abcdef00", "é"] {
-            assert!(id128(value).is_err(), "{value}");
+            assert!(id128(value, 262).is_err(), "{value}");
         }
     }
 
     #[test]
     fn interfaces() {
+        let is_interface = |name: &str| is_interface(name, 262);
         assert!(["eth0", "a.b", "0a", "-5", "vz-"].into_iter().all(is_interface));
         assert!(
             !["", "1", "0", "99999999999", "0x10", "all", "a/b", "a b", "é", "sixteen-letters0"]
                 .into_iter()
                 .any(is_interface)
         );
+        assert!(id128("urn:uuid:01234567-89ab-cdef-0123-456789abcdef", 261).is_err());
         assert!(personality("x86", "x86_64").is_ok() && personality("x86", "aarch64").is_err());
     }
 }

@@ -12,9 +12,17 @@ pub(super) struct Scanned {
     pub(super) length: usize,
 }
 
-/// Reads the number at the beginning of a text in the given base; 0 takes the base from the prefix. `None` if there is
-/// none, or if it takes more than 64 bits.
-pub(super) fn scan(text: &str, base: u32) -> Option<Scanned> {
+/// The first systemd that reads `0b` as C did before 2023: not after a sign, and not twice.
+const OLD_C: u32 = 258;
+
+/// Reads the number at the beginning of a text in base 10.
+pub(super) fn decimal(text: &str) -> Option<Scanned> {
+    scan(text, 10, false)
+}
+
+/// Reads the number at the beginning of a text in the given base; 0 takes the base from the prefix, of which `0b` is one
+/// if `binary`. `None` if there is none, or if it takes more than 64 bits.
+fn scan(text: &str, base: u32, binary: bool) -> Option<Scanned> {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
     let bytes = text.as_bytes();
     let mut at = bytes.iter().take_while(|byte| blank(byte)).count();
@@ -33,7 +41,7 @@ pub(super) fn scan(text: &str, base: u32) -> Option<Scanned> {
             at += 2;
             16
         }
-        0 | 2 if prefixed(*b"bB", 2) => {
+        0 | 2 if binary && prefixed(*b"bB", 2) => {
             at += 2;
             2
         }
@@ -60,9 +68,9 @@ fn mangled(text: &str) -> (&str, u32) {
 }
 
 /// Reads a number that is not negative (`safe_atou64()`); `None` if it is none.
-pub(super) fn amount(text: &str) -> Option<u64> {
+pub(super) fn amount(text: &str, systemd: u32) -> Option<u64> {
     let (text, base) = mangled(text.trim_start_matches([' ', '\t', '\n', '\r']));
-    let number = scan(text, base).filter(|number| number.length == text.len())?;
+    let number = scan(text, base, systemd < OLD_C).filter(|number| number.length == text.len())?;
     match number.negative {
         // Only a minus at the very beginning is refused, as there are blanks that systemd does not strip.
         true if number.amount != 0 && text.starts_with('-') => None,
@@ -72,14 +80,14 @@ pub(super) fn amount(text: &str) -> Option<u64> {
 }
 
 /// Reads a number of 32 bits (`safe_atou()`).
-pub(super) fn small(text: &str) -> Option<u32> {
-    amount(text).and_then(|number| u32::try_from(number).ok())
+pub(super) fn small(text: &str, systemd: u32) -> Option<u32> {
+    amount(text, systemd).and_then(|number| u32::try_from(number).ok())
 }
 
 /// Reads a number that may be negative (`safe_atoi()`).
-pub(super) fn signed(text: &str) -> Option<i32> {
+pub(super) fn signed(text: &str, systemd: u32) -> Option<i32> {
     let (text, base) = mangled(text.trim_start_matches([' ', '\t', '\n', '\r']));
-    let number = scan(text, base).filter(|number| number.length == text.len())?;
+    let number = scan(text, base, systemd < OLD_C).filter(|number| number.length == text.len())?;
     let amount = i64::try_from(number.amount).ok()?;
     i32::try_from(if number.negative { -amount } else { amount }).ok()
 }
@@ -91,13 +99,13 @@ pub(super) fn uid(text: &str) -> Option<u32> {
 }
 
 /// Checks a number that is not negative.
-pub(super) fn unsigned(value: &str) -> Result<u32, Problem> {
-    small(value).ok_or_else(|| Problem::of(value, "is not a number from 0 to 4294967295"))
+pub(super) fn unsigned(value: &str, systemd: u32) -> Result<u32, Problem> {
+    small(value, systemd).ok_or_else(|| Problem::of(value, "is not a number from 0 to 4294967295"))
 }
 
 /// Checks a number that may be negative.
-pub(super) fn within(value: &str, least: i32, most: i32) -> Result<(), Problem> {
-    match signed(value) {
+pub(super) fn within(value: &str, least: i32, most: i32, systemd: u32) -> Result<(), Problem> {
+    match signed(value, systemd) {
         Some(number) if (least..=most).contains(&number) => Ok(()),
         _ => Err(Problem::of(value, &format!("is not a number from {least} to {most}"))),
     }
@@ -119,13 +127,14 @@ mod tests {
             ("-0", 0),
             ("0B1", 1),
         ] {
-            assert_eq!(amount(text), Some(number), "{text:?}");
+            assert_eq!(amount(text, 262), Some(number), "{text:?}");
         }
         for text in ["", "-1", "1 ", "0x", "08", "0b2", "1e3", "18446744073709551616", "\u{b}"] {
-            assert_eq!(amount(text), None, "{text:?}");
+            assert_eq!(amount(text, 257), None, "{text:?}");
         }
-        assert_eq!(signed("-0x10"), Some(-16));
-        assert_eq!(signed("2147483648"), None);
+        assert_eq!(signed("-0x10", 262), Some(-16));
+        assert_eq!((signed("-0b10", 257), signed("-0b10", 258)), (Some(-2), None));
+        assert_eq!(signed("2147483648", 262), None);
         assert_eq!(
             (uid("0"), uid("01"), uid("+1"), uid("65535"), uid("65534")),
             (Some(0), None, None, None, Some(65534))

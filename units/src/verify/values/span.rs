@@ -1,6 +1,6 @@
 //! Time spans as systemd reads them (`parse_time()` in `time-util.c`).
 
-use super::number::scan;
+use super::number::decimal;
 
 const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -62,7 +62,7 @@ pub(super) fn time(text: &str, unit: u64) -> Option<Option<u64>> {
         if rest.starts_with('-') {
             return None;
         }
-        let (whole, after) = match scan(rest, 10) {
+        let (whole, after) = match decimal(rest) {
             Some(number) if number.negative && number.amount != 0 => return None,
             Some(number) => (i64::try_from(number.amount).ok()?.unsigned_abs(), rest.get(number.length..)?),
             // Too large, or it begins with a point.
