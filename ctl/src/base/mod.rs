@@ -17,6 +17,7 @@ pub(crate) mod program;
 pub(crate) mod scope;
 pub(crate) mod screen;
 pub(crate) mod secrets;
+pub(crate) mod tilde;
 pub(crate) mod time;
 pub(crate) mod tree;
 pub(crate) mod wait;

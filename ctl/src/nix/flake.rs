@@ -126,6 +126,14 @@ mod tests {
         assert_eq!(recorded("infra"), "infra");
         assert_eq!(recorded("git+file:.#web"), format!("git+file://{at}#web"));
         assert!(Flake::parse("./missing#web", &here).is_err());
+        let message = |text: &str| Flake::parse(text, &here).unwrap_err().to_string();
+        let why =
+            "begins with '~', which the shell did not replace, nothing was changed; name the absolute path";
+        assert_eq!(message("~root/infra#web"), format!("~root/infra: {why}, such as /root/infra"));
+        assert_eq!(
+            message("git+file://~root/infra?ref=main"),
+            format!("git+file://~root/infra?ref=main: {why}, such as git+file:///root/infra?ref=main")
+        );
     }
 
     #[test]

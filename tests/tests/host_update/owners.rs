@@ -66,8 +66,17 @@ fn checkouts_of_users(host: &Host) {
     host.ctl_ok(&["update", "web", "--flake", "/home/alice/infra/hosts"]);
     assert_ne!(host.intent("web")["source"]["owner"], source["owner"]);
 
-    // The flake uses a file that Git does not track.
+    // Git does not track flake.nix.
     host.sh("mkdir /home/alice/new && cd /home/alice/new && git init -q && cp /root/flake/flake.nix .");
     let output = unchanged(host, 11, &["update", "web", "--flake", "/home/alice/new"]);
-    assert!(output.stderr.contains("'git add' it"), "{output}");
+    let why = "nix flake metadata: exit status 1: flake.nix is missing, or not tracked by Git; if it is in a Git \
+               checkout, 'git add' it";
+    assert!(output.stderr.lines().any(|line| line.contains(why)), "{output}");
+    // Nor a file that it imports.
+    host.write("/home/alice/new/flake.nix", "{ outputs = _: import ./more.nix; }", 0o644);
+    host.sh("cd /home/alice/new && git add flake.nix");
+    host.write("/home/alice/new/more.nix", "{ }", 0o644);
+    let output = unchanged(host, 11, &["update", "web", "--flake", "/home/alice/new"]);
+    let why = "more.nix is missing, or not tracked by Git";
+    assert!(output.stderr.lines().any(|line| line.contains(why)), "{output}");
 }
