@@ -13,6 +13,7 @@ pub(crate) mod host;
 pub(crate) mod interrupt;
 pub(crate) mod jail;
 pub(crate) mod output;
+pub(crate) mod passed_on;
 pub(crate) mod program;
 pub(crate) mod scope;
 pub(crate) mod screen;
