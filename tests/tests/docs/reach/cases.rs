@@ -228,9 +228,11 @@ pub(super) fn cases() -> Vec<Case> {
         ("timezone", "Timezone"),
     ] {
         for choice in choices(schema) {
-            add(option, Same, json!([[null, choice]]));
+            let mounts = choice.as_str().is_some_and(|word| word.starts_with("bind"));
+            add(option, if mounts { More } else { Same }, json!([[null, choice]]));
         }
     }
+    add("resolvConf", Either, json!([["bind-host", "bind-stub"]]));
     free::add_cases(&mut add);
     cases
 }
