@@ -165,13 +165,7 @@ pub(super) fn items(container: &Container) -> Vec<Item> {
             items.can(value(option, word), format!("write the host's file that {word} mounts ({option})"));
         }
     }
-    items.0.sort_by_key(|item| match item.kind {
-        Kind::Capability => 0,
-        Kind::Restriction => 1,
-        Kind::Resource => 2,
-        Kind::Setting => 3,
-    });
-    items.0
+    items.sorted()
 }
 
 /// The limits that serviceConfig can set as well; its last value wins over the option.
