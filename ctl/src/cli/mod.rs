@@ -233,6 +233,6 @@ pub(crate) struct Setup {
 
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
-    /// The shell
+    /// Shell to print it for
     pub(crate) shell: clap_complete::Shell,
 }

@@ -5,6 +5,7 @@ mod arguments;
 mod autostart;
 mod begin;
 mod check;
+pub(crate) mod completions;
 mod create;
 mod delete_generations;
 mod diff;
@@ -28,7 +29,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use anyhow::Result;
-use clap::CommandFactory;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::context::{Color, Context};
@@ -41,9 +41,7 @@ use crate::cli::{Cli, Command, Global};
 /// Runs the command of the command line.
 pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     if let Command::Completions(arguments) = &cli.command {
-        let mut script = Vec::new();
-        clap_complete::generate(arguments.shell, &mut Cli::command(), "nixos-nspawn", &mut script);
-        return screen.print(&String::from_utf8(script)?);
+        return completions::run(screen, arguments);
     }
     let context = context(&cli.global, screen)?;
     let done = match dispatch(&context, &cli.command) {
