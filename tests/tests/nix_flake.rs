@@ -2,6 +2,7 @@
 //! files that exist. Building them takes nixpkgs itself, which no test here has; the commands of the package run on the
 //! programs of `make build`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -75,7 +76,7 @@ fn phases_of_the_package(host: &Host) {
         installShellCompletion() { # --cmd NAME --SHELL FILE
             local to
             case $3 in
-                --bash) to=bash-completion/completions/$2 ;;
+                --bash) to=bash-completion/completions/$2.bash ;;
                 --fish) to=fish/vendor_completions.d/$2.fish ;;
                 --zsh) to=zsh/site-functions/_$2 ;;
             esac
@@ -115,14 +116,13 @@ fn phases_of_the_package(host: &Host) {
     assert_eq!(files(&out), files(&installed.join("usr/local")));
 }
 
-/// Returns the paths of files and links below a directory.
-fn files(top: &Path) -> Vec<String> {
-    let entries = walkdir::WalkDir::new(top).sort_by_file_name();
-    let entries = entries.into_iter().map(|entry| entry.expect("readable"));
-    entries
-        .filter(|entry| !entry.file_type().is_dir())
-        .map(|entry| entry.path().strip_prefix(top).expect("below").to_string_lossy().into_owned())
-        .collect()
+/// Returns the paths of files and links below a directory. bash-completion finds `NAME` and `NAME.bash`.
+fn files(top: &Path) -> BTreeSet<String> {
+    let entries = walkdir::WalkDir::new(top).into_iter().map(|entry| entry.expect("readable"));
+    let files = entries.filter(|entry| !entry.file_type().is_dir());
+    let below =
+        files.map(|entry| entry.path().strip_prefix(top).expect("below").to_string_lossy().into_owned());
+    below.map(|path| path.strip_suffix(".bash").unwrap_or(&path).to_owned()).collect()
 }
 
 fn run(command: &mut Command) {

@@ -63,18 +63,22 @@ fn main() -> ExitCode {
             let tree = host.directory().join("nixos-host");
             run(&mut report, kit("check-host").arg(&root).arg(tree).env("EXEC", &enter));
         }
+        let save = |report: &Report| {
+            let path = path(suite.name());
+            let old = std::fs::read_to_string(&path).unwrap_or_default();
+            std::fs::write(&path, merged(&old, report.text()))
+                .unwrap_or_else(|error| eprintln!("{}: {error}", path.display()));
+        };
+        if record {
+            save(&report);
+        }
         // Last, because the host reboots.
         report.group(numbers);
         nixos_numbers::measure(&host, &mut report);
-        good &= report.good();
         if record {
-            let path = path(suite.name());
-            let old = std::fs::read_to_string(&path).unwrap_or_default();
-            if let Err(error) = std::fs::write(&path, merged(&old, report.text())) {
-                eprintln!("{}: {error}", path.display());
-                good = false;
-            }
+            save(&report);
         }
+        good &= report.good();
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
