@@ -26,6 +26,11 @@ fn begin(host: &Host) {
     host.wait_until("the second one is switched", || host.run(&["sh", "-c", switching]).success());
 }
 
+/// Returns the record of a container without the link of a build that was not used, which the next update removes.
+fn recorded(host: &Host, name: &str) -> String {
+    host.recorded(name).lines().filter(|line| !line.contains("/ahead-")).collect::<Vec<_>>().join("\n")
+}
+
 fn killed_in_the_middle_of_all(host: &Host) {
     host.install(bins());
     host.create("stopped");
@@ -33,7 +38,7 @@ fn killed_in_the_middle_of_all(host: &Host) {
     for name in NAMES {
         host.create(name);
     }
-    let (second, third) = (host.recorded("second"), host.recorded("third"));
+    let (second, third) = (recorded(host, "second"), recorded(host, "third"));
     let nspawn = host.nspawn("third");
 
     own(host, "new\n", "sleep 60");
@@ -44,11 +49,11 @@ fn killed_in_the_middle_of_all(host: &Host) {
     NAMES.iter().for_each(|name| host.assert_agreed(name));
     assert_eq!((host.system_page("first").as_str(), host.generation("first")), ("new\n", 2), "{settled}");
     assert_eq!(
-        (host.system_page("second"), host.recorded("second")),
+        (host.system_page("second"), recorded(host, "second")),
         ("old\n".to_owned(), second),
         "{settled}"
     );
-    assert_eq!((host.recorded("third"), host.nspawn("third")), (third.clone(), nspawn), "{settled}");
+    assert_eq!((recorded(host, "third"), host.nspawn("third")), (third.clone(), nspawn), "{settled}");
 
     // The next run goes on. The links of builds that were not activated are removed.
     own(host, "new\n", "exit 0");
@@ -60,7 +65,7 @@ fn killed_in_the_middle_of_all(host: &Host) {
     );
 
     // A power cut: the boot starts the second one with its new generation, which is kept.
-    let third = host.recorded("third");
+    let third = recorded(host, "third");
     own(host, "newer\n", "sleep 60");
     begin(host);
     assert_eq!(host.power_cut(), "running");
@@ -68,5 +73,5 @@ fn killed_in_the_middle_of_all(host: &Host) {
     NAMES.iter().for_each(|name| host.assert_agreed(name));
     let pages = NAMES.map(|name| host.system_page(name));
     assert_eq!(pages, ["newer\n", "newer\n", "new\n"], "{settled}");
-    assert_eq!(host.recorded("third"), third, "{settled}");
+    assert_eq!(recorded(host, "third"), third, "{settled}");
 }
