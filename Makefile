@@ -89,3 +89,5 @@ install: build
 	$(OUT)/nixos-nspawn-ctl completions bash > $(ROOT)/share/bash-completion/completions/nixos-nspawn
 	$(OUT)/nixos-nspawn-ctl completions zsh > $(ROOT)/share/zsh/site-functions/_nixos-nspawn
 	$(OUT)/nixos-nspawn-ctl completions fish > $(ROOT)/share/fish/vendor_completions.d/nixos-nspawn.fish
+	ln -sf nixos-nspawn $(ROOT)/share/bash-completion/completions/nixos-nspawn-ctl
+	ln -sf nixos-nspawn.fish $(ROOT)/share/fish/vendor_completions.d/nixos-nspawn-ctl.fish

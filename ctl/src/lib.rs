@@ -32,6 +32,9 @@ mod testing;
 pub fn main() -> ExitCode {
     // Explicit modes are unaffected; files without one are writable by their owner only.
     umask(Mode::from_raw_mode(0o022));
+    if command::completions::answer() {
+        return ExitCode::SUCCESS;
+    }
     let screen = Rc::new(Screen::terminal());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

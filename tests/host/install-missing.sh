@@ -20,6 +20,8 @@ need unshare util-linux
 need prlimit util-linux
 need ldd libc-bin
 need timeout coreutils
+need zsh zsh
+need fish fish
 need python3 python3
 # The schema test asks a validator that is not ours, from either Python.
 if ! python3 -c 'import jsonschema' 2> /dev/null && ! /usr/bin/python3 -c 'import jsonschema' 2> /dev/null; then

@@ -106,7 +106,9 @@ impl<'a> Walk<'a> {
         };
         self.add(path, "text", long(begin, part, self.size));
         if path.last() == Some(&"extraConfig") {
-            self.add(path, "lines", long("[Link]", "\\nMTUBytes=1", self.size));
+            // Not more lines than it may have.
+            self.add(path, "lines", long("[Link]", "\\nMTUBytes=1", self.size.min(100_000)));
+            self.add(path, "sections", long("[Link]", "\\n[Link]", self.size.min(64_000)));
         }
     }
 
@@ -185,10 +187,10 @@ fn long(begin: &str, part: &str, size: usize) -> String {
     format!("\"{begin}{}\"", part.repeat(count))
 }
 
-/// The elements of a list of about `size` bytes; no more than a file may hold.
+/// The elements of a list of about `size` bytes; no more than a list may hold.
 fn repeated(size: usize, element: impl Fn(usize) -> String) -> String {
     let mut text = String::with_capacity(size);
-    for at in 0..60_000 {
+    for at in 0..16_000 {
         let next = element(at);
         if text.len() + next.len() + 1 > size - REST {
             break;

@@ -23,6 +23,16 @@ fn texts(host: &Host) {
     generations(host);
     several(host);
     scripts(host);
+    completed_attributes(host);
+}
+
+/// What a shell is offered behind the `#` of a flake, which Nix knows.
+fn completed_attributes(host: &Host) {
+    host.write("/root/small/flake.nix", "{ outputs = _: { nixosContainers = { db = { }; web = throw \"unused\"; x86_64-linux.web-2 = { }; }; }; }\n", 0o644);
+    let ask = "_CLAP_COMPLETE_INDEX=4 _CLAP_IFS=' ' NIXOS_NSPAWN_COMPLETE=bash nixos-nspawn -- nixos-nspawn create x --flake";
+    assert_eq!(host.sh(&format!("{ask} '/root/small#'")), "/root/small#db /root/small#web /root/small#web-2");
+    assert_eq!(host.sh(&format!("{ask} 'path:/root/small#d'")), "path:/root/small#db");
+    assert_eq!(host.sh(&format!("{ask} '/root/none#' 2>&1")), "");
 }
 
 fn updates(host: &Host) {
@@ -161,8 +171,10 @@ fn scripts(host: &Host) {
         "rollback web --dry-run --json",
         "rollback web --json",
         "check web --json",
+        "hold web why --dry-run --json",
         "hold web why --json",
         "unhold web --json",
+        "pin web 2 --dry-run --json",
         "pin web 2 --json",
         "delete-generations web old --dry-run --json",
         "unpin web 2 --json",
@@ -171,6 +183,8 @@ fn scripts(host: &Host) {
         "disable web --json",
         "enable web --json",
         "enable web --json",
+        "status web nobody",
+        "status",
         "activate web --dry-run --json",
         "activate web --json",
         "autostart --json",

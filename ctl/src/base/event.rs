@@ -88,6 +88,8 @@ pub(crate) enum Event {
     NetworkFileFailed { path: PathBuf, error: String },
     /// Not all ports of a container could be opened.
     PortsNotOpened { name: MachineName, error: String },
+    /// A setting of the administrator's defaults cannot be used.
+    DefaultIgnored { text: String },
     /// The result of an activation could not be recorded.
     ResultNotRecorded { error: String },
     /// What the container runs could not be saved.

@@ -60,8 +60,31 @@ impl Host {
         Self { root, live, scope, verbose, config, programs: Box::new(Machine), watcher }
     }
 
-    /// Opens the running system (`/`) or an offline tree.
+    /// Opens the running system (`/`) or an offline tree. A fault in the administrator's defaults is an error.
     pub(crate) fn open(root: &Path, verbose: bool, watcher: Box<dyn Fn(Event)>) -> Result<Self> {
+        Self::open_with(root, verbose, watcher, Config::read)
+    }
+
+    /// Does the same for a command that changes nothing: faults in the administrator's defaults are reported.
+    pub(crate) fn open_to_read(root: &Path, verbose: bool, watcher: Box<dyn Fn(Event)>) -> Result<Self> {
+        let mut faults = Vec::new();
+        let host = Self::open_with(root, verbose, watcher, |root, scope, trust| {
+            let (config, ignored) = Config::read_good(root, scope, trust)?;
+            faults = ignored;
+            Ok(config)
+        })?;
+        for text in faults {
+            host.report(Event::DefaultIgnored { text });
+        }
+        Ok(host)
+    }
+
+    fn open_with(
+        root: &Path,
+        verbose: bool,
+        watcher: Box<dyn Fn(Event)>,
+        config: impl FnOnce(&Path, &Scope, ConfigTrust) -> Result<Config>,
+    ) -> Result<Self> {
         if !root.is_dir() {
             return Err(Failed::Usage(format!("{}: --root is not a directory", root.display())).into());
         }
@@ -70,7 +93,7 @@ impl Host {
         let scope = Scope::SYSTEM;
         inside(&root, &scope)?;
         let trust = if live { ConfigTrust::Owner(scope.owner) } else { ConfigTrust::Anybody };
-        let config = Config::read(&root, &scope, trust)?;
+        let config = config(&root, &scope, trust)?;
         Ok(Self { root, live, scope, verbose, config, programs: Box::new(Machine), watcher })
     }
 

@@ -41,9 +41,8 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     if ours && host.live() {
         // Sockets are closed first, or a connection would start the container again.
         sockets::close(host, name)?;
-        if !systemd::state(host, name)?.stopped()
-            && (record.step == Begun::Removing || runs_ours(host, name)?)
-        {
+        // A unit that does not run may be about to: a killed command's start is a job of PID 1, which this cancels.
+        if record.step == Begun::Removing || runs_ours(host, name)? {
             systemd::stop(host, name)?;
         }
     }

@@ -66,31 +66,31 @@ pub(crate) enum Command {
     Remove(Remove),
     /// List containers
     List(List),
-    /// Show everything known about a container
-    Show(Show),
-    /// Show the state of a container, and whether a restart is due
+    /// Show everything known about containers
+    Show(Shown),
+    /// Show the state of containers, or what needs attention on this host
     Status(Status),
     /// List the generations of a container
     ListGenerations(Show),
     /// Delete generations, but never the current, the running or a pinned one
     DeleteGenerations(DeleteGenerations),
-    /// Keep a generation from being deleted
+    /// Keep generations from being deleted
     Pin(Pin),
-    /// Allow a pinned generation to be deleted again
+    /// Allow pinned generations to be deleted again
     Unpin(Pin),
     /// Check the health of a container, as an update would
     Check(Check),
     /// Keep a container at its generation in 'update --all'
     Hold(Hold),
     /// Let 'update --all' update a container again
-    Unhold(Named),
+    Unhold(Changed),
     /// Show what differs between generations: options, files and closure
     Diff(Diff),
-    /// Start a container with the host
-    Enable(Named),
-    /// Do not start a container with the host
-    Disable(Named),
-    /// Apply the recorded configuration to a running container
+    /// Start containers with the host
+    Enable(Changed),
+    /// Do not start containers with the host
+    Disable(Changed),
+    /// Apply the recorded configuration to running containers
     Activate(Activate),
     /// Start all containers that should run and do not
     Autostart(Autostart),
@@ -102,8 +102,9 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Name of the container
-    pub(crate) name: String,
+    /// Names of the containers [default: a summary of the host]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -120,11 +121,12 @@ pub(crate) struct DeleteGenerations {
 
 #[derive(Debug, Args)]
 pub(crate) struct Pin {
-    /// Name of the container
-    pub(crate) name: String,
-    /// Number of the generation
-    #[arg(value_name = "N", value_parser = generation)]
-    pub(crate) generation: u64,
+    /// Names of containers, each with the number of a generation [default: the current one]
+    #[arg(required = true, value_name = "NAME [N]")]
+    pub(crate) which: Vec<String>,
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +143,9 @@ pub(crate) struct Hold {
     pub(crate) name: String,
     /// Reason, shown by list and status
     pub(crate) reason: Option<String>,
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -191,15 +196,28 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Named {
-    /// Name of the container
-    pub(crate) name: String,
+pub(crate) struct Shown {
+    /// Names of the containers
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Containers to change.
+#[derive(Debug, Args)]
+pub(crate) struct Changed {
+    /// Names of the containers
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Activate {
-    /// Name of the container
-    pub(crate) name: String,
+    /// Names of the containers
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
     /// How it takes effect [default: the container's own strategy]
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) strategy: Option<Strategy>,
@@ -233,6 +251,6 @@ pub(crate) struct Setup {
 
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
-    /// The shell
+    /// Shell to print it for
     pub(crate) shell: clap_complete::Shell,
 }

@@ -141,6 +141,7 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::PortsNotOpened { name, error } => {
             format!("container '{name}': not all of its ports could be opened: {error}")
         }
+        Event::DefaultIgnored { text } => text,
         Event::ResultNotRecorded { error } => format!("the result cannot be recorded: {error}"),
         Event::NotRemembered { path, error } => format!("{}: cannot be written: {error}", path.display()),
     };

@@ -5,12 +5,14 @@ mod arguments;
 mod autostart;
 mod begin;
 mod check;
+pub(crate) mod completions;
 mod create;
 mod delete_generations;
 mod diff;
 mod enable;
 mod events;
 mod hold;
+mod host_status;
 mod list;
 mod list_generations;
 mod pin;
@@ -20,6 +22,7 @@ mod reachable;
 mod remove;
 mod rollback;
 mod setup;
+mod several;
 mod show;
 mod status;
 mod update;
@@ -29,7 +32,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use anyhow::Result;
-use clap::CommandFactory;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::context::{Color, Context};
@@ -42,11 +44,9 @@ use crate::cli::{Cli, Command, Global};
 /// Runs the command of the command line.
 pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     if let Command::Completions(arguments) = &cli.command {
-        let mut script = Vec::new();
-        clap_complete::generate(arguments.shell, &mut Cli::command(), "nixos-nspawn", &mut script);
-        return screen.print(&String::from_utf8(script)?);
+        return completions::run(screen, arguments);
     }
-    let context = context(&cli.global, screen)?;
+    let context = context(&cli.global, screen, only_reads(&cli.command))?;
     let done = match dispatch(&context, &cli.command) {
         Err(error) => match error.downcast_ref::<Failed>() {
             Some(Failed::Unsettled { name, .. }) => again(&context, &cli.command, name.clone()),
@@ -96,16 +96,31 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     }
 }
 
+/// Returns whether a command changes nothing and decides nothing by the administrator's defaults.
+fn only_reads(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::List(_)
+            | Command::Show(_)
+            | Command::Status(_)
+            | Command::ListGenerations(_)
+            | Command::Diff(_)
+            | Command::Check(_)
+            | Command::Completions(_)
+    )
+}
+
 /// Returns the context for the global options.
-fn context(global: &Global, screen: &Rc<Screen>) -> Result<Context> {
+fn context(global: &Global, screen: &Rc<Screen>, only_reads: bool) -> Result<Context> {
     let color = match global.color {
         cli::Color::Auto => Color::Auto,
         cli::Color::Always => Color::Always,
         cli::Color::Never => Color::Never,
     };
     let (watcher, json) = (Rc::clone(screen), global.json);
+    let open = if only_reads { Host::open_to_read } else { Host::open };
     let host =
-        Host::open(&global.root, global.verbose, Box::new(move |event| events::show(&watcher, event, json)))?;
+        open(&global.root, global.verbose, Box::new(move |event| events::show(&watcher, event, json)))?;
     Ok(Context {
         host,
         screen: Rc::clone(screen),

@@ -1,4 +1,4 @@
-//! `show NAME`: everything known about one container, as text or JSON: what is recorded, what systemd made of it, how
+//! `show NAME…`: everything known about containers, as text or JSON: what is recorded, what systemd made of it, how
 //! far it reaches into the host, and the generated files, from the same plan that the generator writes. It changes
 //! nothing.
 
@@ -13,10 +13,11 @@ use serde::Serialize;
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted};
 use crate::change::tidy::tidy;
-use crate::cli::Show;
+use crate::cli::Shown;
+use crate::command::several::{each, machine_names};
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::generations::generations;
-use crate::fact::lookup::{in_overview, machine_name};
+use crate::fact::lookup::in_overview;
 use crate::fact::notes::{Note, notes, state, yes_no};
 use crate::fact::option_lines::option_lines;
 use crate::fact::overview::{Container, Overview};
@@ -55,15 +56,25 @@ pub(crate) struct ShowAnswer<'a> {
 }
 
 /// Runs the command.
-pub(crate) fn show(context: &Context, arguments: &Show) -> Result<()> {
-    let name = machine_name(&arguments.name)?;
+pub(crate) fn show(context: &Context, arguments: &Shown) -> Result<()> {
+    let names = machine_names(&arguments.names)?;
     tidy(context);
     let overview = Overview::gather(context)?;
-    let container = in_overview(context, &overview, &name)?;
-    let details = details(context, &overview, container)?;
-    context.answer(&details, |details| text(container, details, context.color))?;
+    let mut gap = "";
+    let shown = each(
+        context,
+        &names,
+        |name| name,
+        |name| {
+            let container = in_overview(context, &overview, name)?;
+            let details = details(context, &overview, container)?;
+            let text = format!("{gap}{}", text(container, &details, context.color));
+            gap = "\n";
+            Ok((details, text))
+        },
+    );
     overview.troubles().for_each(|trouble| context.screen.tell(trouble));
-    Ok(())
+    shown
 }
 
 /// Returns what was left out of the recorded profile, as far as it can be read.

@@ -8,6 +8,7 @@ pub(crate) mod generations;
 pub(crate) mod host_network;
 pub(crate) mod installation;
 pub(crate) mod jobs;
+pub(crate) mod known_names;
 pub(crate) mod lookup;
 pub(crate) mod metrics;
 pub(crate) mod notes;

@@ -1,5 +1,6 @@
 //! Nix: sources, building, and what built profiles say.
 
+pub(crate) mod attributes;
 pub(crate) mod build;
 pub(crate) mod cause;
 pub(crate) mod checkout;

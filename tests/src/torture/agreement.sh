@@ -19,7 +19,10 @@ one() {
         for left in "$profiles/$name" "$roots/$name" "$roots/$name-running" "$out/$unit.d" "$out/nixos-nspawn/$name.nspawn"; do
             ! [ -e "$left" ] && ! [ -L "$left" ] || bad "is not recorded, and there is $left"
         done
-        case $state in inactive) ;; *) bad "is not recorded, and $state" ;; esac
+        [ "$state" = inactive ] || {
+            bad "is not recorded, and $state"
+            journalctl --no-pager --output=short-monotonic --lines=25 --unit "$unit"
+        }
         return
     fi
     toplevel=$(jq -er .toplevel "$intent") || bad "the intent does not parse"

@@ -1,11 +1,11 @@
 //! Killed `create` and `remove` commands.
 
-use nixos_nspawn_tests::host::{FLAKE, Host};
+use nixos_nspawn_tests::host::{FLAKE, Host, bins};
 use nixos_nspawn_tests::on_both_hosts;
 
 use crate::{assert_half, killed, settle, stoppable};
 
-on_both_hosts!(killed_creates_and_removes);
+on_both_hosts!(killed_creates_and_removes, a_start_that_waits);
 
 fn killed_creates_and_removes(host: &Host) {
     host.install(stoppable());
@@ -52,4 +52,32 @@ fn killed_creates_and_removes(host: &Host) {
             assert_eq!(host.state("web"), "inactive", "{place}");
         }
     }
+}
+
+/// The start of a killed `create` that waits for another unit is cancelled with it, or the unit would fail later.
+fn a_start_that_waits(host: &Host) {
+    host.install(bins());
+    host.create("stopped");
+    let before = host.traces();
+    let drop_in = "/run/systemd/system/systemd-nspawn@web.service.d/slow.conf";
+    host.write(drop_in, "[Unit]\nWants=slow.service\nAfter=slow.service\n", 0o644);
+    host.write(
+        "/run/systemd/system/slow.service",
+        "[Service]\nType=oneshot\nExecStart=sleep infinity\n",
+        0o644,
+    );
+    let waits = "[ -n \"$(systemctl list-jobs --no-legend 'systemd-nspawn@web.service')\" ]";
+    host.sh(&format!(
+        "nixos-nspawn create web --flake {FLAKE} & command=$!
+        for _ in $(seq 300); do if {waits}; then break; fi; sleep 0.1; done; {waits}
+        kill -KILL $command; wait $command || true"
+    ));
+    assert_eq!(host.state("web"), "inactive");
+    settle(host);
+    host.sh("systemctl stop slow.service; rm -rf /run/systemd/system/slow.service \
+        /run/systemd/system/systemd-nspawn@web.service.d; systemctl daemon-reload");
+    host.sh("sleep 1; systemctl is-failed systemd-nspawn@web.service && exit 1; true");
+    assert_eq!(host.state("web"), "inactive");
+    host.sh("rm -rf /var/lib/machines/web");
+    host.assert_no_traces_since(&before);
 }

@@ -132,6 +132,9 @@ impl HostNetworkConfig {
     }
 }
 
+/// The most lines of `extraConfig`. It bounds the memory that they take.
+const MAX_LINES: usize = 8192;
+
 /// The text of `extraConfig`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -145,6 +148,9 @@ impl TryFrom<String> for Lines {
 
     fn try_from(text: String) -> Result<Self, Invalid> {
         let refuse = |reason: String| Err(Invalid::new(&text, reason));
+        if text.lines().nth(MAX_LINES).is_some() {
+            return refuse(format!("holds more than {MAX_LINES} lines"));
+        }
         let parsed = match parse(text.as_bytes()) {
             Ok(parsed) => parsed,
             Err(error) => return refuse(format!("cannot be read: {error}")),

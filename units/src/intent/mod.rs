@@ -44,6 +44,7 @@ pub use host_network::HostNetworkConfig;
 pub use host_nix::{NIX_PARTS, NixPart};
 pub(crate) use limit::{Amount, amounts};
 pub use limit::{CpuQuota, CpuWeight, IoWeight, MemoryLimit, OomScoreAdjust, Rlimit, RlimitName, TasksMax};
+pub use nearest::nearest;
 pub use network::{InterfacePair, Network};
 pub use ordering::Dependency;
 pub(crate) use parse::typed;

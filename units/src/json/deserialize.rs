@@ -127,6 +127,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
             self.ended = true;
             return Ok(None);
         }
+        self.reader.few(self.count + 1)?;
         let start = self.reader.offset();
         self.reader.path.push(Step::Element(self.count));
         let value = seed.deserialize(&mut *self.reader).map_err(|e| e.or_at(start, &self.reader.path))?;

@@ -19,7 +19,7 @@ pub(super) struct Fields<'a, 'de> {
     start: usize,
     /// The names beyond the first few.
     many: BTreeSet<Cow<'de, str>>,
-    first: bool,
+    count: usize,
     ended: bool,
 }
 
@@ -30,18 +30,19 @@ impl<'a, 'de> Fields<'a, 'de> {
         except: Option<&'static str>,
     ) -> Self {
         let start = reader.names.len();
-        Self { reader, known, except, start, many: BTreeSet::new(), first: true, ended: false }
+        Self { reader, known, except, start, many: BTreeSet::new(), count: 0, ended: false }
     }
 
     /// Reads the name of the next wanted field; returns it with its offset.
     fn next(&mut self) -> Result<Option<(usize, Cow<'de, str>)>, Error> {
         while !self.ended {
-            if !self.reader.next(self.first, b'}')? {
+            if !self.reader.next(self.count == 0, b'}')? {
                 self.ended = true;
                 self.reader.names.truncate(self.start);
                 break;
             }
-            self.first = false;
+            self.count += 1;
+            self.reader.few(self.count)?;
             let start = self.reader.offset();
             let name = self.reader.name()?;
             if !self.is_new(name.clone()) {

@@ -13,6 +13,9 @@ pub(super) const MAX_DEPTH: usize = 127;
 /// size takes; ten thousand forwarded ports, written as objects, stay well below it.
 pub(super) const MAX_COUNT: usize = 65_536;
 
+/// The maximum number of elements or fields of one list or object.
+pub(super) const MAX_ELEMENTS: usize = 16_384;
+
 /// A text, and the position up to which it has been read.
 pub(super) struct Reader<'de> {
     text: &'de str,
@@ -177,6 +180,14 @@ impl<'de> Reader<'de> {
     fn too_many(&self) -> Error {
         let reason = format!("holds more than {MAX_COUNT} values");
         Error::new(Kind::Refused(reason)).or_at(self.at, &[])
+    }
+
+    /// Fails if a list or object with `count` elements has too many.
+    pub(super) fn few(&self, count: usize) -> Result<(), Error> {
+        if count <= MAX_ELEMENTS {
+            return Ok(());
+        }
+        Err(self.wrong(self.at, Kind::Refused(format!("holds more than {MAX_ELEMENTS} values"))))
     }
 
     /// Reads a field's name and the colon.

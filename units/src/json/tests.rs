@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::reader::{MAX_COUNT, MAX_DEPTH};
+use super::reader::{MAX_COUNT, MAX_DEPTH, MAX_ELEMENTS};
 use super::{check, field_names, find, line_and_column, read, read_except, read_known};
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -148,10 +148,23 @@ fn nesting_is_bounded() {
 fn the_number_of_values_is_bounded() {
     let list = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
     assert!(check(&list(MAX_COUNT)).is_ok());
+    assert_eq!(check(&list(MAX_COUNT + 1)).unwrap_err().to_string(), "holds more than 65536 values");
+
+    assert!(read::<Value>(&list(MAX_ELEMENTS)).is_ok());
+    let place = 2 * MAX_ELEMENTS + 2;
     assert_eq!(
-        refused::<Value>(&list(MAX_COUNT + 1)),
-        format!("1:{} : holds more than 65536 values", 2 * MAX_COUNT + 2)
+        refused::<Value>(&list(MAX_ELEMENTS + 1)),
+        format!("1:{place} : holds more than 16384 values")
     );
+    let inner = format!("{{\"a\": {}}}", list(MAX_ELEMENTS + 1));
+    assert_eq!(refused::<Value>(&inner), format!("1:{} a: holds more than 16384 values", place + 6));
+
+    let object = |count: usize| {
+        let fields: Vec<String> = (0..count).map(|at| format!("\"{at}\":0")).collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    assert!(read::<Value>(&object(MAX_ELEMENTS)).is_ok());
+    assert!(refused::<Value>(&object(MAX_ELEMENTS + 1)).ends_with(": holds more than 16384 values"));
 }
 
 #[test]

@@ -157,6 +157,9 @@ fn faults_name_field_and_reason() {
     ] {
         assert_eq!(host(config).unwrap_err(), reason, "{config}");
     }
+    let lines = |count: usize| format!(r#"{{"extraConfig": "{}"}}"#, "[Link]\\n".repeat(count));
+    assert!(host(&lines(8192)).is_ok());
+    assert!(host(&lines(8193)).unwrap_err().ends_with("holds more than 8192 lines"));
     let zone = written(r#""zone": "a", "hostNetworkConfig": {}"#).unwrap_err();
     assert!(
         zone.starts_with("field 'container.hostNetworkConfig': the interface of a zone's container"),

@@ -94,7 +94,7 @@ fn only_one_way_to_write_a_value() {
 fn large_files_are_read_in_time() {
     let many = |piece: &dyn Fn(usize) -> String| {
         let mut text = String::new();
-        for at in (0..60_000).take_while(|at| at * piece(99_999).len() < MAX_SIZE - 4096) {
+        for at in 0..16_000 {
             text += &piece(99_999 - at);
         }
         text

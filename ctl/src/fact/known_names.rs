@@ -1,0 +1,25 @@
+//! The names of containers, from the names of files only.
+
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, Kind};
+
+use crate::base::host::Host;
+use crate::host::files::names_in;
+
+/// Returns the names of all containers, sorted, and who manages them. A directory that cannot be read has none.
+pub(crate) fn known_names(host: &Host) -> Vec<(MachineName, Kind)> {
+    let directories =
+        [(host.intents(), Kind::Imperative), (host.directory(DECLARATIVE_DIRECTORY), Kind::Declarative)];
+    let mut all: Vec<(MachineName, Kind)> = Vec::new();
+    for (directory, kind) in directories {
+        for file in names_in(&directory).unwrap_or_default() {
+            let Some(name) = file.strip_suffix(".json").filter(|name| *name != "host") else { continue };
+            let Ok(name) = name.parse::<MachineName>() else { continue };
+            if !all.iter().any(|(known, _)| *known == name) {
+                all.push((name, kind));
+            }
+        }
+    }
+    all.sort();
+    all
+}
