@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo bench torture fuzz nixos-check install deps
+.PHONY: build check test demo bench bench-updates torture fuzz nixos-check install deps
 
 build:
 	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) NIXOS_NSPAWN_NIX=$(NIX) \
@@ -42,6 +42,10 @@ demo: deps build
 
 bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
+
+# Updates on a throwaway host: of unchanged containers, and of changed ones with one job and with two.
+bench-updates: deps build
+	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin bench_updates
 
 # Kills, faults and storms; CONTRIBUTING.md describes the variables.
 torture: deps build

@@ -13,6 +13,8 @@ pub(crate) enum Event {
     ProgramOutput { lines: Vec<String> },
     /// The step that the command waits for; `None` when it is over.
     Progress { name: MachineName, step: Option<Step> },
+    /// The systems of these containers are being built.
+    Building { names: Vec<MachineName> },
     /// Another command holds a lock.
     Waiting { what: String, holder: String },
     /// The container is being started.

@@ -38,7 +38,28 @@ pub(crate) struct Host {
     pub(crate) watcher: Box<dyn Fn(Event)>,
 }
 
+/// What another thread needs for a host of its own.
+pub(crate) struct Parts {
+    root: PathBuf,
+    live: bool,
+    scope: Scope,
+    verbose: bool,
+    config: Config,
+}
+
 impl Host {
+    /// Returns what another thread needs.
+    pub(crate) fn parts(&self) -> Parts {
+        let Self { root, live, scope, verbose, config, programs: _, watcher: _ } = self;
+        Parts { root: root.clone(), live: *live, scope: *scope, verbose: *verbose, config: config.clone() }
+    }
+
+    /// Returns the same host with another receiver of events.
+    pub(crate) fn of_parts(parts: Parts, watcher: Box<dyn Fn(Event)>) -> Self {
+        let Parts { root, live, scope, verbose, config } = parts;
+        Self { root, live, scope, verbose, config, programs: Box::new(Machine), watcher }
+    }
+
     /// Opens the running system (`/`) or an offline tree. A fault in the administrator's defaults is an error.
     pub(crate) fn open(root: &Path, verbose: bool, watcher: Box<dyn Fn(Event)>) -> Result<Self> {
         Self::open_with(root, verbose, watcher, Config::read)

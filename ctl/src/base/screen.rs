@@ -68,6 +68,11 @@ impl Screen {
         self.terminal
     }
 
+    /// Returns whether messages go to a terminal that can erase a line.
+    pub(crate) fn erases(&self) -> bool {
+        self.terminal
+    }
+
     /// Erases the status line.
     pub(crate) fn end_live(&self) {
         if let Some(line) = self.live.take() {

@@ -18,6 +18,7 @@ mod list_generations;
 mod pin;
 mod plan;
 mod planned;
+mod reachable;
 mod remove;
 mod rollback;
 mod setup;

@@ -3,6 +3,7 @@
 use crate::base::call::Ended;
 use crate::base::exit::Failed;
 use crate::base::program::ended;
+use crate::nix::missing_host::missing_host;
 
 /// Why Nix failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +111,12 @@ impl Cause {
             Self::Server => {
                 "a server did not give what it should; try again later, or check the reference".to_owned()
             }
-            Self::Network => "a server could not be reached; check the network and the reference".to_owned(),
+            Self::Network => match missing_host(messages) {
+                Some(host) => {
+                    format!("host '{host}' cannot be found; check the network, and the reference and its inputs")
+                }
+                None => "a server could not be reached; check the network and the reference".to_owned(),
+            },
             Self::Owner => "a checkout belongs to another user; call the program through sudo, or name the flake of \
                             that checkout with --flake"
                 .to_owned(),

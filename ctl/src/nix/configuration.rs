@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::Source;
@@ -77,12 +77,12 @@ fn check_nixpkgs(reference: &str) -> Result<()> {
 }
 
 /// Resolves a nixpkgs flake. Without network, returns the recorded revision.
-fn fetched(nix: &Nix, reference: &str, recorded: Option<&Text>) -> Result<Rc<Resolved>> {
-    let reason = match nix.resolve(reference, None, &[])? {
+fn fetched(nix: &Nix, reference: &str, recorded: Option<&Text>) -> Result<Arc<Resolved>> {
+    let reason = match nix.resolve(reference, None, &[], "")? {
         Outcome::At(resolved) => return Ok(resolved),
         Outcome::Unreachable(reason) => reason,
     };
-    match recorded.map(|locked| nix.resolve(locked.as_str(), None, &[])).transpose()? {
+    match recorded.map(|locked| nix.resolve(locked.as_str(), None, &[], "")).transpose()? {
         Some(Outcome::At(resolved)) => Ok(resolved),
         _ => Err(Failed::Program(reason).into()),
     }

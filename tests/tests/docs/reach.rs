@@ -59,10 +59,11 @@ fn set(option: &str, value: &Value) -> Value {
 fn sample(option: &str) -> Value {
     match option {
         "activation.autoStart" => json!(false),
+        "activation.snapshot" => json!(true),
         "activation.check" => json!("true"),
         "activation.expect" => json!("running"),
         "activation.reloadScript" => json!("/x"),
-        "activation.settleSec" | "activation.timeout" => json!("10s"),
+        "activation.buildTimeout" | "activation.settleSec" | "activation.timeout" => json!("10s"),
         "activation.strategy" => json!("restart"),
         "after" | "requires" | "wants" => json!(["db"]),
         "bindMounts" | "inaccessiblePaths" => json!(["/srv/x"]),

@@ -23,6 +23,9 @@ pub(super) fn items(container: &Container) -> Vec<Item> {
                 check: _,
                 timeout: _,
                 settle_sec: _,
+                build_timeout: _,
+                // A copy of the container's own state, for root only.
+                snapshot: _,
             },
         // With tmpfs and inaccessible paths, which may cover them.
         bind_mounts: _,
