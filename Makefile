@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo bench torture fuzz verify-nspawn nixos-check install deps
+.PHONY: build check test demo bench bench-updates torture fuzz verify-nspawn nixos-check install deps
 
 build:
 	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) NIXOS_NSPAWN_NIX=$(NIX) \
@@ -43,6 +43,10 @@ demo: deps build
 bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
 
+# Updates on a throwaway host: of unchanged containers, and of changed ones with one job and with two.
+bench-updates: deps build
+	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin bench_updates
+
 # Kills, faults and storms; CONTRIBUTING.md describes the variables.
 torture: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin torture
@@ -58,12 +62,15 @@ fuzz: deps
 	CARGO=$(CARGO) sh fuzz/run.sh $(FUZZ_SECONDS)
 
 # Real NixOS systems in containers (tests/nixos/README.md). NIXPKGS: a directory made by tests/nixos/nixpkgs/assemble;
-# PEER: a checkout of python-nixos-nspawn, or nothing; HOSTS: trixie, forky or both.
+# PEER: a checkout of python-nixos-nspawn, or nothing; HOSTS: trixie, forky or both. RECORD=1 writes the output to
+# tests/nixos/seen, for README.md's table. NUMBERS=1 only measures, for which the machine must be idle.
 NIXPKGS ?=
 PEER ?=
 HOSTS ?= trixie forky
+RECORD ?=
+NUMBERS ?=
 nixos-check: deps build
-	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS)
+	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS) $(RECORD:%=--record) $(NUMBERS:%=--numbers)
 
 MAN8 = man/nixos-nspawn-ctl.8 man/nixos-nspawn-generator.8 man/nixos-nspawn.8
 MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5 man/nixos-nspawn-options.5

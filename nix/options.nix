@@ -85,6 +85,25 @@ import ./options-files.nix { inherit lib; }
         By default, two seconds.
       '';
     };
+    buildTimeout = mkOption {
+      type = own.nullOr own.timespan;
+      default = null;
+      example = "30min";
+      description = ''
+        How long the build of an update may take; `--build-timeout` overrides it. The configuration that is recorded
+        counts, not the one that is built. By default, there is no limit.
+      '';
+    };
+    snapshot = mkOption {
+      type = types.bool;
+      default = false;
+      description = ''
+        Whether an update that restarts the container first makes a read-only snapshot of its state. It is kept with the
+        previous generation, `nixos-nspawn rollback --with-state` restores it, and `nixos-nspawn delete-generations`
+        deletes it with the generation. `/var/lib/machines/NAME` must be a btrfs subvolume, which `nixos-nspawn create`
+        makes. It has no effect on containers of a NixOS configuration.
+      '';
+    };
   };
 
   ephemeral = mkOption {

@@ -10,6 +10,8 @@
       check = "curl --fail http://localhost/health";
       timeout = "3min";
       settleSec = "10s";
+      buildTimeout = "30min";
+      snapshot = true;
     };
     bindMounts = [
       "/srv/shared:/srv/seen:norbind"

@@ -132,9 +132,13 @@ fn several(host: &Host) {
     said.run("create db --flake /root/flake");
     said.run("create gone --flake /root/other#off --no-start");
     host.ok(&["rm", "-r", "/root/other"]);
-    for command in
-        ["plan --all", "update --all", "update web db", "list", "remove web db gone --delete-state"]
-    {
+    for command in [
+        "plan --all",
+        "update --all",
+        "update web db",
+        "list --state inactive",
+        "remove web db gone --delete-state",
+    ] {
         said.run(command);
     }
     said.run("update --all");
@@ -171,8 +175,10 @@ fn scripts(host: &Host) {
         "rollback web --dry-run --json",
         "rollback web --json",
         "check web --json",
+        "hold web why --dry-run --json",
         "hold web why --json",
         "unhold web --json",
+        "pin web 2 --dry-run --json",
         "pin web 2 --json",
         "delete-generations web old --dry-run --json",
         "unpin web 2 --json",
@@ -181,6 +187,8 @@ fn scripts(host: &Host) {
         "disable web --json",
         "enable web --json",
         "enable web --json",
+        "status web nobody",
+        "status",
         "activate web --dry-run --json",
         "activate web --json",
         "autostart --json",

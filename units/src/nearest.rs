@@ -8,8 +8,8 @@ pub(crate) fn unknown(name: &str, known: &[&'static str]) -> String {
     }
 }
 
-/// Returns the name that may be meant.
-pub(crate) fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// Returns the known name that may be meant by an unknown one.
+pub fn nearest<'a>(unknown: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Comparing takes time in proportion to the product of both lengths.
     const LONGEST: usize = 64;
     if unknown.len() > LONGEST {

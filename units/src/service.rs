@@ -55,6 +55,8 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
                 check: _,
                 timeout: _,
                 settle_sec: _,
+                build_timeout: _,
+                snapshot: _,
             },
         bind_mounts,
         bridge: _,

@@ -5,13 +5,14 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
+use nixos_nspawn_units::intent::nearest;
 use nixos_nspawn_units::store::BootLimit;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::syntax::{Ignored, UnitFile, parse};
 use nixos_nspawn_units::value::{AbsolutePath, Text, Timespan};
 
 use crate::base::config_files;
-use crate::base::config_files::Trust;
+use crate::base::config_files::{ConfigFault, Trust};
 use crate::base::scope::Scope;
 
 /// Defaults for everything that the command line leaves out.
@@ -50,9 +51,7 @@ pub(crate) const SETTINGS: &[(&str, &[&str])] = &[
 impl Config {
     /// Checks one setting; returns why it is refused.
     pub(crate) fn check(section: &str, key: &str, value: &str) -> Result<(), String> {
-        let mut file = UnitFile::default();
-        file.section(section).set(key.to_owned(), value);
-        Self::built_in().and_then(|mut config| config.apply(&file)).map_err(|error| {
+        Self::built_in().and_then(|mut config| config.set(section, key, value)).map_err(|error| {
             let reason = error.to_string();
             reason.strip_prefix(&format!("{key}: ")).map_or(reason.clone(), str::to_owned)
         })
@@ -78,42 +77,105 @@ impl Config {
     pub(crate) fn read(root: &Path, scope: &Scope, trust: Trust) -> Result<Self> {
         let mut config = Self::built_in()?;
         for (path, bytes) in config_files::read(root, scope.defaults, trust)? {
-            let file = settings(&path, &bytes)?;
-            config.apply(&file).map_err(|error| anyhow!("{}: {error}, nothing was done", path.display()))?;
+            let faults = config.apply(&path, &bytes)?;
+            if let Some(what) = faults.into_iter().next() {
+                return Err(ConfigFault { what, remedy: None }.into());
+            }
         }
         Ok(config)
     }
 
-    fn apply(&mut self, file: &UnitFile) -> Result<()> {
-        for (section, key, value) in file.settings() {
-            // As in systemd, an empty value restores the default.
-            let given = (!value.is_empty()).then_some(value);
-            match (section, key) {
-                ("Nix", "Command") => self.nix_command = given.map(str::to_owned),
-                ("Nix", "Arguments") => self.nix_arguments = words(given.unwrap_or_default()),
-                ("Nix", "System") => self.system = checked(key, given)?,
-                ("Nix", "Nixpkgs") => self.nixpkgs = given.map(str::to_owned),
-                ("Nix", "ProfileDirectory") => {
-                    self.profile_directory = match checked(key, given)? {
-                        Some(path) => path,
-                        None => Self::built_in()?.profile_directory,
-                    };
+    /// Reads what is good in the files, for commands that change nothing. Returns it with what is ignored and why.
+    pub(crate) fn read_good(root: &Path, scope: &Scope, trust: Trust) -> Result<(Self, Vec<String>)> {
+        let mut config = Self::built_in()?;
+        let mut ignored = Vec::new();
+        let whole = |error: anyhow::Error, ignored: &str| match error.downcast_ref::<ConfigFault>() {
+            Some(fault) => format!("{}, {ignored}{}", fault.what, fault.next_step()),
+            None => format!("{error:#}"),
+        };
+        let files = config_files::read(root, scope.defaults, trust).unwrap_or_else(|error| {
+            ignored.push(whole(error, "the built-in defaults are used"));
+            Vec::new()
+        });
+        for (path, bytes) in files {
+            match config.apply(&path, &bytes) {
+                Ok(faults) => {
+                    ignored
+                        .extend(faults.into_iter().map(|fault| format!("{fault}, the setting is ignored")));
                 }
-                ("Container", "TimeoutStartSec") => self.timeout_start_sec = checked(key, given)?,
-                ("Container", "AllowHostChanges") => {
-                    self.allow_host_changes = parse_boolean(given.unwrap_or("no"))
-                        .ok_or_else(|| anyhow!("{key}: '{value}' is neither yes nor no"))?;
-                }
-                ("Host", "MetricsFile") => self.metrics_file = checked(key, given)?,
-                ("Host", "BootLimit") => self.boot_limit = checked(key, given)?,
-                ("Nix" | "Container" | "Host", _) => {
-                    return Err(anyhow!("[{section}] has no setting '{key}'"));
-                }
-                _ => return Err(anyhow!("there is no section [{section}]")),
+                Err(error) => ignored.push(whole(error, "the file is ignored")),
             }
+        }
+        Ok((config, ignored))
+    }
+
+    /// Applies the settings of a file; returns the faults of those that cannot be applied.
+    fn apply(&mut self, path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+        let mut faults = Vec::new();
+        for (section, key, value) in settings(path, bytes)?.settings() {
+            if let Err(error) = self.set(section, key, value) {
+                let line = line_of(bytes, section, key).map(|line| format!(":{line}")).unwrap_or_default();
+                faults.push(format!("{}{line}: {error}", path.display()));
+            }
+        }
+        Ok(faults)
+    }
+
+    fn set(&mut self, section: &str, key: &str, value: &str) -> Result<()> {
+        // As in systemd, an empty value restores the default.
+        let given = (!value.is_empty()).then_some(value);
+        match (section, key) {
+            ("Nix", "Command") => self.nix_command = given.map(str::to_owned),
+            ("Nix", "Arguments") => self.nix_arguments = words(given.unwrap_or_default()),
+            ("Nix", "System") => self.system = checked(key, given)?,
+            ("Nix", "Nixpkgs") => self.nixpkgs = given.map(str::to_owned),
+            ("Nix", "ProfileDirectory") => {
+                self.profile_directory = match checked(key, given)? {
+                    Some(path) => path,
+                    None => Self::built_in()?.profile_directory,
+                };
+            }
+            ("Container", "TimeoutStartSec") => self.timeout_start_sec = checked(key, given)?,
+            ("Container", "AllowHostChanges") => {
+                self.allow_host_changes = parse_boolean(given.unwrap_or("no"))
+                    .ok_or_else(|| anyhow!("{key}: '{value}' is neither yes nor no"))?;
+            }
+            ("Host", "MetricsFile") => self.metrics_file = checked(key, given)?,
+            ("Host", "BootLimit") => self.boot_limit = checked(key, given)?,
+            _ => return Err(unknown(section, key)),
         }
         Ok(())
     }
+}
+
+/// Returns why a setting is not known, with the one that may be meant.
+fn unknown(section: &str, key: &str) -> anyhow::Error {
+    let meant = |name: Option<&str>| name.map(|name| format!(" (did you mean {name}?)")).unwrap_or_default();
+    let Some((_, keys)) = SETTINGS.iter().find(|(known, _)| *known == section) else {
+        let near = nearest(section, SETTINGS.iter().map(|(known, _)| *known)).map(|name| format!("[{name}]"));
+        return anyhow!("there is no section [{section}]{}", meant(near.as_deref()));
+    };
+    let near = nearest(key, keys.iter().copied()).map(|name| format!("{name}="));
+    let elsewhere =
+        || SETTINGS.iter().find(|(_, keys)| keys.contains(&key)).map(|(known, _)| format!("[{known}]"));
+    anyhow!("[{section}] has no setting '{key}'{}", meant(elsewhere().or(near).as_deref()))
+}
+
+/// Returns the line, from 1, of the last assignment of a setting.
+fn line_of(bytes: &[u8], section: &str, key: &str) -> Option<usize> {
+    let text = String::from_utf8_lossy(bytes);
+    let (mut current, mut found) = (String::new(), None);
+    for (at, line) in text.split(['\n', '\r', '\0']).enumerate() {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            name.clone_into(&mut current);
+        }
+        let is_it = line.split_once('=').is_some_and(|(name, _)| name.trim_end() == key);
+        if is_it && current == section {
+            found = Some(at + 1);
+        }
+    }
+    found
 }
 
 fn checked<T: std::str::FromStr<Err = nixos_nspawn_units::value::Invalid>>(
@@ -131,7 +193,7 @@ fn words(text: &str) -> Vec<String> {
 /// Parses the settings of a file. Where systemd would warn and ignore a line, this fails, so that no setting is lost
 /// silently.
 fn settings(path: &Path, bytes: &[u8]) -> Result<UnitFile> {
-    let refused = |located: &dyn std::fmt::Display| anyhow!("{located}, nothing was done");
+    let refused = |located: &dyn std::fmt::Display| ConfigFault { what: located.to_string(), remedy: None };
     let parsed = parse(bytes).map_err(|error| refused(&error.at(path)))?;
     if let Some(warning) = parsed.warnings.first() {
         let reason = match warning.reason {
@@ -139,90 +201,10 @@ fn settings(path: &Path, bytes: &[u8]) -> Result<UnitFile> {
             Ignored::NoEquals => "missing '='",
             Ignored::NoKey => "missing key name before '='",
         };
-        return Err(refused(&format!("{}:{}: {reason}", path.display(), warning.line)));
+        return Err(refused(&format!("{}:{}: {reason}", path.display(), warning.line)).into());
     }
     Ok(parsed.file.without_extensions())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Config> {
-        let mut config = Config::built_in()?;
-        config.apply(&settings(Path::new("f"), text.as_bytes())?)?;
-        Ok(config)
-    }
-
-    #[test]
-    fn values_keep_their_case_and_number_signs() {
-        let config =
-            read("# comment\n[Nix]\nCommand=/opt/Nix/bin/nix\nArguments=--override-input x flake#a;b\nNixpkgs=nixpkgs/nixos-26.05\n")
-                .unwrap();
-        assert_eq!(config.nix_command.as_deref(), Some("/opt/Nix/bin/nix"));
-        assert_eq!(config.nixpkgs.as_deref(), Some("nixpkgs/nixos-26.05"));
-        assert_eq!(config.nix_arguments, ["--override-input", "x", "flake#a;b"]);
-        let config = read("[Container]\nTimeoutStartSec=5min\n").unwrap();
-        assert_eq!(config.timeout_start_sec.unwrap().as_str(), "5min");
-    }
-
-    #[test]
-    fn lines_are_those_of_systemd() {
-        // Every line ending counts, including a lone CR, and lines may be continued.
-        for end in ["\n", "\r", "\r\n", "\0"] {
-            let text = [
-                "[Nix]",
-                "Command = /a",
-                "Arguments=b \\",
-                "# not this",
-                "c",
-                "",
-                "[Container]",
-                "AllowHostChanges=ON",
-            ];
-            let config = read(&text.join(end)).unwrap();
-            assert_eq!(config.nix_command.as_deref(), Some("/a"), "{end:?}");
-            assert_eq!(config.nix_arguments, ["b", "c"], "{end:?}");
-            assert!(config.allow_host_changes, "{end:?}");
-        }
-        // The last value wins, an empty one restores the default, and X- sections and settings are ignored.
-        let config =
-            read("\u{feff}[Nix]\nSystem=a\nSystem=b\nCommand=x\nCommand=\nX-Mine=y\n[X-Other]\nz\n").unwrap();
-        assert_eq!(config.system.unwrap().as_str(), "b");
-        assert_eq!(config.nix_command, None);
-    }
-
-    #[test]
-    fn every_setting_is_listed() {
-        for (section, keys) in SETTINGS {
-            for key in *keys {
-                assert_eq!(Config::check(section, key, ""), Ok(()), "[{section}] {key}=");
-            }
-        }
-        let fields = format!("{:?}", Config::built_in().unwrap()).matches(": ").count();
-        assert_eq!(SETTINGS.iter().map(|(_, keys)| keys.len()).sum::<usize>(), fields);
-        let error = Config::check("Host", "BootLimit", "0").unwrap_err();
-        assert_eq!(error, "'0' is not a number of containers (1 to 10000)");
-    }
-
-    #[test]
-    fn unknown_settings_are_refused() {
-        let message = |text: &str| read(text).unwrap_err().to_string();
-        assert_eq!(message("[Nix]\nCommando=x\n"), "[Nix] has no setting 'Commando'");
-        assert_eq!(message("[Nyx]\nCommand=x\n"), "there is no section [Nyx]");
-        let line = |text: &str| message(text).strip_suffix(", nothing was done").map(str::to_owned);
-        assert_eq!(line("#\nCommand=x\n").as_deref(), Some("f:2: assignment outside of a section"));
-        assert_eq!(line("[Nix]\nCommand\n").as_deref(), Some("f:2: missing '='"));
-        assert_eq!(line("[Nix]\n=x\n").as_deref(), Some("f:2: missing key name before '='"));
-        assert_eq!(line("[Nix\n").as_deref(), Some("f:1: section header does not end in ']'"));
-        assert!(
-            message("[Container]\nTimeoutStartSec=lots\n")
-                .starts_with("TimeoutStartSec: 'lots' is not a time span")
-        );
-        for bad in ["0", "-1", "some", "10001"] {
-            let message = message(&format!("[Host]\nBootLimit={bad}\n"));
-            assert_eq!(message, format!("BootLimit: '{bad}' is not a number of containers (1 to 10000)"));
-        }
-        assert!(message("[Nix]\nProfileDirectory=relative\n").contains("is not an absolute path"));
-    }
-}
+mod tests;

@@ -9,8 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use rustix::fs::Dir;
+use thiserror::Error;
 
 use crate::base::tree::open_below;
 
@@ -70,6 +71,23 @@ fn drop_ins(root: &Path, place: &Path, trust: Trust) -> Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// A fault of a configuration file. Commands that change something end with it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{what}, nothing was done{}", self.next_step())]
+pub(crate) struct ConfigFault {
+    /// The place and the fault.
+    pub(crate) what: String,
+    /// What to do about it.
+    pub(crate) remedy: Option<String>,
+}
+
+impl ConfigFault {
+    /// Returns the remedy as the end of a message.
+    pub(crate) fn next_step(&self) -> String {
+        self.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default()
+    }
 }
 
 /// Opens a path of the system; returns `None` if it does not exist.
@@ -136,8 +154,7 @@ fn not_regular(shown: &Path) -> anyhow::Error {
 }
 
 fn fault(shown: &Path, reason: impl std::fmt::Display, remedy: Option<String>) -> anyhow::Error {
-    let remedy = remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
-    anyhow!("{}: {reason}, nothing was done{remedy}", shown.display())
+    ConfigFault { what: format!("{}: {reason}", shown.display()), remedy }.into()
 }
 
 fn below(root: &Path, path: &Path) -> PathBuf {

@@ -13,6 +13,8 @@ pub(crate) enum Event {
     ProgramOutput { lines: Vec<String> },
     /// The step that the command waits for; `None` when it is over.
     Progress { name: MachineName, step: Option<Step> },
+    /// The systems of these containers are being built.
+    Building { names: Vec<MachineName> },
     /// Another command holds a lock.
     Waiting { what: String, holder: String },
     /// The container is being started.
@@ -86,6 +88,8 @@ pub(crate) enum Event {
     NetworkFileFailed { path: PathBuf, error: String },
     /// Not all ports of a container could be opened.
     PortsNotOpened { name: MachineName, error: String },
+    /// A setting of the administrator's defaults cannot be used.
+    DefaultIgnored { text: String },
     /// The result of an activation could not be recorded.
     ResultNotRecorded { error: String },
     /// What the container runs could not be saved.

@@ -38,9 +38,53 @@ pub(crate) struct Host {
     pub(crate) watcher: Box<dyn Fn(Event)>,
 }
 
+/// What another thread needs for a host of its own.
+pub(crate) struct Parts {
+    root: PathBuf,
+    live: bool,
+    scope: Scope,
+    verbose: bool,
+    config: Config,
+}
+
 impl Host {
-    /// Opens the running system (`/`) or an offline tree.
+    /// Returns what another thread needs.
+    pub(crate) fn parts(&self) -> Parts {
+        let Self { root, live, scope, verbose, config, programs: _, watcher: _ } = self;
+        Parts { root: root.clone(), live: *live, scope: *scope, verbose: *verbose, config: config.clone() }
+    }
+
+    /// Returns the same host with another receiver of events.
+    pub(crate) fn of_parts(parts: Parts, watcher: Box<dyn Fn(Event)>) -> Self {
+        let Parts { root, live, scope, verbose, config } = parts;
+        Self { root, live, scope, verbose, config, programs: Box::new(Machine), watcher }
+    }
+
+    /// Opens the running system (`/`) or an offline tree. A fault in the administrator's defaults is an error.
     pub(crate) fn open(root: &Path, verbose: bool, watcher: Box<dyn Fn(Event)>) -> Result<Self> {
+        Self::open_with(root, verbose, watcher, Config::read)
+    }
+
+    /// Does the same for a command that changes nothing: faults in the administrator's defaults are reported.
+    pub(crate) fn open_to_read(root: &Path, verbose: bool, watcher: Box<dyn Fn(Event)>) -> Result<Self> {
+        let mut faults = Vec::new();
+        let host = Self::open_with(root, verbose, watcher, |root, scope, trust| {
+            let (config, ignored) = Config::read_good(root, scope, trust)?;
+            faults = ignored;
+            Ok(config)
+        })?;
+        for text in faults {
+            host.report(Event::DefaultIgnored { text });
+        }
+        Ok(host)
+    }
+
+    fn open_with(
+        root: &Path,
+        verbose: bool,
+        watcher: Box<dyn Fn(Event)>,
+        config: impl FnOnce(&Path, &Scope, ConfigTrust) -> Result<Config>,
+    ) -> Result<Self> {
         if !root.is_dir() {
             return Err(Failed::Usage(format!("{}: --root is not a directory", root.display())).into());
         }
@@ -49,7 +93,7 @@ impl Host {
         let scope = Scope::SYSTEM;
         inside(&root, &scope)?;
         let trust = if live { ConfigTrust::Owner(scope.owner) } else { ConfigTrust::Anybody };
-        let config = Config::read(&root, &scope, trust)?;
+        let config = config(&root, &scope, trust)?;
         Ok(Self { root, live, scope, verbose, config, programs: Box::new(Machine), watcher })
     }
 

@@ -8,8 +8,9 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Loaded;
 
+use crate::base::event::Event;
 use crate::base::host::Host;
-use crate::change::next::{MadeAhead, profile_folder};
+use crate::change::next::{MadeAhead, build_limit, profile_folder};
 use crate::change::skip::skipped;
 use crate::change::update_options::UpdateOptions;
 use crate::fact::lookup::imperative;
@@ -35,7 +36,15 @@ struct Due<'a> {
 impl Due<'_> {
     fn request<'b>(&'b self, host: &'b Host, nix: &'b Nix<'b>) -> Request<'b> {
         let (recorded, last) = (self.old.source.as_ref(), self.memory.built.as_ref());
-        Request { host, nix: Some(nix), name: self.name, wanted: &self.wanted, recorded, last }
+        Request {
+            host,
+            nix: Some(nix),
+            name: self.name,
+            wanted: &self.wanted,
+            recorded,
+            last,
+            limit: build_limit(self.old),
+        }
     }
 }
 
@@ -63,8 +72,13 @@ pub(crate) fn build_ahead(
             accepted: draft.accepted,
             link: &due.link,
             arguments: &due.wanted.arguments,
+            limit: build_limit(due.old),
         })
         .collect();
+    if !drafts.is_empty() {
+        let names = drafts.iter().map(|(due, _)| due.name.clone()).collect();
+        host.report(Event::Building { names });
+    }
     let outputs = nix.build_all(&builds, jobs);
     let mut ahead = Ahead::new();
     for ((due, draft), output) in drafts.into_iter().zip(outputs) {

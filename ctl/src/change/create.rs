@@ -22,7 +22,7 @@ use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
 use crate::change::next::{intent, limit_or_start, missing_sources};
 use crate::change::profile_steps::remove_pending;
-use crate::change::{effect, settle};
+use crate::change::{effect, settle, snapshot};
 use crate::fact::lookup::{all_seen, find};
 use crate::fact::{dependents, host_network, installation, setuid_places};
 use crate::host::intent_file::Conflicts;
@@ -135,7 +135,7 @@ fn make(
     record.save(host)?;
     let pending = directory.join("pending");
     failpoint("create-begun");
-    let request = Request { host, nix, name, wanted, recorded: None, last: None };
+    let request = Request { host, nix, name, wanted, recorded: None, last: None, limit: None };
     let Made { path, source, from, .. } = request.build(Some(&pending))?;
     failpoint("create-built");
     let profile = profile::read(host, &path, name)?;
@@ -155,6 +155,9 @@ fn make(
     intent.generation = Some(generation);
     host_network::check_uplinks(host, name, &intent.container)?;
     check_ports(host, &host.load(), name, None, &intent, options.allow_taken_ports)?;
+    if host.live() {
+        snapshot::check(host, name, &intent)?;
+    }
     if host.live() && options.start {
         credentials::check_credentials(host, name, &intent)?;
     }
@@ -182,7 +185,7 @@ fn make(
         // Opens sockets that start the container; they do not count as a start.
         sockets::align(host, name, None, &intent)?;
         if options.start {
-            make_state(host, name, record)?;
+            make_state(host, name, &intent, record)?;
             record.details.missing_sources = missing_sources(host, &intent);
             record.details.phase = Phase::Activating;
             record.save(host)?;
@@ -198,6 +201,10 @@ fn make(
             failpoint("create-started");
         }
     }
+    if host.live() && !options.start && intent.container.activation.snapshot {
+        // The first start would make a directory.
+        make_state(host, name, &intent, record)?;
+    }
     record.details.phase = Phase::Started;
     record.save(host)?;
     failpoint("create-done");
@@ -205,11 +212,14 @@ fn make(
 }
 
 /// Creates the root directory, and records that this create did.
-fn make_state(host: &Host, name: &MachineName, record: &mut Record) -> Result<()> {
+fn make_state(host: &Host, name: &MachineName, intent: &Intent, record: &mut Record) -> Result<()> {
     record.details.state = StateClaim::Making;
     record.save(host)?;
-    let made = state_directory::make(host, name)?;
-    record.details.state = made.map_or(StateClaim::None, StateClaim::Made);
+    let made = match intent.container.activation.snapshot {
+        true => state_directory::make_subvolume(host, name)?.map(StateClaim::MadeSubvolume),
+        false => state_directory::make(host, name)?.map(StateClaim::Made),
+    };
+    record.details.state = made.unwrap_or_default();
     record.save(host)
 }
 
@@ -284,7 +294,8 @@ pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) ->
     profile::check_store(host, options.allow_user_store)?;
     let nix = if options.source.profile.is_none() { Some(Nix::find(host)?) } else { None };
     let wanted = options.source.wanted(host, None)?;
-    let request = Request { host, nix: nix.as_ref(), name, wanted: &wanted, recorded: None, last: None };
+    let request =
+        Request { host, nix: nix.as_ref(), name, wanted: &wanted, recorded: None, last: None, limit: None };
     let Made { path, source, .. } = request.build(None)?;
     let profile = profile::read(host, &path, name)?;
     let mut intent = intent(host, name, &profile, source)?;
@@ -292,6 +303,9 @@ pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) ->
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(1);
     let (plan, planned) = intent_file::check(&loaded, name, &intent, Conflicts::Refused)?;
+    if host.live() {
+        snapshot::check(host, name, &intent)?;
+    }
     let mut notes = dependents::unknown_names(&loaded, &intent);
     notes.extend(setuid_places::warning(host, name, &intent, None));
     Ok(CreateDraft { profile, intent, plan, planned, notes })

@@ -5,12 +5,13 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::exit::{refuse, unchanged};
+use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
-use crate::change::settle;
+use crate::change::{settle, snapshot};
 use crate::decision::which_generations::{Which, select};
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::{imperative, numbered};
@@ -59,6 +60,11 @@ pub(crate) fn delete(host: &Host, name: &MachineName, which: &Which) -> Result<D
     if !chosen.deleted.is_empty() {
         Nix::find(host)?.delete_generations(&link, &chosen.deleted)?;
     }
+    failpoint("generations-deleted");
+    let loaded = host.load();
+    snapshot::prune(host, name, imperative(&loaded, name)?).context(
+        "the generations are deleted, but not all of their snapshots; the next delete-generations tries again",
+    )?;
     Ok(chosen)
 }
 

@@ -44,6 +44,18 @@ pub(crate) fn set(host: &Host, name: &MachineName, wanted: bool) -> Result<Setti
     Ok(setting)
 }
 
+/// Returns what [`set`] would do.
+pub(crate) fn would_set(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
+    let loaded = host.load();
+    let present = imperative(&loaded, name)?;
+    let links = if wanted { Vec::new() } else { enabled_links(host, name)? };
+    Ok(Setting {
+        before: present.starts_at_boot() || !links.is_empty(),
+        changed: present.autostart != Some(wanted) || !links.is_empty(),
+        masked: masked(host, name),
+    })
+}
+
 fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let global = Lock::global(host)?;
     let loaded = host.load();

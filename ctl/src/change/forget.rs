@@ -15,11 +15,12 @@ use nixos_nspawn_units::store::Kind;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::change::next::sources;
+use crate::change::snapshot;
 use crate::fact::lookup::{all_seen, find};
 use crate::host::files::{remove_file, sync_directory};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
-use crate::host::record::{Begun, Record};
+use crate::host::record::{Begun, Record, StateClaim};
 use crate::host::unit_links::enabled_links;
 use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, state_directory, systemd};
 
@@ -92,7 +93,12 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
         copies::remove_host_nix(&host.root, name).with_context(|| {
             format!("{}: cannot be removed", copies::host_nix_directory(&host.root, name).display())
         })?;
-        state_directory::delete_claimed(host, name, record.details.state)?;
+        state_directory::delete_claimed(host, name, &record.details.state)?;
+        match (record.step, &record.details.state) {
+            (Begun::Removing, StateClaim::Asked) => snapshot::delete_all(host, name)?,
+            (Begun::Removing, _) => snapshot::unbind(host, name)?,
+            _ => {}
+        }
     }
     let others: Vec<PathBuf> = loaded
         .intents

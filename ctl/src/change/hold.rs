@@ -21,6 +21,13 @@ pub(crate) fn unhold(host: &Host, name: &MachineName) -> Result<bool> {
     change(host, name, None)
 }
 
+/// Returns whether a container is held.
+pub(crate) fn is_held(host: &Host, name: &MachineName) -> Result<bool> {
+    let loaded = host.load();
+    let folder = profile_folder(host, name, imperative(&loaded, name)?);
+    Ok(UpdateMemory::read(host, name, &folder)?.hold.is_some())
+}
+
 fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<bool> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load();

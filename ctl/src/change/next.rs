@@ -76,6 +76,11 @@ pub(crate) fn limit_or_start(limit: Option<Duration>, intent: &Intent) -> Durati
     limit.unwrap_or_else(start)
 }
 
+/// Returns the recorded time limit of a build.
+pub(crate) fn build_limit(intent: &Intent) -> Option<Duration> {
+    intent.container.activation.build_timeout.as_ref().map(duration)
+}
+
 /// Returns the strategy: as given, or the container's own.
 pub(crate) fn strategy(given: Option<Strategy>, new: &Intent) -> Strategy {
     given.unwrap_or(new.container.activation.strategy)
@@ -184,6 +189,7 @@ fn requested<T>(
         wanted: &wanted,
         recorded: old.source.as_ref(),
         last: memory.built.as_ref(),
+        limit: build_limit(old),
     })
 }
 

@@ -56,6 +56,19 @@ pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned
     Ok(Pinned { changed: true, in_profile })
 }
 
+/// Returns what pinning or unpinning would do.
+pub(crate) fn would(host: &Host, name: &MachineName, number: u64, pinned: bool) -> Result<Pinned> {
+    let loaded = host.load();
+    let all = generations(host, name, imperative(&loaded, name)?)?;
+    if !pinned {
+        let generation = all.iter().find(|one| one.number == number && one.pinned);
+        let in_profile = generation.is_none_or(|generation| generation.made.is_some());
+        return Ok(Pinned { changed: generation.is_some(), in_profile });
+    }
+    let generation = numbered(&all, name, number)?;
+    Ok(Pinned { changed: !generation.pinned, in_profile: generation.made.is_some() })
+}
+
 /// Unpins a generation.
 pub(crate) fn unpin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned> {
     let _lock = settle::lock(host, name)?;

@@ -9,6 +9,7 @@ use crate::change::next::{decision, next, profile_folder, same_but_source};
 use crate::change::planned::Planned;
 use crate::change::reach::Approved;
 use crate::change::skip::{not_again, skipped};
+use crate::change::snapshot;
 use crate::fact::dependents;
 use crate::fact::lookup::imperative;
 use crate::host::intent_file::Conflicts;
@@ -43,6 +44,7 @@ pub(crate) fn plan(
     if let Some(failure) = memory.failed(&next.profile).filter(|_| !retry) {
         return Ok(Planned::skipped(name, old.generation, not_again(failure)));
     }
+    snapshot::check(host, name, &next.intent)?;
     intent_file::check(&loaded, name, &next.intent, Conflicts::NewRefused(old))?;
     let runs = !systemd::state(host, name)?.stopped();
     let decision = decision(host, name, old, &next.intent, given, runs)?;

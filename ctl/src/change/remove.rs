@@ -18,7 +18,8 @@ use crate::fact::lookup::{Found, all_seen, declarative, find};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, RecordDetails, StateClaim, pending};
-use crate::host::{profile_links, sockets, state_directory, systemd};
+use crate::host::subvolume::Btrfs;
+use crate::host::{profile_links, snapshots, sockets, state_directory, systemd};
 
 /// The options of a remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub(crate) struct Removal {
     pub(crate) deleted: Vec<PathBuf>,
     /// The state that is kept.
     pub(crate) kept: Option<PathBuf>,
+    /// The snapshots of its state that are kept.
+    pub(crate) snapshots: Option<PathBuf>,
     /// Containers that require it.
     pub(crate) dependents: Vec<MachineName>,
 }
@@ -173,11 +176,19 @@ fn removal(
             .filter(|path| !path.as_os_str().is_empty())
             .collect(),
         kept: None,
+        snapshots: None,
         dependents: dependents::requiring(loaded, name),
     };
+    let snapshots = if ours { snapshots::read(host, name)? } else { Vec::new() };
+    let kept = Some(snapshots::directory(host, name)).filter(|_| !snapshots.is_empty());
     if options.delete_state {
         removal.deleted.push(state);
+        if kept.is_some() {
+            Btrfs::find(host)?;
+        }
+        removal.deleted.extend(kept);
     } else {
+        removal.snapshots = kept;
         removal.kept = Some(state).filter(|_| state_directory::exists(host, name));
     }
     Ok(removal)

@@ -10,16 +10,18 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
+use crate::base::time;
 use crate::change::conditions::ready;
 use crate::change::gate::Before;
 use crate::change::next::{decision, newest, profile_folder};
 use crate::change::planned::Planned;
 use crate::change::profile_steps::align_profile;
 use crate::change::reach::Approved;
-use crate::change::switch::{Activation, Switch, Target};
+use crate::change::switch::Switch;
+use crate::change::switch_options::{Activation, StateChange, Target};
 use crate::change::updated::{UpdateResult, Updated};
-use crate::change::{next, reach, settle};
-use crate::decision::activation::Action;
+use crate::change::{next, reach, settle, snapshot};
+use crate::decision::activation::{Action, Decision};
 use crate::decision::reach::Consent;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::imperative;
@@ -28,7 +30,7 @@ use crate::host::intent_file::{Conflicts, existing_text};
 use crate::host::profile_links::profile_link;
 use crate::host::record::{Begun, Record, RecordDetails};
 use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
-use crate::host::{credentials, host_file, intent_file, systemd};
+use crate::host::{credentials, host_file, intent_file, snapshots, systemd};
 use crate::nix::profile;
 use crate::nix::tool::Nix;
 
@@ -37,6 +39,8 @@ use crate::nix::tool::Nix;
 pub(crate) struct RollbackOptions<'a> {
     /// The generation, or the one before the current.
     pub(crate) to: Option<u64>,
+    /// Whether the state is exchanged for the newest snapshot of the generation.
+    pub(crate) with_state: bool,
     /// How it is activated.
     pub(crate) activation: Activation<'a>,
     /// The additional reach into the host that is accepted. All generations were accepted before, so only a token makes
@@ -49,11 +53,18 @@ pub(crate) fn plan(host: &Host, name: &MachineName, options: &RollbackOptions) -
     let loaded = host_file::load(host)?;
     let old = imperative(&loaded, name)?;
     let (generation, new) = target(host, name, old, options.to)?;
+    let state = state(host, name, &generation, options)?;
     let (_, planned) = intent_file::check(&loaded, name, &new, Conflicts::Told)?;
     let runs = !systemd::state(host, name)?.stopped();
-    let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;
+    let decision = decided(host, name, [old, &new], options, runs)?;
     let mut plan = Planned::of(host, name, [old, &new], decision, Some(generation.number), Approved::Before)?;
     plan.notes.extend(planned.warnings);
+    if let StateChange::Restore(snapshot) = state {
+        let from = snapshots::path(host, name, &snapshot).display().to_string();
+        let time = time::local_of(&snapshot.time);
+        plan.notes
+            .push(format!("its state would be replaced by that of {time}, {from}, and kept as a snapshot"));
+    }
     Ok(plan)
 }
 
@@ -74,10 +85,11 @@ pub(super) fn go_back(
     let loaded = host_file::load(host)?;
     let old = imperative(&loaded, name)?;
     let (generation, new) = target(host, name, old, options.to)?;
-    if old.generation == Some(generation.number) {
+    if old.generation == Some(generation.number) && !options.with_state {
         return Ok(Updated::nothing(name, old.generation));
     }
     ready(host, name, old)?;
+    let state = state(host, name, &generation, options)?;
     align_profile(host, nix, old);
     let changes = reach::check(host, name, [old, &new], options.consent, Approved::Before)?;
     host_network::check_uplinks(host, name, &new.container)?;
@@ -87,7 +99,7 @@ pub(super) fn go_back(
         host.report(Event::Note { name: name.clone(), text });
     }
     let runs = !systemd::state(host, name)?.stopped();
-    let decision = decision(host, name, old, &new, options.activation.strategy, runs)?;
+    let decision = decided(host, name, [old, &new], options, runs)?;
     if decision.action == Action::Restart {
         credentials::check_credentials(host, name, &new)?;
     }
@@ -120,8 +132,10 @@ pub(super) fn go_back(
         remembered: None,
         decision,
         activation: options.activation,
+        state,
         approved: Approved::Before,
         before: Before::default(),
+        snapshot: None,
         new,
         only_takes_away: changes.only_takes_away(),
     };
@@ -141,6 +155,41 @@ pub(super) fn go_back(
     }
     let switched = switched?;
     Ok(Updated::switched(name, before, switched, UpdateResult::RolledBack))
+}
+
+/// Returns what happens to the state.
+fn state(
+    host: &Host,
+    name: &MachineName,
+    generation: &Generation,
+    options: &RollbackOptions,
+) -> Result<StateChange> {
+    if !options.with_state {
+        return Ok(StateChange::None);
+    }
+    let Some(found) = snapshot::newest(host, name, generation)? else {
+        return unchanged(
+            format!("generation {} of container '{name}' has no snapshot of its state", generation.number),
+            format!("'nixos-nspawn list-generations {name}' shows which have one"),
+        );
+    };
+    snapshot::possible(host, name)?;
+    Ok(StateChange::Restore(found))
+}
+
+/// Returns how the rollback takes effect. Another state needs a restart.
+fn decided(
+    host: &Host,
+    name: &MachineName,
+    [old, new]: [&Intent; 2],
+    options: &RollbackOptions,
+    runs: bool,
+) -> Result<Decision> {
+    if options.with_state {
+        let action = if runs { Action::Restart } else { Action::AtNextStart };
+        return Ok(Decision { action, reason: "its state is replaced by a snapshot".to_owned() });
+    }
+    decision(host, name, old, new, options.activation.strategy, runs)
 }
 
 /// Changes what updates remember.

@@ -14,12 +14,12 @@ use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::{exit, interrupt};
-use crate::change::effect;
 use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::remove_pending;
 use crate::change::take_back::{Way, take_back};
+use crate::change::{effect, snapshot};
 use crate::decision::settlement::{
     Observed, Settlement, SwitchObserved, SwitchSettlement, settlement, switch,
 };
@@ -78,7 +78,7 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
     let observed = Observed {
         live: host.live(),
         recorded: is_there(&intent_path(host, name))?,
-        own_state: matches!(record.details.state, StateClaim::Made(_) | StateClaim::Making),
+        own_state: !matches!(record.details.state, StateClaim::None),
     };
     match settlement(record.step, record.details.phase, observed) {
         Settlement::NeedsSystem => unchanged(
@@ -113,12 +113,14 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
         loaded.intents.iter().find(|stored| stored.name == *name && stored.kind == Kind::Imperative);
     match switch(observe(host, record, recorded)?) {
         SwitchSettlement::DropBuild => {
+            snapshot::keep(host, name)?;
             not_left(host, record);
             remove_pending(host, &record.details.profile_directory);
             record.finish(host)
         }
         SwitchSettlement::KeepEdit => {
             host.report(Event::EditKept { name: name.clone() });
+            snapshot::keep(host, name)?;
             not_left(host, record);
             remove_pending(host, &record.details.profile_directory);
             record.finish(host)
@@ -219,6 +221,7 @@ fn accept(host: &Host, record: &Record, recorded: &Stored) -> Result<()> {
     let old = parse(record.details.old_intent.as_bytes(), name).ok();
     sockets::align(host, name, old.as_ref(), &recorded.intent)?;
     gc_roots::keep(host, name, &recorded.intent.toplevel)?;
+    snapshot::keep(host, name)?;
     if record.details.reload.is_some() {
         gc_roots::keep_running(host, name, &recorded.intent.toplevel)?;
     }

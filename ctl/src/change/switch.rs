@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use nixos_nspawn_units::copies::{copy_path, generated, put};
-use nixos_nspawn_units::intent::{Expect, Intent, Strategy, parse};
+use nixos_nspawn_units::intent::{Expect, Intent, parse};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
@@ -17,11 +17,12 @@ use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::effect::{Reloaded, StartLimit};
-use crate::change::gate::{Before, Expectation};
+use crate::change::gate::Before;
 use crate::change::profile_steps::remove_pending;
 use crate::change::reach::Approved;
+use crate::change::switch_options::{Activation, StateChange, Switched, Target};
 use crate::change::take_back::{Way, take_back};
-use crate::change::{effect, gate};
+use crate::change::{effect, gate, snapshot};
 use crate::decision::activation::{Action, Decision};
 use crate::fact::dependents;
 use crate::host::intent_file::Conflicts;
@@ -32,36 +33,6 @@ use crate::host::record::{Phase, Record};
 use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
 use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, systemd};
 use crate::nix::tool::Nix;
-
-/// What to set the profile to.
-#[derive(Debug, Clone)]
-pub(crate) enum Target {
-    /// A new generation of this profile.
-    New(StorePath),
-    /// An existing generation.
-    Present(u64),
-}
-
-/// The result of a switch.
-pub(crate) struct Switched {
-    /// The current generation.
-    pub(crate) generation: Option<u64>,
-    /// What was done to the container in the end.
-    pub(crate) action: Action,
-    /// The reason.
-    pub(crate) reason: String,
-}
-
-/// How to activate a new generation, and the conditions that the container must meet.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Activation<'a> {
-    /// The strategy, or the container's own.
-    pub(crate) strategy: Option<Strategy>,
-    /// The conditions that override those stored with the container.
-    pub(crate) expectation: Expectation<'a>,
-    /// Whether to keep a failed generation running, for inspection.
-    pub(crate) keep: bool,
-}
 
 /// A switch.
 pub(crate) struct Switch<'a> {
@@ -75,10 +46,14 @@ pub(crate) struct Switch<'a> {
     pub(crate) remembered: Option<StorePath>,
     pub(crate) decision: Decision,
     pub(crate) activation: Activation<'a>,
+    /// What happens to the state.
+    pub(crate) state: StateChange,
     /// Whether the new intent is that of an earlier generation.
     pub(crate) approved: Approved,
     /// The units inside before it began.
     pub(crate) before: Before,
+    /// The snapshot that was made of the state.
+    pub(crate) snapshot: Option<PathBuf>,
     /// Whether the change only takes reach away. Then failures inside do not undo it: otherwise a container could keep
     /// its reach by failing.
     pub(crate) only_takes_away: bool,
@@ -98,6 +73,8 @@ impl Switch<'_> {
                 self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
             }
         };
+        // The earlier state is a snapshot from now on.
+        let done = done.and_then(|action| snapshot::keep(self.host, self.name).map(|()| action));
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
@@ -114,7 +91,8 @@ impl Switch<'_> {
                     dependents::start_again(self.host, &record.details.dependents);
                 }
                 record.finish(self.host)?;
-                Ok(Switched { generation: self.new.generation, action, reason: self.decision.reason })
+                let (generation, reason) = (self.new.generation, self.decision.reason);
+                Ok(Switched { generation, action, reason, snapshot: self.snapshot })
             }
             Err(error) => {
                 let stopped = interrupt::check().is_err();
@@ -140,6 +118,7 @@ impl Switch<'_> {
                 }
                 if touched && (self.activation.keep || self.only_takes_away) {
                     remove_pending(self.host, &folder);
+                    snapshot::keep(self.host, self.name)?;
                     // Starting its dependents would start the container again if it were down.
                     if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
                         dependents::start_again(self.host, &record.details.dependents);
@@ -158,6 +137,8 @@ impl Switch<'_> {
                 }
                 let way = match (touched, &record.details.reload) {
                     (false, _) => Way::Recorded,
+                    // Only its state was touched.
+                    _ if !record.details.ran => Way::Recorded,
                     (true, None) => Way::Restart,
                     (true, Some(_)) => {
                         Way::Reload { before: &self.before, limit: self.activation.expectation.limit }
@@ -198,6 +179,14 @@ impl Switch<'_> {
         record.details.new_intent = self.new.to_json()?;
         record.save(host)?;
         failpoint("recording");
+        if let StateChange::Restore(snapshot) = self.state.clone() {
+            // Before the generation: the old one on a copy of the other state harms neither.
+            self.touch(record)?;
+            systemd::stop(host, name)?;
+            let old =
+                parse(record.details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("{fault}"))?;
+            self.snapshot = Some(snapshot::restore(host, name, &old, &snapshot)?);
+        }
         let profile = PathBuf::from(self.new.profile.as_ref().map_or("", |profile| profile.as_str()));
         match &self.target {
             Target::New(path) => {
@@ -243,19 +232,18 @@ impl Switch<'_> {
             return Ok(Action::Nothing);
         }
         if self.decision.action == Action::AtNextStart {
+            if !record.details.ran {
+                self.keep_state(record)?;
+            }
             return Ok(Action::AtNextStart);
         }
         let expectation = self.activation.expectation;
         let limit = expectation.limit_for(&self.new);
-        let before = Before::see(host, name, limit);
-        self.before = before.clone();
         let expect = expectation.gate(&self.new, Before::default()).expect;
-        record.details.dependents = dependents::running(host, name)?;
-        record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());
-        record.details.only_takes_away = self.only_takes_away;
-        record.details.phase = Phase::Activating;
-        record.save(host)?;
-        failpoint("activating");
+        if record.details.phase != Phase::Activating {
+            self.touch(record)?;
+        }
+        let before = self.before.clone();
         let mut action = self.decision.action;
         let progress = |step| host.report(Event::Progress { name: name.clone(), step: Some(step) });
         if action == Action::Reload {
@@ -277,7 +265,9 @@ impl Switch<'_> {
         match action {
             Action::Restart => {
                 progress(Step::Restarting);
-                effect::restart(host, name, plan, StartLimit::after(limit))?;
+                systemd::stop_once(host, name)?;
+                self.keep_state(record)?;
+                effect::start(host, name, plan, StartLimit::after(limit))?;
             }
             _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
         }
@@ -287,5 +277,29 @@ impl Switch<'_> {
         record.save(host)?;
         failpoint("passed");
         Ok(action)
+    }
+
+    /// Records that the container is about to be touched, and how it was before.
+    fn touch(&mut self, record: &mut Record) -> Result<()> {
+        let (host, name) = (self.host, self.name);
+        self.before = Before::see(host, name, self.activation.expectation.limit_for(&self.new));
+        record.details.dependents = dependents::running(host, name)?;
+        record.details.reload = (self.decision.action == Action::Reload).then(|| host.boot_id());
+        record.details.only_takes_away = self.only_takes_away;
+        record.details.phase = Phase::Activating;
+        record.save(host)?;
+        failpoint("activating");
+        Ok(())
+    }
+
+    /// Makes a snapshot of the state of the stopped container, if that is asked for.
+    fn keep_state(&mut self, record: &Record) -> Result<()> {
+        if self.state == StateChange::Snapshot {
+            systemd::stop(self.host, self.name)?;
+            let old =
+                parse(record.details.old_intent.as_bytes(), self.name).map_err(|fault| anyhow!("{fault}"))?;
+            self.snapshot = Some(snapshot::take(self.host, self.name, &old)?);
+        }
+        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use crate::change::effect::{Reloaded, StartLimit};
 use crate::change::gate::{Before, Gate};
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::{align_profile, remove_pending};
-use crate::change::{effect, gate};
+use crate::change::{effect, gate, snapshot};
 use crate::decision::crash_loop::SETTLING;
 use crate::fact::dependents;
 use crate::fact::generations::generations;
@@ -52,6 +52,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
         let present = intent_file::text(host, name)?;
         if present.as_ref().is_some_and(|text| *text != details.old_intent && *text != details.new_intent) {
             host.report(Event::EditKept { name: name.clone() });
+            snapshot::keep(host, name)?;
             remove_pending(host, &details.profile_directory);
             return record.finish(host);
         }
@@ -87,7 +88,10 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
     networkd::apply(host, name);
     sockets::align(host, name, new.as_ref(), &old)?;
     failpoint("back-reload");
+    let exchanged = snapshot::exchanged(host, name)?;
     let restart = match way {
+        // It may have been started with the other state meanwhile.
+        Way::Recorded | Way::Reload { .. } if exchanged => !systemd::state(host, name)?.stopped(),
         Way::Recorded => false,
         Way::Restart => true,
         Way::Reload { before, limit } => {
@@ -106,6 +110,7 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
         record.details.phase = Phase::Returning;
         record.save(host)?;
         failpoint("back-stopped");
+        state_back(host, name, &old)?;
         let limit = StartLimit::systemd(limit_or_start(None, &old));
         match effect::start(host, name, planned.as_deref(), limit) {
             // It would block an update that repairs the container.
@@ -116,12 +121,25 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
             }
             started => started?,
         }
+    } else {
+        state_back(host, name, &old)?;
     }
     if matches!(record.details.phase, Phase::Activating | Phase::Passed | Phase::Returning) {
         dependents::start_again(host, &record.details.dependents);
     }
     profile_links::sync(host, &record.details.profile_directory)?;
     record.finish(host)
+}
+
+/// Puts the state back, if it was exchanged, and settles an unfinished snapshot. The container is stopped if it was.
+fn state_back(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
+    let exchanged = snapshot::exchanged(host, name)?;
+    snapshot::undo(host, name)?;
+    if exchanged {
+        // They were closed meanwhile.
+        sockets::align(host, name, None, old)?;
+    }
+    Ok(())
 }
 
 /// Makes the container switch back to the old system. It must then reach the state that it had before.

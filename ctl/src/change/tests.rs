@@ -12,7 +12,7 @@ use crate::change::create::{CreateOptions, create};
 use crate::change::gate::Expectation;
 use crate::change::remove::{RemoveOptions, Removed, remove};
 use crate::change::settle::settle_all;
-use crate::change::switch::Activation;
+use crate::change::switch_options::Activation;
 use crate::change::update::update;
 use crate::change::update_options::UpdateOptions;
 use crate::decision::reach::Consent;
@@ -188,7 +188,7 @@ fn settling_a_killed_create_leaves_what_others_made() {
     fs::create_dir_all(&state).unwrap();
     fs::write(state.join("data"), "x").unwrap();
     for claim in [StateClaim::None, StateClaim::Making] {
-        let details = RecordDetails { state: claim, ..RecordDetails::default() };
+        let details = RecordDetails { state: claim.clone(), ..RecordDetails::default() };
         Record::begin(&played.host, &web(), Begun::Creating, details).unwrap();
         assert!(settle_all(&played.host, &[]).is_empty(), "{:?}", played.events.borrow());
         assert!(state.join("data").exists(), "{claim:?}");

@@ -15,7 +15,7 @@ use crate::change::next::MadeAhead;
 use crate::change::plan::plan;
 use crate::change::rollback::{RollbackOptions, go_back};
 use crate::change::settle::settle_all;
-use crate::change::switch::Activation;
+use crate::change::switch_options::Activation;
 use crate::change::tests::RESTART;
 use crate::change::update::update;
 use crate::change::update_options::UpdateOptions;
@@ -85,7 +85,8 @@ fn what_failed_is_skipped_whatever_fails_later() {
     let later = Activation { strategy: Some(Strategy::None), ..RESTART.activation };
     update(&played.host, &nix, &web(), &UpdateOptions { activation: later, ..RESTART }, None).unwrap();
     assert!(memory(&played).failure.is_some() && memory(&played).failed(&path("two")).is_some());
-    let options = RollbackOptions { to: Some(1), activation: later, consent: Consent::Nothing };
+    let options =
+        RollbackOptions { with_state: false, to: Some(1), activation: later, consent: Consent::Nothing };
     go_back(&played.host, &nix, &web(), &options).unwrap();
 
     assert_eq!(of_all(&played, true).unwrap().result, UpdateResult::Updated);
@@ -98,7 +99,12 @@ fn what_was_rolled_back_from_is_skipped_until_it_is_wanted_again() {
     let played = Played::new();
     played.record();
     let back = |to| {
-        let options = RollbackOptions { to, activation: RESTART.activation, consent: Consent::Nothing };
+        let options = RollbackOptions {
+            with_state: false,
+            to,
+            activation: RESTART.activation,
+            consent: Consent::Nothing,
+        };
         go_back(&played.host, &Nix::find(&played.host)?, &web(), &options)
     };
     assert_eq!(of_all(&played, false).unwrap().result, UpdateResult::Updated);

@@ -21,10 +21,11 @@ use crate::change::next::{
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::reach::Approved;
 use crate::change::skip::{failed_before, skipped};
-use crate::change::switch::{Switch, Target};
+use crate::change::switch::Switch;
+use crate::change::switch_options::{StateChange, Target};
 use crate::change::update_options::UpdateOptions;
 use crate::change::updated::{UpdateResult, Updated};
-use crate::change::{reach, settle};
+use crate::change::{reach, settle, snapshot};
 use crate::decision::activation::{Action, Decision};
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network, setuid_places};
@@ -145,8 +146,13 @@ fn attempt(
         remembered: Some(next.profile.clone()),
         decision,
         activation: options.activation,
+        state: match next.intent.container.activation.snapshot {
+            true => StateChange::Snapshot,
+            false => StateChange::None,
+        },
         approved: Approved::No,
         before: Before::default(),
+        snapshot: None,
         new: next.intent,
         only_takes_away,
     };
@@ -204,6 +210,7 @@ fn prepare(
     if let Some(reason) = failed_before(host, name, directory, &next, options)? {
         return Ok(Prepared::FailedBefore(reason));
     }
+    snapshot::check(host, name, &next.intent)?;
     let changes = reach::check(host, name, [old, &next.intent], options.consent, Approved::No)?;
     host_network::check_uplinks(host, name, &next.intent.container)?;
     let loaded = host_file::load(host)?;

@@ -1,6 +1,6 @@
 //! The options of an update.
 
-use crate::change::switch::Activation;
+use crate::change::switch_options::Activation;
 use crate::decision::reach::Consent;
 use crate::nix::source::SourceArguments;
 

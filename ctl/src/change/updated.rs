@@ -1,10 +1,13 @@
 //! The result of an update or a rollback, as scripts see it.
 
+use std::path::PathBuf;
+
 use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
 
 use crate::base::secrets::without_secrets;
-use crate::change::switch::Switched;
+use crate::change::switch_options::Switched;
+use crate::fact::reachable::Reachable;
 use crate::host::last_activation::AppliedAction;
 
 /// How an update or a rollback ended.
@@ -38,6 +41,11 @@ pub(crate) struct Updated {
     pub(crate) error: Option<String>,
     /// The reason why the source may be out of date; null if it was refreshed.
     pub(crate) not_refreshed: Option<String>,
+    /// The snapshot of the state before; null if none was made.
+    pub(crate) snapshot: Option<PathBuf>,
+    /// Where the container can be reached; the caller finds that out.
+    #[serde(flatten)]
+    pub(crate) reachable: Reachable,
     /// The duration of the update.
     pub(crate) seconds: f64,
 }
@@ -54,6 +62,8 @@ impl Updated {
             reason: None,
             error: None,
             not_refreshed: None,
+            snapshot: None,
+            reachable: Reachable::default(),
             seconds: 0.0,
         }
     }
@@ -75,9 +85,9 @@ impl Updated {
         switched: Switched,
         result: UpdateResult,
     ) -> Self {
-        let Switched { generation, action, reason } = switched;
+        let Switched { generation, action, reason, snapshot } = switched;
         let (action, reason) = (Some(action.into()), Some(reason));
-        Self { result, generation, action, reason, ..Self::nothing(name, before) }
+        Self { result, generation, action, reason, snapshot, ..Self::nothing(name, before) }
     }
 
     /// Returns the result of a failure.

@@ -62,7 +62,10 @@ pub(crate) struct Update {
     /// How many builds may run at once [default: one for each core and 1 GB of free memory]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
-    /// How long the build of a container may take, such as 30min [default: no limit]
+    /// Also switch containers at the same time, unless one waits for another by 'after' or 'requires'
+    #[arg(long)]
+    pub(crate) parallel_activation: bool,
+    /// How long the build of a container may take, such as 30min [default: the container's own, or no limit]
     #[arg(long, value_name = "TIME")]
     pub(crate) build_timeout: Option<String>,
     /// Show what would be changed and done, as 'plan' does
@@ -190,6 +193,9 @@ pub(crate) struct Rollback {
     /// Number of the generation [default: the one before the current]
     #[arg(long, value_name = "N", value_parser = generation)]
     pub(crate) to: Option<u64>,
+    /// Also exchange the state for the newest snapshot of that generation; the present state is kept as a snapshot
+    #[arg(long, conflicts_with = "strategy")]
+    pub(crate) with_state: bool,
     #[command(flatten)]
     pub(crate) activation: Activation,
     /// Show what would be changed and done

@@ -67,31 +67,31 @@ pub(crate) enum Command {
     Remove(Remove),
     /// List containers
     List(List),
-    /// Show everything known about a container
-    Show(Show),
-    /// Show the state of a container, and whether a restart is due
+    /// Show everything known about containers
+    Show(Shown),
+    /// Show the state of containers, or what needs attention on this host
     Status(Status),
     /// List the generations of a container
     ListGenerations(Show),
     /// Delete generations, but never the current, the running or a pinned one
     DeleteGenerations(DeleteGenerations),
-    /// Keep a generation from being deleted
+    /// Keep generations from being deleted
     Pin(Pin),
-    /// Allow a pinned generation to be deleted again
+    /// Allow pinned generations to be deleted again
     Unpin(Pin),
     /// Check the health of a container, as an update would
     Check(Check),
     /// Keep a container at its generation in 'update --all'
     Hold(Hold),
     /// Let 'update --all' update a container again
-    Unhold(Named),
+    Unhold(Changed),
     /// Show what differs between generations: options, files and closure
     Diff(Diff),
-    /// Start a container with the host
-    Enable(Named),
-    /// Do not start a container with the host
-    Disable(Named),
-    /// Apply the recorded configuration to a running container
+    /// Start containers with the host
+    Enable(Changed),
+    /// Do not start containers with the host
+    Disable(Changed),
+    /// Apply the recorded configuration to running containers
     Activate(Activate),
     /// Start all containers that should run and do not
     Autostart(Autostart),
@@ -105,8 +105,9 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Name of the container
-    pub(crate) name: String,
+    /// Names of the containers [default: a summary of the host]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -123,11 +124,12 @@ pub(crate) struct DeleteGenerations {
 
 #[derive(Debug, Args)]
 pub(crate) struct Pin {
-    /// Name of the container
-    pub(crate) name: String,
-    /// Number of the generation
-    #[arg(value_name = "N", value_parser = generation)]
-    pub(crate) generation: u64,
+    /// Names of containers, each with the number of a generation [default: the current one]
+    #[arg(required = true, value_name = "NAME [N]")]
+    pub(crate) which: Vec<String>,
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +146,9 @@ pub(crate) struct Hold {
     pub(crate) name: String,
     /// Reason, shown by list and status
     pub(crate) reason: Option<String>,
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -173,9 +178,35 @@ pub(crate) struct Remove {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
+    /// List only containers with these names; '*' and '?' stand for any text and any character
+    #[arg(value_name = "PATTERN")]
+    pub(crate) patterns: Vec<String>,
     /// List only containers of this type
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<KindFilter>,
+    /// List only containers in these states of their unit, such as active or failed
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    pub(crate) state: Vec<String>,
+    /// Order of the list
+    #[arg(long, value_name = "KEY", default_value = "name", hide_default_value = true)]
+    pub(crate) sort: SortKey,
+    /// Print names only
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+    /// Print neither header nor notes
+    #[arg(long)]
+    pub(crate) no_legend: bool,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SortKey {
+    /// By name
+    Name,
+    /// By state, then by name
+    State,
+    /// The longest running first
+    Uptime,
 }
 
 /// Who manages a container.
@@ -194,15 +225,28 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Named {
-    /// Name of the container
-    pub(crate) name: String,
+pub(crate) struct Shown {
+    /// Names of the containers
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Containers to change.
+#[derive(Debug, Args)]
+pub(crate) struct Changed {
+    /// Names of the containers
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Activate {
-    /// Name of the container
-    pub(crate) name: String,
+    /// Names of the containers
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
     /// How it takes effect [default: the container's own strategy]
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) strategy: Option<Strategy>,

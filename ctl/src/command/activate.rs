@@ -9,32 +9,45 @@ use crate::change::activate::{Activated, activate};
 use crate::cli::Activate;
 use crate::command::arguments;
 use crate::command::begin::begin;
+use crate::command::several::{each, machine_names};
 use crate::decision::activation::{Action, Decision};
-use crate::fact::lookup::machine_name;
 use crate::host::last_activation;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, given: &Activate) -> Result<()> {
     context.need_systemd()?;
-    let name = machine_name(&given.name)?;
+    let names = machine_names(&given.names)?;
     let dry_run = given.dry_run;
     if !dry_run {
         begin(context, "activate")?;
     }
-    let activated = activate(context, &name, given.strategy.map(arguments::strategy), dry_run)?;
-    let Decision { action, reason } = &activated.decision;
-    let answer = ActivatedAnswer { name: &name, dry_run, action: (*action).into(), reason };
-    context.answer(&answer, |_| format!("container '{name}'{}\n", text(&activated, dry_run)))
+    let strategy = given.strategy.map(arguments::strategy);
+    each(
+        context,
+        &names,
+        |name| name,
+        |name| {
+            let activated = activate(context, name, strategy, dry_run)?;
+            let Decision { action, reason } = &activated.decision;
+            let answer = ActivatedAnswer {
+                name: name.clone(),
+                dry_run,
+                action: (*action).into(),
+                reason: reason.clone(),
+            };
+            Ok((answer, format!("container '{name}'{}\n", text(&activated, dry_run))))
+        },
+    )
 }
 
 /// What was or would be done, as scripts see it.
 #[derive(Debug, Serialize)]
-struct ActivatedAnswer<'a> {
-    name: &'a MachineName,
+struct ActivatedAnswer {
+    name: MachineName,
     /// Whether nothing was done.
     dry_run: bool,
     action: last_activation::AppliedAction,
-    reason: &'a str,
+    reason: String,
 }
 
 fn text(activated: &Activated, dry_run: bool) -> String {

@@ -12,7 +12,7 @@ use nixos_nspawn_units::value::Timespan;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::change::gate::Expectation;
-use crate::change::switch::Activation;
+use crate::change::switch_options::Activation;
 use crate::cli;
 use crate::cli::From;
 use crate::decision::reach::Consent;

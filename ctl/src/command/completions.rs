@@ -93,6 +93,12 @@ fn completed(words: &[String]) -> Command {
                         let imperative = IMPERATIVE.contains(&verb.as_str());
                         argument.add(ArgValueCandidates::new(move || typed.names(imperative)))
                     }
+                    "which" => {
+                        let both = move || {
+                            typed.generations().into_iter().chain(typed.names(true)).collect::<Vec<_>>()
+                        };
+                        argument.add(ArgValueCandidates::new(both))
+                    }
                     "generation" | "generations" | "from" | "to" => {
                         argument.add(ArgValueCandidates::new(move || typed.generations()))
                     }
@@ -144,7 +150,7 @@ impl Typed {
     }
 
     fn host(&self) -> Option<Host> {
-        Host::open(&self.root, false, Box::new(drop)).ok()
+        Host::open_to_read(&self.root, false, Box::new(drop)).ok()
     }
 
     /// Returns the names that are not typed yet.
@@ -190,7 +196,7 @@ impl ValueCompleter for FlakeAttributes {
             return PathCompleter::dir().complete(current);
         };
         let names = || {
-            let host = Host::open(Path::new("/"), false, Box::new(drop)).ok()?;
+            let host = Host::open_to_read(Path::new("/"), false, Box::new(drop)).ok()?;
             attributes(&host, reference).ok()
         };
         let matching = |name: &String| name.starts_with(begun);

@@ -15,8 +15,10 @@ use crate::change::create;
 use crate::change::create::{CreateOptions, Created};
 use crate::cli::Create;
 use crate::command::begin::begin;
+use crate::command::reachable::reachable;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::lookup::machine_name;
+use crate::fact::reachable::Reachable;
 use crate::fact::{installation, setuid_places};
 use crate::host::state_directory;
 use crate::nix::source::SourceArguments;
@@ -65,6 +67,9 @@ struct CreatedAnswer<'a> {
     intent_file: String,
     toplevel: &'a str,
     generation: Option<u64>,
+    /// Where it can be reached.
+    #[serde(flatten)]
+    reachable: Reachable,
     host_reach: Vec<String>,
     notes: Vec<String>,
 }
@@ -89,6 +94,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
         intent_file: format!("{DIRECTORY}/{name}.json"),
         toplevel: intent.toplevel.as_str(),
         generation: intent.generation,
+        reachable: if *started { reachable(context, name, &intent.container) } else { Reachable::default() },
         host_reach: Reach::of(&intent.container).lines(),
         notes,
     };
@@ -101,6 +107,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
             }
             (false, _) => format!("container '{name}' is recorded in {}", context.root.display()),
         }];
+        lines.extend(created.reachable.lines());
         lines.extend(found.iter().map(|note| format!("note: {note}")));
         lines.push(
             "note: whoever builds this profile effectively has root on this host; the container's reach into the host:"

@@ -8,43 +8,59 @@ use serde::Serialize;
 use crate::base::context::Context;
 use crate::change::enable;
 use crate::change::enable::Setting;
-use crate::cli::Named;
+use crate::cli::Changed;
 use crate::command::begin::begin;
-use crate::fact::lookup::machine_name;
+use crate::command::several::{each, machine_names};
 
 /// Runs `enable`.
-pub(crate) fn enable(context: &Context, arguments: &Named) -> Result<()> {
+pub(crate) fn enable(context: &Context, arguments: &Changed) -> Result<()> {
     set(context, arguments, "enable", true)
 }
 
 /// Runs `disable`.
-pub(crate) fn disable(context: &Context, arguments: &Named) -> Result<()> {
+pub(crate) fn disable(context: &Context, arguments: &Changed) -> Result<()> {
     set(context, arguments, "disable", false)
 }
 
-fn set(context: &Context, arguments: &Named, command: &str, wanted: bool) -> Result<()> {
-    let name = machine_name(&arguments.name)?;
-    begin(context, command)?;
-    if context.live() {
-        context.need_systemd()?;
+fn set(context: &Context, arguments: &Changed, command: &str, wanted: bool) -> Result<()> {
+    let names = machine_names(&arguments.names)?;
+    let dry_run = arguments.dry_run;
+    if !dry_run {
+        begin(context, command)?;
+        if context.live() {
+            context.need_systemd()?;
+        }
     }
-    let setting = enable::set(context, &name, wanted)?;
-    let Setting { changed, masked, .. } = setting;
-    let answer = EnableAnswer { name: &name, autostart: wanted, changed, masked };
-    context.answer(&answer, |_| format!("container '{name}' {}\n", words(setting, wanted)))?;
-    if wanted && masked {
-        let unit = unit_name(&name);
-        context
-            .screen
-            .tell(&format!("{unit} is masked, so it will not start; run 'systemctl unmask {unit}' first"));
-    }
-    Ok(())
+    each(
+        context,
+        &names,
+        |name| name,
+        |name| {
+            let setting = if dry_run {
+                enable::would_set(context, name, wanted)
+            } else {
+                enable::set(context, name, wanted)
+            }?;
+            let Setting { changed, masked, .. } = setting;
+            if wanted && masked {
+                let unit = unit_name(name);
+                context.screen.tell(&format!(
+                    "{unit} is masked, so it will not start; run 'systemctl unmask {unit}' first"
+                ));
+            }
+            let how = if dry_run { would(setting, wanted) } else { words(setting, wanted) };
+            let answer = EnableAnswer { name: name.clone(), dry_run, autostart: wanted, changed, masked };
+            Ok((answer, format!("container '{name}' {how}\n")))
+        },
+    )
 }
 
 /// The setting, as scripts see it.
 #[derive(Debug, Serialize)]
-struct EnableAnswer<'a> {
-    name: &'a MachineName,
+struct EnableAnswer {
+    name: MachineName,
+    /// Whether nothing was done.
+    dry_run: bool,
     /// Whether it starts with the host now.
     autostart: bool,
     /// Whether anything was changed.
@@ -66,5 +82,14 @@ fn words(setting: Setting, wanted: bool) -> &'static str {
         (false, Setting { before: false, .. }) => {
             "still does not start with the host, now regardless of its own configuration"
         }
+    }
+}
+
+/// Describes what would be done.
+fn would(setting: Setting, wanted: bool) -> &'static str {
+    match (setting.changed, wanted) {
+        (false, _) => words(setting, wanted),
+        (true, true) => "would start with the host",
+        (true, false) => "would not start with the host",
     }
 }

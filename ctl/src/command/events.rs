@@ -35,6 +35,10 @@ pub(crate) fn show(screen: &Screen, event: Event, json: bool) {
         }
         return;
     }
+    // On a terminal, Nix shows its own progress.
+    if matches!(event, Event::Building { .. }) && (json || screen.erases()) {
+        return;
+    }
     let (message, lines) = text(event);
     if !message.is_empty() {
         screen.tell(&message);
@@ -47,6 +51,10 @@ fn text(event: Event) -> (String, Vec<String>) {
     let message = match event {
         Event::Called { words } => format!("+ {}", shell_words(&words)),
         Event::Progress { .. } => String::new(),
+        Event::Building { names } => match &names[..] {
+            [name] => format!("container '{name}': building"),
+            _ => format!("building {}", names.iter().map(MachineName::as_str).collect::<Vec<_>>().join(", ")),
+        },
         Event::ProgramOutput { lines } | Event::UnitJournal { lines } => return (String::new(), lines),
         Event::Waiting { what, holder } => format!("{what} is being changed by {holder}, waiting"),
         Event::Starting { name } => format!("starting container '{name}'"),
@@ -133,6 +141,7 @@ fn text(event: Event) -> (String, Vec<String>) {
         Event::PortsNotOpened { name, error } => {
             format!("container '{name}': not all of its ports could be opened: {error}")
         }
+        Event::DefaultIgnored { text } => text,
         Event::ResultNotRecorded { error } => format!("the result cannot be recorded: {error}"),
         Event::NotRemembered { path, error } => format!("{}: cannot be written: {error}", path.display()),
     };

@@ -2,7 +2,7 @@
 //! or as a JSON object. It reads the links of the profile, the pins and the store, and changes nothing.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use nixos_nspawn_units::value::StorePath;
@@ -15,6 +15,7 @@ use crate::base::tree::open_below;
 use crate::cli::Show;
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::{machine_name, readable};
+use crate::host::snapshots;
 
 /// A generation as scripts see it.
 #[derive(Debug, Serialize)]
@@ -35,6 +36,15 @@ struct GenerationEntry<'a> {
     nixos_version: Option<String>,
     path: &'a str,
     toplevel: Option<&'a str>,
+    /// The snapshots of its state, the newest last. Null if the caller may not see them.
+    snapshots: Option<Vec<SnapshotEntry>>,
+}
+
+/// A snapshot as scripts see it.
+#[derive(Debug, Serialize)]
+struct SnapshotEntry {
+    path: PathBuf,
+    date: String,
 }
 
 /// Runs the command.
@@ -44,7 +54,24 @@ pub(crate) fn run(context: &Context, arguments: &Show) -> Result<()> {
     let generations = generations(context, &name, &intent)?;
     // An offline tree may have no store.
     let store = context.path("/nix/store").is_dir();
-    let entries: Vec<GenerationEntry> = generations.iter().map(|one| entry(context, one, store)).collect();
+    // Only root can read them.
+    let snapshots = snapshots::read(context, &name).ok();
+    let of = |one: &Generation| {
+        let complete = snapshots.as_ref()?.iter().filter(|snapshot| snapshot.unfinished.is_none());
+        let of_it = complete.filter(|snapshot| one.has(snapshot));
+        Some(
+            of_it
+                .map(|snapshot| {
+                    let path = snapshots::path(context, &name, snapshot);
+                    SnapshotEntry { path, date: snapshot.time.clone() }
+                })
+                .collect(),
+        )
+    };
+    let entries: Vec<GenerationEntry> = generations
+        .iter()
+        .map(|one| GenerationEntry { snapshots: of(one), ..entry(context, one, store) })
+        .collect();
     if context.json {
         return context.screen.print_json(&entries);
     }
@@ -73,6 +100,7 @@ fn entry<'a>(context: &Context, generation: &'a Generation, store: bool) -> Gene
         nixos_version: version,
         path: path.as_str(),
         toplevel: toplevel.as_ref().map(|system| system.as_str()),
+        snapshots: None,
     }
 }
 
@@ -98,6 +126,7 @@ fn row(entry: &GenerationEntry) -> Vec<Cell> {
         (entry.current, "current"),
         (entry.running, "running"),
         (entry.pinned, "pinned"),
+        (entry.snapshots.as_ref().is_some_and(|all| !all.is_empty()), "with state"),
         (entry.present == Some(false), "gone"),
     ];
     let state: Vec<&str> = words.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();

@@ -12,14 +12,17 @@ mod diff;
 mod enable;
 mod events;
 mod hold;
+mod host_status;
 mod list;
 mod list_generations;
 mod pin;
 mod plan;
 mod planned;
+mod reachable;
 mod remove;
 mod rollback;
 mod setup;
+mod several;
 mod show;
 mod status;
 mod update;
@@ -47,7 +50,7 @@ pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     if let Command::Verify(arguments) = &cli.command {
         return verify::run(&cli.global, screen, arguments);
     }
-    let context = context(&cli.global, screen)?;
+    let context = context(&cli.global, screen, only_reads(&cli.command))?;
     let done = match dispatch(&context, &cli.command) {
         Err(error) => match error.downcast_ref::<Failed>() {
             Some(Failed::Unsettled { name, .. }) => again(&context, &cli.command, name.clone()),
@@ -97,16 +100,31 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     }
 }
 
+/// Returns whether a command changes nothing and decides nothing by the administrator's defaults.
+fn only_reads(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::List(_)
+            | Command::Show(_)
+            | Command::Status(_)
+            | Command::ListGenerations(_)
+            | Command::Diff(_)
+            | Command::Check(_)
+            | Command::Completions(_)
+    )
+}
+
 /// Returns the context for the global options.
-fn context(global: &Global, screen: &Rc<Screen>) -> Result<Context> {
+fn context(global: &Global, screen: &Rc<Screen>, only_reads: bool) -> Result<Context> {
     let color = match global.color {
         cli::Color::Auto => Color::Auto,
         cli::Color::Always => Color::Always,
         cli::Color::Never => Color::Never,
     };
     let (watcher, json) = (Rc::clone(screen), global.json);
+    let open = if only_reads { Host::open_to_read } else { Host::open };
     let host =
-        Host::open(&global.root, global.verbose, Box::new(move |event| events::show(&watcher, event, json)))?;
+        open(&global.root, global.verbose, Box::new(move |event| events::show(&watcher, event, json)))?;
     Ok(Context {
         host,
         screen: Rc::clone(screen),

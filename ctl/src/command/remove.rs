@@ -71,6 +71,8 @@ struct RemoveAnswer {
     deleted: Vec<PathBuf>,
     /// The state that is kept.
     kept: Option<PathBuf>,
+    /// The snapshots of its state that are kept.
+    snapshots: Option<PathBuf>,
     /// Containers that require it.
     dependents: Vec<MachineName>,
     error: Option<String>,
@@ -84,6 +86,7 @@ impl RemoveAnswer {
             stopped: false,
             deleted: Vec::new(),
             kept: None,
+            snapshots: None,
             dependents: Vec::new(),
             error: None,
         }
@@ -91,9 +94,9 @@ impl RemoveAnswer {
 
     fn of(name: &MachineName, removed: &Removed, dry_run: bool) -> Self {
         match removed.clone() {
-            Removed::Container(Removal { stopped, deleted, kept, dependents }) => {
+            Removed::Container(Removal { stopped, deleted, kept, snapshots, dependents }) => {
                 let result = if dry_run { RemoveResult::WouldRemove } else { RemoveResult::Removed };
-                Self { stopped, deleted, kept, dependents, ..Self::new(name, result) }
+                Self { stopped, deleted, kept, snapshots, dependents, ..Self::new(name, result) }
             }
             Removed::HalfDone(deleted) => Self { deleted, ..Self::new(name, RemoveResult::Removed) },
             Removed::Absent(left) => Self { kept: left.state, ..Self::new(name, RemoveResult::Absent) },
@@ -112,8 +115,10 @@ fn text(name: &MachineName, removed: &Removed, dry_run: bool) -> String {
             format!("container '{name}' was left incomplete by a killed command and is removed\n")
         }
         Removed::Container(removal) if dry_run => plan_text(name, removal),
-        Removed::Container(Removal { kept: Some(state), .. }) => {
-            format!("container '{name}' is removed; its state stays in {}\n", state.display())
+        Removed::Container(Removal { kept, snapshots, .. }) if kept.is_some() || snapshots.is_some() => {
+            let places: Vec<String> =
+                kept.iter().chain(snapshots).map(|path| path.display().to_string()).collect();
+            format!("container '{name}' is removed; its state stays in {}\n", places.join(" and "))
         }
         Removed::Container(_) => format!("container '{name}' is removed\n"),
     }
@@ -121,7 +126,7 @@ fn text(name: &MachineName, removed: &Removed, dry_run: bool) -> String {
 
 /// Describes what would be done.
 fn plan_text(name: &MachineName, removal: &Removal) -> String {
-    let Removal { stopped, deleted, kept, dependents } = removal;
+    let Removal { stopped, deleted, kept, snapshots, dependents } = removal;
     let mut lines = Vec::new();
     if *stopped {
         lines.push(format!("would stop container '{name}'"));
@@ -130,7 +135,7 @@ fn plan_text(name: &MachineName, removal: &Removal) -> String {
         let more = if number == 1 { " with all generations" } else { "" };
         lines.push(format!("would delete {}{more}", path.display()));
     }
-    lines.extend(kept.iter().map(|state| format!("would keep {}", state.display())));
+    lines.extend(kept.iter().chain(snapshots).map(|state| format!("would keep {}", state.display())));
     lines.extend(dependents.iter().map(|other| {
         format!("container '{other}' requires it, would stop with it and could no longer start")
     }));

@@ -8,7 +8,7 @@ use crate::change::rollback::RollbackOptions;
 use crate::change::updated::{UpdateResult, Updated};
 use crate::cli::Rollback;
 use crate::command::begin::begin;
-use crate::command::{arguments, planned, updated};
+use crate::command::{arguments, planned, reachable, updated};
 use crate::fact::lookup::machine_name;
 
 /// Runs the command.
@@ -17,6 +17,7 @@ pub(crate) fn run(context: &Context, given: &Rollback) -> Result<()> {
     context.need_systemd()?;
     let options = RollbackOptions {
         to: given.to,
+        with_state: given.with_state,
         activation: arguments::activation(&given.activation)?,
         consent: arguments::consent(given.allow_host_changes.as_deref()),
     };
@@ -25,13 +26,18 @@ pub(crate) fn run(context: &Context, given: &Rollback) -> Result<()> {
     }
     begin(context, "rollback")?;
     match rollback::rollback(context, &name, &options) {
-        Ok(result) => context.answer(&result, |one| match one.result {
-            UpdateResult::UpToDate => {
-                let number = one.generation.unwrap_or_default();
-                format!("container '{name}': generation {number} is already current\n")
-            }
-            _ => updated::line(one) + "\n",
-        }),
+        Ok(result) => {
+            let mut all = [result];
+            reachable::add(context, &mut all);
+            let [result] = all;
+            context.answer(&result, |one| match one.result {
+                UpdateResult::UpToDate => {
+                    let number = one.generation.unwrap_or_default();
+                    format!("container '{name}': generation {number} is already current\n")
+                }
+                _ => updated::lines(one),
+            })
+        }
         Err(error) => {
             if context.json {
                 context.screen.print_json(&Updated::failed(&name, &error))?;

@@ -1,4 +1,4 @@
-//! `status NAME`: the state of a container, its generations, whether a restart is due, and the result of the last
+//! `status [NAME…]`: the state of containers, their generations, whether a restart is due, and the result of the last
 //! activation, which updates record beside the profile. It changes nothing.
 
 use std::path::Path;
@@ -12,8 +12,10 @@ use crate::base::output::{Tone, painted, printable};
 use crate::base::time;
 use crate::change::tidy::tidy;
 use crate::cli::Status;
+use crate::command::host_status;
+use crate::command::several::{each, machine_names};
 use crate::fact::generations::generations;
-use crate::fact::lookup::{in_overview, machine_name};
+use crate::fact::lookup::in_overview;
 use crate::fact::notes::{Note, notes, state};
 use crate::fact::overview::{Container, Overview};
 use crate::fact::summary::{UnitSummary, error};
@@ -60,14 +62,27 @@ struct StatusAnswer<'a> {
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
-    let name = machine_name(&arguments.name)?;
+    let names = machine_names(&arguments.names)?;
     tidy(context);
     let overview = Overview::gather(context)?;
-    let container = in_overview(context, &overview, &name)?;
-    let details = details(context, container);
-    context.answer(&details, |details| text(container, details, context.color))?;
+    let mut gap = "";
+    let shown = match names.is_empty() {
+        true => host_status::answer(context, &overview),
+        false => each(
+            context,
+            &names,
+            |name| name,
+            |name| {
+                let container = in_overview(context, &overview, name)?;
+                let details = details(context, container);
+                let text = format!("{gap}{}", text(container, &details, context.color));
+                gap = "\n";
+                Ok((details, text))
+            },
+        ),
+    };
     overview.troubles().for_each(|trouble| context.screen.tell(trouble));
-    Ok(())
+    shown
 }
 
 fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> {

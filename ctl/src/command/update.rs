@@ -9,13 +9,14 @@ use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::interrupt;
 use crate::change::ahead::{Ahead, build_ahead, remove_links};
+use crate::change::side_by_side;
 use crate::change::summary::summarize;
 use crate::change::update::update;
 use crate::change::update_options::UpdateOptions;
 use crate::change::updated::Updated;
 use crate::cli::Update;
 use crate::command::begin::begin;
-use crate::command::{arguments, planned, updated};
+use crate::command::{arguments, planned, reachable, updated};
 use crate::decision::activation_order::activation_order;
 use crate::fact::{installation, jobs};
 use crate::nix::tool::Nix;
@@ -53,13 +54,17 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     }
     let loaded = context.load();
     let names = activation_order(&loaded, names);
+    let jobs = given.jobs.map_or_else(jobs::possible, usize::from);
     let mut ahead = match names.len() {
         0 | 1 => Ahead::new(),
-        _ => {
-            let jobs = given.jobs.map_or_else(jobs::possible, usize::from);
-            build_ahead(context, &nix, &loaded, &names, &options, jobs)
-        }
+        _ => build_ahead(context, &nix, &loaded, &names, &options, jobs),
     };
+    if given.parallel_activation && names.len() > 1 {
+        let done = side_by_side::update_all(context, &nix, (&loaded, &names), &options, ahead, jobs);
+        remove_links(context, &loaded, &names);
+        let results = done.into_iter().map(|(at, result, time)| (&names[at], result, time)).collect();
+        return finish(context, results, names.len(), given.all);
+    }
     let mut results = Vec::new();
     for name in &names {
         let begun = Instant::now();
@@ -92,12 +97,11 @@ fn finish(context: &Context, results: Vec<Timed>, wanted: usize, of_all: bool) -
     if of_all {
         summarize(context, &all);
     }
+    reachable::add(context, &mut all);
     match (context.json, wanted, &all[..]) {
         (true, ..) => context.screen.print_json(&all)?,
         (false, 2.., _) => context.screen.print(&updated::table(&all, context.color))?,
-        (false, _, [one]) if failure.is_none() => {
-            context.screen.print(&format!("{}\n", updated::line(one)))?
-        }
+        (false, _, [one]) if failure.is_none() => context.screen.print(&updated::lines(one))?,
         _ => {}
     }
     match failure {

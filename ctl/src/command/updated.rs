@@ -15,6 +15,13 @@ pub(crate) fn line(one: &Updated) -> String {
     format!("container '{}': {}", one.name, text(one))
 }
 
+/// Returns the line for a single container, and where it can be reached.
+pub(crate) fn lines(one: &Updated) -> String {
+    let mut lines = vec![line(one)];
+    lines.extend(one.reachable.lines());
+    lines.join("\n") + "\n"
+}
+
 fn text(one: &Updated) -> String {
     let number = |number: Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
     match (&one.error, one.action) {
@@ -34,7 +41,11 @@ fn text(one: &Updated) -> String {
             let how = how(action);
             let (before, after) = (number(one.old_generation), number(one.generation));
             let reason = one.reason.as_deref().unwrap_or_default();
-            format!("generation {before} -> {after}, {how}: {reason}")
+            let state = match &one.snapshot {
+                Some(path) => format!("; its state before is kept in {}", path.display()),
+                None => String::new(),
+            };
+            format!("generation {before} -> {after}, {how}: {reason}{state}")
         }
     }
 }

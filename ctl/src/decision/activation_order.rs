@@ -27,7 +27,11 @@ pub(crate) fn activation_order(loaded: &Loaded, names: Vec<MachineName>) -> Vec<
 }
 
 /// Returns those among `left` that a container waits for itself.
-fn before<'a>(loaded: &Loaded, name: &MachineName, left: &'a [MachineName]) -> Vec<&'a MachineName> {
+pub(crate) fn before<'a>(
+    loaded: &Loaded,
+    name: &MachineName,
+    left: &'a [MachineName],
+) -> Vec<&'a MachineName> {
     let intent = loaded.intents.iter().find(|stored| stored.name == *name);
     let before = intent.into_iter().flat_map(|stored| waits_for(&stored.intent));
     let before: BTreeSet<&str> = before.filter_map(Dependency::container).collect();

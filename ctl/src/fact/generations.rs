@@ -15,6 +15,7 @@ use crate::host::files::names_in;
 use crate::host::gc_roots::pin_link;
 use crate::host::inside::running_system;
 use crate::host::profile_links::profile_link;
+use crate::host::snapshots::Snapshot;
 
 /// A generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,13 @@ pub(crate) struct Generation {
     pub(crate) running: bool,
     /// Whether it is pinned.
     pub(crate) pinned: bool,
+}
+
+impl Generation {
+    /// Returns whether a snapshot is of this generation.
+    pub(crate) fn has(&self, snapshot: &Snapshot) -> bool {
+        snapshot.generation == Some(self.number) && snapshot.profile.as_ref() == Some(&self.path)
+    }
 }
 
 /// Returns all generations, including those that only a pin keeps. An unreadable directory is an error, since

@@ -14,6 +14,7 @@ pub(crate) mod metrics;
 pub(crate) mod notes;
 pub(crate) mod option_lines;
 pub(crate) mod overview;
+pub(crate) mod reachable;
 pub(crate) mod running_settings;
 pub(crate) mod setuid_places;
 pub(crate) mod summary;

@@ -1,5 +1,6 @@
 //! The host: one file per external interface.
 
+pub(crate) mod addresses;
 pub(crate) mod auto_update;
 pub(crate) mod credentials;
 pub(crate) mod elf;
@@ -24,8 +25,10 @@ pub(crate) mod record;
 pub(crate) mod remove_tree;
 pub(crate) mod runtime_files;
 pub(crate) mod setup_file;
+pub(crate) mod snapshots;
 pub(crate) mod sockets;
 pub(crate) mod state_directory;
+pub(crate) mod subvolume;
 pub(crate) mod systemd;
 pub(crate) mod trusted;
 pub(crate) mod unit_links;

@@ -73,7 +73,7 @@ pub(crate) struct RecordDetails {
 
 /// What a command may delete of a container's state, and why: only what it has made, unless the administrator asked
 /// for more.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum StateClaim {
     /// Nothing.
@@ -83,6 +83,9 @@ pub(crate) enum StateClaim {
     Making,
     /// A create has made it.
     Made(FileId),
+    /// A create has made it, the btrfs subvolume with this UUID. All subvolumes have the same inode, and the device changes
+    /// with each mount.
+    MadeSubvolume(String),
     /// The administrator asked for it to be deleted.
     Asked,
 }

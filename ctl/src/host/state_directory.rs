@@ -23,6 +23,7 @@ use crate::base::host::Host;
 use crate::host::files::{open_directory, sync_directory};
 use crate::host::record::{FileId, StateClaim};
 use crate::host::remove_tree::{clear_flags, remove_tree};
+use crate::host::subvolume::Btrfs;
 
 /// Returns the root directory of a container.
 pub(crate) fn directory(host: &Host, name: &MachineName) -> PathBuf {
@@ -64,12 +65,24 @@ pub(crate) fn make(host: &Host, name: &MachineName) -> Result<Option<FileId>> {
     Ok(Some(id(&fs::symlink_metadata(&path).with_context(cannot)?)))
 }
 
+/// Like [`make`], as a btrfs subvolume. Returns its UUID.
+pub(crate) fn make_subvolume(host: &Host, name: &MachineName) -> Result<Option<String>> {
+    let path = directory(host, name);
+    if exists(host, name) {
+        return Ok(None);
+    }
+    let btrfs = Btrfs::find(host)?;
+    btrfs.create(&path)?;
+    sync_directory(&host.machines())?;
+    Ok(btrfs.show(&path)?.map(|made| made.uuid))
+}
+
 fn id(metadata: &Metadata) -> FileId {
     FileId { device: metadata.dev(), inode: metadata.ino() }
 }
 
 /// Deletes what a command may delete of a container's state, as its claim says. No other function does.
-pub(crate) fn delete_claimed(host: &Host, name: &MachineName, claim: StateClaim) -> Result<()> {
+pub(crate) fn delete_claimed(host: &Host, name: &MachineName, claim: &StateClaim) -> Result<()> {
     match claim {
         StateClaim::None => Ok(()),
         StateClaim::Making => {
@@ -78,10 +91,14 @@ pub(crate) fn delete_claimed(host: &Host, name: &MachineName, claim: StateClaim)
             Ok(())
         }
         StateClaim::Made(made) => match fs::symlink_metadata(directory(host, name)) {
-            Ok(there) if id(&there) == made => delete(host, name),
+            Ok(there) if id(&there) == *made => delete(host, name),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error).with_context(|| directory(host, name).display().to_string()),
+        },
+        StateClaim::MadeSubvolume(uuid) => match Btrfs::find(host)?.show(&directory(host, name))? {
+            Some(there) if there.uuid == *uuid => delete(host, name),
+            _ => Ok(()),
         },
         StateClaim::Asked => delete(host, name),
     }
@@ -121,6 +138,31 @@ fn delete(host: &Host, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
+/// The lock beside a root, which nspawn holds while it runs.
+pub(crate) struct Reserved {
+    _lock: OwnedFd,
+    path: PathBuf,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        // As nspawn does, while the lock is held.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Keeps nspawn from starting on the root, or fails if it runs.
+pub(crate) fn reserve(host: &Host, name: &MachineName) -> Result<Reserved> {
+    let path = host.machines().join(format!(".#{name}.lck"));
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let lock = openat(CWD, &path, flags, Mode::from_raw_mode(0o600));
+    let lock = lock.with_context(|| format!("{}: cannot be opened", path.display()))?;
+    match locked(host, name, lock)? {
+        Some(lock) => Ok(Reserved { _lock: lock, path }),
+        None => refuse(format!("{}: is in use", directory(host, name).display())),
+    }
+}
+
 /// Takes the lock that nspawn holds beside the root while it runs. This also detects containers that no unit runs.
 fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
     let path = host.machines().join(format!(".#{name}.lck"));
@@ -129,11 +171,20 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("{}: cannot be opened", path.display())),
     };
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => refuse(format!(
+    match locked(host, name, lock)? {
+        Some(lock) => Ok(Some(lock)),
+        None => refuse(format!(
             "{}: is in use, so the state was not deleted; stop whatever uses it",
             directory(host, name).display()
         )),
+    }
+}
+
+/// Locks the file, or returns `None` if somebody else has.
+fn locked(host: &Host, name: &MachineName, lock: OwnedFd) -> Result<Option<OwnedFd>> {
+    let path = host.machines().join(format!(".#{name}.lck"));
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(None),
         Ok(()) => Ok(Some(lock)),
         Err(error) => Err(error).with_context(|| format!("{}: cannot be locked", path.display())),
     }

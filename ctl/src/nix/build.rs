@@ -2,13 +2,15 @@
 //! evaluated, built and recorded.
 
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
+use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::host::update_memory::BuiltFrom;
@@ -29,6 +31,8 @@ pub(crate) struct Request<'a> {
     pub(crate) recorded: Option<&'a Source>,
     /// The last build.
     pub(crate) last: Option<&'a BuiltFrom>,
+    /// The recorded time limit of the build, unless the command line has one.
+    pub(crate) limit: Option<Duration>,
 }
 
 /// The result of a build.
@@ -61,7 +65,7 @@ pub(crate) struct Draft {
     source: Source,
     stale: Option<String>,
     /// The flake at its revision, with the attribute.
-    from: Option<(Rc<Resolved>, String)>,
+    from: Option<(Arc<Resolved>, String)>,
     /// Whether the attribute was taken from the last build, so that the flake may no longer have it.
     guessed: bool,
 }
@@ -131,7 +135,8 @@ impl Request<'_> {
         match (self.step()?, self.nix) {
             (Step::Known(made), nix) => {
                 if let (Some(nix), Some(_), Some(_)) = (nix, link, &made.from) {
-                    nix.build(&[made.path.to_string()], None, link, &[]).map_err(Unbuilt::error)?;
+                    nix.build(&[made.path.to_string()], None, link, &[], self.limit)
+                        .map_err(Unbuilt::error)?;
                 }
                 Ok(*made)
             }
@@ -144,7 +149,9 @@ impl Request<'_> {
 
     fn built(&self, nix: &Nix, draft: Draft, link: Option<&Path>) -> Result<Made> {
         let arguments = &self.wanted.arguments;
-        match (nix.build(&draft.what, draft.accepted, link, arguments), &self.wanted.source.flake) {
+        self.host.report(Event::Building { names: vec![self.name.clone()] });
+        match (nix.build(&draft.what, draft.accepted, link, arguments, self.limit), &self.wanted.source.flake)
+        {
             (Ok(output), _) => Ok(self.finished(draft, output)),
             (Err(Unbuilt { cause: Some(Cause::Attribute) | None, error }), Some(flake)) if draft.guessed => {
                 let Some((at, before)) = draft.from else { return Err(error.into()) };
@@ -154,8 +161,9 @@ impl Request<'_> {
                     return Err(error.into());
                 }
                 let draft = self.draft(at, found, false);
-                let output =
-                    nix.build(&draft.what, draft.accepted, link, arguments).map_err(Unbuilt::error)?;
+                let output = nix
+                    .build(&draft.what, draft.accepted, link, arguments, self.limit)
+                    .map_err(Unbuilt::error)?;
                 Ok(self.finished(draft, output))
             }
             (Err(unbuilt), _) => Err(unbuilt.error.into()),
@@ -168,7 +176,7 @@ impl Request<'_> {
         flake.attribute_of(nix, at, self.name, &self.system(), source.owner, arguments)
     }
 
-    fn draft(&self, at: Rc<Resolved>, attribute: String, guessed: bool) -> Draft {
+    fn draft(&self, at: Arc<Resolved>, attribute: String, guessed: bool) -> Draft {
         let source = Source { locked: at.locked.parse().ok(), ..self.wanted.source.clone() };
         Draft {
             what: vec![format!("{}#{attribute}", at.reference), "--no-write-lock-file".to_owned()],
@@ -197,10 +205,11 @@ impl Request<'_> {
     }
 
     /// Resolves the flake. Without network, returns the recorded revision.
-    fn resolved(&self, nix: &Nix, flake: &Flake) -> Result<Rc<Resolved>> {
+    fn resolved(&self, nix: &Nix, flake: &Flake) -> Result<Arc<Resolved>> {
         flake.check()?;
         let Wanted { source, arguments } = self.wanted;
-        let reason = match nix.resolve(&flake.reference, source.owner, arguments)? {
+        let others = self.last.map_or("", |last| last.inputs.as_str());
+        let reason = match nix.resolve(&flake.reference, source.owner, arguments, others)? {
             Outcome::At(resolved) => return Ok(resolved),
             Outcome::Unreachable(reason) => reason,
         };
@@ -213,11 +222,11 @@ impl Request<'_> {
             stale: Some(reason.clone()),
         };
         if let Some(last) = self.last.filter(|last| last.flake == recorded) {
-            return Ok(Rc::new(at(&last.locked, &last.reference, &last.inputs)));
+            return Ok(Arc::new(at(&last.locked, &last.reference, &last.inputs)));
         }
         let before = self.recorded.filter(|before| before.flake == source.flake);
         match before.and_then(|before| before.locked.as_ref()) {
-            Some(locked) => Ok(Rc::new(at(locked.as_str(), locked.as_str(), ""))),
+            Some(locked) => Ok(Arc::new(at(locked.as_str(), locked.as_str(), ""))),
             None => Err(Failed::Program(reason).into()),
         }
     }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::Source;
@@ -12,6 +12,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::{AbsolutePath, Text};
 
 use crate::base::exit::{Failed, unchanged};
+use crate::base::tilde;
 use crate::nix::files;
 use crate::nix::flake::Flake;
 use crate::nix::metadata::Resolved;
@@ -20,6 +21,7 @@ use crate::nix::tool::{Nix, Outcome};
 /// Returns the path to record for a file of the command line: absolute, so that it keeps its meaning. The file must
 /// exist.
 pub(crate) fn file(path: &Path) -> Result<AbsolutePath> {
+    tilde::check_path(path)?;
     let absolute = std::path::absolute(path)?;
     check(&absolute)?;
     // A link stays a link; the directories above are resolved, because an intent cannot contain '..'.
@@ -75,12 +77,12 @@ fn check_nixpkgs(reference: &str) -> Result<()> {
 }
 
 /// Resolves a nixpkgs flake. Without network, returns the recorded revision.
-fn fetched(nix: &Nix, reference: &str, recorded: Option<&Text>) -> Result<Rc<Resolved>> {
-    let reason = match nix.resolve(reference, None, &[])? {
+fn fetched(nix: &Nix, reference: &str, recorded: Option<&Text>) -> Result<Arc<Resolved>> {
+    let reason = match nix.resolve(reference, None, &[], "")? {
         Outcome::At(resolved) => return Ok(resolved),
         Outcome::Unreachable(reason) => reason,
     };
-    match recorded.map(|locked| nix.resolve(locked.as_str(), None, &[])).transpose()? {
+    match recorded.map(|locked| nix.resolve(locked.as_str(), None, &[], "")).transpose()? {
         Some(Outcome::At(resolved)) => Ok(resolved),
         _ => Err(Failed::Program(reason).into()),
     }

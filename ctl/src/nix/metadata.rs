@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::base::call::Ended;
 use crate::base::exit::Failed;
 use crate::nix::cause::used_cache;
+use crate::nix::missing_host::missing_host;
 
 /// A flake at one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,10 @@ pub(crate) fn read(ended: &Ended) -> Result<Resolved, Failed> {
     let reference = in_store(&answer, &locked).unwrap_or_else(|| locked.clone());
     let path = text(answer.get("path")).map(PathBuf::from);
     let inputs = answer.get("locks").map(Value::to_string).unwrap_or_default();
-    let stale = used_cache(&ended.stderr).then(|| "a server could not be reached".to_owned());
+    let stale = used_cache(&ended.stderr).then(|| match missing_host(&ended.stderr) {
+        Some(host) => format!("host '{host}' cannot be found"),
+        None => "a server could not be reached".to_owned(),
+    });
     Ok(Resolved { locked, reference, inputs, path, stale })
 }
 

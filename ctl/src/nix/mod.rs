@@ -11,6 +11,7 @@ pub(crate) mod flake;
 mod generations;
 pub(crate) mod local_path;
 pub(crate) mod metadata;
+pub(crate) mod missing_host;
 pub(crate) mod profile;
 pub(crate) mod python_network;
 pub(crate) mod python_profile;

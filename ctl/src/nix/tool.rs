@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -27,7 +27,7 @@ pub(crate) struct Nix<'a> {
     program: PathBuf,
     /// Whether to ask servers for the newest revision, instead of using what Nix has cached for an hour.
     pub(crate) refresh: bool,
-    /// The time limit of a build.
+    /// The time limit of each build, which overrides the recorded ones.
     pub(crate) build_limit: Option<Duration>,
     /// The references resolved by this command, by reference and arguments.
     pub(crate) resolved: RefCell<BTreeMap<Vec<String>, Outcome>>,
@@ -44,13 +44,23 @@ pub(crate) struct Build<'a> {
     pub(crate) link: &'a Path,
     /// Further arguments.
     pub(crate) arguments: &'a [String],
+    /// The recorded time limit.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// What another thread needs for a Nix of its own.
+pub(crate) struct Parts {
+    program: PathBuf,
+    refresh: bool,
+    build_limit: Option<Duration>,
+    resolved: BTreeMap<Vec<String>, Outcome>,
 }
 
 /// The outcome of resolving a reference.
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     /// The flake at its revision.
-    At(Rc<Resolved>),
+    At(Arc<Resolved>),
     /// No server could be reached; the text says why.
     Unreachable(String),
 }
@@ -91,6 +101,19 @@ impl<'a> Nix<'a> {
                 "install Nix (Debian: package nix-bin), or set Command= in nixos-nspawn.conf(5)",
             ),
         }
+    }
+
+    /// Returns what another thread needs.
+    pub(crate) fn parts(&self) -> Parts {
+        let Self { host: _, program, refresh, build_limit, resolved } = self;
+        let resolved = resolved.borrow().clone();
+        Parts { program: program.clone(), refresh: *refresh, build_limit: *build_limit, resolved }
+    }
+
+    /// Returns the same Nix, for a host.
+    pub(crate) fn of_parts(host: &'a Host, parts: Parts) -> Self {
+        let Parts { program, refresh, build_limit, resolved } = parts;
+        Self { host, program, refresh, build_limit, resolved: RefCell::new(resolved) }
     }
 
     /// Sets the time limit of a build.
@@ -171,15 +194,17 @@ impl<'a> Nix<'a> {
         accepted: Option<u32>,
         link: Option<&Path>,
         arguments: &[String],
+        limit: Option<Duration>,
     ) -> Result<StorePath, Unbuilt> {
-        let call = self.build_call(what, accepted, link, arguments).may_ask();
+        let call = self.build_call(what, accepted, link, arguments, limit).may_ask();
         self.output_path(what, call.ended_with(Messages::Live))
     }
 
     /// Performs several builds, at most `jobs` in parallel. None of them may prompt.
     pub(crate) fn build_all(&self, builds: &[Build], jobs: usize) -> Vec<Result<StorePath, Unbuilt>> {
         let call = |build: &Build| {
-            self.build_call(build.what, build.accepted, Some(build.link), build.arguments).passing_on()
+            self.build_call(build.what, build.accepted, Some(build.link), build.arguments, build.limit)
+                .passing_on()
         };
         let ended = program::ended_all(builds.iter().map(call).collect(), jobs);
         builds.iter().zip(ended).map(|(build, ended)| self.output_path(build.what, ended)).collect()
@@ -191,6 +216,7 @@ impl<'a> Nix<'a> {
         accepted: Option<u32>,
         link: Option<&Path>,
         arguments: &[String],
+        limit: Option<Duration>,
     ) -> Program<'_> {
         let keep: Vec<&OsStr> = match link {
             Some(link) => vec![OsStr::new("--out-link"), link.as_os_str()],
@@ -198,7 +224,7 @@ impl<'a> Nix<'a> {
         };
         let call = self.call_on("build", what.first().map_or("", String::as_str), accepted);
         let call = call.arg("--print-out-paths").args(keep).args(what).args(arguments);
-        match self.build_limit {
+        match self.build_limit.or(limit) {
             Some(limit) => call.limit(limit),
             None => call,
         }

@@ -7,6 +7,7 @@
 
 mod bins;
 mod boot;
+mod btrfs;
 mod cgroup;
 mod command;
 mod container;

@@ -47,9 +47,30 @@ fn enable_and_disable_set_the_override() {
     assert!(left.is_empty(), "locks are left: {left:?}");
 
     for changed in [true, false] {
-        let expected = json!({ "name": "off", "autostart": true, "changed": changed, "masked": false });
-        assert_eq!(tree.json(&["enable", "off", "--json"]), expected);
+        let expected = |dry_run: bool| json!({ "name": "off", "dry_run": dry_run, "autostart": true, "changed": changed, "masked": false });
+        let before = tree.snapshot();
+        assert_eq!(tree.json(&["enable", "off", "--dry-run", "--json"]), expected(true));
+        assert_eq!(tree.snapshot(), before);
+        assert_eq!(tree.json(&["enable", "off", "--json"]), expected(false));
     }
+    assert_eq!(tree.ok(&["disable", "off", "--dry-run"]), "container 'off' would not start with the host\n");
+
+    // Several: a failure does not affect the others, and each is told.
+    let said = tree.run(&["disable", "nobody", "off", "nowhere", "off"]);
+    assert_eq!((said.status, said.out.as_str()), (2, "container 'off' no longer starts with the host\n"));
+    let lines: Vec<&str> = said.err.lines().map(|line| line.split(" in ").next().unwrap()).collect();
+    assert_eq!(
+        lines,
+        ["nobody", "nowhere"].map(|name| format!("nixos-nspawn: there is no container '{name}'"))
+    );
+    let said = tree.run(&["enable", "nobody", "off", "--json"]);
+    let answers: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(
+        (said.status, answers[0]["name"].as_str(), answers[0]["error"].is_string()),
+        (2, Some("nobody"), true)
+    );
+    assert_eq!((answers[1]["name"].as_str(), answers[1]["autostart"].as_bool()), (Some("off"), Some(true)));
+
     let said = tree.run(&["enable", "nobody", "--json"]);
     assert_eq!((said.status, said.out.as_str()), (2, ""), "an error is for people");
     assert!(said.err.starts_with("nixos-nspawn: there is no container 'nobody'"), "{}", said.err);

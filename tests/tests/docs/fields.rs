@@ -256,14 +256,22 @@ fn conf_examples_are_read() {
         let root = tempfile::tempdir().expect("a directory");
         fs::create_dir(root.path().join("etc")).expect("a directory");
         let file = root.path().join("etc/nixos-nspawn.conf");
-        let list = ["--root", root.path().to_str().expect("UTF-8"), "list"];
+        let tree = root.path().to_str().expect("UTF-8");
+        let (list, enable) = (["--root", tree, "list"], ["--root", tree, "enable", "web"]);
         fs::write(&file, &display.text).expect("written");
         let output = ctl(&list);
-        assert!(output.status.success(), "{}\n{}", display.text, said(&output));
-        // The same file with an unknown setting is refused, which shows that it was read.
+        assert!(
+            output.status.success() && !said(&output).contains(".conf"),
+            "{}\n{}",
+            display.text,
+            said(&output)
+        );
+        // An unknown setting is told, which shows that the file was read, and refused by a command that changes something.
         let refused = |text: &str| {
             fs::write(&file, text).expect("written");
             let output = ctl(&list);
+            assert!(output.status.success() && said(&output).contains("Nonsense"), "{}", said(&output));
+            let output = ctl(&enable);
             assert!(!output.status.success() && said(&output).contains("Nonsense"), "{}", said(&output));
         };
         let text = display.text + "Nonsense=1\n";

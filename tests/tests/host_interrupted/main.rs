@@ -4,10 +4,12 @@
 //! without a power cut in between, must produce what the table promises: the old state or the new one, complete. A power
 //! cut is made once for all containers of a test.
 
+mod all;
 mod create_remove;
 mod reach;
 mod rollback;
 mod signals;
+mod snapshots;
 mod update;
 
 use nixos_nspawn_tests::host::{Bins, Host, Output, bins, dynamic};

@@ -8,6 +8,7 @@ mod owners;
 mod reach;
 mod rollback;
 mod several;
+mod snapshots;
 mod sources;
 mod timer;
 mod unattended;

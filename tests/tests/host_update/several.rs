@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{PROFILES, web, with};
 
-on_both_hosts!(several_at_once, failing_generators_of_others);
+on_both_hosts!(several_at_once, activated_side_by_side, failing_generators_of_others);
 
 fn several_at_once(host: &Host) {
     host.install(bins());
@@ -63,6 +63,60 @@ fn several_at_once(host: &Host) {
     assert!(again.stdout.contains("container 'third': would be skipped: failed at "), "{again}");
     let again = host.ctl(&["plan", "third", "--exit-code"]);
     assert_eq!(again.code(), 4, "{again}");
+}
+
+/// With --parallel-activation, containers are switched at the same time, but not before those that they wait for.
+fn activated_side_by_side(host: &Host) {
+    host.install(bins());
+    let names = ["app", "db", "other", "zz"];
+    // Each takes a while to switch, and says when it begins and ends.
+    let own = |page: &str, bad: &str| {
+        let settings = |name: &&str| {
+            let times =
+                "cat /proc/uptime >> /var/log/switched; sleep 4; cat /proc/uptime >> /var/log/switched";
+            let mut settings = with(page, "switch", json!(if *name == bad { "exit 1" } else { times }));
+            settings["container"]["requires"] = if *name == "app" { json!(["db"]) } else { json!([]) };
+            ((*name).to_owned(), settings)
+        };
+        host.own(&names.iter().map(settings).collect());
+    };
+    own("one\n", "");
+    for name in ["db", "app", "other", "zz"] {
+        host.create(name);
+    }
+    own("two\n", "zz");
+    let output = host.ctl(&["update", "--all", "--jobs", "4", "--parallel-activation"]);
+    assert_eq!(output.code(), 1, "{output}");
+    for name in names {
+        host.assert_agreed(name);
+        assert_eq!(host.system_page(name), if name == "zz" { "one\n" } else { "two\n" }, "{output}");
+        let line = output.stdout.lines().find(|line| line.split_whitespace().next() == Some(name));
+        assert_eq!(line.map(|line| line.contains("failed")), Some(name == "zz"), "{output}");
+    }
+    let times = |name: &str| {
+        let text = host.inside(name, &["tail", "-n", "2", "/var/log/switched"]);
+        let time = |line: &str| line.split(' ').next().and_then(|word| word.parse::<f64>().ok());
+        let times: Vec<f64> = text.lines().filter_map(time).collect();
+        assert_eq!(times.len(), 2, "{name}: {text}");
+        (times[0], times[1])
+    };
+    let (app, db, other) = (times("app"), times("db"), times("other"));
+    assert!(app.0 >= db.1, "app waits for db: {app:?} {db:?}");
+    assert!(other.0 < db.1 && db.0 < other.1, "at the same time: {other:?} {db:?}");
+
+    // A signal ends all of them, and each goes back.
+    own("three\n", "");
+    host.sh("nixos-nspawn update --all --jobs 4 --parallel-activation > /run/all 2>&1 & echo $! > /run/pid");
+    for name in ["db", "other"] {
+        let switching = format!("systemctl --machine={name} is-active nixos-nspawn-switch.service");
+        host.wait_until("it is being switched", || host.run(&["sh", "-c", &switching]).success());
+    }
+    host.sh("kill -TERM $(cat /run/pid)");
+    host.wait_until("it has ended", || !host.run(&["sh", "-c", "kill -0 $(cat /run/pid)"]).success());
+    for name in ["app", "db", "other"] {
+        host.assert_agreed(name);
+        assert_eq!(host.system_page(name), "two\n", "{name}: {}", host.file("/run/all"));
+    }
 }
 
 /// If a generator dies from a signal, the output of all others is lost, and systemctl reports nothing.

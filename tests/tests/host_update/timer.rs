@@ -32,16 +32,23 @@ fn a_timer_updates(host: &Host) {
     host.ok(&["systemd-analyze", "verify", "--man=no", "nixos-nspawn-update.timer"]);
     assert!(host.ok(&["systemctl", "list-timers"]).contains("nixos-nspawn-update.timer"));
 
-    // Failures are posted as in docs/unattended-updates.md, and the timer elapses now.
+    // Failures are posted and mailed by the examples of docs/unattended-updates.md, and the timer elapses now.
+    let [drop_in, webhook, mail] = examples();
+    let place = "/etc/systemd/system/nixos-nspawn-update.service.d/notify.conf";
+    let both = format!("{drop_in}OnFailure=notify-mail@%n.service\n");
+    host.write(place, both, 0o644);
+    let posted =
+        webhook.replace("https://hooks.example.org/containers", "http://127.0.0.1:8098/cgi-bin/hook");
+    assert_ne!(posted, webhook);
+    host.write("/etc/systemd/system/notify-webhook@.service", posted, 0o644);
+    // The example for mail replaces the last line.
+    let (above, _) = webhook.trim_end().rsplit_once('\n').expect("lines");
+    let (_, last) = mail.trim_end().rsplit_once('\n').expect("lines");
+    host.write("/etc/systemd/system/notify-mail@.service", format!("{above}\n{last}\n"), 0o644);
     host.write(
-        "/etc/systemd/system/nixos-nspawn-update.service.d/notify.conf",
-        "[Unit]\nOnFailure=notify-webhook@%n.service\n",
-        0o644,
-    );
-    host.write(
-        "/etc/systemd/system/notify-webhook@.service",
-        "[Service]\nType=oneshot\nExecStart=curl --fail --silent --show-error --data \"%i failed on %H\" http://127.0.0.1:8098/cgi-bin/hook\n",
-        0o644,
+        "/usr/local/bin/mail",
+        "#!/bin/sh\n{ echo \"$*\"; cat; } > /run/.mail && mv /run/.mail /run/mail\n",
+        0o755,
     );
     host.write(
         "/srv/hook/cgi-bin/hook",
@@ -61,6 +68,13 @@ fn a_timer_updates(host: &Host) {
     assert_eq!(
         host.file("/run/hook"),
         "nixos-nspawn-update.service failed on ".to_owned() + host.sh("cat /proc/sys/kernel/hostname").trim()
+    );
+    host.wait_until("the failure is mailed", || host.exists("/run/mail"));
+    let mailed = host.file("/run/mail");
+    assert!(mailed.starts_with("-s nixos-nspawn-update.service failed on host root\n"), "{mailed}");
+    assert!(
+        mailed.contains("rolled back") && mailed.contains("NAME"),
+        "it has the journal of the run: {mailed}"
     );
     assert_eq!((host.system_page("web"), host.system_page("db")), ("one\n".to_owned(), "one\n".to_owned()));
 
@@ -103,6 +117,16 @@ fn a_timer_updates(host: &Host) {
     assert!(!host.exists("/etc/systemd/system/nixos-nspawn-update.timer"));
     assert!(!host.exists("/etc/systemd/system/timers.target.wants/nixos-nspawn-update.timer"));
     units_of_a_package(host);
+}
+
+/// Returns the drop-in, the unit for a webhook and that for mail of the guide.
+fn examples() -> [String; 3] {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/unattended-updates.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide");
+    let (_, notifications) = guide.split_once("## Notifications").expect("the section");
+    let blocks = notifications.split("```ini\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks: Vec<String> = blocks.take(3).map(str::to_owned).collect();
+    blocks.try_into().expect("three examples")
 }
 
 /// Units of a package are enabled, not copied; a drop-in has the time.

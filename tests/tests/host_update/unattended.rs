@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{rolled_back, unchanged, web, with, with_option};
 
-on_both_hosts!(sources_are_resolved_once, all_containers, stored_checks);
+on_both_hosts!(sources_are_resolved_once, all_containers, stored_checks, hosts_that_do_not_exist);
 
 /// Installs a wrapper for nix that logs its calls.
 fn watch_nix(host: &Host) {
@@ -238,4 +238,56 @@ fn stored_checks(host: &Host) {
     host.ok(&["systemctl", "stop", &unit("web")]);
     let stopped = host.ctl(&["check", "web"]);
     assert!(stopped.code() == 1 && stopped.stderr.contains("is inactive"), "{stopped}");
+
+    // The recorded limit of a build counts, unless the command line has one.
+    let slow = |page: &str| {
+        let mut settings = with(page, "switch", json!("$(sleep 5)"));
+        settings["container"]["activation"]["buildTimeout"] = json!("2s");
+        settings
+    };
+    web(host, &slow("limited\n"));
+    host.ctl_ok(&["update", "web"]);
+    web(host, &slow("late\n"));
+    for names in [&["web"][..], &["--all"]] {
+        let late = host.ctl(&[&["update"], names].concat());
+        assert!(!late.success() && late.text().contains("took longer than 2 s and was ended"), "{late}");
+        assert_eq!(host.generation("web"), 3, "{late}");
+    }
+    host.ctl_ok(&["update", "web", "--build-timeout", "1min"]);
+    assert_eq!(host.generation("web"), 4);
+    web(host, &slow("later\n"));
+    let late = host.ctl(&["update", "web", "--build-timeout", "1s"]);
+    assert!(late.code() == 11 && late.stderr.contains("took longer than 1 s"), "{late}");
+}
+
+/// A host of an input that does not exist is no missing network.
+fn hosts_that_do_not_exist(host: &Host) {
+    host.install(bins());
+    web(host, &dynamic("one\n"));
+    host.sh("printf '127.0.0.1 good.example\\n' >> /etc/hosts");
+    publish(host);
+    host.sh("busybox httpd -p 127.0.0.1:8099 -h /srv/www");
+    // An input of a local flake, whose revision is locked when it is first used.
+    let input = |name: &str| {
+        let line = format!("  inputs.{name}.url = \"http://{name}.example:8099/flake.tar.gz\";");
+        host.sh(&format!("sed -i 's|^  outputs =$|{line}\\n  outputs =|; s|{{ self }}:|{{ self, ... }}:|' {FLAKE}/flake.nix"));
+    };
+    input("good");
+    host.create("web");
+    input("typo");
+    let failed = host.ctl(&["update", "web"]);
+    assert_eq!(failed.code(), 11, "{failed}");
+    let said = "host 'typo.example' of an input cannot be found, but 'good.example' can";
+    assert!(failed.stderr.contains(said), "{failed}");
+    assert!(!failed.stderr.contains("cannot be refreshed"), "{failed}");
+    assert_eq!(host.generation("web"), 1);
+
+    // If no other host can be found either, there is no network.
+    host.sh("sed -i '/good.example/d' /etc/hosts; rm -rf /root/.cache/nix");
+    let output = host.ctl_ok(&["update", "web"]);
+    assert!(
+        output.stderr.contains("cannot be refreshed") && output.stderr.contains("cannot be found"),
+        "{output}"
+    );
+    assert!(output.stdout.contains("is up to date with the last known revision"), "{output}");
 }

@@ -1,6 +1,7 @@
 //! Compares the options of nix/options.nix with the reference made from them, the fields of an intent, and the code
 //! that reads data.json. mkContainer is evaluated with tests/nix/stand-in in place of nixpkgs.
 
+mod host_module;
 mod messages;
 mod systems;
 

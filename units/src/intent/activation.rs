@@ -34,6 +34,13 @@ pub struct Activation {
     /// How long services that have just started must stay up after an update; 2 s if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settle_sec: Option<Timespan>,
+    /// How long the build of an update may take; no limit if missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_timeout: Option<Timespan>,
+    /// Whether a snapshot of the state is kept with the old generation when an update restarts the container.
+    #[serde(deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    pub snapshot: bool,
 }
 
 impl Default for Activation {
@@ -46,6 +53,8 @@ impl Default for Activation {
             check: None,
             timeout: None,
             settle_sec: None,
+            build_timeout: None,
+            snapshot: false,
         }
     }
 }

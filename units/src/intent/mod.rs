@@ -30,6 +30,7 @@ pub(crate) mod testing;
 mod tmpfs;
 mod unique;
 
+pub use crate::nearest::nearest;
 pub use activation::{Activation, Expect, Strategy};
 pub use bind::{BindMount, BindSource};
 pub use container::{Container, Json};

@@ -1,0 +1,274 @@
+//! Snapshots of a container's state: makes them before updates, exchanges the state for a copy of one, and deletes them
+//! with their generations. Each step is recorded before it is done, and undone or completed if it was killed.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::name::MachineName;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::base::event::Event;
+use crate::base::exit::{Failed, unchanged};
+use crate::base::failpoint::failpoint;
+use crate::base::host::Host;
+use crate::base::time;
+use crate::fact::generations::{Generation, generations};
+use crate::host::files::{is_there, sync_directory};
+use crate::host::snapshots::{Snapshot, Unfinished, change, directory, path, read};
+use crate::host::subvolume::{Btrfs, is_subvolume, not_btrfs};
+use crate::host::{sockets, state_directory, systemd};
+
+/// How many snapshots of one generation are kept: an update that fails leaves one of the same generation.
+const OF_ONE_GENERATION: usize = 3;
+
+/// Refuses a container whose configuration asks for snapshots that cannot be made.
+pub(crate) fn check(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
+    if !intent.container.activation.snapshot {
+        return Ok(());
+    }
+    if intent.container.ephemeral {
+        let why = format!("container '{name}' is ephemeral, so it has no state for activation.snapshot");
+        return unchanged(why, "leave out one of the two");
+    }
+    possible(host, name)
+}
+
+/// Refuses state that cannot be exchanged for another, or of which no snapshot can be made.
+pub(crate) fn possible(host: &Host, name: &MachineName) -> Result<()> {
+    let state = state_directory::directory(host, name);
+    let refuse = |path: &Path, why: &str, remedy: &str| {
+        unchanged(format!("{}: {why}, so no snapshots of it can be made", path.display()), remedy)
+    };
+    let without = "leave out activation.snapshot";
+    if state.is_symlink() {
+        return refuse(&state, "is a link", without);
+    }
+    let there = is_there(&state)?;
+    // It will be created in the nearest directory that exists.
+    let on = state.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
+    if let Some(why) = not_btrfs(on)? {
+        return refuse(on, &why, without);
+    }
+    Btrfs::find(host)?;
+    if !there {
+        return Ok(());
+    }
+    if !is_subvolume(&state) {
+        return refuse(
+            &state,
+            "is a directory, not a subvolume",
+            "nixos-nspawn-ctl(8) describes how to make it one",
+        );
+    }
+    match state_directory::mounts_below(&state)?.first() {
+        Some(mount) => refuse(mount, "is a mount point in the container's state", "unmount it"),
+        None => Ok(()),
+    }
+}
+
+/// Makes a read-only snapshot of a container's state and keeps it with the generation of this intent. Returns its path.
+pub(crate) fn take(host: &Host, name: &MachineName, of: &Intent) -> Result<PathBuf> {
+    keep(host, name)?;
+    let btrfs = Btrfs::find(host)?;
+    let state = state_directory::directory(host, name);
+    let Some(source) = btrfs.show(&state)? else {
+        return Err(Failed::refused(format!("{}: is not a subvolume", state.display())).into());
+    };
+    let snapshot = Snapshot { unfinished: Some(Unfinished::Making(source.uuid)), ..new(host, name, of)? };
+    let place = path(host, name, &snapshot);
+    let directory = snapshot.directory.clone();
+    change(host, name, |all| all.push(snapshot))?;
+    failpoint("snapshot-recorded");
+    btrfs.snapshot(&state, &place)?;
+    failpoint("snapshot-made");
+    btrfs.set_read_only(&place, true)?;
+    let made = btrfs.show(&place)?.map(|made| made.uuid);
+    edit(host, name, &directory, |one| (one.uuid, one.unfinished) = (made, None))?;
+    failpoint("snapshot-kept");
+    let all = read(host, name)?;
+    let Some(last) = all.last() else { return Ok(place) };
+    let same = |one: &&Snapshot| (one.generation, &one.profile) == (last.generation, &last.profile);
+    let of_it: Vec<&Snapshot> = all.iter().filter(same).collect();
+    for old in of_it.iter().take(of_it.len().saturating_sub(OF_ONE_GENERATION)) {
+        delete(host, &btrfs, name, old)?;
+    }
+    Ok(place)
+}
+
+/// Returns the newest snapshot of a generation.
+pub(crate) fn newest(host: &Host, name: &MachineName, generation: &Generation) -> Result<Option<Snapshot>> {
+    let complete = |one: &Snapshot| one.unfinished.is_none() && generation.has(one);
+    Ok(read(host, name)?.into_iter().rev().find(complete))
+}
+
+/// Replaces the state of a stopped container by a copy of a snapshot. The state stays as a snapshot of the generation of
+/// this intent, once [`keep`] is called; [`undo`] puts it back. Returns its path.
+pub(crate) fn restore(host: &Host, name: &MachineName, of: &Intent, from: &Snapshot) -> Result<PathBuf> {
+    keep(host, name)?;
+    let btrfs = Btrfs::find(host)?;
+    let state = state_directory::directory(host, name);
+    let source = path(host, name, from);
+    let (Some(now), Some(found)) = (btrfs.show(&state)?, btrfs.show(&source)?) else {
+        let why = format!("{} or {}: is not a subvolume", state.display(), source.display());
+        return Err(Failed::refused(why).into());
+    };
+    if from.uuid.as_ref() != Some(&found.uuid) {
+        let why = format!("{}: is not the snapshot that was recorded", source.display());
+        return Err(Failed::refused(why).into());
+    }
+    let unfinished = Some(Unfinished::Exchanging(found.uuid));
+    let kept = Snapshot { uuid: Some(now.uuid), unfinished, ..new(host, name, of)? };
+    let place = path(host, name, &kept);
+    change(host, name, |all| all.push(kept))?;
+    failpoint("exchange-recorded");
+    btrfs.snapshot(&source, &place)?;
+    failpoint("exchange-copied");
+    exchange(host, name, &place)?;
+    failpoint("exchanged");
+    Ok(place)
+}
+
+/// Exchanges the state for another subvolume, which no start can see halfway.
+fn exchange(host: &Host, name: &MachineName, other: &Path) -> Result<()> {
+    // A connection would start the container.
+    sockets::close(host, name)?;
+    let _unused = state_directory::reserve(host, name)?;
+    if !systemd::state(host, name)?.stopped() {
+        return Err(Failed::refused(format!("container '{name}' was started meanwhile")).into());
+    }
+    let state = state_directory::directory(host, name);
+    renameat_with(CWD, &state, CWD, other, RenameFlags::EXCHANGE)
+        .with_context(|| format!("{} and {}: cannot be exchanged", state.display(), other.display()))?;
+    sync_directory(&directory(host, name))?;
+    sync_directory(&host.machines())
+}
+
+/// Returns whether the state was exchanged for a copy of a snapshot, which is not accepted yet.
+pub(crate) fn exchanged(host: &Host, name: &MachineName) -> Result<bool> {
+    for one in read(host, name)? {
+        if matches!(one.unfinished, Some(Unfinished::Exchanging(_))) && is_exchanged(host, name, &one)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_exchanged(host: &Host, name: &MachineName, one: &Snapshot) -> Result<bool> {
+    let there = Btrfs::find(host)?.show(&path(host, name, one))?;
+    Ok(there.is_some_and(|there| one.uuid.as_ref() == Some(&there.uuid)))
+}
+
+/// Settles what was begun, and puts the state back if it was exchanged. The container must be stopped then.
+pub(crate) fn undo(host: &Host, name: &MachineName) -> Result<()> {
+    for one in read(host, name)? {
+        if matches!(one.unfinished, Some(Unfinished::Exchanging(_))) && is_exchanged(host, name, &one)? {
+            exchange(host, name, &path(host, name, &one))?;
+            failpoint("exchanged-back");
+        }
+    }
+    keep(host, name)
+}
+
+/// Settles what was begun. If the state was exchanged, it stays so, and the earlier one is a snapshot from now on.
+pub(crate) fn keep(host: &Host, name: &MachineName) -> Result<()> {
+    for one in read(host, name)? {
+        let place = path(host, name, &one);
+        match &one.unfinished {
+            None => {}
+            Some(Unfinished::Deleting) => delete(host, &Btrfs::find(host)?, name, &one)?,
+            Some(Unfinished::Exchanging(_)) if is_exchanged(host, name, &one)? => {
+                Btrfs::find(host)?.set_read_only(&place, true)?;
+                edit(host, name, &one.directory, |one| one.unfinished = None)?;
+            }
+            Some(Unfinished::Making(source) | Unfinished::Exchanging(source)) => {
+                let btrfs = Btrfs::find(host)?;
+                // Nothing but a snapshot of that subvolume was to be made there.
+                let made = btrfs.show(&place)?.filter(|made| made.parent.as_ref() == Some(source));
+                if made.is_some() {
+                    btrfs.delete(&place)?;
+                }
+                change(host, name, |all| all.retain(|other| other.directory != one.directory))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the snapshots of generations that no longer exist.
+pub(crate) fn prune(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
+    let all = read(host, name)?;
+    if all.is_empty() {
+        return Ok(());
+    }
+    let there = generations(host, name, intent)?;
+    let gone = |one: &&Snapshot| {
+        one.generation.is_some() && !there.iter().any(|generation| generation.has(one))
+            || one.unfinished == Some(Unfinished::Deleting)
+    };
+    let btrfs = Btrfs::find(host)?;
+    all.iter().filter(gone).try_for_each(|one| delete(host, &btrfs, name, one))
+}
+
+/// Deletes all snapshots of a container.
+pub(crate) fn delete_all(host: &Host, name: &MachineName) -> Result<()> {
+    keep(host, name)?;
+    let all = read(host, name)?;
+    if all.is_empty() {
+        return Ok(());
+    }
+    let btrfs = Btrfs::find(host)?;
+    all.iter().try_for_each(|one| delete(host, &btrfs, name, one))
+}
+
+/// Keeps the snapshots of a container whose generations are deleted with it.
+pub(crate) fn unbind(host: &Host, name: &MachineName) -> Result<()> {
+    keep(host, name)?;
+    change(host, name, |all| all.iter_mut().for_each(|one| (one.generation, one.profile) = (None, None)))
+}
+
+/// Deletes a snapshot, if it still is the subvolume that was recorded.
+fn delete(host: &Host, btrfs: &Btrfs, name: &MachineName, one: &Snapshot) -> Result<()> {
+    let place = path(host, name, one);
+    edit(host, name, &one.directory, |one| one.unfinished = Some(Unfinished::Deleting))?;
+    failpoint("snapshot-deleting");
+    match btrfs.show(&place)? {
+        Some(there) if one.uuid.as_ref() == Some(&there.uuid) => btrfs.delete(&place)?,
+        None if !is_there(&place)? => {}
+        _ => {
+            let text = format!("{}: is not the snapshot that was recorded, so it stays", place.display());
+            host.report(Event::Note { name: name.clone(), text });
+        }
+    }
+    change(host, name, |all| all.retain(|other| other.directory != one.directory))
+}
+
+/// Changes the entry of a snapshot.
+fn edit(host: &Host, name: &MachineName, directory: &str, edit: impl FnOnce(&mut Snapshot)) -> Result<()> {
+    change(host, name, |all| {
+        if let Some(one) = all.iter_mut().find(|one| one.directory == directory) {
+            edit(one);
+        }
+    })
+}
+
+/// Returns the entry of a snapshot that is to be made, of the generation of this intent.
+fn new(host: &Host, name: &MachineName, of: &Intent) -> Result<Snapshot> {
+    let now = SystemTime::now();
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let current = generations(host, name, of)?.into_iter().find(|one| one.current);
+    let snapshot = Snapshot {
+        directory: format!("{}-{}", of.generation.unwrap_or(0), since.as_micros()),
+        generation: of.generation,
+        profile: current.map(|one| one.path),
+        time: time::utc(now),
+        uuid: None,
+        unfinished: None,
+    };
+    let place = path(host, name, &snapshot);
+    if is_there(&place)? {
+        return Err(Failed::refused(format!("{}: already exists", place.display())).into());
+    }
+    Ok(snapshot)
+}

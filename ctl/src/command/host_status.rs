@@ -1,0 +1,106 @@
+//! `status` without a name: how many containers are in which state, and what needs attention, each with its remedy.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::base::context::Context;
+use crate::base::output::{Tone, painted};
+use crate::fact::notes::{notes, state};
+use crate::fact::overview::Overview;
+
+/// The host as scripts see it.
+#[derive(Debug, Serialize)]
+struct HostAnswer<'a> {
+    containers: usize,
+    /// How many are in which state; `unknown` if systemd was not asked.
+    states: BTreeMap<&'a str, usize>,
+    attention: Vec<Attention<'a>>,
+    /// Files in /etc/nixos-nspawn that are not containers.
+    faults: Vec<&'a str>,
+}
+
+/// Something that needs attention.
+#[derive(Debug, Serialize)]
+struct Attention<'a> {
+    name: &'a str,
+    /// What it is, and what to do.
+    note: String,
+    /// Whether the container cannot start, or a command left it incomplete.
+    failure: bool,
+}
+
+/// Answers for the whole host.
+pub(crate) fn answer(context: &Context, overview: &Overview) -> Result<()> {
+    let containers = overview.containers.values();
+    let mut states = BTreeMap::new();
+    for container in containers.clone() {
+        let (word, _) = state(container);
+        *states.entry(if word == "-" { "unknown" } else { word }).or_default() += 1;
+    }
+    let attention = containers.flat_map(|container| {
+        let urgent = notes(container).into_iter().filter(|note| note.tone != Tone::Plain);
+        urgent.map(|note| Attention {
+            name: container.name.as_str(),
+            note: note.long,
+            failure: note.tone == Tone::Bad,
+        })
+    });
+    let mut attention: Vec<Attention> = attention.collect();
+    // Failures first, otherwise by name.
+    attention.sort_by_key(|one| !one.failure);
+    let faults = overview.faults.iter().map(|fault| fault.text.as_str()).collect();
+    let answer = HostAnswer { containers: overview.containers.len(), states, attention, faults };
+    context.answer(&answer, |answer| text(answer, context.color))
+}
+
+fn text(answer: &HostAnswer, color: bool) -> String {
+    let states: Vec<String> = answer.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let mut text = match answer.containers {
+        0 => "no containers\n".to_owned(),
+        1 => format!("1 container: {}\n", states.join(", ")),
+        count => format!("{count} containers: {}\n", states.join(", ")),
+    };
+    if answer.attention.is_empty() && answer.faults.is_empty() {
+        if answer.containers > 0 {
+            text.push_str("nothing needs attention\n");
+        }
+        return text;
+    }
+    text.push('\n');
+    for Attention { name, note, failure } in &answer.attention {
+        let tone = if *failure { Tone::Bad } else { Tone::Doubtful };
+        text.push_str(&format!("{}: {note}\n", painted(name, tone, color)));
+    }
+    for fault in &answer.faults {
+        text.push_str(&format!("{fault}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_attention_is_told() {
+        let attention = |name, failure| Attention { name, note: "a note; 'a command'".to_owned(), failure };
+        let mut answer = HostAnswer {
+            containers: 3,
+            states: [("active", 2), ("failed", 1)].into(),
+            attention: vec![attention("db", true), attention("web", false)],
+            faults: vec!["/etc/nixos-nspawn/a b.json: a fault"],
+        };
+        assert_eq!(
+            text(&answer, false),
+            "3 containers: 2 active, 1 failed\n\ndb: a note; 'a command'\nweb: a note; 'a command'\n\
+             /etc/nixos-nspawn/a b.json: a fault\n"
+        );
+        answer.attention.clear();
+        answer.faults.clear();
+        assert_eq!(text(&answer, false), "3 containers: 2 active, 1 failed\nnothing needs attention\n");
+        let answer = HostAnswer { containers: 0, states: BTreeMap::new(), ..answer };
+        assert_eq!(text(&answer, false), "no containers\n");
+    }
+}

@@ -1,0 +1,175 @@
+//! Snapshots of the state, on a real btrfs: kept with generations, restored by rollbacks, and deleted with generations.
+
+use nixos_nspawn_tests::host::{Host, bins, dynamic, unit};
+use nixos_nspawn_tests::on_both_hosts;
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+use crate::web;
+
+on_both_hosts!(state_with_generations);
+
+const STATE: &str = "/var/lib/machines/web";
+const SNAPSHOTS: &str = "/var/lib/machines/nixos-nspawn.v/web";
+
+/// Returns the test flake's container with snapshots.
+fn with_snapshots(page: &str) -> Value {
+    let mut settings = dynamic(page);
+    settings["container"]["activation"] = json!({"strategy": "restart", "snapshot": true});
+    settings
+}
+
+/// Returns the paths of the snapshots of a generation.
+fn snapshots(host: &Host, generation: u64) -> Vec<String> {
+    let output = host.ctl_ok(&["list-generations", "web", "--json"]);
+    let all: Value = serde_json::from_str(&output.stdout).expect("JSON");
+    let one = all.as_array().expect("a list").iter().find(|one| one["generation"] == generation);
+    let paths = one.map(|one| one["snapshots"].as_array().expect("a list").clone()).unwrap_or_default();
+    paths.iter().map(|one| one["path"].as_str().expect("a path").to_owned()).collect()
+}
+
+/// Writes to the state and to a subvolume in it.
+fn fill(host: &Host, text: &str) {
+    host.sh(&format!("echo {text} > {STATE}/var/data; echo {text} > '{STATE}/var/in ner/data'"));
+}
+
+/// Returns what [`fill`] wrote, from the state or from a snapshot.
+fn data(host: &Host, state: &str) -> String {
+    host.sh(&format!("cat {state}/var/data '{state}/var/in ner/data'")).replace('\n', " ")
+}
+
+fn subvolumes(host: &Host) -> usize {
+    host.sh("btrfs subvolume list /var/lib/machines").lines().count()
+}
+
+fn state_with_generations(host: &Host) {
+    host.install(bins());
+    web(host, &with_snapshots("one\n"));
+
+    // Other file systems are refused, and nothing is left.
+    host.sh("mount -t tmpfs tmpfs /var/lib/machines");
+    let refused = host.ctl(&["create", "web", "--flake", "/root/flake"]);
+    assert_eq!(refused.code(), 10, "{refused}");
+    assert!(
+        refused.stderr.contains("/var/lib/machines: is on tmpfs, not on btrfs, so no snapshots"),
+        "{refused}"
+    );
+    assert!(!host.exists("/etc/nixos-nspawn/web.json"));
+    host.sh("umount /var/lib/machines");
+
+    host.mount_btrfs();
+    host.create("web");
+    assert_eq!(host.sh(&format!("stat -c %i {STATE}")).trim(), "256", "a subvolume");
+    host.sh(&format!("btrfs subvolume create '{STATE}/var/in ner'"));
+    fill(host, "one");
+
+    // An update that restarts keeps the state with the previous generation.
+    web(host, &with_snapshots("two\n"));
+    let updated = host.ctl_ok(&["update", "web"]);
+    let kept = snapshots(host, 1);
+    assert_eq!(kept.len(), 1, "{updated}");
+    assert!(updated.stdout.contains(&format!("its state before is kept in {}", kept[0])), "{updated}");
+    assert!(kept[0].starts_with(&format!("{SNAPSHOTS}/1-")), "{kept:?}");
+    assert_eq!((host.system_page("web"), snapshots(host, 2).len()), ("two\n".to_owned(), 0));
+    fill(host, "two");
+    assert_eq!(data(host, &kept[0]), "one one ");
+    for path in ["var/new", "var/in ner/new"] {
+        assert!(!host.run(&["touch", &format!("{}/{path}", kept[0])]).success(), "it is read-only");
+    }
+    let listed = host.ctl_ok(&["list-generations", "web"]).stdout;
+    assert!(listed.lines().any(|line| line.starts_with("1 ") && line.contains("with state")), "{listed}");
+    // machined neither lists nor cleans them.
+    assert!(!host.ok(&["machinectl", "list-images", "--all"]).contains("nixos-nspawn"));
+    host.ok(&["machinectl", "clean"]);
+    assert_eq!(data(host, &kept[0]), "one one ");
+
+    // Back with the state; the present one is kept.
+    let planned = host.ctl_ok(&["rollback", "web", "--with-state", "--dry-run"]);
+    assert!(planned.stdout.contains(&kept[0]) && planned.stdout.contains("would be replaced"), "{planned}");
+    host.ctl_ok(&["rollback", "web", "--with-state"]);
+    host.assert_agreed("web");
+    assert_eq!((host.system_page("web"), data(host, STATE)), ("one\n".to_owned(), "one one ".to_owned()));
+    host.inside("web", &["sh", "-c", "echo three > /var/data; echo three > '/var/in ner/data'"]);
+    assert_eq!((data(host, &kept[0]), data(host, STATE)), ("one one ".to_owned(), "three three ".to_owned()));
+    let later = snapshots(host, 2);
+    assert_eq!(later.iter().map(|path| data(host, path)).collect::<Vec<_>>(), ["two two "]);
+    assert!(!host.run(&["touch", &format!("{}/var/in ner/new", later[0])]).success(), "it is read-only");
+
+    // A rollback that fails puts the state back.
+    let before = (host.recorded("web"), subvolumes(host));
+    let failed =
+        host.ctl(&["rollback", "web", "--to", "2", "--with-state", "--check", "false", "--timeout", "3s"]);
+    assert_eq!(failed.code(), 1, "{failed}");
+    host.assert_agreed("web");
+    assert_eq!((host.recorded("web"), subvolumes(host)), before, "{failed}");
+    assert_eq!((host.system_page("web"), data(host, STATE)), ("one\n".to_owned(), "three three ".to_owned()));
+
+    // So does one of a stopped container that works, which is not started.
+    host.ok(&["systemctl", "stop", &unit("web")]);
+    host.ctl_ok(&["rollback", "web", "--to", "2", "--with-state"]);
+    assert_eq!((host.state("web").as_str(), data(host, STATE).as_str()), ("inactive", "two two "));
+    assert_eq!(host.generation("web"), 2);
+    host.ok(&["systemctl", "start", &unit("web")]);
+    host.assert_agreed("web");
+
+    // An update that fails goes on with the present state, of which there is a snapshot; of one generation, three are kept.
+    let first = snapshots(host, 2);
+    for page in ["bad\n", "worse\n", "worst\n"] {
+        web(host, &with_snapshots(page));
+        let failed = host.ctl(&["update", "web", "--check", "false", "--timeout", "2s"]);
+        assert_eq!(failed.code(), 1, "{failed}");
+    }
+    let now = snapshots(host, 2);
+    assert!(now.len() == 3 && !now.contains(&first[0]) && !host.exists(&first[0]), "{now:?}");
+    // Back to the state of the current generation.
+    fill(host, "four");
+    host.ctl_ok(&["rollback", "web", "--to", "2", "--with-state"]);
+    assert_eq!((data(host, STATE).as_str(), host.generation("web")), ("two two ", 2));
+    host.ctl_ok(&["rollback", "web", "--to", "1"]);
+    let none = host.ctl(&["rollback", "web", "--to", "7", "--with-state"]);
+    assert_eq!(none.code(), 3, "{none}");
+
+    // Snapshots are deleted with their generation, and nothing else is.
+    host.sh(&format!("btrfs subvolume create {SNAPSHOTS}/mine"));
+    let of_one = snapshots(host, 1);
+    let of_two = snapshots(host, 2);
+    assert!(of_one.len() == 2 && of_two.len() == 4, "{of_one:?} {of_two:?}");
+    // One was replaced by something else.
+    host.sh(&format!(
+        "btrfs property set -t subvol {0} ro false && btrfs subvolume delete '{0}/var/in ner' {0} && btrfs subvolume create {0}",
+        of_two[0]
+    ));
+    let deleted = host.ctl_ok(&["delete-generations", "web", "2"]);
+    assert!(deleted.stderr.contains(&format!("{}: is not the snapshot", of_two[0])), "{deleted}");
+    assert!(host.exists(&of_two[0]) && of_two[1..].iter().all(|path| !host.exists(path)), "{deleted}");
+    assert!(of_one.iter().all(|path| host.exists(path)), "{deleted}");
+
+    // Without --delete-state, they stay.
+    let removed = host.ctl_ok(&["remove", "web"]);
+    assert!(removed.stdout.contains(&format!("{STATE} and {SNAPSHOTS}")), "{removed}");
+    assert!(of_one.iter().all(|path| host.exists(path)), "{removed}");
+    host.create("web");
+    assert_eq!((data(host, STATE).as_str(), snapshots(host, 1).len()), ("two two ", 0));
+    host.ctl_ok(&["remove", "web", "--delete-state"]);
+    let left = host.sh(&format!("ls -A /var/lib/machines; ls {SNAPSHOTS}"));
+    let foreign = of_two[0].rsplit('/').next().expect("a name");
+    assert_eq!(left, format!("nixos-nspawn.v\n{foreign}\nmine\n"));
+
+    // A directory is no subvolume.
+    host.sh(&format!("mkdir {STATE}"));
+    let refused = host.ctl(&["create", "web", "--flake", "/root/flake"]);
+    assert!(refused.code() == 10 && refused.stderr.contains("is a directory, not a subvolume"), "{refused}");
+    // Nor does an update from a configuration without them work then.
+    web(host, &dynamic("plain\n"));
+    host.create("web");
+    web(host, &with_snapshots("one\n"));
+    let refused = host.ctl(&["update", "web"]);
+    assert!(refused.code() == 10 && refused.stderr.contains("is a directory, not a subvolume"), "{refused}");
+    host.assert_agreed("web");
+    // The program that makes them is named if it is missing.
+    host.sh(&format!("systemctl stop {} && rm -rf {STATE} && btrfs subvolume create {STATE}", unit("web")));
+    let script = "mkdir /run/bin; for p in /usr/bin/* /usr/local/bin/*; do ln -sf $p /run/bin/; done; rm /run/bin/btrfs";
+    host.sh(script);
+    let missing = host.run(&["env", "PATH=/run/bin", "nixos-nspawn", "update", "web"]);
+    assert!(missing.code() == 10 && missing.stderr.contains("install btrfs-progs"), "{missing}");
+}
