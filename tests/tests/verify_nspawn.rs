@@ -97,6 +97,7 @@ fn files_of_a_corpus() {
     files.push(long_line(1024 * 1024, ""));
     files.push(long_line(1024 * 1024 - 2, "\\\nx"));
     files.push(b"[Exec]\nBoot=perhaps\\".to_vec());
+    files.push(b"[Exec]\nBoot=perhaps \\\n# comment\n  ; comment \xff".to_vec());
     files.push(b"[Exec]\nBoot=yes\nBoot=no\nProcessTwo=yes\nProcessTwo=no\n[Network]\nPort=80\nPort=tcp:80:81\nPort=udp:80\n".to_vec());
     files.push(NUMBERS.as_bytes().to_vec());
     compare(&files);
