@@ -57,12 +57,15 @@ fuzz: deps
 	CARGO=$(CARGO) sh fuzz/run.sh $(FUZZ_SECONDS)
 
 # Real NixOS systems in containers (tests/nixos/README.md). NIXPKGS: a directory made by tests/nixos/nixpkgs/assemble;
-# PEER: a checkout of python-nixos-nspawn, or nothing; HOSTS: trixie, forky or both.
+# PEER: a checkout of python-nixos-nspawn, or nothing; HOSTS: trixie, forky or both. RECORD=1 writes the output to
+# tests/nixos/seen, for README.md's table. NUMBERS=1 only measures, for which the machine must be idle.
 NIXPKGS ?=
 PEER ?=
 HOSTS ?= trixie forky
+RECORD ?=
+NUMBERS ?=
 nixos-check: deps build
-	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS)
+	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS) $(RECORD:%=--record) $(NUMBERS:%=--numbers)
 
 MAN8 = man/nixos-nspawn-ctl.8 man/nixos-nspawn-generator.8 man/nixos-nspawn.8
 MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5 man/nixos-nspawn-options.5

@@ -30,6 +30,7 @@ let
     inherit lib;
     declarative = true;
   };
+  data = import ./data.nix { inherit lib; };
 
   # Passes definitions of the options on to `nixosContainer` inside, where the configuration may add more. Each keeps its file
   # for messages. Defaults are the same inside and are left out.
@@ -48,6 +49,41 @@ let
           builtins.deepSeq option.value (lib.mkOverride option.highestPrio definition.value)
         );
       }) (lib.reverseList option.definitionsWithLocations);
+
+  # Without an argument, all uses would share one evaluation.
+  evaluate =
+    _:
+    makeContainer (
+      {
+        inherit name;
+        inherit (config) specialArgs;
+        modules =
+          # Every definition is a module of the container.
+          map (definition: {
+            _file = definition.file;
+            imports = [ definition.value ];
+          }) options.config.definitionsWithLocations
+          ++ given [ "nixosContainer" ] (builtins.intersectAttrs declarations options)
+          ++ [
+            {
+              _file = ./instance.nix;
+              nixosContainer.declarative = true;
+              system.stateVersion = lib.mkDefault hostConfig.system.stateVersion;
+            }
+            # The host's packages have this configuration already.
+            (lib.mkIf (config.nixpkgs != null) { nixpkgs = { inherit (hostConfig.nixpkgs) config; }; })
+          ];
+      }
+      // (
+        if config.nixpkgs == null then
+          { inherit pkgs; }
+        else
+          {
+            inherit (config) nixpkgs;
+            inherit (pkgs.stdenv.hostPlatform) system;
+          }
+      )
+    );
 in
 {
   options = declarations // {
@@ -80,45 +116,41 @@ in
         configuration of a container created by {command}`nixos-nspawn create` can be moved here unchanged. The default of
         `system.stateVersion` is the host's.
       '';
-      # Every definition is a module of the container.
       type = lib.mkOptionType {
         name = "NixOS configuration";
-        merge =
-          _: definitions:
-          map (definition: {
-            _file = definition.file;
-            imports = [ definition.value ];
-          }) definitions;
+        merge = _: definitions: definitions;
       };
-      apply =
-        modules:
-        makeContainer (
-          {
-            inherit name;
-            inherit (config) specialArgs;
-            modules =
-              modules
-              ++ given [ "nixosContainer" ] (builtins.intersectAttrs declarations options)
-              ++ [
-                {
-                  _file = ./instance.nix;
-                  nixosContainer.declarative = true;
-                  system.stateVersion = lib.mkDefault hostConfig.system.stateVersion;
-                }
-                # The host's packages have this configuration already.
-                (lib.mkIf (config.nixpkgs != null) { nixpkgs = { inherit (hostConfig.nixpkgs) config; }; })
-              ];
-          }
-          // (
-            if config.nixpkgs == null then
-              { inherit pkgs; }
-            else
-              {
-                inherit (config) nixpkgs;
-                inherit (pkgs.stdenv.hostPlatform) system;
+      apply = _: evaluate { };
+    };
+
+    evaluated = mkOption {
+      internal = true;
+      readOnly = true;
+      type = types.raw;
+      description = "What the host's configuration needs of the container.";
+      # All of it at once, by an evaluation that nothing refers to afterwards, so that its memory can be used for that of the
+      # next container. `config` is evaluated only where somebody reads it.
+      default =
+        let
+          container = evaluate { };
+          settings = container.config.nixosContainer;
+          failed = builtins.filter (one: !one.assertion) container.config.assertions;
+          result = {
+            assertions = map (one: { inherit (one) assertion message; }) failed;
+            inherit (settings) forwardPorts;
+            inherit (settings.activation) strategy;
+            configuresNetwork = settings.hostNetworkConfig != null;
+            intent = lib.optionalString (failed == [ ]) (
+              builtins.toJSON {
+                version = 1;
+                inherit name;
+                toplevel = "${container.toplevel}";
+                container = data settings;
               }
-          )
-        );
+            );
+          };
+        in
+        builtins.deepSeq result result;
     };
   };
 }

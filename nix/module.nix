@@ -14,7 +14,6 @@ let
   cfg = config.nixos.containers;
   own = import ./types.nix { inherit lib; };
   syntax = import ./syntax.nix;
-  data = import ./data.nix { inherit lib; };
   ports = import ./ports.nix { inherit lib; };
 
   instance = import ./instance.nix {
@@ -32,9 +31,7 @@ let
     };
   };
 
-  # The profile of each instance.
-  containers = lib.mapAttrs (_: instance: instance.config) cfg.instances;
-  settings = lib.mapAttrs (_: container: container.config.nixosContainer) containers;
+  containers = lib.mapAttrs (_: instance: instance.evaluated) cfg.instances;
 
   etcName = name: "nixos-nspawn/declarative.d/${name}.json";
   unit = name: "systemd-nspawn@${name}.service";
@@ -59,8 +56,8 @@ let
     let
       claims = lib.concatLists (
         lib.mapAttrsToList (
-          name: settings: map (value: ports.parts value // { inherit name; }) settings.forwardPorts
-        ) settings
+          name: container: map (value: ports.parts value // { inherit name; }) container.forwardPorts
+        ) containers
       );
       clashing =
         claims:
@@ -209,7 +206,7 @@ in
         networks:
         removeAttrs networks (
           map networkUnit (
-            builtins.filter (name: settings.${name}.hostNetworkConfig != null) (
+            builtins.filter (name: containers.${name}.configuresNetwork) (
               builtins.filter (name: networks ? ${networkUnit name}) (builtins.attrNames cfg.instances)
             )
           )
@@ -244,14 +241,7 @@ in
     environment.etc =
       lib.mapAttrs' (
         name: container:
-        lib.nameValuePair (etcName name) {
-          text = builtins.toJSON {
-            version = 1;
-            inherit name;
-            toplevel = "${container.toplevel}";
-            container = data settings.${name};
-          };
-        }
+        lib.nameValuePair (etcName name) { text = container.intent; }
       ) containers
       // {
         # A link into the store tells nixos-nspawn-ctl not to write this file.
@@ -303,7 +293,7 @@ in
       };
     }
     // lib.mapAttrs' (
-      name: _:
+      name: container:
       lib.nameValuePair "nixos-nspawn-${name}" {
         description = "Host configuration of container ${name}";
         documentation = [ "man:nixos-nspawn-ctl(8)" ];
@@ -314,7 +304,7 @@ in
         # A reload compares the intent with what the container runs, and acts by its strategy.
         reloadIfChanged = true;
         restartTriggers = lib.optional (
-          settings.${name}.activation.strategy != "none"
+          container.strategy != "none"
         ) config.environment.etc.${etcName name}.source;
         path = [ config.systemd.package ];
         serviceConfig = {
@@ -410,7 +400,7 @@ in
         "`nixos.containers.enableAutostartService' has no effect: the generator starts containers with the host. Use `nixos-nspawn disable' to turn that off for a container.";
 
     assertions =
-      lib.concatMap (container: container.config.assertions) (builtins.attrValues containers)
+      lib.concatMap (container: container.assertions) (builtins.attrValues containers)
       ++ lib.mapAttrsToList (port: names: {
         assertion = false;
         message = "Host port ${port} is in `forwardPorts' of several `nixos.containers.instances': ${lib.concatStringsSep ", " names}.";

@@ -10,7 +10,7 @@ in
     type = elements.bindMounts;
     default = [ ];
     example = [
-      "/var/lib/host/path:/var/lib/container/path"
+      "/srv/web:/var/www"
       "/srv/data"
       {
         source = "/srv/music";

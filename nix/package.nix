@@ -104,6 +104,8 @@ rustPlatform.buildRustPackage (finalAttrs: {
     for shell in bash fish zsh; do
       installShellCompletion --cmd nixos-nspawn "--$shell" <("$out/bin/nixos-nspawn" completions "$shell")
     done
+    ln -s nixos-nspawn.bash "$out/share/bash-completion/completions/nixos-nspawn-ctl.bash"
+    ln -s nixos-nspawn.fish "$out/share/fish/vendor_completions.d/nixos-nspawn-ctl.fish"
   '';
 
   nativeInstallCheckInputs = [ versionCheckHook ];

@@ -54,11 +54,12 @@ pub(crate) fn prepare(root: &Path, name: &MachineName, log: &Log) -> Result<(), 
     remove_stale_export(root, name);
     devices::make(root, name, &file)?;
     let parts = host_nix::make(root, name, &file)?;
+    let declared = file.clone();
     let read_only = bind_sources::mount(root, name, &mut file, log)?;
     host_nix::mount(root, name, &parts, &read_only, log)?;
     credentials::check(root, name, log)?;
     mount_points::make(root, name, &file);
-    journal::check(root, name, &mut file, log);
+    journal::check(root, name, &declared, &mut file, log);
     for swept in copies::sweep(root, |name| copies::intended(root, name)) {
         log.warning(&format!("removed files in /run that container '{swept}' left behind"));
     }

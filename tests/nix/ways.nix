@@ -47,7 +47,7 @@ let
           config = options;
         }
       ];
-    }).config.config;
+    }).config;
   data = container: removeAttrs container.data [ "declarative" ];
 in
 {
@@ -61,11 +61,20 @@ in
       ];
     }
   );
-  beside = data (instance (settings // { config = module; }));
-  within = data (instance {
-    config = {
-      imports = [ module ];
-      nixosContainer = settings;
-    };
-  });
+  beside = data (instance (settings // { config = module; })).config;
+  within =
+    data
+      (instance {
+        config = {
+          imports = [ module ];
+          nixosContainer = settings;
+        };
+      }).config;
+  # What the host's module writes.
+  intent =
+    let
+      inherit ((instance (settings // { config = module; })).evaluated) intent;
+      container = (builtins.fromJSON (builtins.unsafeDiscardStringContext intent)).container;
+    in
+    removeAttrs container [ "declarative" ] // { version = 1; };
 }

@@ -6,6 +6,7 @@ pub mod imports;
 pub mod manifest;
 pub mod nix;
 pub mod nixos_numbers;
+pub mod nixos_seen;
 pub mod offline;
 pub mod options_doc;
 pub mod reference;

@@ -12,6 +12,7 @@ use nixos_nspawn_units::syntax::{UnitFile, effective, parse};
 use serde_json::Value;
 
 const NIX_DATABASE: &str = "/nix/var/nix/db";
+const DAEMON_SOCKET: &str = "/nix/var/nix/daemon-socket";
 
 /// One container.
 pub struct Case {
@@ -74,6 +75,18 @@ pub fn in_force(file: &UnitFile) -> Settings {
         // deleted the host's store.
         read_only
             .retain(|value| bind_fields(value).is_ok_and(|f| f.destination.as_deref() != Some(NIX_DATABASE)));
+    }
+    // The directory of the daemon's socket is read-only in every container of ours, so that nobody inside can put a socket
+    // of their own in the daemon's place.
+    if let Some(binds) = settings.remove("[Files] Bind") {
+        let (sockets, binds): (Vec<String>, Vec<String>) = binds.into_iter().partition(|value| {
+            bind_fields(value).is_ok_and(|f| f.destination.as_deref() == Some(DAEMON_SOCKET))
+        });
+        for (key, values) in [("[Files] BindReadOnly", sockets), ("[Files] Bind", binds)] {
+            if !values.is_empty() {
+                settings.entry(key.to_owned()).or_default().extend(values);
+            }
+        }
     }
     for key in ["[Files] Bind", "[Files] BindReadOnly"] {
         for value in settings.get_mut(key).into_iter().flatten() {

@@ -43,6 +43,7 @@ fn surroundings(host: &Host) {
     ] {
         let output = spoiled(host, spoil, environment);
         assert!(!output.success(), "{what}: {output}");
+        assert!(what != "not root" || output.code() == 10, "{what}: {output}");
         let said: Vec<_> = output.stderr.lines().filter(|line| line.starts_with("nixos-nspawn: ")).collect();
         let error = said.last().unwrap_or_else(|| panic!("{what}: nothing is said: {output}"));
         for word in words {

@@ -136,6 +136,39 @@ fn flushed_firewall(host: &Host) {
     host.sh("nft flush ruleset; systemctl restart systemd-networkd");
     host.wait_until("masquerading is back", || !host.ctl_ok(&["list"]).text().contains("masqueraded"));
     assert!(host.ctl_ok(&["list"]).text().contains("tcp/8080, udp/5353 are not forwarded"));
+    guide_for_nftables(host);
+}
+
+/// The rules of docs/networking.md let containers through a firewall that drops everything else.
+fn guide_for_nftables(host: &Host) {
+    let guide = include_str!("../../docs/networking.md");
+    let row = guide.lines().find(|line| line.starts_with("| nftables |")).expect("a row");
+    let rules: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+    let [dhcp, forward, replies] = rules[..] else { panic!("{rules:?}") };
+    host.sh("ip netns add outside
+        ip link add out0 type veth peer name eth0 netns outside
+        ip addr add 10.250.0.1/24 dev out0; ip link set out0 up
+        ip -n outside addr add 10.250.0.2/24 dev eth0; ip -n outside link set eth0 up");
+    let firewall = |input: &str, forward: &str| {
+        let chain = |name: &str, rules: &str| {
+            format!("chain {name} {{ type filter hook {name} priority 0; policy drop; {rules}; }}")
+        };
+        let text = format!(
+            "table inet mine\ndelete table inet mine\ntable inet mine {{\n{}\n{}\n}}\n",
+            chain("input", input),
+            chain("forward", forward)
+        );
+        host.write("/root/firewall.nft", text, 0o644);
+        host.ok(&["nft", "-f", "/root/firewall.nft"]);
+    };
+    let ping = || host.run_inside("alone", &["ping", "-c", "1", "-W", "3", "10.250.0.2"]).success();
+    host.wait_until("the outside is reached", ping);
+    firewall("ct state established accept", "ct state established accept");
+    assert!(!ping(), "the firewall drops nothing");
+    firewall(dhcp, &format!("{forward}; {replies}"));
+    host.ok(&["systemctl", "restart", &unit("alone")]);
+    host.address("alone");
+    host.wait_until("the outside is reached through the firewall", ping);
 }
 
 /// The template's --link-journal=try-guest does not fail without a persistent journal, and neither do we.

@@ -43,6 +43,15 @@ fn create_and_remove(host: &Host) {
     assert!(listed["unit_file"].is_string(), "{listed}");
     assert!(host.ctl_ok(&["show", "web"]).stdout.contains(&toplevel));
     assert!(host.ok(&["machinectl", "list"]).contains("web"));
+    // Root reads the addresses in the kernel's tables, others ask machined; both know the same.
+    let (address, rows) = (host.address("web"), host.ctl_ok(&["list", "w*"]).stdout);
+    let row: Vec<&str> = rows.lines().nth(1).expect("a row").split_whitespace().collect();
+    assert_eq!((row[0], row[1], row[2]), ("web", "active", address.as_str()), "{rows}");
+    assert!(row.iter().any(|word| word.ends_with('s') || word.ends_with("min")), "no uptime: {rows}");
+    assert_eq!(
+        listed_addresses(host, &[]),
+        listed_addresses(host, &["setpriv", "--reuid=nobody", "--clear-groups"])
+    );
 
     // The name is taken, and a second `create` changes nothing.
     let again = host.ctl(&["create", "web", "--flake", FLAKE]);
@@ -288,4 +297,13 @@ fn state_is_deleted_when_asked(host: &Host) {
     host.ctl_ok(&["remove", "off", "--delete-state"]);
     host.assert_no_traces_since(&before);
     assert!(host.exists("/srv/precious/file"), "a link in the container's root is not followed");
+}
+
+/// Returns the addresses of `web` in `list`, which a user runs.
+fn listed_addresses(host: &Host, user: &[&str]) -> Vec<String> {
+    let output = host.ok(&[user, &["nixos-nspawn", "list", "web", "--json"]].concat());
+    let answer: serde_json::Value = serde_json::from_str(&output).expect("JSON");
+    let mut all: Vec<String> = serde_json::from_value(answer[0]["addresses"].clone()).expect("addresses");
+    all.sort();
+    all
 }

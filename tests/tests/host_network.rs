@@ -55,7 +55,11 @@ fn configured_ends(host: &Host) {
     // A change of the host's end applies to the running container's link without a restart.
     let leader = host.property("fixed", "MainPID");
     flake(host, &[(LONG, dhcp("10.42.42.1/24")), ("fixed", fixed("10.43.0.9/24"))]);
-    let updated = host.ctl_ok(&["update", "fixed", "--allow-host-changes"]);
+    // networkd, which has its own user, must be able to read the file whatever the caller's umask.
+    let update = "umask 077; nixos-nspawn update fixed --allow-host-changes";
+    let updated = host.run(&["sh", "-euc", update]);
+    assert!(updated.success(), "{updated}");
+    assert_eq!(host.sh("stat -c %a /run/systemd/network/50-nixos-nspawn-fixed.network"), "644\n");
     assert!(updated.text().contains("hostNetworkConfig"), "{updated}");
     host.wait_until("the new address is there", || addresses(host, "ve-fixed") == ["10.43.0.9/24"]);
     assert_eq!(host.property("fixed", "MainPID"), leader, "it was restarted");

@@ -95,6 +95,16 @@ fn forwards(host: &Host) {
     assert_eq!(page(host, &FROM_OUTSIDE, "10.250.0.1:8080"), "Hello from front.\n");
     assert_eq!(page(host, &[], "10.250.0.1:8080"), "Hello from front.\n");
     assert_eq!(ask(host, &FROM_OUTSIDE, "10.250.0.1:8081"), hello);
+    // From another container, and from itself.
+    host.create("web");
+    for name in ["web", "front"] {
+        host.wait_until(&format!("{name} reaches the port"), || {
+            let output =
+                host.run_inside(name, &["wget", "-q", "-T", "3", "-O", "-", "http://10.250.0.1:8080/"]);
+            output.stdout == "Hello from front.\n"
+        });
+    }
+    host.ctl_ok(&["remove", "web"]);
     host.sh("ip -n outside addr add 10.251.0.2/24 dev eth0; ip addr add 10.251.0.1/24 dev out0");
     assert_eq!(ask(host, &FROM_OUTSIDE, "10.251.0.1:8081"), None, "the port is open on one address only");
 

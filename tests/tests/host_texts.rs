@@ -132,9 +132,13 @@ fn several(host: &Host) {
     said.run("create db --flake /root/flake");
     said.run("create gone --flake /root/other#off --no-start");
     host.ok(&["rm", "-r", "/root/other"]);
-    for command in
-        ["plan --all", "update --all", "update web db", "list", "remove web db gone --delete-state"]
-    {
+    for command in [
+        "plan --all",
+        "update --all",
+        "update web db",
+        "list --state inactive",
+        "remove web db gone --delete-state",
+    ] {
         said.run(command);
     }
     said.run("update --all");

@@ -108,7 +108,17 @@ fn uplink(host: &Host) {
 }
 
 fn advertised(host: &Host) -> bool {
-    host.sh("ip -6 route show default").contains("proto ra")
+    host.sh("ip -6 route show default dev ext0").contains("proto ra")
+}
+
+/// Makes an uplink nm0 as NetworkManager leaves one: it reads advertisements itself, turns the kernel's reading off, and
+/// adds the route.
+fn uplink_of_networkmanager(host: &Host) {
+    host.sh("ip link add nm0 type veth peer name nm1
+        sysctl -qw net.ipv6.conf.nm0.accept_ra=0
+        ip link set nm0 up; ip link set nm1 up
+        ip -6 addr add fd00:bb::1/64 dev nm0 proto kernel_ra nodad 2> /dev/null || ip -6 addr add fd00:bb::1/64 dev nm0 nodad
+        ip -6 route add default via fe80::7 dev nm0 proto ra metric 100 pref medium");
 }
 
 /// Returns rules, routes, nexthops and addresses as JSON without values that change by themselves, all sysctls of IPv4
@@ -237,6 +247,8 @@ fn a_whole_life(host: &Host) {
     host.create("six");
     host.wait_until("IPv6 is forwarded", || host.file("/proc/sys/net/ipv6/conf/all/forwarding") == "1\n");
     assert!(advertised(host));
+    let managed = host.sh("ip -6 route show default dev nm0");
+    assert!(managed.contains("via fe80::7 proto ra metric 100"), "{managed}");
 }
 
 /// Sends a ping from a container to the router, masqueraded by the host.
@@ -259,6 +271,7 @@ fn pings(host: &Host, name: &str, interface: &str) {
 
 fn foreign_and_uplink(host: &Host) {
     uplink(host);
+    uplink_of_networkmanager(host);
     foreign(host);
     host.sh("nft add table inet mine");
     // Duplicate address detection is over.

@@ -21,6 +21,7 @@ fn data(arguments: &[String]) -> Vec<Value> {
                 "{arguments}: an instance with options beside its configuration"
             );
             assert_eq!(ways["within"], data, "{arguments}: an instance with options in its configuration");
+            assert_eq!(ways["intent"], data, "{arguments}: the intent of an instance");
             data
         })
         .collect()

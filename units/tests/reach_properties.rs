@@ -18,16 +18,14 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 /// Options that do not touch the host, with the reason.
-const NO_REACH: [(&str, &str); 9] = [
+const NO_REACH: [(&str, &str); 7] = [
     ("after", "tells the order of starts and gives access to nothing"),
     ("containerNetworkConfig", "is a part of the system inside"),
     ("declarative", "is informative"),
     ("environment", "is that of the first process inside"),
     ("hostname", "is the name inside"),
-    ("resolvConf", "chooses among files of the host that anybody can read"),
     ("sharedNix", "accepts only true"),
     ("timeoutStartSec", "is how long a start may take"),
-    ("timezone", "chooses how a file of the host that anybody can read comes inside"),
 ];
 
 /// Returns the option's value without what does not touch the host; the comments are the reasons.
@@ -39,6 +37,15 @@ fn that_counts(option: &str, container: &Value) -> Value {
     match option {
         // Strategy and start with the host only decide when.
         "activation" => own.get("reloadScript").cloned().unwrap_or_default(),
+        // Others choose among files of the host that anybody can read.
+        "resolvConf" | "timezone" => match own.as_str() {
+            Some(word)
+                if word.starts_with("bind") && container.get("userNamespacing") != Some(&json!(true)) =>
+            {
+                own
+            }
+            _ => Value::Null,
+        },
         // Order and repetition of these mean nothing.
         "devices" | "inaccessiblePaths" | "credentials" => json!(texts(&own)),
         "capabilities" => json!([texts(&own["add"]), texts(&own["drop"])]),

@@ -75,6 +75,16 @@ impl Cell {
         Self { text: text.into(), tone }
     }
 
+    /// Returns the text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the tone.
+    pub(crate) fn tone(&self) -> Tone {
+        self.tone
+    }
+
     /// Returns a cell without colour.
     pub(crate) fn plain(text: impl Into<String>) -> Self {
         Self::new(text, Tone::Plain)

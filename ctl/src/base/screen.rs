@@ -18,6 +18,8 @@ pub(crate) struct Screen {
     messages: RefCell<Box<dyn Write>>,
     /// Whether messages go to a terminal that can erase a line.
     terminal: bool,
+    /// The width of the terminal that answers go to.
+    width: Option<usize>,
     /// The status line on a terminal: the step that the command waits for.
     live: RefCell<Option<ProgressBar>>,
 }
@@ -28,7 +30,12 @@ impl Screen {
         let screen = Self::new(Box::new(io::stdout()), Box::new(io::stderr()));
         // A dumb terminal cannot erase a line.
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Self { terminal: io::stderr().is_terminal() && !dumb, ..screen }
+        let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+        Self {
+            terminal: io::stderr().is_terminal() && !dumb,
+            width: width.filter(|width| *width > 0),
+            ..screen
+        }
     }
 
     /// Returns a screen that writes to these.
@@ -37,8 +44,14 @@ impl Screen {
             answers: RefCell::new(answers),
             messages: RefCell::new(messages),
             terminal: false,
+            width: None,
             live: RefCell::default(),
         }
+    }
+
+    /// Returns the width of the terminal that answers go to; `None` if they go elsewhere.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.width
     }
 
     /// Shows the status line if messages go to a terminal. Returns whether they do.

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
@@ -14,6 +13,7 @@ use rustix::io::{Errno, read};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 
 use crate::base::interrupt;
+use crate::base::passed_on::PassedOn;
 
 /// How long to wait for a program to end after SIGTERM, and for the rest of its output after it has ended.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -163,8 +163,8 @@ struct Pipe {
     /// `None` once the output has ended.
     open: Option<OwnedFd>,
     keep: Keep,
-    /// Whether the output is also written to our standard error.
-    pass_on: bool,
+    /// Writes the output to our standard error as well.
+    passed_on: Option<PassedOn>,
     head: Vec<u8>,
     tail: VecDeque<u8>,
     left_out: u64,
@@ -175,7 +175,8 @@ impl Pipe {
         if let Some(pipe) = &open {
             fcntl_setfl(pipe, fcntl_getfl(pipe)? | OFlags::NONBLOCK)?;
         }
-        Ok(Self { open, keep, pass_on, head: Vec::new(), tail: VecDeque::new(), left_out: 0 })
+        let passed_on = pass_on.then(PassedOn::default);
+        Ok(Self { open, keep, passed_on, head: Vec::new(), tail: VecDeque::new(), left_out: 0 })
     }
 
     fn ended(&self) -> bool {
@@ -200,8 +201,8 @@ impl Pipe {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        if self.pass_on {
-            let _ = io::stderr().write_all(bytes);
+        if let Some(passed_on) = &mut self.passed_on {
+            passed_on.write(bytes);
         }
         let room = match self.keep {
             Keep::Whole => WHOLE,

@@ -175,9 +175,35 @@ pub(crate) struct Remove {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
+    /// List only containers with these names; '*' and '?' stand for any text and any character
+    #[arg(value_name = "PATTERN")]
+    pub(crate) patterns: Vec<String>,
     /// List only containers of this type
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<KindFilter>,
+    /// List only containers in these states of their unit, such as active or failed
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    pub(crate) state: Vec<String>,
+    /// Order of the list
+    #[arg(long, value_name = "KEY", default_value = "name", hide_default_value = true)]
+    pub(crate) sort: SortKey,
+    /// Print names only
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+    /// Print neither header nor notes
+    #[arg(long)]
+    pub(crate) no_legend: bool,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SortKey {
+    /// By name
+    Name,
+    /// By state, then by name
+    State,
+    /// The longest running first
+    Uptime,
 }
 
 /// Who manages a container.

@@ -1,51 +1,112 @@
 //! `list`: one line per container with notes below the table, or one JSON object per container. Refused containers
 //! and incomplete commands are listed like any other and are not errors; only an unreadable directory is.
 
+use std::cmp::Reverse;
+use std::fs;
+use std::time::SystemTime;
+
 use anyhow::Result;
 use nixos_nspawn_units::store::{DIRECTORY, Kind};
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::output::{Cell, Tone, painted, table};
+use crate::base::host::Host;
+use crate::base::output::{Cell, Tone, painted};
+use crate::base::table::{Column, Table, wrapped};
+use crate::base::time;
 use crate::change::tidy::tidy;
-use crate::cli::{KindFilter, List};
-use crate::fact::notes::{Note, notes, state, yes_no};
+use crate::cli::{KindFilter, List, SortKey};
+use crate::fact::notes::{Note, notes, state};
 use crate::fact::overview::{Container, Fault, Overview};
-use crate::fact::summary::{Summary, known_autostart};
+use crate::fact::summary::Summary;
 
 /// Runs the command.
 pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
     tidy(context);
     let overview = Overview::gather(context)?;
-    let wanted = |kind: Kind| match arguments.kind {
-        None => true,
-        Some(KindFilter::Imperative) => kind == Kind::Imperative,
-        Some(KindFilter::Declarative) => kind == Kind::Declarative,
-    };
-    let containers: Vec<&Container> = overview.containers.values().filter(|c| wanted(c.kind)).collect();
+    let containers = chosen(&overview, arguments);
+    let faults: Vec<&Fault> = overview
+        .faults
+        .iter()
+        .filter(|fault| is_wanted(arguments, fault.kind) && (fault.hides || arguments.patterns.is_empty()))
+        .collect();
     if context.json {
         context
             .screen
             .print_json(&containers.iter().map(|container| Summary::of(container)).collect::<Vec<_>>())?;
-    }
-    let faults: Vec<&Fault> = overview.faults.iter().filter(|fault| wanted(fault.kind)).collect();
-    if context.json {
         faults.iter().for_each(|fault| context.screen.tell(&fault.text));
+    } else if arguments.quiet {
+        let names: Vec<String> = containers.iter().map(|container| format!("{}\n", container.name)).collect();
+        context.screen.print(&names.concat())?;
     } else {
-        context.screen.print(&text(&containers, &faults, context.color))?;
+        context.screen.print(&text(context, &containers, &faults, arguments.no_legend))?;
     }
     overview.troubles().for_each(|trouble| context.screen.tell(trouble));
     if faults.iter().any(|fault| fault.hides) {
         return Err(Failed::Silent.into());
     }
-    if containers.is_empty() && faults.is_empty() && !context.json {
-        context.screen.tell(&nothing(arguments.kind));
+    if containers.is_empty() && faults.is_empty() && !context.json && !arguments.quiet {
+        context.screen.tell(&nothing(arguments));
     }
     Ok(())
 }
 
-fn nothing(kind: Option<KindFilter>) -> String {
-    match kind {
+fn is_wanted(arguments: &List, kind: Kind) -> bool {
+    match arguments.kind {
+        None => true,
+        Some(KindFilter::Imperative) => kind == Kind::Imperative,
+        Some(KindFilter::Declarative) => kind == Kind::Declarative,
+    }
+}
+
+/// Returns the containers that the arguments select, in their order.
+fn chosen<'a>(overview: &'a Overview, arguments: &List) -> Vec<&'a Container> {
+    let matches = |container: &&Container| {
+        let name = container.name.as_str();
+        is_wanted(arguments, container.kind)
+            && (arguments.patterns.is_empty() || arguments.patterns.iter().any(|one| is_like(name, one)))
+            && (arguments.state.is_empty() || arguments.state.iter().any(|one| one == state(container).0))
+    };
+    let mut containers: Vec<&Container> = overview.containers.values().filter(matches).collect();
+    let since = |container: &Container| container.state.as_ref().filter(|_| container.runs())?.since.clone();
+    match arguments.sort {
+        SortKey::Name => {}
+        SortKey::State => containers.sort_by_key(|container| state(container).0),
+        SortKey::Uptime => {
+            containers.sort_by_key(|container| (Reverse(since(container).is_some()), since(container)));
+        }
+    }
+    containers
+}
+
+/// Returns whether a name matches a pattern with `*` and `?`. Takes time in proportion to the product of their lengths.
+fn is_like(name: &str, pattern: &str) -> bool {
+    let name: Vec<char> = name.chars().collect();
+    // Whether the pattern so far matches the name's first characters.
+    let mut matched = vec![false; name.len() + 1];
+    matched[0] = true;
+    for wanted in pattern.chars() {
+        let mut next = vec![false; name.len() + 1];
+        let mut any = false;
+        for at in 0..=name.len() {
+            any |= matched[at];
+            let before = at > 0 && matched[at - 1];
+            next[at] = match wanted {
+                '*' => any,
+                '?' => before,
+                wanted => before && name[at - 1] == wanted,
+            };
+        }
+        matched = next;
+    }
+    matched[name.len()]
+}
+
+fn nothing(arguments: &List) -> String {
+    if !arguments.patterns.is_empty() || !arguments.state.is_empty() {
+        return "no such containers; 'nixos-nspawn list' lists all".to_owned();
+    }
+    match arguments.kind {
         None => format!("no containers in {DIRECTORY}; 'nixos-nspawn create' creates one"),
         Some(KindFilter::Imperative) => {
             "no imperative containers; 'nixos-nspawn create' creates one".to_owned()
@@ -54,38 +115,68 @@ fn nothing(kind: Option<KindFilter>) -> String {
     }
 }
 
+/// The columns, and how they give way on a narrow terminal.
+const COLUMNS: [Column; 6] = [
+    Column::shrinking("NAME", 8),
+    Column::fixed("STATE"),
+    Column::leaving("ADDRESS", 2),
+    Column::leaving("VERSION", 0),
+    Column::leaving("UPTIME", 1),
+    Column::shrinking("NOTE", 6),
+];
+
 /// Returns the table, and below it the notes that do not fit into a column.
-fn text(containers: &[&Container], faults: &[&Fault], color: bool) -> String {
+fn text(context: &Context, containers: &[&Container], faults: &[&Fault], no_legend: bool) -> String {
+    let (color, width) = (context.color, context.screen.width());
     let remarks: Vec<_> = containers.iter().map(|container| notes(container)).collect();
-    let mut header = vec!["NAME", "TYPE", "STATE", "AUTOSTART"];
-    // The first four columns are always there, for scripts; the last is for people.
-    if remarks.iter().any(|notes| !notes.is_empty()) {
-        header.push("NOTE");
+    let now = SystemTime::now();
+    let rows = containers.iter().zip(&remarks).map(|(container, notes)| {
+        let (state, tone) = state(container);
+        vec![
+            Cell::plain(container.name.as_str()),
+            Cell::new(state, tone),
+            Cell::plain(container.addresses.first().map_or("", String::as_str)),
+            Cell::plain(version(context, container)),
+            Cell::plain(uptime(container, now).unwrap_or_default()),
+            Cell::new(brief(notes), notes.first().map_or(Tone::Plain, |note| note.tone)),
+        ]
+    });
+    let table = Table { columns: &COLUMNS, rows: rows.collect() };
+    let mut out = if containers.is_empty() { String::new() } else { table.text(!no_legend, width, color) };
+    if no_legend {
+        return out;
     }
-    let rows: Vec<Vec<Cell>> = containers
-        .iter()
-        .zip(&remarks)
-        .map(|(container, notes)| {
-            let (state, tone) = state(container);
-            vec![
-                Cell::plain(container.name.as_str()),
-                Cell::plain(container.kind.to_string()),
-                Cell::new(state, tone),
-                Cell::plain(known_autostart(container).map_or("-", yes_no)),
-                Cell::new(brief(notes), notes.first().map_or(Tone::Plain, |note| note.tone)),
-            ]
-        })
-        .collect();
     let mut lines: Vec<String> = Vec::new();
     for (container, notes) in containers.iter().zip(&remarks) {
-        let line =
-            |note: &Note| format!("{}: {}\n", painted(container.name.as_str(), note.tone, color), note.long);
+        let line = |note: &Note| {
+            let line = wrapped(&format!("{}: {}", container.name, note.long), width);
+            let rest = line.strip_prefix(container.name.as_str()).unwrap_or(&line);
+            format!("{}{rest}\n", painted(container.name.as_str(), note.tone, color))
+        };
         lines.extend(notes.iter().map(line));
     }
-    lines.extend(faults.iter().map(|fault| format!("{}\n", fault.text)));
-    let table = if rows.is_empty() { String::new() } else { table(&header, &rows, color) };
-    let gap = if rows.is_empty() || lines.is_empty() { "" } else { "\n" };
-    table + gap + &lines.concat()
+    lines.extend(faults.iter().map(|fault| format!("{}\n", wrapped(&fault.text, width))));
+    if !out.is_empty() && !lines.is_empty() {
+        out.push('\n');
+    }
+    out + &lines.concat()
+}
+
+/// Returns the NixOS release that is recorded.
+fn version(host: &Host, container: &Container) -> String {
+    let file =
+        container.intent.as_ref().map(|intent| host.path(intent.toplevel.as_str()).join("nixos-version"));
+    let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+    let plain = |c: &char| c.is_ascii_graphic();
+    // The release without the revision of nixpkgs, 26.05.20260501 of 26.05.20260501.abc1234.
+    let text: String = text.trim().chars().take_while(plain).take(32).collect();
+    text.splitn(4, '.').take(3).collect::<Vec<_>>().join(".")
+}
+
+/// Returns how long a container has been running.
+fn uptime(container: &Container, now: SystemTime) -> Option<String> {
+    let since = container.state.as_ref().filter(|_| container.runs())?.since.as_deref()?;
+    Some(time::span(now.duration_since(time::of(since)?).unwrap_or_default()))
 }
 
 /// Returns the most important keyword: more would not fit into 80 columns, and the sentences follow below.
@@ -93,4 +184,23 @@ fn brief(notes: &[Note]) -> String {
     let Some(first) = notes.first() else { return String::new() };
     let more = notes.iter().any(|note| note.short != first.short);
     format!("{}{}", first.short, if more { ", …" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn patterns() {
+        for (name, pattern) in
+            [("web", "web"), ("web", "w*"), ("web", "*"), ("web", "?e?"), ("web-1", "*-*"), ("a", "**a**")]
+        {
+            assert!(is_like(name, pattern), "{name} {pattern}");
+        }
+        for (name, pattern) in
+            [("web", "we"), ("web", "e*"), ("web", "????"), ("web", ""), ("web", "*-*"), ("web", "[w]eb")]
+        {
+            assert!(!is_like(name, pattern), "{name} {pattern}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted};
+use crate::base::time;
 use crate::change::tidy::tidy;
 use crate::cli::Shown;
 use crate::command::several::{each, machine_names};
@@ -23,7 +24,6 @@ use crate::fact::option_lines::option_lines;
 use crate::fact::overview::{Container, Overview};
 use crate::fact::summary::{Summary, known_autostart};
 use crate::host::inside::running_system;
-use crate::host::machined::addresses;
 use crate::host::runtime_files;
 use crate::nix::profile;
 use crate::nix::secrets::masked;
@@ -33,8 +33,6 @@ use crate::nix::secrets::masked;
 pub(crate) struct ShowAnswer<'a> {
     #[serde(flatten)]
     summary: Summary<'a>,
-    /// When it was started, as systemctl prints it.
-    pub(crate) since: Option<&'a str>,
     pub(crate) source: Option<Source>,
     pub(crate) profile: Option<&'a str>,
     /// The administrator's setting; null leaves it to the container.
@@ -45,7 +43,6 @@ pub(crate) struct ShowAnswer<'a> {
     /// Settings of a python-nixos-nspawn profile that serve only its own machinery.
     pub(crate) left_out: Vec<String>,
     pub(crate) host_interface: Option<String>,
-    pub(crate) addresses: Vec<String>,
     pub(crate) state_directory: String,
     /// The system that runs, which may differ from the recorded one.
     pub(crate) running_toplevel: Option<String>,
@@ -102,7 +99,6 @@ fn details<'a>(
     };
     Ok(ShowAnswer {
         summary: Summary::of(container),
-        since: state.filter(|_| running).and_then(|state| state.since.as_deref()),
         source: intent.and_then(|intent| intent.source.as_ref()).map(masked),
         profile: intent.and_then(|intent| intent.profile.as_ref()).map(|path| path.as_str()),
         autostart_override: intent.and_then(|intent| intent.autostart),
@@ -110,7 +106,6 @@ fn details<'a>(
         host_reach: intent.map(|intent| Reach::of(&intent.container).lines()).unwrap_or_default(),
         left_out: intent.map(|intent| left_out(context, name, intent)).unwrap_or_default(),
         host_interface: intent.and_then(|intent| intent.container.host_interface(name)),
-        addresses: if running { addresses(context, name) } else { Vec::new() },
         state_directory: format!("{}/{name}", context.scope.machines),
         running_toplevel: running_system(context, name).filter(|_| running).map(|path| path.to_string()),
         plan: container.hash.as_deref(),
@@ -147,7 +142,7 @@ pub(crate) fn text(container: &Container, details: &ShowAnswer, color: bool) -> 
     section("System", system_lines(container, details));
     let interface = details.host_interface.iter().filter(|_| container.runs());
     section("Interface", interface.map(|name| format!("{name} (on the host)")).collect());
-    section("Addresses", details.addresses.clone());
+    section("Addresses", container.addresses.clone());
     section("Options", option_lines(&details.options));
     section("Host reach", host_reach_lines(container, details));
     section("Left out", details.left_out.clone());
@@ -175,8 +170,8 @@ fn state_line(container: &Container, details: &ShowAnswer, color: bool) -> Strin
     if !state.sub.is_empty() {
         line.push_str(&format!(" ({})", state.sub));
     }
-    if let Some(since) = details.since {
-        line.push_str(&format!(" since {since}"));
+    if let Some(since) = details.summary.since {
+        line.push_str(&format!(" since {}", time::local_of(since)));
     }
     if !["", "success"].contains(&state.result.as_str()) {
         line.push_str(&format!(", result '{}'", state.result));

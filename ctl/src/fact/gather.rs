@@ -24,7 +24,7 @@ use crate::host::inside::running_system;
 use crate::host::profile_links::profile_link;
 use crate::host::unit_links::{all_enabled_links, masked, system_path};
 use crate::host::update_memory::UpdateMemory;
-use crate::host::{journal, lock, record, runtime_files, sockets, systemd};
+use crate::host::{addresses, journal, lock, machined, record, runtime_files, sockets, systemd};
 
 impl Overview {
     /// Gathers the state of all containers.
@@ -46,6 +46,7 @@ impl Overview {
         overview.add_traces(host);
         overview.add_what_lies_about(host, &loaded);
         overview.add_states(host)?;
+        overview.add_addresses(host);
         overview.add_ports(host, &loaded);
         Ok(overview)
     }
@@ -173,6 +174,17 @@ impl Overview {
 }
 
 impl Overview {
+    /// Adds the addresses of running containers, from the kernel, or for ordinary users from machined.
+    fn add_addresses(&mut self, host: &Host) {
+        let mut asked = None;
+        for (name, container) in self.containers.iter_mut().filter(|(_, one)| one.runs()) {
+            container.addresses = addresses::addresses(host, name).unwrap_or_else(|| {
+                let all = asked.get_or_insert_with(|| machined::all_addresses(host));
+                all.get(name).cloned().unwrap_or_default()
+            });
+        }
+    }
+
     /// Adds warnings about the host's ports: services that listen on them as well, and forwards that a firewall has
     /// removed.
     fn add_ports(&mut self, host: &Host, loaded: &Loaded) {

@@ -58,6 +58,8 @@ pub(crate) struct Container {
     pub(crate) autostart: bool,
     /// Its unit; `None` if systemd was not asked or gave no answer.
     pub(crate) state: Option<UnitState>,
+    /// Its addresses, if it runs.
+    pub(crate) addresses: Vec<String>,
     /// Why its start is refused.
     pub(crate) refusal: Option<String>,
     /// Why the unit helper refused its last start, if it did.
@@ -102,6 +104,7 @@ impl Container {
             hash: None,
             autostart: false,
             state: None,
+            addresses: Vec::new(),
             refusal: None,
             why_failed: None,
             unreadable: false,

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::fact::installation;
-use crate::host::machined;
+use crate::host::{addresses, machined};
 
 /// How long to wait for an address.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,7 +64,8 @@ fn may_get_one(host: &Host, container: &Container) -> bool {
 }
 
 fn known(host: &Host, name: &MachineName) -> Vec<String> {
-    let mut addresses = machined::addresses(host, name);
+    let told = || machined::all_addresses(host).remove(name);
+    let mut addresses = addresses::addresses(host, name).or_else(told).unwrap_or_default();
     addresses.retain(|address| !is_link_local(address));
     addresses
 }

@@ -1,7 +1,7 @@
 //! A container as `list --json` shows it, and its unit as other commands show it as well.
 
 use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
-use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::intent::{ForwardPort, Intent};
 use nixos_nspawn_units::plan::OWN_DIRECTORY;
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
@@ -29,6 +29,11 @@ pub(crate) struct Summary<'a> {
     autostart: Option<bool>,
     masked: bool,
     enabled_links: &'a [String],
+    /// When it became active; UTC, RFC 3339.
+    pub(crate) since: Option<&'a str>,
+    addresses: &'a [String],
+    /// The ports of the host that lead to it, as in `forwardPorts`.
+    ports: Vec<&'a ForwardPort>,
     toplevel: Option<&'a str>,
     generation: Option<u64>,
     intent_file: Option<&'a str>,
@@ -58,6 +63,13 @@ impl<'a> Summary<'a> {
             autostart: known_autostart(container),
             masked: container.masked,
             enabled_links: &container.enabled_links,
+            since: container
+                .state
+                .as_ref()
+                .filter(|_| container.runs())
+                .and_then(|state| state.since.as_deref()),
+            addresses: &container.addresses,
+            ports: intent.iter().flat_map(|intent| &intent.container.forward_ports).collect(),
             toplevel: intent.as_ref().map(|intent| intent.toplevel.as_str()),
             generation: intent.as_ref().and_then(|Intent { generation, .. }| *generation),
             intent_file: intent_file.as_deref(),

@@ -30,7 +30,7 @@ pub(crate) fn running_system(host: &Host, name: &MachineName) -> Option<StorePat
 }
 
 /// Returns the PID of the container's init on the host, as machined records it.
-fn leader(host: &Host, name: &MachineName) -> Option<u32> {
+pub(crate) fn leader(host: &Host, name: &MachineName) -> Option<u32> {
     let text = fs::read_to_string(host.registered(name)).ok()?;
     text.lines().find_map(|line| line.strip_prefix("LEADER=")?.parse().ok())
 }

@@ -1,5 +1,6 @@
 //! The host: one file per external interface.
 
+pub(crate) mod addresses;
 pub(crate) mod auto_update;
 pub(crate) mod credentials;
 pub(crate) mod elf;

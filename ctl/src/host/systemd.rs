@@ -28,7 +28,7 @@ pub(crate) struct UnitState {
     pub(crate) plan: Option<String>,
     /// Whether `systemctl daemon-reload` is needed.
     pub(crate) need_reload: bool,
-    /// When it became active, as systemctl prints it.
+    /// When it became active; UTC, RFC 3339.
     pub(crate) since: Option<String>,
     /// Whether `systemctl freeze` keeps it from running.
     pub(crate) frozen: bool,
@@ -116,7 +116,7 @@ fn shown(host: &Host, names: &[&MachineName]) -> Result<BTreeMap<MachineName, Un
     }
     let answer = host
         .manager("systemctl")
-        .arg("show")
+        .args(["show", "--timestamp=unix"])
         .args(PROPERTIES.iter().flat_map(|property| ["-p", property]))
         .arg("--")
         .args(names.iter().map(|name| unit_name(name)))
@@ -145,7 +145,7 @@ fn parse_states(answer: &str, names: &[&MachineName]) -> BTreeMap<MachineName, U
                 result: value("Result"),
                 plan,
                 need_reload: value("NeedDaemonReload") == "yes",
-                since: Some(value("ActiveEnterTimestamp")).filter(|since| !since.is_empty()),
+                since: time::utc_of_unix(&value("ActiveEnterTimestamp")),
                 frozen: value("FreezerState").starts_with("frozen"),
             },
         );

@@ -27,6 +27,29 @@ pub(crate) fn attributes(host: &Host, reference: &str) -> Result<Vec<String>> {
         .limit(PATIENCE)
         .output()?;
     let mut names: Vec<String> = serde_json::from_str(&text)?;
+    // The flake's author chose them, and they go to a shell and a terminal.
+    names.retain(|name| is_harmless(name));
     names.dedup();
     Ok(names)
+}
+
+/// Returns whether a name has no meaning to a shell or a terminal.
+fn is_harmless(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_harmless;
+
+    #[test]
+    fn names_go_to_a_shell() {
+        assert!(["web", "web-1", "db.internal", "_a"].iter().all(|name| is_harmless(name)));
+        for name in
+            ["", "-x", "a b", "a;b", "$(reboot)", "`a`", "a\nb", "a\u{1b}[31m", "a\u{202e}", "~", "a'"]
+        {
+            assert!(!is_harmless(name), "{name:?}");
+        }
+    }
 }

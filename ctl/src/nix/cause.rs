@@ -92,10 +92,8 @@ impl Cause {
     pub(crate) fn of(messages: &str) -> Option<Self> {
         let found = TEXTS.iter().find(|(text, _)| messages.contains(text)).map(|(_, cause)| *cause);
         // The message about a missing option is similar.
-        let missing =
-            |line: &str| line.contains("error: path '") && line.trim_end().ends_with("' does not exist");
         match found {
-            Some(Self::Evaluation) if messages.lines().any(missing) => Some(Self::Untracked),
+            Some(Self::Evaluation) if untracked(messages).is_some() => Some(Self::Untracked),
             found => found,
         }
     }
@@ -127,7 +125,10 @@ impl Cause {
                     .to_owned()
             }
             Self::Attribute => "the flake has no such attribute; 'nix flake show' lists its attributes".to_owned(),
-            Self::Untracked => "a file is missing; if it is in a Git checkout, 'git add' it".to_owned(),
+            Self::Untracked => {
+                let file = untracked(messages).unwrap_or("a file");
+                format!("{file} is missing, or not tracked by Git; if it is in a Git checkout, 'git add' it")
+            }
             Self::Space => "the disk is full; 'nix-collect-garbage' frees space".to_owned(),
             Self::Builder => match derivation(messages) {
                 Some(path) => format!("a build failed; 'nix log {path}' shows its output"),
@@ -144,6 +145,25 @@ fn derivation(messages: &str) -> Option<&str> {
     let after = ["builder for '", "Cannot build '"].iter().find_map(|text| messages.split_once(text))?.1;
     let path = after.split_once('\'')?.0;
     path.starts_with("/nix/store/").then_some(path)
+}
+
+/// Returns the file of a flake that Nix does not see, relative to its checkout. Nix 2.26 names it in the store.
+fn untracked(messages: &str) -> Option<&str> {
+    const FORMS: [(&str, &str); 5] = [
+        ("error: path '", "' does not exist"),
+        ("error: opening file '", "': No such file or directory"),
+        ("error: path '", "' is not tracked by Git"),
+        ("error: Path '", "' in the repository "),
+        ("error: Path '", "' does not exist in Git repository "),
+    ];
+    messages.lines().find_map(|line| {
+        let path = FORMS.iter().find_map(|(before, after)| {
+            let (path, rest) = line.split_once(before)?.1.split_once(after)?;
+            (rest.trim().is_empty() || after.ends_with(' ')).then_some(path)
+        })?;
+        let in_store = path.split_once("/nix/store/").and_then(|(_, path)| path.split_once('/'));
+        Some(in_store.map_or(path, |(_, below)| below))
+    })
 }
 
 /// Returns the name that is missing from the registry.
@@ -232,6 +252,8 @@ mod tests {
             ("error: flake 'path:/x' does not provide attribute 'nixosContainers.web'", Cause::Attribute),
             ("error: path '/home/a/i/x.nix' is not tracked by Git", Cause::Untracked),
             ("error: path '/nix/store/a-source/flake.nix' does not exist", Cause::Untracked),
+            ("error: opening file '/nix/store/a-source/x': No such file or directory", Cause::Untracked),
+            ("error: Path 'flake.nix' in the repository \"/r\" is not tracked by Git.", Cause::Untracked),
             (
                 "error: The option `nixosContainer.x' does not exist. Definition values:\n- In `/root/a.nix': []",
                 Cause::Evaluation,
@@ -255,5 +277,17 @@ mod tests {
         let said =
             Cause::Builder.explained("error: Cannot build '/nix/store/a-x.drv'.\n Reason: builder failed");
         assert_eq!(said, "a build failed; 'nix log /nix/store/a-x.drv' shows its output");
+        for text in [
+            "error: path '/nix/store/0c-source/sub/flake.nix' does not exist",
+            "\n       error: opening file '/tmp/store/nix/store/0c-source/sub/flake.nix': No such file or directory",
+            "error: Path 'sub/flake.nix' in the repository \"/tmp/r\" is not tracked by Git.\n\n  To make it visible",
+            "error: Path 'sub/flake.nix' does not exist in Git repository \"/tmp/r\".",
+            "error: path 'sub/flake.nix' is not tracked by Git",
+        ] {
+            let said = Cause::of(text).unwrap().explained(text);
+            let expected =
+                "sub/flake.nix is missing, or not tracked by Git; if it is in a Git checkout, 'git add' it";
+            assert_eq!(said, expected, "{text}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::{AbsolutePath, Text};
 
 use crate::base::exit::{Failed, unchanged};
+use crate::base::tilde;
 use crate::nix::files;
 use crate::nix::flake::Flake;
 use crate::nix::metadata::Resolved;
@@ -20,6 +21,7 @@ use crate::nix::tool::{Nix, Outcome};
 /// Returns the path to record for a file of the command line: absolute, so that it keeps its meaning. The file must
 /// exist.
 pub(crate) fn file(path: &Path) -> Result<AbsolutePath> {
+    tilde::check_path(path)?;
     let absolute = std::path::absolute(path)?;
     check(&absolute)?;
     // A link stays a link; the directories above are resolved, because an intent cannot contain '..'.

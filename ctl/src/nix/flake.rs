@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::shown;
 
 use crate::base::exit::unchanged;
 use crate::nix::local_path::{absolute, not_found};
@@ -94,10 +95,21 @@ impl Flake {
         // The attribute sets of systems are not containers.
         let names = all.into_iter().filter(|(_, names)| names.is_none()).map(|(name, _)| name);
         let all: Vec<String> = names.chain(by_system).collect();
-        let has =
-            if all.is_empty() { "it has none".to_owned() } else { format!("it has {}", all.join(", ")) };
-        unchanged(format!("{}: there is {wanted}", self.reference), has)
+        unchanged(format!("{}: there is {wanted}", self.reference), has(&all))
     }
+}
+
+/// The maximum number of containers named in a message.
+const NAMED: usize = 20;
+
+/// Names the containers of a flake. Its author chose the names, so they are escaped and limited in number.
+fn has(all: &[String]) -> String {
+    let mut words: Vec<String> = all.iter().take(NAMED).map(|name| shown(name)).collect();
+    match all.len().saturating_sub(NAMED) {
+        0 => {}
+        more => words.push(format!("{more} more")),
+    }
+    if words.is_empty() { "it has none".to_owned() } else { format!("it has {}", words.join(", ")) }
 }
 
 /// Quotes an attribute name for a path: `web.example` is one name, not two.
@@ -126,6 +138,14 @@ mod tests {
         assert_eq!(recorded("infra"), "infra");
         assert_eq!(recorded("git+file:.#web"), format!("git+file://{at}#web"));
         assert!(Flake::parse("./missing#web", &here).is_err());
+        let message = |text: &str| Flake::parse(text, &here).unwrap_err().to_string();
+        let why =
+            "begins with '~', which the shell did not replace, nothing was changed; name the absolute path";
+        assert_eq!(message("~root/infra#web"), format!("~root/infra: {why}, such as /root/infra"));
+        assert_eq!(
+            message("git+file://~root/infra?ref=main"),
+            format!("git+file://~root/infra?ref=main: {why}, such as git+file:///root/infra?ref=main")
+        );
     }
 
     #[test]
@@ -147,6 +167,14 @@ mod tests {
         std::fs::write(at.join("flake.nix"), "").unwrap();
         std::fs::create_dir(at.join("sub")).unwrap();
         assert!(check(".").is_ok() && check("./sub#web").is_ok() && check("path:./sub").is_err());
+    }
+
+    #[test]
+    fn names_of_a_flake_are_one_line() {
+        assert_eq!(has(&[]), "it has none");
+        assert_eq!(has(&["web".to_owned(), "a\nnixos-nspawn: b\u{1b}".to_owned()]).lines().count(), 1);
+        let many: Vec<String> = (0..100_000).map(|number| number.to_string()).collect();
+        assert!(has(&many).ends_with("19, 99980 more") && has(&["x".repeat(1 << 20)]).len() < 1000);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::base::exit::unchanged;
+use crate::base::tilde;
 
 /// Schemes of references that name a path of this host.
 const LOCAL: [&str; 6] = ["path:", "git+file:", "hg+file:", "tarball+file:", "file+file:", "file:"];
@@ -15,6 +16,7 @@ pub(crate) fn absolute(reference: &str, folder: &Path) -> Result<String> {
     let scheme = LOCAL.iter().find(|scheme| reference.starts_with(**scheme)).copied().unwrap_or_default();
     let rest = &reference[scheme.len()..];
     let rest = rest.strip_prefix("//").unwrap_or(rest);
+    tilde::check(reference, rest)?;
     let local =
         reference.is_empty() || rest.starts_with('.') || (!scheme.is_empty() && !rest.starts_with('/'));
     if !local {
@@ -42,9 +44,14 @@ pub(crate) fn absolute_argument(word: &str, folder: &Path) -> Result<String> {
         Some((name, value)) if !name.contains(['/', ':']) => (Some(name), value),
         _ => (None, word),
     };
+    if value == "~" || value.starts_with('~') && value.contains('/') {
+        tilde::check(value, value)?;
+    }
     let relative = [".", ".."].contains(&value) || value.starts_with("./") || value.starts_with("../");
     let local = LOCAL.iter().find_map(|scheme| value.strip_prefix(scheme));
-    if !relative && !local.is_some_and(|rest| !rest.starts_with('/') || rest.starts_with("//.")) {
+    let is_relative =
+        |rest: &str| !rest.starts_with('/') || rest.starts_with("//.") || rest.starts_with("//~");
+    if !relative && !local.is_some_and(is_relative) {
         return Ok(word.to_owned());
     }
     let (reference, attribute) = match value.split_once('#') {
@@ -96,6 +103,17 @@ mod tests {
             assert_eq!(absolute_argument(word, &here).unwrap(), expected, "{word}");
         }
         assert!(absolute_argument("./none", &here).is_err());
+        // Also where a directory has this name.
+        std::fs::create_dir_all(here.join("~/x")).unwrap();
+        for word in ["~", "~/x", "~root/x#y", "path:~/x", "git+file:~/x", "git+file://~root/x", "nixpkgs=~/x"]
+        {
+            let said = absolute_argument(word, &here).unwrap_err().to_string();
+            assert!(said.contains("begins with '~', which the shell did not replace"), "{word}: {said}");
+        }
+        for word in ["~1.2", "github:me/~x", "git+ssh://h/~/x", "--argstr"] {
+            assert_eq!(absolute_argument(word, &here).unwrap(), word);
+        }
+        assert_eq!(absolute_argument("./~/x", &here).unwrap(), format!("{at}/~/x"));
     }
 
     #[test]

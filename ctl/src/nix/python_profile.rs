@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::{Container, FreeSettings, Intent};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::nspawn::nspawn_file;
+use nixos_nspawn_units::nspawn::{host_nix, nspawn_file};
 use nixos_nspawn_units::syntax::settings::{Kind, parse_boolean, setting};
 use nixos_nspawn_units::syntax::{UnitFile, parse};
 use nixos_nspawn_units::value::StorePath;
@@ -106,6 +106,8 @@ fn settings(
             ("Exec", "LinkJournal") if value == "guest" => continue,
             // Without a user namespace the setting has no effect, and python-nixos-nspawn always writes it.
             ("Files", "PrivateUsersOwnership") if !namespaced => continue,
+            // Every container has these mounts of ours.
+            ("Files", "Bind" | "BindReadOnly") if host_nix::is_repeated(key, value, container) => continue,
             _ => {}
         }
         let value = match known.kind {

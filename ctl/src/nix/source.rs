@@ -9,6 +9,7 @@ use nixos_nspawn_units::value::Text;
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::base::tilde;
 use crate::nix::checkout::Checkout;
 use crate::nix::flake::Flake;
 use crate::nix::local_path::absolute_argument;
@@ -68,6 +69,7 @@ impl<'a> SourceArguments<'a> {
                 source.nixpkgs = Some(configuration::nixpkgs(configured, Path::new("/"))?);
             }
         } else if let Some(path) = self.profile {
+            tilde::check_path(path)?;
             let absolute = std::path::absolute(path)?;
             let inside = Path::new("/").join(absolute.strip_prefix(&host.root).unwrap_or(&absolute));
             source.profile = Some(inside.to_string_lossy().parse().map_err(usage)?);

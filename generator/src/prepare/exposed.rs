@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, NSPAWN_DIRECTORY, runs};
+use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::plan::OWN_DIRECTORY;
 use nixos_nspawn_units::store::{Trust, load};
@@ -18,7 +19,7 @@ use rustix::fs::{AtFlags, CWD, Stat, statat};
 /// are identified by device and inode, since a directory may have several paths, and read when the first link is found.
 pub(crate) struct Exposed<'a> {
     root: &'a Path,
-    known: OnceCell<Result<BTreeSet<(u64, u64)>, String>>,
+    known: OnceCell<Result<BTreeSet<Identity>, String>>,
 }
 
 impl<'a> Exposed<'a> {
@@ -34,38 +35,54 @@ impl<'a> Exposed<'a> {
     }
 }
 
-fn read(root: &Path) -> Result<BTreeSet<(u64, u64)>, String> {
-    let mut known = BTreeSet::new();
-    // What root cannot look at is none of the directories that have been opened.
-    let mut add = |path: &Path| {
-        if let Ok(stat) = statat(CWD, path, AtFlags::NO_AUTOMOUNT) {
-            known.insert((stat.st_dev, stat.st_ino));
-        }
-    };
-    entries(&root.join("var/lib/machines"))?.iter().for_each(|path| add(path));
-    for file in settings(root)? {
-        for source in writable_sources(&file) {
-            add(&root.join(source.trim_start_matches('/')));
-        }
-    }
+/// The device and inode of a directory.
+type Identity = (u64, u64);
+
+/// Returns what identifies a directory. What root cannot look at is none of the directories that have been opened.
+fn identity(path: &Path) -> Option<Identity> {
+    statat(CWD, path, AtFlags::NO_AUTOMOUNT).ok().map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+fn read(root: &Path) -> Result<BTreeSet<Identity>, String> {
+    let roots = entries(&root.join("var/lib/machines"))?;
+    let mut known: BTreeSet<Identity> = roots.iter().filter_map(|path| identity(path)).collect();
+    known.extend(sources(root, |_| true)?);
     Ok(known)
 }
 
-/// Returns the settings of all containers: as recorded, as the generator wrote them, and as running containers were
-/// started. They differ until a reload and a restart, and the generator's directory is empty during a reload.
-fn settings(root: &Path) -> Result<Vec<UnitFile>, String> {
+/// Returns the directories that other containers can write to through bind mounts.
+pub(crate) fn writable_by_others(root: &Path, name: &MachineName) -> Result<BTreeSet<Identity>, String> {
+    sources(root, |other| other != name.as_str())
+}
+
+/// Returns the sources of writable mounts of the containers whose names are wanted.
+fn sources(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<Identity>, String> {
+    let files = settings(root)?;
+    let files = files.iter().filter(|(name, _)| wanted(name));
+    let paths = files.flat_map(|(_, file)| writable_sources(file));
+    Ok(paths.filter_map(|source| identity(&root.join(source.trim_start_matches('/')))).collect())
+}
+
+/// Returns the settings of all containers with their names: as recorded, as the generator wrote them, and as running
+/// containers were started. They differ until a reload and a restart, and the generator's directory is empty during a
+/// reload.
+fn settings(root: &Path) -> Result<Vec<(String, UnitFile)>, String> {
     let loaded = load(root, Trust::default());
-    let mut files: Vec<UnitFile> =
-        loaded.intents.iter().filter_map(|stored| nspawn_file(&stored.intent).ok()).collect();
+    let recorded = loaded
+        .intents
+        .iter()
+        .filter_map(|stored| Some((stored.name.to_string(), nspawn_file(&stored.intent).ok()?)));
+    let mut files: Vec<(String, UnitFile)> = recorded.collect();
     let is_settings = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "nspawn");
+    let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     for path in
         entries(&root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY))?.iter().filter(|path| is_settings(path))
     {
-        files.extend(parsed(path)?);
+        files.extend(parsed(path)?.map(|file| (name(path), file)));
     }
     for path in entries(&root.join(NSPAWN_DIRECTORY))?.iter().filter(|path| is_settings(path)) {
         match parsed(path) {
-            Ok(file) => files.extend(file),
+            Ok(file) => files.extend(file.map(|file| (name(path), file))),
             // Nobody can write with the settings of a container that is stopped.
             Err(error) if may_run(root, path) => return Err(error),
             Err(_) => {}

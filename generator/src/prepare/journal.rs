@@ -11,10 +11,11 @@ use nixos_nspawn_units::resolve::open_resolved;
 use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::syntax::words::{bind_fields, first_field};
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, openat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, stat};
 use rustix::io::Errno;
 
 use crate::log::Log;
+use crate::prepare::exposed::writable_by_others;
 use crate::prepare::root_directory::beneath;
 use crate::prepare::source::path_of;
 
@@ -24,12 +25,15 @@ const JOURNAL: &str = "/var/log/journal";
 /// The maximum number of journals of a container to check; normally there is one.
 const MOST: usize = 1024;
 
-/// Turns the link off for this start if nspawn would follow a symbolic link.
-pub(crate) fn check(root: &Path, name: &MachineName, file: &mut UnitFile, log: &Log) {
+/// Turns the link off for this start if nspawn would follow a symbolic link, or another container could make one before
+/// nspawn looks.
+///
+/// `declared` has the sources of bind mounts as the intent names them, `file` those that nspawn mounts.
+pub(crate) fn check(root: &Path, name: &MachineName, declared: &UnitFile, file: &mut UnitFile, log: &Log) {
     if file.values("Exec", "LinkJournal").last().and_then(parse_boolean) == Some(false) {
         return;
     }
-    let Err(reason) = followed(root, name, file) else { return };
+    let Err(reason) = followed(root, name, declared, file) else { return };
     log.warning(&format!(
         "{reason}, the journal of container '{name}' is not linked into the host's; remove it from there"
     ));
@@ -51,14 +55,18 @@ enum Over {
     Unknown,
 }
 
-/// Fails with the reason if nspawn would follow a link.
-fn followed(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), String> {
+/// Fails with the reason if nspawn would follow a link, or could after this check.
+fn followed(root: &Path, name: &MachineName, declared: &UnitFile, file: &UnitFile) -> Result<(), String> {
     let machine = root.join("var/lib/machines").join(name.as_str());
     let open =
         |path: &Path| openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let shown = |path: &Path, error: Errno| format!("{}: {}", path.display(), io::Error::from(error));
     let top = open(&machine).map_err(|error| shown(&machine, error))?;
     let (mut at, mut directory, mut left) = (machine.clone(), top, Path::new(&JOURNAL[1..]));
+    let start = match deepest(&directory, &machine, root, declared) {
+        Some((_, Over::Source(source))) => source,
+        _ => machine.clone(),
+    };
     if let Some((place, over)) = deepest(&directory, &machine, root, file) {
         left = Path::new(JOURNAL).strip_prefix(&place).unwrap_or(left);
         match over {
@@ -70,6 +78,7 @@ fn followed(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Stri
             }
         }
     }
+    let mut walked: Vec<(PathBuf, Stat)> = Vec::new();
     for part in left.iter() {
         at.push(part);
         directory = match beneath(&directory, part, OFlags::DIRECTORY) {
@@ -78,6 +87,7 @@ fn followed(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Stri
             Err(Errno::LOOP) => return Err(format!("{}: is a symbolic link", at.display())),
             Err(error) => return Err(shown(&at, error)),
         };
+        walked.push((at.clone(), fstat(&directory).map_err(|error| shown(&at, error))?));
     }
     let listed =
         openat(&directory, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -97,7 +107,16 @@ fn followed(root: &Path, name: &MachineName, file: &UnitFile) -> Result<(), Stri
             return Err(format!("{}: is a symbolic link", at.join(file).display()));
         }
     }
-    Ok(())
+    // Whoever can write above the host's own journal needs no link.
+    let above = start.ancestors().filter(|above| !root.join(&JOURNAL[1..]).starts_with(above));
+    for path in above {
+        walked.push((path.to_owned(), stat(path).map_err(|error| shown(path, error))?));
+    }
+    let others = writable_by_others(root, name)?;
+    match walked.iter().find(|(_, stat)| others.contains(&(stat.st_dev, stat.st_ino))) {
+        Some((path, _)) => Err(format!("{}: another container can write to it", path.display())),
+        None => Ok(()),
+    }
 }
 
 /// Returns the deepest mount at or above the directory of journals.

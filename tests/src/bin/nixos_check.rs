@@ -1,19 +1,22 @@
 //! `make nixos-check`: runs real NixOS systems in containers on throwaway hosts, as tests/nixos/README.md describes.
 //!
-//! `nixos_check NIXPKGS [--hold] [trixie|forky]...` boots a host of each suite (both by default), copies the kit
-//! to it, runs the checks and measurements, and on trixie also the checks of a NixOS host. PEER is passed on to
+//! `nixos_check NIXPKGS [--hold | --record] [--numbers] [trixie|forky]...` boots a host of each suite (both by default), copies the
+//! kit to it, runs the checks and measurements, and on trixie also the checks of a NixOS host. PEER is passed on to
 //! the kit. With `--hold`, it prints a command that runs its arguments on the host instead, and keeps the host
-//! until standard input ends. Exits with 1 if a line failed.
+//! until standard input ends. With `--record`, the output is written to tests/nixos/seen, for README.md's table. With
+//! `--numbers`, it only measures. Exits with 1 if a line failed.
 
 use nixos_nspawn_tests::host::{Host, Suite, bins};
 use nixos_nspawn_tests::nixos_numbers;
+use nixos_nspawn_tests::nixos_seen::{GROUPS, Report, merged, path};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let hold = arguments.iter().any(|word| word == "--hold");
-    arguments.retain(|word| word != "--hold");
+    let has = |option: &str| arguments.iter().any(|word| word == option);
+    let (hold, record, only_numbers) = (has("--hold"), has("--record"), has("--numbers"));
+    arguments.retain(|word| !word.starts_with("--"));
     let Some((nixpkgs, words)) = arguments.split_first() else {
         eprintln!("NIXPKGS: give the directory that tests/nixos/nixpkgs/assemble made");
         return ExitCode::from(2);
@@ -35,23 +38,47 @@ fn main() -> ExitCode {
         let enter = host.entry();
         let root = host.directory().join("root");
         let programs = bins().ctl.parent().unwrap_or(Path::new("."));
-        let mut up = kit("up");
-        good &= runs(up.arg(nixpkgs).arg(&root).env("PROGRAMS", programs));
         if hold {
+            good &= runs(kit("up").arg(nixpkgs).arg(&root).env("PROGRAMS", programs));
             println!("EXEC={}\nHOST={}\nkept until standard input ends", enter.display(), root.display());
             let _ = std::io::stdin().read_line(&mut String::new());
-        } else {
-            println!("── {suite}, systemd {}", host.systemd());
-            good &= runs(kit("check").env("EXEC", &enter));
-            if suite == Suite::Trixie {
-                println!("── a NixOS host");
-                let tree = host.directory().join("nixos-host");
-                good &= runs(kit("check-host").arg(&root).arg(tree).env("EXEC", &enter));
-            }
-            // Last, because the host reboots.
-            println!("── numbers of {suite}");
-            good &= nixos_numbers::measure(&host);
+            continue;
         }
+        let [containers, nixos_host, numbers] = GROUPS;
+        let nix = host.ok(&["nix", "--version"]);
+        let nix = nix.split_whitespace().last().unwrap_or_default();
+        let mut report = Report::new(&format!("systemd {}, Nix {nix}", host.systemd()));
+        let run = |report: &mut Report, command: &mut Command| {
+            report.run(command).unwrap_or_else(|error| {
+                report.line(false, &format!("{}: {error}", command.get_program().to_string_lossy()));
+            });
+        };
+        run(&mut report, kit("up").arg(nixpkgs).arg(&root).env("PROGRAMS", programs));
+        if !only_numbers {
+            report.group(containers);
+            run(&mut report, kit("check").env("EXEC", &enter));
+        }
+        if suite == Suite::Trixie && !only_numbers {
+            report.group(nixos_host);
+            let tree = host.directory().join("nixos-host");
+            run(&mut report, kit("check-host").arg(&root).arg(tree).env("EXEC", &enter));
+        }
+        let save = |report: &Report| {
+            let path = path(suite.name());
+            let old = std::fs::read_to_string(&path).unwrap_or_default();
+            std::fs::write(&path, merged(&old, report.text()))
+                .unwrap_or_else(|error| eprintln!("{}: {error}", path.display()));
+        };
+        if record {
+            save(&report);
+        }
+        // Last, because the host reboots.
+        report.group(numbers);
+        nixos_numbers::measure(&host, &mut report);
+        if record {
+            save(&report);
+        }
+        good &= report.good();
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

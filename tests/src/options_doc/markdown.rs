@@ -13,7 +13,8 @@ Set these options as `nixosContainer.NAME` in the container's NixOS configuratio
 options of `nixos.containers.instances.<name>`; in an intent, nixos-nspawn.json(5), they are fields of `container`.
 An option that is null or an empty list is not set. Settings in parentheses, such as `Bind=`, are those of
 systemd.nspawn(5), systemd.exec(5) and systemd.resource-control(5) that the option sets. The option that NixOS's `containers`
-have for the same purpose may differ in default and form ([coming-from-containers.md](coming-from-containers.md)).
+have for the same purpose is named where there is one; it may differ in default and form
+([coming-from-containers.md](coming-from-containers.md)).
 ";
 
 /// Returns the text of docs/options.md.

@@ -10,14 +10,14 @@ use crate::zoo;
 #[test]
 fn list_is_a_table_with_remarks_below() {
     let expected = "\
-NAME   TYPE         STATE  AUTOSTART  NOTE
-db     imperative   -      yes        refused
-dup    declarative  -      yes        warning, …
-gone   imperative   -      -          half removed
-half   imperative   -      -          half created
-old    imperative   -      no         warning, …
-quiet  imperative   -      yes
-web    imperative   -      yes        warning
+NAME   STATE  NOTE
+db     -      refused
+dup    -      warning, …
+gone   -      half removed
+half   -      half created
+old    -      warning, …
+quiet  -
+web    -      warning
 
 db: the start is refused: /etc/nixos-nspawn/db.json:2: field 'container.zoen': is not known (did you mean 'zone'?)
 dup: /etc/nixos-nspawn/dup.json: 'dup' is also a declarative container, which takes precedence
@@ -32,11 +32,50 @@ web: host port tcp/80 is also claimed by 'old'
 ";
     assert_eq!(zoo().ok(&["list"]), expected);
     let declarative = zoo().ok(&["list", "--type", "declarative"]);
-    assert!(
-        declarative.starts_with("NAME  TYPE         STATE  AUTOSTART  NOTE\ndup   declarative"),
-        "{declarative}"
-    );
+    assert!(declarative.starts_with("NAME  STATE  NOTE\ndup   -      warning, …\n\n"), "{declarative}");
     assert!(!declarative.contains("web") && !declarative.contains("bad_name"), "{declarative}");
+}
+
+#[test]
+fn list_selects_by_name_and_state() {
+    let tree = zoo();
+    assert_eq!(tree.ok(&["list", "--quiet"]), "db\ndup\ngone\nhalf\nold\nquiet\nweb\n");
+    assert_eq!(tree.ok(&["list", "d*", "web", "-q"]), "db\ndup\nweb\n");
+    assert_eq!(tree.ok(&["list", "--no-legend", "?e?", "quiet"]), "quiet  -\nweb    -  warning\n");
+    assert_eq!(tree.ok(&["list", "--state", "-", "--sort", "state", "-q", "o*"]), "old\n");
+    let said = tree.run(&["list", "nobody"]);
+    let message = "nixos-nspawn: no such containers; 'nixos-nspawn list' lists all\n";
+    assert_eq!((said.status, said.err.contains(message)), (0, true), "{}", said.err);
+    assert_eq!(tree.run(&["list", "-q", "--json"]).status, 2);
+}
+
+/// On a terminal nothing wraps: columns give way, and sentences are broken at blanks.
+#[test]
+fn list_fits_the_terminal() {
+    let tree = zoo();
+    tree.intent(&"long-name".repeat(7), json!({}));
+    tree.write(&format!("{SYSTEM}-web/nixos-version"), "26.05.20260501.abcdefg (Yarara)\n");
+    for columns in [40, 80, 120] {
+        // `script` gives it a terminal.
+        let program = nixos_nspawn_tests::host::bins().ctl.display();
+        let line = format!("stty cols {columns} rows 24; {program} --root {} list", tree.root().display());
+        let output =
+            std::process::Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap().replace('\r', "");
+        let mut parts = text.split('\u{1b}');
+        let first = parts.next().unwrap().to_owned();
+        // Without colours.
+        let rest = parts.map(|part| part.split_once('m').map_or(part, |(_, rest)| rest));
+        let shown: String = std::iter::once(first.as_str()).chain(rest).collect();
+        let table = shown.split("\n\n").next().unwrap();
+        assert!(table.lines().all(|line| line.chars().count() <= columns), "{columns}:\n{table}");
+        assert_eq!(table.lines().count(), 9, "{table}");
+        assert_eq!(table.contains("26.05.20260501"), columns > 40, "{table}");
+        assert_eq!(table.contains(&"long-name".repeat(7)), columns == 120, "{table}");
+        let broken = shown.lines().filter(|line| line.chars().count() > columns);
+        // Only what has no blank.
+        assert!(broken.clone().all(|line| !line.trim().contains(' ') || line.contains("/etc/")), "{shown}");
+    }
 }
 
 #[test]
@@ -96,6 +135,9 @@ fn list_as_json_keeps_the_keys_of_python_nixos_nspawn() {
             "autostart": true,
             "masked": false,
             "enabled_links": [],
+            "since": null,
+            "addresses": [],
+            "ports": [{ "hostPort": 80 }],
             "toplevel": format!("{SYSTEM}-web"),
             "generation": 3,
             "intent_file": "/etc/nixos-nspawn/web.json",

@@ -24,8 +24,10 @@ fn test_source(name: &str) -> Option<String> {
     if file.exists() {
         return fs::read_to_string(file).ok();
     }
-    let files = fs::read_dir(path(&format!("tests/tests/{name}"))).ok()?;
-    files.map(|entry| fs::read_to_string(entry.ok()?.path()).ok()).collect()
+    let entries = walkdir::WalkDir::new(path(&format!("tests/tests/{name}"))).into_iter();
+    let files = entries.map(|entry| entry.ok()).collect::<Option<Vec<_>>>()?;
+    let files = files.iter().filter(|entry| entry.file_type().is_file());
+    files.map(|entry| fs::read_to_string(entry.path()).ok()).collect()
 }
 
 /// Checks that everything in a `cargo test` command exists.

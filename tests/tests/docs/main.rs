@@ -8,6 +8,7 @@ mod mdoc;
 mod options;
 mod prose;
 mod reach;
+mod seen;
 mod usage;
 
 use std::fs;

@@ -1,8 +1,12 @@
 //! Compares the table of docs/reach.md with the options: for each, it states what counts as reach into the host.
 
+mod cases;
+mod complete;
+mod free;
+
 use std::collections::BTreeSet;
 
-use nixos_nspawn_units::intent::parse;
+use nixos_nspawn_units::intent::{Container, parse};
 use nixos_nspawn_units::reach::changes;
 use serde_json::{Value, json};
 
@@ -80,11 +84,12 @@ fn sample(option: &str) -> Value {
         "network" => json!("host"),
         "nspawnConfig" => json!({"Exec": {"Personality": "x86"}}),
         "oomScoreAdjust" => json!(100),
-        "resolvConf" | "timezone" => json!("off"),
+        "resolvConf" => json!("bind-host"),
         "rlimits" => json!({"NOFILE": 1024}),
         "serviceConfig" => json!({"DevicePolicy": "auto"}),
         "sharedNix" => Value::Null,
         "systemCallFilter" => json!("bpf"),
+        "timezone" => json!("bind"),
         "tasksMax" => json!(100),
         "timeoutStartSec" => json!("5min"),
         "tmpfs" => json!(["/x:size=1M"]),
@@ -94,17 +99,17 @@ fn sample(option: &str) -> Value {
     }
 }
 
+/// Returns the options of a container.
+fn container(options: Value) -> Container {
+    let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web-26.05";
+    let intent = json!({"version": 1, "toplevel": toplevel, "container": options});
+    let name = "web".parse().expect("a name");
+    parse(intent.to_string().as_bytes(), &name).unwrap_or_else(|fault| panic!("{intent}: {fault}")).container
+}
+
 /// The program does what the table says.
 #[test]
 fn table_is_true() {
-    let container = |options: Value| {
-        let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web-26.05";
-        let intent = json!({"version": 1, "toplevel": toplevel, "container": options});
-        let name = "web".parse().expect("a name");
-        parse(intent.to_string().as_bytes(), &name)
-            .unwrap_or_else(|fault| panic!("{intent}: {fault}"))
-            .container
-    };
     for (option, kind) in table() {
         let (without, with) = (container(json!({})), container(set(&option, &sample(&option))));
         let (there, back) = (changes(&without, &with), changes(&with, &without));

@@ -41,10 +41,17 @@ fn checkouts_of_users(host: &Host) {
     commit("two\n");
     host.sh("systemd-run --wait --quiet --pipe nixos-nspawn update web");
     assert_eq!(host.system_page("web"), "two\n");
-    // A second administrator calls it through sudo.
+    // A second administrator calls it through `sudo -E`, and has a program for root in a configuration of Nix.
     commit("three\n");
-    host.sh("SUDO_UID=$(id -u bob) nixos-nspawn update web");
+    host.write("/home/bob/hook", "#!/bin/sh\ntouch /run/hooked\n", 0o755);
+    host.write("/home/bob/config/nix/nix.conf", "post-build-hook = /home/bob/hook\n", 0o644);
+    let sudo = "SUDO_UID=$(id -u bob) XDG_CONFIG_HOME=/home/bob/config NIX_USER_CONF_FILES=/home/bob/config/nix/nix.conf";
+    host.sh(&format!("{sudo} nixos-nspawn update web"));
     assert_eq!(host.system_page("web"), "three\n");
+    assert!(!host.exists("/run/hooked"));
+    web(host, &dynamic("hooked\n"));
+    host.sh(&format!("{sudo} nix build --no-link {FLAKE}#nixosContainers.web"));
+    assert!(host.exists("/run/hooked"), "Nix runs it otherwise");
     // A dirty tree is built as it was when it was resolved.
     web(host, &dynamic("four\n"));
     host.sh(&format!(
@@ -66,8 +73,17 @@ fn checkouts_of_users(host: &Host) {
     host.ctl_ok(&["update", "web", "--flake", "/home/alice/infra/hosts"]);
     assert_ne!(host.intent("web")["source"]["owner"], source["owner"]);
 
-    // The flake uses a file that Git does not track.
+    // Git does not track flake.nix.
     host.sh("mkdir /home/alice/new && cd /home/alice/new && git init -q && cp /root/flake/flake.nix .");
     let output = unchanged(host, 11, &["update", "web", "--flake", "/home/alice/new"]);
-    assert!(output.stderr.contains("'git add' it"), "{output}");
+    let why = "nix flake metadata: exit status 1: flake.nix is missing, or not tracked by Git; if it is in a Git \
+               checkout, 'git add' it";
+    assert!(output.stderr.lines().any(|line| line.contains(why)), "{output}");
+    // Nor a file that it imports.
+    host.write("/home/alice/new/flake.nix", "{ outputs = _: import ./more.nix; }", 0o644);
+    host.sh("cd /home/alice/new && git add flake.nix");
+    host.write("/home/alice/new/more.nix", "{ }", 0o644);
+    let output = unchanged(host, 11, &["update", "web", "--flake", "/home/alice/new"]);
+    let why = "more.nix is missing, or not tracked by Git";
+    assert!(output.stderr.lines().any(|line| line.contains(why)), "{output}");
 }

@@ -53,6 +53,24 @@ fn plans_and_sources(host: &Host) {
     assert_eq!(host.system_page("web"), "four\n");
     unchanged(host, 0, &["update", "web"]);
     unchanged(host, 2, &["update", "nobody"]);
+    // The shell replaces '~' only at the start of a word; the program does not guess.
+    for (option, value, path) in [
+        ("--flake", "~/flake#web", "/root/flake"),
+        ("--flake", "~root/flake", "/root/flake"),
+        ("--flake", "path:~/flake", "path:/root/flake"),
+        ("--flake", "git+file://~/flake?ref=a", "git+file:///root/flake?ref=a"),
+        ("--config", "~/x.nix", "/root/x.nix"),
+        ("--profile", "~/x", "/root/x"),
+    ] {
+        let refused = unchanged(host, 10, &["update", "web", &format!("{option}={value}")]);
+        let why =
+            "begins with '~', which the shell did not replace, nothing was changed; name the absolute path";
+        assert!(refused.stderr.trim_end().ends_with(&format!("{why}, such as {path}")), "{refused}");
+        assert!(refused.stderr.contains(value.split('#').next().unwrap_or_default()), "{refused}");
+    }
+    let refused = host.ctl(&["create", "home", "--flake=~/flake"]);
+    assert!(refused.code() == 10 && !host.exists("/etc/nixos-nspawn/home.json"), "{refused}");
+    unchanged(host, 10, &["update", "web", "--", "--override-input", "a", "path:~/a"]);
     unchanged(host, 10, &["update", "web", "--profile", "/nix/store/nothing-here"]);
 
     // Builds that fail in the evaluation and in the builder.

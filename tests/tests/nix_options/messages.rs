@@ -169,7 +169,7 @@ fn first_flakes_make_a_container() {
     let block = block.replace("./configuration.nix", "{ }");
     let binds = json!({
         "version": 1,
-        "bindMounts": ["/var/lib/host/path:/var/lib/container/path:idmap"],
+        "bindMounts": ["/srv/web:/var/www:idmap"],
         "userNamespacing": true,
     });
     let ports = json!({ "version": 1, "forwardPorts": ["8080:80"], "userNamespacing": true });

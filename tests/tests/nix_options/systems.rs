@@ -171,6 +171,14 @@ fn old_and_new_releases() {
     assert_eq!(boot(""), json!([null, true]));
     assert_eq!(boot(&declares("boot.isNspawnContainer", "", "false")), json!([true, false]));
 
+    // The status on the console goes to the host's journal.
+    let status = |module: &str| {
+        let config = web(PKGS, module, "config");
+        value(format!("let c = {config}; in c.systemd.settings.Manager.ShowStatus or c.systemd.extraConfig"))
+    };
+    assert_eq!(status(""), "ShowStatus=error");
+    assert_eq!(status(&declares("systemd.settings.Manager.ShowStatus", "", "\"auto\"")), "error");
+
     let init = declares("system.nixos-init.enable", "", "false");
     let systemd = "{ boot.initrd.systemd.enable = true; }";
     let drv =

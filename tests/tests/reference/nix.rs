@@ -1,11 +1,14 @@
 //! The same configurations through our own mkContainer, and as instances of a host: nspawn and systemd get the same
 //! settings as from python-nixos-nspawn. The stand-in of tests/nix replaces NixOS and knows the relevant options.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use nixos_nspawn_tests::nix::{PROJECT, evaluate};
 use nixos_nspawn_tests::reference::{Case, Settings, cases, in_force, json, unit_file};
-use serde_json::Value;
+use nixos_nspawn_units::syntax::settings::parse_boolean;
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json as value};
 
 use super::{
     PROFILE, create, network, network_of, root_with_profile, service, text, with_ipv6_if_asked, without_guest,
@@ -85,6 +88,76 @@ fn but_ownership(mut settings: Settings) -> Settings {
         }
     }
     settings
+}
+
+/// Returns the options in the intent of a container of a profile with these data.
+fn options_of(case: &Case, data: Option<&Value>) -> Value {
+    let root = root_with_profile(case);
+    if let Some(data) = data {
+        let folder = root.path().join(PROFILE.trim_start_matches('/')).join("nixos-nspawn");
+        fs::remove_dir_all(&folder).expect("removed");
+        fs::create_dir(&folder).expect("new");
+        fs::write(folder.join("data.json"), data.to_string()).expect("written");
+    }
+    let created = create(&root, &case.container);
+    assert!(created.status.success(), "case {}: {}", case.name, text(&created));
+    json(&root.intents().join(format!("{}.json", case.container)))["container"].take()
+}
+
+/// A profile that python-nixos-nspawn built and one of ours give the same intent, and so does an instance of a host.
+#[test]
+fn the_same_options_give_the_same_intent() {
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.dir.join("data.json").exists()).collect();
+    let defaults = cases.iter().find(|case| case.name == "empty").expect("the case");
+    let defaults = json(&defaults.dir.join("data.json"));
+    let mut unset = values(&defaults);
+    for (case, data) in cases.iter().zip(made(&cases)) {
+        let data = data.unwrap_or_else(|said| panic!("case {}: {said}", case.name));
+        let mut ours = options_of(case, Some(&data));
+        let mut theirs = options_of(case, None);
+        if ours["activation"]["strategy"].is_null() {
+            // The defaults differ.
+            assert_eq!(theirs["activation"]["strategy"].take(), "restart", "case {}", case.name);
+        }
+        if ours["nspawnConfig"]["Exec"]["PrivateUsers"].is_array() {
+            // See but_ownership().
+            let ownership = theirs["nspawnConfig"]["Files"]["PrivateUsersOwnership"].take();
+            assert_eq!(ownership, value!(["chown"]), "case {}", case.name);
+        }
+        for intent in [&mut ours, &mut theirs] {
+            if let Some(given) = intent.pointer_mut("/nspawnConfig/Network/VirtualEthernet") {
+                *given = value!(given[0].as_str().and_then(parse_boolean));
+            }
+        }
+        let [ours, theirs] = [ours, theirs].map(|intent| {
+            let mut values = values(&intent);
+            values.retain(|_, value| !value.is_null());
+            values
+        });
+        assert_eq!(ours, theirs, "case {}", case.name);
+        let set = values(&json(&case.dir.join("data.json")));
+        unset.retain(|path, default| set.get(path) == Some(default));
+    }
+    // Neither is for users.
+    unset.retain(|path, _| !["/declarative", "/sharedNix"].contains(&path.as_str()));
+    assert_eq!(unset, BTreeMap::new(), "options of python-nixos-nspawn that no case sets");
+}
+
+/// Returns all values that are not objects, by their pointers.
+fn values(value: &Value) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![(String::new(), value)];
+    while let Some((path, value)) = left.pop() {
+        match value {
+            Value::Object(fields) => {
+                left.extend(fields.iter().map(|(name, value)| (format!("{path}/{name}"), value)));
+            }
+            _ => {
+                found.insert(path, value.clone());
+            }
+        }
+    }
+    found
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) fn service(file: &UnitFile) -> Settings {
             // Theirs: makes the root directory and the sources of bind mounts, like our `--prepare`.
             ("Service", "ExecStartPre") => {}
             // Theirs: NixOS restarts the unit if the text changes. NixOS does not know generated units.
-            ("Unit", "X-Restart-Triggers") => {}
+            ("Unit", "X-Restart-Triggers" | "X-RestartIfChanged") | ("Service", "X-RestartIfChanged") => {}
             // systemd finds the installed nspawn, which needs no PATH, locales or time zones. NIXOS_NSPAWN_PLAN shows
             // ctl what PID 1 has loaded.
             ("Service", "Environment") => {

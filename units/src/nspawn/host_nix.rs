@@ -35,7 +35,7 @@ pub(super) fn set(files: &mut Section, name: &str, container: &Container) {
 
 /// Returns whether a free-form setting repeats one of [`set`], as profiles of python-nixos-nspawn do. It would be
 /// mounted on top of ours and not be locked. Only for the socket's folder does a writable mount count as a repetition.
-pub(crate) fn is_repeated(key: &str, value: &str, container: &Container) -> bool {
+pub fn is_repeated(key: &str, value: &str, container: &Container) -> bool {
     let Ok(fields) = bind_fields(value) else { return false };
     let destination = fields.destination.as_deref().unwrap_or(&fields.source);
     let same = |part: &NixPart| {

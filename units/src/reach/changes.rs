@@ -1,10 +1,12 @@
 //! The difference between two reaches, in the four ways that matter to people.
 
+use std::collections::HashMap;
 use std::hash::Hasher;
 
 use serde::Serialize;
 use siphasher::sip::SipHasher24;
 
+use super::index::Index;
 use super::item::{Item, Kind, Subject, TMPFS};
 use crate::intent::{Amount, amounts};
 
@@ -75,64 +77,75 @@ impl Changes {
 /// Returns what changes between two lists of items.
 pub(super) fn compare(old: &[Item], new: &[Item]) -> Changes {
     let mut changes = Changes::default();
-    for (kind, of, than) in [(Kind::Capability, new, old), (Kind::Restriction, old, new)] {
-        let more = of.iter().filter(|item| item.kind == kind && !included(item, than));
+    let (before, after) = (Index::of(old), Index::of(new));
+    for (kind, of, than) in [(Kind::Capability, new, &before), (Kind::Restriction, old, &after)] {
+        let more = of.iter().filter(|item| item.kind == kind && !than.includes(item));
         match kind {
             Kind::Capability => changes.gained.extend(more.map(|item| item.text.clone())),
             _ => changes.no_longer_restricted.extend(
-                more.filter(|item| !restricts_nothing(item, new)).map(|item| format!("may {}", item.text)),
+                more.filter(|item| !restricts_nothing(item, &after)).map(|item| format!("may {}", item.text)),
             ),
         }
     }
-    for (kind, of, than) in [(Kind::Capability, old, new), (Kind::Restriction, new, old)] {
-        let less = of.iter().filter(|item| item.kind == kind && !included(item, than));
-        changes.lost.extend(less.filter(|item| !restricts_nothing(item, old)).map(|item| item.text.clone()));
+    for (kind, of, than) in [(Kind::Capability, old, &after), (Kind::Restriction, new, &before)] {
+        let less = of.iter().filter(|item| item.kind == kind && !than.includes(item));
+        changes
+            .lost
+            .extend(less.filter(|item| !restricts_nothing(item, &before)).map(|item| item.text.clone()));
     }
     settings(old, new, &mut changes);
     limits(old, new, &mut changes);
     changes
 }
 
-fn included(item: &Item, items: &[Item]) -> bool {
-    items.iter().any(|other| other.kind == item.kind && other.subject.includes(&item.subject))
-}
-
 /// Returns whether the item restricts access to files that the other items do not give at all.
-fn restricts_nothing(item: &Item, items: &[Item]) -> bool {
-    let Subject::Covered { source, .. } = &item.subject else { return false };
-    let seen =
-        |other: &Item| matches!(&other.subject, Subject::Bind { source: bound, .. } if bound == source);
-    !items.iter().any(seen)
+fn restricts_nothing(item: &Item, items: &Index) -> bool {
+    matches!(&item.subject, Subject::Covered { source, .. } if !items.binds(source))
 }
 
 /// Compares settings of unknown effect: each may give something when it is added, removed or changed.
 fn settings(old: &[Item], new: &[Item], changes: &mut Changes) {
-    let of = |items: &[Item], wanted: &Item| {
-        let same = |item: &&Item| match (&item.subject, &wanted.subject) {
-            (
-                Subject::Setting { option, key, values: _ },
-                Subject::Setting { option: other, key: name, values: _ },
-            ) => option == other && key == name,
-            _ => false,
-        };
-        items.iter().find(same).cloned()
-    };
-    for item in new.iter().filter(|item| item.kind == Kind::Setting) {
-        match of(old, item) {
+    let (before, after) = (by_name(old), by_name(new));
+    for (name, item) in &after.in_order {
+        match before.of.get(name) {
             Some(before) if before.subject == item.subject => {}
             Some(before) => changes.gained.push(format!("have {}, was {}", item.text, before.text)),
             None => changes.gained.push(format!("have {}", item.text)),
         }
     }
-    for item in old.iter().filter(|item| item.kind == Kind::Setting && of(new, item).is_none()) {
-        changes.no_longer_restricted.push(format!("{} is not set any more", item.text));
+    for (name, item) in &before.in_order {
+        if !after.of.contains_key(name) {
+            changes.no_longer_restricted.push(format!("{} is not set any more", item.text));
+        }
     }
+}
+
+/// Settings by option and key; of several with the same key, the first is compared.
+struct Settings<'a> {
+    in_order: Vec<((&'static str, &'a str), &'a Item)>,
+    of: HashMap<(&'static str, &'a str), &'a Item>,
+}
+
+fn by_name(items: &[Item]) -> Settings<'_> {
+    let named = items.iter().filter_map(|item| match &item.subject {
+        Subject::Setting { option, key, values: _ } if item.kind == Kind::Setting => {
+            Some(((*option, key.as_str()), item))
+        }
+        _ => None,
+    });
+    let in_order: Vec<_> = named.collect();
+    let mut of = HashMap::new();
+    for (name, item) in &in_order {
+        of.entry(*name).or_insert(*item);
+    }
+    Settings { in_order, of }
 }
 
 /// What a limit allows: its amounts, its value and its words.
 type Limit<'a> = (Vec<Amount>, Option<&'a str>, Option<&'a str>);
 
 fn limits(old: &[Item], new: &[Item], changes: &mut Changes) {
+    let (befores, afters) = (amounts_by_name(old), amounts_by_name(new));
     let names = |items: &'_ [Item]| -> Vec<String> {
         let name = |item: &Item| match &item.subject {
             Subject::Amount { setting, .. } => Some(setting.clone()),
@@ -141,9 +154,9 @@ fn limits(old: &[Item], new: &[Item], changes: &mut Changes) {
         items.iter().filter_map(name).collect()
     };
     let mut all = names(old);
-    all.extend(names(new).into_iter().filter(|name| !names(old).contains(name)));
+    all.extend(names(new).into_iter().filter(|name| !befores.contains_key(name.as_str())));
     for name in all {
-        let (before, after) = (limit(old, &name), limit(new, &name));
+        let (before, after) = (limit(&befores, &name), limit(&afters, &name));
         if before.0 == after.0 && (before.1 == after.1 || !before.0.contains(&Amount::Unknown)) {
             continue;
         }
@@ -158,15 +171,21 @@ fn limits(old: &[Item], new: &[Item], changes: &mut Changes) {
     }
 }
 
-/// Returns a limit by its name; the default where it is not set.
-fn limit<'a>(items: &'a [Item], name: &str) -> Limit<'a> {
-    let found = items.iter().find_map(|item| match &item.subject {
-        Subject::Amount { setting, amounts, value } if setting == name => {
-            Some((amounts.clone(), value.as_deref(), Some(item.text.as_str())))
+/// Returns the limits by their names; of several with the same name, the first counts.
+fn amounts_by_name(items: &[Item]) -> HashMap<&str, Limit<'_>> {
+    let mut found = HashMap::new();
+    for item in items {
+        if let Subject::Amount { setting, amounts, value } = &item.subject {
+            let limit = || (amounts.clone(), value.as_deref(), Some(item.text.as_str()));
+            found.entry(setting.as_str()).or_insert_with(limit);
         }
-        _ => None,
-    });
-    found.unwrap_or_else(|| (amounts_by_default(name), None, None))
+    }
+    found
+}
+
+/// Returns a limit by its name; the default where it is not set.
+fn limit<'a>(limits: &HashMap<&str, Limit<'a>>, name: &str) -> Limit<'a> {
+    limits.get(name).cloned().unwrap_or_else(|| (amounts_by_default(name), None, None))
 }
 
 /// Returns the default of a limit: a temporary file system that does not exist takes no memory.

@@ -5,7 +5,8 @@ use super::free;
 use super::item::{Item, Items, Kind, Subject, value};
 use super::{mounts, network};
 use crate::intent::{
-    Activation, Capabilities, Container, Credential, Device, FreeSettings, OomScoreAdjust, amounts,
+    Activation, Capabilities, Container, Credential, Device, FreeSettings, OomScoreAdjust, ResolvConf,
+    Timezone, amounts,
 };
 
 /// Returns the items of these options, in the order of their kinds.
@@ -57,8 +58,8 @@ pub(super) fn items(container: &Container) -> Vec<Item> {
         kernel_log,
         capabilities: Capabilities { add, drop },
         hostname: _,
-        timezone: _,
-        resolv_conf: _,
+        timezone,
+        resolv_conf,
         environment: _,
         oom_score_adjust,
         rlimits,
@@ -159,13 +160,15 @@ pub(super) fn items(container: &Container) -> Vec<Item> {
     free::settings(&mut items, nspawn_config, service_config, unit_config, |option, key| {
         option == "serviceConfig" && LIMITS.contains(&key)
     });
-    items.0.sort_by_key(|item| match item.kind {
-        Kind::Capability => 0,
-        Kind::Restriction => 1,
-        Kind::Resource => 2,
-        Kind::Setting => 3,
-    });
-    items.0
+    // nspawn mounts these read-only, but root can change that unless it is in a user namespace.
+    let words =
+        [("resolvConf", resolv_conf.map(ResolvConf::as_str)), ("timezone", timezone.map(Timezone::as_str))];
+    for (option, word) in words {
+        if let Some(word) = word.filter(|word| word.starts_with("bind") && !container.in_user_namespace()) {
+            items.can(value(option, word), format!("write the host's file that {word} mounts ({option})"));
+        }
+    }
+    items.sorted()
 }
 
 /// The limits that serviceConfig can set as well; its last value wins over the option.

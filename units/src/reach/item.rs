@@ -1,9 +1,11 @@
 //! One item of a container's reach. Two items are compared by their subject, never by their words.
 
+use std::collections::HashSet;
+
 use crate::intent::Amount;
 
 /// Something that a container can do on its host, or is prevented from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Item {
     pub(super) kind: Kind,
     pub(super) subject: Subject,
@@ -12,7 +14,7 @@ pub(super) struct Item {
 }
 
 /// What an item means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// The container can do it.
     Capability,
@@ -25,7 +27,7 @@ pub(super) enum Kind {
 }
 
 /// What an item is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
     /// The option and its value.
     Value(&'static str, Vec<String>),
@@ -53,7 +55,7 @@ pub(super) enum Subject {
 pub(super) const TMPFS: &str = "tmpfs ";
 
 /// The addresses of the host at which a port is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Address {
     /// All of them.
     Any,
@@ -64,7 +66,7 @@ pub(super) enum Address {
 }
 
 /// How the owners of bound files are mapped for the container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Owners {
     /// As the host's root, without a user namespace. The item of the user namespace reports when this begins.
     HostRoot,
@@ -132,7 +134,10 @@ impl Item {
 
 /// Collects items.
 #[derive(Debug, Default)]
-pub(super) struct Items(pub(super) Vec<Item>);
+pub(super) struct Items {
+    list: Vec<Item>,
+    present: HashSet<Item>,
+}
 
 impl Items {
     /// Adds what the container can do.
@@ -148,9 +153,20 @@ impl Items {
     /// Adds an item, unless it exists already.
     pub(super) fn push(&mut self, kind: Kind, subject: Subject, text: impl Into<String>) {
         let item = Item { kind, subject, text: text.into() };
-        if !self.0.contains(&item) {
-            self.0.push(item);
+        if self.present.insert(item.clone()) {
+            self.list.push(item);
         }
+    }
+
+    /// Returns them in the order of their kinds.
+    pub(super) fn sorted(mut self) -> Vec<Item> {
+        self.list.sort_by_key(|item| match item.kind {
+            Kind::Capability => 0,
+            Kind::Restriction => 1,
+            Kind::Resource => 2,
+            Kind::Setting => 3,
+        });
+        self.list
     }
 }
 

@@ -5,6 +5,7 @@
 mod changes;
 mod container;
 mod free;
+mod index;
 mod item;
 mod mounts;
 mod network;

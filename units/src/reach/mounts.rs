@@ -1,5 +1,6 @@
 //! Files of the host: bind mounts with what they allow, what covers them, temporary file systems.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::free::unknown;
@@ -40,10 +41,8 @@ pub(super) fn mounts(items: &mut Items, container: &Container) {
         }
     }
     binds.iter().for_each(|bind| seen(items, bind));
-    let tmpfs = container.tmpfs.iter().map(|tmpfs| plain(&tmpfs.path()));
-    for place in binds.iter().map(|bind| bind.destination.clone()).chain(tmpfs) {
-        covered(items, &binds, &place);
-    }
+    let tmpfs: Vec<String> = container.tmpfs.iter().map(|tmpfs| plain(&tmpfs.path())).collect();
+    covered(items, &binds, &tmpfs);
     for tmpfs in &container.tmpfs {
         memory(items, tmpfs);
     }
@@ -130,12 +129,18 @@ fn seen(items: &mut Items, bind: &Bind) {
     items.can(subject, format!("{does} {source}{below_too}{whose} ({option})"));
 }
 
-/// What is mounted below another bind mount's place covers files of the host.
-fn covered(items: &mut Items, binds: &[Bind], place: &str) {
-    for bind in binds {
+/// What is mounted below the place of a bind mount covers files of the host: those of the nearest one, since it covers
+/// those of the others itself.
+fn covered(items: &mut Items, binds: &[Bind], tmpfs: &[String]) {
+    let places = || binds.iter().map(|bind| (&bind.destination, Some(bind)));
+    let places = || places().chain(tmpfs.iter().map(|place| (place, None)));
+    let by_place: HashMap<&str, Option<&Bind>> =
+        places().map(|(place, bind)| (place.as_str(), bind)).collect();
+    for (place, _) in places() {
+        let above = place.char_indices().rev().filter(|(_, c)| *c == '/').map(|(at, _)| place.split_at(at));
+        let mut mounts = above.filter_map(|(above, rest)| Some((by_place.get(above)?, rest)));
+        let Some((Some(bind), rest)) = mounts.next() else { continue };
         let Some(source) = &bind.source else { continue };
-        let below = place.strip_prefix(&bind.destination).filter(|rest| rest.starts_with('/'));
-        let Some(rest) = below else { continue };
         let path = format!("{}{rest}", source.trim_end_matches('/'));
         let does = if bind.write { "write" } else { "read" };
         let text = format!("{does} {path}, which another mount covers ({})", bind.option);

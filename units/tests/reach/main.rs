@@ -9,6 +9,7 @@
 )]
 
 mod limits;
+mod many;
 mod network;
 mod rights;
 mod texts;

@@ -4,7 +4,7 @@ use super::number::{hundredths, size, whole};
 use super::rlimit::{RLIMITS, Unit, rlimit_value};
 
 /// What one value of a limit allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Amount {
     /// A number in its unit.
     Plain(u64),

@@ -58,6 +58,7 @@ in
     };
     systemd = {
       globalEnvironment = option (types.attrsOf types.str) { };
+      extraConfig = option types.str "";
       nspawn = option (types.attrsOf (
         types.submodule {
           options.settings = lib.genAttrs [ "Exec" "Files" "Network" ] (_: settings);

@@ -1,0 +1,194 @@
+//! Tables that fit the terminal: where there is no room, columns are left out and texts shortened.
+
+use crate::base::output::{Cell, Tone, painted};
+
+/// A column.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    head: &'static str,
+    /// The least width that its texts are shortened to.
+    least: Option<usize>,
+    /// Its turn to be left out, the lowest first.
+    leaves: Option<u8>,
+}
+
+impl Column {
+    /// Returns a column that stays as it is.
+    pub(crate) const fn fixed(head: &'static str) -> Self {
+        Self { head, least: None, leaves: None }
+    }
+
+    /// Returns a column whose texts are shortened.
+    pub(crate) const fn shrinking(head: &'static str, least: usize) -> Self {
+        Self { head, least: Some(least), leaves: None }
+    }
+
+    /// Returns a column that is left out.
+    pub(crate) const fn leaving(head: &'static str, turn: u8) -> Self {
+        Self { head, least: None, leaves: Some(turn) }
+    }
+}
+
+/// A table.
+pub(crate) struct Table<'a> {
+    /// The columns.
+    pub(crate) columns: &'a [Column],
+    /// The rows, with a cell for each column.
+    pub(crate) rows: Vec<Vec<Cell>>,
+}
+
+/// The gap between columns.
+const GAP: usize = 2;
+
+impl Table<'_> {
+    /// Formats the table for a terminal of this width. A column without any text is left out.
+    pub(crate) fn text(&self, legend: bool, width: Option<usize>, color: bool) -> String {
+        let mut widths: Vec<usize> =
+            (0..self.columns.len()).map(|column| self.width(column, legend)).collect();
+        if let Some(width) = width {
+            self.fit(&mut widths, width);
+        }
+        let heads: Vec<Cell> =
+            self.columns.iter().map(|column| Cell::new(column.head, Tone::Strong)).collect();
+        let mut text = String::new();
+        for row in legend.then_some(&heads).into_iter().chain(&self.rows) {
+            let mut gap = 0;
+            for (cell, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {
+                let shown = shortened(cell.text(), *width);
+                if shown.is_empty() {
+                    gap += width + GAP;
+                    continue;
+                }
+                text.push_str(&" ".repeat(gap));
+                text.push_str(&painted(&shown, cell.tone(), color));
+                gap = width - shown.chars().count() + GAP;
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Returns the width of a column's texts; 0 if it has none.
+    fn width(&self, column: usize, legend: bool) -> usize {
+        let widest = self.rows.iter().map(|row| row[column].text().chars().count()).max().unwrap_or(0);
+        let head = if legend { self.columns[column].head.chars().count() } else { 0 };
+        if widest == 0 { 0 } else { widest.max(head) }
+    }
+
+    /// Leaves out columns and shrinks others until they fit.
+    fn fit(&self, widths: &mut [usize], width: usize) {
+        let total = |widths: &[usize]| {
+            widths
+                .iter()
+                .filter(|width| **width > 0)
+                .map(|width| width + GAP)
+                .sum::<usize>()
+                .saturating_sub(GAP)
+        };
+        let mut leaving: Vec<(u8, usize)> =
+            self.columns.iter().enumerate().filter_map(|(at, column)| Some((column.leaves?, at))).collect();
+        leaving.sort_unstable();
+        let mut leaving = leaving.into_iter();
+        loop {
+            let excess = total(widths).saturating_sub(width);
+            if excess == 0 {
+                return;
+            }
+            // The widest first, as far as the columns stay readable.
+            let spare = |at: usize, widths: &[usize]| {
+                self.columns[at].least.map_or(0, |least| widths[at].saturating_sub(least.max(width / 4)))
+            };
+            let widest =
+                (0..widths.len()).max_by_key(|at| spare(*at, widths)).filter(|at| spare(*at, widths) > 0);
+            if let Some(at) = widest {
+                widths[at] -= excess.min(spare(at, widths));
+            } else if let Some((_, at)) = leaving.next() {
+                widths[at] = 0;
+            } else {
+                break;
+            }
+        }
+        // A terminal of a few columns.
+        for at in (0..widths.len()).rev() {
+            let least = self.columns[at].least.map_or(widths[at], |least| least.min(widths[at]));
+            let excess = total(widths).saturating_sub(width);
+            widths[at] = widths[at].saturating_sub(excess).max(least);
+        }
+    }
+}
+
+/// Returns the text, or its beginning with an ellipsis.
+fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Breaks a message at blanks, as far as it can be broken, with further lines indented.
+pub(crate) fn wrapped(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|width| *width > 8) else { return text.to_owned() };
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            out.push_str("\n  ");
+            column = 2;
+        } else if column > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 4] = [
+        Column::shrinking("NAME", 4),
+        Column::fixed("STATE"),
+        Column::leaving("ADDRESS", 0),
+        Column::shrinking("NOTE", 4),
+    ];
+
+    fn shown(rows: &[[&str; 4]], legend: bool, width: Option<usize>) -> String {
+        let rows = rows.iter().map(|row| row.iter().map(|text| Cell::plain(*text)).collect()).collect();
+        Table { columns: &COLUMNS, rows }.text(legend, width, false)
+    }
+
+    #[test]
+    fn columns_without_text_are_left_out() {
+        let rows = [["web", "active", "", ""], ["database", "failed", "", ""]];
+        assert_eq!(shown(&rows, true, None), "NAME      STATE\nweb       active\ndatabase  failed\n");
+        assert_eq!(shown(&rows, false, None), "web       active\ndatabase  failed\n");
+        let rows = [["web", "active", "10.0.0.2", ""], ["db", "-", "", "held"]];
+        let expected = "NAME  STATE   ADDRESS   NOTE\nweb   active  10.0.0.2\ndb    -                 held\n";
+        assert_eq!(shown(&rows, true, None), expected);
+    }
+
+    #[test]
+    fn nothing_is_wider_than_the_terminal() {
+        let long = "a-container-with-a-very-long-name-indeed-0123456789";
+        let rows = [["web", "active", "192.168.100.101", ""], [long, "inactive", "", "update failed, …"]];
+        for width in [30, 40, 60, 80, 120] {
+            let text = shown(&rows, true, Some(width));
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+            assert!(text.contains("a-con") && text.contains("inactive"), "{text}");
+        }
+        assert!(shown(&rows, true, Some(80)).contains("192.168.100.101"));
+        assert!(!shown(&rows, true, Some(40)).contains("192.168"));
+        assert!(shown(&rows, true, Some(120)).contains(long));
+    }
+
+    #[test]
+    fn messages_are_broken_at_blanks() {
+        assert_eq!(wrapped("one two three four", Some(10)), "one two\n  three\n  four");
+        assert_eq!(wrapped("one two", None), "one two");
+        assert_eq!(wrapped("/a/very/long/path is", Some(10)), "/a/very/long/path\n  is");
+    }
+}
