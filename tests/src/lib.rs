@@ -7,6 +7,8 @@ pub mod manifest;
 pub mod nix;
 pub mod nixos_numbers;
 pub mod nixos_seen;
+pub mod nspawn_files;
+pub mod nspawn_parser;
 pub mod offline;
 pub mod options_doc;
 pub mod reference;
