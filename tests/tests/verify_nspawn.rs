@@ -58,7 +58,8 @@ fn compare(files: &[Vec<u8>]) {
 /// Returns whether the last line, apart from comments, would be joined with a next one.
 fn is_continued(bytes: &[u8]) -> bool {
     let lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r' | b'\0'));
-    let lines: Vec<&[u8]> = lines.filter(|line| !line.trim_ascii_start().starts_with(b"#")).collect();
+    let is_comment = |line: &[u8]| matches!(line.trim_ascii_start(), [b'#' | b';', ..]);
+    let lines: Vec<&[u8]> = lines.filter(|line| !is_comment(line)).collect();
     let last = lines.iter().rev().find(|line| !line.is_empty());
     last.is_some_and(|line| line.ends_with(b"\\"))
 }

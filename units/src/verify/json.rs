@@ -1,6 +1,7 @@
 //! Checks the JSON files: intents, the options of profiles, and host.json. Of these the first fault is found.
 
-use super::{Effect, Finding, Place, nspawn};
+use super::finding::{Effect, Finding, Place};
+use super::nspawn::nspawn;
 use crate::intent::{self, Fault};
 use crate::name::MachineName;
 use crate::nspawn::nspawn_file;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Effect, Finding, Place, Problem, unit, values};
+use super::finding::{Effect, Finding, Place, Problem};
+use super::{unit, values};
 use crate::nearest::nearest;
 use crate::syntax::settings::{SETTINGS, Setting, parse_boolean, setting};
 use crate::syntax::{Fault, Ignored, Line, is_section_name, read_lines, was_section_name};

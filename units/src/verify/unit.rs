@@ -1,6 +1,6 @@
 //! Checks the syntax of any unit file, and the settings of files whose sections and keys are known.
 
-use super::{Effect, Finding, Place};
+use super::finding::{Effect, Finding, Place};
 use crate::nearest::nearest;
 use crate::syntax::{Fault, Ignored, Line, is_section_name, read_lines};
 

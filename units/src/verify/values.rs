@@ -7,10 +7,12 @@ mod name;
 mod number;
 mod path;
 mod span;
+mod split;
 
-use super::Problem;
+use super::finding::Problem;
 use crate::syntax::settings::{Kind, Setting, parse_boolean};
 use crate::syntax::words;
+use split::split;
 
 /// Returns what systemd finds wrong with a value. What depends on other lines is not looked at.
 pub(super) fn check(setting: &Setting, value: &str, systemd: u32) -> Vec<Problem> {
@@ -89,14 +91,4 @@ fn text(value: &str) -> Result<(), Problem> {
         Some(_) => Err(Problem::of(value, "contains a quote, a backslash or a control character")),
         None => Ok(()),
     }
-}
-
-fn split<T>(words: Result<T, words::WordError>) -> Result<T, Problem> {
-    words.map_err(|error| {
-        Problem::new(match error {
-            words::WordError::UnbalancedQuote { .. } => "a quote is not closed",
-            words::WordError::TrailingBackslash { .. } => "ends in a backslash that escapes nothing",
-            _ => "cannot be split into words",
-        })
-    })
 }

@@ -1,8 +1,8 @@
 //! Resource limits: `soft[:hard]` (`rlimit-util.c`).
 
-use super::super::Problem;
+use super::super::finding::Problem;
 use super::number::{amount, decimal};
-use super::split;
+use super::split::split;
 use crate::syntax::words;
 
 /// Checks the value of a `Limit…=` setting.

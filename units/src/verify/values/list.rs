@@ -1,9 +1,9 @@
 //! Lists of names and numbers, and pairs with colons.
 
-use super::super::Problem;
+use super::super::finding::{Effect, Problem};
 use super::name::{is_interface, is_user, no_interface};
 use super::number::{amount, signed, small, uid};
-use super::split;
+use super::split::split;
 use crate::intent::CAPABILITIES;
 use crate::syntax::settings::parse_boolean;
 use crate::syntax::words;
@@ -108,7 +108,7 @@ pub(super) fn cpus(value: &str, systemd: u32) -> Vec<Problem> {
             None => problems
                 .push(weigh(Problem::of(word, "is neither the number of a CPU nor a range such as '0-3'"))),
         }
-        if problems.last().is_some_and(|problem| problem.effect == super::super::Effect::Refused) {
+        if problems.last().is_some_and(|problem| problem.effect == Effect::Refused) {
             break;
         }
     }

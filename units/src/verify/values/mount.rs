@@ -1,8 +1,8 @@
 //! Mounts (`nspawn-mount.c`).
 
-use super::super::Problem;
+use super::super::finding::Problem;
 use super::path::absolute;
-use super::split;
+use super::split::split;
 use crate::syntax::words;
 
 /// Checks `source[:destination[:options]]`.

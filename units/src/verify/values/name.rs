@@ -1,6 +1,6 @@
 //! Names of signals, architectures, hosts, interfaces and users, and IDs.
 
-use super::super::Problem;
+use super::super::finding::Problem;
 use super::number::{signed, uid};
 
 const SIGNALS: [&str; 31] = [

@@ -1,6 +1,6 @@
 //! Numbers as systemd reads them: those of C with Python's prefixes `0b` and `0o` (`parse-util.c`).
 
-use super::super::Problem;
+use super::super::finding::Problem;
 
 /// A number at the beginning of a text, as `strtoull()` reads it.
 pub(super) struct Scanned {

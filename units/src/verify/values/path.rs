@@ -1,7 +1,7 @@
 //! Paths (`path-util.c`, `parse-helpers.c`).
 
-use super::super::Problem;
-use super::split;
+use super::super::finding::Problem;
+use super::split::split;
 use crate::syntax::settings::parse_boolean;
 use crate::syntax::words;
 
