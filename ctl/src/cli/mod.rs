@@ -95,10 +95,10 @@ pub(crate) enum Command {
     Activate(Activate),
     /// Start all containers that should run and do not
     Autostart(Autostart),
-    /// Check .nspawn files, units, intents and settings for what systemd would ignore or refuse
-    Verify(Verify),
     /// Install the systemd generator, on systems without a package
     Setup(Setup),
+    /// Check .nspawn files, units, intents and settings for what systemd would ignore or refuse
+    Verify(Verify),
     /// Print the completion script for a shell
     Completions(Completions),
 }
