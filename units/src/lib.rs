@@ -18,6 +18,7 @@ pub mod intent;
 pub mod invalid;
 mod json;
 pub mod name;
+pub(crate) mod nearest;
 pub mod network;
 pub mod nspawn;
 mod number_type;
@@ -31,6 +32,7 @@ pub mod store;
 mod string_type;
 pub mod syntax;
 pub mod value;
+pub mod verify;
 pub mod version;
 pub mod write;
 

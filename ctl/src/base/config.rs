@@ -41,7 +41,22 @@ pub(crate) struct Config {
 /// The default profile directory, which python-nixos-nspawn uses as well.
 pub(crate) const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
 
+/// The sections and the settings in them.
+pub(crate) const SETTINGS: &[(&str, &[&str])] = &[
+    ("Nix", &["Command", "Arguments", "System", "Nixpkgs", "ProfileDirectory"]),
+    ("Container", &["TimeoutStartSec", "AllowHostChanges"]),
+    ("Host", &["BootLimit", "MetricsFile"]),
+];
+
 impl Config {
+    /// Checks one setting; returns why it is refused.
+    pub(crate) fn check(section: &str, key: &str, value: &str) -> Result<(), String> {
+        Self::built_in().and_then(|mut config| config.set(section, key, value)).map_err(|error| {
+            let reason = error.to_string();
+            reason.strip_prefix(&format!("{key}: ")).map_or(reason.clone(), str::to_owned)
+        })
+    }
+
     /// Returns the defaults of a host without configuration files.
     pub(crate) fn built_in() -> Result<Self> {
         Ok(Self {
@@ -132,13 +147,6 @@ impl Config {
         Ok(())
     }
 }
-
-/// The settings by section, for suggestions.
-const SETTINGS: [(&str, &[&str]); 3] = [
-    ("Nix", &["Command", "Arguments", "System", "Nixpkgs", "ProfileDirectory"]),
-    ("Container", &["TimeoutStartSec", "AllowHostChanges"]),
-    ("Host", &["MetricsFile", "BootLimit"]),
-];
 
 /// Returns why a setting is not known, with the one that may be meant.
 fn unknown(section: &str, key: &str) -> anyhow::Error {

@@ -8,6 +8,7 @@ mod values;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nixos_nspawn_units::verify::OLDEST;
 
 pub(crate) use build::{Activation, Create, Expect, Expected, From, Plan, Rollback, Strategy, Update};
 pub(crate) use values::ANY_REACH;
@@ -94,6 +95,8 @@ pub(crate) enum Command {
     Activate(Activate),
     /// Start all containers that should run and do not
     Autostart(Autostart),
+    /// Check .nspawn files, units, intents and settings for what systemd would ignore or refuse
+    Verify(Verify),
     /// Install the systemd generator, on systems without a package
     Setup(Setup),
     /// Print the completion script for a shell
@@ -257,6 +260,16 @@ pub(crate) struct Autostart {
     /// Show what would be started
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Files, and directories to search [default: those of this host]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Version of systemd to check for [default: the host's, as in host.json, or the newest known]
+    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(i64::from(OLDEST)..))]
+    pub(crate) systemd: Option<u32>,
 }
 
 #[derive(Debug, Args)]

@@ -27,6 +27,7 @@ mod show;
 mod status;
 mod update;
 mod updated;
+mod verify;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -45,6 +46,9 @@ use crate::cli::{Cli, Command, Global};
 pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     if let Command::Completions(arguments) = &cli.command {
         return completions::run(screen, arguments);
+    }
+    if let Command::Verify(arguments) = &cli.command {
+        return verify::run(&cli.global, screen, arguments);
     }
     let context = context(&cli.global, screen, only_reads(&cli.command))?;
     let done = match dispatch(&context, &cli.command) {
@@ -71,7 +75,7 @@ fn again(context: &Context, command: &Command, name: MachineName) -> Result<()> 
 /// Runs the verb.
 pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     match command {
-        Command::Completions(_) => Ok(()),
+        Command::Completions(_) | Command::Verify(_) => Ok(()),
         Command::Create(arguments) => create::run(context, arguments),
         Command::Remove(arguments) => remove::run(context, arguments),
         Command::List(arguments) => list::list(context, arguments),

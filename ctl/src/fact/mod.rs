@@ -19,3 +19,5 @@ pub(crate) mod running_settings;
 pub(crate) mod setuid_places;
 pub(crate) mod summary;
 pub(crate) mod taken_ports;
+pub(crate) mod verified;
+pub(crate) mod verify_kind;

@@ -1,10 +1,10 @@
 //! Reads a profile's data.json, written by ours or python-nixos-nspawn's builder, into checked options.
 
-use super::nearest::unknown;
 use super::parse::{basic, text_of, version};
 use super::{Container, Fault, Strategy};
 use crate::invalid::shown;
 use crate::json::{self, find};
+use crate::nearest::unknown;
 
 /// The maximum number of unknown fields that are reported one by one.
 const TOLD: usize = 20;

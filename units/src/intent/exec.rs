@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::nearest::nearest;
 use super::object::{is_default, null_as_default};
 use crate::invalid::Invalid;
+use crate::nearest::nearest;
 use crate::string_type::string_type;
 use crate::value::no_control_characters;
 
@@ -30,7 +30,7 @@ string_type! {
 }
 
 /// The list of `capabilities(7)`, as of Linux 5.9.
-pub(super) const CAPABILITIES: [&str; 41] = [
+pub(crate) const CAPABILITIES: [&str; 41] = [
     "CAP_AUDIT_CONTROL",
     "CAP_AUDIT_READ",
     "CAP_AUDIT_WRITE",

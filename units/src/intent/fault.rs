@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::nearest::unknown;
 use crate::invalid::shown;
 use crate::json::{Error, Kind, find, line_and_column};
+use crate::nearest::unknown;
 
 /// What is wrong with an intent, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

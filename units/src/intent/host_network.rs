@@ -8,8 +8,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::free::{FreeSettings, Key, Values, one_line};
-use super::nearest::nearest;
 use crate::invalid::{Invalid, shown};
+use crate::nearest::nearest;
 use crate::syntax::settings::parse_boolean;
 use crate::syntax::{Item, Section, UnitFile, parse};
 

@@ -2,8 +2,8 @@
 //! syscall-filter` of systemd 257 and 262 lists them. nspawn warns about a name that it does not know and starts
 //! without it, so that a mistake in a list of denied calls denies nothing.
 
-use super::nearest::nearest;
 use crate::invalid::{Invalid, shown};
+use crate::nearest::nearest;
 use crate::string_type::string_type;
 
 string_type! {

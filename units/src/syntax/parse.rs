@@ -127,84 +127,68 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, SyntaxError> {
 }
 
 /// Returns whether systemd takes this for the name of a section (`string_is_safe()`).
-pub(super) fn is_section_name(name: &str) -> bool {
-    let bad = |c: char| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\' | '*' | '?' | '[');
-    !name.is_empty() && !name.contains(|c| bad(c) || is_noncharacter(c))
+pub(crate) fn is_section_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['*', '?', '[']) && was_section_name(name)
+}
+
+/// Returns whether versions up to 261 take this for the name of a section; they warn if they do not know it.
+pub(crate) fn was_section_name(name: &str) -> bool {
+    let bad = |c: char| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\');
+    !name.contains(|c| bad(c) || is_noncharacter(c))
+}
+
+/// A line as systemd reads it, with its continuations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line<'a> {
+    /// What follows the `#` or `;`, in any encoding.
+    Comment(&'a [u8]),
+    /// What stands between the brackets.
+    Header(&'a str),
+    /// Anything else but blanks, stripped.
+    Other(&'a str),
+}
+
+impl<'a> Line<'a> {
+    /// Returns key and value of an assignment.
+    pub(crate) fn assignment(text: &'a str) -> Result<(&'a str, &'a str), Ignored> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((strip_text(key), strip_text(value))),
+            Some(_) => Err(Ignored::NoKey),
+            None => Err(Ignored::NoEquals),
+        }
+    }
 }
 
 impl Parsed {
     /// Reads all lines; `line` counts them, so that the caller knows where reading ended.
-    fn read(&mut self, mut bytes: &[u8], line: &mut usize) -> Result<(), Fault> {
-        let mut continued: Option<Vec<u8>> = None;
-        let mut mark_seen = false;
-        while !bytes.is_empty() {
-            let mut text = split_line(&mut bytes);
-            *line += 1;
-            if text.len() >= LONG_LINE_MAX {
-                return Err(Fault::TooLong);
-            }
-            // Before anything else: a comment may stand between continued lines, and in any encoding.
-            if let [b'#' | b';', comment @ ..] = strip_start(text) {
-                self.comment(comment);
-                continue;
-            }
-            if let Some(rest) = text.strip_prefix(BYTE_ORDER_MARK).filter(|_| !mark_seen) {
-                mark_seen = true;
-                text = rest;
-            }
-            let mut whole = match continued.take() {
-                Some(before) if before.len() + text.len() > LONG_LINE_MAX => return Err(Fault::TooLong),
-                Some(mut before) => {
-                    before.extend_from_slice(text);
-                    Cow::Owned(before)
-                }
-                None => Cow::Borrowed(text),
-            };
-            if joins_next_line(&whole) {
-                let whole = whole.to_mut();
-                whole.pop();
-                whole.push(b' ');
-                continued = Some(std::mem::take(whole));
-            } else {
-                self.logical_line(&whole, *line)?;
-            }
-        }
-        match continued {
-            Some(whole) => self.logical_line(&whole, *line),
-            None => Ok(()),
-        }
+    fn read(&mut self, bytes: &[u8], line: &mut usize) -> Result<(), Fault> {
+        read_lines(bytes, line, |line, number| self.line(line, number))
     }
 
-    /// Reads a line that is not a comment, with its continuations.
-    fn logical_line(&mut self, text: &[u8], line: usize) -> Result<(), Fault> {
-        let text = strip(text);
-        if text.is_empty() {
-            return Ok(());
-        }
-        let text = std::str::from_utf8(text).map_err(|_| Fault::NotUtf8)?;
-        if text.contains(is_noncharacter) {
-            return Err(Fault::NotUtf8);
-        }
-        if let Some(header) = text.strip_prefix('[') {
-            let name = header.strip_suffix(']').ok_or(Fault::UnclosedHeader)?;
-            if !is_section_name(name) {
-                return Err(Fault::SectionName);
+    fn line(&mut self, line: Line<'_>, number: usize) -> Result<(), Fault> {
+        let text = match line {
+            Line::Comment(text) => {
+                self.comment(text);
+                return Ok(());
             }
-            self.file.section(name);
-            return Ok(());
-        }
-        let ignored = match (self.file.sections.last_mut(), text.split_once('=')) {
+            Line::Header(name) if is_section_name(name) => {
+                self.file.section(name);
+                return Ok(());
+            }
+            Line::Header(_) => return Err(Fault::SectionName),
+            Line::Other(text) => text,
+        };
+        let ignored = match (self.file.sections.last_mut(), Line::assignment(text)) {
             (None, _) => Ignored::OutsideSection,
-            (Some(section), Some((key, value))) if !key.is_empty() => {
-                section.set(strip_text(key).to_owned(), strip_text(value));
+            (Some(section), Ok((key, value))) => {
+                section.set(key.to_owned(), value);
                 return Ok(());
             }
             // There systemd looks at headers only.
             (Some(section), _) if section.is_extension() => return Ok(()),
-            (_, None) => Ignored::NoEquals,
-            (_, Some(_)) => Ignored::NoKey,
+            (Some(_), Err(ignored)) => ignored,
         };
-        self.warnings.push(Warning { line, reason: ignored });
+        self.warnings.push(Warning { line: number, reason: ignored });
         Ok(())
     }
 
@@ -215,6 +199,69 @@ impl Parsed {
             Some(Section { items, .. }) => items.push(Item::Comment(text)),
             None => self.file.header.push(text),
         }
+    }
+}
+
+/// Passes each line and its number to `on`, until that or a line fails; `line` is then the number of that line. Empty
+/// lines are left out, continued ones are joined. The names in headers are not checked.
+pub(crate) fn read_lines<E: From<Fault>>(
+    mut bytes: &[u8],
+    line: &mut usize,
+    mut on: impl FnMut(Line<'_>, usize) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut continued: Option<Vec<u8>> = None;
+    let mut mark_seen = false;
+    while !bytes.is_empty() {
+        let mut text = split_line(&mut bytes);
+        *line += 1;
+        if text.len() >= LONG_LINE_MAX {
+            return Err(Fault::TooLong.into());
+        }
+        // Before anything else: a comment may stand between continued lines, and in any encoding.
+        if let [b'#' | b';', comment @ ..] = strip_start(text) {
+            on(Line::Comment(comment), *line)?;
+            continue;
+        }
+        if let Some(rest) = text.strip_prefix(BYTE_ORDER_MARK).filter(|_| !mark_seen) {
+            mark_seen = true;
+            text = rest;
+        }
+        let mut whole = match continued.take() {
+            Some(before) if before.len() + text.len() > LONG_LINE_MAX => return Err(Fault::TooLong.into()),
+            Some(mut before) => {
+                before.extend_from_slice(text);
+                Cow::Owned(before)
+            }
+            None => Cow::Borrowed(text),
+        };
+        if joins_next_line(&whole) {
+            let whole = whole.to_mut();
+            whole.pop();
+            whole.push(b' ');
+            continued = Some(std::mem::take(whole));
+        } else if let Some(read) = logical_line(&whole)? {
+            on(read, *line)?;
+        }
+    }
+    match continued.as_deref().map(logical_line).transpose()?.flatten() {
+        Some(read) => on(read, *line),
+        None => Ok(()),
+    }
+}
+
+/// Reads a line that is not a comment, with its continuations; returns `None` for an empty one.
+fn logical_line(text: &[u8]) -> Result<Option<Line<'_>>, Fault> {
+    let text = strip(text);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(text).map_err(|_| Fault::NotUtf8)?;
+    if text.contains(is_noncharacter) {
+        return Err(Fault::NotUtf8);
+    }
+    match text.strip_prefix('[') {
+        Some(header) => Ok(Some(Line::Header(header.strip_suffix(']').ok_or(Fault::UnclosedHeader)?))),
+        None => Ok(Some(Line::Other(text))),
     }
 }
 

@@ -47,6 +47,19 @@ fn lines_are_those_of_systemd() {
 }
 
 #[test]
+fn every_setting_is_listed() {
+    for (section, keys) in SETTINGS {
+        for key in *keys {
+            assert_eq!(Config::check(section, key, ""), Ok(()), "[{section}] {key}=");
+        }
+    }
+    let fields = format!("{:?}", Config::built_in().unwrap()).matches(": ").count();
+    assert_eq!(SETTINGS.iter().map(|(_, keys)| keys.len()).sum::<usize>(), fields);
+    let error = Config::check("Host", "BootLimit", "0").unwrap_err();
+    assert_eq!(error, "'0' is not a number of containers (1 to 10000)");
+}
+
+#[test]
 fn unknown_settings_are_refused() {
     let message = |text: &str| read(text).unwrap_err().to_string();
     assert_eq!(

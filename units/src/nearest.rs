@@ -1,7 +1,7 @@
 //! Suggests a known name for an unknown one.
 
 /// Returns the reason for refusing an unknown field, with the name that may be meant.
-pub(super) fn unknown(name: &str, known: &[&'static str]) -> String {
+pub(crate) fn unknown(name: &str, known: &[&'static str]) -> String {
     match nearest(name, known.iter().copied()) {
         Some(known) => format!("is not known (did you mean '{known}'?)"),
         None => "is not known".to_owned(),

@@ -1,0 +1,225 @@
+//! Reads files and returns what is wrong with them. Directories are searched; nothing that could block is opened, and
+//! links to directories are not followed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nixos_nspawn_units::store::{DIRECTORY, HOST_FILE};
+use nixos_nspawn_units::verify;
+use nixos_nspawn_units::verify::{Finding, NEWEST};
+use rustix::io::Errno;
+use serde::Deserialize;
+use walkdir::WalkDir;
+
+use crate::base::config;
+use crate::base::config::Config;
+use crate::base::scope::Scope;
+use crate::base::tree::{open_below, read_regular};
+use crate::fact::verify_kind::{Kind, kind_of};
+
+/// A file and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// The findings, in order of lines.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// A path that cannot be checked.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", nixos_nspawn_units::invalid::brief(&path.to_string_lossy()))]
+pub(crate) struct Unusable {
+    path: PathBuf,
+    reason: String,
+}
+
+/// Returns the version of systemd that the host has according to its host.json, or the newest known one.
+pub(crate) fn host_version(root: &Path) -> u32 {
+    #[derive(Deserialize)]
+    struct Host {
+        systemd: u32,
+    }
+    let bytes = open_below(root, Path::new(HOST_FILE)).and_then(read_regular);
+    let host = bytes.ok().and_then(|bytes| serde_json::from_slice::<Host>(&bytes).ok());
+    host.map_or(NEWEST, |host| host.systemd)
+}
+
+/// Checks the files of a host: other people's `.nspawn` files, intents, and our settings.
+pub(crate) fn of_host(root: &Path, systemd: u32) -> Vec<Verified> {
+    let scope = Scope::SYSTEM;
+    let places = scope.nspawn_files.into_iter().chain([DIRECTORY]).chain(scope.defaults);
+    let mut all = Vec::new();
+    for place in places {
+        let below = root.join(place.trim_start_matches('/'));
+        if below.exists() {
+            walk(root, &below, systemd, &mut all);
+        }
+    }
+    all
+}
+
+/// Checks these files and directories, each file once.
+pub(crate) fn of_paths(paths: &[PathBuf], systemd: u32) -> Result<Vec<Verified>, Unusable> {
+    let mut all = Vec::new();
+    for path in paths {
+        let unusable = |reason: String| Unusable { path: path.clone(), reason };
+        let metadata = fs::metadata(path).map_err(|error| unusable(describe(&error)))?;
+        if metadata.is_dir() {
+            walk(Path::new("/"), path, systemd, &mut all);
+            continue;
+        }
+        let kind = kind_of(path, true).ok_or_else(|| {
+            unusable(
+                "is of no kind that 'verify' knows; see nixos-nspawn-ctl(8) for the names of files"
+                    .to_owned(),
+            )
+        })?;
+        let findings = check(Path::new("/"), &absolute(path), &kind, systemd);
+        all.push(Verified { path: path.clone(), findings });
+    }
+    let mut seen = BTreeSet::new();
+    all.retain(|file| seen.insert(file.path.clone()));
+    Ok(all)
+}
+
+/// Checks the files in a directory that are of a known kind.
+fn walk(root: &Path, directory: &Path, systemd: u32, all: &mut Vec<Verified>) {
+    for entry in WalkDir::new(directory).sort_by_file_name() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let path = error.path().unwrap_or(directory).to_owned();
+                let reason = error.io_error().map_or_else(|| error.to_string(), describe);
+                all.push(Verified { path, findings: vec![whole(reason)] });
+                continue;
+            }
+        };
+        let path = entry.path();
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        let Some(kind) = kind_of(path, false) else { continue };
+        // As in systemd's directories, a link to /dev/null masks the file.
+        let target = entry.path_is_symlink().then(|| fs::read_link(path).ok()).flatten();
+        if target.is_some_and(|target| target == Path::new("/dev/null")) {
+            continue;
+        }
+        let inside = match path.strip_prefix(root) {
+            Ok(inside) if root != Path::new("/") => Path::new("/").join(inside),
+            _ => absolute(path),
+        };
+        all.push(Verified { path: path.to_owned(), findings: check(root, &inside, &kind, systemd) });
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Reads and checks one file.
+fn check(root: &Path, path: &Path, kind: &Kind, systemd: u32) -> Vec<Finding> {
+    let bytes = match open_below(root, path).and_then(read_regular) {
+        Ok(bytes) => bytes,
+        Err(error) => return vec![whole(describe(&error))],
+    };
+    match kind {
+        Kind::Nspawn => verify::nspawn(&bytes, systemd),
+        Kind::Unit(kind) => verify::unit(&bytes, kind),
+        Kind::Syntax => verify::unit(&bytes, ""),
+        Kind::Config => verify::settings(&bytes, config::SETTINGS, Config::check),
+        Kind::Intent(name) => verify::intent(&bytes, name, systemd),
+        Kind::Misnamed(name) => {
+            let shown = nixos_nspawn_units::invalid::shown(name);
+            vec![whole(format!("the file name '{shown}' is not the name of a container"))]
+        }
+        Kind::Data => verify::data(&bytes),
+        Kind::Host => verify::host(&bytes),
+    }
+}
+
+/// Returns a finding about a file as a whole.
+fn whole(reason: String) -> Finding {
+    Finding { reason, ..Finding::default() }
+}
+
+fn describe(error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT) => "does not exist".to_owned(),
+        Some(Errno::ACCESS) => "cannot be read: permission denied; try again with sudo".to_owned(),
+        // A socket, or a device without a driver.
+        Some(Errno::NXIO | Errno::NODEV) => "is not a regular file".to_owned(),
+        Some(_) => format!("cannot be read: {error}"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    fn shown(all: &[Verified], root: &Path) -> Vec<String> {
+        let line = |file: &Verified, finding: &Finding| {
+            let path = file.path.strip_prefix(root).unwrap().display().to_string();
+            format!("{path}:{}: {finding}", finding.line.unwrap_or(0))
+        };
+        all.iter().flat_map(|file| file.findings.iter().map(move |finding| line(file, finding))).collect()
+    }
+
+    #[test]
+    fn directories_are_searched_and_nothing_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("a/x.service.d")).unwrap();
+        fs::write(root.join("a/web.nspawn"), "[Exec]\nBot=yes\n").unwrap();
+        fs::write(root.join("a/x.service.d/1.conf"), "Nice=1\n").unwrap();
+        fs::write(root.join("a/readme"), "Nice=1\n").unwrap();
+        fs::write(root.join("a/package.json"), "[]").unwrap();
+        fs::write(root.join("a/large.nspawn"), vec![b'#'; (1 << 20) + 1]).unwrap();
+        mknodat(CWD, root.join("a/fifo.nspawn"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        symlink("/dev/null", root.join("a/masked.nspawn")).unwrap();
+        symlink(&root, root.join("a/loop")).unwrap();
+        symlink("nowhere", root.join("a/missing.nspawn")).unwrap();
+        symlink("web.nspawn", root.join("a/link.nspawn")).unwrap();
+        let all = of_paths(&[root.join("a"), root.join("a/web.nspawn")], 257).unwrap();
+        let expected = [
+            "a/fifo.nspawn:0: is not a regular file",
+            "a/large.nspawn:0: is larger than 1 MiB",
+            "a/link.nspawn:2: [Exec] Bot=: is not known, ignored; did you mean 'Boot'?",
+            "a/missing.nspawn:0: does not exist",
+            "a/web.nspawn:2: [Exec] Bot=: is not known, ignored; did you mean 'Boot'?",
+            "a/x.service.d/1.conf:1: the line stands before the first section, ignored",
+        ];
+        assert_eq!(shown(&all, &root), expected);
+        let error = of_paths(&[root.join("a/readme")], 257).unwrap_err().to_string();
+        assert!(error.contains("a/readme: is of no kind that 'verify' knows"), "{error}");
+        let error = of_paths(&[root.join("none")], 257).unwrap_err().to_string();
+        assert!(error.ends_with("none: does not exist"), "{error}");
+    }
+
+    #[test]
+    fn files_of_a_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        assert_eq!((host_version(&root), of_host(&root, 257).len()), (NEWEST, 0));
+        fs::create_dir_all(root.join("etc/nixos-nspawn")).unwrap();
+        fs::create_dir_all(root.join("etc/systemd/nspawn")).unwrap();
+        fs::write(root.join("etc/nixos-nspawn/host.json"), r#"{"version": 1, "systemd": 258}"#).unwrap();
+        fs::write(root.join("etc/nixos-nspawn/web.json"), "{\n\"version\": 2}").unwrap();
+        fs::write(root.join("etc/nixos-nspawn.conf"), "[Nix]\nCommnd=nix\n").unwrap();
+        fs::write(root.join("etc/other.nspawn"), "[Network]\nNamespacePath=/a\n").unwrap();
+        symlink("/etc/other.nspawn", root.join("etc/systemd/nspawn/db.nspawn")).unwrap();
+        let expected = [
+            "etc/systemd/nspawn/db.nspawn:2: [Network] NamespacePath=: is known since version 259 only, ignored",
+            "etc/nixos-nspawn/web.json:2: field 'version': 2 is not known, this nixos-nspawn knows version 1",
+            "etc/nixos-nspawn.conf:2: [Nix] Commnd=: is not known; did you mean 'Command'?",
+        ];
+        assert_eq!(shown(&of_host(&root, host_version(&root)), &root), expected);
+    }
+}
