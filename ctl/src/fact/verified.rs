@@ -50,12 +50,13 @@ pub(crate) fn host_version(root: &Path) -> u32 {
 /// Checks the files of a host: other people's `.nspawn` files, intents, and our settings.
 pub(crate) fn of_host(root: &Path, systemd: u32) -> Vec<Verified> {
     let scope = Scope::SYSTEM;
-    let places = scope.nspawn_files.into_iter().chain([DIRECTORY]).chain(scope.defaults);
+    // nspawn keeps directories of its own beside the files in /run; declarative.d is below ours.
+    let places = scope.nspawn_files.into_iter().chain(scope.defaults).map(|place| (place, 1));
     let mut all = Vec::new();
-    for place in places {
+    for (place, depth) in places.chain([(DIRECTORY, 2)]) {
         let below = root.join(place.trim_start_matches('/'));
         if below.exists() {
-            walk(root, &below, systemd, &mut all);
+            walk(root, WalkDir::new(below).max_depth(depth), systemd, &mut all);
         }
     }
     all
@@ -68,7 +69,7 @@ pub(crate) fn of_paths(paths: &[PathBuf], systemd: u32) -> Result<Vec<Verified>,
         let unusable = |reason: String| Unusable { path: path.clone(), reason };
         let metadata = fs::metadata(path).map_err(|error| unusable(describe(&error)))?;
         if metadata.is_dir() {
-            walk(Path::new("/"), path, systemd, &mut all);
+            walk(Path::new("/"), WalkDir::new(path), systemd, &mut all);
             continue;
         }
         let kind = kind_of(path, true).ok_or_else(|| {
@@ -86,12 +87,12 @@ pub(crate) fn of_paths(paths: &[PathBuf], systemd: u32) -> Result<Vec<Verified>,
 }
 
 /// Checks the files in a directory that are of a known kind.
-fn walk(root: &Path, directory: &Path, systemd: u32, all: &mut Vec<Verified>) {
-    for entry in WalkDir::new(directory).sort_by_file_name() {
+fn walk(root: &Path, directory: WalkDir, systemd: u32, all: &mut Vec<Verified>) {
+    for entry in directory.sort_by_file_name() {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                let path = error.path().unwrap_or(directory).to_owned();
+                let path = error.path().unwrap_or(root).to_owned();
                 let reason = error.io_error().map_or_else(|| error.to_string(), describe);
                 all.push(Verified { path, findings: vec![whole(reason)] });
                 continue;
@@ -212,14 +213,18 @@ mod tests {
         fs::create_dir_all(root.join("etc/systemd/nspawn")).unwrap();
         fs::write(root.join("etc/nixos-nspawn/host.json"), r#"{"version": 1, "systemd": 258}"#).unwrap();
         fs::write(root.join("etc/nixos-nspawn/web.json"), "{\n\"version\": 2}").unwrap();
+        fs::create_dir_all(root.join("run/systemd/nspawn/locks")).unwrap();
+        fs::write(root.join("run/systemd/nspawn/locks/a.nspawn"), "").unwrap();
         fs::write(root.join("etc/nixos-nspawn.conf"), "[Nix]\nCommnd=nix\n").unwrap();
         fs::write(root.join("etc/other.nspawn"), "[Network]\nNamespacePath=/a\n").unwrap();
         symlink("/etc/other.nspawn", root.join("etc/systemd/nspawn/db.nspawn")).unwrap();
         let expected = [
             "etc/systemd/nspawn/db.nspawn:2: [Network] NamespacePath=: is known since version 259 only, ignored",
-            "etc/nixos-nspawn/web.json:2: field 'version': 2 is not known, this nixos-nspawn knows version 1",
             "etc/nixos-nspawn.conf:2: [Nix] Commnd=: is not known; did you mean 'Command'?",
+            "etc/nixos-nspawn/web.json:2: field 'version': 2 is not known, this nixos-nspawn knows version 1",
         ];
-        assert_eq!(shown(&of_host(&root, host_version(&root)), &root), expected);
+        let all = of_host(&root, host_version(&root));
+        assert_eq!(shown(&all, &root), expected);
+        assert_eq!(all.len(), 4, "{all:?}");
     }
 }
