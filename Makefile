@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo bench bench-updates torture fuzz verify-nspawn nixos-check install deps
+.PHONY: build check test demo bench bench-updates torture vm-check fuzz verify-nspawn nixos-check install deps
 
 build:
 	$(TARGET_RUSTFLAGS)="-C target-feature=+crt-static" NIXOS_NSPAWN_HELPER=$(HELPER) NIXOS_NSPAWN_NIX=$(NIX) \
@@ -50,6 +50,11 @@ bench-updates: deps build
 # Kills, faults and storms; CONTRIBUTING.md describes the variables.
 torture: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin torture
+
+# Power cuts, and what only a kernel of its own shows, in virtual machines; CONTRIBUTING.md describes the variables.
+vm-check: deps build
+	sh tests/host/install-vm.sh
+	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin vm_check
 
 # Compares 'verify' with the parsers of systemd 257 and 262 on many generated files; VERIFY_SEED makes others.
 VERIFY_FILES ?= 10000

@@ -107,7 +107,7 @@ impl Played {
     pub(crate) fn build(&self, name: &str, options: &str) {
         let path = self.host.path(store_path(name));
         fs::create_dir_all(path.join("nixos-nspawn")).unwrap();
-        fs::write(path.join("init"), "").unwrap();
+        fs::write(path.join("init"), "#!/bin/sh\n").unwrap();
         fs::write(path.join("nixos-nspawn/data.json"), format!(r#"{{"version":1{options}}}"#)).unwrap();
     }
 

@@ -16,4 +16,5 @@ pub mod setup;
 pub mod systemd;
 pub mod torture;
 pub mod transcript;
+pub mod vm;
 pub mod worst;

@@ -65,7 +65,7 @@ const VERBS: [&[&str]; 14] = [
 fn tree() -> Tree {
     let tree = Tree::new();
     tree.write(&format!("{PROFILE}/nixos-nspawn/data.json"), "{\"version\": 1}");
-    tree.write(&format!("{SYSTEM}/init"), "");
+    tree.write(&format!("{SYSTEM}/init"), "#!/bin/sh\n");
     tree.link(&format!("{PROFILE}/init"), &format!("{SYSTEM}/init"));
     for (path, is_file) in PATHS {
         match is_file {

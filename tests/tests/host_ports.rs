@@ -4,7 +4,7 @@
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
-on_both_hosts!(forwards, starts_on_connect);
+on_both_hosts!(forwards, starts_on_connect, where_it_can_be_reached);
 
 /// Makes a neighbour of the host with its own network, 10.250.0.2 and fd00:9::2.
 fn outside(host: &Host) {
@@ -234,4 +234,58 @@ fn starts_on_connect(host: &Host) {
     assert_eq!(proxies(host), "");
     assert_eq!(host.state("lazy"), "inactive");
     assert!(!host.exists("/var/lib/machines/lazy"));
+}
+
+/// A command that has started a container says where it can be reached, to people on a terminal and to scripts.
+fn where_it_can_be_reached(host: &Host) {
+    host.install(bins());
+    let own = |page: &str, network: &str| {
+        let ports = r#""forwardPorts": ["8080:80", "127.0.0.1:8081:80", "udp:53"]"#;
+        let web = format!(
+            r#"{{"page": "{page}", "container": {{"activation": {{"strategy": "restart"}}, {ports}}}}}"#
+        );
+        host.own_text(&format!(r#"{{"web": {web}, "shared": {{"container": {{"network": "{network}"}}}}}}"#));
+    };
+    own("one", "host");
+    let json = |words: &[&str]| -> serde_json::Value {
+        let output = host.ctl_ok(words);
+        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output}"))
+    };
+    let created = json(&["create", "web", "--flake", FLAKE, "--json"]);
+    let ports = serde_json::json!(["*:8080 -> 80", "127.0.0.1:8081 -> 80", "*:53 -> 53 (udp)"]);
+    assert_eq!(
+        (&created["addresses"][0], &created["ports"]),
+        (&host.address("web").into(), &ports),
+        "{created}"
+    );
+
+    own("two", "host");
+    let updated = json(&["update", "web", "--json"]);
+    let address = host.address("web");
+    assert_eq!(
+        (&updated[0]["addresses"][0], &updated[0]["ports"]),
+        (&address.as_str().into(), &ports),
+        "{updated}"
+    );
+    let again = json(&["update", "web", "--json"]);
+    assert_eq!(
+        (&again[0]["result"], &again[0]["ports"]),
+        (&"up_to_date".into(), &serde_json::json!([])),
+        "{again}"
+    );
+
+    // People see it on a terminal only: a pipe does not wait.
+    own("three", "host");
+    let terminal = ["systemd-run", "--pty", "--quiet", "--wait", "--collect"];
+    let shown = host.ok(&[&terminal[..], &["/usr/local/bin/nixos-nspawn", "update", "web"]].concat());
+    let address = host.address("web");
+    for line in [format!("address {address}"), "port 127.0.0.1:8081 -> 80".to_owned()] {
+        assert!(shown.lines().any(|shown| shown.trim_end().starts_with(&line)), "{line} is not in {shown}");
+    }
+    own("four", "host");
+    assert!(!host.ctl_ok(&["update", "web"]).stdout.contains("address "));
+
+    // A container in the host's network has none, and nothing is waited for.
+    let created = json(&["create", "shared", "--flake", FLAKE, "--json"]);
+    assert_eq!((&created["addresses"], &created["ports"]), (&serde_json::json!([]), &serde_json::json!([])));
 }

@@ -29,6 +29,7 @@ use crate::host::intent_file::Conflicts;
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
+use crate::host::store_sync::sync_store;
 use crate::host::update_memory::UpdateMemory;
 use crate::host::{
     credentials, gc_roots, host_file, intent_file, profile_links, sockets, state_directory, systemd,
@@ -163,6 +164,7 @@ fn make(
     }
     record.details.new_intent = intent.to_json()?;
     record.save(host)?;
+    sync_store(host)?;
     let planned = {
         let _global = Lock::global(host)?;
         let loaded = host_file::load(host)?;

@@ -2,9 +2,10 @@
 //! already done, so the whole can be repeated until it succeeds. The state directory is deleted only if the record
 //! says so.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
@@ -17,7 +18,7 @@ use crate::base::host::Host;
 use crate::change::next::sources;
 use crate::change::snapshot;
 use crate::fact::lookup::{all_seen, find};
-use crate::host::files::{remove_file, sync_directory};
+use crate::host::files::{is_there, remove_file, sync_directory};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, StateClaim};
@@ -54,10 +55,9 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
             sync_directory(&host.intents())?;
         }
     }
-    if ours && record.step == Begun::Removing {
-        for link in enabled_links(host, name)? {
-            remove_file(&link)?;
-        }
+    let links = if ours && record.step == Begun::Removing { enabled_links(host, name)? } else { Vec::new() };
+    for link in &links {
+        remove_file(link)?;
     }
     if host.live() {
         if ours {
@@ -110,7 +110,26 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
         // Only empty ones: a container that ran may have put data there.
         let _ = fs::remove_dir(host.path(source));
     }
+    sync_removed(host, &profile, &links)?;
     record.finish(host)
+}
+
+/// Syncs the directories that something was removed from. After a power failure, it must not be there again without the
+/// record.
+fn sync_removed(host: &Host, profile: &Path, links: &[PathBuf]) -> Result<()> {
+    let below = host.directory(profile);
+    let mut directories = BTreeSet::from([host.gc_roots(), host.machines()]);
+    directories.insert(host.path("/nix/var/nix/gcroots/auto"));
+    // The directory of the profile stays if it has files of others.
+    directories.extend(below.parent().map(Path::to_owned).filter(|_| !profile.as_os_str().is_empty()));
+    directories.extend(Some(below).filter(|_| !profile.as_os_str().is_empty()));
+    directories.extend(links.iter().filter_map(|link| link.parent()).map(Path::to_owned));
+    for directory in directories {
+        if is_there(&directory)? {
+            sync_directory(&directory)?;
+        }
+    }
+    Ok(())
 }
 
 /// Abandons a create whose name now has somebody else's intent: removes only the create's profile, unless that intent
@@ -120,6 +139,7 @@ fn step_aside(host: &Host, record: &Record, intent: &str) -> Result<()> {
     let used = profile.to_str().is_none_or(|path| intent.contains(path));
     if !used && (record.details.made_profile || profile_links::is_adoptable(host, &profile)?) {
         profile_links::remove_profile(host, &profile)?;
+        sync_removed(host, &profile, &[])?;
     }
     record.finish(host)
 }

@@ -30,6 +30,7 @@ use crate::host::journal::{journal_time, show_journal, show_journal_inside};
 use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::lock::Lock;
 use crate::host::record::{Phase, Record};
+use crate::host::store_sync::sync_store;
 use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
 use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, systemd};
 use crate::nix::tool::Nix;
@@ -198,6 +199,7 @@ impl Switch<'_> {
             }
         }
         failpoint("profile");
+        sync_store(host)?;
         let planned = {
             let _global = Lock::global(host)?;
             let loaded = crate::host::host_file::load(host)?;

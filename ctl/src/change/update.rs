@@ -88,7 +88,6 @@ fn attempt(
     ahead: Option<Result<Made>>,
     output: &mut Option<StorePath>,
 ) -> Result<Updated> {
-    ready(host, name, old)?;
     let directory = profile_folder(host, name, old);
     if ahead.is_none() {
         match known(host, nix, name, old, &options.source) {
@@ -106,6 +105,8 @@ fn attempt(
             Err(error) => return Err(not_updated(error, name)),
         }
     }
+    // Not before: nothing of systemd has to be asked for a container that does not change.
+    ready(host, name, old)?;
     align_profile(host, nix, old);
     let details = RecordDetails {
         profile_directory: directory.clone(),

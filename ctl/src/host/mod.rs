@@ -28,6 +28,7 @@ pub(crate) mod setup_file;
 pub(crate) mod snapshots;
 pub(crate) mod sockets;
 pub(crate) mod state_directory;
+pub(crate) mod store_sync;
 pub(crate) mod subvolume;
 pub(crate) mod systemd;
 pub(crate) mod trusted;

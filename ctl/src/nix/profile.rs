@@ -90,14 +90,27 @@ pub(crate) fn toplevel(host: &Host, path: &StorePath) -> Result<StorePath> {
         let named_init = target.file_name().is_some_and(|name| name == "init");
         if let Some(system) = target.parent().and_then(Path::to_str).filter(|_| named_init) {
             if let Ok(system) = system.parse::<StorePath>() {
-                if fs::symlink_metadata(host.path(system.init())).is_err() {
+                let Ok(init) = fs::symlink_metadata(host.path(system.init())) else {
                     return Err(no_system(format!("its init links to {system}, which does not exist")).into());
-                }
+                };
+                not_damaged(&system, &init)?;
                 return Ok(system);
             }
         }
     }
+    not_damaged(path, &metadata)?;
     Ok(path.clone())
+}
+
+/// Refuses a system that lost its contents: Nix may register a path before its files are on the disk.
+fn not_damaged(system: &StorePath, init: &fs::Metadata) -> Result<()> {
+    if init.is_file() && init.len() == 0 {
+        return unchanged(
+            format!("{system}: its init is empty, as after a power failure during a build"),
+            "'nix-store --verify --check-contents --repair' repairs the store",
+        );
+    }
+    Ok(())
 }
 
 /// Returns whether a system has a time zone of its own: NixOS then manages /etc/localtime.

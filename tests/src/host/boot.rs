@@ -7,7 +7,7 @@ use super::command::{self, Timeout};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// One boot of a host.
@@ -15,6 +15,14 @@ pub(super) struct Machine {
     pub(super) nspawn: Child,
     /// Process id of the host's first process.
     pub(super) leader: u32,
+}
+
+/// Where the files of a host come from.
+pub(super) enum Files {
+    /// They are copied from this tree, whose /usr they share.
+    Tree(PathBuf),
+    /// They are on this disk, which only the host mounts.
+    Disk(PathBuf),
 }
 
 /// Copies the tree except /usr, but including /usr/local.
@@ -44,23 +52,31 @@ pub(super) fn copy_tree(tree: &Path, root: &Path) {
 }
 
 /// Boots the system in `dir`/root and finds its first process.
-pub(super) fn start(name: &str, dir: &Path, tree: &Path, cgroup: &Cgroup) -> Machine {
+pub(super) fn start(name: &str, dir: &Path, files: &Files, cgroup: &Cgroup) -> Machine {
     let root = dir.join("root");
     let console = File::options().create(true).append(true).open(dir.join("console")).expect("console");
     let mut nspawn = in_cgroup(&cgroup.procs());
+    if let Files::Disk(disk) = files {
+        let mount = r#"mount -o loop "$0" "$1" && shift && exec "$@""#;
+        nspawn.args(["unshare", "--mount", "--propagation", "private", "sh", "-c", mount]);
+        nspawn.arg(disk).arg(&root);
+    }
     nspawn
         .arg("systemd-nspawn")
         .args(["--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe", "--private-network"])
         .args(["--capability=all", "--system-call-filter=@mount bpf keyctl"])
         .arg(format!("--machine={name}"))
         .arg(format!("--directory={}", root.display()))
-        .arg(format!("--bind-ro={}:/usr", tree.join("usr").display()))
-        .arg(format!("--bind={}:/usr/local", dir.join("local").display()))
         .env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1")
         .stdin(Stdio::null())
         .stdout(console.try_clone().expect("dup"))
         .stderr(console)
         .process_group(0);
+    if let Files::Tree(tree) = files {
+        nspawn
+            .arg(format!("--bind-ro={}:/usr", tree.join("usr").display()))
+            .arg(format!("--bind={}:/usr/local", dir.join("local").display()));
+    }
     let mut nspawn = nspawn.spawn().expect("nspawn");
     let pid = nspawn.id();
     let mut leader = None;

@@ -23,7 +23,10 @@ pub use container::{FLAKE, NIXPKGS, unit};
 pub use recorded::dynamic;
 pub use tree::{Suite, tree};
 
-use boot::{Machine, copy_tree, in_cgroup, start, watchdog};
+pub(crate) use command::run;
+pub(crate) use tree::machine_tree;
+
+use boot::{Files, Machine, copy_tree, in_cgroup, start, watchdog};
 use cgroup::Cgroup;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -64,7 +67,7 @@ pub struct Host {
     suite: Suite,
     name: String,
     dir: PathBuf,
-    tree: PathBuf,
+    files: Files,
     cgroup: Cgroup,
     machine: Mutex<Machine>,
     systemd: u32,
@@ -77,34 +80,41 @@ pub struct Host {
 impl Host {
     /// Makes and boots a host of `suite`. Panics with the reason if that fails.
     pub fn boot(suite: Suite) -> Self {
+        let (host, state) = Self::boot_files(suite, Files::Tree(tree(suite)));
+        let failed = || host.run(&["systemctl", "--failed"]);
+        assert_eq!(state, "running", "{}: not all is well: {}", host.name, failed());
+        assert!(suite.has_systemd(host.systemd), "{suite} is not expected to have systemd {}", host.systemd);
+        host
+    }
+
+    /// Boots a host of `suite` whose files are on a disk. Units that need a kernel of their own may fail.
+    pub(crate) fn boot_disk(suite: Suite, disk: &Path) -> Self {
+        Self::boot_files(suite, Files::Disk(disk.to_owned())).0
+    }
+
+    fn boot_files(suite: Suite, files: Files) -> (Self, String) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let tree = tree(suite);
         stale::clean();
         let name = format!("{suite}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = stale::runs_dir().join(&name);
         let lock = stale::claim(&dir);
-        copy_tree(&tree, &dir.join("root"));
+        match &files {
+            Files::Tree(tree) => copy_tree(tree, &dir.join("root")),
+            Files::Disk(_) => fs::create_dir(dir.join("root")).expect("own folder"),
+        }
 
         let cgroup = Cgroup::named(&name);
         cgroup.make();
         let watchdog = watchdog(&cgroup);
-        let machine = Mutex::new(start(&name, &dir, &tree, &cgroup));
-        let mut host = Self { suite, name, dir, tree, cgroup, machine, systemd: 0, watchdog, _lock: lock };
+        let machine = Mutex::new(start(&name, &dir, &files, &cgroup));
+        let mut host = Self { suite, name, dir, files, cgroup, machine, systemd: 0, watchdog, _lock: lock };
 
         let state = host.wait_booted();
-        assert_eq!(
-            state,
-            "running",
-            "{}: not all is well: {}",
-            host.name,
-            host.run(&["systemctl", "--failed"])
-        );
         let version = host.ok(&["systemctl", "--version"]);
         let version = version.lines().next().unwrap_or_default();
         host.systemd = version.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
         eprintln!("host {}: {version}, {}", host.name, host.ok(&["nix", "--version"]).trim());
-        assert!(suite.has_systemd(host.systemd), "{suite} is not expected to have {version}");
-        host
+        (host, state)
     }
 
     /// Returns the suite of the host.
@@ -196,7 +206,7 @@ impl Host {
                 self.name,
                 self.console()
             );
-            *machine = start(&self.name, &self.dir, &self.tree, &self.cgroup);
+            *machine = start(&self.name, &self.dir, &self.files, &self.cgroup);
         }
         self.wait_booted()
     }
@@ -208,7 +218,7 @@ impl Host {
             self.cgroup.remove();
             let _ = machine.nspawn.wait();
             self.cgroup.make();
-            *machine = start(&self.name, &self.dir, &self.tree, &self.cgroup);
+            *machine = start(&self.name, &self.dir, &self.files, &self.cgroup);
         }
         self.wait_booted()
     }

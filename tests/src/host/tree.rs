@@ -54,6 +54,9 @@ impl fmt::Display for Suite {
 const PACKAGES: &str = "btrfs-progs,busybox-static,curl,dbus,e2fsprogs,git,iproute2,iputils-ping,jq,libnss-mymachines,mount,nftables,\
     nix-bin,procps,systemd,systemd-container,systemd-resolved,systemd-sysv";
 
+/// Packages installed in addition on a host with a kernel of its own.
+const WITH_KERNEL: &str = "kmod,libpam-systemd,udev";
+
 /// Units without a purpose on a throwaway host: it has no network to wait for, no archive and no kernel to set up.
 const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dev-hugepages.mount dpkg-db-backup.timer fstrim.timer \
     ldconfig.service sys-kernel-debug.mount sys-kernel-tracing.mount systemd-modules-load.service \
@@ -78,32 +81,41 @@ pub(super) fn hosts_dir() -> PathBuf {
 
 /// Returns the tree of `suite`, and builds it if necessary. Panics with the reason if that fails.
 pub fn tree(suite: Suite) -> PathBuf {
+    tree_named(suite.name(), suite, PACKAGES)
+}
+
+/// Does the same for the tree of a virtual machine, which has udev in addition, but no kernel.
+pub(crate) fn machine_tree(suite: Suite) -> PathBuf {
+    tree_named(&format!("vm-{suite}"), suite, &format!("{PACKAGES},{WITH_KERNEL}"))
+}
+
+fn tree_named(label: &str, suite: Suite, packages: &str) -> PathBuf {
     // A tree that this process uses is kept until the process ends: the open files hold locks.
-    static IN_USE: Mutex<Vec<(Suite, PathBuf, File)>> = Mutex::new(Vec::new());
+    static IN_USE: Mutex<Vec<(String, PathBuf, File)>> = Mutex::new(Vec::new());
     check_machine();
     let dir = hosts_dir();
     fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("{}: cannot be made: {e}", dir.display()));
     let dir = dir.canonicalize().expect("just made");
     // Test programs and their tests run in parallel; only one builds.
-    let lock = File::create(dir.join(format!("{suite}.lock"))).expect("lock file");
+    let lock = File::create(dir.join(format!("{label}.lock"))).expect("lock file");
     flock(&lock, FlockOperation::LockExclusive).expect("flock");
     let in_use = || IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, path, _)) = in_use().iter().find(|(of, ..)| *of == suite) {
+    if let Some((_, path, _)) = in_use().iter().find(|(of, ..)| of == label) {
         return path.clone();
     }
 
     // A changed recipe makes a new tree: hosts of an older test program may still use the old one.
-    let arguments = arguments(suite);
+    let arguments = arguments(suite, packages);
     let mut hasher = DefaultHasher::new();
     arguments.hash(&mut hasher);
-    let path = dir.join(format!("{suite}-{:016x}", hasher.finish()));
+    let path = dir.join(format!("{label}-{:016x}", hasher.finish()));
     if !path.exists() {
-        remove_unused(&dir, suite);
+        remove_unused(&dir, label);
         build(suite, &arguments, &path);
     }
     let recipe = File::open(path.join("recipe")).expect("the recipe is in it");
     flock(&recipe, FlockOperation::LockShared).expect("flock");
-    in_use().push((suite, path.clone(), recipe));
+    in_use().push((label.to_owned(), path.clone(), recipe));
     path
 }
 
@@ -118,11 +130,11 @@ fn build(suite: Suite, arguments: &[String], path: &Path) {
     fs::rename(&unfinished, path).expect("rename of the tree");
 }
 
-/// Removes the suite's other trees that no host uses, and unfinished ones.
-fn remove_unused(dir: &Path, suite: Suite) {
+/// Removes other trees of this label that no host uses, and unfinished ones.
+fn remove_unused(dir: &Path, label: &str) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        let named = entry.file_name().to_string_lossy().starts_with(&format!("{suite}-"));
+        let named = entry.file_name().to_string_lossy().starts_with(&format!("{label}-"));
         let used = File::open(path.join("recipe"))
             .is_ok_and(|recipe| flock(&recipe, FlockOperation::NonBlockingLockExclusive).is_err());
         if named && path.is_dir() && !used {
@@ -131,12 +143,12 @@ fn remove_unused(dir: &Path, suite: Suite) {
     }
 }
 
-fn arguments(suite: Suite) -> Vec<String> {
+fn arguments(suite: Suite, packages: &str) -> Vec<String> {
     let mut arguments = vec![
         "--quiet".into(),
         "--variant=apt".into(),
         r#"--aptopt=Acquire::Retries "5""#.into(),
-        format!("--include={PACKAGES}"),
+        format!("--include={packages}"),
         "--dpkgopt=path-exclude=/usr/share/doc/*".into(),
         "--dpkgopt=path-exclude=/usr/share/man/*".into(),
         "--dpkgopt=path-exclude=/usr/share/locale/*".into(),

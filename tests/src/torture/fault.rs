@@ -8,12 +8,12 @@ use std::process::{Command, Output};
 /// Calls that change something that outlives the program, or wait for another program.
 pub const CHANGING: &str = "?rename,renameat,renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?rmdir,?mkdir,\
     mkdirat,openat,openat2,write,ftruncate,fsync,fdatasync,?chmod,fchmod,fchmodat,fchown,fchownat,utimensat,flock,clone,\
-    clone3,?vfork,wait4,waitid";
+    syncfs,clone3,?vfork,wait4,waitid";
 
 /// The calls above, and calls that read.
 pub const ALL: &str = "?rename,renameat,renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?rmdir,?mkdir,\
     mkdirat,openat,openat2,write,ftruncate,fsync,fdatasync,?chmod,fchmod,fchmodat,fchown,fchownat,utimensat,flock,clone,\
-    clone3,?vfork,wait4,waitid,read,getdents64,statx,newfstatat,?readlink,readlinkat,faccessat2,?access";
+    syncfs,clone3,?vfork,wait4,waitid,read,getdents64,statx,newfstatat,?readlink,readlinkat,faccessat2,?access";
 
 /// A call of a program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

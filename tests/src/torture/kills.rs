@@ -46,9 +46,12 @@ pub fn prepare(host: &Host) -> Live<'_> {
     Live::new(host)
 }
 
+/// The script that prints disagreements about the containers named as its arguments.
+pub const AGREEMENT: &str = include_str!("agreement.sh");
+
 /// Returns the disagreements between the containers' files and PID 1.
 pub fn disagreements(host: &Host, names: &[&str]) -> Vec<String> {
-    let mut words = vec!["sh", "-c", include_str!("agreement.sh"), "sh"];
+    let mut words = vec!["sh", "-c", AGREEMENT, "sh"];
     words.extend(names);
     let output = host.run(&words);
     output.stdout.lines().chain(output.stderr.lines()).map(str::to_owned).collect()

@@ -56,6 +56,7 @@ fn remove_deletes_pins_and_records() {
         "stopped": false,
         "deleted": [intent, PROFILES],
         "kept": null,
+        "snapshots": null,
         "dependents": [],
         "error": null,
     }]);

@@ -64,6 +64,7 @@ fn list_generations_is_plain_data_for_scripts() {
             "nixos_version": "26.05.20261120.5d6e7f8",
             "path": store("profile-3"),
             "toplevel": store("system-3"),
+            "snapshots": [],
         })
     );
     let field = |name: &str| -> Vec<&Value> { said.as_array().unwrap().iter().map(|g| &g[name]).collect() };

@@ -2,6 +2,7 @@
 //! a tree. The host tests cover running systems.
 
 mod change;
+mod damaged;
 mod diff;
 mod list;
 mod status;

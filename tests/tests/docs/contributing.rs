@@ -74,6 +74,10 @@ fn check(line: &str) -> Result<(), String> {
             "NIXOS_NSPAWN_TORTURE_EVERY" | "NIXOS_NSPAWN_TORTURE_FROM" if value.parse::<usize>().is_ok() => {}
             "NIXOS_NSPAWN_TORTURE_SUITES" if ["trixie", "forky"].contains(&value) => {}
             "NIXOS_NSPAWN_TORTURE_VERBS" if value.split(',').all(is_verb) => {}
+            "NIXOS_NSPAWN_VM_PARTS" if ["cuts", "kernel"].contains(&value) => {}
+            "NIXOS_NSPAWN_VM_SUITES" if ["trixie", "forky"].contains(&value) => {}
+            "NIXOS_NSPAWN_VM_FILE_SYSTEMS" if ["ext4", "btrfs"].contains(&value) => {}
+            "NIXOS_NSPAWN_VM_CUTS" | "NIXOS_NSPAWN_VM_SEED" if value.parse::<u64>().is_ok() => {}
             "NIXOS_NSPAWN_BLESS" if value == "1" => {}
             _ => return Err(format!("{variable}={value} has no effect")),
         }

@@ -28,6 +28,8 @@ pub(super) fn cases() -> Vec<Case> {
         }
     };
     add("activation.autoStart", Same, json!([[null, false], [false, true]]));
+    add("activation.buildTimeout", Same, json!([[null, "5min"], ["5min", "1h"]]));
+    add("activation.snapshot", Same, json!([[null, true]]));
     add("activation.check", Same, json!([[null, "true"], ["true", "curl x"]]));
     add("activation.reloadScript", More, json!([[null, "/x"]]));
     add("activation.reloadScript", Either, json!([["/x", "/y"]]));
