@@ -38,9 +38,10 @@ pub fn cable(host: &Host) {
 /// Makes an uplink ext0 with a router behind it.
 pub fn uplink(host: &Host) {
     cable(host);
-    host.sh("ip addr add 10.250.0.1/24 dev ext0
+    // networkd may have been faster.
+    host.sh("ip addr replace 10.250.0.1/24 dev ext0
         ip link set ext0 up
-        ip route add default via 10.250.0.2");
+        ip route replace default via 10.250.0.2");
     host.wait_until("the default route of the router is there", || advertised(host));
 }
 
