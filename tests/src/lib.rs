@@ -4,6 +4,7 @@ pub mod golden;
 pub mod host;
 pub mod imports;
 pub mod manifest;
+pub mod network_state;
 pub mod nix;
 pub mod nixos_numbers;
 pub mod nixos_seen;

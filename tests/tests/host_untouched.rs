@@ -2,6 +2,9 @@
 //! are the same before and after the whole life of containers, except for what docs/networking.md names.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::network_state::{
+    advertised, assert_untouched, changes, foreign, network_state, uplink,
+};
 use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
 use serde_json::json;
@@ -13,17 +16,6 @@ fn interface(host: &Host) {
     host.sh("ip link add ext0 type veth peer name ext1
         ip addr add 10.250.0.1/24 dev ext0
         ip link set ext0 up; ip link set ext1 up");
-}
-
-/// Makes rules, routes and a nexthop as a VPN would, of both families.
-fn foreign(host: &Host) {
-    host.sh("ip rule add fwmark 1 lookup 100 pref 5000
-        ip rule add from 10.77.0.0/16 lookup 101 pref 5001
-        ip -6 rule add fwmark 1 lookup 100 pref 5000
-        ip nexthop add id 7 blackhole
-        ip route add 10.99.0.0/16 dev ext0 table 100
-        ip route add blackhole 10.98.0.0/16
-        ip -6 route add blackhole fd00:98::/64");
 }
 
 /// Returns what exists of that which [`foreign`] made.
@@ -82,35 +74,6 @@ fn networkd_keeps_what_others_made(host: &Host) {
     assert!(text.contains("ManageForeignNextHops=no") && !text.contains("ManageForeignRoutes="), "{text}");
 }
 
-/// Sends router advertisements with a prefix on eth0, as a router does.
-const ROUTER: &str = r#"use strict; use Socket qw(:DEFAULT inet_pton pack_sockaddr_in6);
-    open(my $file, '<', '/sys/class/net/eth0/ifindex') or die; chomp(my $index = <$file>);
-    socket(my $socket, AF_INET6, SOCK_RAW, 58) or die $!;
-    setsockopt($socket, 41, 18, pack('i', 255)) or die $!;
-    my $message = pack('CCnCCnNN', 134, 0, 0, 64, 0, 1800, 0, 0)
-        . pack('CCCCNNN', 3, 4, 64, 0xC0, 86400, 14400, 0) . inet_pton(AF_INET6, 'fd00:aa::');
-    my $all = pack_sockaddr_in6(0, inet_pton(AF_INET6, 'ff02::1'), $index);
-    while (1) { send($socket, $message, 0, $all); sleep 1 }"#;
-
-/// Makes an uplink ext0 with a router behind it.
-fn uplink(host: &Host) {
-    host.write("/run/router.pl", ROUTER, 0o644);
-    host.sh("ip netns add ext
-        ip link add ext0 type veth peer name eth0 netns ext
-        ip addr add 10.250.0.1/24 dev ext0
-        ip link set ext0 up
-        ip -n ext addr add 10.250.0.2/24 dev eth0
-        ip -n ext link set eth0 up
-        ip route add default via 10.250.0.2
-        systemd-run --quiet --unit=router --property=Restart=always --property=RestartSec=1 \
-            ip netns exec ext perl /run/router.pl");
-    host.wait_until("the default route of the router is there", || advertised(host));
-}
-
-fn advertised(host: &Host) -> bool {
-    host.sh("ip -6 route show default dev ext0").contains("proto ra")
-}
-
 /// Makes an uplink nm0 as NetworkManager leaves one: it reads advertisements itself, turns the kernel's reading off, and
 /// adds the route.
 fn uplink_of_networkmanager(host: &Host) {
@@ -119,45 +82,6 @@ fn uplink_of_networkmanager(host: &Host) {
         ip link set nm0 up; ip link set nm1 up
         ip -6 addr add fd00:bb::1/64 dev nm0 proto kernel_ra nodad 2> /dev/null || ip -6 addr add fd00:bb::1/64 dev nm0 nodad
         ip -6 route add default via fe80::7 dev nm0 proto ra metric 100 pref medium");
-}
-
-/// Returns rules, routes, nexthops and addresses as JSON without values that change by themselves, all sysctls of IPv4
-/// and IPv6, and all packet filters except the table of systemd. Interfaces of containers are omitted.
-fn network_state(host: &Host) -> String {
-    let clean = r#"map(select((.dev // .ifname // "") | test("^(ve|vb|vz)-") | not))
-        | map(del(.. | .expires?, .valid_life_time?, .preferred_life_time?, .age?))"#;
-    host.sh(&format!(
-        "for family in -4 -6; do
-            for what in rule 'route show table all' address; do
-                echo \"== $family $what\"; ip -j $family $what | jq -S '{clean} | sort_by(tostring) | .[]' -c
-            done
-        done
-        echo == nexthop; ip -j nexthop | jq -Sc '.[]'
-        echo == sysctl; sysctl -a 2> /dev/null | grep -E '^net[.]ipv[46][.]' | grep -vE '[.](ve|vb|vz)-' | sort
-        echo == nft; nft list tables | grep -v 'io.systemd.nat' || true"
-    ))
-}
-
-/// Returns the lines that are gone, and those that are new.
-fn changes(before: &str, now: &str) -> Vec<String> {
-    let (before, now): (Vec<&str>, Vec<&str>) = (before.lines().collect(), now.lines().collect());
-    let gone = before.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}"));
-    let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}"));
-    gone.chain(new).collect()
-}
-
-/// Fails on every change that docs/networking.md does not name; it names forwarding of IPv4, and what the kernel
-/// couples to it.
-fn assert_untouched(host: &Host, before: &str, when: &str) {
-    let named = |line: &String| {
-        let name = line[2..].split(' ').next().unwrap_or_default();
-        name == "net.ipv4.ip_forward"
-            || name.starts_with("net.ipv4.conf.")
-                && (name.ends_with(".forwarding") || name.ends_with("conf.all.accept_redirects"))
-    };
-    let mut changed = changes(before, &network_state(host));
-    changed.retain(|line| !named(line));
-    assert!(changed.is_empty(), "{when}: {changed:#?}");
 }
 
 fn a_whole_life(host: &Host) {

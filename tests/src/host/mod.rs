@@ -87,6 +87,11 @@ impl Host {
         host
     }
 
+    /// Makes and boots a host of `suite` that has NetworkManager and ifupdown, neither of them enabled.
+    pub fn boot_with_managers(suite: Suite) -> Self {
+        Self::boot_files(suite, Files::Tree(tree::managers_tree(suite))).0
+    }
+
     /// Boots a host of `suite` whose files are on a disk. Units that need a kernel of their own may fail.
     pub(crate) fn boot_disk(suite: Suite, disk: &Path) -> Self {
         Self::boot_files(suite, Files::Disk(disk.to_owned())).0

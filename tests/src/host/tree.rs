@@ -57,6 +57,9 @@ const PACKAGES: &str = "btrfs-progs,busybox-static,curl,dbus,e2fsprogs,git,iprou
 /// Packages installed in addition on a host with a kernel of its own.
 const WITH_KERNEL: &str = "kmod,libpam-systemd,udev";
 
+/// Packages installed in addition on a host whose network is not networkd's.
+const WITH_MANAGERS: &str = "ifupdown,network-manager";
+
 /// Units without a purpose on a throwaway host: it has no network to wait for, no archive and no kernel to set up.
 const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dev-hugepages.mount dpkg-db-backup.timer fstrim.timer \
     ldconfig.service sys-kernel-debug.mount sys-kernel-tracing.mount systemd-modules-load.service \
@@ -87,6 +90,11 @@ pub fn tree(suite: Suite) -> PathBuf {
 /// Does the same for the tree of a virtual machine, which has udev in addition, but no kernel.
 pub(crate) fn machine_tree(suite: Suite) -> PathBuf {
     tree_named(&format!("vm-{suite}"), suite, &format!("{PACKAGES},{WITH_KERNEL}"))
+}
+
+/// Does the same for the tree of a host with NetworkManager and ifupdown, both disabled.
+pub(super) fn managers_tree(suite: Suite) -> PathBuf {
+    tree_named(&format!("net-{suite}"), suite, &format!("{PACKAGES},{WITH_MANAGERS}"))
 }
 
 fn tree_named(label: &str, suite: Suite, packages: &str) -> PathBuf {
