@@ -53,6 +53,11 @@ fn create_and_remove(host: &Host) {
         listed_addresses(host, &["setpriv", "--reuid=nobody", "--clear-groups"])
     );
 
+    // Nobody else can hold its lock, or keep a command waiting.
+    let hold = ["setpriv", "--reuid=nobody", "--clear-groups", "flock", "/run/nixos-nspawn/web.lock", "true"];
+    let held = host.run(&hold);
+    assert!(!held.success() && held.stderr.contains("Permission denied"), "{held}");
+
     // The name is taken, and a second `create` changes nothing.
     let again = host.ctl(&["create", "web", "--flake", FLAKE]);
     assert!(!again.success() && again.stderr.contains("web"), "{again}");
