@@ -69,6 +69,8 @@ pub(crate) enum Command {
     List(List),
     /// Show everything known about containers
     Show(Shown),
+    /// Print the files that the generator writes for containers
+    Cat(Shown),
     /// Show the state of containers, or what needs attention on this host
     Status(Status),
     /// List the generations of a container

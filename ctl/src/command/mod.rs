@@ -4,6 +4,7 @@ mod activate;
 mod arguments;
 mod autostart;
 mod begin;
+mod cat;
 mod check;
 pub(crate) mod completions;
 mod create;
@@ -80,6 +81,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
         Command::Remove(arguments) => remove::run(context, arguments),
         Command::List(arguments) => list::list(context, arguments),
         Command::Show(arguments) => show::show(context, arguments),
+        Command::Cat(arguments) => cat::run(context, arguments),
         Command::Enable(arguments) => enable::enable(context, arguments),
         Command::Disable(arguments) => enable::disable(context, arguments),
         Command::Activate(arguments) => activate::run(context, arguments),
@@ -106,6 +108,7 @@ fn only_reads(command: &Command) -> bool {
         command,
         Command::List(_)
             | Command::Show(_)
+            | Command::Cat(_)
             | Command::Status(_)
             | Command::ListGenerations(_)
             | Command::Diff(_)

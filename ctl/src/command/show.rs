@@ -15,6 +15,7 @@ use crate::base::output::{Tone, painted};
 use crate::base::time;
 use crate::change::tidy::tidy;
 use crate::cli::Shown;
+use crate::command::cat;
 use crate::command::several::{each, machine_names};
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::generations::generations;
@@ -151,10 +152,9 @@ pub(crate) fn text(container: &Container, details: &ShowAnswer, color: bool) -> 
     section("Data", vec![details.state_directory.clone()]);
     section("Unit", vec![unit_name(&container.name)]);
     section("Plan", plan_lines(details));
-    for file in &details.files {
-        let target = file.link_to.map(|target| format!(" -> {target}")).unwrap_or_default();
-        out.push_str(&format!("\n{}\n", painted(&format!("# {}{target}", file.path), Tone::Strong, color)));
-        out.push_str(file.text.unwrap_or_default());
+    if !details.files.is_empty() {
+        out.push('\n');
+        out.push_str(&cat::text(&details.files, color));
     }
     out
 }

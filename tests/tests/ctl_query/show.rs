@@ -101,3 +101,20 @@ fn show_of_broken_foreign_or_unknown_containers() {
         assert_eq!((said.status, said.out.as_str(), said.err), (2, "", format!("nixos-nspawn: {message}\n")));
     }
 }
+
+#[test]
+fn cat_prints_what_the_generator_writes() {
+    let tree = zoo();
+    let text = tree.ok(&["cat", "quiet"]);
+    let (shown, json) = (tree.ok(&["show", "quiet"]), tree.json(&["cat", "quiet", "--json"]));
+    assert!(shown.ends_with(&format!("\n\n{text}")), "{shown}");
+    let heads: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("# /run/systemd/generator/")).collect();
+    let files = json["files"].as_array().unwrap();
+    assert_eq!(heads.len(), files.len());
+    assert!(heads.iter().any(|line| line.ends_with("/nixos-nspawn/quiet.nspawn")), "{heads:?}");
+    // What is refused has a file that says why.
+    assert!(tree.ok(&["cat", "db"]).contains("db.refused\n"));
+    let said = tree.run(&["cat", "nobody", "quiet"]);
+    assert_eq!((said.status, said.out.as_str()), (2, text.as_str()));
+}

@@ -1,0 +1,54 @@
+//! `cat NAME…`: the files and links that the generator writes for containers, as `systemctl cat` shows those of units.
+
+use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::plan::{belongs_to, plan};
+use serde::Serialize;
+
+use crate::base::context::Context;
+use crate::base::output::{Tone, painted};
+use crate::cli::Shown;
+use crate::command::several::{each, machine_names};
+use crate::fact::generated_file::GeneratedFile;
+use crate::fact::lookup::{all_seen, no_such};
+
+/// The generated files, as scripts see them.
+#[derive(Serialize)]
+struct CatAnswer<'a> {
+    name: MachineName,
+    files: Vec<GeneratedFile<'a>>,
+}
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, arguments: &Shown) -> Result<()> {
+    let names = machine_names(&arguments.names)?;
+    let loaded = context.load();
+    let plan = plan(&loaded);
+    let mut gap = "";
+    each(
+        context,
+        &names,
+        |name| name,
+        |name| {
+            if !plan.containers.iter().any(|planned| planned.name == *name) {
+                all_seen(&loaded)?;
+                return Err(no_such(name));
+            }
+            let own = plan.files.iter().filter(|(path, _)| belongs_to(path, name));
+            let files: Vec<GeneratedFile> = own.map(|(path, entry)| GeneratedFile::of(path, entry)).collect();
+            let text = format!("{gap}{}", text(&files, context.color));
+            gap = "\n";
+            Ok((CatAnswer { name: name.clone(), files }, text))
+        },
+    )
+}
+
+/// Returns files with their paths, separated by empty lines.
+pub(crate) fn text(files: &[GeneratedFile], color: bool) -> String {
+    let one = |file: &GeneratedFile| {
+        let target = file.link_to.map(|target| format!(" -> {target}")).unwrap_or_default();
+        let head = painted(&format!("# {}{target}", file.path), Tone::Strong, color);
+        format!("{head}\n{}", file.text.unwrap_or_default())
+    };
+    files.iter().map(one).collect::<Vec<_>>().join("\n")
+}
