@@ -89,6 +89,7 @@ fn bash() {
     assert_eq!(shells.bash("nixos-nspawn upd"), "update");
     assert_eq!(shells.bash("nixos-nspawn-ctl list-g"), "list-generations");
     assert_eq!(shells.bash("nixos-nspawn --root show w"), "web web-2");
+    assert_eq!(shells.bash("nixos-nspawn --root remove web"), "web web-2");
     assert_eq!(shells.bash("nixos-nspawn-ctl --root remove web w"), "web-2");
     assert_eq!(shells.bash("nixos-nspawn --root update web --strategy re"), "reload restart");
     for line in ["rollback web --to ", "pin web ", "diff web 1 "] {

@@ -10,6 +10,8 @@ use nixos_nspawn_units::store::BootLimit;
 use nixos_nspawn_units::syntax::settings::parse_boolean;
 use nixos_nspawn_units::syntax::{Ignored, UnitFile, parse};
 use nixos_nspawn_units::value::{AbsolutePath, Text, Timespan};
+use nixos_nspawn_units::verify;
+use nixos_nspawn_units::verify::{Finding, Place};
 
 use crate::base::config_files;
 use crate::base::config_files::{ConfigFault, Trust};
@@ -112,9 +114,10 @@ impl Config {
     /// Applies the settings of a file; returns the faults of those that cannot be applied.
     fn apply(&mut self, path: &Path, bytes: &[u8]) -> Result<Vec<String>> {
         let mut faults = Vec::new();
+        let mut lines = Lines::default();
         for (section, key, value) in settings(path, bytes)?.settings() {
             if let Err(error) = self.set(section, key, value) {
-                let line = line_of(bytes, section, key).map(|line| format!(":{line}")).unwrap_or_default();
+                let line = lines.of(bytes, section, key).map(|line| format!(":{line}")).unwrap_or_default();
                 faults.push(format!("{}{line}: {error}", path.display()));
             }
         }
@@ -161,21 +164,22 @@ fn unknown(section: &str, key: &str) -> anyhow::Error {
     anyhow!("[{section}] has no setting '{key}'{}", meant(elsewhere().or(near).as_deref()))
 }
 
-/// Returns the line, from 1, of the last assignment of a setting.
-fn line_of(bytes: &[u8], section: &str, key: &str) -> Option<usize> {
-    let text = String::from_utf8_lossy(bytes);
-    let (mut current, mut found) = (String::new(), None);
-    for (at, line) in text.split(['\n', '\r', '\0']).enumerate() {
-        let line = line.trim();
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
-            name.clone_into(&mut current);
-        }
-        let is_it = line.split_once('=').is_some_and(|(name, _)| name.trim_end() == key);
-        if is_it && current == section {
-            found = Some(at + 1);
+/// The lines of the faults in a file, in order; they are looked up only if there are any.
+#[derive(Default)]
+struct Lines(Option<Vec<Finding>>);
+
+impl Lines {
+    /// Returns the line of the next fault of this setting, or that of its section's header if the section is not known.
+    fn of(&mut self, bytes: &[u8], section: &str, key: &str) -> Option<usize> {
+        let found = self.0.get_or_insert_with(|| verify::settings(bytes, SETTINGS, Config::check));
+        let of_key =
+            |one: &Finding| matches!(&one.place, Some(Place::Setting(s, k)) if s == section && k == key);
+        let of_section = |one: &Finding| matches!(&one.place, Some(Place::Section(s)) if s == section);
+        match found.iter().position(of_key) {
+            Some(at) => found.remove(at).line,
+            None => found.iter().find(|one| of_section(one)).and_then(|one| one.line),
         }
     }
-    found
 }
 
 fn checked<T: std::str::FromStr<Err = nixos_nspawn_units::value::Invalid>>(

@@ -16,7 +16,7 @@ pub(crate) fn answer_text(text: &str) -> Cow<'_, str> {
 
 /// Does the same for JSON. Such characters occur only in strings, so the escapes do not change its meaning.
 pub(crate) fn answer_json(text: &str) -> Cow<'_, str> {
-    escaped(text, misleads, |c| format!("\\u{:04x}", u32::from(c)))
+    escaped(text, |c| c.is_control() && c != '\n' || misleads(c), |c| format!("\\u{:04x}", u32::from(c)))
 }
 
 /// Returns whether a character reorders the text around it, or ends a line in some programs only (UAX #9, UAX #14).

@@ -1,5 +1,7 @@
 //! Holds containers back from `update --all`, and releases them. Both are idempotent.
 
+use std::path::Path;
+
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 
@@ -21,25 +23,36 @@ pub(crate) fn unhold(host: &Host, name: &MachineName) -> Result<bool> {
     change(host, name, None)
 }
 
-/// Returns whether a container is held.
-pub(crate) fn is_held(host: &Host, name: &MachineName) -> Result<bool> {
+/// Returns whether holding or releasing a container would change anything.
+pub(crate) fn would(host: &Host, name: &MachineName, hold: bool) -> Result<bool> {
     let loaded = host.load();
     let folder = profile_folder(host, name, imperative(&loaded, name)?);
-    Ok(UpdateMemory::read(host, name, &folder)?.hold.is_some())
+    if hold {
+        may_be_held(&folder, name)?;
+    }
+    Ok(UpdateMemory::read(host, name, &folder)?.hold.is_some() != hold)
+}
+
+/// Refuses a container of which nothing can be remembered.
+fn may_be_held(folder: &Path, name: &MachineName) -> Result<()> {
+    if is_named_like(folder, name) {
+        return Ok(());
+    }
+    unchanged(
+        format!(
+            "container '{name}': its profile is in {}, where nothing is remembered of it",
+            folder.display()
+        ),
+        format!("a profile in a directory named '{name}' can be held"),
+    )
 }
 
 fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<bool> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load();
     let folder = profile_folder(host, name, imperative(&loaded, name)?);
-    if hold.is_some() && !is_named_like(&folder, name) {
-        return unchanged(
-            format!(
-                "container '{name}': its profile is in {}, where nothing is remembered of it",
-                folder.display()
-            ),
-            format!("a profile in a directory named '{name}' can be held"),
-        );
+    if hold.is_some() {
+        may_be_held(&folder, name)?;
     }
     let before = UpdateMemory::read(host, name, &folder)?.hold;
     if hold.is_some() {

@@ -63,11 +63,14 @@ fn autoloaded(script: &str) -> String {
 
 /// Prints the candidates if a shell asks for them. Returns whether one did.
 pub(crate) fn answer() -> bool {
-    let words: Vec<String> = std::env::args_os()
-        .skip_while(|word| word != "--")
-        .skip(1)
-        .map(|word| word.to_string_lossy().into())
-        .collect();
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let mut words: Vec<String> = words.map(|word| word.to_string_lossy().into()).collect();
+    // What is being completed is not typed yet. In some shells it is the last word.
+    let at = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|at| at.parse().ok());
+    let at: usize = at.unwrap_or(words.len().saturating_sub(1));
+    if at < words.len() {
+        words.remove(at);
+    }
     let folder = std::env::current_dir().ok();
     let completer = CompleteEnv::with_factory(move || completed(&words)).var(VARIABLE);
     match completer.try_complete(std::env::args_os(), folder.as_deref()) {
@@ -172,10 +175,9 @@ impl Typed {
         let known = || {
             let host = self.host()?;
             let loaded = host.load();
-            let stored = loaded
-                .intents
-                .iter()
-                .find(|one| self.operands.first().is_some_and(|typed| typed == one.name.as_str()))?;
+            // Behind several containers, each may have a number.
+            let name = self.operands.iter().rev().find(|word| word.parse::<u64>().is_err())?;
+            let stored = loaded.intents.iter().find(|one| name == one.name.as_str())?;
             generations(&host, &stored.name, &stored.intent).ok()
         };
         let candidate = |one: &crate::fact::generations::Generation| {

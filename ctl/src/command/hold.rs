@@ -31,7 +31,8 @@ pub(crate) fn hold(context: &Context, arguments: &Hold) -> Result<()> {
     if !dry_run {
         begin(context, "hold")?;
     }
-    let changed = if dry_run { !hold::is_held(context, &name)? } else { hold::hold(context, &name, reason)? };
+    let changed =
+        if dry_run { hold::would(context, &name, true)? } else { hold::hold(context, &name, reason)? };
     let how = match (changed, dry_run) {
         (true, true) => "would be held, and 'update --all' would skip it",
         (true, false) => "is held; 'update --all' skips it",
@@ -53,7 +54,8 @@ pub(crate) fn unhold(context: &Context, arguments: &Changed) -> Result<()> {
         &names,
         |name| name,
         |name| {
-            let changed = if dry_run { hold::is_held(context, name)? } else { hold::unhold(context, name)? };
+            let changed =
+                if dry_run { hold::would(context, name, false)? } else { hold::unhold(context, name)? };
             let how = match (changed, dry_run) {
                 (true, true) => "would no longer be held",
                 (true, false) => "is no longer held",

@@ -2,7 +2,7 @@
 //! and incomplete commands are listed like any other and are not errors; only an unreadable directory is.
 
 use std::cmp::Reverse;
-use std::fs;
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -14,6 +14,7 @@ use crate::base::host::Host;
 use crate::base::output::{Cell, Tone, painted};
 use crate::base::table::{Column, Table, wrapped};
 use crate::base::time;
+use crate::base::tree::{open_below, read_regular};
 use crate::change::tidy::tidy;
 use crate::cli::{KindFilter, List, SortKey};
 use crate::fact::notes::{Note, notes, state};
@@ -164,9 +165,9 @@ fn text(context: &Context, containers: &[&Container], faults: &[&Fault], no_lege
 
 /// Returns the NixOS release that is recorded.
 fn version(host: &Host, container: &Container) -> String {
-    let file =
-        container.intent.as_ref().map(|intent| host.path(intent.toplevel.as_str()).join("nixos-version"));
-    let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+    let file = container.intent.as_ref().map(|intent| format!("{}/nixos-version", intent.toplevel));
+    let bytes = file.and_then(|file| open_below(&host.root, Path::new(&file)).and_then(read_regular).ok());
+    let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
     let plain = |c: &char| c.is_ascii_graphic();
     // The release without the revision of nixpkgs, 26.05.20260501 of 26.05.20260501.abc1234.
     let text: String = text.trim().chars().take_while(plain).take(32).collect();

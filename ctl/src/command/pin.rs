@@ -5,7 +5,7 @@ use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::exit::unchanged;
+use crate::base::exit::{Failed, unchanged};
 use crate::change::pin;
 use crate::change::pin::Pinned;
 use crate::cli::Pin;
@@ -56,6 +56,11 @@ fn run(context: &Context, arguments: &Pin, command: &str, wanted: bool) -> Resul
 fn which(words: &[String]) -> Result<Vec<(MachineName, Option<u64>)>> {
     let mut which: Vec<(MachineName, Option<u64>)> = Vec::new();
     for word in words {
+        let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+        let is_generation = word.parse::<u64>().is_ok_and(|number| number > 0);
+        if digits && !is_generation && matches!(which.last(), Some((_, None))) {
+            return Err(Failed::Usage(format!("'{word}' is not the number of a generation")).into());
+        }
         match (word.parse::<u64>(), which.last_mut()) {
             (Ok(number), Some((_, generation @ None))) if number > 0 => *generation = Some(number),
             _ => which.push((machine_name(word)?, None)),
@@ -123,6 +128,8 @@ mod tests {
         assert_eq!(said("web db 3").unwrap(), "web=None db=Some(3)");
         // A container may be called by a number.
         assert_eq!(said("1 2 3").unwrap(), "1=Some(2) 3=None");
-        assert!(said("web -1").is_err());
+        for wrong in ["web -1", "web 0", "web 99999999999999999999"] {
+            assert!(said(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
 
-use crate::base::output::Tone;
+use crate::base::output::{Tone, printable};
 use crate::fact::overview::{Container, Unfinished};
 use crate::host::record::Begun;
 use crate::host::update_memory::FailureKind;
@@ -23,7 +23,9 @@ pub(crate) struct Note {
 pub(crate) fn notes(container: &Container) -> Vec<Note> {
     let name = &container.name;
     let mut notes = Vec::new();
-    let mut note = |short, tone, long: String| notes.push(Note { short, long, tone });
+    // They may quote programs and containers.
+    let mut note =
+        |short, tone, long: String| notes.push(Note { short, long: printable(&long).into_owned(), tone });
     if let Some(unfinished) = container.unfinished {
         let (short, long) = unfinished_note(unfinished, name.as_str());
         note(short, if unfinished.process.is_some() { Tone::Doubtful } else { Tone::Bad }, long);

@@ -55,7 +55,15 @@ pub(crate) fn of_host(root: &Path, systemd: u32) -> Vec<Verified> {
     let mut all = Vec::new();
     for (place, depth) in places.chain([(DIRECTORY, 2)]) {
         let below = root.join(place.trim_start_matches('/'));
-        if below.exists() {
+        // A link would be followed on this machine, not in the tree.
+        let leads_out = || below.canonicalize().is_ok_and(|target| !target.starts_with(root));
+        let is_link = below.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink());
+        if root != Path::new("/") && is_link && (leads_out() || !below.exists()) {
+            all.push(Verified {
+                path: below,
+                findings: vec![whole("is a link that leads out of the tree, not checked".to_owned())],
+            });
+        } else if below.exists() {
             walk(root, WalkDir::new(below).max_depth(depth), systemd, &mut all);
         }
     }
@@ -72,7 +80,7 @@ pub(crate) fn of_paths(paths: &[PathBuf], systemd: u32) -> Result<Vec<Verified>,
             walk(Path::new("/"), WalkDir::new(path), systemd, &mut all);
             continue;
         }
-        let kind = kind_of(path, true).ok_or_else(|| {
+        let kind = kind_of(&absolute(path), true).ok_or_else(|| {
             unusable(
                 "is of no kind that 'verify' knows; see nixos-nspawn-ctl(8) for the names of files"
                     .to_owned(),
@@ -102,7 +110,7 @@ fn walk(root: &Path, directory: WalkDir, systemd: u32, all: &mut Vec<Verified>) 
         if entry.file_type().is_dir() {
             continue;
         }
-        let Some(kind) = kind_of(path, false) else { continue };
+        let Some(kind) = kind_of(&absolute(path), false) else { continue };
         // As in systemd's directories, a link to /dev/null masks the file.
         let target = entry.path_is_symlink().then(|| fs::read_link(path).ok()).flatten();
         if target.is_some_and(|target| target == Path::new("/dev/null")) {

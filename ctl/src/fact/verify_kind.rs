@@ -51,6 +51,8 @@ pub(crate) fn kind_of(path: &Path, named: bool) -> Option<Kind> {
     let (stem, extension) = file.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())?;
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default();
     let last = |path: &'static str| path.rsplit_once('/').map_or(path, |(_, last)| last);
+    let intents = folder == last(DECLARATIVE_DIRECTORY)
+        || path.parent().is_some_and(|parent| parent.ends_with(DIRECTORY.trim_start_matches('/')));
     match extension {
         "nspawn" => Some(Kind::Nspawn),
         unit if UNITS.contains(&unit) => Some(Kind::Unit(unit.to_owned())),
@@ -62,7 +64,8 @@ pub(crate) fn kind_of(path: &Path, named: bool) -> Option<Kind> {
                 None => named.then_some(Kind::Syntax),
             }
         }
-        "json" if file == "data.json" => Some(Kind::Data),
+        // A container may have that name, and other programs have such files.
+        "json" if file == "data.json" && !intents && (named || folder == last(DIRECTORY)) => Some(Kind::Data),
         "json" if named || folder == last(DIRECTORY) || folder == last(DECLARATIVE_DIRECTORY) => {
             match stem.parse() {
                 _ if file == last(HOST_FILE) => Some(Kind::Host),
@@ -96,7 +99,10 @@ mod tests {
         assert_eq!(kind("/etc/nixos-nspawn/declarative.d/web.json", false), intent);
         assert_eq!(kind("web.json", false), None);
         assert_eq!(kind("web.json", true), intent);
-        assert_eq!(kind("x/data.json", false), Some(Kind::Data));
+        assert_eq!(kind("x/nixos-nspawn/data.json", false), Some(Kind::Data));
+        assert_eq!((kind("x/data.json", false), kind("x/data.json", true)), (None, Some(Kind::Data)));
+        let data = Some(Kind::Intent("data".parse().unwrap()));
+        assert_eq!(kind("/etc/nixos-nspawn/data.json", false), data);
         assert_eq!(kind("/etc/nixos-nspawn/a b.json", false), Some(Kind::Misnamed("a b".to_owned())));
         assert_eq!((kind(".nspawn", true), kind("README", true)), (None, None));
     }

@@ -22,13 +22,23 @@ pub(crate) fn attributes(host: &Host, reference: &str) -> Result<Vec<String>> {
     flake.check()?;
     let text = Nix::find(host)?
         .call_on("eval", &flake.reference, None)
-        .args(["--no-write-lock-file", "--json", "--apply", NAMES])
+        // Nothing is built for a completion.
+        .args([
+            "--no-write-lock-file",
+            "--option",
+            "allow-import-from-derivation",
+            "false",
+            "--json",
+            "--apply",
+            NAMES,
+        ])
         .arg(format!("{}#nixosContainers", flake.reference))
         .limit(PATIENCE)
         .output()?;
     let mut names: Vec<String> = serde_json::from_str(&text)?;
     // The flake's author chose them, and they go to a shell and a terminal.
     names.retain(|name| is_harmless(name));
+    names.sort();
     names.dedup();
     Ok(names)
 }

@@ -49,6 +49,23 @@ fn list_selects_by_name_and_state() {
     assert_eq!(tree.run(&["list", "-q", "--json"]).status, 2);
 }
 
+/// What a system says of itself is read only if it is a regular file of the tree, and shown without control characters.
+#[test]
+fn list_reads_releases_with_care() {
+    let tree = zoo();
+    let file = tree.path(&format!("{SYSTEM}-web/nixos-version"));
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    assert!(!tree.ok(&["list"]).contains("VERSION"));
+    fs::remove_file(&file).unwrap();
+    tree.link(&format!("{SYSTEM}-web/nixos-version"), "/etc/hostname");
+    assert!(!tree.ok(&["list"]).contains("VERSION"));
+    fs::remove_file(&file).unwrap();
+    tree.write(&format!("{SYSTEM}-web/nixos-version"), "26.05\u{1b}[31m.1\n");
+    let text = tree.ok(&["list", "web"]);
+    assert!(text.contains("26.05") && !text.contains('\u{1b}'), "{text}");
+}
+
 /// On a terminal nothing wraps: columns give way, and sentences are broken at blanks.
 #[test]
 fn list_fits_the_terminal() {

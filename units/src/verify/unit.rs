@@ -59,7 +59,8 @@ pub fn settings(
                 true
             }
             None => {
-                found.push(Finding { effect: Effect::Refused, ..unknown_section(number, name, &names) });
+                let unknown = unknown_section(number, name, &names);
+                found.push(Finding { reason: "is not known".to_owned(), effect: Effect::Refused, ..unknown });
                 false
             }
         },
@@ -109,7 +110,7 @@ fn read(
                 section = Some(name.to_owned());
             }
             (Line::Other(_), None) => {
-                found.push(Finding { effect, ..ignored(number, None, Ignored::OutsideSection) })
+                found.push(with(effect, ignored(number, None, Ignored::OutsideSection)));
             }
             (Line::Other(_), Some(_)) if !wanted => {}
             (Line::Other(text), Some(section)) => match Line::assignment(text) {
@@ -117,7 +118,7 @@ fn read(
                 Ok((key, value)) => {
                     on(Item::Assignment(key, value), number, found);
                 }
-                Err(reason) => found.push(Finding { effect, ..ignored(number, Some(section), reason) }),
+                Err(reason) => found.push(with(effect, ignored(number, Some(section), reason))),
             },
         }
         Ok(())
@@ -125,6 +126,15 @@ fn read(
     if let Err(fault) = read {
         found.push(refused(number, fault));
     }
+}
+
+/// Returns a finding of a line that is refused instead of ignored.
+fn with(effect: Effect, finding: Finding) -> Finding {
+    let reason = match effect {
+        Effect::Refused => finding.reason.trim_end_matches(", ignored").to_owned(),
+        Effect::Ignored => finding.reason.clone(),
+    };
+    Finding { effect, reason, ..finding }
 }
 
 /// Returns the finding of a line that systemd ignores.
@@ -198,7 +208,7 @@ mod tests {
         let text = "[Nyx]\nCommand=bad\n[Nix]\nCommand=bad\nCommnd=\nX-Mine=bad\n\\\n";
         let found = settings(text.as_bytes(), &[("Nix", &["Command"])], check);
         let expected = [
-            "1: [Nyx]: is not known, ignored with all its lines; did you mean 'Nix'?",
+            "1: [Nyx]: is not known; did you mean 'Nix'?",
             "4: [Nix] Command=: Nix Command is bad",
             "5: [Nix] Commnd=: is not known; did you mean 'Command'?",
         ];

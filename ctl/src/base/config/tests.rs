@@ -66,7 +66,11 @@ fn unknown_settings_are_refused() {
         message("[Nix]\nCommando=x\n"),
         "f:2: [Nix] has no setting 'Commando' (did you mean Command=?)"
     );
-    assert_eq!(message("[Nyx]\nCommand=x\n"), "f:2: there is no section [Nyx] (did you mean [Nix]?)");
+    assert_eq!(message("[Nyx]\nCommand=x\n"), "f:1: there is no section [Nyx] (did you mean [Nix]?)");
+    assert_eq!(
+        message("[Host]\r\nBootLimit=3\r\nBootLimit=bad\r\nBootLimit=4\r\n"),
+        "f:3: BootLimit: 'bad' is not a number of containers (1 to 10000)"
+    );
     assert_eq!(
         message("\n[Nix]\nBootLimit = 1\n"),
         "f:3: [Nix] has no setting 'BootLimit' (did you mean [Host]?)"
