@@ -146,6 +146,11 @@ impl Played {
         self.state.borrow_mut().fault = Some(Box::new(fault));
     }
 
+    /// Stops the container.
+    pub(crate) fn stop(&self) {
+        self.state.borrow_mut().active = "inactive".to_owned();
+    }
+
     pub(crate) fn calls(&self) -> Vec<String> {
         self.state.borrow().calls.clone()
     }

@@ -12,6 +12,7 @@ use crate::base::interrupt;
 use crate::change::tidy::tidy;
 use crate::fact::overview::{Container, Fault, Overview};
 use crate::host::lock::Lock;
+use crate::host::record::Begun;
 use crate::host::systemd;
 
 /// What was or would be started.
@@ -80,10 +81,14 @@ pub(crate) fn autostart(host: &Host, dry_run: bool) -> Result<Started> {
     Ok(Started { containers, faults: overview.faults })
 }
 
-/// Returns the containers that start with the host, by our links or those of `systemctl enable`.
+/// Returns the containers that start with the host, by our links or those of `systemctl enable`. What a killed command
+/// has half created or half removed is not one of them.
 fn candidates(overview: &Overview) -> Vec<&Container> {
+    let half = |container: &Container| container.unfinished.is_some_and(|one| one.step != Begun::Updating);
     let starts = |container: &&Container| {
-        container.intent_file.is_some() && (container.autostart || !container.enabled_links.is_empty())
+        container.intent_file.is_some()
+            && !half(container)
+            && (container.autostart || !container.enabled_links.is_empty())
     };
     overview.containers.values().filter(starts).collect()
 }
@@ -118,6 +123,25 @@ fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Start
     if names.is_empty() {
         return Ok(());
     }
+    // Until it was locked, another command may have changed or removed it: without settings it would start as the bare
+    // template.
+    let overview = Overview::gather(host)?;
+    for (name, outcome) in containers.iter_mut().filter(|(name, _)| names.contains(name)) {
+        let container = overview.containers.get(name).filter(|container| container.intent_file.is_some());
+        *outcome = match container {
+            None => StartOutcome::Busy,
+            Some(container) if container.reload_needed => StartOutcome::NotLoaded,
+            Some(container) => first_look(container),
+        };
+    }
+    names = containers
+        .iter()
+        .filter(|(name, outcome)| names.contains(name) && *outcome == StartOutcome::WouldStart)
+        .map(|(name, _)| name.clone())
+        .collect();
+    if names.is_empty() {
+        return Ok(());
+    }
     // The states show which of them failed; the error matters only if they are unavailable.
     let started = systemd::start(host, &names);
     interrupt::check()?;
@@ -138,4 +162,45 @@ fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Start
         };
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::testing::{Played, web};
+
+    fn calls_of_start(played: &Played) -> usize {
+        played.calls().iter().filter(|call| call.starts_with("systemctl start")).count()
+    }
+
+    #[test]
+    fn a_container_that_is_removed_meanwhile_is_not_started() {
+        let played = Played::new();
+        played.record();
+        played.stop();
+        let started = autostart(&played.host, false).unwrap();
+        assert_eq!(started.containers, [(web(), StartOutcome::Started)]);
+        assert_eq!(calls_of_start(&played), 1);
+
+        played.stop();
+        let intent = played.intent();
+        let looks = Rc::new(Cell::new(0));
+        // It is removed after it was looked at for the first time, and before it is locked.
+        played.on_call(move |words, _| {
+            if words.iter().any(|word| word == "show") {
+                looks.set(looks.get() + 1);
+                if looks.get() == 1 {
+                    fs::remove_file(&intent).unwrap();
+                }
+            }
+            None
+        });
+        let started = autostart(&played.host, false).unwrap();
+        assert_eq!(started.containers, [(web(), StartOutcome::Busy)]);
+        assert_eq!(calls_of_start(&played), 1);
+    }
 }
