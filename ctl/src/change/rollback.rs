@@ -89,6 +89,8 @@ pub(super) fn go_back(
         return Ok(Updated::nothing(name, old.generation));
     }
     ready(host, name, old)?;
+    // What an earlier command accepted must not be put back by this one.
+    snapshot::keep(host, name)?;
     let state = state(host, name, &generation, options)?;
     align_profile(host, nix, old);
     let changes = reach::check(host, name, [old, &new], options.consent, Approved::Before)?;

@@ -87,19 +87,23 @@ pub(crate) fn take(host: &Host, name: &MachineName, of: &Intent) -> Result<PathB
     let made = btrfs.show(&place)?.map(|made| made.uuid);
     edit(host, name, &directory, |one| (one.uuid, one.unfinished) = (made, None))?;
     failpoint("snapshot-kept");
-    let all = read(host, name)?;
-    let Some(last) = all.last() else { return Ok(place) };
-    let same = |one: &&Snapshot| (one.generation, &one.profile) == (last.generation, &last.profile);
-    let of_it: Vec<&Snapshot> = all.iter().filter(same).collect();
-    for old in of_it.iter().take(of_it.len().saturating_sub(OF_ONE_GENERATION)) {
-        delete(host, &btrfs, name, old)?;
-    }
+    limit(host, &btrfs, name, &directory)?;
     Ok(place)
 }
 
-/// Returns the newest snapshot of a generation.
+/// Deletes the oldest snapshots, if there are too many of the same generation and kind as this one.
+fn limit(host: &Host, btrfs: &Btrfs, name: &MachineName, directory: &str) -> Result<()> {
+    let all = read(host, name)?;
+    let Some(last) = all.iter().find(|one| one.directory == directory) else { return Ok(()) };
+    let kind = |one: &Snapshot| (one.generation, one.profile.clone(), one.put_back);
+    let of_it: Vec<&Snapshot> = all.iter().filter(|one| kind(one) == kind(last)).collect();
+    let too_many = of_it.len().saturating_sub(OF_ONE_GENERATION);
+    of_it.iter().take(too_many).try_for_each(|old| delete(host, btrfs, name, old))
+}
+
+/// Returns the newest snapshot of a generation, other than copies that a rollback has left.
 pub(crate) fn newest(host: &Host, name: &MachineName, generation: &Generation) -> Result<Option<Snapshot>> {
-    let complete = |one: &Snapshot| one.unfinished.is_none() && generation.has(one);
+    let complete = |one: &Snapshot| one.unfinished.is_none() && !one.put_back && generation.has(one);
     Ok(read(host, name)?.into_iter().rev().find(complete))
 }
 
@@ -148,7 +152,7 @@ fn exchange(host: &Host, name: &MachineName, other: &Path) -> Result<()> {
 /// Returns whether the state was exchanged for a copy of a snapshot, which is not accepted yet.
 pub(crate) fn exchanged(host: &Host, name: &MachineName) -> Result<bool> {
     for one in read(host, name)? {
-        if matches!(one.unfinished, Some(Unfinished::Exchanging(_))) && is_exchanged(host, name, &one)? {
+        if is_exchanged(host, name, &one)? {
             return Ok(true);
         }
     }
@@ -156,15 +160,31 @@ pub(crate) fn exchanged(host: &Host, name: &MachineName) -> Result<bool> {
 }
 
 fn is_exchanged(host: &Host, name: &MachineName, one: &Snapshot) -> Result<bool> {
+    if !matches!(one.unfinished, Some(Unfinished::Exchanging(_) | Unfinished::PuttingBack(_))) {
+        return Ok(false);
+    }
     let there = Btrfs::find(host)?.show(&path(host, name, one))?;
     Ok(there.is_some_and(|there| one.uuid.as_ref() == Some(&there.uuid)))
 }
 
-/// Settles what was begun, and puts the state back if it was exchanged. The container must be stopped then.
+/// Settles what was begun, and puts the state back if it was exchanged. The container must be stopped then. It may have
+/// run on the copy, so that stays as a snapshot.
 pub(crate) fn undo(host: &Host, name: &MachineName) -> Result<()> {
     for one in read(host, name)? {
-        if matches!(one.unfinished, Some(Unfinished::Exchanging(_))) && is_exchanged(host, name, &one)? {
-            exchange(host, name, &path(host, name, &one))?;
+        let Some(Unfinished::Exchanging(source) | Unfinished::PuttingBack(source)) = &one.unfinished else {
+            continue;
+        };
+        if is_exchanged(host, name, &one)? {
+            let place = path(host, name, &one);
+            let putting = Some(Unfinished::PuttingBack(source.clone()));
+            edit(host, name, &one.directory, |one| one.unfinished = putting)?;
+            failpoint("putting-back");
+            // A subvolume that is read-only cannot be renamed.
+            let btrfs = Btrfs::find(host)?;
+            if btrfs.show(&place)?.is_some_and(|there| there.read_only) {
+                btrfs.set_read_only(&place, false)?;
+            }
+            exchange(host, name, &place)?;
             failpoint("exchanged-back");
         }
     }
@@ -178,10 +198,11 @@ pub(crate) fn keep(host: &Host, name: &MachineName) -> Result<()> {
         match &one.unfinished {
             None => {}
             Some(Unfinished::Deleting) => delete(host, &Btrfs::find(host)?, name, &one)?,
-            Some(Unfinished::Exchanging(_)) if is_exchanged(host, name, &one)? => {
+            Some(_) if is_exchanged(host, name, &one)? => {
                 Btrfs::find(host)?.set_read_only(&place, true)?;
                 edit(host, name, &one.directory, |one| one.unfinished = None)?;
             }
+            Some(Unfinished::PuttingBack(source)) => keep_copy(host, name, &one, source)?,
             Some(Unfinished::Making(source) | Unfinished::Exchanging(source)) => {
                 let btrfs = Btrfs::find(host)?;
                 // Nothing but a snapshot of that subvolume was to be made there.
@@ -194,6 +215,42 @@ pub(crate) fn keep(host: &Host, name: &MachineName) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Like [`keep`], after which nothing is taken back: a failure is reported, and the next command calls [`keep`].
+pub(crate) fn keep_at_last(host: &Host, name: &MachineName) {
+    if let Err(error) = keep(host, name) {
+        let text =
+            format!("a snapshot of its state is not complete; the next update completes it: {error:#}");
+        host.report(Event::Note { name: name.clone(), text });
+    }
+}
+
+/// Keeps the copy that was the state until the earlier one was put back, with the generation of the snapshot that it is
+/// a copy of.
+fn keep_copy(host: &Host, name: &MachineName, one: &Snapshot, source: &String) -> Result<()> {
+    let btrfs = Btrfs::find(host)?;
+    let place = path(host, name, one);
+    let Some(copy) = btrfs.show(&place)?.filter(|copy| copy.parent.as_ref() == Some(source)) else {
+        return change(host, name, |all| all.retain(|other| other.directory != one.directory));
+    };
+    btrfs.set_read_only(&place, true)?;
+    let all = read(host, name)?;
+    let of = all.iter().find(|other| other.uuid.as_ref() == Some(source));
+    let (generation, profile) = of.map_or((None, None), |of| (of.generation, of.profile.clone()));
+    edit(host, name, &one.directory, |one| {
+        *one = Snapshot {
+            generation,
+            profile,
+            uuid: Some(copy.uuid),
+            put_back: true,
+            unfinished: None,
+            ..one.clone()
+        };
+    })?;
+    let text = format!("the state that is no longer used is kept in {}", place.display());
+    host.report(Event::Note { name: name.clone(), text });
+    limit(host, &btrfs, name, &one.directory)
 }
 
 /// Deletes the snapshots of generations that no longer exist.
@@ -264,6 +321,7 @@ fn new(host: &Host, name: &MachineName, of: &Intent) -> Result<Snapshot> {
         profile: current.map(|one| one.path),
         time: time::utc(now),
         uuid: None,
+        put_back: false,
         unfinished: None,
     };
     let place = path(host, name, &snapshot);

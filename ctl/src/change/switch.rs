@@ -74,8 +74,6 @@ impl Switch<'_> {
                 self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
             }
         };
-        // The earlier state is a snapshot from now on.
-        let done = done.and_then(|action| snapshot::keep(self.host, self.name).map(|()| action));
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
@@ -84,6 +82,8 @@ impl Switch<'_> {
                     // It has not been tried.
                     Action::Nothing | Action::AtNextStart => memory.up_to_date(Some(output)),
                 });
+                // The earlier state is a snapshot from now on.
+                snapshot::keep_at_last(self.host, self.name);
                 // The record is deleted after all other steps, because a killed command can be settled only as
                 // long as it exists.
                 remove_pending(self.host, &folder);
@@ -119,7 +119,7 @@ impl Switch<'_> {
                 }
                 if touched && (self.activation.keep || self.only_takes_away) {
                     remove_pending(self.host, &folder);
-                    snapshot::keep(self.host, self.name)?;
+                    snapshot::keep_at_last(self.host, self.name);
                     // Starting its dependents would start the container again if it were down.
                     if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
                         dependents::start_again(self.host, &record.details.dependents);

@@ -107,6 +107,8 @@ fn attempt(
     }
     // Not before: nothing of systemd has to be asked for a container that does not change.
     ready(host, name, old)?;
+    // What an earlier command accepted must not be put back by this one.
+    snapshot::keep(host, name)?;
     align_profile(host, nix, old);
     let details = RecordDetails {
         profile_directory: directory.clone(),
