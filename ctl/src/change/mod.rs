@@ -34,6 +34,8 @@ pub(crate) mod update_options;
 pub(crate) mod updated;
 
 #[cfg(test)]
+mod snapshot_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod unattended_tests;

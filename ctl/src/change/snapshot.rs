@@ -10,15 +10,16 @@ use nixos_nspawn_units::name::MachineName;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::base::event::Event;
-use crate::base::exit::{Failed, unchanged};
+use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::time;
-use crate::fact::generations::{Generation, generations};
+use crate::fact::generations::{Generation, current, generations};
 use crate::host::files::{is_there, sync_directory};
+use crate::host::profile_links::profile_link;
 use crate::host::snapshots::{Snapshot, Unfinished, change, directory, path, read};
 use crate::host::subvolume::{Btrfs, is_subvolume, not_btrfs};
-use crate::host::{sockets, state_directory, systemd};
+use crate::host::{profile_links, sockets, state_directory, systemd};
 
 /// How many snapshots of one generation are kept: an update that fails leaves one of the same generation.
 const OF_ONE_GENERATION: usize = 3;
@@ -95,10 +96,26 @@ pub(crate) fn take(host: &Host, name: &MachineName, of: &Intent) -> Result<PathB
 fn limit(host: &Host, btrfs: &Btrfs, name: &MachineName, directory: &str) -> Result<()> {
     let all = read(host, name)?;
     let Some(last) = all.iter().find(|one| one.directory == directory) else { return Ok(()) };
-    let kind = |one: &Snapshot| (one.generation, one.profile.clone(), one.put_back);
-    let of_it: Vec<&Snapshot> = all.iter().filter(|one| kind(one) == kind(last)).collect();
+    // Those that `remove` has left are of no generation.
+    if last.generation.is_none() {
+        return Ok(());
+    }
+    let same = |one: &&Snapshot| {
+        (one.generation, one.put_back) == (last.generation, last.put_back)
+            && one.profile == last.profile
+            && one.unfinished.is_none()
+    };
+    let of_it: Vec<&Snapshot> = all.iter().filter(same).collect();
     let too_many = of_it.len().saturating_sub(OF_ONE_GENERATION);
-    of_it.iter().take(too_many).try_for_each(|old| delete(host, btrfs, name, old))
+    let due = all.iter().filter(|one| one.unfinished == Some(Unfinished::Deleting));
+    for old in of_it.into_iter().take(too_many).chain(due) {
+        // Something may use it. The container must not stay down because of that.
+        if let Err(error) = delete(host, btrfs, name, old) {
+            let text = format!("an old snapshot stays, the next update tries again: {error:#}");
+            host.report(Event::Note { name: name.clone(), text });
+        }
+    }
+    Ok(())
 }
 
 /// Returns the newest snapshot of a generation, other than copies that a rollback has left.
@@ -191,13 +208,13 @@ pub(crate) fn undo(host: &Host, name: &MachineName) -> Result<()> {
     keep(host, name)
 }
 
-/// Settles what was begun. If the state was exchanged, it stays so, and the earlier one is a snapshot from now on.
+/// Settles what was begun, except deletions. If the state was exchanged, it stays so, and the earlier one is a snapshot from now on.
 pub(crate) fn keep(host: &Host, name: &MachineName) -> Result<()> {
     for one in read(host, name)? {
         let place = path(host, name, &one);
         match &one.unfinished {
-            None => {}
-            Some(Unfinished::Deleting) => delete(host, &Btrfs::find(host)?, name, &one)?,
+            // A deletion can wait for the next one.
+            None | Some(Unfinished::Deleting) => {}
             Some(_) if is_exchanged(host, name, &one)? => {
                 Btrfs::find(host)?.set_read_only(&place, true)?;
                 edit(host, name, &one.directory, |one| one.unfinished = None)?;
@@ -255,17 +272,31 @@ fn keep_copy(host: &Host, name: &MachineName, one: &Snapshot, source: &String) -
 
 /// Deletes the snapshots of generations that no longer exist.
 pub(crate) fn prune(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
-    let all = read(host, name)?;
-    if all.is_empty() {
+    if read(host, name)?.is_empty() {
         return Ok(());
     }
+    keep(host, name)?;
     let there = generations(host, name, intent)?;
-    let gone = |one: &&Snapshot| {
-        one.generation.is_some() && !there.iter().any(|generation| generation.has(one))
-            || one.unfinished == Some(Unfinished::Deleting)
-    };
-    let btrfs = Btrfs::find(host)?;
-    all.iter().filter(gone).try_for_each(|one| delete(host, &btrfs, name, one))
+    let all = read(host, name)?;
+    let gone =
+        |one: &Snapshot| one.generation.is_some() && !there.iter().any(|generation| generation.has(one));
+    let (due, gone): (Vec<&Snapshot>, Vec<&Snapshot>) = all
+        .iter()
+        .filter(|one| one.unfinished == Some(Unfinished::Deleting) || gone(one))
+        .partition(|one| one.unfinished == Some(Unfinished::Deleting));
+    let delete = |one: &Snapshot| delete(host, &Btrfs::find(host)?, name, one);
+    due.into_iter().try_for_each(delete)?;
+    // The current one always has a link, unless the whole directory is missing.
+    let link = profile_link(host, name, intent);
+    let current = intent.generation.or_else(|| profile_links::generation(&host.path(&link)).ok());
+    let whole = there.iter().any(|one| Some(one.number) == current && one.made.is_some());
+    if !gone.is_empty() && !whole {
+        let link = link.display();
+        return refuse(format!(
+            "{link}: the current generation is missing, so no snapshots are deleted; restore it"
+        ));
+    }
+    gone.into_iter().try_for_each(delete)
 }
 
 /// Deletes all snapshots of a container.
@@ -314,11 +345,12 @@ fn edit(host: &Host, name: &MachineName, directory: &str, edit: impl FnOnce(&mut
 fn new(host: &Host, name: &MachineName, of: &Intent) -> Result<Snapshot> {
     let now = SystemTime::now();
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let current = generations(host, name, of)?.into_iter().find(|one| one.current);
+    let all = generations(host, name, of)?;
+    let current = current(&all);
     let snapshot = Snapshot {
         directory: format!("{}-{}", of.generation.unwrap_or(0), since.as_micros()),
         generation: of.generation,
-        profile: current.map(|one| one.path),
+        profile: current.map(|one| one.path.clone()),
         time: time::utc(now),
         uuid: None,
         put_back: false,
