@@ -18,6 +18,7 @@ use crate::fact::generations::{Generation, current, generations};
 use crate::host::files::{is_there, sync_directory};
 use crate::host::profile_links::profile_link;
 use crate::host::snapshots::{Snapshot, Unfinished, change, directory, path, read};
+use crate::host::state_directory::Reserved;
 use crate::host::subvolume::{Btrfs, is_subvolume, not_btrfs};
 use crate::host::{profile_links, sockets, state_directory, systemd};
 
@@ -69,11 +70,13 @@ pub(crate) fn possible(host: &Host, name: &MachineName) -> Result<()> {
     }
 }
 
-/// Makes a read-only snapshot of a container's state and keeps it with the generation of this intent. Returns its path.
+/// Makes a read-only snapshot of a stopped container's state and keeps it with the generation of this intent. Returns
+/// its path. Closes the container's sockets.
 pub(crate) fn take(host: &Host, name: &MachineName, of: &Intent) -> Result<PathBuf> {
     keep(host, name)?;
     let btrfs = Btrfs::find(host)?;
     let state = state_directory::directory(host, name);
+    let held = hold(host, name)?;
     let Some(source) = btrfs.show(&state)? else {
         return Err(Failed::refused(format!("{}: is not a subvolume", state.display())).into());
     };
@@ -85,6 +88,7 @@ pub(crate) fn take(host: &Host, name: &MachineName, of: &Intent) -> Result<PathB
     btrfs.snapshot(&state, &place)?;
     failpoint("snapshot-made");
     btrfs.set_read_only(&place, true)?;
+    drop(held);
     let made = btrfs.show(&place)?.map(|made| made.uuid);
     edit(host, name, &directory, |one| (one.uuid, one.unfinished) = (made, None))?;
     failpoint("snapshot-kept");
@@ -151,14 +155,20 @@ pub(crate) fn restore(host: &Host, name: &MachineName, of: &Intent, from: &Snaps
     Ok(place)
 }
 
-/// Exchanges the state for another subvolume, which no start can see halfway.
-fn exchange(host: &Host, name: &MachineName, other: &Path) -> Result<()> {
+/// Keeps a stopped container from being started, or fails if it was.
+fn hold(host: &Host, name: &MachineName) -> Result<Reserved> {
     // A connection would start the container.
     sockets::close(host, name)?;
-    let _unused = state_directory::reserve(host, name)?;
+    let reserved = state_directory::reserve(host, name)?;
     if !systemd::state(host, name)?.stopped() {
-        return Err(Failed::refused(format!("container '{name}' was started meanwhile")).into());
+        return refuse(format!("container '{name}' was started meanwhile"));
     }
+    Ok(reserved)
+}
+
+/// Exchanges the state for another subvolume, which no start can see halfway.
+fn exchange(host: &Host, name: &MachineName, other: &Path) -> Result<()> {
+    let _held = hold(host, name)?;
     let state = state_directory::directory(host, name);
     renameat_with(CWD, &state, CWD, other, RenameFlags::EXCHANGE)
         .with_context(|| format!("{} and {}: cannot be exchanged", state.display(), other.display()))?;

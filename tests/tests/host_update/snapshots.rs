@@ -122,15 +122,38 @@ fn state_with_generations(host: &Host) {
     // An update that fails goes on with the present state, of which there is a snapshot; of one generation, three are kept.
     let first = snapshots(host, 2);
     for page in ["bad\n", "worse\n", "worst\n"] {
+        // An old one that cannot be deleted does not matter.
+        let last = page == "worst\n";
+        if last {
+            host.sh(&format!("btrfs subvolume set-default {}", first[0]));
+        }
         web(host, &with_snapshots(page));
         let failed = host.ctl(&["update", "web", "--check", "false", "--timeout", "2s"]);
         assert_eq!(failed.code(), 1, "{failed}");
+        assert_eq!(failed.stderr.contains("an old snapshot stays"), last, "{failed}");
     }
+    host.assert_agreed("web");
+    host.sh("btrfs subvolume set-default 5 /var/lib/machines");
+    assert!(host.exists(&first[0]));
+    // The next time it is. Without its directory, nothing is known of the profile.
+    let profile = "/nix/var/nix/profiles/per-nspawn/web";
+    host.sh(&format!("mv {profile} {profile}.away"));
+    let refused = host.ctl(&["delete-generations", "web", "30d"]);
+    host.sh(&format!("mv {profile}.away {profile}"));
+    assert!(refused.code() == 10 && refused.stderr.contains("no snapshots are deleted"), "{refused}");
     let now = snapshots(host, 2);
     assert!(
         now.len() == 4 && now[0] == copy && !now.contains(&first[0]) && !host.exists(&first[0]),
         "{now:?}"
     );
+    // With --keep, a failure before anything else has changed is undone all the same.
+    let newest = snapshots(host, 1).pop().expect("a snapshot");
+    host.sh(&format!("btrfs property set -t subvol {newest} ro false; mv {newest} {SNAPSHOTS}/away"));
+    let failed = host.ctl(&["rollback", "web", "--to", "1", "--with-state", "--keep"]);
+    host.sh(&format!("mv {SNAPSHOTS}/away {newest}; btrfs property set -t subvol {newest} ro true"));
+    assert!(failed.code() != 0 && failed.stderr.contains("container 'web' was rolled back"), "{failed}");
+    host.assert_agreed("web");
+    assert_eq!((host.generation("web"), host.state("web").as_str()), (2, "active"));
     // Back to the state of the current generation.
     fill(host, "four");
     host.ctl_ok(&["rollback", "web", "--to", "2", "--with-state"]);
