@@ -24,6 +24,7 @@ pub(crate) mod setup;
 pub(crate) mod side_by_side;
 pub(crate) mod skip;
 pub(crate) mod snapshot;
+mod snapshot_steps;
 pub(crate) mod summary;
 pub(crate) mod switch;
 pub(crate) mod switch_options;
@@ -33,6 +34,8 @@ pub(crate) mod update;
 pub(crate) mod update_options;
 pub(crate) mod updated;
 
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

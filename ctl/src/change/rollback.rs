@@ -23,7 +23,7 @@ use crate::change::updated::{UpdateResult, Updated};
 use crate::change::{next, reach, settle, snapshot};
 use crate::decision::activation::{Action, Decision};
 use crate::decision::reach::Consent;
-use crate::fact::generations::{Generation, generations};
+use crate::fact::generations::{Generation, current, generations};
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network, installation};
 use crate::host::intent_file::{Conflicts, existing_text};
@@ -89,6 +89,8 @@ pub(super) fn go_back(
         return Ok(Updated::nothing(name, old.generation));
     }
     ready(host, name, old)?;
+    // What an earlier command accepted must not be put back by this one.
+    snapshot::keep(host, name)?;
     let state = state(host, name, &generation, options)?;
     align_profile(host, nix, old);
     let changes = reach::check(host, name, [old, &new], options.consent, Approved::Before)?;
@@ -107,7 +109,7 @@ pub(super) fn go_back(
         host.report(Event::Note { name: name.clone(), text });
     }
     let before = old.generation;
-    let current = generations(host, name, old)?.into_iter().find(|one| one.current).map(|one| one.path);
+    let current = current(&generations(host, name, old)?).map(|one| one.path.clone());
     let left = current.filter(|_| before.is_some_and(|before| generation.number < before));
     let details = RecordDetails {
         profile_directory: profile_folder(host, name, old),
@@ -204,11 +206,16 @@ fn target(host: &Host, name: &MachineName, old: &Intent, to: Option<u64>) -> Res
     let all = generations(host, name, old)?;
     let current = old.generation.unwrap_or(0);
     let none = |message: String| Failed::NothingToRollBack(message);
+    // Of the same number, the one in the profile: Nix reuses numbers.
+    let best = |fits: &dyn Fn(u64) -> bool| {
+        let fitting = all.iter().filter(|one| fits(one.number));
+        fitting.max_by_key(|one| (one.number, one.made.is_some())).cloned()
+    };
     let found = match to {
-        Some(number) => all.into_iter().find(|one| one.number == number).ok_or_else(|| {
+        Some(number) => best(&|other| other == number).ok_or_else(|| {
             none(format!("container '{name}' has no generation {number}, nothing was changed; 'nixos-nspawn list-generations {name}' shows all"))
         })?,
-        None => all.into_iter().rev().find(|one| one.number < current).ok_or_else(|| {
+        None => best(&|other| other < current).ok_or_else(|| {
             none(format!("container '{name}' has no generation before {current}, nothing was changed"))
         })?,
     };

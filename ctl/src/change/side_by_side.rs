@@ -17,7 +17,7 @@ use crate::change::next::MadeAhead;
 use crate::change::update::update;
 use crate::change::update_options::UpdateOptions;
 use crate::change::updated::Updated;
-use crate::decision::activation_order::before;
+use crate::decision::activation_order::not_beside;
 use crate::nix::tool::Nix;
 
 /// What a thread sends.
@@ -39,11 +39,8 @@ pub(crate) fn update_all(
     jobs: usize,
 ) -> Vec<(usize, Result<Updated>, Duration)> {
     // Only earlier ones, so that a cycle does not wait for ever.
-    let waits: Vec<Vec<MachineName>> = names
-        .iter()
-        .enumerate()
-        .map(|(at, name)| before(loaded, name, &names[..at]).into_iter().cloned().collect())
-        .collect();
+    let waits: Vec<Vec<MachineName>> =
+        (0..names.len()).map(|at| not_beside(loaded, &names[at], &names[..at])).collect();
     let mut due: Vec<usize> = (0..names.len()).collect();
     let mut results: Vec<(usize, Result<Updated>, Duration)> = Vec::new();
     let (sender, sent) = channel();

@@ -2,7 +2,6 @@
 //! with their generations. Each step is recorded before it is done, and undone or completed if it was killed.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::Intent;
@@ -10,18 +9,16 @@ use nixos_nspawn_units::name::MachineName;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::base::event::Event;
-use crate::base::exit::{Failed, unchanged};
+use crate::base::exit::{Failed, refuse, unchanged};
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
-use crate::base::time;
+use crate::change::snapshot_steps::{delete, edit, hold, is_exchanged, keep_copy, limit, new};
 use crate::fact::generations::{Generation, generations};
 use crate::host::files::{is_there, sync_directory};
+use crate::host::profile_links::profile_link;
 use crate::host::snapshots::{Snapshot, Unfinished, change, directory, path, read};
 use crate::host::subvolume::{Btrfs, is_subvolume, not_btrfs};
-use crate::host::{sockets, state_directory, systemd};
-
-/// How many snapshots of one generation are kept: an update that fails leaves one of the same generation.
-const OF_ONE_GENERATION: usize = 3;
+use crate::host::{profile_links, state_directory};
 
 /// Refuses a container whose configuration asks for snapshots that cannot be made.
 pub(crate) fn check(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
@@ -68,11 +65,13 @@ pub(crate) fn possible(host: &Host, name: &MachineName) -> Result<()> {
     }
 }
 
-/// Makes a read-only snapshot of a container's state and keeps it with the generation of this intent. Returns its path.
+/// Makes a read-only snapshot of a stopped container's state and keeps it with the generation of this intent. Returns
+/// its path. Closes the container's sockets.
 pub(crate) fn take(host: &Host, name: &MachineName, of: &Intent) -> Result<PathBuf> {
     keep(host, name)?;
     let btrfs = Btrfs::find(host)?;
     let state = state_directory::directory(host, name);
+    let held = hold(host, name)?;
     let Some(source) = btrfs.show(&state)? else {
         return Err(Failed::refused(format!("{}: is not a subvolume", state.display())).into());
     };
@@ -84,22 +83,17 @@ pub(crate) fn take(host: &Host, name: &MachineName, of: &Intent) -> Result<PathB
     btrfs.snapshot(&state, &place)?;
     failpoint("snapshot-made");
     btrfs.set_read_only(&place, true)?;
+    drop(held);
     let made = btrfs.show(&place)?.map(|made| made.uuid);
     edit(host, name, &directory, |one| (one.uuid, one.unfinished) = (made, None))?;
     failpoint("snapshot-kept");
-    let all = read(host, name)?;
-    let Some(last) = all.last() else { return Ok(place) };
-    let same = |one: &&Snapshot| (one.generation, &one.profile) == (last.generation, &last.profile);
-    let of_it: Vec<&Snapshot> = all.iter().filter(same).collect();
-    for old in of_it.iter().take(of_it.len().saturating_sub(OF_ONE_GENERATION)) {
-        delete(host, &btrfs, name, old)?;
-    }
+    limit(host, &btrfs, name, &directory)?;
     Ok(place)
 }
 
-/// Returns the newest snapshot of a generation.
+/// Returns the newest snapshot of a generation, other than copies that a rollback has left.
 pub(crate) fn newest(host: &Host, name: &MachineName, generation: &Generation) -> Result<Option<Snapshot>> {
-    let complete = |one: &Snapshot| one.unfinished.is_none() && generation.has(one);
+    let complete = |one: &Snapshot| one.unfinished.is_none() && !one.put_back && generation.has(one);
     Ok(read(host, name)?.into_iter().rev().find(complete))
 }
 
@@ -132,12 +126,7 @@ pub(crate) fn restore(host: &Host, name: &MachineName, of: &Intent, from: &Snaps
 
 /// Exchanges the state for another subvolume, which no start can see halfway.
 fn exchange(host: &Host, name: &MachineName, other: &Path) -> Result<()> {
-    // A connection would start the container.
-    sockets::close(host, name)?;
-    let _unused = state_directory::reserve(host, name)?;
-    if !systemd::state(host, name)?.stopped() {
-        return Err(Failed::refused(format!("container '{name}' was started meanwhile")).into());
-    }
+    let _held = hold(host, name)?;
     let state = state_directory::directory(host, name);
     renameat_with(CWD, &state, CWD, other, RenameFlags::EXCHANGE)
         .with_context(|| format!("{} and {}: cannot be exchanged", state.display(), other.display()))?;
@@ -148,40 +137,50 @@ fn exchange(host: &Host, name: &MachineName, other: &Path) -> Result<()> {
 /// Returns whether the state was exchanged for a copy of a snapshot, which is not accepted yet.
 pub(crate) fn exchanged(host: &Host, name: &MachineName) -> Result<bool> {
     for one in read(host, name)? {
-        if matches!(one.unfinished, Some(Unfinished::Exchanging(_))) && is_exchanged(host, name, &one)? {
+        if is_exchanged(host, name, &one)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn is_exchanged(host: &Host, name: &MachineName, one: &Snapshot) -> Result<bool> {
-    let there = Btrfs::find(host)?.show(&path(host, name, one))?;
-    Ok(there.is_some_and(|there| one.uuid.as_ref() == Some(&there.uuid)))
-}
-
-/// Settles what was begun, and puts the state back if it was exchanged. The container must be stopped then.
+/// Settles what was begun, and puts the state back if it was exchanged. The container must be stopped then. It may have
+/// run on the copy, so that stays as a snapshot.
 pub(crate) fn undo(host: &Host, name: &MachineName) -> Result<()> {
     for one in read(host, name)? {
-        if matches!(one.unfinished, Some(Unfinished::Exchanging(_))) && is_exchanged(host, name, &one)? {
-            exchange(host, name, &path(host, name, &one))?;
+        let Some(Unfinished::Exchanging(source) | Unfinished::PuttingBack(source)) = &one.unfinished else {
+            continue;
+        };
+        if is_exchanged(host, name, &one)? {
+            let place = path(host, name, &one);
+            let putting = Some(Unfinished::PuttingBack(source.clone()));
+            edit(host, name, &one.directory, |one| one.unfinished = putting)?;
+            failpoint("putting-back");
+            // A subvolume that is read-only cannot be renamed.
+            let btrfs = Btrfs::find(host)?;
+            if btrfs.show(&place)?.is_some_and(|there| there.read_only) {
+                btrfs.set_read_only(&place, false)?;
+            }
+            exchange(host, name, &place)?;
             failpoint("exchanged-back");
         }
     }
     keep(host, name)
 }
 
-/// Settles what was begun. If the state was exchanged, it stays so, and the earlier one is a snapshot from now on.
+/// Settles what was begun, except deletions. If the state was exchanged, it stays so, and the earlier one is a snapshot
+/// from now on.
 pub(crate) fn keep(host: &Host, name: &MachineName) -> Result<()> {
     for one in read(host, name)? {
         let place = path(host, name, &one);
         match &one.unfinished {
-            None => {}
-            Some(Unfinished::Deleting) => delete(host, &Btrfs::find(host)?, name, &one)?,
-            Some(Unfinished::Exchanging(_)) if is_exchanged(host, name, &one)? => {
+            // A deletion can wait for the next one.
+            None | Some(Unfinished::Deleting) => {}
+            Some(_) if is_exchanged(host, name, &one)? => {
                 Btrfs::find(host)?.set_read_only(&place, true)?;
                 edit(host, name, &one.directory, |one| one.unfinished = None)?;
             }
+            Some(Unfinished::PuttingBack(source)) => keep_copy(host, name, &one, source)?,
             Some(Unfinished::Making(source) | Unfinished::Exchanging(source)) => {
                 let btrfs = Btrfs::find(host)?;
                 // Nothing but a snapshot of that subvolume was to be made there.
@@ -196,19 +195,42 @@ pub(crate) fn keep(host: &Host, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
+/// Like [`keep`], after which nothing is taken back: a failure is reported, and the next command calls [`keep`].
+pub(crate) fn keep_at_last(host: &Host, name: &MachineName) {
+    if let Err(error) = keep(host, name) {
+        let text =
+            format!("a snapshot of its state is not complete; the next update completes it: {error:#}");
+        host.report(Event::Note { name: name.clone(), text });
+    }
+}
+
 /// Deletes the snapshots of generations that no longer exist.
 pub(crate) fn prune(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
-    let all = read(host, name)?;
-    if all.is_empty() {
+    if read(host, name)?.is_empty() {
         return Ok(());
     }
+    keep(host, name)?;
     let there = generations(host, name, intent)?;
-    let gone = |one: &&Snapshot| {
-        one.generation.is_some() && !there.iter().any(|generation| generation.has(one))
-            || one.unfinished == Some(Unfinished::Deleting)
-    };
-    let btrfs = Btrfs::find(host)?;
-    all.iter().filter(gone).try_for_each(|one| delete(host, &btrfs, name, one))
+    let all = read(host, name)?;
+    let gone =
+        |one: &Snapshot| one.generation.is_some() && !there.iter().any(|generation| generation.has(one));
+    let (due, gone): (Vec<&Snapshot>, Vec<&Snapshot>) = all
+        .iter()
+        .filter(|one| one.unfinished == Some(Unfinished::Deleting) || gone(one))
+        .partition(|one| one.unfinished == Some(Unfinished::Deleting));
+    let delete = |one: &Snapshot| delete(host, &Btrfs::find(host)?, name, one);
+    due.into_iter().try_for_each(delete)?;
+    // The current one always has a link, unless the whole directory is missing.
+    let link = profile_link(host, name, intent);
+    let current = intent.generation.or_else(|| profile_links::generation(&host.path(&link)).ok());
+    let whole = there.iter().any(|one| Some(one.number) == current && one.made.is_some());
+    if !gone.is_empty() && !whole {
+        let link = link.display();
+        return refuse(format!(
+            "{link}: the current generation is missing, so no snapshots are deleted; restore it"
+        ));
+    }
+    gone.into_iter().try_for_each(delete)
 }
 
 /// Deletes all snapshots of a container.
@@ -226,49 +248,4 @@ pub(crate) fn delete_all(host: &Host, name: &MachineName) -> Result<()> {
 pub(crate) fn unbind(host: &Host, name: &MachineName) -> Result<()> {
     keep(host, name)?;
     change(host, name, |all| all.iter_mut().for_each(|one| (one.generation, one.profile) = (None, None)))
-}
-
-/// Deletes a snapshot, if it still is the subvolume that was recorded.
-fn delete(host: &Host, btrfs: &Btrfs, name: &MachineName, one: &Snapshot) -> Result<()> {
-    let place = path(host, name, one);
-    edit(host, name, &one.directory, |one| one.unfinished = Some(Unfinished::Deleting))?;
-    failpoint("snapshot-deleting");
-    match btrfs.show(&place)? {
-        Some(there) if one.uuid.as_ref() == Some(&there.uuid) => btrfs.delete(&place)?,
-        None if !is_there(&place)? => {}
-        _ => {
-            let text = format!("{}: is not the snapshot that was recorded, so it stays", place.display());
-            host.report(Event::Note { name: name.clone(), text });
-        }
-    }
-    change(host, name, |all| all.retain(|other| other.directory != one.directory))
-}
-
-/// Changes the entry of a snapshot.
-fn edit(host: &Host, name: &MachineName, directory: &str, edit: impl FnOnce(&mut Snapshot)) -> Result<()> {
-    change(host, name, |all| {
-        if let Some(one) = all.iter_mut().find(|one| one.directory == directory) {
-            edit(one);
-        }
-    })
-}
-
-/// Returns the entry of a snapshot that is to be made, of the generation of this intent.
-fn new(host: &Host, name: &MachineName, of: &Intent) -> Result<Snapshot> {
-    let now = SystemTime::now();
-    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let current = generations(host, name, of)?.into_iter().find(|one| one.current);
-    let snapshot = Snapshot {
-        directory: format!("{}-{}", of.generation.unwrap_or(0), since.as_micros()),
-        generation: of.generation,
-        profile: current.map(|one| one.path),
-        time: time::utc(now),
-        uuid: None,
-        unfinished: None,
-    };
-    let place = path(host, name, &snapshot);
-    if is_there(&place)? {
-        return Err(Failed::refused(format!("{}: already exists", place.display())).into());
-    }
-    Ok(snapshot)
 }

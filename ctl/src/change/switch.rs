@@ -74,8 +74,6 @@ impl Switch<'_> {
                 self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
             }
         };
-        // The earlier state is a snapshot from now on.
-        let done = done.and_then(|action| snapshot::keep(self.host, self.name).map(|()| action));
         match done {
             Ok(action) => {
                 note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
@@ -84,6 +82,8 @@ impl Switch<'_> {
                     // It has not been tried.
                     Action::Nothing | Action::AtNextStart => memory.up_to_date(Some(output)),
                 });
+                // The earlier state is a snapshot from now on.
+                snapshot::keep_at_last(self.host, self.name);
                 // The record is deleted after all other steps, because a killed command can be settled only as
                 // long as it exists.
                 remove_pending(self.host, &folder);
@@ -117,9 +117,12 @@ impl Switch<'_> {
                         memory.fails(Failure::now(FailureKind::Failed, reason, Some(output.clone())));
                     });
                 }
-                if touched && (self.activation.keep || self.only_takes_away) {
+                // Before that, the container is only stopped.
+                let recorded = intent_file::text(self.host, self.name)
+                    .is_ok_and(|text| text.as_ref() == Some(&record.details.new_intent));
+                if touched && recorded && (self.activation.keep || self.only_takes_away) {
                     remove_pending(self.host, &folder);
-                    snapshot::keep(self.host, self.name)?;
+                    snapshot::keep_at_last(self.host, self.name);
                     // Starting its dependents would start the container again if it were down.
                     if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
                         dependents::start_again(self.host, &record.details.dependents);
@@ -139,7 +142,7 @@ impl Switch<'_> {
                 let way = match (touched, &record.details.reload) {
                     (false, _) => Way::Recorded,
                     // Only its state was touched.
-                    _ if !record.details.ran => Way::Recorded,
+                    _ if self.decision.action == Action::AtNextStart => Way::Recorded,
                     (true, None) => Way::Restart,
                     (true, Some(_)) => {
                         Way::Reload { before: &self.before, limit: self.activation.expectation.limit }
@@ -183,7 +186,11 @@ impl Switch<'_> {
         if let StateChange::Restore(snapshot) = self.state.clone() {
             // Before the generation: the old one on a copy of the other state harms neither.
             self.touch(record)?;
-            systemd::stop(host, name)?;
+            if self.decision.action == Action::Restart {
+                // A connection would start it again.
+                sockets::close(host, name)?;
+                systemd::stop(host, name)?;
+            }
             let old =
                 parse(record.details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("{fault}"))?;
             self.snapshot = Some(snapshot::restore(host, name, &old, &snapshot)?);
@@ -234,8 +241,16 @@ impl Switch<'_> {
             return Ok(Action::Nothing);
         }
         if self.decision.action == Action::AtNextStart {
-            if !record.details.ran {
-                self.keep_state(record)?;
+            if systemd::state(host, name)?.stopped() {
+                let kept = self.keep_state(record);
+                // Whoever started it meanwhile has the new generation.
+                if let Err(error) = kept {
+                    if systemd::state(host, name)?.stopped() {
+                        return Err(error);
+                    }
+                    let text = format!("no snapshot of its state was made: {error:#}");
+                    host.report(Event::Note { name: name.clone(), text });
+                }
             }
             return Ok(Action::AtNextStart);
         }
@@ -267,8 +282,14 @@ impl Switch<'_> {
         match action {
             Action::Restart => {
                 progress(Step::Restarting);
-                systemd::stop_once(host, name)?;
-                self.keep_state(record)?;
+                if self.state == StateChange::Snapshot {
+                    // A connection would start it again.
+                    sockets::close(host, name)?;
+                    systemd::stop(host, name)?;
+                    self.keep_state(record)?;
+                } else {
+                    systemd::stop_once(host, name)?;
+                }
                 effect::start(host, name, plan, StartLimit::after(limit))?;
             }
             _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
@@ -297,10 +318,12 @@ impl Switch<'_> {
     /// Makes a snapshot of the state of the stopped container, if that is asked for.
     fn keep_state(&mut self, record: &Record) -> Result<()> {
         if self.state == StateChange::Snapshot {
-            systemd::stop(self.host, self.name)?;
             let old =
                 parse(record.details.old_intent.as_bytes(), self.name).map_err(|fault| anyhow!("{fault}"))?;
-            self.snapshot = Some(snapshot::take(self.host, self.name, &old)?);
+            let taken = snapshot::take(self.host, self.name, &old);
+            // They were closed meanwhile.
+            sockets::align(self.host, self.name, None, &self.new)?;
+            self.snapshot = Some(taken?);
         }
         Ok(())
     }

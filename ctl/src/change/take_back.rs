@@ -86,9 +86,14 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
     remove_pending(host, &details.profile_directory);
     systemd::reload_to(host, name, planned.as_deref())?;
     networkd::apply(host, name);
-    sockets::align(host, name, new.as_ref(), &old)?;
-    failpoint("back-reload");
     let exchanged = snapshot::exchanged(host, name)?;
+    if exchanged {
+        // A connection would start the container with the other state.
+        sockets::close(host, name)?;
+    } else {
+        sockets::align(host, name, new.as_ref(), &old)?;
+    }
+    failpoint("back-reload");
     let restart = match way {
         // It may have been started with the other state meanwhile.
         Way::Recorded | Way::Reload { .. } if exchanged => !systemd::state(host, name)?.stopped(),
@@ -136,7 +141,7 @@ fn state_back(host: &Host, name: &MachineName, old: &Intent) -> Result<()> {
     let exchanged = snapshot::exchanged(host, name)?;
     snapshot::undo(host, name)?;
     if exchanged {
-        // They were closed meanwhile.
+        // They were closed before.
         sockets::align(host, name, None, old)?;
     }
     Ok(())

@@ -86,6 +86,29 @@ fn a_generation_that_does_not_start_is_taken_back() {
     assert!(!played.profile().join("system-2-link").is_symlink(), "what failed is not kept");
 }
 
+#[test]
+fn a_container_that_was_started_during_the_build_is_taken_back() {
+    let played = Played::new();
+    played.record();
+    let intent = played.intent();
+    let mut shown = 0;
+    played.on_call(move |words, _| {
+        let new = runs_two(&fs::read_to_string(&intent).unwrap());
+        if is_call(words, "systemctl", "start") && new {
+            return Some(ended(1, "", "Job failed."));
+        }
+        // Before the build, it does not run.
+        shown += u32::from(is_call(words, "systemctl", "show"));
+        (is_call(words, "systemctl", "show") && shown <= 2)
+            .then(|| ended(0, "Id=systemd-nspawn@web.service\nActiveState=inactive\n", ""))
+    });
+    let nix = Nix::find(&played.host).unwrap();
+    let error = update(&played.host, &nix, &web(), &RESTART, None).unwrap_err();
+    assert!(format!("{error:#}").contains("rolled back"), "{error:#}");
+    assert!(!runs_two(&recorded(&played)));
+    assert_eq!((played.hidden(), played.active().as_str()), (vec![], "active"));
+}
+
 /// Updates a host whose container answers these words of systemctl with an error, and gives this state of its system.
 fn updated_unheard(state: &'static str, silent: &'static str) -> String {
     let played = Played::new();

@@ -107,6 +107,8 @@ fn attempt(
     }
     // Not before: nothing of systemd has to be asked for a container that does not change.
     ready(host, name, old)?;
+    // What an earlier command accepted must not be put back by this one.
+    snapshot::keep(host, name)?;
     align_profile(host, nix, old);
     let details = RecordDetails {
         profile_directory: directory.clone(),
@@ -118,7 +120,11 @@ fn attempt(
     let mut record = Record::begin(host, name, Begun::Updating, details)?;
     let prepared = prepare(host, nix, (name, old), options, &directory, ahead);
     let (next, decision, only_takes_away) = match prepared {
-        Ok(Prepared::Switch(next, decision, only_takes_away)) => (next, decision, only_takes_away),
+        Ok(Prepared::Switch { next, decision, runs, only_takes_away }) => {
+            // It may have been started or stopped during the build.
+            record.details.ran = runs;
+            (next, decision, only_takes_away)
+        }
         Ok(Prepared::Nothing(next)) => {
             *output = Some(next.profile);
             remove_pending(host, &directory);
@@ -172,8 +178,14 @@ fn same(old: &Intent, new: &Intent) -> bool {
 }
 
 enum Prepared {
-    /// And whether the change only takes reach away.
-    Switch(Box<Next>, Decision, bool),
+    Switch {
+        next: Box<Next>,
+        decision: Decision,
+        /// Whether the container runs, as the decision assumes.
+        runs: bool,
+        /// Whether the change only takes reach away.
+        only_takes_away: bool,
+    },
     Nothing(Box<Next>),
     /// The reason why this generation is not activated again.
     FailedBefore(String),
@@ -232,5 +244,6 @@ fn prepare(
     {
         host.report(Event::CheckSkipped);
     }
-    Ok(Prepared::Switch(Box::new(next), decision, changes.only_takes_away()))
+    let only_takes_away = changes.only_takes_away();
+    Ok(Prepared::Switch { next: Box::new(next), decision, runs, only_takes_away })
 }

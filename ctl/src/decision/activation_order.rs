@@ -38,6 +38,29 @@ pub(crate) fn before<'a>(
     left.iter().filter(|other| *other != name && before.contains(other.as_str())).collect()
 }
 
+/// Returns those among `earlier` that must not be updated at the same time as a container: a start of one of the two would
+/// wait for the other, or start it, also through others.
+pub(crate) fn not_beside(loaded: &Loaded, name: &MachineName, earlier: &[MachineName]) -> Vec<MachineName> {
+    let of_it = started_with(loaded, name);
+    let linked = |other: &&MachineName| {
+        of_it.contains(other.as_str()) || started_with(loaded, other).contains(name.as_str())
+    };
+    earlier.iter().filter(linked).cloned().collect()
+}
+
+/// Returns the containers that the start of one waits for or starts, also through others.
+fn started_with<'a>(loaded: &'a Loaded, name: &'a MachineName) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
+    let mut next = vec![name.as_str()];
+    while let Some(one) = next.pop() {
+        for stored in loaded.intents.iter().filter(|stored| stored.name.as_str() == one) {
+            let all = waits_for(&stored.intent).chain(&stored.intent.container.wants);
+            next.extend(all.filter_map(Dependency::container).filter(|other| found.insert(*other)));
+        }
+    }
+    found
+}
+
 /// Returns those among `left` that a container waits for, also through others.
 fn reached<'a>(loaded: &Loaded, name: &MachineName, left: &'a [MachineName]) -> BTreeSet<&'a MachineName> {
     let mut reached = BTreeSet::new();
@@ -67,6 +90,7 @@ mod tests {
             ("x", r#""after":["y"]"#),
             ("y", r#""after":["x"]"#),
             ("u", r#""after":["x"]"#),
+            ("w", r#""wants":["b"]"#),
         ] {
             let name: MachineName = name.parse().unwrap();
             let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
@@ -77,6 +101,13 @@ mod tests {
         let names = ["a", "b", "db", "x", "y"].map(|name| name.parse().unwrap()).to_vec();
         let order = activation_order(&loaded, names);
         assert_eq!(order.iter().map(MachineName::as_str).collect::<Vec<_>>(), ["db", "a", "b", "x", "y"]);
+        let beside = |name: &str| {
+            let earlier = ["a", "b", "w", "x", "db"].map(|name| name.parse().unwrap());
+            let found = not_beside(&loaded, &name.parse().unwrap(), &earlier);
+            found.iter().map(MachineName::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(beside("db"), "a b w", "also through others, and whoever wants it");
+        assert_eq!((beside("u").as_str(), beside("x").as_str(), beside("c").as_str()), ("x", "x", ""));
         let names = ["u", "y", "x"].map(|name| name.parse().unwrap()).to_vec();
         let order = activation_order(&loaded, names);
         assert_eq!(order.iter().map(MachineName::as_str).collect::<Vec<_>>(), ["y", "x", "u"]);

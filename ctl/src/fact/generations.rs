@@ -43,6 +43,11 @@ impl Generation {
     }
 }
 
+/// Returns the current generation. Nix reuses numbers: one that only a pin keeps may have the same.
+pub(crate) fn current(all: &[Generation]) -> Option<&Generation> {
+    all.iter().filter(|one| one.current).max_by_key(|one| one.made.is_some())
+}
+
 /// Returns all generations, including those that only a pin keeps. An unreadable directory is an error, since
 /// generations newer than the newest may be deleted.
 pub(crate) fn generations(host: &Host, name: &MachineName, intent: &Intent) -> Result<Vec<Generation>> {

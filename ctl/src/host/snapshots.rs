@@ -36,6 +36,9 @@ pub(crate) struct Snapshot {
     pub(crate) time: String,
     /// The UUID of the subvolume.
     pub(crate) uuid: Option<String>,
+    /// Whether it is the copy of another snapshot that the container ran on until a rollback was undone.
+    #[serde(default, rename = "putBack", skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) put_back: bool,
     /// The step that is not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unfinished: Option<Unfinished>,
@@ -49,6 +52,9 @@ pub(crate) enum Unfinished {
     Making(String),
     /// The state, which has the UUID of this entry, is being exchanged for a copy of the snapshot with this UUID.
     Exchanging(String),
+    /// The state is a copy of the snapshot with this UUID and is being exchanged back for the earlier one, which has the
+    /// UUID of this entry.
+    PuttingBack(String),
     /// The snapshot is being deleted.
     Deleting,
 }

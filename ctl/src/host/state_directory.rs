@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::resolve::open_resolved;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, ResolveFlags, flock, openat, renameat, unlinkat,
+    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, ResolveFlags, flock, fstat, openat, renameat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -154,12 +154,17 @@ impl Drop for Reserved {
 /// Keeps nspawn from starting on the root, or fails if it runs.
 pub(crate) fn reserve(host: &Host, name: &MachineName) -> Result<Reserved> {
     let path = host.machines().join(format!(".#{name}.lck"));
+    let cannot = || format!("{}: cannot be opened", path.display());
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let lock = openat(CWD, &path, flags, Mode::from_raw_mode(0o600));
-    let lock = lock.with_context(|| format!("{}: cannot be opened", path.display()))?;
-    match locked(host, name, lock)? {
-        Some(lock) => Ok(Reserved { _lock: lock, path }),
-        None => refuse(format!("{}: is in use", directory(host, name).display())),
+    loop {
+        let lock = openat(CWD, &path, flags, Mode::from_raw_mode(0o600)).with_context(cannot)?;
+        let Some(lock) = locked(host, name, lock)? else {
+            return refuse(format!("{}: is in use", directory(host, name).display()));
+        };
+        // Whoever held it before may have deleted the file, and then it locks nothing.
+        if fstat(&lock).with_context(cannot)?.st_nlink > 0 {
+            return Ok(Reserved { _lock: lock, path });
+        }
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Subvolume {
     pub(crate) uuid: String,
     /// The UUID of the subvolume that it is a snapshot of.
     pub(crate) parent: Option<String>,
+    /// Whether nothing in it can be changed.
+    pub(crate) read_only: bool,
     /// Its path in the file system.
     path: String,
 }
@@ -105,7 +107,7 @@ impl<'a> Btrfs<'a> {
         Ok(())
     }
 
-    /// Makes a subvolume, and those in it, read-only or writable.
+    /// Makes a subvolume, and those in it, read-only or writable. If that was interrupted, the outer one is read-only.
     pub(crate) fn set_read_only(&self, path: &Path, read_only: bool) -> Result<()> {
         let value = if read_only { "true" } else { "false" };
         let set = |path: &Path| {
@@ -113,10 +115,13 @@ impl<'a> Btrfs<'a> {
             let call = self.host.program(&self.program).args(words).arg(path).args(["ro", value]);
             call.output().map(drop)
         };
+        if read_only {
+            set(path)?;
+        }
         for inner in self.nested(path)? {
             set(&by_descriptor(&open_inside(path, &inner)?))?;
         }
-        set(path)
+        if read_only { Ok(()) } else { set(path) }
     }
 
     /// Deletes a subvolume and those in it. Deletes nothing else.
@@ -181,7 +186,8 @@ fn shown(answer: &str) -> Option<Subvolume> {
     };
     let uuid = value("UUID").filter(|uuid| is_uuid(uuid))?;
     let parent = value("Parent UUID").filter(|uuid| is_uuid(uuid));
-    Some(Subvolume { uuid, parent, path: answer.lines().next()?.to_owned() })
+    let read_only = value("Flags").is_some_and(|flags| flags.contains("readonly"));
+    Some(Subvolume { uuid, parent, read_only, path: answer.lines().next()?.to_owned() })
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -209,11 +215,13 @@ mod tests {
     fn answers_of_btrfs() {
         let answer = "lib/machines/web\n\tName: \t\t\tweb\n\tUUID: \t\t\t6a1159dc-683c-f941-8227-a95c6f9b696c\n\tParent UUID: \t\t-\n\tReceived UUID: \t\t-\n";
         let found = shown(answer).unwrap();
-        assert_eq!((found.uuid.as_str(), found.parent), ("6a1159dc-683c-f941-8227-a95c6f9b696c", None));
+        assert_eq!((found.uuid.as_str(), &found.parent), ("6a1159dc-683c-f941-8227-a95c6f9b696c", &None));
         assert_eq!(found.path, "lib/machines/web");
         let copy =
             answer.replace("Parent UUID: \t\t-", "Parent UUID: \t\ta89bca8f-9d0d-2548-a88a-962e9e84f1c5");
         assert_eq!(shown(&copy).unwrap().parent.as_deref(), Some("a89bca8f-9d0d-2548-a88a-962e9e84f1c5"));
+        let locked = answer.to_owned() + "\tFlags: \t\t\treadonly\n";
+        assert!(!found.read_only && shown(&locked).unwrap().read_only);
         assert_eq!(shown("ERROR"), None);
     }
 

@@ -1,6 +1,6 @@
 //! Commands that are killed while they make a snapshot, exchange the state or delete snapshots.
 
-use nixos_nspawn_tests::host::{Host, Output, dynamic};
+use nixos_nspawn_tests::host::{Host, Output, dynamic, unit};
 use nixos_nspawn_tests::on_both_hosts;
 use serde_json::{Value, json};
 
@@ -27,6 +27,13 @@ fn recorded(host: &Host, at: &str, settled: &Output) -> Vec<Value> {
     // Each has a subvolume inside.
     assert_eq!(snapshots, 2 * all.len(), "{at}: {settled}: {record}\n{there}");
     all
+}
+
+/// Returns how many snapshots there are besides the copies that undone rollbacks have left, at most three.
+fn without_copies(all: &[Value]) -> usize {
+    let (copies, others): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|one| one["putBack"] == true);
+    assert!(copies.len() <= 3 && copies.iter().all(|one| one["generation"] == 1), "{all:?}");
+    others.len()
 }
 
 fn killed_with_snapshots(host: &Host) {
@@ -71,19 +78,33 @@ fn killed_with_snapshots(host: &Host) {
         host.assert_agreed("web");
         assert_eq!((host.recorded("web"), data().as_str()), (before.clone(), "two"), "{place}: {settled}");
         assert_eq!(host.state("web"), "active", "{place}: {settled}");
-        assert_eq!(recorded(host, place, &settled).len(), all.len(), "{place}: {settled}");
+        assert_eq!(without_copies(&recorded(host, place, &settled)), all.len(), "{place}: {settled}");
     }
 
     // Killed on the way back of a rollback that fails.
     let fails = [&back[..], &["--check", "false", "--timeout", "2s"]].concat();
-    for place in ["back-intent", "back-reload", "back-stopped", "exchanged-back"] {
+    for place in ["back-intent", "back-reload", "back-stopped", "putting-back", "exchanged-back"] {
         killed(host, place, &fails);
         let settled = settle(host);
         host.assert_agreed("web");
         assert_eq!((host.recorded("web"), data().as_str()), (before.clone(), "two"), "{place}: {settled}");
         assert_eq!(host.state("web"), "active", "{place}: {settled}");
-        assert_eq!(recorded(host, place, &settled).len(), all.len(), "{place}: {settled}");
+        assert_eq!(without_copies(&recorded(host, place, &settled)), all.len(), "{place}: {settled}");
     }
+
+    // The container ran on the copy, as after a boot, before the next command: what it wrote is kept.
+    killed(host, "exchanged", &back);
+    host.ok(&["systemctl", "start", &unit("web")]);
+    host.inside("web", &["sh", "-c", "echo meanwhile > /inner/data"]);
+    let settled = settle(host);
+    host.assert_agreed("web");
+    assert_eq!((host.recorded("web"), data().as_str()), (before, "two"), "{settled}");
+    let left = recorded(host, "meanwhile", &settled);
+    let copy = left.iter().rev().find(|one| one["putBack"] == true).expect("a copy");
+    let place = RECORD.replace("snapshots.json", copy["directory"].as_str().expect("a name"));
+    assert!(settled.stderr.contains(&format!("is kept in {place}")), "{settled}");
+    assert_eq!(host.sh(&format!("cat {place}/inner/data")), "meanwhile\n", "{settled}");
+    assert!(!host.run(&["touch", &format!("{place}/inner/new")]).success(), "it is read-only");
 
     for place in ["activated", "passed"] {
         killed(host, place, &back);

@@ -95,8 +95,8 @@ fn state_with_generations(host: &Host) {
     assert_eq!(later.iter().map(|path| data(host, path)).collect::<Vec<_>>(), ["two two "]);
     assert!(!host.run(&["touch", &format!("{}/var/in ner/new", later[0])]).success(), "it is read-only");
 
-    // A rollback that fails puts the state back.
-    let before = (host.recorded("web"), subvolumes(host));
+    // A rollback that fails puts the state back, and keeps what the container wrote meanwhile.
+    let before = (host.recorded("web"), subvolumes(host) + 2);
     let failed =
         host.ctl(&["rollback", "web", "--to", "2", "--with-state", "--check", "false", "--timeout", "3s"]);
     assert_eq!(failed.code(), 1, "{failed}");
@@ -104,7 +104,14 @@ fn state_with_generations(host: &Host) {
     assert_eq!((host.recorded("web"), subvolumes(host)), before, "{failed}");
     assert_eq!((host.system_page("web"), data(host, STATE)), ("one\n".to_owned(), "three three ".to_owned()));
 
-    // So does one of a stopped container that works, which is not started.
+    let copy = snapshots(host, 2)[1].clone();
+    assert!(failed.stderr.contains(&format!("is kept in {copy}")), "{failed}");
+    assert_eq!(data(host, &copy), "two two ");
+    assert!(!host.run(&["touch", &format!("{copy}/var/in ner/new")]).success(), "it is read-only");
+    host.sh(&format!("btrfs property set -t subvol {copy} ro false && echo other > {copy}/var/data"));
+    host.sh(&format!("btrfs property set -t subvol {copy} ro true"));
+
+    // One of a stopped container does not start it. It returns to the snapshot, not to that copy.
     host.ok(&["systemctl", "stop", &unit("web")]);
     host.ctl_ok(&["rollback", "web", "--to", "2", "--with-state"]);
     assert_eq!((host.state("web").as_str(), data(host, STATE).as_str()), ("inactive", "two two "));
@@ -115,12 +122,38 @@ fn state_with_generations(host: &Host) {
     // An update that fails goes on with the present state, of which there is a snapshot; of one generation, three are kept.
     let first = snapshots(host, 2);
     for page in ["bad\n", "worse\n", "worst\n"] {
+        // An old one that cannot be deleted does not matter.
+        let last = page == "worst\n";
+        if last {
+            host.sh(&format!("btrfs subvolume set-default {}", first[0]));
+        }
         web(host, &with_snapshots(page));
         let failed = host.ctl(&["update", "web", "--check", "false", "--timeout", "2s"]);
         assert_eq!(failed.code(), 1, "{failed}");
+        assert_eq!(failed.stderr.contains("an old snapshot stays"), last, "{failed}");
     }
+    host.assert_agreed("web");
+    host.sh("btrfs subvolume set-default 5 /var/lib/machines");
+    assert!(host.exists(&first[0]));
+    // The next time it is. Without its directory, nothing is known of the profile.
+    let profile = "/nix/var/nix/profiles/per-nspawn/web";
+    host.sh(&format!("mv {profile} {profile}.away"));
+    let refused = host.ctl(&["delete-generations", "web", "30d"]);
+    host.sh(&format!("mv {profile}.away {profile}"));
+    assert!(refused.code() == 10 && refused.stderr.contains("no snapshots are deleted"), "{refused}");
     let now = snapshots(host, 2);
-    assert!(now.len() == 3 && !now.contains(&first[0]) && !host.exists(&first[0]), "{now:?}");
+    assert!(
+        now.len() == 4 && now[0] == copy && !now.contains(&first[0]) && !host.exists(&first[0]),
+        "{now:?}"
+    );
+    // With --keep, a failure before anything else has changed is undone all the same.
+    let newest = snapshots(host, 1).pop().expect("a snapshot");
+    host.sh(&format!("btrfs property set -t subvol {newest} ro false; mv {newest} {SNAPSHOTS}/away"));
+    let failed = host.ctl(&["rollback", "web", "--to", "1", "--with-state", "--keep"]);
+    host.sh(&format!("mv {SNAPSHOTS}/away {newest}; btrfs property set -t subvol {newest} ro true"));
+    assert!(failed.code() != 0 && failed.stderr.contains("container 'web' was rolled back"), "{failed}");
+    host.assert_agreed("web");
+    assert_eq!((host.generation("web"), host.state("web").as_str()), (2, "active"));
     // Back to the state of the current generation.
     fill(host, "four");
     host.ctl_ok(&["rollback", "web", "--to", "2", "--with-state"]);
@@ -133,7 +166,7 @@ fn state_with_generations(host: &Host) {
     host.sh(&format!("btrfs subvolume create {SNAPSHOTS}/mine"));
     let of_one = snapshots(host, 1);
     let of_two = snapshots(host, 2);
-    assert!(of_one.len() == 2 && of_two.len() == 4, "{of_one:?} {of_two:?}");
+    assert!(of_one.len() == 2 && of_two.len() == 5, "{of_one:?} {of_two:?}");
     // One was replaced by something else.
     host.sh(&format!(
         "btrfs property set -t subvol {0} ro false && btrfs subvolume delete '{0}/var/in ner' {0} && btrfs subvolume create {0}",
