@@ -309,6 +309,8 @@ fn listed_addresses(host: &Host, user: &[&str]) -> Vec<String> {
     let output = host.ok(&[user, &["nixos-nspawn", "list", "web", "--json"]].concat());
     let answer: serde_json::Value = serde_json::from_str(&output).expect("JSON");
     let mut all: Vec<String> = serde_json::from_value(answer[0]["addresses"].clone()).expect("addresses");
+    // machined leaves out those of the link while they are tentative.
+    all.retain(|address| !address.starts_with("fe80:"));
     all.sort();
     all
 }

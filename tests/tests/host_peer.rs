@@ -130,7 +130,8 @@ fn surroundings(host: &Host) {
     // A reload script runs on the host.
     let script = "#!/bin/sh\necho reloaded >> /run/reloaded\n";
     host.write("/run/current-system/sw/bin/true", script, 0o755);
-    host.sh("ip link add eth0 type veth peer name eth0-peer && ip link set eth0 up");
+    host.sh("ip link add eth0 type veth peer name eth0-peer && ip link set eth0 up
+        ip link add br0 type bridge && ip link set br0 up");
 }
 
 fn seen_from_outside(host: &Host) {
