@@ -205,19 +205,19 @@ fn other_nixpkgs(host: &Host) {
     let refused = |reason: &str| {
         let output = host.ctl(&["create", "odd", "--config", odd]);
         let message = format!("nixos-nspawn: {CONF}: {reason}\n");
-        assert_eq!((output.stderr.as_str(), output.code()), (message.as_str(), 1), "{output}");
+        assert_eq!((output.stderr.as_str(), output.code()), (message.as_str(), 10), "{output}");
     };
     refused(&format!(
-        "is writable by others (mode 0666), nothing was done; check it, then run 'chmod go-w {CONF}'"
+        "is writable by others (mode 0666), nothing was changed; check it, then run 'chmod go-w {CONF}'"
     ));
     host.ok(&["chmod", "644", CONF]);
     host.ok(&["chown", "nobody", CONF]);
     refused(&format!(
-        "belongs to user 65534, not to root, nothing was done; check it, then run 'chown root {CONF}'"
+        "belongs to user 65534, not to root, nothing was changed; check it, then run 'chown root {CONF}'"
     ));
     host.ok(&["rm", CONF]);
     host.ok(&["mkfifo", CONF]);
-    refused("is not a regular file, nothing was done; remove it");
+    refused("is not a regular file, nothing was changed; remove it");
     host.ok(&["rm", CONF]);
     host.write(CONF, format!("[Nix]\nNixpkgs={NIXPKGS}\n"), 0o644);
     host.ctl_ok(&["create", "odd", "--config", odd]);

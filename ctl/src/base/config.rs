@@ -14,7 +14,8 @@ use nixos_nspawn_units::verify;
 use nixos_nspawn_units::verify::{Finding, Place};
 
 use crate::base::config_files;
-use crate::base::config_files::{ConfigFault, Trust};
+use crate::base::config_files::Trust;
+use crate::base::exit::{Failed, Refusal, unchanged};
 use crate::base::scope::Scope;
 
 /// Defaults for everything that the command line leaves out.
@@ -81,7 +82,7 @@ impl Config {
         for (path, bytes) in config_files::read(root, scope.defaults, trust)? {
             let faults = config.apply(&path, &bytes)?;
             if let Some(what) = faults.into_iter().next() {
-                return Err(ConfigFault { what, remedy: None }.into());
+                return unchanged(what, "");
             }
         }
         Ok(config)
@@ -91,9 +92,12 @@ impl Config {
     pub(crate) fn read_good(root: &Path, scope: &Scope, trust: Trust) -> Result<(Self, Vec<String>)> {
         let mut config = Self::built_in()?;
         let mut ignored = Vec::new();
-        let whole = |error: anyhow::Error, ignored: &str| match error.downcast_ref::<ConfigFault>() {
-            Some(fault) => format!("{}, {ignored}{}", fault.what, fault.next_step()),
-            None => format!("{error:#}"),
+        let whole = |error: anyhow::Error, ignored: &str| match error.downcast_ref::<Failed>() {
+            Some(Failed::Refused(Refusal { why, remedy, .. })) => {
+                let remedy = remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                format!("{why}, {ignored}{remedy}")
+            }
+            _ => format!("{error:#}"),
         };
         let files = config_files::read(root, scope.defaults, trust).unwrap_or_else(|error| {
             ignored.push(whole(error, "the built-in defaults are used"));
@@ -197,7 +201,7 @@ fn words(text: &str) -> Vec<String> {
 /// Parses the settings of a file. Where systemd would warn and ignore a line, this fails, so that no setting is lost
 /// silently.
 fn settings(path: &Path, bytes: &[u8]) -> Result<UnitFile> {
-    let refused = |located: &dyn std::fmt::Display| ConfigFault { what: located.to_string(), remedy: None };
+    let refused = |located: &dyn std::fmt::Display| Failed::unchanged(located.to_string(), "");
     let parsed = parse(bytes).map_err(|error| refused(&error.at(path)))?;
     if let Some(warning) = parsed.warnings.first() {
         let reason = match warning.reason {

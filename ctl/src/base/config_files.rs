@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rustix::fs::Dir;
-use thiserror::Error;
 
+use crate::base::exit::Failed;
 use crate::base::tree::open_below;
 
 /// The maximum size of a file.
@@ -71,23 +71,6 @@ fn drop_ins(root: &Path, place: &Path, trust: Trust) -> Result<Vec<PathBuf>> {
     }
     paths.sort();
     Ok(paths)
-}
-
-/// A fault of a configuration file. Commands that change something end with it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{what}, nothing was done{}", self.next_step())]
-pub(crate) struct ConfigFault {
-    /// The place and the fault.
-    pub(crate) what: String,
-    /// What to do about it.
-    pub(crate) remedy: Option<String>,
-}
-
-impl ConfigFault {
-    /// Returns the remedy as the end of a message.
-    pub(crate) fn next_step(&self) -> String {
-        self.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default()
-    }
 }
 
 /// Opens a path of the system; returns `None` if it does not exist.
@@ -154,7 +137,7 @@ fn not_regular(shown: &Path) -> anyhow::Error {
 }
 
 fn fault(shown: &Path, reason: impl std::fmt::Display, remedy: Option<String>) -> anyhow::Error {
-    ConfigFault { what: format!("{}: {reason}", shown.display()), remedy }.into()
+    Failed::unchanged(format!("{}: {reason}", shown.display()), remedy.unwrap_or_default()).into()
 }
 
 fn below(root: &Path, path: &Path) -> PathBuf {
@@ -211,7 +194,7 @@ mod tests {
     fn special_files_are_refused_without_blocking() {
         let (root, path, trust) = tree();
         let shown = path.display().to_string();
-        let refused = format!("{shown}: is not a regular file, nothing was done; remove it");
+        let refused = format!("{shown}: is not a regular file, nothing was changed; remove it");
         mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
         assert_eq!(message(root.path(), trust), refused);
         assert_eq!(message(root.path(), Trust::Anybody), refused);
@@ -224,19 +207,20 @@ mod tests {
         assert_eq!(message(root.path(), trust), refused);
         fs::remove_dir(&path).unwrap();
         symlink("/nowhere", &path).unwrap();
-        let dangling = "is a link to /nowhere, which does not exist, nothing was done; remove the link, or create that file";
+        let dangling = "is a link to /nowhere, which does not exist, nothing was changed; remove the link, or create that file";
         assert_eq!(message(root.path(), trust), format!("{shown}: {dangling}"));
         fs::remove_file(&path).unwrap();
         fs::write(&path, vec![b'#'; 1024 * 1024]).unwrap();
         assert_eq!(super::read(root.path(), Scope::SYSTEM.defaults, trust).unwrap().len(), 1);
         fs::write(&path, vec![b'#'; 1024 * 1024 + 1]).unwrap();
-        let large = "is larger than 1024 KiB, nothing was done; shorten it";
+        let large = "is larger than 1024 KiB, nothing was changed; shorten it";
         assert_eq!(message(root.path(), trust), format!("{shown}: {large}"));
         fs::remove_file(&path).unwrap();
         let folder = root.path().join("etc/nixos-nspawn.conf.d");
         fs::remove_dir(&folder).unwrap();
         fs::write(&folder, "").unwrap();
-        let no_directory = format!("{}: is not a directory, nothing was done; remove it", folder.display());
+        let no_directory =
+            format!("{}: is not a directory, nothing was changed; remove it", folder.display());
         assert_eq!(message(root.path(), trust), no_directory);
     }
 
@@ -253,15 +237,16 @@ mod tests {
             }
             mode(shown, 0o775);
             let writable =
-                "is writable by others (mode 0775), nothing was done; check it, then run 'chmod go-w ";
+                "is writable by others (mode 0775), nothing was changed; check it, then run 'chmod go-w ";
             let shown_text = shown.display();
             assert_eq!(message(root.path(), trust), format!("{shown_text}: {writable}{shown_text}'"));
             assert!(super::read(root.path(), Scope::SYSTEM.defaults, Trust::Anybody).is_ok());
             mode(shown, 0o755);
             assert!(super::read(root.path(), Scope::SYSTEM.defaults, trust).is_ok());
         }
-        let foreign =
-            format!("belongs to user {own}, not to root, nothing was done; check it, then run 'chown root ");
+        let foreign = format!(
+            "belongs to user {own}, not to root, nothing was changed; check it, then run 'chown root "
+        );
         let shown = folder.display();
         assert_eq!(message(root.path(), other), format!("{shown}: {foreign}{shown}'"));
         fs::remove_dir_all(&folder).unwrap();

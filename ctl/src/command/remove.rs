@@ -13,11 +13,11 @@ use crate::base::context::Context;
 use crate::change::remove::{Left, Removal, RemoveOptions, Removed, remove};
 use crate::cli::Remove;
 use crate::command::begin::begin_except;
-use crate::fact::lookup::machine_name;
+use crate::command::several::{machine_names, told};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
-    let names = arguments.names.iter().map(|name| machine_name(name)).collect::<Result<Vec<_>>>()?;
+    let names = machine_names(&arguments.names)?;
     let Remove { delete_state, dry_run, .. } = *arguments;
     if !dry_run {
         begin_except(context, "remove", &names)?;
@@ -41,12 +41,7 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
     if context.json {
         context.screen.print_json(&answers)?;
     }
-    // A single failure is the command's; of several, all are printed and the last decides the exit code.
-    let last = failures.pop();
-    for error in failures {
-        context.screen.tell(&format!("{error:#}"));
-    }
-    last.map_or(Ok(()), Err)
+    told(context, failures)
 }
 
 /// The result for a container.

@@ -52,12 +52,16 @@ pub(crate) fn each<T, A: Serialize>(
     if context.json {
         context.screen.print_json(&answers)?;
     }
-    // All are printed, the last as the error of the command; it decides the exit code.
+    told(context, failures).map_err(|error| settled(context, error))
+}
+
+/// Prints failures, the last as the error of the command, which decides the exit code.
+pub(crate) fn told(context: &Context, mut failures: Vec<Error>) -> Result<()> {
     let last = failures.pop();
     for error in failures {
         context.screen.tell(&format!("{error:#}"));
     }
-    last.map_or(Ok(()), |error| Err(settled(context, error)))
+    last.map_or(Ok(()), Err)
 }
 
 /// Returns whether it failed only because a command that we waited for was killed.

@@ -13,7 +13,9 @@ pub(crate) fn known_names(host: &Host) -> Vec<(MachineName, Kind)> {
     let mut all: Vec<(MachineName, Kind)> = Vec::new();
     for (directory, kind) in directories {
         for file in names_in(&directory).unwrap_or_default() {
-            let Some(name) = file.strip_suffix(".json").filter(|name| *name != "host") else { continue };
+            // Beside the intents there is the generator's file about the host.
+            let is_host = kind == Kind::Imperative && file == "host.json";
+            let Some(name) = file.strip_suffix(".json").filter(|_| !is_host) else { continue };
             let Ok(name) = name.parse::<MachineName>() else { continue };
             if !all.iter().any(|(known, _)| *known == name) {
                 all.push((name, kind));

@@ -76,7 +76,7 @@ fn unknown_settings_are_refused() {
         "f:3: [Nix] has no setting 'BootLimit' (did you mean [Host]?)"
     );
     assert_eq!(message("[Host]\nQuite=1\n"), "f:2: [Host] has no setting 'Quite'");
-    let line = |text: &str| message(text).strip_suffix(", nothing was done").map(str::to_owned);
+    let line = |text: &str| message(text).strip_suffix(", nothing was changed").map(str::to_owned);
     assert_eq!(line("#\nCommand=x\n").as_deref(), Some("f:2: assignment outside of a section"));
     assert_eq!(line("[Nix]\nCommand\n").as_deref(), Some("f:2: missing '='"));
     assert_eq!(line("[Nix]\n=x\n").as_deref(), Some("f:2: missing key name before '='"));
