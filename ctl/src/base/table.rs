@@ -1,6 +1,54 @@
-//! Tables that fit the terminal: where there is no room, columns are left out and texts shortened.
+//! Tables. Colour is added after padding, so that columns stay aligned. One that has to fit the terminal leaves out columns
+//! and shortens texts where there is no room.
 
-use crate::base::output::{Cell, Tone, painted};
+use crate::base::output::{Tone, painted};
+
+/// A cell of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// Returns a cell with this text.
+    pub(crate) fn new(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: text.into(), tone }
+    }
+
+    /// Returns a cell without colour.
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self::new(text, Tone::Plain)
+    }
+}
+
+/// Formats rows below a header, with two spaces between columns and no trailing spaces.
+pub(crate) fn table(header: &[&str], rows: &[Vec<Cell>], color: bool) -> String {
+    let heads: Vec<Cell> = header.iter().map(|head| Cell::new(*head, Tone::Strong)).collect();
+    let lines: Vec<&Vec<Cell>> = std::iter::once(&heads).chain(rows).collect();
+    let width = |column: usize| {
+        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.text.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..header.len()).map(|column| width(column).unwrap_or(0)).collect();
+    lines.iter().map(|line| row(line, &widths, color)).collect()
+}
+
+/// Formats a row; columns without a width are left out.
+fn row(cells: &[Cell], widths: &[usize], color: bool) -> String {
+    let mut text = String::new();
+    let mut gap = 0;
+    for (cell, width) in cells.iter().zip(widths).filter(|(_, width)| **width > 0) {
+        let shown = shortened(&cell.text, *width);
+        if shown.is_empty() {
+            gap += width + GAP;
+            continue;
+        }
+        text.push_str(&" ".repeat(gap));
+        text.push_str(&painted(&shown, cell.tone, color));
+        gap = width - shown.chars().count() + GAP;
+    }
+    text + "\n"
+}
 
 /// A column.
 #[derive(Debug, Clone, Copy)]
@@ -50,27 +98,13 @@ impl Table<'_> {
         }
         let heads: Vec<Cell> =
             self.columns.iter().map(|column| Cell::new(column.head, Tone::Strong)).collect();
-        let mut text = String::new();
-        for row in legend.then_some(&heads).into_iter().chain(&self.rows) {
-            let mut gap = 0;
-            for (cell, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {
-                let shown = shortened(cell.text(), *width);
-                if shown.is_empty() {
-                    gap += width + GAP;
-                    continue;
-                }
-                text.push_str(&" ".repeat(gap));
-                text.push_str(&painted(&shown, cell.tone(), color));
-                gap = width - shown.chars().count() + GAP;
-            }
-            text.push('\n');
-        }
-        text
+        let legend = legend.then_some(&heads);
+        legend.into_iter().chain(&self.rows).map(|cells| row(cells, &widths, color)).collect()
     }
 
     /// Returns the width of a column's texts; 0 if it has none.
     fn width(&self, column: usize, legend: bool) -> usize {
-        let widest = self.rows.iter().map(|row| row[column].text().chars().count()).max().unwrap_or(0);
+        let widest = self.rows.iter().map(|row| row[column].text.chars().count()).max().unwrap_or(0);
         let head = if legend { self.columns[column].head.chars().count() } else { 0 };
         if widest == 0 { 0 } else { widest.max(head) }
     }
@@ -159,6 +193,19 @@ mod tests {
     fn shown(rows: &[[&str; 4]], legend: bool, width: Option<usize>) -> String {
         let rows = rows.iter().map(|row| row.iter().map(|text| Cell::plain(*text)).collect()).collect();
         Table { columns: &COLUMNS, rows }.text(legend, width, false)
+    }
+
+    #[test]
+    fn columns_stay_in_line_with_and_without_colour() {
+        let rows = [
+            vec![Cell::plain("database"), Cell::new("", Tone::Good), Cell::plain("x")],
+            vec![Cell::plain("b"), Cell::new("up", Tone::Good), Cell::plain("")],
+        ];
+        let header = ["NAME", "STATE", "NOTE"];
+        let plain = "NAME      STATE  NOTE\ndatabase         x\nb         up\n";
+        assert_eq!(table(&header, &rows, false), plain);
+        let coloured = table(&header, &rows, true);
+        assert!(coloured.contains("\nb         \u{1b}[32mup\u{1b}[0m\n"), "{coloured:?}");
     }
 
     #[test]

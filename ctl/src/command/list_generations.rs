@@ -9,7 +9,8 @@ use nixos_nspawn_units::value::StorePath;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::output::{Cell, Tone, table};
+use crate::base::output::Tone;
+use crate::base::table::{Cell, table};
 use crate::base::time;
 use crate::base::tree::open_below;
 use crate::cli::Show;

@@ -1,7 +1,8 @@
 //! Formats the results of updates and rollbacks.
 
-use crate::base::output;
-use crate::base::output::{Cell, Tone};
+use crate::base::output::Tone;
+use crate::base::table;
+use crate::base::table::Cell;
 use crate::change::updated::{UpdateResult, Updated};
 use crate::host::last_activation::AppliedAction;
 
@@ -87,7 +88,7 @@ pub(crate) fn table(results: &[Updated], color: bool) -> String {
         ]
     };
     let rows: Vec<Vec<Cell>> = results.iter().map(row).collect();
-    output::table(&["NAME", "RESULT", "GENERATION", "TIME", "REASON"], &rows, color)
+    table::table(&["NAME", "RESULT", "GENERATION", "TIME", "REASON"], &rows, color)
 }
 
 fn how(action: AppliedAction) -> &'static str {
