@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{Plan, Planned};
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{DIRECTORY, Loaded};
 
@@ -24,7 +23,7 @@ use crate::change::next::{intent, limit_or_start, missing_sources};
 use crate::change::profile_steps::remove_pending;
 use crate::change::{effect, settle, snapshot};
 use crate::fact::lookup::{all_seen, find};
-use crate::fact::{dependents, host_network, installation, setuid_places};
+use crate::fact::{dependents, host_network, installation};
 use crate::host::intent_file::Conflicts;
 use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
@@ -37,7 +36,6 @@ use crate::host::{
 };
 use crate::nix::build::{Made, Request};
 use crate::nix::profile;
-use crate::nix::profile::Profile;
 use crate::nix::source::{SourceArguments, Wanted};
 use crate::nix::tool::Nix;
 
@@ -226,7 +224,7 @@ fn make_state(host: &Host, name: &MachineName, intent: &Intent, record: &mut Rec
 }
 
 /// Refuses a name that a container, a machine or a settings file of others already has.
-fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> {
+pub(super) fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> {
     if let Some(own) = loaded.errors.iter().find(|error| error.path == DIRECTORY) {
         return unchanged(
             format!("{own}"),
@@ -273,42 +271,4 @@ fn make_directory(host: &Host) -> Result<()> {
         .mode(0o755)
         .create(&directory)
         .with_context(|| format!("{}: cannot be created", directory.display()))
-}
-
-/// What a create would make.
-pub(crate) struct CreateDraft {
-    /// The contents of the build.
-    pub(crate) profile: Profile,
-    /// The intent that would be recorded.
-    pub(crate) intent: Intent,
-    /// What the generator would write, for all containers.
-    pub(crate) plan: Plan,
-    /// The container's part of the plan.
-    pub(crate) planned: Planned,
-    /// Notes for the user.
-    pub(crate) notes: Vec<String>,
-}
-
-/// Finds out what a create would make, by the same steps. It changes nothing but the Nix store.
-pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) -> Result<CreateDraft> {
-    let loaded = host_file::load(host)?;
-    name_is_free(host, &loaded, name)?;
-    profile::check_store(host, options.allow_user_store)?;
-    let nix = if options.source.profile.is_none() { Some(Nix::find(host)?) } else { None };
-    let wanted = options.source.wanted(host, None)?;
-    let request =
-        Request { host, nix: nix.as_ref(), name, wanted: &wanted, recorded: None, last: None, limit: None };
-    let Made { path, source, .. } = request.build(None)?;
-    let profile = profile::read(host, &path, name)?;
-    let mut intent = intent(host, name, &profile, source)?;
-    let system = profile_links::profile_directory(host, name).join("system");
-    intent.profile = Some(system.to_string_lossy().parse()?);
-    intent.generation = Some(1);
-    let (plan, planned) = intent_file::check(&loaded, name, &intent, Conflicts::Refused)?;
-    if host.live() {
-        snapshot::check(host, name, &intent)?;
-    }
-    let mut notes = dependents::unknown_names(&loaded, &intent);
-    notes.extend(setuid_places::warning(host, name, &intent, None));
-    Ok(CreateDraft { profile, intent, plan, planned, notes })
 }

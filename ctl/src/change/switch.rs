@@ -12,7 +12,6 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::{Event, Step};
-use crate::base::exit::under;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
@@ -21,17 +20,16 @@ use crate::change::gate::Before;
 use crate::change::profile_steps::remove_pending;
 use crate::change::reach::Approved;
 use crate::change::switch_options::{Activation, StateChange, Switched, Target};
-use crate::change::take_back::{Way, take_back};
 use crate::change::{effect, gate, snapshot};
 use crate::decision::activation::{Action, Decision};
 use crate::fact::dependents;
 use crate::host::intent_file::Conflicts;
-use crate::host::journal::{journal_time, show_journal, show_journal_inside};
+use crate::host::journal::journal_time;
 use crate::host::last_activation::{ActivationResult, LastActivation};
 use crate::host::lock::Lock;
 use crate::host::record::{Phase, Record};
 use crate::host::store_sync::sync_store;
-use crate::host::update_memory::{Failure, FailureKind, UpdateMemory};
+use crate::host::update_memory::UpdateMemory;
 use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, systemd};
 use crate::nix::tool::Nix;
 
@@ -68,15 +66,9 @@ impl Switch<'_> {
         let done = self.forward(record);
         self.host.report(Event::Progress { name: self.name.clone(), step: None });
         let folder = record.details.profile_directory.clone();
-        let note = |action: Action, result: ActivationResult, detail: String, generation: Option<u64>| {
-            let last = LastActivation::now(generation.unwrap_or(0), action.into(), result, detail);
-            if let Err(error) = last.write(self.host, &folder) {
-                self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
-            }
-        };
         match done {
             Ok(action) => {
-                note(action, ActivationResult::Done, self.decision.reason.clone(), self.new.generation);
+                self.note(&folder, action, ActivationResult::Done, self.decision.reason.clone());
                 self.remember(&folder, |memory, output| match action {
                     Action::Reload | Action::Restart => memory.works(output),
                     // It has not been tried.
@@ -95,79 +87,20 @@ impl Switch<'_> {
                 let (generation, reason) = (self.new.generation, self.decision.reason);
                 Ok(Switched { generation, action, reason, snapshot: self.snapshot })
             }
-            Err(error) => {
-                let stopped = interrupt::check().is_err();
-                interrupt::clean_up_begins();
-                let touched = matches!(record.details.phase, Phase::Activating | Phase::Passed);
-                match self.decision.action {
-                    Action::Reload if touched => show_journal_inside(self.host, self.name, &begun),
-                    _ if touched => show_journal(self.host, self.name, &begun),
-                    _ => {}
-                }
-                note(
-                    self.decision.action,
-                    ActivationResult::Failed,
-                    format!("{error:#}"),
-                    self.new.generation,
-                );
-                // Before the container is taken back, so that whoever is killed then does not forget it.
-                if touched && !stopped {
-                    self.remember(&folder, |memory, output| {
-                        let reason = format!("{error:#}");
-                        memory.fails(Failure::now(FailureKind::Failed, reason, Some(output.clone())));
-                    });
-                }
-                // Before that, the container is only stopped.
-                let recorded = intent_file::text(self.host, self.name)
-                    .is_ok_and(|text| text.as_ref() == Some(&record.details.new_intent));
-                if touched && recorded && (self.activation.keep || self.only_takes_away) {
-                    remove_pending(self.host, &folder);
-                    snapshot::keep_at_last(self.host, self.name);
-                    // Starting its dependents would start the container again if it were down.
-                    if systemd::state(self.host, self.name).is_ok_and(|state| state.active == "active") {
-                        dependents::start_again(self.host, &record.details.dependents);
-                    }
-                    record.finish(self.host)?;
-                    interrupt::clean_up_ends();
-                    let name = self.name;
-                    let left = match self.activation.keep {
-                        true => format!("container '{name}' was updated and left as it is (--keep)"),
-                        false => format!(
-                            "container '{name}' was updated and is not rolled back, since the change only takes reach \
-                             away; 'nixos-nspawn rollback {name}' gives it back"
-                        ),
-                    };
-                    return Err(anyhow!("{error:#}").context(left));
-                }
-                let way = match (touched, &record.details.reload) {
-                    (false, _) => Way::Recorded,
-                    // Only its state was touched.
-                    _ if self.decision.action == Action::AtNextStart => Way::Recorded,
-                    (true, None) => Way::Restart,
-                    (true, Some(_)) => {
-                        Way::Reload { before: &self.before, limit: self.activation.expectation.limit }
-                    }
-                };
-                let back = take_back(self.host, self.nix, record, way);
-                interrupt::clean_up_ends();
-                let name = self.name;
-                // A failure of the new generation is a plain failure (1), whichever program reported it.
-                let error = if touched { anyhow!("{error:#}") } else { error };
-                Err(match back {
-                    Ok(()) if touched => error.context(format!("container '{name}' was rolled back")),
-                    Ok(()) => {
-                        under(error, &format!("container '{name}' was not updated"), "nothing was changed")
-                    }
-                    Err(left) => error.context(format!(
-                        "container '{name}' was not updated, and could not be rolled back ({left:#}); the next command tries again"
-                    )),
-                })
-            }
+            Err(error) => self.failed(record, error, &begun),
+        }
+    }
+
+    /// Records how the activation ended.
+    pub(super) fn note(&self, folder: &Path, action: Action, result: ActivationResult, detail: String) {
+        let last = LastActivation::now(self.new.generation.unwrap_or(0), action.into(), result, detail);
+        if let Err(error) = last.write(self.host, folder) {
+            self.host.report(Event::ResultNotRecorded { error: format!("{error:#}") });
         }
     }
 
     /// Changes what updates remember.
-    fn remember(&self, folder: &Path, change: impl FnOnce(&mut UpdateMemory, &StorePath)) {
+    pub(super) fn remember(&self, folder: &Path, change: impl FnOnce(&mut UpdateMemory, &StorePath)) {
         let Some(output) = &self.remembered else { return };
         if let Err(error) =
             UpdateMemory::change(self.host, self.name, folder, |memory| change(memory, output))

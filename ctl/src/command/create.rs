@@ -13,6 +13,7 @@ use crate::base::context::Context;
 use crate::base::exit::unchanged;
 use crate::change::create;
 use crate::change::create::{CreateOptions, Created};
+use crate::change::create_draft;
 use crate::cli::Create;
 use crate::command::begin::begin;
 use crate::command::reachable::reachable;
@@ -121,7 +122,7 @@ fn report(context: &Context, name: &MachineName, created: &Created) -> Result<()
 
 /// Prints what would be created and done.
 fn dry_run(context: &Context, name: &MachineName, options: &CreateOptions) -> Result<()> {
-    let draft = create::draft(context, name, options)?;
+    let draft = create_draft::draft(context, name, options)?;
     let files = draft.plan.files.iter().filter(|(path, _)| belongs_to(path, name));
     let would = WouldCreate {
         name: name.as_str(),

@@ -8,8 +8,9 @@ use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, DeserializeSeed, SeqAccess, Unexpected, Visitor};
 
 use super::error::{Error, Kind, Step, described};
+use super::number::Number;
 use super::object::Fields;
-use super::reader::{Number, Reader};
+use super::reader::Reader;
 use crate::number_type::whole;
 
 const TEXT: &str = "a string";

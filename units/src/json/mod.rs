@@ -5,6 +5,7 @@
 
 mod deserialize;
 mod error;
+mod number;
 mod object;
 #[cfg(test)]
 mod properties;
