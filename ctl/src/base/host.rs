@@ -15,7 +15,7 @@ use crate::base::call::{Machine, Programs};
 use crate::base::config::{Config, PROFILES};
 use crate::base::config_files::Trust as ConfigTrust;
 use crate::base::event::Event;
-use crate::base::exit::{Failed, refuse, unchanged};
+use crate::base::exit::{Failed, unchanged};
 use crate::base::jail;
 use crate::base::program::Program;
 use crate::base::scope::Scope;
@@ -197,7 +197,7 @@ impl Host {
     /// Refuses what needs the service manager.
     pub(crate) fn need_systemd(&self) -> Result<()> {
         if !self.live() {
-            return refuse("this command works on the running system only, not with --root");
+            return unchanged("this command works on the running system only", "leave out --root");
         }
         if !self.booted() {
             return unchanged("systemd is not running here", "--root DIR works on a tree offline");

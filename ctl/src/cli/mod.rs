@@ -186,8 +186,8 @@ pub(crate) struct List {
     /// List only containers of this type
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: Option<KindFilter>,
-    /// List only containers in these states of their unit, such as active or failed
-    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    /// List only containers in these states of their unit
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = STATES)]
     pub(crate) state: Vec<String>,
     /// Order of the list
     #[arg(long, value_name = "KEY", default_value = "name", hide_default_value = true)]
@@ -199,6 +199,19 @@ pub(crate) struct List {
     #[arg(long)]
     pub(crate) no_legend: bool,
 }
+
+/// The states of units (`ActiveState=`), and that of a unit of which systemd was not asked.
+const STATES: [&str; 9] = [
+    "active",
+    "activating",
+    "deactivating",
+    "failed",
+    "inactive",
+    "maintenance",
+    "refreshing",
+    "reloading",
+    "unknown",
+];
 
 /// The order of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted};
-use crate::fact::notes::{notes, state};
+use crate::fact::notes::{notes, state_word};
 use crate::fact::overview::Overview;
 
 /// The host as scripts see it.
@@ -36,8 +36,7 @@ pub(crate) fn answer(context: &Context, overview: &Overview) -> Result<()> {
     let containers = overview.containers.values();
     let mut states = BTreeMap::new();
     for container in containers.clone() {
-        let (word, _) = state(container);
-        *states.entry(if word == "-" { "unknown" } else { word }).or_default() += 1;
+        *states.entry(state_word(container)).or_default() += 1;
     }
     let attention = containers.flat_map(|container| {
         let urgent = notes(container).into_iter().filter(|note| note.tone != Tone::Plain);

@@ -17,7 +17,7 @@ use crate::base::time;
 use crate::base::tree::{open_below, read_regular};
 use crate::change::tidy::tidy;
 use crate::cli::{KindFilter, List, SortKey};
-use crate::fact::notes::{Note, notes, state};
+use crate::fact::notes::{Note, notes, state, state_word};
 use crate::fact::overview::{Container, Fault, Overview};
 use crate::fact::summary::Summary;
 
@@ -66,7 +66,7 @@ fn chosen<'a>(overview: &'a Overview, arguments: &List) -> Vec<&'a Container> {
         let name = container.name.as_str();
         is_wanted(arguments, container.kind)
             && (arguments.patterns.is_empty() || arguments.patterns.iter().any(|one| is_like(name, one)))
-            && (arguments.state.is_empty() || arguments.state.iter().any(|one| one == state(container).0))
+            && (arguments.state.is_empty() || arguments.state.iter().any(|one| one == state_word(container)))
     };
     let mut containers: Vec<&Container> = overview.containers.values().filter(matches).collect();
     let since = |container: &Container| container.state.as_ref().filter(|_| container.runs())?.since.clone();

@@ -132,3 +132,11 @@ pub(crate) fn state(container: &Container) -> (&str, Tone) {
         Some(other) => (other, Tone::Plain),
     }
 }
+
+/// Returns the unit's state as a word for scripts.
+pub(crate) fn state_word(container: &Container) -> &str {
+    match state(container) {
+        ("-", _) => "unknown",
+        (word, _) => word,
+    }
+}

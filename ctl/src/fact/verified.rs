@@ -235,4 +235,19 @@ mod tests {
         assert_eq!(shown(&all, &root), expected);
         assert_eq!(all.len(), 4, "{all:?}");
     }
+
+    #[test]
+    fn a_link_out_of_a_tree_is_told() {
+        let (tree, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = tree.path().canonicalize().unwrap();
+        fs::write(outside.path().join("o.nspawn"), "[Exec]\nBot=1\n").unwrap();
+        fs::create_dir_all(root.join("etc/systemd")).unwrap();
+        symlink(outside.path(), root.join("etc/systemd/nspawn")).unwrap();
+        let expected = ["etc/systemd/nspawn:0: is a link that leads out of the tree, not checked"];
+        assert_eq!(shown(&of_host(&root, 262), &root), expected);
+        // One that leads to a place that exists only in the tree.
+        fs::remove_file(root.join("etc/systemd/nspawn")).unwrap();
+        symlink("/static/nspawn", root.join("etc/systemd/nspawn")).unwrap();
+        assert_eq!(shown(&of_host(&root, 262), &root), expected);
+    }
 }

@@ -111,5 +111,8 @@ fn enable_and_disable_refuse_other_containers() {
     }
     let said = tree.run(&["autostart"]);
     assert_eq!(said.status, 10);
-    assert_eq!(said.err, "nixos-nspawn: this command works on the running system only, not with --root\n");
+    assert_eq!(
+        said.err,
+        "nixos-nspawn: this command works on the running system only, nothing was changed; leave out --root\n"
+    );
 }

@@ -42,11 +42,14 @@ fn list_selects_by_name_and_state() {
     assert_eq!(tree.ok(&["list", "--quiet"]), "db\ndup\ngone\nhalf\nold\nquiet\nweb\n");
     assert_eq!(tree.ok(&["list", "d*", "web", "-q"]), "db\ndup\nweb\n");
     assert_eq!(tree.ok(&["list", "--no-legend", "?e?", "quiet"]), "quiet  -\nweb    -  warning\n");
-    assert_eq!(tree.ok(&["list", "--state", "-", "--sort", "state", "-q", "o*"]), "old\n");
+    assert_eq!(tree.ok(&["list", "--state", "failed,unknown", "--sort", "state", "-q", "o*"]), "old\n");
     let said = tree.run(&["list", "nobody"]);
     let message = "nixos-nspawn: no such containers; 'nixos-nspawn list' lists all\n";
     assert_eq!((said.status, said.err.contains(message)), (0, true), "{}", said.err);
     assert_eq!(tree.run(&["list", "-q", "--json"]).status, 2);
+    assert_eq!(tree.ok(&["list", "-q", "--state", "active"]), "");
+    let said = tree.run(&["list", "--state", "runing"]);
+    assert!(said.status == 2 && said.err.contains("possible values: active, "), "{}", said.err);
 }
 
 /// What a system says of itself is read only if it is a regular file of the tree, and shown without control characters.

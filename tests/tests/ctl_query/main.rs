@@ -5,6 +5,7 @@ mod autostart;
 mod list;
 mod readers;
 mod show;
+mod verify;
 
 use nixos_nspawn_tests::offline::{SYSTEM, Tree};
 use serde_json::json;

@@ -205,12 +205,13 @@ mod tests {
             "bad" => Err(format!("{section} {key} is bad")),
             _ => Ok(()),
         };
-        let text = "[Nyx]\nCommand=bad\n[Nix]\nCommand=bad\nCommnd=\nX-Mine=bad\n\\\n";
+        let text = "[Nyx]\nCommand=bad\n[Nix]\nCommand=bad\nCommnd=\nX-Mine=bad\nnothing\n\\\n";
         let found = settings(text.as_bytes(), &[("Nix", &["Command"])], check);
         let expected = [
             "1: [Nyx]: is not known; did you mean 'Nix'?",
             "4: [Nix] Command=: Nix Command is bad",
             "5: [Nix] Commnd=: is not known; did you mean 'Command'?",
+            "7: [Nix]: the line has no '='",
         ];
         assert_eq!(shown(&found), expected);
         assert!(found.iter().all(|finding| finding.effect == Effect::Refused));
