@@ -223,6 +223,8 @@ impl<'a> Nix<'a> {
             None => vec![OsStr::new("--no-link")],
         };
         let call = self.call_on("build", what.first().map_or("", String::as_str), accepted);
+        // Nix keeps the evaluation cache of a flake locked while it builds: a build would wait for the others.
+        let call = call.args(["--option", "eval-cache", "false"]);
         let call = call.arg("--print-out-paths").args(keep).args(what).args(arguments);
         match self.build_limit.or(limit) {
             Some(limit) => call.limit(limit),
