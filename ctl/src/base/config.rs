@@ -37,6 +37,12 @@ pub(crate) struct Config {
     pub(crate) allow_host_changes: bool,
     /// `[Host] BootLimit=`: how many containers may start at the same time at boot; recorded in host.json.
     pub(crate) boot_limit: Option<BootLimit>,
+    /// `[Host] Name=`: the host's name for `nixosContainer.hosts`; its host name if missing.
+    pub(crate) host_name: Option<Text>,
+    /// `[Host] Tags=`: further names of the host there.
+    pub(crate) tags: Vec<String>,
+    /// `[Host] Flake=`: the flake that `apply` applies.
+    pub(crate) flake: Option<Text>,
     /// `[Host] MetricsFile=`: where metrics are written after each update of all containers.
     pub(crate) metrics_file: Option<AbsolutePath>,
 }
@@ -48,7 +54,7 @@ pub(crate) const PROFILES: &str = "/nix/var/nix/profiles/per-nspawn";
 pub(crate) const SETTINGS: &[(&str, &[&str])] = &[
     ("Nix", &["Command", "Arguments", "System", "Nixpkgs", "ProfileDirectory"]),
     ("Container", &["TimeoutStartSec", "AllowHostChanges"]),
-    ("Host", &["BootLimit", "MetricsFile"]),
+    ("Host", &["BootLimit", "Flake", "MetricsFile", "Name", "Tags"]),
 ];
 
 impl Config {
@@ -71,6 +77,9 @@ impl Config {
             timeout_start_sec: None,
             allow_host_changes: false,
             boot_limit: None,
+            host_name: None,
+            tags: Vec::new(),
+            flake: None,
             metrics_file: None,
         })
     }
@@ -147,6 +156,9 @@ impl Config {
                 self.allow_host_changes = parse_boolean(given.unwrap_or("no"))
                     .ok_or_else(|| anyhow!("{key}: '{value}' is neither yes nor no"))?;
             }
+            ("Host", "Name") => self.host_name = checked(key, given)?,
+            ("Host", "Tags") => self.tags = words(given.unwrap_or_default()),
+            ("Host", "Flake") => self.flake = checked(key, given)?,
             ("Host", "MetricsFile") => self.metrics_file = checked(key, given)?,
             ("Host", "BootLimit") => self.boot_limit = checked(key, given)?,
             _ => return Err(unknown(section, key)),

@@ -75,7 +75,7 @@ impl<'a> Ahead<'a> {
         let build = |(due, draft): &'b (Due<'a>, Box<Draft>)| Build {
             what: &draft.what,
             accepted: draft.accepted,
-            link: &due.link,
+            link: Some(&due.link),
             arguments: &due.wanted.arguments,
             limit: build_limit(due.old),
         };

@@ -81,6 +81,18 @@ pub(crate) fn autostart(host: &Host, dry_run: bool) -> Result<Started> {
     Ok(Started { containers, faults: overview.faults })
 }
 
+/// Starts these containers if they do not run.
+pub(crate) fn start_these(host: &Host, names: &[MachineName]) -> Result<Vec<(MachineName, StartOutcome)>> {
+    let overview = Overview::gather(host)?;
+    if let Some(reason) = overview.unknown_states {
+        return Err(Failed::Program(reason).into());
+    }
+    let looked = names.iter().filter_map(|name| overview.containers.get(name));
+    let mut containers: Vec<_> = looked.map(|one| (one.name.clone(), first_look(one))).collect();
+    start(host, &overview, &mut containers)?;
+    Ok(containers)
+}
+
 /// Returns the containers that start with the host, by our links or those of `systemctl enable`. What a killed command
 /// has half created or half removed is not one of them.
 fn candidates(overview: &Overview) -> Vec<&Container> {

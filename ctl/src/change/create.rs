@@ -29,7 +29,7 @@ use crate::host::journal::{journal_time, show_journal};
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Phase, Record, RecordDetails, StateClaim};
 use crate::host::store_sync::sync_store;
-use crate::host::update_memory::UpdateMemory;
+use crate::host::update_memory::{BuiltFrom, UpdateMemory};
 use crate::host::{
     credentials, gc_roots, host_file, intent_file, profile_links, sockets, state_directory, systemd,
     unit_links,
@@ -50,6 +50,8 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) allow_user_store: bool,
     /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
+    /// Whether `apply` creates it.
+    pub(crate) applied: bool,
 }
 
 /// A container that was created.
@@ -65,6 +67,18 @@ pub(crate) struct Created {
 
 /// Creates a container.
 pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -> Result<Created> {
+    let nix = if host.live() { Some(Nix::find(host)?) } else { None };
+    create_with(host, nix.as_ref(), name, options, None)
+}
+
+/// Creates a container with a Nix that has resolved its source, and uses a build that is still valid.
+pub(crate) fn create_with(
+    host: &Host,
+    nix: Option<&Nix>,
+    name: &MachineName,
+    options: &CreateOptions,
+    built: Option<&BuiltFrom>,
+) -> Result<Created> {
     if host.live() {
         installation::check(host)?;
     }
@@ -75,8 +89,8 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     if let Some(path) = options.source.profile {
         profile::store_path(host, path)?;
     }
-    let nix = if host.live() { Some(Nix::find(host)?) } else { None };
-    let wanted = options.source.wanted(host, None)?;
+    let mut wanted = options.source.wanted(host, None)?;
+    wanted.source.applied = options.applied;
 
     make_directory(host)?;
     let directory = profile_links::profile_directory(host, name);
@@ -94,7 +108,7 @@ pub(crate) fn create(host: &Host, name: &MachineName, options: &CreateOptions) -
     // A hold or a failure of an earlier container of this name is none of this one's.
     profile_links::remove_notes(host, &record.details.profile_directory)?;
     let begun = journal_time();
-    match make(host, options, name, nix.as_ref(), &wanted, &mut record) {
+    match make(host, options, name, nix, (&wanted, built), &mut record) {
         Ok(intent) => {
             profile_links::sync(host, &record.details.profile_directory)?;
             record.finish(host)?;
@@ -125,7 +139,7 @@ fn make(
     options: &CreateOptions,
     name: &MachineName,
     nix: Option<&Nix>,
-    wanted: &Wanted,
+    (wanted, built): (&Wanted, Option<&BuiltFrom>),
     record: &mut Record,
 ) -> Result<Intent> {
     let directory = record.details.profile_directory.clone();
@@ -134,7 +148,7 @@ fn make(
     record.save(host)?;
     let pending = directory.join("pending");
     failpoint("create-begun");
-    let request = Request { host, nix, name, wanted, recorded: None, last: None, limit: None };
+    let request = Request { host, nix, name, wanted, recorded: None, last: built, limit: None };
     let Made { path, source, from, .. } = request.build(Some(&pending))?;
     failpoint("create-built");
     let profile = profile::read(host, &path, name)?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod activate;
 pub(crate) mod ahead;
+pub(crate) mod apply;
 pub(crate) mod autostart;
 pub(crate) mod conditions;
 pub(crate) mod create;
@@ -12,6 +13,7 @@ pub(crate) mod enable;
 pub(crate) mod forget;
 pub(crate) mod gate;
 pub(crate) mod hold;
+pub(crate) mod host_flake;
 pub(crate) mod next;
 pub(crate) mod pin;
 pub(crate) mod plan;

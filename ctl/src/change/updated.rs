@@ -1,6 +1,7 @@
 //! The result of an update or a rollback, as scripts see it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
@@ -15,6 +16,14 @@ use crate::host::last_activation::AppliedAction;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum UpdateResult {
+    /// `apply` has created it.
+    Created,
+    /// `apply` has started it.
+    Started,
+    /// `apply` has removed it; its state is kept.
+    Removed,
+    /// The flake that `apply` has created it from no longer has it for this host.
+    Gone,
     /// A new generation is recorded.
     Updated,
     /// An earlier generation is recorded.
@@ -90,6 +99,11 @@ impl Updated {
         let Switched { generation, action, reason, snapshot } = switched;
         let (action, reason) = (Some(action.into()), Some(reason));
         Self { result, generation, action, reason, snapshot, ..Self::nothing(name, before) }
+    }
+
+    /// Adds the duration.
+    pub(crate) fn with_time(self, time: Duration) -> Self {
+        Self { seconds: (time.as_secs_f64() * 10.0).round() / 10.0, ..self }
     }
 
     /// Returns the result of a failure.

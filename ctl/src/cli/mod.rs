@@ -1,6 +1,7 @@
 //! The command line of nixos-nspawn-ctl, as clap types. Arguments of the commands that build or switch systems are in
 //! [`build`].
 
+mod apply;
 mod build;
 pub(crate) mod hints;
 mod values;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nixos_nspawn_units::verify::OLDEST;
 
+pub(crate) use apply::Apply;
 pub(crate) use build::{Activation, Create, Expect, Expected, From, Plan, Rollback, Strategy, Update};
 pub(crate) use values::ANY_REACH;
 use values::generation;
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Create(Create),
     /// Rebuild containers and switch to the result; failures are rolled back
     Update(Update),
+    /// Make the containers of this host what a flake says
+    Apply(Apply),
     /// Show what an update would change and do
     Plan(Plan),
     /// Go back to an earlier generation

@@ -3,6 +3,7 @@
 mod activate;
 #[cfg(feature = "schema")]
 pub(crate) mod answers;
+mod apply;
 mod arguments;
 mod autostart;
 mod begin;
@@ -90,6 +91,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
         Command::Autostart(arguments) => autostart::autostart(context, arguments),
         Command::Setup(arguments) => setup::run(context, arguments),
         Command::Update(arguments) => update::run(context, arguments),
+        Command::Apply(arguments) => apply::run(context, arguments),
         Command::Plan(arguments) => plan::run(context, arguments),
         Command::Rollback(arguments) => rollback::run(context, arguments),
         Command::ListGenerations(arguments) => list_generations::run(context, arguments),

@@ -199,14 +199,15 @@ fn remedy(container: &Container) -> Vec<String> {
 }
 
 fn source_lines(source: &Source) -> Vec<String> {
-    let Source { flake, owner, locked, config, profile, system, nixpkgs, nix_args } = source;
+    let Source { flake, owner, locked, config, profile, system, nixpkgs, nix_args, applied } = source;
     let mut lines = Vec::new();
     let mut line = |label: &str, value: Option<String>| {
         if let Some(value) = value {
             lines.push(format!("{label} {value}"));
         }
     };
-    line("flake", flake.as_ref().map(ToString::to_string));
+    let by = if *applied { " (by apply)" } else { "" };
+    line("flake", flake.as_ref().map(|flake| format!("{flake}{by}")));
     line("owner", owner.map(|owner| format!("user {owner}")));
     line("locked", locked.as_ref().map(ToString::to_string));
     line("config", config.as_ref().map(ToString::to_string));

@@ -82,7 +82,7 @@ fn finish(context: &Context, results: Vec<Timed>, names: &[MachineName], of_all:
             failure = Some(error);
             failed
         });
-        all.push(Updated { seconds: (time.as_secs_f64() * 10.0).round() / 10.0, ..updated });
+        all.push(updated.with_time(time));
     }
     if all.len() < wanted {
         failure = failure.or(interrupt::check().err());

@@ -55,6 +55,10 @@ fn text(one: &Updated) -> String {
 pub(crate) fn table(results: &[Updated], color: bool) -> String {
     let row = |one: &Updated| {
         let (word, tone) = match one.result {
+            UpdateResult::Created => ("created", Tone::Good),
+            UpdateResult::Started => ("started", Tone::Good),
+            UpdateResult::Removed => ("removed", Tone::Good),
+            UpdateResult::Gone => ("gone", Tone::Doubtful),
             UpdateResult::Updated => ("updated", Tone::Good),
             UpdateResult::RolledBack => ("rolled back", Tone::Good),
             UpdateResult::UpToDate => ("up to date", Tone::Plain),

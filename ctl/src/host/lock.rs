@@ -48,6 +48,12 @@ impl Lock {
         Self::wait(host, "_", host.scope.intents, PATIENCE)
     }
 
+    /// Locks the application of flakes to the host.
+    pub(crate) fn apply(host: &Host) -> Result<Self> {
+        // MachineName rejects this name.
+        Self::wait(host, "_apply", "the set of containers of this host", PATIENCE)
+    }
+
     fn wait(host: &Host, name: &str, what: &str, patience: Duration) -> Result<Self> {
         let path = directory(host)?.join(format!("{name}.lock"));
         let end = Instant::now() + patience;

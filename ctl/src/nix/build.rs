@@ -177,6 +177,11 @@ impl Request<'_> {
         flake.attribute_of(nix, at, self.name, &self.system(), source.owner, arguments)
     }
 
+    /// Returns the build of an attribute that the flake has at this revision.
+    pub(crate) fn draft_of(&self, at: Arc<Resolved>, attribute: String) -> Draft {
+        self.draft(at, attribute, false)
+    }
+
     fn draft(&self, at: Arc<Resolved>, attribute: String, guessed: bool) -> Draft {
         let source = Source { locked: at.locked.parse().ok(), ..self.wanted.source.clone() };
         Draft {

@@ -9,6 +9,7 @@ pub(crate) mod configuration;
 pub(crate) mod files;
 pub(crate) mod flake;
 mod generations;
+pub(crate) mod host_containers;
 pub(crate) mod local_path;
 pub(crate) mod metadata;
 pub(crate) mod missing_host;

@@ -40,8 +40,8 @@ pub(crate) struct Build<'a> {
     pub(crate) what: &'a [String],
     /// The user whose checkout may be read.
     pub(crate) accepted: Option<u32>,
-    /// The link to the result.
-    pub(crate) link: &'a Path,
+    /// The link to the result, if there is to be one.
+    pub(crate) link: Option<&'a Path>,
     /// Further arguments.
     pub(crate) arguments: &'a [String],
     /// The recorded time limit.
@@ -206,8 +206,7 @@ impl<'a> Nix<'a> {
     /// Performs several builds, at most `jobs` in parallel, and reports the end of each. None of them may prompt.
     pub(crate) fn build_all(&self, builds: &[Build], jobs: usize, built: OnBuilt) {
         let call = |build: &Build| {
-            self.build_call(build.what, build.accepted, Some(build.link), build.arguments, build.limit)
-                .passing_on()
+            self.build_call(build.what, build.accepted, build.link, build.arguments, build.limit).passing_on()
         };
         program::run_all(builds.iter().map(call).collect(), jobs, &|at, ended| {
             built(at, output_path(builds[at].what, ended));

@@ -117,4 +117,7 @@ pub struct Source {
     /// Further arguments for Nix, one word each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nix_args: Vec<Text>,
+    /// Whether `apply` created the container from `flake`, and so changes it with the flake, and may remove it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub applied: bool,
 }
