@@ -19,6 +19,7 @@ let
   root = ../.;
   manifest = lib.importTOML (root + "/Cargo.toml");
   members = [
+    "systemd-unit-syntax"
     "nixos-nspawn-units"
     "nixos-nspawn-generator"
     "nixos-nspawn-ctl"

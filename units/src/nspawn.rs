@@ -7,9 +7,9 @@ pub mod host_nix;
 mod network;
 
 use crate::intent::{Container, FreeSettings, Intent};
-use crate::syntax::escape::{self, EscapeError};
-use crate::syntax::settings::{setting, yes_no};
-use crate::syntax::{Section, UnitFile};
+use systemd_unit_syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::settings::{setting, yes_no};
+use systemd_unit_syntax::{Section, UnitFile};
 
 /// Returns the settings of the container, with comments for people; the caller adds the header.
 ///

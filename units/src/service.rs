@@ -5,10 +5,10 @@ mod limits;
 
 use crate::intent::{Activation, BindSource, Container, Credential, Dependency, Intent};
 use crate::name::MachineName;
-use crate::syntax::UnitFile;
-use crate::syntax::escape::{self, EscapeError};
-use crate::syntax::words::bind_fields;
 use crate::value::single_slashes;
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::words::bind_fields;
 
 /// The second mode of the generator's binary, which the drop-in calls. It is installed outside of system-generators,
 /// where SELinux policies confine programs.

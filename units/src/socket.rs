@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use crate::intent::{ForwardPort, HostAddress, Intent};
 use crate::name::MachineName;
 use crate::service::{HELPER, unit_name};
-use crate::syntax::UnitFile;
-use crate::syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::escape::{self, EscapeError};
 
 /// The program that carries the connections. It is not in PATH.
 pub const PROXY: &str = match option_env!("NIXOS_NSPAWN_SOCKET_PROXYD") {

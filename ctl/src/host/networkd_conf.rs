@@ -7,8 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::syntax::parse;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
+use systemd_unit_syntax::parse;
+use systemd_unit_syntax::settings::parse_boolean;
 
 use crate::base::host::Host;
 use crate::host::files::{remove_file, write_file};

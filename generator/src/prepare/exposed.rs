@@ -11,9 +11,9 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::plan::OWN_DIRECTORY;
 use nixos_nspawn_units::store::{Trust, load};
-use nixos_nspawn_units::syntax::words::bind_fields;
-use nixos_nspawn_units::syntax::{UnitFile, parse};
 use rustix::fs::{AtFlags, CWD, Stat, statat};
+use systemd_unit_syntax::words::bind_fields;
+use systemd_unit_syntax::{UnitFile, parse};
 
 /// The directories of the host that containers can write to: their roots, and the sources of writable bind mounts. They
 /// are identified by device and inode, since a directory may have several paths, and read when the first link is found.

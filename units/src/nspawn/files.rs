@@ -2,8 +2,8 @@
 //! settings, which nspawn skips and `--prepare` reads.
 
 use crate::intent::{BindMount, BindSource, Container};
-use crate::syntax::Section;
-use crate::syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::Section;
+use systemd_unit_syntax::escape::{self, EscapeError};
 
 /// A device that must exist at the start; the value is its path, unescaped.
 pub const NEEDED_DEVICE: &str = "X-NeededDevice";

@@ -2,8 +2,8 @@
 
 use crate::intent::{Container, NixPart};
 use crate::name::MachineName;
-use crate::syntax::Section;
-use crate::syntax::words::bind_fields;
+use systemd_unit_syntax::Section;
+use systemd_unit_syntax::words::bind_fields;
 
 /// Where `--prepare` mounts the parts, read-only and locked, in a folder for each active container.
 pub const HOST_NIX: &str = "run/nixos-nspawn/nix";

@@ -2,8 +2,8 @@
 //! `--network-veth`, so all of it is always written.
 
 use crate::intent::{Container, Network};
-use crate::syntax::Section;
-use crate::syntax::settings::yes_no;
+use systemd_unit_syntax::Section;
+use systemd_unit_syntax::settings::yes_no;
 
 /// Adds the container's interfaces and the network they are in (`systemd.nspawn(5)`).
 pub(super) fn interfaces(network: &mut Section, container: &Container) {

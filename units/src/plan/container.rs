@@ -18,8 +18,8 @@ use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
 use crate::socket::{Socket, sockets};
 use crate::store::{HOST_FILE, Kind, Stored};
-use crate::syntax::escape::EscapeError;
 use crate::version::unmet;
+use systemd_unit_syntax::escape::EscapeError;
 
 /// What a container's files depend on besides its intent.
 pub(super) struct Surroundings<'a> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::name::MachineName;
 use crate::store::Kind;
-use crate::syntax::UnitFile;
+use systemd_unit_syntax::UnitFile;
 
 /// The directory below the generator's for files that are no units; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";

@@ -7,7 +7,7 @@ use super::hash::plan_hash;
 use crate::intent::Container;
 use crate::name::MachineName;
 use crate::network::{HostEnd, RUNTIME_LEASES, file_name, network_file, zone_end};
-use crate::syntax::UnitFile;
+use systemd_unit_syntax::UnitFile;
 
 /// A file for networkd.
 #[derive(Clone)]

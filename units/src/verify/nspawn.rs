@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::finding::{Effect, Finding, Place, Problem};
 use super::{unit, values};
 use crate::nearest::nearest;
-use crate::syntax::settings::{SETTINGS, Setting, parse_boolean, setting};
-use crate::syntax::{Fault, Ignored, Line, is_section_name, read_lines, was_section_name};
+use systemd_unit_syntax::settings::{SETTINGS, Setting, parse_boolean, setting};
+use systemd_unit_syntax::{Fault, Ignored, Line, is_section_name, read_lines, was_section_name};
 
 const SECTIONS: [&str; 3] = ["Exec", "Files", "Network"];
 

@@ -2,7 +2,7 @@
 
 use super::finding::{Effect, Finding, Place};
 use crate::nearest::nearest;
-use crate::syntax::{Fault, Ignored, Line, is_section_name, read_lines};
+use systemd_unit_syntax::{Fault, Ignored, Line, is_section_name, read_lines};
 
 /// The types of units and the sections of their own.
 const OWN: &[(&str, &str)] = &[

@@ -27,7 +27,7 @@ pub fn parse_boolean(text: &str) -> Option<bool> {
 }
 
 /// Returns a boolean as systemd reads it.
-pub(crate) fn yes_no(value: bool) -> &'static str {
+pub fn yes_no(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
 

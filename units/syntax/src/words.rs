@@ -162,12 +162,12 @@ pub fn first_field(value: &str) -> Result<(String, Option<&str>), WordError> {
 }
 
 /// Splits `CPUAffinity=`: separated by blanks and commas, quotes group, a backslash makes the next character literal.
-pub(crate) fn list_words(value: &str) -> Result<Vec<String>, WordError> {
+pub fn list_words(value: &str) -> Result<Vec<String>, WordError> {
     all(value, Rules { separators: b" \t\n\r,", unquote: true, empty_words: false, ..FIELDS })
 }
 
 /// Splits a range of numbers at its first `-`, like [`first_field`].
-pub(crate) fn range_ends(value: &str) -> Result<(String, Option<&str>), WordError> {
+pub fn range_ends(value: &str) -> Result<(String, Option<&str>), WordError> {
     let mut splitter = Splitter::new(value, Rules { separators: b"-", ..FIELDS });
     let first = splitter.next_word()?.unwrap_or_default();
     Ok((first, splitter.rest()))

@@ -51,7 +51,7 @@ fn digits(text: &str, from: usize, length: usize, radix: u32) -> Option<u32> {
 
 /// Returns whether systemd takes the character for broken UTF-8 (`unichar_is_valid()`): the code points that Unicode
 /// reserves as noncharacters.
-pub(in crate::syntax) fn is_noncharacter(character: char) -> bool {
+pub(crate) fn is_noncharacter(character: char) -> bool {
     let code = u32::from(character);
     (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }

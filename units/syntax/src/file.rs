@@ -7,13 +7,13 @@ use std::fmt;
 /// A unit file, drop-in or `.nspawn` file (`systemd.syntax(7)`).
 ///
 /// ```
-/// use nixos_nspawn_units::syntax::{UnitFile, parse};
+/// use systemd_unit_syntax::{UnitFile, parse};
 ///
 /// let mut file = UnitFile::default();
 /// file.section("Service").set("MemoryMax", "2G");
 /// assert_eq!(file.to_string(), "[Service]\nMemoryMax=2G\n");
 /// assert_eq!(parse(file.to_string().as_bytes())?.file, file);
-/// # Ok::<(), nixos_nspawn_units::syntax::SyntaxError>(())
+/// # Ok::<(), systemd_unit_syntax::SyntaxError>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitFile {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::syntax::words::WordError;
+use crate::words::WordError;
 use pretty_assertions::assert_eq;
 
 fn refused<T: std::fmt::Debug>(result: Result<T, EscapeError>) -> EscapeError {

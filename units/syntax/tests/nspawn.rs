@@ -9,11 +9,11 @@
     reason = "clippy takes helpers of tests for ordinary code"
 )]
 
-use nixos_nspawn_units::syntax::{Fault, Ignored, Item, UnitFile, escape, parse, words};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::string::string_regex;
 use std::process::Command;
+use systemd_unit_syntax::{Fault, Ignored, Item, UnitFile, escape, parse, words};
 
 /// Returns nspawn's messages about a file, without the file's name: `LINE: TEXT`.
 fn complaints(file: &[u8]) -> Vec<String> {

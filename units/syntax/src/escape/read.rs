@@ -1,7 +1,7 @@
 //! The texts that settings hold; the inverse of the functions that write them.
 
 use super::error::EscapeError;
-use crate::syntax::words;
+use crate::words;
 
 /// Returns the assignments of an `Environment=` line in a unit; the inverse of [`environment`](super::environment).
 pub fn environment_values(value: &str) -> Result<Vec<String>, EscapeError> {

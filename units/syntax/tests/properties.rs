@@ -8,12 +8,12 @@
     reason = "clippy takes helpers of tests for ordinary code"
 )]
 
-use nixos_nspawn_units::syntax::escape::{self, EscapeError};
-use nixos_nspawn_units::syntax::{Item, Section, UnitFile, effective, parse, words};
 use pretty_assertions::assert_eq;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::string::string_regex;
+use systemd_unit_syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::{Item, Section, UnitFile, effective, parse, words};
 
 /// Short texts of characters that mean something somewhere, with some that mean nothing.
 fn hostile() -> impl Strategy<Value = String> {

@@ -47,7 +47,7 @@ pub enum Kind {
         /// The word that `yes` stands for.
         yes: &'static str,
     },
-    /// Words with quotes and without escapes ([`crate::syntax::words::nspawn_words`]).
+    /// Words with quotes and without escapes ([`crate::words::nspawn_words`]).
     Words,
     /// Text without quotes, backslashes and control characters.
     Text,
@@ -79,13 +79,13 @@ pub enum Kind {
     CpuSet,
     /// A host name.
     Hostname,
-    /// `source[:destination[:options]]` ([`crate::syntax::words::bind_fields`]).
+    /// `source[:destination[:options]]` ([`crate::words::bind_fields`]).
     Mount,
     /// `path[:options]`.
     TemporaryFileSystem,
     /// An absolute path in which no character is special.
     RawPath,
-    /// `lower[:lower…]:upper[:destination]` ([`crate::syntax::words::fields`]).
+    /// `lower[:lower…]:upper[:destination]` ([`crate::words::fields`]).
     Overlay,
     /// Names of users.
     Users,

@@ -7,12 +7,12 @@
 //! refuse the whole line as broken UTF-8.
 //!
 //! ```
-//! use nixos_nspawn_units::syntax::escape::{exec_argument, exec_values};
+//! use systemd_unit_syntax::escape::{exec_argument, exec_values};
 //!
 //! let line = format!("/bin/echo {}", exec_argument("100% of $HOME")?);
 //! assert_eq!(line, r#"/bin/echo "100%% of $$HOME""#);
 //! assert_eq!(exec_values(&line)?, ["/bin/echo", "100% of $HOME"]);
-//! # Ok::<(), nixos_nspawn_units::syntax::escape::EscapeError>(())
+//! # Ok::<(), systemd_unit_syntax::escape::EscapeError>(())
 //! ```
 
 mod error;
@@ -170,7 +170,7 @@ pub(super) fn joins_next_line(text: &[u8]) -> bool {
 
 /// Returns whether the text is printable ASCII, as almost every text is. The loop has no early exit, so that the
 /// compiler can vectorize it.
-pub(crate) fn is_printable_ascii(text: &str) -> bool {
+pub fn is_printable_ascii(text: &str) -> bool {
     text.bytes().fold(true, |printable, byte| printable & matches!(byte, b' '..=b'~'))
 }
 

@@ -14,4 +14,4 @@ pub use check::{RenderError, ValueFault};
 pub use effective::{InForce, effective};
 pub use file::{Item, Section, UnitFile};
 pub use parse::{Fault, Ignored, Located, Parsed, SyntaxError, Warning, parse};
-pub(crate) use parse::{Line, is_section_name, read_lines, was_section_name};
+pub use parse::{Line, is_section_name, read_lines, was_section_name};

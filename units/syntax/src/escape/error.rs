@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::syntax::words::WordError;
+use crate::words::WordError;
 
 /// Why a text cannot be written, or a written one cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

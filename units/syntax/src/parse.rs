@@ -110,12 +110,12 @@ impl SyntaxError {
 /// Parses a file (`systemd.syntax(7)`). An error contains what came before it.
 ///
 /// ```
-/// use nixos_nspawn_units::syntax::parse;
+/// use systemd_unit_syntax::parse;
 ///
 /// let parsed = parse(b"[Service]\nExecStart=/bin/server \\\n  --port=80\nMemoryMax\n")?;
 /// assert_eq!(parsed.file.values("Service", "ExecStart").collect::<Vec<_>>(), ["/bin/server    --port=80"]);
 /// assert_eq!(parsed.warnings.len(), 1);
-/// # Ok::<(), nixos_nspawn_units::syntax::SyntaxError>(())
+/// # Ok::<(), systemd_unit_syntax::SyntaxError>(())
 /// ```
 pub fn parse(bytes: &[u8]) -> Result<Parsed, SyntaxError> {
     let mut parsed = Parsed::default();
@@ -127,19 +127,19 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, SyntaxError> {
 }
 
 /// Returns whether systemd takes this for the name of a section (`string_is_safe()`).
-pub(crate) fn is_section_name(name: &str) -> bool {
+pub fn is_section_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['*', '?', '[']) && was_section_name(name)
 }
 
 /// Returns whether versions up to 261 take this for the name of a section; they warn if they do not know it.
-pub(crate) fn was_section_name(name: &str) -> bool {
+pub fn was_section_name(name: &str) -> bool {
     let bad = |c: char| c.is_ascii_control() || matches!(c, '"' | '\'' | '\\');
     !name.contains(|c| bad(c) || is_noncharacter(c))
 }
 
 /// A line as systemd reads it, with its continuations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line<'a> {
+pub enum Line<'a> {
     /// What follows the `#` or `;`, in any encoding.
     Comment(&'a [u8]),
     /// What stands between the brackets.
@@ -150,7 +150,7 @@ pub(crate) enum Line<'a> {
 
 impl<'a> Line<'a> {
     /// Returns key and value of an assignment.
-    pub(crate) fn assignment(text: &'a str) -> Result<(&'a str, &'a str), Ignored> {
+    pub fn assignment(text: &'a str) -> Result<(&'a str, &'a str), Ignored> {
         match text.split_once('=') {
             Some((key, value)) if !key.is_empty() => Ok((strip_text(key), strip_text(value))),
             Some(_) => Err(Ignored::NoKey),
@@ -204,7 +204,7 @@ impl Parsed {
 
 /// Passes each line and its number to `on`, until that or a line fails; `line` is then the number of that line. Empty
 /// lines are left out, continued ones are joined. The names in headers are not checked.
-pub(crate) fn read_lines<E: From<Fault>>(
+pub fn read_lines<E: From<Fault>>(
     mut bytes: &[u8],
     line: &mut usize,
     mut on: impl FnMut(Line<'_>, usize) -> Result<(), E>,
