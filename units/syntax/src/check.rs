@@ -3,7 +3,7 @@
 //! here.
 
 use super::escape::{is_printable_ascii, joins_next_line};
-use super::parse::{LONG_LINE_MAX, is_section_name};
+use super::lines::{LONG_LINE_MAX, is_section_name};
 use super::words::is_noncharacter;
 use super::{Item, Section, UnitFile};
 use thiserror::Error;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::lines::LONG_LINE_MAX;
 use pretty_assertions::assert_eq;
 
 /// `[Section] Key=value` for each setting.
