@@ -25,8 +25,10 @@ const UNITS: Layers = Layers {
 const SYNTAX: Layers = Layers {
     order: &[
         &["lib"],
-        &["check", "effective"],
-        &["parse"],
+        &["merged"],
+        &["document", "effective"],
+        &["check", "parse"],
+        &["lines"],
         &["escape", "file"],
         &["settings", "words"],
     ],

@@ -91,7 +91,7 @@ impl Section {
     }
 }
 
-fn check_section(name: &str) -> Result<(), RenderError> {
+pub(super) fn check_section(name: &str) -> Result<(), RenderError> {
     // Its brackets and the line's end count too, hence the four.
     match is_section_name(name) && name.len() + 4 < LONG_LINE_MAX {
         true => Ok(()),
@@ -99,7 +99,7 @@ fn check_section(name: &str) -> Result<(), RenderError> {
     }
 }
 
-fn check_setting(section: &str, key: &str, value: &str) -> Result<(), RenderError> {
+pub(super) fn check_setting(section: &str, key: &str, value: &str) -> Result<(), RenderError> {
     let blank = [' ', '\t'];
     let bad = |c: char| (c.is_ascii_control() && c != '\t') || is_noncharacter(c);
     // A byte order mark in front is stripped, once.
