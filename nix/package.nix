@@ -131,6 +131,9 @@ rustPlatform.buildRustPackage (finalAttrs: {
   '';
 
   # One virtual machine test per file.
+  # Other packages have the same name, but not the `verify` that mkContainer runs.
+  passthru.canVerify = true;
+
   passthru.tests = lib.genAttrs (map (lib.removeSuffix ".nix") (
     builtins.attrNames (builtins.readDir ./tests)
   )) (

@@ -1,6 +1,4 @@
-//! systemd's configuration syntax, as `src/shared/conf-parser.c` reads it: the content of a unit file, its parser,
-//! writing texts into settings and reading them back, and the settings of `.nspawn` files. Pure: nothing here touches
-//! the disk, the environment or a log.
+#![doc = include_str!("../README.md")]
 
 mod check;
 mod document;

@@ -40,6 +40,7 @@ impl Document {
         if let Some((_, earlier)) = rows.split_last() {
             self.delete_values(earlier);
         }
+        self.sweep();
         Ok(())
     }
 
@@ -72,7 +73,7 @@ impl Document {
         let (changed, added) = new.split_at(old.len().min(new.len()));
 
         // From the end of the file to its beginning, so that earlier places stay.
-        for row in old.iter().skip(changed.len()).rev() {
+        for row in old.iter().skip(changed.len()) {
             self.delete_setting(*row);
         }
         let anchor =
@@ -93,6 +94,7 @@ impl Document {
             self.replace(*row, key, value);
         }
         self.delete_values(dead);
+        self.sweep();
         Ok(())
     }
 
@@ -130,9 +132,10 @@ impl Document {
         self.readable()?;
         let mut rows = self.assignments(section, key);
         rows.retain(|row| unwanted(self.value(*row)));
-        for row in rows.iter().rev() {
+        for row in &rows {
             self.delete_setting(*row);
         }
+        self.sweep();
         Ok(rows.len())
     }
 
@@ -151,13 +154,12 @@ impl Document {
     pub fn remove_section(&mut self, name: &str) -> Result<usize, EditError> {
         self.readable()?;
         let headers = self.headers(name);
-        for header in headers.iter().rev() {
-            let end = self.body(*header).end;
-            self.open &= end < self.rows.len();
-            for at in (*header..end).rev() {
-                self.delete(at);
-            }
+        let bodies: Vec<_> = headers.iter().map(|header| *header..self.body(*header).end).collect();
+        for body in &bodies {
+            self.open &= body.end < self.rows.len();
+            body.clone().for_each(|at| self.delete(at));
         }
+        self.sweep();
         Ok(headers.len())
     }
 
@@ -190,7 +192,7 @@ impl Document {
 
     /// Removes the assignments among these that are not empty.
     fn delete_values(&mut self, rows: &[usize]) {
-        for row in rows.iter().rev() {
+        for row in rows {
             if !self.value(*row).is_empty() {
                 self.delete_setting(*row);
             }

@@ -51,7 +51,7 @@ impl Document {
         for (at, row) in self.rows.iter().enumerate().skip(first + 1) {
             match row.role {
                 Role::Continuation | Role::End => after = at + 1,
-                Role::Comment => {}
+                Role::Comment | Role::Gone => {}
                 _ => break,
             }
         }
@@ -124,13 +124,13 @@ impl Document {
         let range = first + 1..self.after(first);
         self.open &= !self.is_open(first);
         let mut mark = false;
-        for at in range.rev() {
-            match self.rows.get_mut(at) {
-                Some(row) if row.role == Role::Continuation => {
+        for row in self.rows.get_mut(range).unwrap_or_default() {
+            match row.role {
+                Role::Continuation => {
                     mark |= row.mark;
-                    self.rows.remove(at);
+                    row.role = Role::Gone;
                 }
-                Some(row) if row.role == Role::End => row.role = Role::Blank,
+                Role::End => row.role = Role::Blank,
                 _ => {}
             }
         }
@@ -139,9 +139,16 @@ impl Document {
 
     /// Removes a line, except for the byte order mark.
     pub(super) fn delete(&mut self, at: usize) {
-        match self.rows.get(at).and_then(|row| row.only_mark(&self.source)) {
-            Some(only_mark) => self.rows[at] = only_mark,
-            None => drop(self.rows.remove(at)),
+        if let Some(row) = self.rows.get_mut(at) {
+            match row.only_mark(&self.source) {
+                Some(only_mark) => *row = only_mark,
+                None => row.role = Role::Gone,
+            }
         }
+    }
+
+    /// Ends an edit: what was removed gives up its place.
+    pub(super) fn sweep(&mut self) {
+        self.rows.retain(|row| row.role != Role::Gone);
     }
 }

@@ -39,6 +39,8 @@ pub(super) enum Role {
     Continuation,
     /// The empty line that ends a continued one.
     End,
+    /// Removed; it is there until the end of the edit, so that others keep their places.
+    Gone,
 }
 
 impl Row {

@@ -182,3 +182,14 @@ fn a_long_value_costs_the_blanks() {
     let value = "v".repeat(LONG_LINE_MAX - 50);
     assert_eq!(set(&text, "A", "k", &value), format!("[A]\nk={value}\n"));
 }
+
+/// Removing lines one by one would take minutes.
+#[test]
+fn large_files_are_edited_in_time() {
+    let line = "k=\\\n1\n#\n";
+    let text = format!("[A]\n{}", line.repeat(100_000));
+    let begin = std::time::Instant::now();
+    assert_eq!(remove(&text), format!("[A]\n{}", "#\n".repeat(100_000)));
+    assert_eq!(set(&text, "A", "k", "2").len(), "[A]\nk=2\n".len() + 200_000);
+    assert!(begin.elapsed() < std::time::Duration::from_secs(60), "{:?}", begin.elapsed());
+}
