@@ -39,5 +39,7 @@ pub(crate) fn generator(tools: &Tools) {
             );
         }
     }
-    println!("aims: generator at most 1.5 x true for 0, at most 1.3 x floor for 1000, at most 8192 KiB");
+    println!(
+        "aims: generator at most 1.3 x true for 0; at most 1.2 x floor and 0.4 x quadlet for 1000; at most 8192 KiB"
+    );
 }

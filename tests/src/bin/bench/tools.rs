@@ -9,11 +9,12 @@ use nixos_nspawn_tests::host::bins;
 pub(crate) struct Tools {
     pub(crate) floor: PathBuf,
     pub(crate) measure: PathBuf,
+    pub(crate) alternate: PathBuf,
     pub(crate) quadlet: Option<Vec<String>>,
 }
 
 impl Tools {
-    /// Builds the two helpers in the same way as the generator: release profile, static.
+    /// Builds the helpers in the same way as the generator: release profile, static.
     pub(crate) fn build() -> Self {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         // …/TRIPLE/release/nixos-nspawn-generator
@@ -29,10 +30,11 @@ impl Tools {
             "--target",
             &triple,
         ]);
-        cargo.args(["-p", "nixos-nspawn-tests", "--bin", "floor", "--bin", "measure"]);
+        cargo.args(["-p", "nixos-nspawn-tests", "--bin", "floor", "--bin", "measure", "--bin", "alternate"]);
         let status = cargo.env(flags, "-C target-feature=+crt-static").status().expect("cargo");
-        assert!(status.success(), "floor and measure do not build");
-        Self { floor: dir.join("floor"), measure: dir.join("measure"), quadlet: quadlet() }
+        assert!(status.success(), "the helpers do not build");
+        let [floor, measure, alternate] = ["floor", "measure", "alternate"].map(|name| dir.join(name));
+        Self { floor, measure, alternate, quadlet: quadlet() }
     }
 }
 
