@@ -46,7 +46,7 @@ pub(crate) fn set(host: &Host, name: &MachineName, wanted: bool) -> Result<Setti
 
 /// Returns what [`set`] would do.
 pub(crate) fn would_set(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let present = imperative(&loaded, name)?;
     let links = if wanted { Vec::new() } else { enabled_links(host, name)? };
     Ok(Setting {
@@ -58,7 +58,7 @@ pub(crate) fn would_set(host: &Host, name: &MachineName, wanted: bool) -> Result
 
 fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let global = Lock::global(host)?;
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let present = imperative(&loaded, name)?;
     let links = if wanted { Vec::new() } else { enabled_links(host, name)? };
     let before = present.starts_at_boot() || !links.is_empty();
@@ -79,7 +79,7 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let made = intent.to_json().map_err(Into::into).and_then(|text| write_text(host, name, &text));
     let made = made.and_then(|()| remove_links(host, links, &mut removed));
     let made = made.and_then(|()| match host.live() {
-        true => host_file::record(host, &host_file::load(host)?.host).map(|_| ()),
+        true => host_file::record(host, &host_file::facts(host)?).map(|_| ()),
         false => Ok(()),
     });
     drop(global);

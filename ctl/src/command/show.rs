@@ -2,6 +2,8 @@
 //! far it reaches into the host, and the generated files, from the same plan that the generator writes. It changes
 //! nothing.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
@@ -57,8 +59,9 @@ pub(crate) struct ShowAnswer<'a> {
 /// Runs the command.
 pub(crate) fn show(context: &Context, arguments: &Shown) -> Result<()> {
     let names = machine_names(&arguments.names)?;
+    let asked: BTreeSet<&MachineName> = names.iter().collect();
     tidy(context);
-    let overview = Overview::gather(context)?;
+    let overview = Overview::gather_some(context, &|name| asked.contains(name))?;
     let mut gap = "";
     let shown = each(
         context,

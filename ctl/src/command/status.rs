@@ -1,9 +1,11 @@
 //! `status [NAME…]`: the state of containers, their generations, whether a restart is due, and the result of the last
 //! activation, which updates record beside the profile. It changes nothing.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Kind;
 use serde::Serialize;
 
@@ -64,8 +66,9 @@ pub(super) struct StatusAnswer<'a> {
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
     let names = machine_names(&arguments.names)?;
+    let asked: BTreeSet<&MachineName> = names.iter().collect();
     tidy(context);
-    let overview = Overview::gather(context)?;
+    let overview = Overview::gather_some(context, &|name| asked.is_empty() || asked.contains(name))?;
     let mut gap = "";
     let shown = match names.is_empty() {
         true => host_status::answer(context, &overview),

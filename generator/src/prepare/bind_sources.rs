@@ -56,7 +56,7 @@ pub(crate) fn mount(
                 if key == "Bind" || key == "BindReadOnly" {
                     if let Some((source, handed_over)) = places.handed_over(key == "BindReadOnly", value)? {
                         items.push(Item::Comment(format!("the source is {source}")));
-                        *value = handed_over;
+                        *value = handed_over.into();
                     }
                 }
             }

@@ -185,7 +185,7 @@ impl TryFrom<String> for Lines {
             for item in &section.items {
                 if let Item::Setting { key, value } = item {
                     Key::try_from(key.to_string())?;
-                    one_line(value.clone())?;
+                    one_line(value.to_string())?;
                 }
             }
         }

@@ -9,9 +9,9 @@ use systemd_unit_syntax::settings::yes_no;
 pub(super) fn interfaces(network: &mut Section, container: &Container) {
     // VirtualEthernet=no alone would mean the host's network, and so would NamespacePath= on a systemd that does not
     // know it: Private= is always written.
-    network.set("Private", yes_no(container.network != Network::Host));
+    network.fixed("Private", yes_no(container.network != Network::Host));
     let link = container.network == Network::Private && container.namespace_path.is_none();
-    network.set("VirtualEthernet", yes_no(link));
+    network.fixed("VirtualEthernet", yes_no(link));
     if let Some(path) = &container.namespace_path {
         network.set("NamespacePath", path.as_str());
     }

@@ -40,7 +40,7 @@ pub enum Item {
         /// The name before the first `=`.
         key: Cow<'static, str>,
         /// The value as written in the file, stripped.
-        value: String,
+        value: Cow<'static, str>,
     },
     /// A comment, without the `#`.
     Comment(String),
@@ -71,7 +71,7 @@ impl UnitFile {
     pub fn settings(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.sections.iter().flat_map(|section| {
             section.items.iter().filter_map(|item| match item {
-                Item::Setting { key, value } => Some((section.name.as_str(), key.as_ref(), value.as_str())),
+                Item::Setting { key, value } => Some((section.name.as_str(), key.as_ref(), value.as_ref())),
                 Item::Comment(_) => None,
             })
         })
@@ -124,7 +124,13 @@ impl Section {
 
     /// Adds `key=value`; the value is already escaped for its place.
     pub fn set(&mut self, key: impl Into<Cow<'static, str>>, value: impl Into<String>) -> &mut Self {
-        self.items.push(Item::Setting { key: key.into(), value: value.into() });
+        self.items.push(Item::Setting { key: key.into(), value: Cow::Owned(value.into()) });
+        self
+    }
+
+    /// Adds a setting that is the same in every file, which takes no memory of its own.
+    pub fn fixed(&mut self, key: &'static str, value: &'static str) -> &mut Self {
+        self.items.push(Item::Setting { key: Cow::Borrowed(key), value: Cow::Borrowed(value) });
         self
     }
 

@@ -28,7 +28,7 @@ fn file() -> impl Strategy<Value = UnitFile> {
     let key = string_regex("[A-Za-z\"'\\\\\\]%-][A-Za-z \"'\\\\\\[\\]#;%é-]{0,6}[A-Za-z\\\\\\]%é]").unwrap();
     let value = hostile();
     let item = prop_oneof![
-        3 => (key, value).prop_map(|(key, value)| Item::Setting { key: key.into(), value }),
+        3 => (key, value).prop_map(|(key, value)| Item::Setting { key: key.into(), value: value.into() }),
         1 => comment().prop_map(Item::Comment),
     ];
     let section =

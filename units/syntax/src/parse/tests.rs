@@ -40,7 +40,7 @@ fn comments_stand_on_lines_of_their_own() {
         file.sections[0].items,
         [
             Item::Comment(String::new()),
-            Item::Setting { key: "k".into(), value: "v # no".to_owned() },
+            Item::Setting { key: "k".into(), value: "v # no".into() },
             Item::Comment("\u{fffd}".to_owned()),
         ],
     );
