@@ -18,6 +18,7 @@ pub(crate) mod listeners;
 pub(crate) mod lock;
 pub(crate) mod machined;
 pub(crate) mod manager_inside;
+pub(crate) mod mounts;
 pub(crate) mod networkd;
 pub(crate) mod networkd_conf;
 pub(crate) mod profile_links;
