@@ -21,6 +21,7 @@ pub(crate) mod manager_inside;
 pub(crate) mod mounts;
 pub(crate) mod networkd;
 pub(crate) mod networkd_conf;
+pub(crate) mod nft_ruleset;
 pub(crate) mod profile_links;
 pub(crate) mod record;
 pub(crate) mod remove_tree;
