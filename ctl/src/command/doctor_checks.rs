@@ -50,7 +50,7 @@ pub(super) fn look(context: &Context) -> Result<Vec<Verdict>> {
     if context.live() {
         all.extend(kernel(context, &overview));
     }
-    all.push(file_systems::journal(seen_file_systems::journal(context)));
+    all.push(file_systems::journal(&seen_file_systems::journal(context)));
     if context.live() {
         let nix = NixSeen::look(context, &overview);
         all.extend([nix::program(&nix), nix::store(&nix), nix::daemon(&nix)]);
@@ -73,12 +73,15 @@ fn networks(context: &Context, overview: &Overview) -> Vec<Verdict> {
         return files.into_iter().chain([lookup]).collect();
     }
     let seen = NetworkSeen::look(context, overview);
-    let mut all = vec![network::networkd(&seen), network::foreign_rules(&seen)];
+    let mut all = match &seen {
+        Ok(seen) => vec![network::networkd(seen), network::foreign_rules(seen)],
+        Err(unseen) => vec![Verdict::unseen("networkd", unseen)],
+    };
     all.extend(files);
-    all.extend(network::forwarding(&seen));
+    all.extend(seen.iter().flat_map(network::forwarding));
     all.extend(firewall(&FirewallSeen::look(context, overview)));
     all.extend(network::addresses(&addressed(overview, context)));
-    let safe = !seen.deletes_rules || seen.foreign_rules == Ok(0);
+    let safe = seen.is_ok_and(|seen| !seen.deletes_rules || seen.foreign_rules == Ok(0));
     all.extend(ports(&AllPorts::look(context, overview), safe));
     all.push(lookup);
     all

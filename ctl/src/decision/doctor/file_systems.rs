@@ -76,10 +76,11 @@ pub(crate) fn control_groups(seen: &Seen<ControlGroups>) -> Vec<Verdict> {
 }
 
 /// Judges the journal.
-pub(crate) fn journal(seen: JournalSeen) -> Verdict {
+pub(crate) fn journal(seen: &JournalSeen) -> Verdict {
     const CHECK: &str = "journal";
     match seen {
-        JournalSeen { runs: Some(false), .. } => Verdict::failure(
+        JournalSeen { runs: Err(unseen), .. } => Verdict::unseen(CHECK, unseen),
+        JournalSeen { runs: Ok(false), .. } => Verdict::failure(
             CHECK,
             "systemd-journald does not run, so nobody will know why a container has failed",
             "systemctl restart systemd-journald",
@@ -148,12 +149,12 @@ mod tests {
     #[test]
     fn the_journal_is_kept() {
         for (runs, kept, level) in [
-            (Some(true), true, Level::Ok),
-            (None, true, Level::Ok),
-            (Some(true), false, Level::Note),
-            (Some(false), true, Level::Failure),
+            (Ok(true), true, Level::Ok),
+            (Ok(true), false, Level::Note),
+            (Ok(false), true, Level::Failure),
+            (Err(unseen()), true, Level::Warning),
         ] {
-            assert_eq!(journal(JournalSeen { runs, kept }).level, level);
+            assert_eq!(journal(&JournalSeen { runs, kept }).level, level);
         }
     }
 }

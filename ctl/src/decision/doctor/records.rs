@@ -111,6 +111,7 @@ pub(crate) fn litter(seen: &LitterSeen) -> Vec<Verdict> {
         let text = format!("{path}: is half deleted; the next boot deletes the rest");
         verdicts.push(Verdict::note(CHECK, text, ""));
     }
+    verdicts.extend(seen.unseen.iter().map(|unseen| Verdict::unseen(CHECK, unseen)));
     if verdicts.is_empty() {
         verdicts.push(Verdict::ok(CHECK, "nothing was left behind"));
     }
@@ -170,9 +171,12 @@ mod tests {
     #[test]
     fn what_was_left() {
         assert_eq!(litter(&LitterSeen::default())[0].level, Level::Ok);
-        let seen = LitterSeen { ours: vec!["/a".into(), "/b".into()], doomed: vec!["/c".into()] };
+        let seen =
+            LitterSeen { ours: vec!["/a".into(), "/b".into()], doomed: vec!["/c".into()], unseen: None };
         let verdicts = litter(&seen);
         assert_eq!(verdicts[0].text, "2 files are left behind: /a and /b");
         assert_eq!((verdicts[0].fix.clone(), verdicts[1].fix.clone()), (Some(Fix::Litter), None));
+        let seen = LitterSeen { unseen: Some(unseen()), ..LitterSeen::default() };
+        assert_eq!(litter(&seen)[0].level, Level::Note);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use nixos_nspawn_units::intent::Intent;
@@ -14,6 +16,7 @@ use crate::base::host::Host;
 use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::fact::overview::Overview;
 use crate::host::mounts::Mounts;
+use crate::host::systemd::unit_is;
 
 /// A bind mount whose owners are to be mapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,16 +42,33 @@ pub(crate) fn mapped(host: &Host, overview: &Overview) -> Seen<Vec<Mapped>> {
             sources.entry(source).or_default().push(container.name.clone());
         }
     }
-    let look = |((source, recursive), mut names): ((String, bool), Vec<MachineName>)| {
+    let mut all = Vec::new();
+    for ((source, recursive), mut names) in sources {
         names.dedup();
-        // What does not exist is made when the container starts.
         let path = host.path(&source);
-        let there = path.ancestors().find_map(|part| part.canonicalize().ok())?;
-        let kind = mounts.kind(&there)?.to_owned();
+        let there = existing(&path).map_err(|error| Unseen::path(&path, &error))?;
+        let Some(kind) = mounts.kind(&there).map(str::to_owned) else { continue };
         let below = mounts.below(&there).next().filter(|_| recursive && there == path);
-        Some(Mapped { possible: may_map_ids(&kind), below: below.map(Path::to_owned), source, kind, names })
-    };
-    Ok(sources.into_iter().filter_map(look).collect())
+        all.push(Mapped {
+            possible: may_map_ids(&kind),
+            below: below.map(Path::to_owned),
+            source,
+            kind,
+            names,
+        });
+    }
+    Ok(all)
+}
+
+/// Returns the part of a path that exists, resolved: what is missing is made when the container starts.
+fn existing(path: &Path) -> io::Result<PathBuf> {
+    for part in path.ancestors() {
+        match part.canonicalize() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            found => return found,
+        }
+    }
+    Err(ErrorKind::NotFound.into())
 }
 
 /// Returns the sources of bind mounts that map owners, and whether they include what is mounted below.
@@ -106,20 +126,19 @@ pub(crate) fn control_groups(host: &Host, overview: &Overview) -> Seen<ControlGr
 }
 
 /// The journal of the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JournalSeen {
-    /// Whether journald runs; unknown if systemd was not asked.
-    pub(crate) runs: Option<bool>,
+    /// Whether journald runs; true in an offline tree.
+    pub(crate) runs: Seen<bool>,
     /// Whether it is kept across boots.
     pub(crate) kept: bool,
 }
 
 /// Looks at the journal.
 pub(crate) fn journal(host: &Host) -> JournalSeen {
-    const UNIT: &str = "systemd-journald.service";
-    let active = || {
-        let words = ["is-active", "--quiet", UNIT];
-        host.manager("systemctl").args(words).output_if_any().is_some()
+    let runs = match host.booted() {
+        true => unit_is(host, "is-active", "systemd-journald.service").map_err(Unseen::from),
+        false => Ok(true),
     };
-    JournalSeen { runs: host.booted().then(active), kept: host.directory(host.scope.journal).is_dir() }
+    JournalSeen { runs, kept: host.directory(host.scope.journal).is_dir() }
 }

@@ -12,7 +12,9 @@ use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::fact::host_network::{check_uplinks, deaf_uplinks, rules};
 use crate::fact::overview::{Container, Overview};
 use crate::host::forwards::{has_had_time, masqueraded};
+use crate::host::networkd::NETWORKD;
 use crate::host::networkd_conf::RULES;
+use crate::host::systemd::unit_is;
 use crate::host::{networkd, networkd_conf};
 
 /// The state of networkd and of forwarding.
@@ -40,7 +42,7 @@ pub(crate) struct NetworkSeen {
 
 impl NetworkSeen {
     /// Looks at the network of a booted system.
-    pub(crate) fn look(host: &Host, overview: &Overview) -> Self {
+    pub(crate) fn look(host: &Host, overview: &Overview) -> Seen<Self> {
         let linked = containers(overview).filter(|(one, _)| linked(one));
         let masked = |(one, _): &(&Container, _)| {
             one.intent.as_ref().is_some_and(|intent| masqueraded(&one.name, intent))
@@ -48,17 +50,17 @@ impl NetworkSeen {
         let forwarded = containers(overview).filter(masked).filter(|(one, _)| settled(host, one));
         let path = host.path("/proc/sys/net/ipv4/ip_forward");
         let forwards = fs::read_to_string(&path).map_err(|error| Unseen::path(&path, &error));
-        Self {
+        Ok(Self {
             configured: linked.clone().filter(|(_, own)| *own).map(|(one, _)| one.name.clone()).collect(),
             linked: linked.map(|(one, _)| one.name.clone()).collect(),
-            runs: networkd::runs(host),
-            enabled: networkd::enabled(host),
+            runs: unit_is(host, "is-active", NETWORKD)?,
+            enabled: unit_is(host, "is-enabled", NETWORKD)?,
             deletes_rules: networkd_conf::manages_foreign(host, RULES),
             foreign_rules: rules(host).map_err(Unseen::from),
             forwarded: forwarded.map(|(one, _)| one.name.clone()).collect(),
             forwards: forwards.map(|value| value.trim() == "1"),
             uplinks: uplinks(host, overview),
-        }
+        })
     }
 }
 

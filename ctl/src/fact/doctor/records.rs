@@ -121,6 +121,8 @@ pub(crate) struct LitterSeen {
     pub(crate) ours: Vec<String>,
     /// Half deleted state, which goes at the next boot.
     pub(crate) doomed: Vec<String>,
+    /// Why half deleted state could not be looked for.
+    pub(crate) unseen: Option<Unseen>,
 }
 
 impl LitterSeen {
@@ -146,11 +148,15 @@ impl LitterSeen {
             );
         }
         let machines = host.machines();
-        let doomed = names_in(&machines).unwrap_or_default().into_iter();
-        let doomed = doomed.filter(|name| name.starts_with(".#") && name.ends_with(".removed"));
+        let (names, unseen) = match names_in(&machines) {
+            Ok(names) => (names, None),
+            Err(error) => (Vec::new(), Some(error.into())),
+        };
+        let doomed = names.into_iter().filter(|name| name.starts_with(".#") && name.ends_with(".removed"));
         Self {
             ours: ours.iter().map(|path| system_path(host, path)).collect(),
             doomed: doomed.map(|name| system_path(host, &machines.join(name))).collect(),
+            unseen,
         }
     }
 }
