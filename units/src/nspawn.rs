@@ -4,6 +4,7 @@
 mod exec;
 pub mod files;
 pub mod host_nix;
+pub mod id_mapping;
 mod network;
 
 use crate::intent::{Container, FreeSettings, Intent};

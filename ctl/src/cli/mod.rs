@@ -2,6 +2,7 @@
 //! [`build`].
 
 mod build;
+mod doctor;
 pub(crate) mod hints;
 mod values;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nixos_nspawn_units::verify::OLDEST;
 
 pub(crate) use build::{Activation, Create, Expect, Expected, From, Plan, Rollback, Strategy, Update};
+pub(crate) use doctor::Doctor;
 pub(crate) use values::ANY_REACH;
 use values::generation;
 
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Cat(Shown),
     /// Show the state of containers, or what needs attention on this host
     Status(Status),
+    /// Check everything on this host that containers depend on
+    Doctor(Doctor),
     /// List the generations of a container
     ListGenerations(Show),
     /// Delete generations, but never the current, the running or a pinned one

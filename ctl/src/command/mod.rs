@@ -12,6 +12,9 @@ pub(crate) mod completions;
 mod create;
 mod delete_generations;
 mod diff;
+mod doctor;
+mod doctor_checks;
+mod doctor_text;
 mod enable;
 mod events;
 mod hold;
@@ -100,6 +103,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
         Command::Hold(arguments) => hold::hold(context, arguments),
         Command::Unhold(arguments) => hold::unhold(context, arguments),
         Command::Diff(arguments) => diff::run(context, arguments),
+        Command::Doctor(arguments) => doctor::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
     }
 }
@@ -108,7 +112,8 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
 fn only_reads(command: &Command) -> bool {
     matches!(
         command,
-        Command::List(_)
+        Command::Doctor(cli::Doctor { fix: false })
+            | Command::List(_)
             | Command::Show(_)
             | Command::Cat(_)
             | Command::Status(_)

@@ -13,7 +13,8 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use systemd_unit_syntax::words::bind_fields;
 
 use crate::base::host::Host;
-use crate::host::state_directory::{directory, mounts_below};
+use crate::host::mounts::mounts_below;
+use crate::host::state_directory::directory;
 
 /// Returns a warning about such places in the new intent that `before` does not have.
 pub(crate) fn warning(

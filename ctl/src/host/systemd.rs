@@ -162,6 +162,15 @@ pub(crate) fn state_since(host: &Host, name: &MachineName) -> Option<String> {
     time::utc_of_unix(&answer)
 }
 
+/// Asks `systemctl is-active` or `is-enabled` about a unit. Without an answer it is not known to be off.
+pub(crate) fn unit_is(host: &Host, question: &str, unit: &str) -> Result<bool> {
+    let (status, answer) = host.manager("systemctl").args([question, unit]).answer()?;
+    match answer.trim() {
+        "" => Err(Failed::Program(format!("systemctl {question} {unit}: no answer")).into()),
+        _ => Ok(status.success()),
+    }
+}
+
 /// Makes PID 1 run the generators and reload all units.
 pub(crate) fn daemon_reload(host: &Host) -> Result<()> {
     host.manager("systemctl").arg("daemon-reload").output().map(|_| ())

@@ -68,6 +68,9 @@ pub(crate) enum Outcome {
     Unreachable(String),
 }
 
+/// How long `nix --version` may take.
+const VERSION: Duration = Duration::from_secs(30);
+
 /// How long `nix flake metadata` may take.
 const METADATA: Duration = Duration::from_secs(5 * 60);
 
@@ -239,6 +242,12 @@ impl<'a> Nix<'a> {
     /// Returns the path of another program of the same Nix.
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.program.with_file_name(name)
+    }
+
+    /// Returns what Nix says about itself, `nix (Nix) 2.26.3`.
+    pub(crate) fn says_version(&self) -> Result<String> {
+        let answer = self.host.program(&self.program).arg("--version").limit(VERSION).output()?;
+        Ok(answer.lines().next().unwrap_or_default().to_owned())
     }
 
     /// Returns whether Nix can resolve `<nixpkgs>`.

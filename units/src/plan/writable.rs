@@ -4,7 +4,7 @@
 use super::contents::{Entry, OWN_DIRECTORY, WRITABLE, file};
 use crate::name::MachineName;
 use crate::nspawn::is_writable_mount;
-use crate::syntax::{Item, Section, UnitFile};
+use systemd_unit_syntax::{Item, Section, UnitFile};
 
 /// The writable mounts of the containers so far, in a section for each container.
 pub(super) struct Writable(UnitFile);
