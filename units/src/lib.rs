@@ -9,6 +9,7 @@
 //! 4. A valid intent renders to text that systemd's own parsers accept without a warning.
 //! 5. `parse(render(x)) == x`, and parse accepts and rejects what systemd's conf-parser does.
 
+pub mod audit;
 pub mod boot;
 pub mod change;
 pub mod conflict;

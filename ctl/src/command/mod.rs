@@ -2,6 +2,7 @@
 
 mod activate;
 mod arguments;
+mod audit;
 mod autostart;
 mod begin;
 mod cat;
@@ -99,6 +100,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
         Command::Unhold(arguments) => hold::unhold(context, arguments),
         Command::Diff(arguments) => diff::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
+        Command::Audit(arguments) => audit::run(context, arguments),
     }
 }
 
@@ -113,6 +115,7 @@ fn only_reads(command: &Command) -> bool {
             | Command::ListGenerations(_)
             | Command::Diff(_)
             | Command::Check(_)
+            | Command::Audit(_)
             | Command::Completions(_)
     )
 }
