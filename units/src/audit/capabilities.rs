@@ -171,13 +171,22 @@ pub(super) const MATTERS: &[Matter] = &[
         Some("add them to capabilities.drop")
     ),
     group!(
-        50,
+        25,
         20,
         0,
-        ["CAP_IPC_OWNER", "CAP_KILL", "CAP_LEASE"],
+        ["CAP_IPC_OWNER", "CAP_LEASE"],
+        "its root uses shared memory of all its users",
+        "its root cannot use others' shared memory",
+        Some("add them to capabilities.drop")
+    ),
+    group!(
+        25,
+        20,
+        0,
+        ["CAP_KILL"],
         "its root signals all its processes",
         "its root cannot signal other users' processes",
-        Some("add CAP_IPC_OWNER and CAP_LEASE to capabilities.drop")
+        None
     ),
     group!(
         50,
