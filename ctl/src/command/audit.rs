@@ -18,7 +18,8 @@ use crate::fact::lookup::{Found, all_seen, find, no_such};
 
 /// A container in the overview, as scripts see it.
 #[derive(Debug, Serialize)]
-struct OverviewAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct OverviewAnswer<'a> {
     name: &'a MachineName,
     #[serde(rename = "type")]
     kind: Kind,
@@ -30,7 +31,8 @@ struct OverviewAnswer<'a> {
 
 /// One container as scripts see it.
 #[derive(Debug, Serialize)]
-struct AuditAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct AuditAnswer<'a> {
     name: &'a MachineName,
     #[serde(rename = "type")]
     kind: Kind,
@@ -40,6 +42,7 @@ struct AuditAnswer<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct RowAnswer<'a> {
     id: &'a str,
     settings: &'a [&'a str],

@@ -58,6 +58,7 @@ pub struct Row {
 /// What a score means, by the names of `systemd-analyze security`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Level {
     /// 0.0.
     Perfect,
