@@ -10,7 +10,7 @@ const UNITS: Layers = Layers {
         &["change", "copies"],
         &["write"],
         &["plan"],
-        &["boot", "verify"],
+        &["audit", "boot", "verify"],
         &["store"],
         &["conflict", "network", "nspawn", "ordering", "reach", "service", "socket", "version"],
         &["intent"],

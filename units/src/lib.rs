@@ -9,6 +9,7 @@
 //! 3. A bad intent affects no other; a conflict affects only its claimants and names them all.
 //! 4. A valid intent renders to text that systemd's own parsers accept without a warning.
 
+pub mod audit;
 pub mod boot;
 pub mod change;
 pub mod conflict;
