@@ -26,8 +26,8 @@ use crate::fact::overview::{Container, Overview};
 use crate::fact::summary::{Summary, known_autostart};
 use crate::host::inside::running_system;
 use crate::host::runtime_files;
+use crate::host::source_secrets::masked;
 use crate::nix::profile;
-use crate::nix::secrets::masked;
 
 /// The summary of `list`, and everything else.
 #[derive(Serialize)]
