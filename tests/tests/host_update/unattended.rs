@@ -5,6 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
+use crate::secrets::passwords_are_for_root;
 use crate::{rolled_back, unchanged, web, with, with_option};
 
 on_both_hosts!(sources_are_resolved_once, all_containers, stored_checks, hosts_that_do_not_exist);
@@ -17,7 +18,7 @@ fn watch_nix(host: &Host) {
 }
 
 /// Returns the commands of the calls of Nix since the last time.
-fn nix_calls(host: &Host) -> Vec<String> {
+pub(crate) fn nix_calls(host: &Host) -> Vec<String> {
     let text = host.sh("cat /run/nix-calls 2> /dev/null || true; rm -f /run/nix-calls");
     let command = |line: &str| line.split(" --").next().unwrap_or_default().to_owned();
     text.lines().map(command).collect()
@@ -69,6 +70,8 @@ fn sources_are_resolved_once(host: &Host) {
     host.ctl_ok(&["update", "--all"]);
     assert_eq!(nix_calls(host), ["flake metadata"]);
 
+    passwords_are_for_root(host, &url.replace("//", "//me:sesame@"));
+
     // Without the server, the recorded revision is built, with a message.
     host.sh("pkill -x busybox; rm -rf /root/.cache/nix");
     let output = host.ctl_ok(&["update", "web"]);
@@ -77,6 +80,9 @@ fn sources_are_resolved_once(host: &Host) {
             && output.stdout.contains("is up to date with the last known revision"),
         "{output}"
     );
+    let output = host.ctl_ok(&["update", "private"]);
+    assert!(output.stdout.contains("is up to date with the last known revision"), "{output}");
+    assert!(!output.text().contains("sesame"), "{output}");
     host.sh("nix-env --profile /nix/var/nix/profiles/per-nspawn/web/system --list-generations > /dev/null");
     let output = host.ctl(&["create", "fourth", "--flake", "http://127.0.0.1:8099/other.tar.gz"]);
     assert_eq!(output.code(), 11, "{output}");
