@@ -99,7 +99,7 @@ fn details<'a>(
         None => serde_json::Value::Null,
     };
     Ok(ShowAnswer {
-        summary: Summary::of(container),
+        summary: Summary::of(context, container),
         source: intent.and_then(|intent| intent.source.as_ref()).map(masked),
         profile: intent.and_then(|intent| intent.profile.as_ref()).map(|path| path.as_str()),
         autostart_override: intent.and_then(|intent| intent.autostart),
