@@ -224,11 +224,15 @@ impl Request<'_> {
         if let Some(last) = self.last.filter(|last| is_of(last, flake)) {
             let [locked, reference] =
                 [&last.locked, &last.reference].map(|text| with_password(text, &flake.reference));
+            nix.tell_stale(&flake.reference, &reason);
             return Ok(Arc::new(at(&locked, &reference, &last.inputs)));
         }
         let before = self.recorded.filter(|before| before.flake == source.flake);
         match before.and_then(|before| before.locked.as_ref()) {
-            Some(locked) => Ok(Arc::new(at(locked.as_str(), locked.as_str(), ""))),
+            Some(locked) => {
+                nix.tell_stale(&flake.reference, &reason);
+                Ok(Arc::new(at(locked.as_str(), locked.as_str(), "")))
+            }
             None => Err(Failed::Program(reason).into()),
         }
     }
