@@ -87,6 +87,7 @@ fn sources_are_resolved_once(host: &Host) {
     let output = host.ctl(&["create", "fourth", "--flake", "http://127.0.0.1:8099/other.tar.gz"]);
     assert_eq!(output.code(), 11, "{output}");
     assert!(output.stderr.contains("a server could not be reached; check the network"), "{output}");
+    assert!(!output.stderr.contains("last known revision"), "there is none: {output}");
     host.sh(serve);
 
     // Arguments are added to the recorded ones, for one call or for good.
@@ -229,14 +230,16 @@ fn stored_checks(host: &Host) {
     web(host, &with_check("good\n", "good"));
     host.create("web");
     assert_eq!(host.ctl_ok(&["check", "web"]).stdout, "container 'web' is healthy\n");
-    let sick = host.ctl(&["check", "web", "--check", "false", "--timeout", "1s", "--json"]);
+    let sick = host.ctl(&["check", "web", "--check", "echo unwell >&2; false", "--timeout", "1s", "--json"]);
     let answer: Value = serde_json::from_str(&sick.stdout).expect("JSON");
     assert_eq!((sick.code(), &answer["healthy"]), (1, &json!(false)), "{sick}");
-    assert!(answer["error"].as_str().is_some_and(|error| error.contains("check 'false'")), "{sick}");
+    let error = "check 'echo unwell >&2; false' in container 'web' failed: exit status 1: unwell";
+    assert_eq!(answer["error"], error, "{sick}");
 
     web(host, &with_check("bad\n", "good"));
     let failed = rolled_back(host, &[]);
     assert!(failed.stderr.contains("grep -q good"), "{failed}");
+    assert!(!failed.stderr.contains("nixos-nspawn-check-"), "its units are no news: {failed}");
     // Flags override what is stored.
     host.ctl_ok(&["update", "web", "--check", ""]);
     assert_eq!(host.system_page("web"), "bad\n");
