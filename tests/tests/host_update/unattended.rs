@@ -174,6 +174,10 @@ fn all_containers(host: &Host) {
     assert!(status["held"]["since"].as_str().is_some_and(|since| since.starts_with("20")), "{status}");
     let text = host.ctl_ok(&["list"]).stdout;
     assert!(text.contains("its last update failed at 20") && text.contains("held since 20"), "{text}");
+    // A held container can be updated by its name, and stays held.
+    host.ctl_ok(&["update", "held"]);
+    assert_eq!(host.system_page("held"), "two\n");
+    assert_eq!(host.listed("held").expect("a container")["held"], listed["held"]);
     assert_eq!(host.ctl(&["update", "--all", "--retry"]).code(), 1);
     set("three\n", dynamic("three\n"));
     let output = host.ctl_ok(&["update", "--all"]);
