@@ -28,8 +28,8 @@ use crate::fact::overview::{Container, Overview};
 use crate::fact::summary::{Summary, known_autostart};
 use crate::host::inside::running_system;
 use crate::host::runtime_files;
+use crate::host::source_secrets::masked;
 use crate::nix::profile;
-use crate::nix::secrets::masked;
 
 /// The summary of `list`, and everything else.
 #[derive(Serialize)]
@@ -103,7 +103,7 @@ fn details<'a>(
         None => serde_json::Value::Null,
     };
     Ok(ShowAnswer {
-        summary: Summary::of(container),
+        summary: Summary::of(context, container),
         source: intent.and_then(|intent| intent.source.as_ref()).map(masked),
         profile: intent.and_then(|intent| intent.profile.as_ref()).map(|path| path.as_str()),
         autostart_override: intent.and_then(|intent| intent.autostart),

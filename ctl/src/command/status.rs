@@ -20,7 +20,7 @@ use crate::fact::generations::generations;
 use crate::fact::lookup::in_overview;
 use crate::fact::notes::{Note, notes, state};
 use crate::fact::overview::{Container, Overview};
-use crate::fact::summary::{UnitSummary, error};
+use crate::fact::summary::{UnitSummary, error, sentences};
 use crate::host::inside::running_system;
 use crate::host::last_activation::{ActivationResult, AppliedAction, LastActivation};
 use crate::host::profile_links::profile_link;
@@ -61,6 +61,8 @@ pub(super) struct StatusAnswer<'a> {
     /// The last update that failed or was rolled back; cleared by the next one that succeeds.
     last_failure: Option<&'a Failure>,
     warnings: &'a [String],
+    /// All that needs attention, as sentences.
+    notes: Vec<String>,
 }
 
 /// Runs the command.
@@ -121,6 +123,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
         held: container.memory.hold.as_ref(),
         last_failure: container.memory.failure.as_ref(),
         warnings: &container.warnings,
+        notes: sentences(container),
     }
 }
 

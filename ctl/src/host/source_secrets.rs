@@ -23,6 +23,11 @@ pub(crate) fn masked(source: &Source) -> Source {
     }
 }
 
+/// Returns whether a source has secrets, so that only root may read it.
+pub(crate) fn has_secrets(source: &Source) -> bool {
+    masked(source) != *source
+}
+
 /// Returns arguments for Nix with the values of secret settings hidden: `--access-tokens VALUE` and `--option
 /// access-tokens VALUE`.
 fn arguments(words: &[String]) -> Vec<String> {
