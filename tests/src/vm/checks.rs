@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::image::Image;
-use super::machine::{Boot, Shell, Vm};
+use super::machine::{Shell, Vm};
+use super::qemu::Boot;
 use super::verbs::{BOOT, ctl};
 use crate::host::FLAKE;
 

@@ -14,7 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::image::Image;
-use super::machine::{Boot, Shell, Vm};
+use super::machine::{Shell, Vm};
+use super::qemu::Boot;
 use super::random::Random;
 use super::verbs::{NAME, OTHERS, Verb, containers, ctl, state, system};
 use crate::host::{FLAKE, Host};

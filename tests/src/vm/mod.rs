@@ -6,6 +6,7 @@ pub mod cuts;
 mod image;
 mod kernel;
 mod machine;
+mod qemu;
 mod random;
 mod verbs;
 
