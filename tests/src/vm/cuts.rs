@@ -1,6 +1,7 @@
 //! Power cuts. A machine is prepared for a command and saved with its memory. Each cut continues it, begins the command and
 //! kills qemu at a random moment. What is then on the disk is booted as a throwaway host, which is many times faster than
-//! an emulated machine, and examined there.
+//! an emulated machine, and examined there. One cut of each chain is booted in the machine as well, with everything that is
+//! enabled on the host.
 //!
 //! Lost is what the guest had not written to its disk, and what it had written to new blocks without flushing them: qemu
 //! keeps their positions in memory until a flush.
@@ -34,6 +35,8 @@ pub struct Cuts {
     pub during: usize,
     /// Cuts within half a second of its successful end.
     pub after: usize,
+    /// Cuts after which the machine itself was booted again.
+    pub machines: usize,
     /// The damage, each with the command.
     pub wrong: Vec<String>,
 }
@@ -43,6 +46,7 @@ impl Cuts {
     pub fn add(&mut self, other: Self) {
         self.during += other.during;
         self.after += other.after;
+        self.machines += other.machines;
         self.wrong.extend(other.wrong);
     }
 
@@ -56,10 +60,11 @@ impl fmt::Display for Cuts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "{} power cuts, {} of them during a command and {} right after its end: {} wrong",
+            "{} power cuts, {} of them during a command and {} right after its end, {} booted by the machine: {} wrong",
             self.all(),
             self.during,
             self.after,
+            self.machines,
             self.wrong.len()
         )
     }
@@ -118,11 +123,16 @@ impl<'a> Chain<'a> {
                     return cuts;
                 }
             };
-            for _ in 0..REPEATS.min(count - cuts.all()) {
+            for repeat in 0..REPEATS.min(count - cuts.all()) {
                 match self.cut(&case) {
                     Ok(ended) => {
                         *if ended { &mut cuts.after } else { &mut cuts.during } += 1;
-                        let wrong = self.booted(&case, ended).unwrap_or_else(|error| vec![error]);
+                        let mut wrong = self.booted(&case, ended).unwrap_or_else(|error| vec![error]);
+                        // A full boot takes minutes. Another command in each chain.
+                        if repeat == 0 && number / CASES == number % CASES {
+                            cuts.machines += 1;
+                            wrong.extend(self.booted_here(&case).unwrap_or_else(|error| vec![error]));
+                        }
                         self.report(&mut cuts, &case.words, wrong);
                     }
                     Err(error) => {
@@ -211,6 +221,20 @@ impl<'a> Chain<'a> {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             Err(format!("the host: {}", text.unwrap_or("a panic")))
         })
+    }
+
+    /// Boots what is on the disk in the machine, with all units, and returns what is wrong there.
+    fn booted_here(&self, case: &Case) -> Result<Vec<String>, String> {
+        let (cut, disk) = (self.image.dir().join("cut"), self.image.dir().join("again"));
+        let mut vm = Vm::boot(self.image, &cut, &disk, Boot::Full)?;
+        let mut wrong = lines(&mut vm, include_str!("back.sh"))?;
+        wrong.extend(lines(&mut vm, include_str!("after.sh"))?);
+        wrong.extend(ctl(&mut vm, "enable stopped").err());
+        wrong.extend(disagreements(&mut vm, case)?);
+        println!("{:>5} s  {}: {}: booted by the machine", self.seconds(), self.name(), case.words);
+        drop(vm);
+        let _ = fs::remove_file(&disk);
+        Ok(wrong.into_iter().map(|what| format!("booted by the machine: {what}")).collect())
     }
 
     fn report(&self, cuts: &mut Cuts, words: &str, wrong: Vec<String>) {

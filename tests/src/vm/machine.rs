@@ -11,8 +11,8 @@ use super::image::Image;
 use super::qemu::{Boot, qemu};
 use crate::host::Host;
 
-/// The time limit of a boot, and that of a script. Emulation is slow.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// The time limit of a boot, and that of a script. Emulation is slow, the more so on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// The name of the saved machine on its disk.
 const SAVED: &str = "ready";
