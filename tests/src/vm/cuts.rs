@@ -14,13 +14,13 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::examine::{Case, booted, examine};
 use super::image::Image;
-use super::machine::{Shell, Vm};
+use super::machine::Vm;
 use super::qemu::Boot;
-use super::random::Random;
-use super::verbs::{NAME, OTHERS, Verb, containers, ctl, state, system};
+use super::verbs::{Verb, containers, ctl, state};
 use crate::host::{FLAKE, Host};
-use crate::torture::kills::AGREEMENT;
+use crate::random::Random;
 
 /// The number of cases after which each command was cut once.
 pub const CASES: usize = Verb::ALL.len();
@@ -73,15 +73,6 @@ impl fmt::Display for Cuts {
 /// Returns the containers that an image for cuts has built.
 pub fn flake() -> String {
     containers(false, "round 0\n").to_string()
-}
-
-/// A command that is cut.
-struct Case {
-    number: usize,
-    verb: Verb,
-    started: bool,
-    words: String,
-    before: String,
 }
 
 /// A sequence of commands on one machine.
@@ -227,10 +218,7 @@ impl<'a> Chain<'a> {
     fn booted_here(&self, case: &Case) -> Result<Vec<String>, String> {
         let (cut, disk) = (self.image.dir().join("cut"), self.image.dir().join("again"));
         let mut vm = Vm::boot(self.image, &cut, &disk, Boot::Full)?;
-        let mut wrong = lines(&mut vm, include_str!("back.sh"))?;
-        wrong.extend(lines(&mut vm, include_str!("after.sh"))?);
-        wrong.extend(ctl(&mut vm, "enable stopped").err());
-        wrong.extend(disagreements(&mut vm, case)?);
+        let wrong = booted(&mut vm, case)?;
         println!("{:>5} s  {}: {}: booted by the machine", self.seconds(), self.name(), case.words);
         drop(vm);
         let _ = fs::remove_file(&disk);
@@ -252,60 +240,4 @@ impl<'a> Chain<'a> {
     fn seconds(&self) -> u64 {
         self.begun.elapsed().as_secs()
     }
-}
-
-/// Returns what is wrong after a cut.
-fn examine(host: &mut dyn Shell, case: &Case, ended: bool) -> Result<Vec<String>, String> {
-    let mut wrong = lines(host, include_str!("after.sh"))?;
-    // A command about another container settles what was cut.
-    let settled = host.run("nixos-nspawn enable stopped")?;
-    if settled.status != 0 {
-        wrong.push(format!("the next command fails: {}", settled.text()));
-    }
-    wrong.extend(disagreements(host, case)?);
-    wrong.extend(lines(host, "nix-store --gc > /dev/null 2>&1 || echo the garbage collector fails")?);
-    wrong.extend(lines(host, include_str!("after.sh"))?.into_iter().map(|line| format!("collected: {line}")));
-    let now = state(host)?;
-    let done = case.verb.leads_to(&case.before, &now);
-    if !done && (ended || now != case.before) {
-        wrong.push(format!("was {}, is {now}, and the command had ended: {ended}", case.before));
-    }
-    if case.verb.keeps_data() {
-        let data = host.run(&format!("cat /var/lib/machines/{NAME}/data"))?;
-        if data.out != "precious\n" {
-            wrong.push(format!("the state is gone: {}", data.text()));
-        }
-    }
-    let again = host.run(&format!("nixos-nspawn {}", case.words))?;
-    let created = case.verb == Verb::Create && done && again.err.contains("already exists");
-    if again.status != 0 && !created {
-        wrong.push(format!("the same command again: {}", again.text()));
-    }
-    let last = state(host)?;
-    if system(&last) == system(&case.before) || done && system(&last) != system(&now) {
-        wrong.push(format!("was {}, is {now}, and after the same command again {last}", case.before));
-    }
-    wrong.extend(disagreements(host, case)?.into_iter().map(|line| format!("at last: {line}")));
-    if !wrong.is_empty() {
-        wrong.push(format!("settled: {}", settled.text()));
-    }
-    Ok(wrong)
-}
-
-/// Returns the disagreements between files, PID 1 and the containers.
-fn disagreements(vm: &mut dyn Shell, case: &Case) -> Result<Vec<String>, String> {
-    let script = format!("set +eu; set -- {NAME} {}\n{AGREEMENT}", OTHERS.join(" "));
-    let mut found = lines(vm, &script)?;
-    found.retain(|line| {
-        let stopped =
-            line == "stopped: is inactive" || line == &format!("{NAME}: is inactive") && !case.started;
-        !stopped
-    });
-    Ok(found)
-}
-
-/// Returns the lines that a script prints, on either output.
-fn lines(vm: &mut dyn Shell, script: &str) -> Result<Vec<String>, String> {
-    let reply = vm.run(script)?;
-    Ok(reply.out.lines().chain(reply.err.lines()).map(str::to_owned).collect())
 }

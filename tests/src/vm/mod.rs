@@ -3,11 +3,11 @@
 pub mod checks;
 mod cpio;
 pub mod cuts;
+mod examine;
 mod image;
 mod kernel;
 mod machine;
 mod qemu;
-mod random;
 mod verbs;
 
 pub use image::{FileSystem, Image};
