@@ -1,11 +1,13 @@
 //! Commands that change a container on a running host, and the preparation for each.
 
+use std::thread;
+
 use serde_json::{Map, Value, json};
 
 use crate::host::{FLAKE, Host, Output, dynamic};
 
 /// The containers whose commands are killed in parallel, at different calls.
-pub const NAMES: [&str; 2] = ["t0", "t1"];
+pub const NAMES: [&str; 4] = ["t0", "t1", "t2", "t3"];
 
 /// A running container that must not change, and one whose change settles the others.
 pub const OTHERS: [&str; 2] = ["calm", "stopped"];
@@ -53,15 +55,19 @@ impl Verb {
     /// Prepares the containers and returns the command for each, which changes something. `round` differs in each
     /// call.
     pub fn prepare(self, host: &Host, names: &[String], round: usize) -> Vec<Vec<String>> {
-        if !matches!(self, Self::Create) {
-            for name in names.iter().filter(|name| !host.exists(&intent(name))) {
-                host.ctl_ok(&["create", name, "--flake", FLAKE]);
-            }
-        }
-        if matches!(self, Self::UpdateByRestart | Self::UpdateByReload) {
+        if matches!(self, Self::UpdateByRestart | Self::UpdateByReload | Self::DeleteGenerations) {
             new_pages(host, &format!("round {round}\n"));
         }
-        names.iter().map(|name| self.prepared(host, name, round)).collect()
+        let prepare = |name: &str| {
+            if !matches!(self, Self::Create) && !host.exists(&intent(name)) {
+                host.ctl_ok(&["create", name, "--flake", FLAKE]);
+            }
+            self.prepared(host, name, round)
+        };
+        thread::scope(|scope| {
+            let all: Vec<_> = names.iter().map(|name| scope.spawn(|| prepare(name))).collect();
+            all.into_iter().map(|one| one.join().expect("a prepared container")).collect()
+        })
     }
 
     fn prepared(self, host: &Host, name: &str, round: usize) -> Vec<String> {
@@ -89,7 +95,7 @@ impl Verb {
             }
             Self::Activate => {
                 let script = format!(
-                    "jq '.container.environment.ROUND = \"{round}\"' {path} > /run/intent && cat /run/intent > {path}",
+                    "jq '.container.environment.ROUND = \"{round}\"' {path} > /run/{name} && cat /run/{name} > {path}",
                     path = intent(name)
                 );
                 host.sh(&script);
@@ -101,7 +107,6 @@ impl Verb {
                 words(&[both[round % 2], name, "1"])
             }
             Self::DeleteGenerations => {
-                new_pages(host, &format!("{name} of {round}\n"));
                 let before = host.generation(name).to_string();
                 host.ctl_ok(&["unpin", name, &before]);
                 host.ctl_ok(&["update", name, "--strategy", "dynamic"]);

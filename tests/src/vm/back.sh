@@ -4,7 +4,7 @@ systemctl list-units --failed --plain --no-legend | sed 's/^/failed: /'
 for intent in /etc/nixos-nspawn/*.json; do
     name=$(basename "$intent" .json)
     [ "$name" != host ] || continue
-    wanted=$(jq -r 'if .autostart != null then .autostart else .container.activation.autoStart end' "$intent")
+    wanted=$(jq -r '[.autostart, .container.activation.autoStart, true] | map(select(. != null)) | first' "$intent")
     state=$(systemctl show --value -p ActiveState "systemd-nspawn@$name.service")
     case $wanted-$state in
         true-active)

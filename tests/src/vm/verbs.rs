@@ -131,7 +131,10 @@ fn page(vm: &mut dyn Shell, started: bool, round: usize) -> Result<(), String> {
 /// Returns the containers of the test flake.
 pub(super) fn containers(started: bool, page: &str) -> Value {
     let container = |page: &str, start: bool| {
-        let activation = json!({"strategy": "restart", "autoStart": start, "reloadScript": null});
+        // There is no manager inside that could be asked.
+        let expect = "active";
+        let activation =
+            json!({"strategy": "restart", "autoStart": start, "expect": expect, "reloadScript": null});
         json!({"boot": BOOT, "page": page, "container": {"activation": activation, "network": "none"}})
     };
     json!({
