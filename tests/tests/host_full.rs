@@ -80,8 +80,8 @@ fn no_room(host: &Host) {
     }
     own(host, "second\n");
     host.ctl_ok(&["update", "back"]);
-    for place in PLACES {
-        own(host, &format!("{}\n", place.path));
+    for (at, place) in PLACES.iter().enumerate() {
+        own(host, &format!("{at}\n"));
         let calm = host.nspawn("calm");
         host.sh(place.fill);
         let full = format!("head -c 64k /dev/zero > {}/.more", place.path);
@@ -107,6 +107,10 @@ fn no_room(host: &Host) {
         }
         host.sh(place.empty);
         let settled = host.ctl_ok(&["enable", "stopped"]);
+        // Neither the new generation nor the old one may have had room to start.
+        if place.fails.is_empty() {
+            host.ctl_ok(&["autostart"]);
+        }
         let names: Vec<&str> = ["fresh"].into_iter().chain(CHANGED).chain(OTHERS).collect();
         assert_eq!(disagreements(host, &names), [""; 0], "{}: {settled}", place.path);
         assert_eq!(host.nspawn("calm"), calm, "{}: a container was restarted", place.path);
