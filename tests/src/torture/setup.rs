@@ -35,7 +35,7 @@ const CHECK: &str = r#"
     for file in $generator $helper; do
         [ -e $file ] || { [ -z "$1" ] || echo "$file is missing"; continue; }
         now=$(sha256sum < $file)
-        [ "$now" = "$new" ] || [ -z "$1" ] && [ "$now" = "$old" ] || echo "$file is damaged"
+        [ "$now" = "$new" ] || { [ -z "$1" ] && [ "$now" = "$old" ]; } || echo "$file is damaged"
         [ "$(stat -c %a $file)" = 755 ] || echo "$file is not executable"
     done
     ! [ -e $generator ] || [ -e $helper ] || echo "there is a generator without its helper"
