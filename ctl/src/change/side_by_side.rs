@@ -10,6 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Loaded;
 
 use crate::base::event::Event;
+use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::ahead::Ahead;
@@ -58,15 +59,26 @@ pub(crate) fn update_all(
             for at in now.iter().copied() {
                 let (sender, name) = (sender.clone(), &names[at]);
                 let (ahead, parts) = (ahead.remove(name), (host.parts(), nix.parts()));
-                running += 1;
-                scope.spawn(move || {
-                    let begun = Instant::now();
+                let begun = Instant::now();
+                let update = move || {
                     let result = one(parts, name, options, ahead, &sender);
                     let _ = sender.send(Sent::Done(at, Box::new(result), begun.elapsed()));
-                });
+                };
+                match thread::Builder::new().spawn_scoped(scope, update) {
+                    Ok(_) => running += 1,
+                    Err(error) => {
+                        let why = format!(
+                            "container '{name}' was not updated, nothing was changed: no thread: {error}"
+                        );
+                        results.push((at, Err(Failed::Program(why).into()), begun.elapsed()));
+                    }
+                }
             }
-            if running == 0 {
-                break;
+            match running {
+                0 if due.is_empty() => break,
+                // None of those that were due had a thread.
+                0 => continue,
+                _ => {}
             }
             match sent.recv() {
                 Ok(Sent::Event(event)) => host.report(event),
