@@ -17,6 +17,7 @@ fn stuck(host: &Host) {
     host.create("db");
     frozen(host);
     endless_build(host);
+    stopped_bus(host);
     full_and_read_only(host);
 }
 
@@ -57,6 +58,30 @@ fn endless_build(host: &Host) {
     assert_eq!(host.system_page("db"), "three\n", "{updated}");
     assert_eq!(host.recorded("web"), before, "{updated}");
     assert!(updated.text().contains("web"), "{updated}");
+}
+
+/// A command that waits for the host's message bus can be interrupted, and nothing is lost.
+fn stopped_bus(host: &Host) {
+    let pid = host.ok(&["systemctl", "show", "--value", "-p", "MainPID", "dbus.service"]);
+    let signal = |signal: &str| host.ok(&["kill", &format!("-{signal}"), pid.trim()]);
+    host.own(&json!({"web": dynamic("four\n"), "db": dynamic("three\n")}));
+    for strategy in ["restart", "dynamic"] {
+        signal("STOP");
+        let begin = Instant::now();
+        let words =
+            ["timeout", "--signal=INT", "20", "nixos-nspawn", "update", "web", "--strategy", strategy];
+        let output = host.run_with(&words, None, Duration::from_secs(180));
+        let taken = begin.elapsed();
+        signal("CONT");
+        assert!(taken < Duration::from_secs(50), "{strategy}: {taken:?}: {output}");
+        host.ctl_ok(&["enable", "db"]);
+        host.ctl_ok(&["autostart"]);
+        host.assert_agreed("web");
+        assert_eq!(host.state("db"), "active");
+        eprintln!("{strategy}, without a bus: {taken:?}: {output}");
+    }
+    host.ctl_ok(&["update", "web"]);
+    assert_eq!(host.system_page("web"), "four\n");
 }
 
 /// A removal needs no space. If nothing can be written, the container is not stopped.

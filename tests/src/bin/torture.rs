@@ -4,7 +4,8 @@
 //! NIXOS_NSPAWN_TORTURE_EVERY and _FROM select the calls on booted hosts (every 12th, starting with the first),
 //! NIXOS_NSPAWN_TORTURE_SECONDS is the duration of a storm (120), NIXOS_NSPAWN_TORTURE_SUITES selects the hosts
 //! (trixie,forky), NIXOS_NSPAWN_TORTURE_VERBS the commands (all), and NIXOS_NSPAWN_TORTURE_FAULTS the faults on booted
-//! hosts (SIGKILL,SIGTERM,SIGINT,EAGAIN). Unknown words are refused with status 2.
+//! hosts (SIGKILL,SIGTERM,SIGINT,EAGAIN). Unknown words are refused with status 2. NIXOS_NSPAWN_TORTURE_LIGHT makes the
+//! containers small, which takes less time and leaves out reloads.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use nixos_nspawn_tests::torture::choice::chosen;
 use nixos_nspawn_tests::torture::fault::Fault;
 use nixos_nspawn_tests::torture::kills::{Calls, fault, prepare};
 use nixos_nspawn_tests::torture::offline::{self, Density};
-use nixos_nspawn_tests::torture::verbs::Verb;
+use nixos_nspawn_tests::torture::verbs::{Verb, is_light};
 use nixos_nspawn_tests::torture::{Counts, generator, setup, storm};
 
 /// What is tested besides the commands on booted hosts.
@@ -85,7 +86,8 @@ fn run(parts: &[String], suites: &[String], faults: &[String]) -> ExitCode {
         let chosen = FAULTS.into_iter().filter(|(word, ..)| faults.iter().any(|one| one == word));
         for (_, injected, rare) in chosen {
             let calls = if rare { rarely } else { calls };
-            for verb in Verb::ALL.into_iter().filter(|verb| has(&format!("{verb:?}"))) {
+            let verbs = Verb::ALL.into_iter().filter(|verb| has(&format!("{verb:?}")));
+            for verb in verbs.filter(|verb| !is_light() || *verb != Verb::UpdateByReload) {
                 let counts = fault(&live, verb, calls, injected);
                 done(&format!("systemd {}, {verb:?}, {injected:?}", host.systemd()), counts);
             }

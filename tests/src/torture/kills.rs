@@ -127,6 +127,7 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
             wrong.extend(all.into_iter().flat_map(|one| one.join().expect("a command")));
         });
         wrong.extend(disagreements(host, &looked_at).into_iter().map(|line| format!("at last: {line}")));
+        eprintln!("systemd {}, {verb:?}, {fault:?}: {counts} of {}", host.systemd(), chosen.len());
         let said: String =
             killed.iter().map(|(output, _)| output.stderr.trim()).collect::<Vec<_>>().join(" | ");
         counts.wrong.extend(wrong.into_iter().map(|what| {

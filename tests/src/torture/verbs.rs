@@ -4,7 +4,7 @@ use std::thread;
 
 use serde_json::{Map, Value, json};
 
-use crate::host::{FLAKE, Host, Output, dynamic};
+use crate::host::{FLAKE, Host, Output, dynamic, light};
 
 /// The containers whose commands are killed in parallel, at different calls.
 pub const NAMES: [&str; 4] = ["t0", "t1", "t2", "t3"];
@@ -109,7 +109,7 @@ impl Verb {
             Self::DeleteGenerations => {
                 let before = host.generation(name).to_string();
                 host.ctl_ok(&["unpin", name, &before]);
-                host.ctl_ok(&["update", name, "--strategy", "dynamic"]);
+                host.ctl_ok(&["update", name, "--strategy", if is_light() { "restart" } else { "dynamic" }]);
                 words(&["delete-generations", name, &before])
             }
         }
@@ -160,13 +160,19 @@ fn newest(host: &Host, name: &str) -> u64 {
     host.ok(&["sh", "-euc", script, name]).trim().parse().expect("a generation")
 }
 
+/// Returns whether containers are a shell each in place of a system, so that they start in no time: as
+/// NIXOS_NSPAWN_TORTURE_LIGHT says. They cannot be reloaded.
+pub fn is_light() -> bool {
+    std::env::var_os("NIXOS_NSPAWN_TORTURE_LIGHT").is_some()
+}
+
 /// Changes the page that the containers of the flake serve, so that all of them can be reloaded.
 pub fn new_pages(host: &Host, page: &str) {
     let own: Map<String, Value> = NAMES
         .iter()
         .chain(&OTHERS)
         .map(|name| {
-            let mut settings = dynamic(page);
+            let mut settings = if is_light() { light(page) } else { dynamic(page) };
             settings["container"]["activation"]["autoStart"] = json!(true);
             ((*name).to_owned(), settings)
         })

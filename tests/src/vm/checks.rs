@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::image::Image;
 use super::machine::{Shell, Vm};
 use super::qemu::Boot;
-use super::verbs::{BOOT, ctl};
-use crate::host::FLAKE;
+use super::verbs::ctl;
+use crate::host::{BOOT, FLAKE};
 
 /// The number of containers that start at boot, and how many of them may start at the same time.
 const COUNT: usize = 20;

@@ -3,17 +3,13 @@
 use serde_json::{Value, json};
 
 use super::machine::Shell;
-use crate::host::FLAKE;
+use crate::host::{BOOT, FLAKE};
 
 /// The container whose commands are cut.
 pub(super) const NAME: &str = "t0";
 
 /// A running container that must not change, and a stopped one whose change settles the other.
 pub(super) const OTHERS: [&str; 2] = ["calm", "stopped"];
-
-/// A first process that is ready at once and ends on request.
-pub(super) const BOOT: &str =
-    "trap 'exit 0' 37; systemd-notify --ready --no-block --pid=1; sleep 2147483647 & wait";
 
 /// What is not recorded.
 pub(super) const NONE: &str = "none";

@@ -3,7 +3,7 @@
 
 mod values;
 
-use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::host::{BOOT, FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 use nixos_nspawn_tests::random::Random;
 use serde_json::json;
@@ -14,9 +14,6 @@ on_both_hosts!(values_are_in_force);
 
 /// The number of containers that run at the same time.
 const AT_ONCE: usize = 6;
-
-/// A first process that is ready at once and ends on request.
-const BOOT: &str = "trap 'exit 0' 37; systemd-notify --ready --no-block --pid=1; sleep 2147483647 & wait";
 
 /// What separates answers.
 const END: char = '\u{1e}';
