@@ -2,6 +2,7 @@
 //! agreement.sh compares must agree, and the killed command must succeed when it is repeated.
 
 use std::thread;
+use std::time::Duration;
 
 use super::counts::Counts;
 use super::fault::{Fault, Point};
@@ -76,6 +77,7 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
     let calm = host.nspawn("calm");
     for points in chosen.chunks(NAMES.len()) {
         round += 1;
+        let seen = counts.wrong.len();
         let names = &names[..points.len()];
         let words = verb.prepare(host, names, round);
         let mut wrong = Vec::new();
@@ -100,6 +102,10 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
                 wrong.push("a panic".to_owned());
             }
         }
+        // A build that outlives its command holds the lock, and what it leaves is settled after that.
+        let free = r#"for name; do flock --timeout 110 "/run/nixos-nspawn/$name.lock" true; done"#;
+        let wait: Vec<&str> = names.iter().map(String::as_str).collect();
+        host.run_with(&[&["sh", "-c", free, "sh"], &wait[..]].concat(), None, Duration::from_secs(600));
         let settled = host.ctl(&["enable", "stopped"]);
         if !settled.success() {
             wrong.push(format!("the next command fails: {settled}"));
@@ -127,7 +133,6 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
             wrong.extend(all.into_iter().flat_map(|one| one.join().expect("a command")));
         });
         wrong.extend(disagreements(host, &looked_at).into_iter().map(|line| format!("at last: {line}")));
-        eprintln!("systemd {}, {verb:?}, {fault:?}: {counts} of {}", host.systemd(), chosen.len());
         let said: String =
             killed.iter().map(|(output, _)| output.stderr.trim()).collect::<Vec<_>>().join(" | ");
         counts.wrong.extend(wrong.into_iter().map(|what| {
@@ -137,6 +142,10 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
                 settled.stderr.trim()
             )
         }));
+        // A run takes long; what goes wrong is seen at once.
+        let systemd = host.systemd();
+        eprintln!("systemd {systemd}, {verb:?}, {fault:?}: {counts} of {}", chosen.len());
+        counts.wrong[seen..].iter().for_each(|wrong| eprintln!("wrong: {wrong}"));
     }
     counts
 }
