@@ -113,7 +113,9 @@ const SCRIPTS: [(&str, &str); 14] = [
         "tasksMax= is in pids.max, and more processes are refused",
         r#"is "$(cat $(group limits)/pids.max)" 50
         within limits sh -c 'for i in $(seq 80); do sleep 3 & done; wait' 2> /dev/null || true
-        grep -E '^max [1-9]' $(group limits)/pids.events"#,
+        grep -E '^max [1-9]' $(group limits)/pids.events
+        # What is left of them would keep the next commands from entering.
+        until [ "$(cat $(group limits)/pids.current)" -lt 40 ]; do sleep 0.5; done"#,
     ),
     (
         "a negative oomScoreAdjust= is that of the first process",
