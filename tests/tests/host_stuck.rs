@@ -49,9 +49,9 @@ fn endless_build(host: &Host) {
     host.own(&json!({"web": endless, "db": dynamic("three\n")}));
     let before = host.recorded("web");
     let begin = Instant::now();
-    let updated = host.ctl(&["update", "--all", "--build-timeout", "15s"]);
+    let updated = host.ctl(&["update", "--all", "--build-timeout", "30s"]);
     assert!(
-        !updated.success() && begin.elapsed() < Duration::from_secs(90),
+        !updated.success() && begin.elapsed() < Duration::from_secs(120),
         "{:?}: {updated}",
         begin.elapsed()
     );
@@ -60,28 +60,36 @@ fn endless_build(host: &Host) {
     assert!(updated.text().contains("web"), "{updated}");
 }
 
-/// A command that waits for the host's message bus can be interrupted, and nothing is lost.
+/// A command that waits for the host's message bus can be interrupted: it starts the old generation, which fails as well
+/// where nspawn needs the bus, and says so. Nothing is lost.
 fn stopped_bus(host: &Host) {
     let pid = host.ok(&["systemctl", "show", "--value", "-p", "MainPID", "dbus.service"]);
     let signal = |signal: &str| host.ok(&["kill", &format!("-{signal}"), pid.trim()]);
-    host.own(&json!({"web": dynamic("four\n"), "db": dynamic("three\n")}));
+    let own = |page: &str| {
+        let mut web = dynamic(page);
+        web["container"]["timeoutStartSec"] = json!("20s");
+        host.own(&json!({"web": web, "db": dynamic("three\n")}));
+    };
+    own("four\n");
+    host.ctl_ok(&["update", "web"]);
     for strategy in ["restart", "dynamic"] {
+        own(strategy);
         signal("STOP");
         let begin = Instant::now();
         let words =
-            ["timeout", "--signal=INT", "20", "nixos-nspawn", "update", "web", "--strategy", strategy];
+            ["timeout", "--signal=INT", "10", "nixos-nspawn", "update", "web", "--strategy", strategy];
         let output = host.run_with(&words, None, Duration::from_secs(180));
         let taken = begin.elapsed();
         signal("CONT");
-        assert!(taken < Duration::from_secs(50), "{strategy}: {taken:?}: {output}");
+        eprintln!("{strategy}, without a bus: {taken:?}: {output}");
+        assert!(taken < Duration::from_secs(60), "{strategy}: {taken:?}: {output}");
         host.ctl_ok(&["enable", "db"]);
         host.ctl_ok(&["autostart"]);
         host.assert_agreed("web");
-        assert_eq!(host.state("db"), "active");
-        eprintln!("{strategy}, without a bus: {taken:?}: {output}");
+        assert_eq!((host.state("web").as_str(), host.state("db").as_str()), ("active", "active"), "{output}");
     }
     host.ctl_ok(&["update", "web"]);
-    assert_eq!(host.system_page("web"), "four\n");
+    assert_eq!(host.system_page("web"), "dynamic");
 }
 
 /// A removal needs no space. If nothing can be written, the container is not stopped.
