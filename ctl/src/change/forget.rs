@@ -122,7 +122,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
 fn sync_removed(host: &Host, profile: &Path, links: &[PathBuf]) -> Result<()> {
     let below = host.directory(profile);
     let mut directories = BTreeSet::from([host.gc_roots(), host.machines()]);
-    directories.insert(host.path("/nix/var/nix/gcroots/auto"));
+    directories.insert(host.path(profile_links::INDIRECT_ROOTS));
     // The directory of the profile stays if it has files of others.
     directories.extend(below.parent().map(Path::to_owned).filter(|_| !profile.as_os_str().is_empty()));
     directories.extend(Some(below).filter(|_| !profile.as_os_str().is_empty()));

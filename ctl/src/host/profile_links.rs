@@ -122,10 +122,18 @@ pub(crate) fn make_directory(host: &Host, directory: &Path) -> Result<()> {
     made.with_context(|| format!("{}: cannot be created", below.display()))
 }
 
-/// Syncs the links of a profile, before the record that would make up for their loss is removed.
+/// The directory of the roots that Nix makes for links of builds.
+pub(crate) const INDIRECT_ROOTS: &str = "/nix/var/nix/gcroots/auto";
+
+/// Syncs the links of a profile and the indirect roots, before the record that would make up for their loss, or for their
+/// return, is removed.
 pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
-    let below = host.directory(directory);
-    if is_there(&below)? { sync_directory(&below) } else { Ok(()) }
+    for below in [host.directory(directory), host.path(INDIRECT_ROOTS)] {
+        if is_there(&below)? {
+            sync_directory(&below)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the directory where create makes the profile of this name, if our garbage collector root proves that it is
@@ -197,7 +205,7 @@ fn is_link(path: &Path) -> Result<bool> {
 /// `nix build --out-link` also makes an indirect root in gcroots/auto, which nix would only remove at the next
 /// collection.
 pub(crate) fn drop_indirect_root(host: &Host, link: &Path) {
-    let Ok(entries) = fs::read_dir(host.path("/nix/var/nix/gcroots/auto")) else { return };
+    let Ok(entries) = fs::read_dir(host.path(INDIRECT_ROOTS)) else { return };
     for entry in entries.flatten() {
         if fs::read_link(entry.path()).is_ok_and(|target| target == link) {
             let _ = fs::remove_file(entry.path());

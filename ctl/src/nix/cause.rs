@@ -44,7 +44,7 @@ pub(crate) enum Cause {
 const UNREGISTERED: &str = "cannot find flake 'flake:";
 
 /// Texts from messages of Nix, Git and curl. The first one found decides.
-const TEXTS: [(&str, Cause); 50] = [
+const TEXTS: [(&str, Cause); 51] = [
     (UNREGISTERED, Cause::Registry),
     ("is not owned by current user", Cause::Owner),
     ("dubious ownership", Cause::Owner),
@@ -53,6 +53,7 @@ const TEXTS: [(&str, Cause); 50] = [
     ("error: executing '", Cause::Program),
     ("is required to build '", Cause::System),
     ("required system or feature not available", Cause::System),
+    ("database or disk is full", Cause::Space),
     ("daemon-socket/socket", Cause::Daemon),
     ("big-lock': Permission denied", Cause::Daemon),
     ("HTTP error 401", Cause::Access),
@@ -311,6 +312,10 @@ mod tests {
                 Cause::System,
             ),
             ("error: writing to file: No space left on device", Cause::Space),
+            (
+                "error:\n  … while fetching the input 'path:/x'\n\n  error: committing transaction: database or disk is full, database or disk is full (in '/nix/var/nix/db/db.sqlite')",
+                Cause::Space,
+            ),
             ("error: builder for '/nix/store/a-x.drv' failed with exit code 1", Cause::Builder),
             ("error: cannot find flake 'flake:deep' in the flake registries", Cause::Registry),
             ("error: undefined variable 'x'", Cause::Evaluation),

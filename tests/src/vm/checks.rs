@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use super::image::Image;
-use super::machine::{Boot, Shell, Vm};
-use super::verbs::{BOOT, ctl};
-use crate::host::FLAKE;
+use super::machine::{Shell, Vm};
+use super::qemu::Boot;
+use super::verbs::ctl;
+use crate::host::{BOOT, FLAKE};
 
 /// The number of containers that start at boot, and how many of them may start at the same time.
 const COUNT: usize = 20;
@@ -112,7 +113,9 @@ const SCRIPTS: [(&str, &str); 14] = [
         "tasksMax= is in pids.max, and more processes are refused",
         r#"is "$(cat $(group limits)/pids.max)" 50
         within limits sh -c 'for i in $(seq 80); do sleep 3 & done; wait' 2> /dev/null || true
-        grep -E '^max [1-9]' $(group limits)/pids.events"#,
+        grep -E '^max [1-9]' $(group limits)/pids.events
+        # What is left of them would keep the next commands from entering.
+        until [ "$(cat $(group limits)/pids.current)" -lt 40 ]; do sleep 0.5; done"#,
     ),
     (
         "a negative oomScoreAdjust= is that of the first process",
