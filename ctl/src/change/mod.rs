@@ -38,6 +38,8 @@ pub(crate) mod update_options;
 pub(crate) mod updated;
 
 #[cfg(test)]
+mod gate_tests;
+#[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]
 mod tests;

@@ -105,6 +105,8 @@ pub(crate) enum Command {
     Setup(Setup),
     /// Check .nspawn files, units, intents and settings for what systemd would ignore or refuse
     Verify(Verify),
+    /// Rate how exposed the host is to containers, and say what would lessen it
+    Audit(Audit),
     /// Print the completion script for a shell
     Completions(Completions),
 }
@@ -289,6 +291,13 @@ pub(crate) struct Verify {
     /// Version of systemd to check for [default: the host's, as in host.json, or the newest known]
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(i64::from(OLDEST)..))]
     pub(crate) systemd: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Names of the containers [default: an overview of all]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::change::planned::Planned;
 use crate::change::updated::Updated;
 use crate::command::activate::ActivatedAnswer;
+use crate::command::audit::{AuditAnswer, OverviewAnswer};
 use crate::command::autostart::StartAnswer;
 use crate::command::cat::CatAnswer;
 use crate::command::check::CheckAnswer;
@@ -70,6 +71,7 @@ enum Either<A, B> {
 pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("activate", schema::<ForEach<ActivatedAnswer>>("activate")),
+        ("audit", schema::<Either<Vec<OverviewAnswer>, ForEach<AuditAnswer>>>("audit")),
         ("autostart", schema::<Vec<StartAnswer>>("autostart")),
         ("cat", schema::<ForEach<CatAnswer>>("cat")),
         ("check", schema::<CheckAnswer>("check")),

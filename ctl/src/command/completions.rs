@@ -176,10 +176,10 @@ impl Typed {
     fn generations(&self) -> Vec<CompletionCandidate> {
         let known = || {
             let host = self.host()?;
-            let loaded = host.load();
             // Behind several containers, each may have a number.
             let name = self.operands.iter().rev().find(|word| word.parse::<u64>().is_err())?;
-            let stored = loaded.intents.iter().find(|one| name == one.name.as_str())?;
+            let loaded = host.load_one(&name.parse().ok()?);
+            let stored = loaded.intents.first()?;
             generations(&host, &stored.name, &stored.intent).ok()
         };
         let candidate = |one: &crate::fact::generations::Generation| {

@@ -2,7 +2,6 @@
 //! and incomplete commands are listed like any other and are not errors; only an unreadable directory is.
 
 use std::cmp::Reverse;
-use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -10,17 +9,15 @@ use nixos_nspawn_units::store::{DIRECTORY, Kind};
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::host::Host;
 use crate::base::output::{Tone, painted};
 use crate::base::pattern::is_like;
 use crate::base::table::{Cell, Column, Table, wrapped};
 use crate::base::time;
-use crate::base::tree::{open_below, read_regular};
 use crate::change::tidy::tidy;
 use crate::cli::{KindFilter, List, SortKey};
 use crate::fact::notes::{Note, notes, state, state_word};
 use crate::fact::overview::{Container, Fault, Overview};
-use crate::fact::summary::Summary;
+use crate::fact::summary::{Summary, version};
 
 /// Runs the command.
 pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
@@ -33,9 +30,8 @@ pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
         .filter(|fault| is_wanted(arguments, fault.kind) && (fault.hides || arguments.patterns.is_empty()))
         .collect();
     if context.json {
-        context
-            .screen
-            .print_json(&containers.iter().map(|container| Summary::of(container)).collect::<Vec<_>>())?;
+        let summaries = containers.iter().map(|container| Summary::of(context, container));
+        context.screen.print_json(&summaries.collect::<Vec<_>>())?;
         faults.iter().for_each(|fault| context.screen.tell(&fault.text));
     } else if arguments.quiet {
         let names: Vec<String> = containers.iter().map(|container| format!("{}\n", container.name)).collect();
@@ -115,7 +111,7 @@ fn text(context: &Context, containers: &[&Container], faults: &[&Fault], no_lege
             Cell::plain(container.name.as_str()),
             Cell::new(state, tone),
             Cell::plain(container.addresses.first().map_or("", String::as_str)),
-            Cell::plain(version(context, container)),
+            Cell::plain(version(context, container).unwrap_or_default()),
             Cell::plain(uptime(container, now).unwrap_or_default()),
             Cell::new(brief(notes), notes.first().map_or(Tone::Plain, |note| note.tone)),
         ]
@@ -139,17 +135,6 @@ fn text(context: &Context, containers: &[&Container], faults: &[&Fault], no_lege
         out.push('\n');
     }
     out + &lines.concat()
-}
-
-/// Returns the NixOS release that is recorded.
-fn version(host: &Host, container: &Container) -> String {
-    let file = container.intent.as_ref().map(|intent| format!("{}/nixos-version", intent.toplevel));
-    let bytes = file.and_then(|file| open_below(&host.root, Path::new(&file)).and_then(read_regular).ok());
-    let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
-    let plain = |c: &char| c.is_ascii_graphic();
-    // The release without the revision of nixpkgs, 26.05.20260501 of 26.05.20260501.abc1234.
-    let text: String = text.trim().chars().take_while(plain).take(32).collect();
-    text.splitn(4, '.').take(3).collect::<Vec<_>>().join(".")
 }
 
 /// Returns how long a container has been running.

@@ -4,6 +4,7 @@ mod activate;
 #[cfg(feature = "schema")]
 pub(crate) mod answers;
 mod arguments;
+mod audit;
 mod autostart;
 mod begin;
 mod cat;
@@ -105,6 +106,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
         Command::Diff(arguments) => diff::run(context, arguments),
         Command::Doctor(arguments) => doctor::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
+        Command::Audit(arguments) => audit::run(context, arguments),
     }
 }
 
@@ -120,6 +122,7 @@ fn only_reads(command: &Command) -> bool {
             | Command::ListGenerations(_)
             | Command::Diff(_)
             | Command::Check(_)
+            | Command::Audit(_)
             | Command::Completions(_)
     )
 }

@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::Container;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::network::{Ipv6Forwarding, ipv6_forwarding};
-use nixos_nspawn_units::syntax::parse;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde::Deserialize;
+use systemd_unit_syntax::parse;
+use systemd_unit_syntax::settings::parse_boolean;
 
 use crate::base::exit::unchanged;
 use crate::base::host::Host;

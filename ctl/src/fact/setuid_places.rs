@@ -9,8 +9,8 @@ use std::path::Path;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
-use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::fs::{StatVfsMountFlags, statvfs};
+use systemd_unit_syntax::words::bind_fields;
 
 use crate::base::host::Host;
 use crate::host::mounts::mounts_below;

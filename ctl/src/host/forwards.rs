@@ -9,8 +9,8 @@ use nixos_nspawn_units::intent::{Intent, Protocol};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::network::network_file;
 use nixos_nspawn_units::service::unit_name;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde_json::Value;
+use systemd_unit_syntax::settings::parse_boolean;
 
 use crate::base::host::Host;
 use crate::host::files::{SYSTEM_FOLDERS, which};

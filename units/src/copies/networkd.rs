@@ -10,7 +10,7 @@ use super::running::runs;
 use crate::name::MachineName;
 use crate::network;
 use crate::plan::{EXTENSION, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME};
-use crate::syntax::{UnitFile, parse};
+use systemd_unit_syntax::{UnitFile, parse};
 
 /// Where networkd looks for configuration that lasts until the reboot (`systemd.network(5)`).
 pub const NETWORK_DIRECTORY: &str = "run/systemd/network";

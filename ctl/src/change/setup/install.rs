@@ -86,8 +86,8 @@ fn turn_networkd_on(host: &Host, dry_run: bool, done: Done) -> Result<()> {
 /// Records what the generator must know about the host, such as a new version of systemd or BootLimit= of
 /// nixos-nspawn.conf.
 pub(crate) fn record_host(host: &Host, dry_run: bool, done: Done) -> Result<()> {
-    let facts = host_file::load(host)?.host;
-    let present = host.load().host;
+    let facts = host_file::facts(host)?;
+    let present = host.load_none().host;
     if facts == present && (host.path(HOST_FILE).exists() || facts.boot_limit.is_none()) {
         return Ok(());
     }
