@@ -10,7 +10,7 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::id_mapping::may_map_ids;
 use nixos_nspawn_units::nspawn::nspawn_file;
-use nixos_nspawn_units::syntax::words::bind_fields;
+use systemd_unit_syntax::words::bind_fields;
 
 use crate::base::host::Host;
 use crate::fact::doctor::seen::{Seen, Unseen};

@@ -4,7 +4,7 @@ use std::fs;
 
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::network::{ipv6_forwarding, network_file};
-use nixos_nspawn_units::syntax::settings::parse_boolean;
+use systemd_unit_syntax::settings::parse_boolean;
 
 use crate::base::exit::refusal;
 use crate::base::host::Host;

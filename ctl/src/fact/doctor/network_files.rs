@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use nixos_nspawn_units::copies::NETWORK_DIRECTORY;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::network::file_name;
-use nixos_nspawn_units::syntax::parse;
+use systemd_unit_syntax::parse;
 
 use crate::base::host::Host;
 use crate::fact::overview::Overview;
