@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::intent::{Activation, CAPABILITIES, Container, Network};
 use crate::reach::{Item, Reach, Subject};
-use crate::syntax::settings::parse_boolean;
+use systemd_unit_syntax::settings::parse_boolean;
 
 /// What is known of a container.
 pub(super) struct Facts<'a> {

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::matter::{Finding, Matter};
-use crate::syntax::settings::parse_boolean;
+use systemd_unit_syntax::settings::parse_boolean;
 
 pub(super) const MATTERS: &[Matter] = &[
     Matter {
