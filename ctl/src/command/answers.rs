@@ -15,6 +15,7 @@ use crate::command::check::CheckAnswer;
 use crate::command::create::{CreatedAnswer, WouldCreate};
 use crate::command::delete_generations::DeleteAnswer;
 use crate::command::diff::Compared;
+use crate::command::doctor_text::DoctorAnswer;
 use crate::command::enable::EnableAnswer;
 use crate::command::hold::HoldAnswer;
 use crate::command::host_status::HostAnswer;
@@ -78,6 +79,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         ("delete-generations", schema::<DeleteAnswer>("delete-generations")),
         ("diff", schema::<Compared>("diff")),
         ("disable", schema::<ForEach<EnableAnswer>>("disable")),
+        ("doctor", schema::<Vec<DoctorAnswer>>("doctor")),
         ("enable", schema::<ForEach<EnableAnswer>>("enable")),
         ("hold", schema::<HoldAnswer>("hold")),
         ("list", schema::<Vec<Summary>>("list")),

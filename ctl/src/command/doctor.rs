@@ -9,7 +9,7 @@ use crate::change::doctor::fix;
 use crate::cli::Doctor;
 use crate::command::begin::begin;
 use crate::command::doctor_checks::look;
-use crate::command::doctor_text::{CheckAnswer, text};
+use crate::command::doctor_text::{DoctorAnswer, text};
 use crate::decision::doctor::fix::Fix;
 use crate::decision::doctor::verdict::{Level, Verdict};
 
@@ -68,10 +68,10 @@ fn repair(context: &Context, verdicts: &[Verdict]) -> Result<Vec<Fixed>> {
 }
 
 /// Returns the answers; what was done goes to the first answer of its check.
-fn answers<'a>(verdicts: &'a [Verdict], fixed: &[Fixed]) -> Vec<CheckAnswer<'a>> {
-    let mut answers: Vec<CheckAnswer> = verdicts
+fn answers<'a>(verdicts: &'a [Verdict], fixed: &[Fixed]) -> Vec<DoctorAnswer<'a>> {
+    let mut answers: Vec<DoctorAnswer> = verdicts
         .iter()
-        .map(|verdict| CheckAnswer {
+        .map(|verdict| DoctorAnswer {
             check: verdict.check,
             level: verdict.level,
             text: &verdict.text,

@@ -8,10 +8,14 @@ use crate::decision::doctor::verdict::Level;
 
 /// A check, as scripts see it.
 #[derive(Debug, Serialize)]
-pub(super) struct CheckAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct DoctorAnswer<'a> {
+    /// The name of the check.
     pub(super) check: &'a str,
     pub(super) level: Level,
+    /// What is the case, and the consequence.
     pub(super) text: &'a str,
+    /// The next step.
     pub(super) next: Option<&'a str>,
     /// What `--fix` did.
     pub(super) fixed: Vec<String>,
@@ -44,7 +48,7 @@ impl Level {
 }
 
 /// Returns a line for each check, with its next step below, and a last line that counts them.
-pub(super) fn text(answers: &[CheckAnswer], width: Option<usize>, color: bool) -> String {
+pub(super) fn text(answers: &[DoctorAnswer], width: Option<usize>, color: bool) -> String {
     let checks = answers.iter().map(|answer| answer.check.chars().count()).max().unwrap_or(0);
     // On a narrow terminal, texts stand below the names of the checks.
     let narrow = width.is_some_and(|width| width < LEVELS + checks + 2 + LEAST);
@@ -53,7 +57,7 @@ pub(super) fn text(answers: &[CheckAnswer], width: Option<usize>, color: bool) -
         format!("{}{}\n", " ".repeat(indent), wrapped_at(&printable(text), width, indent, indent + 2))
     };
     let mut out = String::new();
-    for CheckAnswer { check, level, text, next, fixed } in answers {
+    for DoctorAnswer { check, level, text, next, fixed } in answers {
         let gap = " ".repeat(LEVELS.saturating_sub(level.word().len()));
         out.push_str(&format!("{}{gap}", painted(level.word(), level.tone(), color)));
         match narrow {
@@ -70,7 +74,7 @@ pub(super) fn text(answers: &[CheckAnswer], width: Option<usize>, color: bool) -
 }
 
 /// Counts the answers of each level.
-fn summary(answers: &[CheckAnswer]) -> String {
+fn summary(answers: &[DoctorAnswer]) -> String {
     let count = |level: Level| answers.iter().filter(|answer| answer.level == level).count();
     let counted = [
         (Level::Failure, "failure", "failures"),
@@ -90,8 +94,8 @@ fn summary(answers: &[CheckAnswer]) -> String {
 mod tests {
     use super::*;
 
-    fn answers() -> Vec<CheckAnswer<'static>> {
-        let answer = |check, level, text, next| CheckAnswer { check, level, text, next, fixed: Vec::new() };
+    fn answers() -> Vec<DoctorAnswer<'static>> {
+        let answer = |check, level, text, next| DoctorAnswer { check, level, text, next, fixed: Vec::new() };
         let mut answers = vec![
             answer(
                 "generator",
