@@ -44,7 +44,7 @@ pub(crate) enum Cause {
 const UNREGISTERED: &str = "cannot find flake 'flake:";
 
 /// Texts from messages of Nix, Git and curl. The first one found decides.
-const TEXTS: [(&str, Cause); 51] = [
+const TEXTS: [(&str, Cause); 52] = [
     (UNREGISTERED, Cause::Registry),
     ("is not owned by current user", Cause::Owner),
     ("dubious ownership", Cause::Owner),
@@ -54,6 +54,7 @@ const TEXTS: [(&str, Cause); 51] = [
     ("is required to build '", Cause::System),
     ("required system or feature not available", Cause::System),
     ("database or disk is full", Cause::Space),
+    ("Reason: platform mismatch", Cause::System),
     ("daemon-socket/socket", Cause::Daemon),
     ("big-lock': Permission denied", Cause::Daemon),
     ("HTTP error 401", Cause::Access),
@@ -349,6 +350,10 @@ mod tests {
             ),
             (
                 "Reason: required system or feature not available\nRequired system: 'aarch64-linux' with features {}",
+                "nothing here builds for aarch64-linux; check --system, or see builders in nix.conf(5)",
+            ),
+            (
+                "error: Cannot build '/nix/store/a.drv'.\n  Reason: platform mismatch\n  Required system: 'aarch64-linux'",
                 "nothing here builds for aarch64-linux; check --system, or see builders in nix.conf(5)",
             ),
             (
