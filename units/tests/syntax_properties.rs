@@ -37,7 +37,7 @@ fn file() -> impl Strategy<Value = UnitFile> {
         for section in &mut sections {
             section.items.retain(|item| match item {
                 Item::Setting { key, value } => {
-                    UnitFile::default().section("A").set_checked(key, value).is_ok()
+                    UnitFile::default().section("A").set_checked(key, value.as_ref()).is_ok()
                 }
                 Item::Comment(_) => true,
             });
