@@ -47,6 +47,7 @@ fn page_has_the_rows() {
 /// Returns a value that opens something, if one does.
 fn opening(option: &str) -> Value {
     match option {
+        "capabilities.add" => json!(["CAP_SYS_TIME"]),
         "rlimits" => json!({"RTPRIO": 9}),
         "oomScoreAdjust" => json!(-5),
         "tmpfs" => json!(["/x"]),
