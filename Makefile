@@ -84,7 +84,7 @@ ROOT = $(DESTDIR)$(PREFIX)
 install: build
 	install -d $(ROOT)/bin $(ROOT)/lib/systemd/system-generators \
 		$(ROOT)/lib/systemd/networkd.conf.d $(ROOT)/lib/systemd/system $(ROOT)/libexec/nixos-nspawn \
-		$(ROOT)/share/man/man5 $(ROOT)/share/man/man8 $(ROOT)/share/nixos-nspawn/examples $(DESTDIR)$(NIX) \
+		$(ROOT)/share/man/man5 $(ROOT)/share/man/man8 $(ROOT)/share/nixos-nspawn/examples $(ROOT)/share/nixos-nspawn/json $(DESTDIR)$(NIX) \
 		$(ROOT)/share/bash-completion/completions $(ROOT)/share/zsh/site-functions \
 		$(ROOT)/share/fish/vendor_completions.d
 	install -m 0755 $(OUT)/nixos-nspawn-ctl $(ROOT)/bin/nixos-nspawn-ctl
@@ -97,6 +97,7 @@ install: build
 	install -m 0644 $(MAN8) $(ROOT)/share/man/man8
 	install -m 0644 $(MAN5) $(ROOT)/share/man/man5
 	install -m 0644 docs/nixos-nspawn.schema.json $(ROOT)/share/nixos-nspawn/nixos-nspawn.schema.json
+	install -m 0644 docs/json/*.schema.json $(ROOT)/share/nixos-nspawn/json
 	install -m 0644 $(NIX_FILES) $(DESTDIR)$(NIX)
 	cp -R examples/. $(ROOT)/share/nixos-nspawn/examples
 	$(OUT)/nixos-nspawn-ctl completions bash > $(ROOT)/share/bash-completion/completions/nixos-nspawn

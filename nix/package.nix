@@ -96,6 +96,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
 
     share="$out/share/nixos-nspawn"
     install -D --mode=0644 docs/nixos-nspawn.schema.json "$share/nixos-nspawn.schema.json"
+    install -D --mode=0644 docs/json/*.schema.json --target-directory="$share/json"
     mkdir -p "$share/nix"
     cp --recursive examples "$share/examples"
     install --mode=0644 $(sed -n 's/^NIX_FILES = //p' Makefile) "$share/nix"

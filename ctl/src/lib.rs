@@ -28,6 +28,12 @@ use crate::cli::{Cli, hints};
 #[cfg(test)]
 mod testing;
 
+/// Returns the JSON Schemas of what commands print with `--json`, by command.
+#[cfg(feature = "schema")]
+pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
+    command::answers::schemas()
+}
+
 /// Runs the program with the arguments of this process and prints the error, if any.
 pub fn main() -> ExitCode {
     // Explicit modes are unaffected; files without one are writable by their owner only.

@@ -1,5 +1,6 @@
 //! Harness of the tests: golden cases, trees for `--root`, throwaway hosts, and the real parsers of systemd.
 
+pub mod answers;
 pub mod golden;
 pub mod host;
 pub mod imports;

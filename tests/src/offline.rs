@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::answers;
 use crate::host::bins;
 
 /// The path prefix of the systems that [`Tree::intent`] records.
@@ -93,7 +94,9 @@ impl Tree {
 
     /// Runs a command and returns its output.
     pub fn run(&self, words: &[&str]) -> Said {
-        self.command(words).output().expect("a tree").into()
+        let said = Said::from(self.command(words).output().expect("a tree"));
+        answers::check(words, said.status == 0, &said.out);
+        said
     }
 
     /// Runs a command that must succeed without messages. Returns its standard output.

@@ -70,6 +70,24 @@ fn the_committed_schema_is_current() {
     compare(&path, &schema).unwrap_or_else(|difference| panic!("{difference}"));
 }
 
+/// Each command that answers in JSON has a schema of its answer in docs/json.
+#[test]
+fn the_committed_schemas_of_answers_are_current() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/json");
+    let mut expected = BTreeSet::new();
+    for (verb, schema) in nixos_nspawn_ctl::schemas() {
+        let name = format!("{verb}.schema.json");
+        let text = serde_json::to_string_pretty(&schema).expect("JSON") + "\n";
+        compare(&folder.join(&name), &text).unwrap_or_else(|difference| panic!("{difference}"));
+        expected.insert(name);
+    }
+    let found: BTreeSet<String> = fs::read_dir(&folder)
+        .expect("docs/json")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn schema_and_types_agree_on_golden_inputs() {
     let work = tempfile::tempdir().expect("temporary folder");

@@ -5,6 +5,7 @@ use std::io;
 use std::io::{ErrorKind, IsTerminal};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -61,14 +62,17 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
+/// Receives the results of several programs, by their indices.
+pub(crate) type OnEnd<'a> = &'a (dyn Fn(usize, Result<Ended>) + Sync);
+
 /// Runs programs: the real ones, or scripted ones in tests.
 pub(crate) trait Programs {
     /// Runs a program until it ends.
     fn run(&self, call: &Call) -> Result<Ended>;
 
-    /// Runs several programs, at most `jobs` in parallel.
-    fn run_all(&self, calls: &[Call], _jobs: usize) -> Vec<Result<Ended>> {
-        calls.iter().map(|call| self.run(call)).collect()
+    /// Runs several programs, at most `jobs` in parallel, and reports the end of each.
+    fn run_all(&self, calls: &[Call], _jobs: usize, ended: OnEnd) {
+        calls.iter().enumerate().for_each(|(at, call)| ended(at, self.run(call)));
     }
 }
 
@@ -126,14 +130,17 @@ impl Programs for Machine {
         Ok(Ended { status: waited.status, stdout: text(stdout), stderr: text(waited.stderr) })
     }
 
-    fn run_all(&self, calls: &[Call], jobs: usize) -> Vec<Result<Ended>> {
-        at_once(calls, jobs, |call| self.run(call))
+    fn run_all(&self, calls: &[Call], jobs: usize, ended: OnEnd) {
+        at_once(calls, jobs, |at, call| ended(at, interrupt::check().and_then(|()| self.run(call))));
     }
 }
 
 /// Starts a program. One that may prompt, and so take long, also holds our locks: a build that outlives us keeps
 /// writing, and other commands for the same container wait for its end.
 fn spawn(command: &mut Command, long: bool) -> io::Result<Child> {
+    // While one thread passes its locks on, no other may start a program, which would hold them as well.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let locks = if long { held::files() } else { Vec::new() };
     for lock in &locks {
         fcntl_setfd(lock, FdFlags::empty())?;

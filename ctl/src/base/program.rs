@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::base::call::{Call, Ended, Messages, Programs};
+use crate::base::call::{Call, Ended, Messages, OnEnd, Programs};
 use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::interrupt;
@@ -125,15 +125,15 @@ impl<'a> Program<'a> {
     }
 }
 
-/// Runs several programs, at most `jobs` in parallel, and returns their results in the same order.
-pub(crate) fn ended_all(programs: Vec<Program>, jobs: usize) -> Vec<Result<Ended>> {
-    let Some(first) = programs.first() else { return Vec::new() };
+/// Runs several programs, at most `jobs` in parallel, and reports the end of each.
+pub(crate) fn run_all(programs: Vec<Program>, jobs: usize, ended: OnEnd) {
+    let Some(first) = programs.first() else { return };
     let runner = first.programs;
     for program in programs.iter().filter(|program| program.verbose) {
         (program.watcher)(Event::Called { words: program.call.text() });
     }
     let calls: Vec<Call> = programs.into_iter().map(|program| program.call).collect();
-    runner.run_all(&calls, jobs)
+    runner.run_all(&calls, jobs, ended);
 }
 
 /// Describes how a program ended.

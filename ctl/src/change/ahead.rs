@@ -1,14 +1,13 @@
-//! Builds the new generations for an update of several containers in parallel. Changes nothing else; the updates
-//! that follow use the results one by one.
+//! Builds the new generations for an update of several containers in parallel. Changes nothing else; the updates use the
+//! results.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Loaded;
+use nixos_nspawn_units::value::StorePath;
 
-use crate::base::event::Event;
 use crate::base::host::Host;
 use crate::change::next::{MadeAhead, build_limit, profile_folder};
 use crate::change::skip::skipped;
@@ -17,12 +16,9 @@ use crate::fact::lookup::imperative;
 use crate::host::profile_links;
 use crate::host::update_memory::{UpdateMemory, is_named_like};
 use crate::nix::build::{Draft, Request, Step};
-use crate::nix::cause::Cause;
+use crate::nix::cause::{Cause, Unbuilt};
 use crate::nix::source::Wanted;
-use crate::nix::tool::{Build, Nix};
-
-/// The results of builds, by container. A failed build makes the container's update fail.
-pub(crate) type Ahead = BTreeMap<MachineName, MadeAhead>;
+use crate::nix::tool::{Build, Nix, OnBuilt};
 
 /// A container that may need a build.
 struct Due<'a> {
@@ -48,49 +44,61 @@ impl Due<'_> {
     }
 }
 
-/// Builds for these containers, at most `jobs` in parallel. Omits containers whose build cannot be prepared; their
-/// update reports the reason.
-pub(crate) fn build_ahead(
-    host: &Host,
-    nix: &Nix,
-    loaded: &Loaded,
-    names: &[MachineName],
-    options: &UpdateOptions,
-    jobs: usize,
-) -> Ahead {
-    let due: Vec<Due> = names.iter().filter_map(|name| due(host, loaded, name, options)).collect();
-    let mut drafts: Vec<(&Due, Box<Draft>)> = Vec::new();
-    for one in &due {
-        if let Ok(Step::Build(draft)) = one.request(host, nix).step() {
-            drafts.push((one, draft));
-        }
+/// The builds for these containers.
+pub(crate) struct Ahead<'a>(Vec<(Due<'a>, Box<Draft>)>);
+
+impl<'a> Ahead<'a> {
+    /// Prepares the builds. Omits containers that need none, and those whose build cannot be prepared; their update
+    /// reports the reason.
+    pub(crate) fn prepare(
+        host: &Host,
+        nix: &Nix,
+        loaded: &'a Loaded,
+        names: &'a [MachineName],
+        options: &UpdateOptions,
+    ) -> Self {
+        let due = names.iter().filter_map(|name| due(host, loaded, name, options));
+        let drafted = |due: Due<'a>| match due.request(host, nix).step() {
+            Ok(Step::Build(draft)) => Some((due, draft)),
+            _ => None,
+        };
+        Self(due.filter_map(drafted).collect())
     }
-    let builds: Vec<Build> = drafts
-        .iter()
-        .map(|(due, draft)| Build {
+
+    /// Returns the containers that are built.
+    pub(crate) fn names(&self) -> Vec<MachineName> {
+        self.0.iter().map(|(due, _)| due.name.clone()).collect()
+    }
+
+    /// Builds, at most `jobs` in parallel, and reports the end of each.
+    pub(crate) fn build<'b>(&'b self, nix: &Nix, jobs: usize, built: OnBuilt) {
+        let build = |(due, draft): &'b (Due<'a>, Box<Draft>)| Build {
             what: &draft.what,
             accepted: draft.accepted,
             link: &due.link,
             arguments: &due.wanted.arguments,
             limit: build_limit(due.old),
-        })
-        .collect();
-    if !drafts.is_empty() {
-        let names = drafts.iter().map(|(due, _)| due.name.clone()).collect();
-        host.report(Event::Building { names });
+        };
+        nix.build_all(&self.0.iter().map(build).collect::<Vec<_>>(), jobs, built);
     }
-    let outputs = nix.build_all(&builds, jobs);
-    let mut ahead = Ahead::new();
-    for ((due, draft), output) in drafts.into_iter().zip(outputs) {
+
+    /// Returns a result for the update of its container. A failed build makes that fail, unless the attribute is gone:
+    /// then the update searches for it again.
+    pub(crate) fn made(
+        &self,
+        host: &Host,
+        nix: &Nix,
+        at: usize,
+        output: Result<StorePath, Unbuilt>,
+    ) -> Option<MadeAhead> {
+        let (due, draft) = &self.0[at];
         let made = match output {
-            Ok(output) => Ok(due.request(host, nix).finished(*draft, output)),
-            // The update searches for the attribute again.
-            Err(unbuilt) if unbuilt.cause == Some(Cause::Attribute) => continue,
+            Ok(output) => Ok(due.request(host, nix).finished(draft.as_ref().clone(), output)),
+            Err(unbuilt) if unbuilt.cause == Some(Cause::Attribute) => return None,
             Err(unbuilt) => Err(unbuilt.error.into()),
         };
-        ahead.insert(due.name.clone(), MadeAhead::of(due.old, made));
+        Some(MadeAhead::of(due.old, made))
     }
-    ahead
 }
 
 /// Returns what the build for a container needs, or `None` if the container is skipped.

@@ -15,6 +15,7 @@ use crate::host::last_activation::AppliedAction;
 
 /// What would change and be done, as scripts see it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Planned {
     pub(crate) name: MachineName,
     /// Whether anything would change.

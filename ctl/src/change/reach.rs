@@ -25,6 +25,7 @@ pub(crate) enum Approved {
 
 /// What changes in the reach, as scripts see it.
 #[derive(Debug, Clone, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct ReachPlan {
     #[serde(flatten)]
     pub(crate) changes: Changes,

@@ -12,6 +12,7 @@ use crate::host::last_activation::AppliedAction;
 
 /// How an update or a rollback ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum UpdateResult {
     /// A new generation is recorded.
@@ -28,6 +29,7 @@ pub(crate) enum UpdateResult {
 
 /// One container's result.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Updated {
     pub(crate) name: MachineName,
     pub(crate) result: UpdateResult,

@@ -42,7 +42,8 @@ pub(crate) fn run(context: &Context, given: &Activate) -> Result<()> {
 
 /// What was or would be done, as scripts see it.
 #[derive(Debug, Serialize)]
-struct ActivatedAnswer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct ActivatedAnswer {
     name: MachineName,
     /// Whether nothing was done.
     dry_run: bool,

@@ -42,6 +42,7 @@ pub(crate) fn autostart(context: &Context, arguments: &Autostart) -> Result<()> 
 
 /// The result in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum StartWord {
     AlreadyRunning,
@@ -76,7 +77,8 @@ impl StartWord {
 
 /// One container, as scripts see it.
 #[derive(Debug, Serialize)]
-struct StartAnswer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct StartAnswer {
     name: MachineName,
     outcome: StartWord,
     /// Why it does not run.

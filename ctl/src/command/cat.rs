@@ -14,7 +14,8 @@ use crate::fact::lookup::{all_seen, no_such};
 
 /// The generated files, as scripts see them.
 #[derive(Serialize)]
-struct CatAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct CatAnswer<'a> {
     name: MachineName,
     files: Vec<GeneratedFile<'a>>,
 }

@@ -16,7 +16,8 @@ use crate::host::host_file;
 
 /// The answer for scripts: the health of a container.
 #[derive(Debug, Serialize)]
-struct CheckAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct CheckAnswer<'a> {
     name: &'a str,
     healthy: bool,
     /// What is wrong.

@@ -61,7 +61,8 @@ fn options(arguments: &Create) -> CreateOptions<'_> {
 
 /// What was created, as scripts see it.
 #[derive(Serialize)]
-struct CreatedAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct CreatedAnswer<'a> {
     name: &'a str,
     /// Whether it runs now.
     started: bool,
@@ -142,7 +143,8 @@ fn dry_run(context: &Context, name: &MachineName, options: &CreateOptions) -> Re
 
 /// What would be created, as scripts see it.
 #[derive(Serialize)]
-struct WouldCreate<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct WouldCreate<'a> {
     name: &'a str,
     /// Whether it would be started now.
     start: bool,

@@ -33,7 +33,8 @@ pub(crate) fn run(context: &Context, arguments: &DeleteGenerations) -> Result<()
 
 /// What was or would be deleted, as scripts see it.
 #[derive(Debug, Serialize)]
-struct DeleteAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct DeleteAnswer<'a> {
     name: &'a MachineName,
     /// Whether nothing was done.
     dry_run: bool,
@@ -44,6 +45,7 @@ struct DeleteAnswer<'a> {
 
 /// A protected generation.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct KeptGeneration {
     generation: u64,
     reason: &'static str,

@@ -60,7 +60,8 @@ pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
 
 /// The differences of two generations, as scripts see them.
 #[derive(Debug, Serialize)]
-struct Compared {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Compared {
     name: MachineName,
     old_generation: u64,
     generation: u64,

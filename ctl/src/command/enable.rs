@@ -57,7 +57,8 @@ fn set(context: &Context, arguments: &Changed, command: &str, wanted: bool) -> R
 
 /// The setting, as scripts see it.
 #[derive(Debug, Serialize)]
-struct EnableAnswer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct EnableAnswer {
     name: MachineName,
     /// Whether nothing was done.
     dry_run: bool,

@@ -13,7 +13,8 @@ use crate::fact::lookup::machine_name;
 
 /// The answer for scripts.
 #[derive(Debug, Serialize)]
-struct HoldAnswer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct HoldAnswer {
     name: MachineName,
     /// Whether nothing was done.
     dry_run: bool,

@@ -12,7 +12,8 @@ use crate::fact::overview::Overview;
 
 /// The host as scripts see it.
 #[derive(Debug, Serialize)]
-struct HostAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct HostAnswer<'a> {
     containers: usize,
     /// How many are in which state; `unknown` if systemd was not asked.
     states: BTreeMap<&'a str, usize>,
@@ -23,6 +24,7 @@ struct HostAnswer<'a> {
 
 /// Something that needs attention.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Attention<'a> {
     name: &'a str,
     /// What it is, and what to do.

@@ -20,7 +20,8 @@ use crate::host::snapshots;
 
 /// A generation as scripts see it.
 #[derive(Debug, Serialize)]
-struct GenerationEntry<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct GenerationEntry<'a> {
     generation: u64,
     /// When it was made; UTC, RFC 3339; null if only a pin keeps it.
     date: Option<String>,
@@ -43,6 +44,7 @@ struct GenerationEntry<'a> {
 
 /// A snapshot as scripts see it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct SnapshotEntry {
     path: PathBuf,
     date: String,

@@ -1,6 +1,8 @@
 //! The verbs, one per file: arguments to plain values, an operation, and its result as text or JSON.
 
 mod activate;
+#[cfg(feature = "schema")]
+pub(crate) mod answers;
 mod arguments;
 mod autostart;
 mod begin;

@@ -78,7 +78,8 @@ fn current(context: &Context, name: &MachineName) -> Result<u64> {
 
 /// What was or would be done, as scripts see it.
 #[derive(Debug, Serialize)]
-struct PinAnswer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct PinAnswer {
     name: MachineName,
     /// Whether nothing was done.
     dry_run: bool,

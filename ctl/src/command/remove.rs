@@ -46,6 +46,7 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
 
 /// The result for a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum RemoveResult {
     Removed,
@@ -57,7 +58,8 @@ enum RemoveResult {
 
 /// One container's result, as scripts see it.
 #[derive(Debug, Serialize)]
-struct RemoveAnswer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct RemoveAnswer {
     name: MachineName,
     result: RemoveResult,
     /// Whether it was running, and is stopped.

@@ -45,13 +45,15 @@ pub(crate) fn run(context: &Context, arguments: &Setup) -> Result<()> {
 
 /// What was or would be done, as scripts see it.
 #[derive(Serialize)]
-struct SetupAnswer {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct SetupAnswer {
     dry_run: bool,
     steps: Vec<SetupEntry>,
 }
 
 /// A step.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct SetupEntry {
     action: &'static str,
     /// Paths, a unit or containers.

@@ -31,6 +31,7 @@ use crate::nix::secrets::masked;
 
 /// The summary of `list`, and everything else.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct ShowAnswer<'a> {
     #[serde(flatten)]
     summary: Summary<'a>,

@@ -28,7 +28,8 @@ use crate::host::update_memory::{Failure, Hold};
 
 /// A container as scripts see it.
 #[derive(Debug, Serialize)]
-struct StatusAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct StatusAnswer<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     kind: Kind,

@@ -1,6 +1,6 @@
 //! `update`: builds containers and switches to the results. Each container is updated independently.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
@@ -8,8 +8,9 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::interrupt;
-use crate::change::ahead::{Ahead, build_ahead, remove_links};
+use crate::change::ahead::remove_links;
 use crate::change::side_by_side;
+use crate::change::side_by_side::{Limits, Timed};
 use crate::change::summary::summarize;
 use crate::change::update::update;
 use crate::change::update_options::UpdateOptions;
@@ -55,44 +56,36 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     let loaded = context.load();
     let names = activation_order(&loaded, names);
     let jobs = given.jobs.map_or_else(jobs::possible, usize::from);
-    let mut ahead = match names.len() {
-        0 | 1 => Ahead::new(),
-        _ => build_ahead(context, &nix, &loaded, &names, &options, jobs),
-    };
-    if given.parallel_activation && names.len() > 1 {
-        let done = side_by_side::update_all(context, &nix, (&loaded, &names), &options, ahead, jobs);
-        remove_links(context, &loaded, &names);
-        let results = done.into_iter().map(|(at, result, time)| (&names[at], result, time)).collect();
-        return finish(context, results, names.len(), given.all);
-    }
-    let mut results = Vec::new();
-    for name in &names {
-        let begun = Instant::now();
-        let result = update(context, &nix, name, &options, ahead.remove(name));
-        let stop = interrupt::check().is_err();
-        results.push((name, result, begun.elapsed()));
-        if stop {
-            break;
+    let results = match &names[..] {
+        [name] => {
+            let begun = Instant::now();
+            vec![(0, update(context, &nix, name, &options, None), begun.elapsed())]
         }
-    }
+        _ => {
+            let activations = if given.parallel_activation { jobs } else { 1 };
+            let limits = Limits { builds: jobs, activations };
+            side_by_side::update_all(context, &nix, (&loaded, &names), &options, limits)
+        }
+    };
     remove_links(context, &loaded, &names);
-    finish(context, results, names.len(), given.all)
+    finish(context, results, &names, given.all)
 }
 
-/// A result and its duration.
-type Timed<'a> = (&'a MachineName, Result<Updated>, Duration);
-
 /// Prints a single result as it is, and several as a table.
-fn finish(context: &Context, results: Vec<Timed>, wanted: usize, of_all: bool) -> Result<()> {
+fn finish(context: &Context, results: Vec<Timed>, names: &[MachineName], of_all: bool) -> Result<()> {
+    let wanted = names.len();
     let mut failure = None;
     let mut all = Vec::new();
-    for (name, result, time) in results {
+    for (at, result, time) in results {
         let updated = result.unwrap_or_else(|error| {
-            let failed = Updated::failed(name, &error);
+            let failed = Updated::failed(&names[at], &error);
             failure = Some(error);
             failed
         });
         all.push(Updated { seconds: (time.as_secs_f64() * 10.0).round() / 10.0, ..updated });
+    }
+    if all.len() < wanted {
+        failure = failure.or(interrupt::check().err());
     }
     if of_all {
         summarize(context, &all);

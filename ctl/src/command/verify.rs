@@ -15,7 +15,8 @@ use crate::fact::verified::{Verified, host_version, of_host, of_paths};
 
 /// The answer for scripts.
 #[derive(Debug, Serialize)]
-struct VerifyAnswer<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct VerifyAnswer<'a> {
     /// The version that was checked for.
     systemd: u32,
     /// How many files were checked.
@@ -24,6 +25,7 @@ struct VerifyAnswer<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct FindingAnswer<'a> {
     file: String,
     line: Option<usize>,

@@ -21,6 +21,7 @@ use crate::nix::tool::Nix;
 
 /// The differences between two intents.
 #[derive(Debug, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Difference {
     options: Vec<OptionChange>,
     files: Vec<FileChange>,
@@ -37,6 +38,7 @@ pub(crate) struct Difference {
 
 /// An option that differs; null stands for its default.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct OptionChange {
     option: String,
     old: Value,
@@ -45,6 +47,7 @@ struct OptionChange {
 
 /// A generated file that differs.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct FileChange {
     path: String,
     /// The unified diff.

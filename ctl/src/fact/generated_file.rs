@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// A file or link that the generator writes.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct GeneratedFile<'a> {
     pub(crate) path: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -22,6 +22,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Where a container can be reached, as scripts see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Reachable {
     /// Its addresses, except link-local ones.
     pub(crate) addresses: Vec<String>,

@@ -16,6 +16,7 @@ use crate::host::update_memory::{Failure, Hold};
 
 /// A container as scripts see it. `name`, `unit_file` and `is_imperative` are python-nixos-nspawn's keys.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Summary<'a> {
     name: &'a str,
     /// The generated .nspawn file; null if there is none, because the container is refused.
@@ -96,6 +97,7 @@ pub(crate) fn error(container: &Container) -> Option<String> {
 
 /// A container's unit as scripts see it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct UnitSummary<'a> {
     unit: String,
     /// `ActiveState=` and the like of the unit; null if systemd does not run or gave no answer.

@@ -22,6 +22,7 @@ pub(crate) const ENDING: &str = ".activated";
 
 /// The last activation of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct LastActivation {
     /// When it ended, RFC 3339.
     pub(crate) time: String,
@@ -38,6 +39,7 @@ pub(crate) struct LastActivation {
 
 /// What was done to a container to activate a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AppliedAction {
     /// The system inside was switched.
@@ -52,6 +54,7 @@ pub(crate) enum AppliedAction {
 
 /// The result of an activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ActivationResult {
     /// It succeeded.

@@ -32,6 +32,7 @@ const REFUSED: usize = 32;
 
 /// The record of a container's updates.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct UpdateMemory {
     /// The version of the format in the file.
     #[serde(default)]
@@ -55,6 +56,7 @@ pub(crate) struct UpdateMemory {
 
 /// The inputs of a build, and its result. The same revision, system and arguments give the same result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct BuiltFrom {
     /// The flake, as recorded.
     pub(crate) flake: String,
@@ -77,6 +79,7 @@ pub(crate) struct BuiltFrom {
 
 /// An update that failed, or was rolled back by the administrator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Failure {
     /// The time of the failure (RFC 3339).
     pub(crate) time: String,
@@ -91,6 +94,7 @@ pub(crate) struct Failure {
 
 /// How an update failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FailureKind {
     /// The update failed.
@@ -101,6 +105,7 @@ pub(crate) enum FailureKind {
 
 /// A hold: `update --all` skips the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Hold {
     /// The time since which the container is held (RFC 3339).
     pub(crate) since: String,

@@ -57,6 +57,7 @@ pub(crate) enum Step {
 }
 
 /// A build that was prepared.
+#[derive(Clone)]
 pub(crate) struct Draft {
     /// The arguments that name what is built.
     pub(crate) what: Vec<String>,

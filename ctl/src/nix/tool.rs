@@ -48,6 +48,9 @@ pub(crate) struct Build<'a> {
     pub(crate) limit: Option<Duration>,
 }
 
+/// Receives the results of several builds, by their indices.
+pub(crate) type OnBuilt<'a> = &'a (dyn Fn(usize, Result<StorePath, Unbuilt>) + Sync);
+
 /// What another thread needs for a Nix of its own.
 pub(crate) struct Parts {
     program: PathBuf,
@@ -197,17 +200,18 @@ impl<'a> Nix<'a> {
         limit: Option<Duration>,
     ) -> Result<StorePath, Unbuilt> {
         let call = self.build_call(what, accepted, link, arguments, limit).may_ask();
-        self.output_path(what, call.ended_with(Messages::Live))
+        output_path(what, call.ended_with(Messages::Live))
     }
 
-    /// Performs several builds, at most `jobs` in parallel. None of them may prompt.
-    pub(crate) fn build_all(&self, builds: &[Build], jobs: usize) -> Vec<Result<StorePath, Unbuilt>> {
+    /// Performs several builds, at most `jobs` in parallel, and reports the end of each. None of them may prompt.
+    pub(crate) fn build_all(&self, builds: &[Build], jobs: usize, built: OnBuilt) {
         let call = |build: &Build| {
             self.build_call(build.what, build.accepted, Some(build.link), build.arguments, build.limit)
                 .passing_on()
         };
-        let ended = program::ended_all(builds.iter().map(call).collect(), jobs);
-        builds.iter().zip(ended).map(|(build, ended)| self.output_path(build.what, ended)).collect()
+        program::run_all(builds.iter().map(call).collect(), jobs, &|at, ended| {
+            built(at, output_path(builds[at].what, ended));
+        });
     }
 
     fn build_call(
@@ -223,27 +227,12 @@ impl<'a> Nix<'a> {
             None => vec![OsStr::new("--no-link")],
         };
         let call = self.call_on("build", what.first().map_or("", String::as_str), accepted);
+        // Nix keeps the evaluation cache of a flake locked while it builds: a build would wait for the others.
+        let call = call.args(["--option", "eval-cache", "false"]);
         let call = call.arg("--print-out-paths").args(keep).args(what).args(arguments);
         match self.build_limit.or(limit) {
             Some(limit) => call.limit(limit),
             None => call,
-        }
-    }
-
-    fn output_path(&self, what: &[String], ended: Result<Ended>) -> Result<StorePath, Unbuilt> {
-        let unbuilt = |cause, text: String| Unbuilt { cause, error: Failed::Program(text) };
-        let ended = ended.map_err(|error| unbuilt(Some(Cause::Other), format!("{error:#}")))?;
-        if !ended.status.success() {
-            return Err(Unbuilt { cause: Cause::of(&ended.stderr), error: failure("build", &ended) });
-        }
-        let mut paths = ended.stdout.lines().map(str::trim).filter(|line| !line.is_empty());
-        match (paths.next().map(str::parse), paths.next()) {
-            (Some(Ok(path)), None) => Ok(path),
-            _ => {
-                let count = ended.stdout.lines().count();
-                let text = format!("{}: nix built {count} paths, expected one", what.join(" "));
-                Err(unbuilt(Some(Cause::Other), text))
-            }
         }
     }
 
@@ -269,4 +258,22 @@ pub(crate) fn native_system() -> String {
         other => other,
     };
     format!("{architecture}-linux")
+}
+
+/// Returns the path that a build has printed.
+fn output_path(what: &[String], ended: Result<Ended>) -> Result<StorePath, Unbuilt> {
+    let unbuilt = |cause, text: String| Unbuilt { cause, error: Failed::Program(text) };
+    let ended = ended.map_err(|error| unbuilt(Some(Cause::Other), format!("{error:#}")))?;
+    if !ended.status.success() {
+        return Err(Unbuilt { cause: Cause::of(&ended.stderr), error: failure("build", &ended) });
+    }
+    let mut paths = ended.stdout.lines().map(str::trim).filter(|line| !line.is_empty());
+    match (paths.next().map(str::parse), paths.next()) {
+        (Some(Ok(path)), None) => Ok(path),
+        _ => {
+            let count = ended.stdout.lines().count();
+            let text = format!("{}: nix built {count} paths, expected one", what.join(" "));
+            Err(unbuilt(Some(Cause::Other), text))
+        }
+    }
 }

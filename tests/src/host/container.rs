@@ -1,6 +1,7 @@
 //! Helpers of the host tests: install programs and flakes on a host, create containers, and ask about them.
 
 use super::{Bins, Host, Output, PATIENCE};
+use crate::answers;
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,7 +65,9 @@ impl Host {
 
     /// Runs `nixos-nspawn` with these arguments.
     pub fn ctl(&self, arguments: &[&str]) -> Output {
-        self.run_with(&[&["nixos-nspawn"], arguments].concat(), None, LONG)
+        let output = self.run_with(&[&["nixos-nspawn"], arguments].concat(), None, LONG);
+        answers::check(arguments, output.success(), &output.stdout);
+        output
     }
 
     /// Runs `nixos-nspawn` with these arguments; it must succeed.

@@ -12,6 +12,7 @@ use crate::value::Port;
 
 /// A port of the host that leads to a port of the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ForwardPort {
     /// The port on the host.

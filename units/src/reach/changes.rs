@@ -12,6 +12,7 @@ use crate::intent::{Amount, amounts};
 
 /// What a container's reach gains and loses; each line names the option.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Changes {
     /// What it can do now and could not do before.
     #[serde(rename = "can_now")]

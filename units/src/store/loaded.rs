@@ -36,6 +36,7 @@ pub struct Stored {
 
 /// Who manages a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// `nixos-nspawn-ctl`, or an administrator by hand.
