@@ -86,7 +86,8 @@ const SCRIPTS: [(&str, &str); 14] = [
     (
         "a process beyond memoryMax= is killed, and the container is not",
         r#"! within limits sh -c 'head -c 200M /dev/zero | tail -c 200M > /dev/null' 2> /dev/null || exit 1
-        grep -E '^oom_kill [1-9]' $(group limits)/memory.events && systemctl is-active systemd-nspawn@limits.service"#,
+        grep -E '^oom_kill [1-9]' $(group limits)/memory.events
+        systemctl is-active systemd-nspawn@limits.service || { journalctl --no-pager -n 20 -u systemd-nspawn@limits; exit 1; }"#,
     ),
     ("cpuQuota= is in cpu.max", r#"is "$(cat $(group limits)/cpu.max)" '50000 100000'"#),
     ("cpuWeight= is in cpu.weight", r#"is "$(cat $(group limits)/cpu.weight)" 50"#),
@@ -123,12 +124,13 @@ const SCRIPTS: [(&str, &str); 14] = [
     ),
     (
         "kernelLog lets the container read the kernel's log",
-        r#"inside limits dd if=/dev/kmsg bs=8192 count=1 2> /dev/null | grep -F ,"#,
+        r#"inside limits dd if=/dev/kmsg bs=8192 count=1 2> /run/said | grep -F , || { cat /run/said; exit 1; }"#,
     ),
     (
         "kernelLog does not let it write there",
         r#"! inside limits sh -c 'echo mine > /dev/kmsg' 2> /run/said || exit 1
-        grep -F 'not permitted' /run/said; ! dmesg | grep -w mine"#,
+        grep -F 'not permitted' /run/said || { cat /run/said; exit 1; }
+        ! dmesg | grep -w mine"#,
     ),
     (
         "two containers with ipvlan on a dummy interface reach each other, and the interface is of that type",
