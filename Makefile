@@ -75,7 +75,7 @@ HOSTS ?= trixie forky
 RECORD ?=
 NUMBERS ?=
 nixos-check: deps build
-	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS) $(RECORD:%=--record) $(NUMBERS:%=--numbers)
+	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS) $(RECORD:%=--record) $(NUMBERS:%=--numbers) $(STRICT:%=--strict)
 
 MAN8 = man/nixos-nspawn-ctl.8 man/nixos-nspawn-generator.8 man/nixos-nspawn.8
 MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5 man/nixos-nspawn-options.5

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Calls `one` for each item and its index, at most `jobs` in parallel. Each thread takes the next item that no other
-/// has taken. If a limit allows no further threads, there are fewer in parallel.
+/// has taken. If a limit allows no further threads, fewer items are handled in parallel.
 pub(crate) fn at_once<T: Sync>(items: &[T], jobs: usize, one: impl Fn(usize, &T) + Sync) {
     let next = AtomicUsize::new(0);
     let work = || {

@@ -10,6 +10,7 @@ use nixos_nspawn_units::service::unit_name;
 use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::base::program::ended;
 use crate::host::manager_inside::{PATIENCE, failed_units, running_jobs};
 use crate::host::systemd;
 use crate::host::systemd::UnitState;
@@ -99,7 +100,8 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
         Some(100) => Ok(Reloaded::NeedsRestart("the new system requests a restart".to_owned())),
         _ if begin.elapsed() >= limit => Err(too_long().into()),
         _ => Err(anyhow!(Failed::Program(format!(
-            "switch-to-configuration in container '{name}' failed: {status}"
+            "switch-to-configuration in container '{name}' failed: {}",
+            ended(status)
         )))),
     }
 }

@@ -66,11 +66,11 @@ pub(crate) fn update_all(
     thread::scope(|scope| {
         if !state.building.is_empty() {
             host.report(Event::Building { names: builds.names() });
-            let (to_us, builds, parts) = (sender.clone(), &builds, (host.parts(), nix.parts()));
-            let run = move || build(parts, builds, limits.builds, &to_us);
-            // Without a thread, the updates build by themselves.
+            let (sender, builds, parts) = (sender.clone(), &builds, (host.parts(), nix.parts()));
+            let run = move || build(parts, builds, limits.builds, &sender);
             if thread::Builder::new().spawn_scoped(scope, run).is_err() {
-                let _ = sender.send(Sent::AllBuilt);
+                // The updates build by themselves.
+                state.building.clear();
             }
         }
         loop {
@@ -78,23 +78,25 @@ pub(crate) fn update_all(
                 state.due.clear();
             }
             for at in state.next(limits.activations) {
-                let (to_us, name) = (sender.clone(), &names[at]);
+                let (sender, name) = (sender.clone(), &names[at]);
                 let (made, parts) = (state.made.remove(name), (host.parts(), nix.parts()));
-                let run = move || {
-                    let begun = Instant::now();
-                    let result = one(parts, name, options, made, &to_us);
-                    let _ = to_us.send(Sent::Done(at, Box::new(result), begun.elapsed()));
+                let begun = Instant::now();
+                let update = move || {
+                    let result = one(parts, name, options, made, &sender);
+                    let _ = sender.send(Sent::Done(at, Box::new(result), begun.elapsed()));
                 };
-                if let Err(error) = thread::Builder::new().spawn_scoped(scope, run) {
+                if let Err(error) = thread::Builder::new().spawn_scoped(scope, update) {
                     let why = format!(
                         "container '{name}' was not updated, nothing was changed: no thread: {error}"
                     );
-                    let failed = Err(Failed::Program(why).into());
-                    let _ = sender.send(Sent::Done(at, Box::new(failed), Duration::ZERO));
+                    state.done(at, Err(Failed::Program(why).into()), begun.elapsed());
                 }
             }
-            if state.running == 0 && (state.due.is_empty() || state.building.is_empty()) {
-                break;
+            match (state.running, state.due.is_empty(), state.building.is_empty()) {
+                (0, true, _) => break,
+                // None of those that were due had a thread.
+                (0, false, true) => continue,
+                _ => {}
             }
             match sent.recv() {
                 Ok(Sent::Event(event)) => host.report(event),

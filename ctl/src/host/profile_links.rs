@@ -32,12 +32,21 @@ fn builder(name: &str) -> Option<u32> {
 /// Removes the links of processes that no longer exist.
 pub(crate) fn sweep_ahead(host: &Host, directory: &Path) {
     let below = host.directory(directory);
-    let gone = |name: &String| builder(name).is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists());
-    for name in names_in(&below).unwrap_or_default().iter().filter(|name| gone(name)) {
-        if is_link(&below.join(name)).unwrap_or(false) && fs::remove_file(below.join(name)).is_ok() {
-            drop_indirect_root(host, &directory.join(name));
+    for name in left_ahead(host, directory) {
+        if fs::remove_file(below.join(&name)).is_ok() {
+            drop_indirect_root(host, &directory.join(&name));
         }
     }
+}
+
+/// Returns the names of such links.
+pub(crate) fn left_ahead(host: &Host, directory: &Path) -> Vec<String> {
+    let below = host.directory(directory);
+    let gone = |name: &String| {
+        builder(name).is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists())
+            && is_link(&below.join(name)).unwrap_or(false)
+    };
+    names_in(&below).unwrap_or_default().into_iter().filter(gone).collect()
 }
 
 /// Returns the link of a container's profile, as a path of the system.

@@ -38,7 +38,7 @@ fn check_cargo_test(words: &[&str]) -> Result<(), String> {
         match *word {
             "-p" => {
                 let package = words.next().ok_or("no package")?;
-                let crates = ["units", "generator", "ctl", "tests"];
+                let crates = ["units", "units/syntax", "generator", "ctl", "tests"];
                 let name = format!("name = \"{package}\"");
                 if !crates.iter().any(|one| text(&format!("{one}/Cargo.toml")).contains(&name)) {
                     return Err(format!("no package {package}"));
