@@ -14,7 +14,7 @@ OUT = $(TARGET_DIR)/$(TARGET)/release
 HELPER = $(PREFIX)/libexec/nixos-nspawn/unit-helper
 # Where ctl finds the Nix files for configuration files.
 NIX = $(PREFIX)/share/nixos-nspawn/nix
-NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-profile.nix nix/data.nix nix/elements.nix nix/from-containers.nix nix/known.json nix/known.nix nix/make-container.nix nix/mounts.nix nix/name.nix nix/nspawn-definitions.nix nix/options.nix nix/options-files.nix nix/options-limits.nix nix/options-network.nix nix/options-rights.nix nix/ports.nix nix/rules.nix nix/syntax.nix nix/types.nix
+NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-profile.nix nix/data.nix nix/elements.nix nix/from-containers.nix nix/hardening.nix nix/known.json nix/known.nix nix/make-container.nix nix/mounts.nix nix/name.nix nix/nspawn-definitions.nix nix/options.nix nix/options-files.nix nix/options-limits.nix nix/options-network.nix nix/options-rights.nix nix/ports.nix nix/rules.nix nix/syntax.nix nix/types.nix
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 

@@ -25,6 +25,7 @@ pub(crate) const FILES: [(&str, &str); 22] = [
     ("data.nix", include_str!("../../../nix/data.nix")),
     ("elements.nix", include_str!("../../../nix/elements.nix")),
     ("from-containers.nix", include_str!("../../../nix/from-containers.nix")),
+    ("hardening.nix", include_str!("../../../nix/hardening.nix")),
     ("known.json", include_str!("../../../nix/known.json")),
     ("known.nix", include_str!("../../../nix/known.nix")),
     ("make-container.nix", include_str!("../../../nix/make-container.nix")),
