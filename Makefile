@@ -14,7 +14,7 @@ OUT = $(TARGET_DIR)/$(TARGET)/release
 HELPER = $(PREFIX)/libexec/nixos-nspawn/unit-helper
 # Where ctl finds the Nix files for configuration files.
 NIX = $(PREFIX)/share/nixos-nspawn/nix
-NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-profile.nix nix/data.nix nix/elements.nix nix/from-containers.nix nix/known.json nix/known.nix nix/make-container.nix nix/mounts.nix nix/name.nix nix/nspawn-definitions.nix nix/options.nix nix/options-files.nix nix/options-limits.nix nix/options-network.nix nix/options-rights.nix nix/ports.nix nix/rules.nix nix/syntax.nix nix/types.nix
+NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-profile.nix nix/data.nix nix/elements.nix nix/from-containers.nix nix/hardening.nix nix/known.json nix/known.nix nix/make-container.nix nix/mounts.nix nix/name.nix nix/nspawn-definitions.nix nix/options.nix nix/options-files.nix nix/options-limits.nix nix/options-network.nix nix/options-rights.nix nix/ports.nix nix/rules.nix nix/syntax.nix nix/types.nix
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
@@ -75,7 +75,7 @@ HOSTS ?= trixie forky
 RECORD ?=
 NUMBERS ?=
 nixos-check: deps build
-	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS) $(RECORD:%=--record) $(NUMBERS:%=--numbers)
+	PEER="$(PEER)" $(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin nixos_check -- "$(NIXPKGS)" $(HOSTS) $(RECORD:%=--record) $(NUMBERS:%=--numbers) $(STRICT:%=--strict)
 
 MAN8 = man/nixos-nspawn-ctl.8 man/nixos-nspawn-generator.8 man/nixos-nspawn.8
 MAN5 = man/nixos-nspawn.json.5 man/nixos-nspawn.conf.5 man/nixos-nspawn-options.5

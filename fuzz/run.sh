@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-10}
 [ $# = 0 ] || shift
-[ $# != 0 ] || set -- syntax intent data store
+[ $# != 0 ] || set -- syntax edit intent data store
 target=$(rustc -vV | sed -n 's/^host: //p')
 # The flags of cargo-fuzz: coverage of edges and comparisons in all crates.
 flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
@@ -18,7 +18,7 @@ for name; do
     mkdir -p "corpus/$name" "artifacts/$name" "$seeds/$name"
     # Seeds the corpus with the golden cases, which a fuzzer would take long to find by itself.
     case $name in
-        syntax) find ../tests/golden \( -name '*.nspawn' -o -name '*.conf' \) -type f ;;
+        syntax | edit) find ../tests/golden \( -name '*.nspawn' -o -name '*.conf' \) -type f ;;
         *) find ../tests/golden/cases ../examples -name '*.json' -size -8k -type f ;;
     esac | nl | while read -r number path; do cp "$path" "$seeds/$name/$number"; done
     [ -n "$(ls -A "$seeds/$name")" ] || { echo "$name: no golden case to begin with"; exit 1; }

@@ -34,6 +34,10 @@ let
     || cfg.interfaces != [ ]
     || cfg.extraVeths != [ ];
 
+  # networkd asks timedated to set the time zone of a lease, which needs polkit; otherwise each lease ends with "Access denied".
+  # nspawn gives the container the host's zone anyway.
+  usesTimezone = (config.security.polkit.enable or false) && config.time.timeZone == null;
+
   # Until release 25.05, the newer of the two programs had its own option, and the two excluded each other.
   newer = options.system.switch.enableNg or null;
   switchable =
@@ -165,9 +169,16 @@ in
             # Like the host's end, it has no IPv4 link-local address (units/src/network.rs).
             LinkLocalAddressing = mkDefault "ipv6";
           };
-          dhcpV4Config.UseTimezone = mkDefault true;
+          dhcpV4Config.UseTimezone = mkDefault usesTimezone;
         }
       ];
+    })
+    # Without it, networkd applies systemd's own file.
+    (mkIf (ownNetwork && cfg.containerNetworkConfig == null && !usesTimezone) {
+      environment.etc."systemd/network/80-container-host0.network.d/50-nixos-nspawn.conf".text = ''
+        [DHCPv4]
+        UseTimezone=no
+      '';
     })
 
     # With the host's daemon mounted, the container's own is not needed. The directory is checked because a socket of the

@@ -87,7 +87,10 @@ in
   _class = "nixos";
   _file = ./container.nix;
 
-  imports = [ ./container-profile.nix ];
+  imports = [
+    ./container-profile.nix
+    ./hardening.nix
+  ];
 
   options = {
     nixosContainer = declarations // {

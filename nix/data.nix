@@ -3,7 +3,8 @@
 { lib }:
 settings:
 let
-  declarations = import ./options.nix { inherit lib; };
+  # An intent says what `hardening` means.
+  declarations = removeAttrs (import ./options.nix { inherit lib; }) [ "hardening" ];
   inherit (import ./elements.nix { inherit lib; }) elements;
 
   syntax = import ./syntax.nix;
@@ -39,6 +40,21 @@ let
   element =
     options: value: if builtins.isAttrs value then differing options value else value;
 
+  strict = settings.hardening == "strict";
+  bindMount =
+    given:
+    let
+      # Without a mapping, the files would belong to nobody inside.
+      short = if settings.userNamespacing then syntax.mapOwners given else given;
+      parts = if builtins.isString given then syntax.bindParts short else given;
+    in
+    # A short form cannot say that it is read-only.
+    if builtins.isString given && !(strict && parts != null) then
+      short
+    else
+      removeAttrs parts [ "readOnly" ]
+      // lib.optionalAttrs (parts.readOnly or strict) { readOnly = true; };
+
   # A null setting is not set.
   free = lib.filterAttrs (_: value: value != null);
   clean =
@@ -47,12 +63,7 @@ let
     // lib.optionalAttrs (data ? nspawnConfig) {
       nspawnConfig = builtins.mapAttrs (_: free) data.nspawnConfig;
     }
-    # Otherwise, the files would belong to nobody inside.
-    // lib.optionalAttrs (data ? bindMounts && settings.userNamespacing) {
-      bindMounts = map (
-        value: if builtins.isString value then syntax.mapOwners value else value
-      ) data.bindMounts;
-    }
+    // lib.optionalAttrs (data ? bindMounts) { bindMounts = map bindMount data.bindMounts; }
     // lib.optionalAttrs (data ? environment) { environment = free data.environment; }
     // lib.optionalAttrs (data ? rlimits) { rlimits = free data.rlimits; }
     // lib.optionalAttrs (data ? serviceConfig) { serviceConfig = free data.serviceConfig; }

@@ -56,9 +56,12 @@ let
         description = "The path inside the container. If null, the same as on the host.";
       };
       readOnly = mkOption {
-        type = types.bool;
-        default = false;
-        description = "Whether the mount is read-only (`BindReadOnly=`).";
+        type = own.nullOr types.bool;
+        default = null;
+        example = true;
+        description = ''
+          Whether the mount is read-only (`BindReadOnly=`). If null, it is with `hardening = "strict"` only.
+        '';
       };
       recursive = mkOption {
         type = types.bool;

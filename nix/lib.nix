@@ -10,6 +10,8 @@
   #                nixpkgs.hostPlatform
   #   modules      NixOS modules, which may set `nixosContainer` options (options.nix)
   #   specialArgs  additional arguments for the modules
+  #   package      the package of nixos-nspawn that checks the options while the profile is built, or null for none; by default
+  #                the one of the overlay, if the packages have it
   # Returns a derivation with links to the files of the system, `init` among them, and nixos-nspawn/data.json. Its attributes
   # are `config` and `options` of the evaluation, `toplevel`, and `data`, the contents of data.json.
   mkContainer = import ./make-container.nix { };

@@ -19,6 +19,7 @@ arguments@{
   system ? null,
   modules ? [ ],
   specialArgs ? { },
+  package ? null,
 }:
 let
   # nixpkgs is a flake's attributes or a path. A path is read in place and not copied to the store.
@@ -60,9 +61,39 @@ let
   }
   // import ./data.nix { inherit lib; } config.nixosContainer;
 
+  # Which program checks the options while the profile is built: that of the argument, which may be null, or of our overlay.
+  # A package of this name may be another program's.
+  ours = (evaluation.pkgs.buildPackages or evaluation.pkgs).nixos-nspawn or { };
+  verifier =
+    if arguments ? package then
+      package
+    else if ours.canVerify or false then
+      ours
+    else
+      null;
+  verify = lib.optionalString (verifier != null) ''
+    cp "$intentPath" ${name}.json
+    if ! ${verifier}/bin/nixos-nspawn --root . verify ${name}.json >&2; then
+      echo "container '${name}': options would be refused or ignored, see above" >&2
+      exit 1
+    fi
+  '';
+
   profile = evaluation.pkgs.runCommandLocal "nixos-container-${name}" {
     json = builtins.toJSON data;
-    passAsFile = [ "json" ];
+    # What `create` would record.
+    intent = lib.optionalString (verifier != null) (
+      builtins.toJSON {
+        version = 1;
+        inherit name;
+        toplevel = "${toplevel}";
+        container = removeAttrs data [ "version" ];
+      }
+    );
+    passAsFile = [
+      "json"
+      "intent"
+    ];
     passthru = {
       inherit
         config
@@ -77,6 +108,7 @@ let
       echo "container '${name}': \`boot.initrd.systemd.enable' is true, so that nothing would activate the system; set it to false" >&2
       exit 1
     fi
+    ${verify}
     mkdir -p $out/nixos-nspawn
     cp "$jsonPath" $out/nixos-nspawn/data.json
     ln -s ${toplevel}/init $out/init

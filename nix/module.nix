@@ -81,7 +81,15 @@ let
     ${lib.concatMapStrings (file: ''
       cp ${config.environment.etc.${file}.source} root/etc/${file}
     '') ([ "nixos-nspawn/host.json" ] ++ map etcName (builtins.attrNames containers))}
-    ${cfg.package}/lib/systemd/system-generators/nixos-nspawn-generator --root root units
+    failed=
+    ${lib.optionalString cfg.verify ''
+      ${cfg.package}/bin/nixos-nspawn --root root verify >&2 || failed=1
+    ''}
+    ${cfg.package}/lib/systemd/system-generators/nixos-nspawn-generator --root root units || failed=1
+    if [ "$failed" ]; then
+      echo "containers of this host would not work as configured, see above" >&2
+      exit 1
+    fi
     touch $out
   '';
 
@@ -177,6 +185,15 @@ in
         '';
       };
 
+      verify = mkOption {
+        type = types.bool;
+        default = true;
+        description = ''
+          Whether {command}`nixos-nspawn verify` checks the containers while the host's system is built. It then is not built with
+          settings that systemd-nspawn would ignore. What nixos-nspawn itself would refuse always fails the build.
+        '';
+      };
+
       package = mkOption {
         type = types.package;
         default = pkgs.callPackage ./package.nix { };
@@ -232,7 +249,7 @@ in
   config = {
     environment.systemPackages = [ cfg.package ];
 
-    # Runs the generator on the intents, so that a host with an intent that it refuses does not build.
+    # Checks the intents and runs the generator on them, so that a host with an intent that it refuses does not build.
     system.checks = lib.optional (
       containers != { } && pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform
     ) check;

@@ -6,6 +6,22 @@ let
   elements = import ./elements.nix { inherit lib; };
 in
 {
+  hardening = mkOption {
+    type = types.enum [
+      "default"
+      "strict"
+    ];
+    default = "default";
+    example = "strict";
+    description = ''
+      `strict` takes from the container what servers hardly need, by other defaults of these options: `capabilities.drop`,
+      `systemCallFilter`, `nspawnConfig.Exec.NoNewPrivileges`, `memoryMax = "50%"`, and `tasksMax = 4096`. Bind mounts are
+      read-only, unless `readOnly` is false. What is set explicitly wins, and what `capabilities.add` lists is not dropped. Inside,
+      set-user-ID programs such as `sudo` give no privileges, and debuggers do not work; docs/hardening.md says what else
+      does not. `nixos-nspawn audit` shows what the container can still do.
+    '';
+  };
+
   userNamespacing = mkOption {
     type = types.bool;
     default = true;

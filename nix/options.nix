@@ -106,6 +106,20 @@ import ./options-files.nix { inherit lib; }
     };
   };
 
+  hosts = mkOption {
+    type = own.nullOr (own.listOf types.str);
+    default = null;
+    example = [
+      "alpha"
+      "edge"
+    ];
+    description = ''
+      The hosts that `nixos-nspawn apply` creates this container on, by their names or tags (`Name=` and `Tags=` of
+      {manpage}`nixos-nspawn.conf(5)`). By default, every host that applies the flake. It has no effect on containers of a
+      NixOS configuration.
+    '';
+  };
+
   ephemeral = mkOption {
     type = types.bool;
     default = false;

@@ -19,6 +19,7 @@ let
   root = ../.;
   manifest = lib.importTOML (root + "/Cargo.toml");
   members = [
+    "systemd-unit-syntax"
     "nixos-nspawn-units"
     "nixos-nspawn-generator"
     "nixos-nspawn-ctl"
@@ -131,6 +132,9 @@ rustPlatform.buildRustPackage (finalAttrs: {
   '';
 
   # One virtual machine test per file.
+  # Other packages have the same name, but not the `verify` that mkContainer runs.
+  passthru.canVerify = true;
+
   passthru.tests = lib.genAttrs (map (lib.removeSuffix ".nix") (
     builtins.attrNames (builtins.readDir ./tests)
   )) (

@@ -87,6 +87,41 @@ let
         if options == null then "" else "${options},"
       }idmap";
 
+  # The attribute set for the short form of a bind mount; null if it mounts no path of the host.
+  bindParts =
+    value:
+    let
+      found = match "(/${field})(:(/${field}))?(:(${bindOption}(,${bindOption})*))?" value;
+      at = builtins.elemAt found;
+      options = if at 6 == null then [ ] else filter isString (split "," (at 6));
+      # The last one counts.
+      last =
+        wanted:
+        builtins.foldl' (found: option: if elem option wanted then option else found) null options;
+      idmap = last [
+        "noidmap"
+        "idmap"
+        "rootidmap"
+        "owneridmap"
+      ];
+      recursion = last [
+        "rbind"
+        "norbind"
+      ];
+    in
+    if found == null then
+      null
+    else
+      { source = unescaped (at 0); }
+      // (if at 3 == null then { } else { destination = unescaped (at 3); })
+      // (if recursion == "norbind" then { recursive = false; } else { })
+      // (if idmap == null then { } else { inherit idmap; });
+  unescaped =
+    text:
+    builtins.concatStringsSep "" (
+      map (part: if isString part then part else builtins.head part) (split "\\\\(.)" text)
+    );
+
   isInterface =
     value:
     match "[!-~]{1,15}" value != null
@@ -246,6 +281,7 @@ in
 {
   inherit
     bindDestination
+    bindParts
     bindProblem
     isAbsolute
     isAddress

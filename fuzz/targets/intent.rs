@@ -5,7 +5,6 @@ use libfuzzer_sys::fuzz_target;
 use nixos_nspawn_units::intent::parse;
 use nixos_nspawn_units::plan::{Entry, plan_one};
 use nixos_nspawn_units::store::Kind;
-use nixos_nspawn_units::syntax;
 
 fuzz_target!(|bytes: &[u8]| {
     let name = "web".parse().expect("a name");
@@ -15,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let plan = plan_one(&name, Kind::Imperative, "/etc/nixos-nspawn/web.json", &intent);
     for (path, entry) in &plan.files {
         if let Entry::File(text) = entry {
-            assert!(syntax::parse(text.as_bytes()).is_ok(), "{path}: {text}");
+            assert!(systemd_unit_syntax::parse(text.as_bytes()).is_ok(), "{path}: {text}");
         }
     }
 });

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nixos_nspawn_units::syntax::parse;
+use systemd_unit_syntax::parse;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(parsed) = parse(bytes) else { return };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nixos_nspawn_units::deadline::Work;
 use nixos_nspawn_units::plan::plan_in_time;
 use nixos_nspawn_units::store::{Trust, load_in_time};
-use nixos_nspawn_units::write::write_plan;
+use nixos_nspawn_units::write::Writer;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -41,8 +41,14 @@ pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
     }
     let in_time = |work| used() < limit(work);
     let loaded = load_in_time(root, trust(root), &in_time);
-    let plan = plan_in_time(&loaded, &in_time);
-    let errors = write_plan(directory, &plan);
+    // Files are written as they are planned, so that only those of one container are in memory.
+    let mut writer = Writer::open(directory);
+    let plan = plan_in_time(&loaded, &in_time, &mut |files| {
+        if let Ok(writer) = &mut writer {
+            writer.write(&files);
+        }
+    });
+    let errors = writer.map_or_else(|error| vec![error], Writer::finish);
     for fault in &plan.faults {
         log.error(&format!("{fault}, ignoring"));
     }

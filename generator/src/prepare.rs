@@ -27,13 +27,13 @@ use nixos_nspawn_units::copies::NetworkText;
 use nixos_nspawn_units::copies::{self, REFILL, generated};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{EXTENSION, NETWORK_NAME};
-use nixos_nspawn_units::syntax::UnitFile;
-use nixos_nspawn_units::syntax::escape::nspawn_values;
-use nixos_nspawn_units::syntax::parse;
 use nixos_nspawn_units::write::link;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::escape::nspawn_values;
+use systemd_unit_syntax::parse;
 
 use crate::failure::Failure;
 use crate::log::Log;

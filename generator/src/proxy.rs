@@ -51,7 +51,9 @@ pub(crate) fn proxy(root: &Path, name: &MachineName, port: Port, log: &Log) -> R
         .ok_or_else(|| closed("the container is not running".to_owned()))?;
     let route =
         Route::to(name).map_err(|error| closed(format!("cannot read the host's network: {error}")))?;
-    let found = thread::spawn(move || look(&network, &route, port))
+    let looking = thread::Builder::new().spawn(move || look(&network, &route, port));
+    let found = looking
+        .map_err(|error| closed(format!("no thread: {error}")))?
         .join()
         .map_err(|_| closed("internal error, please report it".to_owned()))?;
     let address = match found {

@@ -129,7 +129,10 @@
     wants = [ "cache" ];
   };
 
-  zone.zone = "web";
+  zone = {
+    zone = "web";
+    hardening = "strict";
+  };
   bridge = {
     bridge = "br0";
     memoryMax = "50%";

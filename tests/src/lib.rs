@@ -13,6 +13,7 @@ pub mod nspawn_files;
 pub mod nspawn_parser;
 pub mod offline;
 pub mod options_doc;
+pub mod random;
 pub mod reference;
 pub mod setup;
 pub mod systemd;

@@ -11,7 +11,8 @@ use std::process::{Command, Stdio};
 pub const HEADING: &str = "── ";
 
 /// The headings of the groups in a suite's file.
-pub const GROUPS: [&str; 3] = ["NixOS in containers", "a NixOS host with the module", "numbers"];
+pub const GROUPS: [&str; 4] =
+    ["NixOS in containers", "a strict container", "a NixOS host with the module", "numbers"];
 
 /// Prints the output of a run for one suite and keeps it.
 pub struct Report {
@@ -150,8 +151,8 @@ pub fn table(suites: &[Seen]) -> String {
             .map(|(_, lines)| lines.clone())
             .unwrap_or_default()
     };
-    let [containers, host, numbers] = GROUPS;
-    for heading in [containers, host] {
+    let [containers, strict, host, numbers] = GROUPS;
+    for heading in [containers, strict, host] {
         let _ = write!(table, "| {heading} |");
         for seen in suites {
             let lines = lines(seen, heading);
@@ -218,6 +219,7 @@ mod tests {
             "| | systemd 1 | systemd 2 |\n\
              |---|---|---|\n\
              | NixOS in containers | 1 of 2 checks passed | 1 of 2 checks passed |\n\
+             | a strict container | not run | not run |\n\
              | a NixOS host with the module | 1 of 1 checks passed | not run |\n\
              | time (at most 3) | 2 s | 2 s |\n"
         );

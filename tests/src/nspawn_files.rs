@@ -1,7 +1,7 @@
 //! Generates `.nspawn` files for the comparison of our checks with systemd's parser: valid values of every setting, changed
 //! at random, between lines of every other kind. The same seed gives the same files.
 
-use nixos_nspawn_units::syntax::settings::{Kind, SETTINGS, Setting};
+use systemd_unit_syntax::settings::{Kind, SETTINGS, Setting};
 
 /// A small generator of random numbers (xorshift64*).
 pub struct Random(u64);

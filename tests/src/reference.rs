@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nixos_nspawn_units::nspawn::host_nix::HOST_NIX;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
-use nixos_nspawn_units::syntax::words::bind_fields;
-use nixos_nspawn_units::syntax::{UnitFile, effective, parse};
 use serde_json::Value;
+use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::words::bind_fields;
+use systemd_unit_syntax::{UnitFile, effective, parse};
 
 const NIX_DATABASE: &str = "/nix/var/nix/db";
 const DAEMON_SOCKET: &str = "/nix/var/nix/daemon-socket";

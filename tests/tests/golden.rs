@@ -10,7 +10,7 @@ use nixos_nspawn_tests::manifest::{paths, state};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{DROP_IN, MARKER, OWN_DIRECTORY};
 use nixos_nspawn_units::service::PLAN_VARIABLE;
-use nixos_nspawn_units::syntax::{UnitFile, parse};
+use systemd_unit_syntax::{UnitFile, parse};
 
 #[test]
 fn output_is_as_expected() {

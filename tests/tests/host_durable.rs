@@ -23,13 +23,19 @@ fn the_store_is_on_the_disk_before_the_intent_and_removals_before_the_record(hos
     // nix-env has just set the profile.
     assert!(updated[store_before_intent(&updated) - 1].call.starts_with("wait"), "{updated:#?}");
 
+    // The directories of the profile and of indirect roots, where the link of the build was.
+    assert_eq!(synced_before_record(&updated, ".t0.updating\""), 2, "{updated:#?}");
+
     // What was removed last, and the record. The directories of roots, indirect roots, profiles and containers.
     let removed = live.points(&["remove", "t0", "--delete-state"]);
-    let record =
-        removed.iter().position(|point| point.shown.contains(".t0.removing\"") && point.call == "unlink");
-    let record = record.unwrap_or_else(|| panic!("no record: {removed:#?}"));
-    let synced = removed[..record].iter().rev().take_while(|point| point.call == "fsync").count();
-    assert_eq!(synced, 4, "{removed:#?}");
+    assert_eq!(synced_before_record(&removed, ".t0.removing\""), 4, "{removed:#?}");
+}
+
+/// Returns how many directories are synced immediately before the record is removed.
+fn synced_before_record(points: &[Point], record: &str) -> usize {
+    let record = points.iter().position(|point| point.shown.contains(record) && point.call == "unlink");
+    let record = record.unwrap_or_else(|| panic!("no record is removed: {points:#?}"));
+    points[..record].iter().rev().take_while(|point| point.call == "fsync").count()
 }
 
 /// Panics unless the store and Nix's state are written to the disk before the intent, and the intent and its directory at

@@ -1,9 +1,11 @@
 //! The options of a container, as seen from inside and from its host.
 
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
+use nixos_nspawn_tests::nix::{PROJECT, evaluate};
 use nixos_nspawn_tests::on_both_hosts;
+use serde_json::json;
 
-on_both_hosts!(bind_mounts, forwarded_port, ephemeral, user_namespacing, credentials);
+on_both_hosts!(bind_mounts, forwarded_port, ephemeral, user_namespacing, credentials, hardening);
 
 fn bind_mounts(host: &Host) {
     host.install(bins());
@@ -127,4 +129,47 @@ fn credentials(host: &Host) {
     assert!(!host.sh("systemctl cat systemd-nspawn@secrets.service").contains("s3cret"));
     assert_eq!(host.reboot(), "running");
     assert_eq!(host.inside("secrets", &["cat", "/run/host/credentials/token"]), "s3cret");
+}
+
+/// What Nix makes of `hardening = "strict"`, as the kernel sees it.
+fn hardening(host: &Host) {
+    host.install(bins());
+    let settings = r#"settings = { hardening = "strict"; bindMounts = [ "/srv/shared:/srv/seen" ]; };"#;
+    let made = evaluate(&[format!("(import {PROJECT}/tests/nix/ways.nix {{ {settings} }}).mkContainer")]);
+    let mut container = made.into_iter().next().expect("one").expect("evaluates");
+    container.as_object_mut().expect("an object").remove("version");
+    host.own_text(&json!({"strict": {"container": container}}).to_string());
+    host.write("/srv/shared/from-host", "from the host\n", 0o644);
+    host.create("strict");
+
+    let status = host.inside("strict", &["cat", "/proc/1/status"]);
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(&format!("{name}:\t")));
+        line.unwrap_or_else(|| panic!("no {name}: {status}"))
+    };
+    assert_eq!((field("NoNewPrivs"), field("Seccomp")), ("1", "2"));
+    let bounding = u64::from_str_radix(field("CapBnd"), 16).expect("a mask");
+    // CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_SYS_RESOURCE and CAP_MKNOD are gone, CAP_SYS_ADMIN and CAP_NET_ADMIN are not.
+    for (bit, there) in [(2, false), (19, false), (24, false), (27, false), (21, true), (12, true)] {
+        assert_eq!(bounding >> bit & 1 == 1, there, "capability {bit} in {bounding:x}");
+    }
+    let map = host.inside("strict", &["cat", "/proc/1/uid_map"]);
+    assert!(map.split_whitespace().nth(1).is_some_and(|first| first != "0"), "{map}");
+
+    let limits = host.ok(&["systemctl", "show", &unit("strict"), "--property=MemoryMax,TasksMax"]);
+    let limit = |name: &str| limits.lines().find_map(|line| line.strip_prefix(name)).expect("a limit");
+    assert_eq!(limit("TasksMax="), "4096");
+    let total = host.sh("awk '/^MemTotal:/ { print $2 * 1024 }' /proc/meminfo");
+    let most = limit("MemoryMax=").parse::<u64>().expect("bytes") * 100
+        / total.trim().parse::<u64>().expect("bytes");
+    assert!((48..=50).contains(&most), "{limits} {total}");
+
+    assert_eq!(host.inside("strict", &["cat", "/srv/seen/from-host"]), "from the host\n");
+    let write = host.run_inside("strict", &["touch", "/srv/seen/x"]);
+    assert!(!write.success() && write.stderr.contains("Read-only file system"), "{write}");
+    assert_eq!(host.inside("strict", &["systemctl", "--failed", "--no-legend"]), "");
+    assert_eq!(host.page(&format!("http://{}/", host.address("strict"))), "Hello from strict.\n");
+    let audit: serde_json::Value =
+        serde_json::from_str(&host.ctl_ok(&["audit", "strict", "--json"]).stdout).expect("JSON");
+    assert_eq!((audit["level"].as_str(), audit["rows"][0]["id"].as_str()), (Some("OK"), Some("network")));
 }

@@ -4,8 +4,8 @@
 use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 use nixos_nspawn_tests::reference::{Case, cases, in_force, unit_file};
-use nixos_nspawn_units::syntax::parse;
 use pretty_assertions::assert_eq;
+use systemd_unit_syntax::parse;
 
 on_both_hosts!(profiles_of_python_nixos_nspawn);
 

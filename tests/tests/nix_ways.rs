@@ -47,6 +47,66 @@ fn every_option_means_the_same() {
     assert_eq!(data.iter().filter(empty).count(), 1, "{data:?}");
 }
 
+/// `hardening` is a set of defaults: each definition of an option wins, and bind mounts say whether they are read-only.
+#[test]
+fn hardening_stands_for_defaults() {
+    let drop = [
+        "CAP_AUDIT_CONTROL",
+        "CAP_AUDIT_WRITE",
+        "CAP_DAC_READ_SEARCH",
+        "CAP_IPC_OWNER",
+        "CAP_LEASE",
+        "CAP_LINUX_IMMUTABLE",
+        "CAP_MKNOD",
+        "CAP_SYS_NICE",
+        "CAP_SYS_PTRACE",
+        "CAP_SYS_RESOURCE",
+        "CAP_SYS_TTY_CONFIG",
+    ];
+    let filter = "~io_uring_enter io_uring_register io_uring_setup kcmp open_by_handle_at userfaultfd";
+    let strict = json!({
+        "version": 1, "userNamespacing": true, "capabilities": {"drop": drop}, "systemCallFilter": filter,
+        "nspawnConfig": {"Exec": {"NoNewPrivileges": true}}, "memoryMax": "50%", "tasksMax": 4096,
+    });
+    let without_ptrace: Vec<&str> = drop.into_iter().filter(|one| *one != "CAP_SYS_PTRACE").collect();
+    let cases = [
+        ("", json!({})),
+        (r#"memoryMax = "8G"; tasksMax = 9;"#, json!({"memoryMax": "8G", "tasksMax": 9})),
+        (r#"memoryMax = null;"#, json!({"memoryMax": null})),
+        (r#"systemCallFilter = "bpf";"#, json!({"systemCallFilter": "bpf"})),
+        (
+            "nspawnConfig.Exec.NoNewPrivileges = false;",
+            json!({"nspawnConfig": {"Exec": {"NoNewPrivileges": false}}}),
+        ),
+        (r#"capabilities.drop = [ "CAP_SYSLOG" ];"#, json!({"capabilities": {"drop": ["CAP_SYSLOG"]}})),
+        (
+            r#"capabilities.add = [ "CAP_SYS_PTRACE" ];"#,
+            json!({"capabilities": {"add": ["CAP_SYS_PTRACE"], "drop": without_ptrace}}),
+        ),
+        (r#"capabilities.add = [ "all" ];"#, json!({"capabilities": {"add": ["all"]}})),
+        (r#"network = "host";"#, json!({"network": "host", "userNamespacing": null})),
+        (
+            r#"bindMounts = [ "/a" "/b:/c:norbind" "/d\\:e:/f" "+/g:/h" ":/i" { source = "/j"; }
+                              { source = "/k"; readOnly = false; } ];"#,
+            json!({"bindMounts": [
+                {"source": "/a", "destination": "/a", "idmap": "idmap", "readOnly": true},
+                {"source": "/b", "destination": "/c", "idmap": "idmap", "readOnly": true, "recursive": false},
+                {"source": "/d:e", "destination": "/f", "idmap": "idmap", "readOnly": true},
+                "+/g:/h", ":/i", {"source": "/j", "readOnly": true}, {"source": "/k"},
+            ]}),
+        ),
+    ];
+    let arguments: Vec<String> =
+        cases.iter().map(|(more, _)| format!(r#"settings = {{ hardening = "strict"; {more} }};"#)).collect();
+    for (data, (more, differing)) in data(&arguments).into_iter().zip(cases) {
+        let mut expected = strict.clone();
+        let fields = expected.as_object_mut().expect("an object");
+        fields.extend(differing.as_object().cloned().expect("an object"));
+        fields.retain(|_, value| !value.is_null());
+        assert_eq!(data, expected, "{more}");
+    }
+}
+
 /// Definitions for a container in the host's configuration, which users of python-nixos-nspawn write into its own
 /// modules.
 #[test]

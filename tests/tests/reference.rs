@@ -15,10 +15,10 @@ use std::process::{Command, Output};
 use nixos_nspawn_tests::golden::Root;
 use nixos_nspawn_tests::host::bins;
 use nixos_nspawn_tests::reference::{Case, Settings, cases, in_force, json, unit_file};
-use nixos_nspawn_units::syntax::UnitFile;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde_json::Value;
 use service::service;
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::settings::parse_boolean;
 
 const PROFILE: &str = "/nix/store/00000000000000000000000000000000-nixos-nspawn-profile";
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nixos_nspawn_tests::golden::{Root, for_each_case};
+use nixos_nspawn_tests::host::bins;
 
 #[test]
 fn only_intent_is_read_and_only_units_are_written() {
@@ -19,6 +20,51 @@ fn only_intent_is_read_and_only_units_are_written() {
         let bad: Vec<&String> = calls.iter().filter(|call| !allowed(&root, call)).collect();
         if bad.is_empty() { Ok(()) } else { Err(format!("{bad:#?}")) }
     });
+}
+
+/// Each further container takes the same few calls, none of which fails.
+#[test]
+fn each_container_takes_the_same_few_calls() {
+    let calls = |count: usize| {
+        let tree = tempfile::tempdir().expect("a tree");
+        let intents = tree.path().join("root/etc/nixos-nspawn");
+        fs::create_dir_all(&intents).expect("a tree");
+        let out = tree.path().join("out");
+        fs::create_dir(&out).expect("a tree");
+        let text =
+            r#"{"version":1,"toplevel":"/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web"}"#;
+        for number in 0..count {
+            fs::write(intents.join(format!("c{number}.json")), text).expect("a tree");
+        }
+        let log = tree.path().join("log");
+        let mut strace = Command::new("strace");
+        strace
+            .arg("-f")
+            .arg("-o")
+            .arg(&log)
+            .arg(&bins().generator)
+            .arg("--root")
+            .arg(tree.path().join("root"))
+            .arg(&out);
+        assert!(strace.status().expect("strace").success());
+        let text = fs::read_to_string(&log).expect("a log");
+        let failed: Vec<String> = text
+            .lines()
+            .filter(|line| line.contains("\"c") && line.contains(" = -1 "))
+            .map(str::to_owned)
+            .collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+        // The growth of the heap is not counted.
+        text.lines()
+            .filter(|line| !["brk(", "mmap(", "mremap("].iter().any(|call| line.contains(call)))
+            .count()
+    };
+    let (few, many) = (calls(10), calls(30));
+    // The intent: open, fstat, read, close. Three files: open, write, close and rename each; and mkdir, open and close for
+    // the folder of the drop-in. Two links. Two looks at the clock.
+    let each = 4 + 3 * 4 + 3 + 2 + 2;
+    // The lists of all of them may take a call more.
+    assert!(many - few <= 20 * each + 5, "{few} calls for 10 containers, {many} for 30");
 }
 
 /// Returns the system calls that name files, make processes or use the network, one per line.

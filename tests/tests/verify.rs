@@ -10,9 +10,9 @@ use nixos_nspawn_tests::systemd::{Input, Systemd};
 use nixos_nspawn_units::boot::SLICE;
 use nixos_nspawn_units::network::RUNTIME_LEASES;
 use nixos_nspawn_units::store::{Trust, load};
-use nixos_nspawn_units::syntax::parse;
 use nixos_nspawn_units::version::{ACTIVATING_CONCURRENCY_MAX, need};
 use serde_json::Value;
+use systemd_unit_syntax::parse;
 
 #[test]
 fn systemd_accepts_every_golden_output_without_a_message() {

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use crate::name::MachineName;
 use crate::service::unit_name;
 use crate::store::Host;
-use crate::syntax::UnitFile;
 use crate::version::ACTIVATING_CONCURRENCY_MAX;
+use systemd_unit_syntax::UnitFile;
 
 /// The slice of all containers; it exists only with a limit. machine.slice gets none, since it holds other machines
 /// too.

@@ -9,8 +9,8 @@ use crate::network::host_end;
 use crate::nspawn::nspawn_file;
 use crate::service::drop_in;
 use crate::socket::{Socket, sockets};
-use crate::syntax::UnitFile;
-use crate::syntax::escape::EscapeError;
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::escape::EscapeError;
 
 /// What a change means for the running container.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,8 +21,8 @@ pub use mounts::{
     binds_directory, devices_directory, host_nix_directory, remove_binds, remove_devices, remove_host_nix,
 };
 pub use networkd::{
-    NETWORK_DIRECTORY, NetworkText, generated_network, network_of, network_path, own_network_path,
-    put_network, sweep_networks,
+    NETWORK_DIRECTORY, NetworkText, generated_network, leftover_networks, network_of, network_path,
+    own_network_path, put_network, sweep_networks,
 };
 pub use own_file::{GENERATOR_DIRECTORY, REFILL, generated, marked};
 use own_file::{place, remove_marked};
@@ -57,10 +57,7 @@ pub fn remove(root: &Path, name: &MachineName) -> io::Result<bool> {
 /// Removes leftovers of containers that are neither `kept` nor run. Deleting the intent, or masking the generator, makes
 /// systemd forget the drop-in whose `ExecStopPost=` would have cleaned up. Returns their names.
 pub fn sweep(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<MachineName> {
-    let listed = |directory: &str, ending: &str| -> Vec<MachineName> {
-        let entries = fs::read_dir(root.join(directory)).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(ending)?.parse().ok()).collect()
-    };
+    let listed = |directory: &str, ending: &str| listed(root, directory, ending);
     let stale = |name: &MachineName| !kept(name) && !runs(root, name);
     let mut swept: Vec<MachineName> = listed(NSPAWN_DIRECTORY, ".nspawn");
     swept.retain(|name| stale(name) && remove(root, name).unwrap_or(false));
@@ -90,4 +87,35 @@ pub fn sweep(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<MachineNam
     swept.sort();
     swept.dedup();
     swept
+}
+
+/// Returns what [`sweep`] would remove.
+pub fn leftovers(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<PathBuf> {
+    let stale = |name: &MachineName| !kept(name) && !runs(root, name);
+    let mut found = Vec::new();
+    for name in listed(root, NSPAWN_DIRECTORY, ".nspawn").iter().filter(|name| stale(name)) {
+        let path = copy_path(root, name);
+        if marked(&path).is_ok_and(|mark| mark.is_some()) {
+            found.push(path);
+        }
+    }
+    found.extend(
+        listed(root, GC_ROOTS, "-running")
+            .iter()
+            .filter(|name| stale(name))
+            .map(|name| running_root(root, name)),
+    );
+    for directory in [DEVICES, HOST_NIX, BINDS] {
+        let names = listed(root, directory, "");
+        found.extend(
+            names.iter().filter(|name| stale(name)).map(|name| root.join(directory).join(name.as_str())),
+        );
+    }
+    found
+}
+
+/// Returns the containers whose names, with an ending, are those of entries of a directory.
+fn listed(root: &Path, directory: &str, ending: &str) -> Vec<MachineName> {
+    let entries = fs::read_dir(root.join(directory)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(ending)?.parse().ok()).collect()
 }

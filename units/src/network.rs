@@ -5,8 +5,8 @@
 
 use crate::intent::{Container, FreeSettings, HostNetworkConfig};
 use crate::name::MachineName;
-use crate::syntax::settings::parse_boolean;
-use crate::syntax::{Item, Section, UnitFile};
+use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::{Item, Section, UnitFile};
 
 /// Sorts the file before systemd's own `80-container-*` and after an administrator's `10-*`; networkd takes the first
 /// file that matches.

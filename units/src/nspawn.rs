@@ -4,12 +4,13 @@
 mod exec;
 pub mod files;
 pub mod host_nix;
+pub mod id_mapping;
 mod network;
 
 use crate::intent::{Container, FreeSettings, Intent};
-use crate::syntax::escape::{self, EscapeError};
-use crate::syntax::settings::{setting, yes_no};
-use crate::syntax::{Section, UnitFile};
+use systemd_unit_syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::settings::{setting, yes_no};
+use systemd_unit_syntax::{Section, UnitFile};
 
 /// Returns the settings of the container, with comments for people; the caller adds the header.
 ///
@@ -79,15 +80,15 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     let exec = file.section("Exec");
     // Boot=no with Parameters= makes nspawn run an init that is not at a well-known place. KillSignal= and NotifyReady=
     // then stop and await PID 1, as Boot=yes would imply.
-    exec.set("Boot", "no");
+    exec.fixed("Boot", "no");
     exec.set("Parameters", escape::nspawn_word(&toplevel.init())?);
-    exec.set("KillSignal", "SIGRTMIN+3");
-    exec.set("NotifyReady", "yes");
-    exec.set("Ephemeral", yes_no(*ephemeral));
+    exec.fixed("KillSignal", "SIGRTMIN+3");
+    exec.fixed("NotifyReady", "yes");
+    exec.fixed("Ephemeral", yes_no(*ephemeral));
     // A journal linked into a root that vanishes would dangle. As in the template, a host without a persistent journal is no
     // reason to fail.
-    exec.set("LinkJournal", if *ephemeral { "auto" } else { "try-guest" });
-    exec.set("PrivateUsers", if *user_namespacing { "pick" } else { "no" });
+    exec.fixed("LinkJournal", if *ephemeral { "auto" } else { "try-guest" });
+    exec.fixed("PrivateUsers", if *user_namespacing { "pick" } else { "no" });
     if let Some(filter) = system_call_filter {
         exec.set("SystemCallFilter", filter.as_str());
     }
@@ -97,7 +98,7 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     let files = file.section("Files");
     // PrivateUsers=pick alone would chown the whole root on systemd < 262 (nspawn-settings.c), and `auto` maps it.
     let in_user_namespace = container.in_user_namespace();
-    files.set("PrivateUsersOwnership", if in_user_namespace { "auto" } else { "off" });
+    files.fixed("PrivateUsersOwnership", if in_user_namespace { "auto" } else { "off" });
     // parse() gives every intent a name.
     let name = name.as_ref().map_or("", |name| name.as_str());
     host_nix::set(files, name, container);
@@ -112,6 +113,11 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     }
     merge(network, &nspawn_config.network, |_, _| true);
     Ok(file)
+}
+
+/// Returns whether a setting of [Files] lets the container write to a source on the host.
+pub fn is_writable_mount(key: &str) -> bool {
+    matches!(key, "Bind" | "Overlay")
 }
 
 /// Adds free-form settings: a list is continued, any other setting replaces ours, since of two `Boot=` the last does

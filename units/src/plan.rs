@@ -6,8 +6,9 @@ mod container;
 mod contents;
 mod hash;
 mod network;
+mod writable;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::boot::{BootLimit, turn_unit};
 use crate::conflict::conflicts;
@@ -24,10 +25,11 @@ use crate::version::unmet;
 
 use container::{Surroundings, accepted, refused};
 use network::zones;
+use writable::Writable;
 
 pub use contents::{
-    DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Plan,
-    Planned,
+    DROP_IN, EXTENSION, Entry, Files, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Plan,
+    Planned, WRITABLE,
 };
 
 /// The reason for refusing a container for which there was no time.
@@ -55,11 +57,35 @@ const NO_TIME: &str =
 /// # Ok::<(), nixos_nspawn_units::invalid::Invalid>(())
 /// ```
 pub fn plan(loaded: &Loaded) -> Plan {
-    plan_in_time(loaded, &unlimited)
+    collected(loaded, &|_| true, true)
 }
 
-/// Does the same as long as there is time. The start of containers that are not planned yet is refused.
-pub fn plan_in_time(loaded: &Loaded, in_time: InTime) -> Plan {
+/// Does the same as long as there is time, and hands over the files of each container instead of keeping them. The start
+/// of containers that are not planned in time is refused.
+pub fn plan_in_time(loaded: &Loaded, in_time: InTime, hand_over: &mut dyn FnMut(Files)) -> Plan {
+    plan_with(loaded, in_time, &|_| true, Some(Writable::new()), hand_over)
+}
+
+/// Plans only the containers that are wanted, each as if all were planned: the others take no time, but their conflicts and
+/// their order count.
+pub fn plan_some(loaded: &Loaded, wanted: &dyn Fn(&MachineName) -> bool) -> Plan {
+    collected(loaded, wanted, false)
+}
+
+fn collected(loaded: &Loaded, wanted: &dyn Fn(&MachineName) -> bool, whole: bool) -> Plan {
+    let mut files = BTreeMap::new();
+    let writable = whole.then(Writable::new);
+    let plan = plan_with(loaded, &unlimited, wanted, writable, &mut |own| files.extend(own));
+    Plan { files, ..plan }
+}
+
+fn plan_with(
+    loaded: &Loaded,
+    in_time: InTime,
+    wanted: &dyn Fn(&MachineName) -> bool,
+    mut writable: Option<Writable>,
+    hand_over: &mut dyn FnMut(Files),
+) -> Plan {
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
     let limited = BootLimit::takes_turns(&loaded.host);
@@ -78,60 +104,60 @@ pub fn plan_in_time(loaded: &Loaded, in_time: InTime) -> Plan {
     let zones = zones(intents().map(|(_, intent)| &intent.container), systemd);
     let host = Surroundings { systemd, order, limit, zones };
     let mut plan = Plan::default();
-    plan.containers.reserve(loaded.intents.len() + loaded.errors.len());
-    for stored in &loaded.intents {
+    // Before the containers that wait for them.
+    let mut shared = Files::new();
+    for (path, mut unit) in host.limit.units() {
+        unit.comment("Written by nixos-nspawn-generator(8) for bootLimit of /etc/nixos-nspawn/host.json.");
+        match unit.check() {
+            Ok(()) => shared.push((path, Entry::File(unit.text()))),
+            Err(error) => plan.faults.push(brief(&format!("{path}: {error}"))),
+        }
+    }
+    hand_over(shared);
+    for stored in loaded.intents.iter().filter(|stored| wanted(&stored.name)) {
         let mut warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
         warnings.extend(host.order.warning(&stored.name));
-        let files =
-            if in_time(Work::Plan) { accepted(stored, &warnings, &host) } else { Err(NO_TIME.to_owned()) };
-        let planned = match files {
+        let files = if in_time(Work::Plan) {
+            accepted(stored, &warnings, &host, writable.as_mut())
+        } else {
+            writable = None;
+            Err(NO_TIME.to_owned())
+        };
+        let (planned, files) = match files {
             Ok((hash, files)) => {
-                plan.files.extend(files);
-                Planned {
+                let planned = Planned {
                     name: stored.name.clone(),
                     kind: stored.kind,
                     hash: Some(hash),
                     autostart: stored.intent.starts_at_boot(),
                     warnings,
                     refusal: None,
-                }
+                };
+                (planned, files)
             }
             Err(reason) => {
                 let reason = format!("{}: {reason}", stored.path);
-                refused(
-                    &mut plan.files,
-                    &stored.name,
-                    stored.kind,
-                    &stored.path,
-                    &reason,
-                    stored.intent.starts_at_boot(),
-                )
+                let autostart = stored.intent.starts_at_boot();
+                refused(&stored.name, stored.kind, &stored.path, &reason, autostart)
             }
         };
+        hand_over(files);
         plan.containers.push(planned);
     }
     for error in &loaded.errors {
         match &error.name {
+            Some(name) if !error.shadowed && !wanted(name) => {}
             Some(name) if !error.shadowed => {
-                let reason = error.to_string();
-                plan.containers.push(refused(
-                    &mut plan.files,
-                    name,
-                    error.kind,
-                    &error.path,
-                    &reason,
-                    error.autostart,
-                ));
+                let (planned, files) =
+                    refused(name, error.kind, &error.path, &error.to_string(), error.autostart);
+                hand_over(files);
+                plan.containers.push(planned);
             }
             _ => plan.faults.push(brief(&error.to_string())),
         }
     }
-    for (path, mut unit) in host.limit.units() {
-        unit.comment("Written by nixos-nspawn-generator(8) for bootLimit of /etc/nixos-nspawn/host.json.");
-        match unit.check() {
-            Ok(()) => drop(plan.files.insert(path, Entry::File(unit.text()))),
-            Err(error) => plan.faults.push(brief(&format!("{path}: {error}"))),
-        }
+    if let Some(writable) = writable.filter(|_| !loaded.intents.is_empty()) {
+        hand_over(writable.file().into_iter().collect());
     }
     plan.containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     plan.faults.sort();
@@ -161,7 +187,7 @@ pub fn plan_one(name: &MachineName, kind: Kind, path: &str, intent: &Intent) -> 
     let stored = Stored { name: name.clone(), kind, path: path.to_owned(), intent: intent.clone() };
     // Only the plan of all containers can tell whether the host is too old.
     let host = Host { systemd: u32::MAX, ..Host::default() };
-    plan(&Loaded { intents: vec![stored], host, ..Loaded::default() })
+    plan_some(&Loaded { intents: vec![stored], host, ..Loaded::default() }, &|_| true)
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ mod limits;
 
 use crate::intent::{Activation, BindSource, Container, Credential, Dependency, Intent};
 use crate::name::MachineName;
-use crate::syntax::UnitFile;
-use crate::syntax::escape::{self, EscapeError};
-use crate::syntax::words::bind_fields;
 use crate::value::single_slashes;
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::words::bind_fields;
 
 /// The second mode of the generator's binary, which the drop-in calls. It is installed outside of system-generators,
 /// where SELinux policies confine programs.
@@ -29,7 +29,7 @@ pub const TEMPLATE: &str = "systemd-nspawn --quiet --keep-unit --boot --link-jou
 
 /// Returns the unit of a container. Machine names need no escaping in it (`systemd.unit(5)`).
 pub fn unit_name(name: &MachineName) -> String {
-    format!("systemd-nspawn@{name}.service")
+    ["systemd-nspawn@", name.as_str(), ".service"].concat()
 }
 
 /// Returns the drop-in of a good intent, whose file is at `source`.
@@ -134,7 +134,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         .collect();
     let secrets = credentials.iter().filter_map(Credential::file);
     let free = free_sources.iter().map(String::as_str);
-    let root = format!("/var/lib/machines/{name}");
+    let root = ["/var/lib/machines/", name.as_str()].concat();
     for path in ["/nix/store", root.as_str()].into_iter().chain(sources).chain(free).chain(secrets) {
         unit.set("RequiresMountsFor", escape::requires_mounts_for(path)?);
     }
@@ -146,17 +146,17 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
 
     let service = file.section("Service");
     // nspawn ≤ 256 looks for systemd in the root to choose the cgroup version; a NixOS root has none to find.
-    service.set("Environment", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1");
+    service.fixed("Environment", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1");
     for credential in credentials {
         let Credential { id, path, encrypted: _ } = credential;
         let id = escape::unit_raw(id.as_str())?;
         let value = match path {
-            Some(path) => format!("{id}:{}", escape::unit_raw(&single_slashes(path.as_str()))?),
+            Some(path) => [&id, ":", &escape::unit_raw(&single_slashes(path.as_str()))?].concat(),
             None => id,
         };
         service.set(credential.setting(), value);
     }
-    service.set("ExecStartPre", format!("{HELPER} --prepare {name}"));
+    service.set("ExecStartPre", [HELPER, " --prepare ", name.as_str()].concat());
     if !credentials.is_empty() {
         // The template's line and the credentials, which no .nspawn setting passes on.
         let mut line = TEMPLATE.to_owned();
@@ -174,7 +174,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
             escape::exec_argument(&format!("{}/bin/switch-to-configuration", toplevel.as_str()))?
         ),
     });
-    service.set("ExecStopPost", format!("-{HELPER} --release {name}"));
+    service.set("ExecStopPost", ["-", HELPER, " --release ", name.as_str()].concat());
     service.set(
         "TimeoutStartSec",
         timeout_start_sec.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.as_str()),
@@ -197,9 +197,9 @@ pub fn refusing_drop_in(name: &MachineName, source: &str) -> UnitFile {
         unit.set("SourcePath", source);
     }
     // Every try must show the reason, not "start request repeated too quickly".
-    unit.set("StartLimitIntervalSec", "0");
+    unit.fixed("StartLimitIntervalSec", "0");
     let service = file.section("Service");
     service.set("ExecStartPre", format!("{HELPER} --refuse {name}"));
-    service.set("ExecStopPost", format!("-{HELPER} --release {name}"));
+    service.set("ExecStopPost", ["-", HELPER, " --release ", name.as_str()].concat());
     file
 }

@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use crate::intent::{ForwardPort, HostAddress, Intent};
 use crate::name::MachineName;
 use crate::service::{HELPER, unit_name};
-use crate::syntax::UnitFile;
-use crate::syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::escape::{self, EscapeError};
 
 /// The program that carries the connections. It is not in PATH.
 pub const PROXY: &str = match option_env!("NIXOS_NSPAWN_SOCKET_PROXYD") {
@@ -81,15 +81,15 @@ pub fn sockets(name: &MachineName, intent: &Intent, source: &str) -> Result<Vec<
 fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket, EscapeError> {
     let instance = instance(name, port);
     let container = unit_name(name);
-    let unit = format!("{PREFIX}{instance}.socket");
-    let service = format!("{PREFIX}{instance}.service");
+    let unit = [PREFIX, &instance, ".socket"].concat();
+    let service = [PREFIX, &instance, ".service"].concat();
     let source = escape::unit_raw(source)?;
     let host_side = port.host_side();
 
     let mut socket_file = UnitFile::default();
     let section = socket_file.section("Unit");
-    section.set("Description", format!("Port {host_side} of container {name}"));
-    section.set("Documentation", "man:nixos-nspawn.json(5)");
+    section.set("Description", ["Port ", &host_side, " of container ", name.as_str()].concat());
+    section.fixed("Documentation", "man:nixos-nspawn.json(5)");
     section.set("SourcePath", source.as_str());
     if !port.start_on_connect {
         // Exists as long as the container, however it ends. The socket comes first: clients that connect during the
@@ -104,37 +104,37 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
         Some(IpAddr::V6(address)) => section
             .set("ListenStream", format!("[{address}]:{number}"))
             // `::` stands for all of IPv6, as 0.0.0.0 does for all of IPv4.
-            .set("BindIPv6Only", "ipv6-only"),
-        None => section.set("ListenStream", number.to_string()).set("BindIPv6Only", "both"),
+            .fixed("BindIPv6Only", "ipv6-only"),
+        None => section.set("ListenStream", number.to_string()).fixed("BindIPv6Only", "both"),
     };
     if port.host_address.is_some_and(|address| !address.get().is_unspecified()) {
         // The address may come later, or go and come again.
-        section.set("FreeBind", "yes");
+        section.fixed("FreeBind", "yes");
     }
     // When the proxy ends because its container cannot start, or has no address, waiting clients are disconnected;
     // otherwise it would be retried for clients that may be long gone.
-    section.set("FlushPending", "yes");
+    section.fixed("FlushPending", "yes");
 
     let mut service_file = UnitFile::default();
     let section = service_file.section("Unit");
-    section.set("Description", format!("Proxy from port {host_side} to container {name}"));
-    section.set("Documentation", "man:nixos-nspawn.json(5)");
+    section.set("Description", ["Proxy from port ", &host_side, " to container ", name.as_str()].concat());
+    section.fixed("Documentation", "man:nixos-nspawn.json(5)");
     section.set("SourcePath", source);
     // Both ways: a connection starts the container, and the address is void when the container stops.
     section.set("BindsTo", container.as_str());
     section.set("Requires", unit.as_str());
-    section.set("After", format!("{container} {unit}"));
+    section.set("After", [&container, " ", &unit].concat());
     // Otherwise repeated failures, for instance without an address inside, would stop the socket until somebody resets
     // it. What a client can cause is bounded by the socket's TriggerLimitBurst= (systemd.socket(5)).
-    section.set("StartLimitIntervalSec", "0");
+    section.fixed("StartLimitIntervalSec", "0");
     let section = service_file.section("Service");
-    section.set("RuntimeDirectory", format!("{RUNTIME_DIRECTORY}/{instance}"));
-    section.set("EnvironmentFile", format!("-/run/{RUNTIME_DIRECTORY}/{instance}/{TARGET_FILE}"));
+    section.set("RuntimeDirectory", [RUNTIME_DIRECTORY, "/", &instance].concat());
+    section.set("EnvironmentFile", ["-/run/", RUNTIME_DIRECTORY, "/", &instance, "/", TARGET_FILE].concat());
     // Entering the container's network takes root; carrying connections takes no rights.
     section.set("ExecStartPre", format!("+{HELPER} --proxy {name} {}", port.inside().get()));
     section.set("ExecStart", format!("{PROXY} --exit-idle-time=5min ${{{TARGET_VARIABLE}}}"));
     for (key, value) in SANDBOX {
-        section.set(key, value);
+        section.fixed(key, value);
     }
     Ok(Socket {
         unit,

@@ -2,7 +2,7 @@
 //! unit file; nothing here looks at the disk.
 
 use crate::string_type::string_type;
-use crate::syntax::escape::is_printable_ascii;
+use systemd_unit_syntax::escape::is_printable_ascii;
 
 pub use crate::invalid::{Invalid, shown};
 

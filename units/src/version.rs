@@ -1,13 +1,13 @@
 //! The systemd version that settings need. nspawn only warns about a setting it does not know, so a container would
 //! start with half of its settings. Rendered files are checked, so options and free-form settings are treated alike.
 
-use crate::syntax::UnitFile;
+use systemd_unit_syntax::UnitFile;
 
 /// The oldest supported systemd; settings that it knows need no row here.
 pub const OLDEST: u32 = 257;
 
 /// Settings that came later: section, key, the value if only that is new, and the first systemd that knows it. Keys are
-/// those of `nspawn-gperf.gperf`, see also [`crate::syntax::settings`].
+/// those of `nspawn-gperf.gperf`, see also [`systemd_unit_syntax::settings`].
 const LATER: &[(&str, &str, Option<&str>, u32)] = &[
     ("Exec", "PrivateUsers", Some("managed"), 258),
     ("Exec", "PrivateUsersDelegate", None, 260),
@@ -58,7 +58,7 @@ pub fn unmet(nspawn: &UnitFile, host: u32) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::syntax::settings::SETTINGS;
+    use systemd_unit_syntax::settings::SETTINGS;
 
     #[test]
     fn the_rows_agree_with_the_table_of_settings() {

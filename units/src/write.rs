@@ -9,11 +9,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, statat, symlinkat, unlinkat,
+    AtFlags, CWD, Dir, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, statat, symlinkat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
-use crate::plan::{Entry, OWN_DIRECTORY, Plan, owner};
+use crate::plan::{Entry, OWN_DIRECTORY, owner};
 
 /// A file that could not be written.
 #[derive(Debug)]
@@ -38,62 +39,136 @@ impl fmt::Display for WriteError {
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Writes the plan below `directory`, which exists. Files that are already as planned stay untouched; files outside of
-/// the plan are ignored (systemd empties the directory before each run).
-///
-/// First come the files that PID 1 ignores, then units and drop-ins, at last the links that start them. A container gets
-/// no link if one of its files could not be written: without its drop-in, the stock template would start.
-pub fn write_plan(directory: &Path, plan: &Plan) -> Vec<WriteError> {
-    let mut errors = Vec::new();
-    let out = match openat(CWD, directory, DIRECTORY, Mode::empty()) {
-        Ok(out) => out,
-        Err(error) => {
-            let path = directory.display().to_string();
-            return vec![WriteError { path, error: error.into(), container: None }];
-        }
-    };
-    let own = |path: &str| path.strip_prefix(OWN_DIRECTORY).is_some_and(|rest| rest.starts_with('/'));
-    let step = |path: &str, entry: &Entry| match entry {
-        Entry::File(_) if own(path) => 0,
-        Entry::File(_) => 1,
-        Entry::Link(_) => 2,
-    };
-    let in_order =
-        (0..3).flat_map(|now| plan.files.iter().filter(move |(path, entry)| step(path, entry) == now));
-    let mut failed: BTreeSet<&str> = BTreeSet::new();
-    // Files of one directory follow each other, so each directory is made and opened once.
-    let mut current: Option<(&str, OwnedFd, bool)> = None;
-    for (path, entry) in in_order {
-        let is_link = matches!(entry, Entry::Link(_));
-        if is_link && !failed.is_empty() && owner(path).is_some_and(|name| failed.contains(name)) {
-            continue;
-        }
-        let (folder, name) = path.rsplit_once('/').unwrap_or((".", path));
-        let written = (|| {
-            if current.as_ref().is_none_or(|(open, _, _)| *open != folder) {
-                let made = match mkdirat(&out, folder, Mode::from_raw_mode(0o755)) {
-                    Ok(()) => true,
-                    Err(Errno::EXIST) => false,
-                    Err(error) => return Err(error.into()),
-                };
-                current =
-                    Some((folder, openat(&out, folder, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?, made));
+/// The directories that are kept open, since every container has files in them.
+const SHARED: [&str; 5] =
+    [".", OWN_DIRECTORY, "machines.target.wants", "multi-user.target.wants", "sockets.target.wants"];
+
+/// Writes the files of a plan below a directory, container by container. Files that are already as planned stay
+/// untouched; files outside of the plan are ignored (systemd empties the directory before each run).
+pub struct Writer<'a> {
+    directory: &'a Path,
+    out: OwnedFd,
+    shared: [Option<Folder>; SHARED.len()],
+    errors: Vec<WriteError>,
+}
+
+impl<'a> Writer<'a> {
+    /// Opens the directory, which exists.
+    pub fn open(directory: &'a Path) -> Result<Self, WriteError> {
+        match openat(CWD, directory, DIRECTORY, Mode::empty()) {
+            Ok(out) => Ok(Self { directory, out, shared: Default::default(), errors: Vec::new() }),
+            Err(error) => {
+                let path = directory.display().to_string();
+                Err(WriteError { path, error: error.into(), container: None })
             }
-            let Some((_, open, made)) = &current else { return Ok(()) };
-            match entry {
-                Entry::File(text) if !*made && holds(open, name, text.as_bytes()) => Ok(()),
-                Entry::File(text) => replace(open, name, text.as_bytes(), Mode::from_raw_mode(0o644), false),
-                Entry::Link(target) => link(open, name, target),
-            }
-        })();
-        if let Err(error) = written {
-            let container = owner(path).filter(|_| !is_link);
-            failed.extend(container);
-            let path = format!("{}/{path}", directory.display());
-            errors.push(WriteError { path, error, container: container.map(str::to_owned) });
         }
     }
-    errors
+
+    /// Writes the files and links that belong together, mostly those of one container. First come the files that PID 1
+    /// ignores, then units and drop-ins, at last the links that start them. There are no links if one of the files could
+    /// not be written: without its drop-in, the stock template would start.
+    pub fn write(&mut self, entries: &[(String, Entry)]) {
+        let own = |path: &str| path.strip_prefix(OWN_DIRECTORY).is_some_and(|rest| rest.starts_with('/'));
+        let before = self.errors.len();
+        for ignored in [true, false] {
+            for (path, entry) in entries {
+                if let (Entry::File(text), true) = (entry, own(path) == ignored) {
+                    let written = self.file(path, text.as_bytes());
+                    self.note(path, written, owner(path));
+                }
+            }
+        }
+        if self.errors.len() > before {
+            return;
+        }
+        // Links of one directory follow each other.
+        let mut last = None;
+        for (path, entry) in entries {
+            if let Entry::Link(target) = entry {
+                let written = self.link(path, target, &mut last);
+                self.note(path, written, None);
+            }
+        }
+    }
+
+    /// Returns what could not be written.
+    pub fn finish(self) -> Vec<WriteError> {
+        self.errors
+    }
+
+    fn note(&mut self, path: &str, written: io::Result<()>, container: Option<&str>) {
+        if let Err(error) = written {
+            let path = format!("{}/{path}", self.directory.display());
+            self.errors.push(WriteError { path, error, container: container.map(str::to_owned) });
+        }
+    }
+
+    fn file(&mut self, path: &str, text: &[u8]) -> io::Result<()> {
+        let (folder, name) = split(path);
+        let transient;
+        let folder = match self.shared(folder)? {
+            Some(folder) => folder,
+            None => {
+                transient = Folder::make(&self.out, folder)?;
+                &transient
+            }
+        };
+        if folder.present.has(name) && holds(&folder.open, name, text) {
+            return Ok(());
+        }
+        replace(&folder.open, name, text, Mode::from_raw_mode(0o644), false)
+    }
+
+    fn link<'b>(
+        &mut self,
+        path: &'b str,
+        target: &str,
+        last: &mut Option<(&'b str, Folder)>,
+    ) -> io::Result<()> {
+        let (folder, name) = split(path);
+        if let Some(folder) = self.shared(folder)? {
+            return link(&folder.open, name, target);
+        }
+        if last.as_ref().is_none_or(|(open, _)| *open != folder) {
+            *last = Some((folder, Folder::make(&self.out, folder)?));
+        }
+        last.as_ref().map_or(Ok(()), |(_, folder)| link(&folder.open, name, target))
+    }
+
+    /// Returns a directory that is kept open, if this is one of them.
+    fn shared(&mut self, folder: &str) -> io::Result<Option<&Folder>> {
+        let Some(at) = SHARED.iter().position(|shared| *shared == folder) else { return Ok(None) };
+        let slot = &mut self.shared[at];
+        if slot.is_none() {
+            *slot = Some(Folder::make(&self.out, folder)?);
+        }
+        Ok(slot.as_ref())
+    }
+}
+
+/// Returns the directory and the name of a path.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or((".", path))
+}
+
+/// An open directory.
+struct Folder {
+    open: OwnedFd,
+    present: Present,
+}
+
+impl Folder {
+    /// Makes a directory unless there is one, and opens it.
+    fn make(out: &OwnedFd, folder: &str) -> io::Result<Self> {
+        let made = match mkdirat(out, folder, Mode::from_raw_mode(0o755)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(error) => return Err(error.into()),
+        };
+        let open = openat(out, folder, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+        let present = if made { Present::default() } else { Present::of(&open)? };
+        Ok(Self { open, present })
+    }
 }
 
 /// Replaces the file `name` in `directory` by one with these bytes, atomically and durably: file and directory are on
@@ -112,7 +187,7 @@ pub fn write_at_once(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode)
 fn replace(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode, durably: bool) -> io::Result<()> {
     // A fixed name: the next run replaces what a killed one left. It starts with a dot and ends in neither .json nor
     // .nspawn, so nobody reads it.
-    let temporary = format!(".{name}.new");
+    let temporary = [".", name, ".new"].concat();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let fd = match openat(&directory, &temporary, flags, mode) {
         Err(Errno::EXIST) => {
@@ -134,6 +209,21 @@ fn replace(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode, durably: 
         let _ = unlinkat(&directory, &temporary, AtFlags::empty());
     }
     written
+}
+
+/// The names in a directory before anything was written to it. The generator's is empty, so no file has to be looked up.
+#[derive(Default)]
+struct Present(BTreeSet<Vec<u8>>);
+
+impl Present {
+    fn of(directory: &OwnedFd) -> io::Result<Self> {
+        let names = Dir::read_from(directory)?.map(|entry| Ok(entry?.file_name().to_bytes().to_vec()));
+        Ok(Self(names.collect::<Result<_, Errno>>()?))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        !self.0.is_empty() && self.0.contains(name.as_bytes())
+    }
 }
 
 fn holds(directory: &OwnedFd, name: &str, bytes: &[u8]) -> bool {

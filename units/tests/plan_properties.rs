@@ -17,12 +17,12 @@ use nixos_nspawn_units::intent::reads_as_autostart;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Entry, plan};
 use nixos_nspawn_units::store::{Host, Kind, LoadError, Loaded, Stored};
-use nixos_nspawn_units::syntax;
-use nixos_nspawn_units::write::write_plan;
+use nixos_nspawn_units::write::Writer;
 use pretty_assertions::assert_eq;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
+use systemd_unit_syntax::parse;
 
 use mutated::{mutated, name, parsed};
 
@@ -96,7 +96,7 @@ proptest! {
         prop_assert_eq!(&plan.containers[0].refusal, &None);
         for (path, entry) in &plan.files {
             let Entry::File(text) = entry else { continue };
-            let parsed = syntax::parse(text.as_bytes()).unwrap();
+            let parsed = parse(text.as_bytes()).unwrap();
             prop_assert_eq!(parsed.warnings, vec![], "{}", path);
             prop_assert_eq!(&parsed.file.without_comments().to_string(), &without_comment_lines(text), "{}", path);
         }
@@ -160,7 +160,10 @@ proptest! {
         let old = plan(&loaded(&before));
         let new = plan(&loaded(&values));
         for plan in [&old, &new, &new] {
-            prop_assert!(write_plan(directory.path(), plan).is_empty());
+            let entries: Vec<(String, Entry)> = plan.files.clone().into_iter().collect();
+            let mut writer = Writer::open(directory.path()).unwrap();
+            writer.write(&entries);
+            prop_assert!(writer.finish().is_empty());
         }
         for (path, entry) in &new.files {
             let path = directory.path().join(path);

@@ -4,19 +4,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Calls `one` for each item and its index, at most `jobs` in parallel. Each thread takes the next item that no other
-/// has taken.
+/// has taken. If a limit allows no further threads, fewer items are handled in parallel.
 pub(crate) fn at_once<T: Sync>(items: &[T], jobs: usize, one: impl Fn(usize, &T) + Sync) {
     let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, items.len().max(1)) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(at) else { break };
-                    one(at, item);
-                }
-            });
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(at) else { break };
+            one(at, item);
         }
+    };
+    thread::scope(|scope| {
+        // This thread works as well.
+        for _ in 1..jobs.min(items.len()) {
+            if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
     });
 }
 

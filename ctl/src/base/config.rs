@@ -7,11 +7,11 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use nixos_nspawn_units::intent::nearest;
 use nixos_nspawn_units::store::BootLimit;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
-use nixos_nspawn_units::syntax::{Ignored, UnitFile, parse};
 use nixos_nspawn_units::value::{AbsolutePath, Text, Timespan};
 use nixos_nspawn_units::verify;
 use nixos_nspawn_units::verify::{Finding, Place};
+use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::{Ignored, UnitFile, parse};
 
 use crate::base::config_files;
 use crate::base::config_files::Trust;

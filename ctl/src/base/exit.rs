@@ -48,6 +48,14 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
     })
 }
 
+/// Returns the refusal that an error is.
+pub(crate) fn refusal(error: &anyhow::Error) -> Option<&Refusal> {
+    match error.chain().find_map(|cause| cause.downcast_ref::<Failed>()) {
+        Some(Failed::Refused(refusal)) => Some(refusal),
+        _ => None,
+    }
+}
+
 /// Why something was refused, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {

@@ -9,7 +9,7 @@ use nixos_nspawn_units::copies::{NETWORK_DIRECTORY, NSPAWN_DIRECTORY};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::files::{BINDS, DEVICES};
 use nixos_nspawn_units::nspawn::host_nix::HOST_NIX;
-use nixos_nspawn_units::store::{Loaded, Trust, load};
+use nixos_nspawn_units::store::{Loaded, Trust, load, load_some};
 
 use crate::base::call::{Machine, Programs};
 use crate::base::config::{Config, PROFILES};
@@ -171,8 +171,21 @@ impl Host {
 
     /// Loads everything in /etc/nixos-nspawn.
     pub(crate) fn load(&self) -> Loaded {
-        let also = (!self.live()).then(|| rustix::process::geteuid().as_raw());
-        load(&self.root, Trust { also })
+        load(&self.root, self.trust())
+    }
+
+    /// Loads one container, so that it takes no more time if there are many.
+    pub(crate) fn load_one(&self, name: &MachineName) -> Loaded {
+        load_some(&self.root, self.trust(), &|other| other == name)
+    }
+
+    /// Loads only the facts of the host.
+    pub(crate) fn load_none(&self) -> Loaded {
+        load_some(&self.root, self.trust(), &|_| false)
+    }
+
+    fn trust(&self) -> Trust {
+        Trust { also: (!self.live()).then(|| rustix::process::geteuid().as_raw()) }
     }
 
     /// Returns the boot ID (`random(4)`), or an empty string if it cannot be read.

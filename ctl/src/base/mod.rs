@@ -14,6 +14,7 @@ pub(crate) mod interrupt;
 pub(crate) mod jail;
 pub(crate) mod output;
 pub(crate) mod passed_on;
+pub(crate) mod pattern;
 pub(crate) mod program;
 pub(crate) mod scope;
 pub(crate) mod screen;

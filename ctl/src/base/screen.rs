@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -60,7 +61,10 @@ impl Screen {
             let mut live = self.live.borrow_mut();
             let line = live.get_or_insert_with(|| {
                 let line = ProgressBar::new_spinner();
-                line.enable_steady_tick(Duration::from_millis(100));
+                // The spinner has a thread, and panics without one.
+                if thread::Builder::new().spawn(|| {}).is_ok() {
+                    line.enable_steady_tick(Duration::from_millis(100));
+                }
                 line
             });
             line.set_message(printable(text).into_owned());

@@ -6,6 +6,9 @@ const MASK: &str = "***";
 /// Settings of nix.conf(5) whose values are secret.
 const SECRET: [&str; 4] = ["access-tokens", "extra-access-tokens", "netrc-file", "secret-key-files"];
 
+/// What ends the part of a URL that has the host's name.
+const END_OF_AUTHORITY: [char; 6] = ['/', '?', '#', '\'', '"', ','];
+
 /// Returns whether a word names a secret setting, as `--access-tokens` does.
 pub(crate) fn is_secret(word: &str) -> bool {
     SECRET.contains(&word.trim_start_matches("--"))
@@ -23,7 +26,7 @@ pub(crate) fn hide(value: &str) -> String {
 /// Hides what stands before the host's name in URLs, unless it is a user's name without a password.
 pub(crate) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let end = rest.find(['/', '?', '#', '\'', '"', ',']).unwrap_or(rest.len());
+    let end = rest.find(END_OF_AUTHORITY).unwrap_or(rest.len());
     let (authority, after) = rest.split_at(end);
     let shown = match authority.rsplit_once('@') {
         Some((user, host)) if user.contains(':') || scheme.ends_with("http") || scheme.ends_with("https") => {
@@ -32,6 +35,18 @@ pub(crate) fn without_password(text: &str) -> String {
         _ => authority.to_owned(),
     };
     format!("{scheme}://{shown}{}", without_password(after))
+}
+
+/// Returns a text whose secrets were hidden with what another text has before the same hosts' names.
+pub(crate) fn with_password(hidden: &str, of: &str) -> String {
+    let mut text = hidden.to_owned();
+    for rest in of.split("://").skip(1) {
+        let authority = rest.split(END_OF_AUTHORITY).next().unwrap_or(rest);
+        if let Some((_, host)) = authority.rsplit_once('@') {
+            text = text.replace(&format!("://{MASK}@{host}"), &format!("://{authority}"));
+        }
+    }
+    text
 }
 
 /// Hides the secrets in a message.
@@ -72,5 +87,18 @@ mod tests {
             assert_eq!(without_secrets(given), expected, "{given}");
         }
         assert_eq!(hide("a=1 b=2"), "a=*** b=***");
+    }
+
+    #[test]
+    fn hidden_passwords_are_found_again() {
+        let flake = "git+https://me:p%40w@h.example:8443/r?ref=main#web";
+        let locked = "git+https://me:p%40w@h.example:8443/r?ref=main&rev=af3d";
+        let hidden = without_password(locked);
+        assert_eq!(hidden, "git+https://***@h.example:8443/r?ref=main&rev=af3d");
+        assert_eq!(with_password(&hidden, flake), locked);
+        for other in ["git+https://me:pw@other.example/r", "git+https://h.example/r", "/root/flake", ""] {
+            assert_eq!(with_password(&hidden, other), hidden, "{other}");
+        }
+        assert_eq!(with_password("path:/nix/store/x?narHash=y", flake), "path:/nix/store/x?narHash=y");
     }
 }

@@ -161,15 +161,21 @@ fn shortened(text: &str, width: usize) -> String {
 
 /// Breaks a message at blanks, as far as it can be broken, with further lines indented.
 pub(crate) fn wrapped(text: &str, width: Option<usize>) -> String {
-    let Some(width) = width.filter(|width| *width > 8) else { return text.to_owned() };
+    wrapped_at(text, width.filter(|width| *width > 8), 0, 2)
+}
+
+/// Does the same for a message that begins at the column `start`, with further lines indented by `indent`.
+pub(crate) fn wrapped_at(text: &str, width: Option<usize>, start: usize, indent: usize) -> String {
+    let Some(width) = width else { return text.to_owned() };
     let mut out = String::new();
-    let mut column = 0;
-    for word in text.split(' ') {
+    let mut column = start;
+    for (at, word) in text.split(' ').enumerate() {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > width {
-            out.push_str("\n  ");
-            column = 2;
-        } else if column > 0 {
+        if at > 0 && column + 1 + length > width {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        } else if at > 0 {
             out.push(' ');
             column += 1;
         }
@@ -236,6 +242,7 @@ mod tests {
     fn messages_are_broken_at_blanks() {
         assert_eq!(wrapped("one two three four", Some(10)), "one two\n  three\n  four");
         assert_eq!(wrapped("one two", None), "one two");
+        assert_eq!(wrapped_at("one two three", Some(12), 4, 4), "one two\n    three");
         assert_eq!(wrapped("/a/very/long/path is", Some(10)), "/a/very/long/path\n  is");
     }
 }

@@ -11,7 +11,7 @@ use nixos_nspawn_units::change::Change;
 use nixos_nspawn_units::copies::{copy_path, generated, put};
 use nixos_nspawn_units::intent::{Intent, Strategy, parse};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::plan;
+use nixos_nspawn_units::plan::plan_some;
 use nixos_nspawn_units::store::{Kind, Stored};
 use nixos_nspawn_units::value::StorePath;
 
@@ -67,7 +67,7 @@ pub(crate) fn activate(
             return Err(no_such(name));
         }
     };
-    let plan = plan(&loaded);
+    let plan = plan_some(&loaded, &|one| one == name);
     let planned = plan.containers.iter().find(|planned| planned.name == *name);
     let Some(hash) = planned.and_then(|planned| planned.hash.clone()) else {
         return unchanged(

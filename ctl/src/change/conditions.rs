@@ -15,9 +15,10 @@ use crate::fact::taken_ports::Listening;
 use crate::host::{systemd, unit_links};
 
 /// Refuses forwards of ports on which a service of the host listens; those of the old configuration are not checked.
+/// Loads the other containers if the caller has not.
 pub(crate) fn check_ports(
     host: &Host,
-    loaded: &Loaded,
+    loaded: Option<&Loaded>,
     name: &MachineName,
     old: Option<&Intent>,
     new: &Intent,
@@ -27,7 +28,11 @@ pub(crate) fn check_ports(
         return Ok(());
     }
     let had = old.map(|old| &old.container);
-    let taken = Listening::read(host, loaded).taken(host, &new.container, had);
+    let listening = match loaded {
+        Some(loaded) => Listening::read(host, loaded),
+        None => Listening::read(host, &host.load()),
+    };
+    let taken = listening.taken(host, &new.container, had);
     if taken.is_empty() {
         return Ok(());
     }

@@ -84,7 +84,7 @@ pub(crate) fn create_with(
     }
     profile::check_store(host, options.allow_user_store)?;
     let _lock = settle::lock(host, name)?;
-    name_is_free(host, &host.load(), name)?;
+    name_is_free(host, &host.load_one(name), name)?;
     // Whatever can be refused without a build is refused before the first write.
     if let Some(path) = options.source.profile {
         profile::store_path(host, path)?;
@@ -167,7 +167,7 @@ fn make(
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(generation);
     host_network::check_uplinks(host, name, &intent.container)?;
-    check_ports(host, &host.load(), name, None, &intent, options.allow_taken_ports)?;
+    check_ports(host, None, name, None, &intent, options.allow_taken_ports)?;
     if host.live() {
         snapshot::check(host, name, &intent)?;
     }

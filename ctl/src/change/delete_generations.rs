@@ -61,7 +61,7 @@ pub(crate) fn delete(host: &Host, name: &MachineName, which: &Which) -> Result<D
         Nix::find(host)?.delete_generations(&link, &chosen.deleted)?;
     }
     failpoint("generations-deleted");
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     snapshot::prune(host, name, imperative(&loaded, name)?).context(
         "the generations are deleted, but not all of their snapshots; the next delete-generations tries again",
     )?;
@@ -75,7 +75,7 @@ pub(crate) fn plan(host: &Host, name: &MachineName, which: &Which) -> Result<Del
 
 /// Returns the profile, and the generations to delete.
 fn choose(host: &Host, name: &MachineName, which: &Which) -> Result<(PathBuf, Deleted)> {
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let intent = imperative(&loaded, name)?;
     let link = profile_link(host, name, intent);
     // A profile in a hand-written intent may belong to anybody.

@@ -10,6 +10,7 @@ use nixos_nspawn_units::service::unit_name;
 use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::base::program::ended;
 use crate::host::manager_inside::{PATIENCE, failed_units, running_jobs};
 use crate::host::systemd;
 use crate::host::systemd::UnitState;
@@ -99,7 +100,8 @@ pub(crate) fn reload(host: &Host, name: &MachineName, new: &Intent, limit: Durat
         Some(100) => Ok(Reloaded::NeedsRestart("the new system requests a restart".to_owned())),
         _ if begin.elapsed() >= limit => Err(too_long().into()),
         _ => Err(anyhow!(Failed::Program(format!(
-            "switch-to-configuration in container '{name}' failed: {status}"
+            "switch-to-configuration in container '{name}' failed: {}",
+            ended(status)
         )))),
     }
 }
@@ -120,19 +122,26 @@ pub(crate) fn start(host: &Host, name: &MachineName, plan: Option<&str>, limit: 
     let begin = Instant::now();
     let mut error = call().limit(limit.look).output().err();
     crate::base::interrupt::check()?;
-    // systemctl was ended, not the job: another call waits for the same one.
-    if error.is_some() && begin.elapsed() >= limit.look && systemd::state(host, name)?.active == "activating"
-    {
-        host.report(Event::StillStarting {
-            name: name.clone(),
-            seconds: begin.elapsed().as_secs(),
-            jobs: running_jobs(host, name),
-            failed: failed_units(host, name, PATIENCE).unwrap_or_default().into_iter().collect(),
-        });
-        error = match limit.end {
-            Some(end) => call().limit(end.saturating_sub(begin.elapsed())).output().err(),
-            None => call().output().err(),
-        };
+    // systemctl was ended, not the job.
+    if error.is_some() && begin.elapsed() >= limit.look {
+        match systemd::state(host, name)?.active.as_str() {
+            // Another call waits for the same job.
+            "activating" => {
+                host.report(Event::StillStarting {
+                    name: name.clone(),
+                    seconds: begin.elapsed().as_secs(),
+                    jobs: running_jobs(host, name),
+                    failed: failed_units(host, name, PATIENCE).unwrap_or_default().into_iter().collect(),
+                });
+                error = match limit.end {
+                    Some(end) => call().limit(end.saturating_sub(begin.elapsed())).output().err(),
+                    None => call().output().err(),
+                };
+            }
+            // The job has ended meanwhile.
+            "active" => error = None,
+            _ => {}
+        }
     }
     came_up(host, name, plan, error)
 }
@@ -141,10 +150,12 @@ pub(crate) fn start(host: &Host, name: &MachineName, plan: Option<&str>, limit: 
 fn came_up(host: &Host, name: &MachineName, plan: Option<&str>, error: Option<anyhow::Error>) -> Result<()> {
     crate::base::interrupt::check()?;
     let state = systemd::state(host, name)?;
-    if state.active == "active" && state.plan.as_deref() == plan && error.is_none() {
-        return Ok(());
-    }
-    Err(Failed::Program(format!("container '{name}' did not start: {}", outcome(&state))).into())
+    let why = match (state.active == "active" && state.plan.as_deref() == plan, error) {
+        (true, None) => return Ok(()),
+        (true, Some(error)) => format!("{error:#}"),
+        (false, _) => outcome(&state),
+    };
+    Err(Failed::Program(format!("container '{name}' did not start: {why}")).into())
 }
 
 /// Describes how a start ended that did not go as planned.
@@ -163,6 +174,26 @@ fn outcome(state: &UnitState) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Played, ended, web};
+
+    #[test]
+    fn a_container_that_is_up_when_systemctl_is_ended_has_started() {
+        let played = Played::new();
+        played.record();
+        let plan = played.plan();
+        played.on_call(|words, _| {
+            let start = words.get(1).is_some_and(|word| word == "start");
+            start.then(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                ended(1, "", "ended")
+            })
+        });
+        let limit = |look| StartLimit { look: Duration::from_millis(look), end: None };
+        start(&played.host, &web(), plan.as_deref(), limit(10)).unwrap();
+        // systemctl itself failed.
+        assert!(start(&played.host, &web(), plan.as_deref(), limit(10_000)).is_err());
+        assert_eq!(played.calls().iter().filter(|call| call.starts_with("systemctl start")).count(), 2);
+    }
 
     #[test]
     fn starts_that_do_not_end_as_planned() {

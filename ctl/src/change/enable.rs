@@ -19,7 +19,7 @@ use crate::change::settle;
 use crate::change::tidy::tidy;
 use crate::fact::installation::generator_fault;
 use crate::fact::lookup::imperative;
-use crate::host::intent_file::{hash, intent_path, text, write_text};
+use crate::host::intent_file::{hash, intent_path, text, write, write_text};
 use crate::host::lock::Lock;
 use crate::host::unit_links::{enabled_links, masked, system_path};
 use crate::host::{host_file, systemd};
@@ -46,7 +46,7 @@ pub(crate) fn set(host: &Host, name: &MachineName, wanted: bool) -> Result<Setti
 
 /// Returns what [`set`] would do.
 pub(crate) fn would_set(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let present = imperative(&loaded, name)?;
     let links = if wanted { Vec::new() } else { enabled_links(host, name)? };
     Ok(Setting {
@@ -58,7 +58,7 @@ pub(crate) fn would_set(host: &Host, name: &MachineName, wanted: bool) -> Result
 
 fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     let global = Lock::global(host)?;
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let present = imperative(&loaded, name)?;
     let links = if wanted { Vec::new() } else { enabled_links(host, name)? };
     let before = present.starts_at_boot() || !links.is_empty();
@@ -76,10 +76,10 @@ fn change(host: &Host, name: &MachineName, wanted: bool) -> Result<Setting> {
     interrupt::check()?;
     let mut removed = Vec::new();
     // The links are removed last, so that a command that is killed before leaves the container enabled.
-    let made = intent.to_json().map_err(Into::into).and_then(|text| write_text(host, name, &text));
+    let made = write(host, name, &intent);
     let made = made.and_then(|()| remove_links(host, links, &mut removed));
     let made = made.and_then(|()| match host.live() {
-        true => host_file::record(host, &host_file::load(host)?.host).map(|_| ()),
+        true => host_file::record(host, &host_file::facts(host)?).map(|_| ()),
         false => Ok(()),
     });
     drop(global);

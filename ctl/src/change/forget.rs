@@ -30,7 +30,7 @@ use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, state
 pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     record.readable(host)?;
     let name = &record.name;
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     all_seen(&loaded)?;
     if record.step == Begun::Creating {
         if let Some(text) = intent_file::text(host, name)?.filter(|text| *text != record.details.new_intent) {
@@ -100,13 +100,16 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
             _ => {}
         }
     }
-    let others: Vec<PathBuf> = loaded
-        .intents
-        .iter()
-        .filter(|stored| stored.name != *name)
-        .flat_map(|stored| sources(&stored.intent))
-        .collect();
-    for source in record.details.missing_sources.iter().filter(|source| !others.contains(source)) {
+    let made = &record.details.missing_sources;
+    let others: BTreeSet<PathBuf> = match made.is_empty() {
+        true => BTreeSet::new(),
+        false => {
+            let loaded = host.load();
+            let others = loaded.intents.iter().filter(|stored| stored.name != *name);
+            others.flat_map(|stored| sources(&stored.intent)).collect()
+        }
+    };
+    for source in made.iter().filter(|source| !others.contains(*source)) {
         // Only empty ones: a container that ran may have put data there.
         let _ = fs::remove_dir(host.path(source));
     }
@@ -119,7 +122,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
 fn sync_removed(host: &Host, profile: &Path, links: &[PathBuf]) -> Result<()> {
     let below = host.directory(profile);
     let mut directories = BTreeSet::from([host.gc_roots(), host.machines()]);
-    directories.insert(host.path("/nix/var/nix/gcroots/auto"));
+    directories.insert(host.path(profile_links::INDIRECT_ROOTS));
     // The directory of the profile stays if it has files of others.
     directories.extend(below.parent().map(Path::to_owned).filter(|_| !profile.as_os_str().is_empty()));
     directories.extend(Some(below).filter(|_| !profile.as_os_str().is_empty()));

@@ -17,7 +17,7 @@ use crate::base::interrupt;
 use crate::base::program::ended;
 use crate::change::next::{duration, limit_or_start};
 use crate::decision::crash_loop::{SETTLING, Stability, stability, waiting, without_loops};
-use crate::host::journal::show_journals;
+use crate::host::journal::{CHECK_UNIT, show_journals};
 use crate::host::manager_inside::{
     LONG_PATIENCE, Services, failed_units, listed, monotonic, restarting_services, running_jobs, system_state,
 };
@@ -251,7 +251,9 @@ fn stay_up(host: &Host, name: &MachineName, plan: Option<&str>, gate: &Gate, wat
 /// Runs the command inside until it succeeds.
 fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, watch: &Watch) -> Result<()> {
     let end = watch.end();
-    loop {
+    // The shell inside reports to standard output as well.
+    let script = format!("exec 2>&1; {command}");
+    for attempt in 1.. {
         let left = end.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
         let status = host
             .manager("systemd-run")
@@ -259,14 +261,15 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, w
             .args(["--quiet", "--collect", "--wait", "--pipe", "--service-type=exec"])
             // The shell inside expands variables; systemd-run would do so before, by the manager's environment.
             .arg("--expand-environment=no")
+            .arg(format!("--unit={CHECK_UNIT}{}-{attempt}", std::process::id()))
             .arg(format!("--property=RuntimeMaxSec={}", left.as_secs().max(1)))
-            .args(["/bin/sh", "-c", command])
+            .args(["/bin/sh", "-c", &script])
             .limit(left + Duration::from_secs(1))
             .answer();
         interrupt::check()?;
         let how = match status {
             Ok((status, _)) if status.success() => return Ok(()),
-            Ok((status, _)) => ended(status),
+            Ok((status, said)) => [ended(status), last_line(&said)].concat(),
             Err(error) => format!("{error:#}"),
         };
         if Instant::now() + Duration::from_secs(1) >= end {
@@ -275,4 +278,11 @@ fn checked(host: &Host, name: &MachineName, plan: Option<&str>, command: &str, w
         alive(host, name, plan)?;
         watch.pause(Duration::from_secs(1));
     }
+    Ok(())
+}
+
+/// Returns the last line of a program's output, for the end of a message.
+fn last_line(said: &str) -> String {
+    let line = said.lines().map(str::trim).rfind(|line| !line.is_empty());
+    line.map(|line| format!(": {}", shown(line))).unwrap_or_default()
 }

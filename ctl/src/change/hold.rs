@@ -25,7 +25,7 @@ pub(crate) fn unhold(host: &Host, name: &MachineName) -> Result<bool> {
 
 /// Returns whether holding or releasing a container would change anything.
 pub(crate) fn would(host: &Host, name: &MachineName, hold: bool) -> Result<bool> {
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let folder = profile_folder(host, name, imperative(&loaded, name)?);
     if hold {
         may_be_held(&folder, name)?;
@@ -49,7 +49,7 @@ fn may_be_held(folder: &Path, name: &MachineName) -> Result<()> {
 
 fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<bool> {
     let _lock = settle::lock(host, name)?;
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let folder = profile_folder(host, name, imperative(&loaded, name)?);
     if hold.is_some() {
         may_be_held(&folder, name)?;

@@ -8,6 +8,7 @@ pub(crate) mod conditions;
 pub(crate) mod create;
 pub(crate) mod create_draft;
 pub(crate) mod delete_generations;
+pub(crate) mod doctor;
 pub(crate) mod effect;
 pub(crate) mod enable;
 pub(crate) mod forget;
@@ -38,6 +39,8 @@ pub(crate) mod update;
 pub(crate) mod update_options;
 pub(crate) mod updated;
 
+#[cfg(test)]
+mod gate_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]

@@ -9,8 +9,8 @@ use nixos_nspawn_units::intent::{Intent, Source, Strategy, Timezone};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
-use nixos_nspawn_units::syntax::words::bind_fields;
 use nixos_nspawn_units::value::{StorePath, Timespan};
+use systemd_unit_syntax::words::bind_fields;
 
 use crate::base::event::Event;
 use crate::base::exit::unchanged;

@@ -28,7 +28,7 @@ pub(crate) struct Pinned {
 /// Pins a generation.
 pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned> {
     let _lock = settle::lock(host, name)?;
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let all = generations(host, name, imperative(&loaded, name)?)?;
     let generation = numbered(&all, name, number)?;
     let in_profile = generation.made.is_some();
@@ -58,7 +58,7 @@ pub(crate) fn pin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned
 
 /// Returns what pinning or unpinning would do.
 pub(crate) fn would(host: &Host, name: &MachineName, number: u64, pinned: bool) -> Result<Pinned> {
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let all = generations(host, name, imperative(&loaded, name)?)?;
     if !pinned {
         let generation = all.iter().find(|one| one.number == number && one.pinned);
@@ -72,7 +72,7 @@ pub(crate) fn would(host: &Host, name: &MachineName, number: u64, pinned: bool) 
 /// Unpins a generation.
 pub(crate) fn unpin(host: &Host, name: &MachineName, number: u64) -> Result<Pinned> {
     let _lock = settle::lock(host, name)?;
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let all = generations(host, name, imperative(&loaded, name)?)?;
     // A generation that the profile no longer has may have been unpinned before.
     let Some(generation) = all.iter().find(|one| one.number == number && one.pinned) else {

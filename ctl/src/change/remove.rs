@@ -78,7 +78,7 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
     // A killed create or remove: the container is removed in either case.
     if let Some(mut record) = before.clone().filter(|record| record.step != Begun::Updating) {
         record.readable(host)?;
-        all_seen(&host.load())?;
+        all_seen(&host.load_one(name))?;
         if options.delete_state {
             state_directory::check(host, name)?;
             record.details.state = StateClaim::Asked;

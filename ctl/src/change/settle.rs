@@ -108,7 +108,7 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
 
 fn settle_switch(host: &Host, record: &Record) -> Result<()> {
     let name = &record.name;
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let recorded =
         loaded.intents.iter().find(|stored| stored.name == *name && stored.kind == Kind::Imperative);
     match switch(observe(host, record, recorded)?) {

@@ -7,6 +7,6 @@ mod places;
 mod remove;
 mod steps;
 
-pub(crate) use install::install;
+pub(crate) use install::{install, record_host};
 pub(crate) use remove::remove;
 pub(crate) use steps::{SetupOptions, SetupStep};

@@ -12,6 +12,7 @@ use nixos_nspawn_units::store::Loaded;
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
+use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::ahead::Ahead;
@@ -66,7 +67,11 @@ pub(crate) fn update_all(
         if !state.building.is_empty() {
             host.report(Event::Building { names: builds.names() });
             let (sender, builds, parts) = (sender.clone(), &builds, (host.parts(), nix.parts()));
-            scope.spawn(move || build(parts, builds, limits.builds, &sender));
+            let run = move || build(parts, builds, limits.builds, &sender);
+            if thread::Builder::new().spawn_scoped(scope, run).is_err() {
+                // The updates build by themselves.
+                state.building.clear();
+            }
         }
         loop {
             if interrupt::check().is_err() {
@@ -75,14 +80,23 @@ pub(crate) fn update_all(
             for at in state.next(limits.activations) {
                 let (sender, name) = (sender.clone(), &names[at]);
                 let (made, parts) = (state.made.remove(name), (host.parts(), nix.parts()));
-                scope.spawn(move || {
-                    let begun = Instant::now();
+                let begun = Instant::now();
+                let update = move || {
                     let result = one(parts, name, options, made, &sender);
                     let _ = sender.send(Sent::Done(at, Box::new(result), begun.elapsed()));
-                });
+                };
+                if let Err(error) = thread::Builder::new().spawn_scoped(scope, update) {
+                    let why = format!(
+                        "container '{name}' was not updated, nothing was changed: no thread: {error}"
+                    );
+                    state.done(at, Err(Failed::Program(why).into()), begun.elapsed());
+                }
             }
-            if state.running == 0 && (state.due.is_empty() || state.building.is_empty()) {
-                break;
+            match (state.running, state.due.is_empty(), state.building.is_empty()) {
+                (0, true, _) => break,
+                // None of those that were due had a thread.
+                (0, false, true) => continue,
+                _ => {}
             }
             match sent.recv() {
                 Ok(Sent::Event(event)) => host.report(event),

@@ -15,6 +15,7 @@ use crate::base::host::Host;
 use crate::change::snapshot_steps::{delete, edit, hold, is_exchanged, keep_copy, limit, new};
 use crate::fact::generations::{Generation, generations};
 use crate::host::files::{is_there, sync_directory};
+use crate::host::mounts::mounts_below;
 use crate::host::profile_links::profile_link;
 use crate::host::snapshots::{Snapshot, Unfinished, change, directory, path, read};
 use crate::host::subvolume::{Btrfs, is_subvolume, not_btrfs};
@@ -59,7 +60,7 @@ pub(crate) fn possible(host: &Host, name: &MachineName) -> Result<()> {
             "nixos-nspawn-ctl(8) describes how to make it one",
         );
     }
-    match state_directory::mounts_below(&state)?.first() {
+    match mounts_below(&state)?.first() {
         Some(mount) => refuse(mount, "is a mount point in the container's state", "unmount it"),
         None => Ok(()),
     }

@@ -216,7 +216,10 @@ fn a_stopped_container_is_not_healthy_and_a_check_is_run_as_it_is() {
     healthy(Some("test ${A} = $$")).unwrap();
     let calls = played.calls();
     let run = calls.iter().find(|call| call.starts_with("systemd-run")).unwrap();
-    assert!(run.contains(" --expand-environment=no ") && run.ends_with("/bin/sh -c test ${A} = $$"), "{run}");
+    assert!(
+        run.contains(" --expand-environment=no ") && run.ends_with("/bin/sh -c exec 2>&1; test ${A} = $$"),
+        "{run}"
+    );
     healthy(None).unwrap();
     played.on_call(|words, _| {
         let asked = words[0].ends_with("systemctl") && words[1] == "show";

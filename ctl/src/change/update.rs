@@ -47,7 +47,7 @@ pub(crate) fn update(
     ahead: Option<MadeAhead>,
 ) -> Result<Updated> {
     let _lock = settle::lock(host, name)?;
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let old = imperative(&loaded, name)?;
     let directory = profile_folder(host, name, old);
     let memory = UpdateMemory::read(host, name, &directory)?;
@@ -227,7 +227,7 @@ fn prepare(
     let changes = reach::check(host, name, [old, &next.intent], options.consent, Approved::No)?;
     host_network::check_uplinks(host, name, &next.intent.container)?;
     let loaded = host_file::load(host)?;
-    check_ports(host, &loaded, name, Some(old), &next.intent, options.allow_taken_ports)?;
+    check_ports(host, Some(&loaded), name, Some(old), &next.intent, options.allow_taken_ports)?;
     intent_file::check(&loaded, name, &next.intent, Conflicts::NewRefused(old))?;
     let notes = setuid_places::warning(host, name, &next.intent, Some(old)).into_iter();
     for text in notes.chain(dependents::unknown_names(&loaded, &next.intent)) {

@@ -3,6 +3,7 @@
 
 mod apply;
 mod build;
+mod doctor;
 pub(crate) mod hints;
 mod values;
 
@@ -13,6 +14,7 @@ use nixos_nspawn_units::verify::OLDEST;
 
 pub(crate) use apply::Apply;
 pub(crate) use build::{Activation, Create, Expect, Expected, From, Plan, Rollback, Strategy, Update};
+pub(crate) use doctor::Doctor;
 pub(crate) use values::ANY_REACH;
 use values::generation;
 
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Cat(Shown),
     /// Show the state of containers, or what needs attention on this host
     Status(Status),
+    /// Check everything on this host that containers depend on
+    Doctor(Doctor),
     /// List the generations of a container
     ListGenerations(Show),
     /// Delete generations, but never the current, the running or a pinned one
@@ -105,6 +109,8 @@ pub(crate) enum Command {
     Setup(Setup),
     /// Check .nspawn files, units, intents and settings for what systemd would ignore or refuse
     Verify(Verify),
+    /// Rate how exposed the host is to containers, and say what would lessen it
+    Audit(Audit),
     /// Print the completion script for a shell
     Completions(Completions),
 }
@@ -289,6 +295,13 @@ pub(crate) struct Verify {
     /// Version of systemd to check for [default: the host's, as in host.json, or the newest known]
     #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(i64::from(OLDEST)..))]
     pub(crate) systemd: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Names of the containers [default: an overview of all]
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
 }
 
 #[derive(Debug, Args)]

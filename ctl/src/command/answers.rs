@@ -9,12 +9,14 @@ use crate::change::planned::Planned;
 use crate::change::updated::Updated;
 use crate::command::activate::ActivatedAnswer;
 use crate::command::apply::{Applied, WouldApply};
+use crate::command::audit::{AuditAnswer, OverviewAnswer};
 use crate::command::autostart::StartAnswer;
 use crate::command::cat::CatAnswer;
 use crate::command::check::CheckAnswer;
 use crate::command::create::{CreatedAnswer, WouldCreate};
 use crate::command::delete_generations::DeleteAnswer;
 use crate::command::diff::Compared;
+use crate::command::doctor_text::DoctorAnswer;
 use crate::command::enable::EnableAnswer;
 use crate::command::hold::HoldAnswer;
 use crate::command::host_status::HostAnswer;
@@ -71,6 +73,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("activate", schema::<ForEach<ActivatedAnswer>>("activate")),
         ("apply", schema::<Either<Vec<Applied>, Vec<WouldApply>>>("apply")),
+        ("audit", schema::<Either<Vec<OverviewAnswer>, ForEach<AuditAnswer>>>("audit")),
         ("autostart", schema::<Vec<StartAnswer>>("autostart")),
         ("cat", schema::<ForEach<CatAnswer>>("cat")),
         ("check", schema::<CheckAnswer>("check")),
@@ -78,6 +81,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         ("delete-generations", schema::<DeleteAnswer>("delete-generations")),
         ("diff", schema::<Compared>("diff")),
         ("disable", schema::<ForEach<EnableAnswer>>("disable")),
+        ("doctor", schema::<Vec<DoctorAnswer>>("doctor")),
         ("enable", schema::<ForEach<EnableAnswer>>("enable")),
         ("hold", schema::<HoldAnswer>("hold")),
         ("list", schema::<Vec<Summary>>("list")),

@@ -1,8 +1,10 @@
 //! `cat NAME…`: the files and links that the generator writes for containers, as `systemctl cat` shows those of units.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{belongs_to, plan};
+use nixos_nspawn_units::plan::{belongs_to, plan_some};
 use serde::Serialize;
 
 use crate::base::context::Context;
@@ -23,8 +25,9 @@ pub(super) struct CatAnswer<'a> {
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Shown) -> Result<()> {
     let names = machine_names(&arguments.names)?;
+    let asked: BTreeSet<&MachineName> = names.iter().collect();
     let loaded = context.load();
-    let plan = plan(&loaded);
+    let plan = plan_some(&loaded, &|name| asked.contains(name));
     let mut gap = "";
     each(
         context,

@@ -2,7 +2,7 @@
 //! restart in a loop, and the stored command. Changes nothing.
 
 use anyhow::Result;
-use nixos_nspawn_units::plan::plan;
+use nixos_nspawn_units::plan::plan_some;
 use serde::Serialize;
 
 use crate::base::context::Context;
@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context, given: &Check) -> Result<()> {
             return Err(no_such(&name));
         }
     };
-    let plan = plan(&loaded);
+    let plan = plan_some(&loaded, &|one| *one == name);
     let hash = plan.containers.iter().find(|planned| planned.name == name);
     let hash = hash.and_then(|planned| planned.hash.as_deref());
     let expectation = arguments::expectation(&given.expected)?;

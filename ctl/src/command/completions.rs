@@ -31,7 +31,12 @@ const IMPERATIVE: [&str; 9] =
 
 /// Runs the command.
 pub(crate) fn run(screen: &Screen, arguments: &Completions) -> Result<()> {
-    let shell: &dyn EnvCompleter = match arguments.shell {
+    screen.print(&script(arguments.shell)?)
+}
+
+/// Returns the script for a shell.
+pub(crate) fn script(shell: clap_complete::Shell) -> Result<String> {
+    let completer: &dyn EnvCompleter = match shell {
         clap_complete::Shell::Bash => &Bash,
         clap_complete::Shell::Elvish => &Elvish,
         clap_complete::Shell::Fish => &Fish,
@@ -41,13 +46,10 @@ pub(crate) fn run(screen: &Screen, arguments: &Completions) -> Result<()> {
     };
     let mut script = Vec::new();
     for program in PROGRAMS {
-        shell.write_registration(VARIABLE, program, program, program, &mut script)?;
+        completer.write_registration(VARIABLE, program, program, program, &mut script)?;
     }
-    let mut script = String::from_utf8(script)?;
-    if arguments.shell == clap_complete::Shell::Zsh {
-        script = autoloaded(&script);
-    }
-    screen.print(&script)
+    let script = String::from_utf8(script)?;
+    Ok(if shell == clap_complete::Shell::Zsh { autoloaded(&script) } else { script })
 }
 
 /// Makes the script for zsh a file that compinit loads at the first completion, which it then has to answer.
@@ -174,10 +176,10 @@ impl Typed {
     fn generations(&self) -> Vec<CompletionCandidate> {
         let known = || {
             let host = self.host()?;
-            let loaded = host.load();
             // Behind several containers, each may have a number.
             let name = self.operands.iter().rev().find(|word| word.parse::<u64>().is_err())?;
-            let stored = loaded.intents.iter().find(|one| name == one.name.as_str())?;
+            let loaded = host.load_one(&name.parse().ok()?);
+            let stored = loaded.intents.first()?;
             generations(&host, &stored.name, &stored.intent).ok()
         };
         let candidate = |one: &crate::fact::generations::Generation| {

@@ -67,7 +67,7 @@ fn text(answer: &HostAnswer, color: bool) -> String {
         if answer.containers > 0 {
             text.push_str("nothing needs attention\n");
         }
-        return text;
+        return text + DOCTOR;
     }
     text.push('\n');
     for Attention { name, note, failure } in &answer.attention {
@@ -77,8 +77,11 @@ fn text(answer: &HostAnswer, color: bool) -> String {
     for fault in &answer.faults {
         text.push_str(&format!("{fault}\n"));
     }
-    text
+    text + "\n" + DOCTOR
 }
+
+/// The pointer to the checks of the host itself.
+const DOCTOR: &str = "'nixos-nspawn doctor' checks the host itself\n";
 
 #[cfg(test)]
 mod tests {
@@ -95,13 +98,16 @@ mod tests {
         };
         assert_eq!(
             text(&answer, false),
-            "3 containers: 2 active, 1 failed\n\ndb: a note; 'a command'\nweb: a note; 'a command'\n\
-             /etc/nixos-nspawn/a b.json: a fault\n"
+            format!(
+                "3 containers: 2 active, 1 failed\n\ndb: a note; 'a command'\nweb: a note; 'a command'\n\
+                 /etc/nixos-nspawn/a b.json: a fault\n\n{DOCTOR}"
+            )
         );
         answer.attention.clear();
         answer.faults.clear();
-        assert_eq!(text(&answer, false), "3 containers: 2 active, 1 failed\nnothing needs attention\n");
+        let fine = "3 containers: 2 active, 1 failed\nnothing needs attention\n";
+        assert_eq!(text(&answer, false), format!("{fine}{DOCTOR}"));
         let answer = HostAnswer { containers: 0, states: BTreeMap::new(), ..answer };
-        assert_eq!(text(&answer, false), "no containers\n");
+        assert_eq!(text(&answer, false), format!("no containers\n{DOCTOR}"));
     }
 }

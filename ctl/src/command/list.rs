@@ -2,7 +2,6 @@
 //! and incomplete commands are listed like any other and are not errors; only an unreadable directory is.
 
 use std::cmp::Reverse;
-use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -10,16 +9,15 @@ use nixos_nspawn_units::store::{DIRECTORY, Kind};
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::host::Host;
 use crate::base::output::{Tone, painted};
+use crate::base::pattern::is_like;
 use crate::base::table::{Cell, Column, Table, wrapped};
 use crate::base::time;
-use crate::base::tree::{open_below, read_regular};
 use crate::change::tidy::tidy;
 use crate::cli::{KindFilter, List, SortKey};
 use crate::fact::notes::{Note, notes, state, state_word};
 use crate::fact::overview::{Container, Fault, Overview};
-use crate::fact::summary::Summary;
+use crate::fact::summary::{Summary, version};
 
 /// Runs the command.
 pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
@@ -32,9 +30,8 @@ pub(crate) fn list(context: &Context, arguments: &List) -> Result<()> {
         .filter(|fault| is_wanted(arguments, fault.kind) && (fault.hides || arguments.patterns.is_empty()))
         .collect();
     if context.json {
-        context
-            .screen
-            .print_json(&containers.iter().map(|container| Summary::of(container)).collect::<Vec<_>>())?;
+        let summaries = containers.iter().map(|container| Summary::of(context, container));
+        context.screen.print_json(&summaries.collect::<Vec<_>>())?;
         faults.iter().for_each(|fault| context.screen.tell(&fault.text));
     } else if arguments.quiet {
         let names: Vec<String> = containers.iter().map(|container| format!("{}\n", container.name)).collect();
@@ -80,29 +77,6 @@ fn chosen<'a>(overview: &'a Overview, arguments: &List) -> Vec<&'a Container> {
     containers
 }
 
-/// Returns whether a name matches a pattern with `*` and `?`. Takes time in proportion to the product of their lengths.
-fn is_like(name: &str, pattern: &str) -> bool {
-    let name: Vec<char> = name.chars().collect();
-    // Whether the pattern so far matches the name's first characters.
-    let mut matched = vec![false; name.len() + 1];
-    matched[0] = true;
-    for wanted in pattern.chars() {
-        let mut next = vec![false; name.len() + 1];
-        let mut any = false;
-        for at in 0..=name.len() {
-            any |= matched[at];
-            let before = at > 0 && matched[at - 1];
-            next[at] = match wanted {
-                '*' => any,
-                '?' => before,
-                wanted => before && name[at - 1] == wanted,
-            };
-        }
-        matched = next;
-    }
-    matched[name.len()]
-}
-
 fn nothing(arguments: &List) -> String {
     if !arguments.patterns.is_empty() || !arguments.state.is_empty() {
         return "no such containers; 'nixos-nspawn list' lists all".to_owned();
@@ -137,7 +111,7 @@ fn text(context: &Context, containers: &[&Container], faults: &[&Fault], no_lege
             Cell::plain(container.name.as_str()),
             Cell::new(state, tone),
             Cell::plain(container.addresses.first().map_or("", String::as_str)),
-            Cell::plain(version(context, container)),
+            Cell::plain(version(context, container).unwrap_or_default()),
             Cell::plain(uptime(container, now).unwrap_or_default()),
             Cell::new(brief(notes), notes.first().map_or(Tone::Plain, |note| note.tone)),
         ]
@@ -163,17 +137,6 @@ fn text(context: &Context, containers: &[&Container], faults: &[&Fault], no_lege
     out + &lines.concat()
 }
 
-/// Returns the NixOS release that is recorded.
-fn version(host: &Host, container: &Container) -> String {
-    let file = container.intent.as_ref().map(|intent| format!("{}/nixos-version", intent.toplevel));
-    let bytes = file.and_then(|file| open_below(&host.root, Path::new(&file)).and_then(read_regular).ok());
-    let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
-    let plain = |c: &char| c.is_ascii_graphic();
-    // The release without the revision of nixpkgs, 26.05.20260501 of 26.05.20260501.abc1234.
-    let text: String = text.trim().chars().take_while(plain).take(32).collect();
-    text.splitn(4, '.').take(3).collect::<Vec<_>>().join(".")
-}
-
 /// Returns how long a container has been running.
 fn uptime(container: &Container, now: SystemTime) -> Option<String> {
     let since = container.state.as_ref().filter(|_| container.runs())?.since.as_deref()?;
@@ -185,23 +148,4 @@ fn brief(notes: &[Note]) -> String {
     let Some(first) = notes.first() else { return String::new() };
     let more = notes.iter().any(|note| note.short != first.short);
     format!("{}{}", first.short, if more { ", …" } else { "" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_like;
-
-    #[test]
-    fn patterns() {
-        for (name, pattern) in
-            [("web", "web"), ("web", "w*"), ("web", "*"), ("web", "?e?"), ("web-1", "*-*"), ("a", "**a**")]
-        {
-            assert!(is_like(name, pattern), "{name} {pattern}");
-        }
-        for (name, pattern) in
-            [("web", "we"), ("web", "e*"), ("web", "????"), ("web", ""), ("web", "*-*"), ("web", "[w]eb")]
-        {
-            assert!(!is_like(name, pattern), "{name} {pattern}");
-        }
-    }
 }

@@ -5,6 +5,7 @@ mod activate;
 pub(crate) mod answers;
 mod apply;
 mod arguments;
+mod audit;
 mod autostart;
 mod begin;
 mod cat;
@@ -13,6 +14,9 @@ pub(crate) mod completions;
 mod create;
 mod delete_generations;
 mod diff;
+mod doctor;
+mod doctor_checks;
+mod doctor_text;
 mod enable;
 mod events;
 mod hold;
@@ -102,7 +106,9 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
         Command::Hold(arguments) => hold::hold(context, arguments),
         Command::Unhold(arguments) => hold::unhold(context, arguments),
         Command::Diff(arguments) => diff::run(context, arguments),
+        Command::Doctor(arguments) => doctor::run(context, arguments),
         Command::Status(arguments) => status::run(context, arguments),
+        Command::Audit(arguments) => audit::run(context, arguments),
     }
 }
 
@@ -110,13 +116,15 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
 fn only_reads(command: &Command) -> bool {
     matches!(
         command,
-        Command::List(_)
+        Command::Doctor(cli::Doctor { fix: false })
+            | Command::List(_)
             | Command::Show(_)
             | Command::Cat(_)
             | Command::Status(_)
             | Command::ListGenerations(_)
             | Command::Diff(_)
             | Command::Check(_)
+            | Command::Audit(_)
             | Command::Completions(_)
     )
 }

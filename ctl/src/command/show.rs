@@ -2,6 +2,8 @@
 //! far it reaches into the host, and the generated files, from the same plan that the generator writes. It changes
 //! nothing.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use nixos_nspawn_units::intent::{Intent, Source};
 use nixos_nspawn_units::name::MachineName;
@@ -26,8 +28,8 @@ use crate::fact::overview::{Container, Overview};
 use crate::fact::summary::{Summary, known_autostart};
 use crate::host::inside::running_system;
 use crate::host::runtime_files;
+use crate::host::source_secrets::masked;
 use crate::nix::profile;
-use crate::nix::secrets::masked;
 
 /// The summary of `list`, and everything else.
 #[derive(Serialize)]
@@ -57,8 +59,9 @@ pub(crate) struct ShowAnswer<'a> {
 /// Runs the command.
 pub(crate) fn show(context: &Context, arguments: &Shown) -> Result<()> {
     let names = machine_names(&arguments.names)?;
+    let asked: BTreeSet<&MachineName> = names.iter().collect();
     tidy(context);
-    let overview = Overview::gather(context)?;
+    let overview = Overview::gather_some(context, &|name| asked.contains(name))?;
     let mut gap = "";
     let shown = each(
         context,
@@ -100,7 +103,7 @@ fn details<'a>(
         None => serde_json::Value::Null,
     };
     Ok(ShowAnswer {
-        summary: Summary::of(container),
+        summary: Summary::of(context, container),
         source: intent.and_then(|intent| intent.source.as_ref()).map(masked),
         profile: intent.and_then(|intent| intent.profile.as_ref()).map(|path| path.as_str()),
         autostart_override: intent.and_then(|intent| intent.autostart),

@@ -1,9 +1,11 @@
 //! `status [NAME…]`: the state of containers, their generations, whether a restart is due, and the result of the last
 //! activation, which updates record beside the profile. It changes nothing.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::Kind;
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ use crate::fact::generations::generations;
 use crate::fact::lookup::in_overview;
 use crate::fact::notes::{Note, notes, state};
 use crate::fact::overview::{Container, Overview};
-use crate::fact::summary::{UnitSummary, error};
+use crate::fact::summary::{UnitSummary, error, sentences};
 use crate::host::inside::running_system;
 use crate::host::last_activation::{ActivationResult, AppliedAction, LastActivation};
 use crate::host::profile_links::profile_link;
@@ -59,13 +61,16 @@ pub(super) struct StatusAnswer<'a> {
     /// The last update that failed or was rolled back; cleared by the next one that succeeds.
     last_failure: Option<&'a Failure>,
     warnings: &'a [String],
+    /// All that needs attention, as sentences.
+    notes: Vec<String>,
 }
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
     let names = machine_names(&arguments.names)?;
+    let asked: BTreeSet<&MachineName> = names.iter().collect();
     tidy(context);
-    let overview = Overview::gather(context)?;
+    let overview = Overview::gather_some(context, &|name| asked.is_empty() || asked.contains(name))?;
     let mut gap = "";
     let shown = match names.is_empty() {
         true => host_status::answer(context, &overview),
@@ -118,6 +123,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
         held: container.memory.hold.as_ref(),
         last_failure: container.memory.failure.as_ref(),
         warnings: &container.warnings,
+        notes: sentences(container),
     }
 }
 

@@ -38,7 +38,9 @@ pub(crate) fn missing(host: &Host, loaded: &Loaded, intent: &Intent) -> Vec<Stri
 /// Returns whether there is an intent of this name, valid or not.
 fn recorded(loaded: &Loaded, name: &str) -> bool {
     let broken = |error: &LoadError| error.name.as_ref().is_some_and(|other| other.as_str() == name);
-    loaded.intents.iter().any(|stored| stored.name.as_str() == name) || loaded.errors.iter().any(broken)
+    // They are sorted.
+    let good = loaded.intents.binary_search_by(|stored| stored.name.as_str().cmp(name));
+    good.is_ok() || loaded.errors.iter().any(broken)
 }
 
 /// Returns the containers that require this one.

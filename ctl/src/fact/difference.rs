@@ -69,7 +69,7 @@ impl Difference {
 
 /// Compares the options, generated files and closures of two intents.
 pub(crate) fn between(host: &Host, name: &MachineName, old: &Intent, new: &Intent) -> Result<Difference> {
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     let (kind, path) = match find(&loaded, name) {
         Some(found) => (found.kind(), found.path().to_owned()),
         None => (Kind::Imperative, format!("{DIRECTORY}/{name}.json")),

@@ -10,7 +10,7 @@ use anyhow::Result;
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{Plan, plan};
+use nixos_nspawn_units::plan::{Plan, plan_some};
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{DIRECTORY, Kind, Loaded};
 
@@ -29,8 +29,13 @@ use crate::host::{addresses, journal, lock, machined, record, runtime_files, soc
 impl Overview {
     /// Gathers the state of all containers.
     pub(crate) fn gather(host: &Host) -> Result<Self> {
+        Self::gather_some(host, &|_| true)
+    }
+
+    /// Gathers the state of the containers that are wanted. The others are only read, since one may conflict with another.
+    pub(crate) fn gather_some(host: &Host, wanted: &dyn Fn(&MachineName) -> bool) -> Result<Self> {
         let loaded = host.load();
-        let plan = plan(&loaded);
+        let plan = plan_some(&loaded, wanted);
         let faults = loaded.errors.iter().filter(|error| error.name.is_none()).map(|error| Fault {
             kind: error.kind,
             text: error.to_string(),
@@ -43,7 +48,7 @@ impl Overview {
             unknown_states: None,
             generator_fault: None,
         };
-        overview.add_traces(host);
+        overview.add_traces(host, wanted);
         overview.add_what_lies_about(host, &loaded);
         overview.add_states(host)?;
         overview.add_addresses(host);
@@ -51,9 +56,9 @@ impl Overview {
         Ok(overview)
     }
 
-    fn add_traces(&mut self, host: &Host) {
+    fn add_traces(&mut self, host: &Host, wanted: &dyn Fn(&MachineName) -> bool) {
         let all_seen = !self.faults.iter().any(|fault| fault.hides);
-        for (name, unfinished) in traces(host) {
+        for (name, unfinished) in traces(host).into_iter().filter(|(name, _)| wanted(name)) {
             let known = self.containers.contains_key(&name);
             // A running container that is not recorded may be recorded in a directory that the caller cannot read.
             if unfinished.is_none() && (known || !all_seen) {

@@ -10,13 +10,13 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::Container;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::network::{Ipv6Forwarding, ipv6_forwarding};
-use nixos_nspawn_units::syntax::parse;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde::Deserialize;
+use systemd_unit_syntax::parse;
+use systemd_unit_syntax::settings::parse_boolean;
 
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
-use crate::host::files::{SYSTEM_FOLDERS, which};
+use crate::host::files::{SYSTEM_FOLDERS, names_in, which};
 use crate::host::networkd_conf::RULES;
 use crate::host::{networkd, networkd_conf};
 
@@ -25,7 +25,7 @@ pub(crate) fn foreign_rules(host: &Host, container: &Container) -> Option<String
     let deletes = container.has_virtual_ethernet()
         && networkd_conf::manages_foreign(host, RULES)
         && networkd::runs(host);
-    let count = if deletes { rules(host) } else { 0 };
+    let count = if deletes { rules(host).unwrap_or(0) } else { 0 };
     (count > 0).then(|| {
         format!(
             "systemd-networkd deletes the {count} routing policy rules of other programs on this host when it \
@@ -38,13 +38,13 @@ pub(crate) fn foreign_rules(host: &Host, container: &Container) -> Option<String
 /// How long ip may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Counts the rules that neither the kernel nor networkd made, as far as `ip` tells.
-fn rules(host: &Host) -> usize {
-    let of = |family: &str| {
-        let answer = host.program("ip").args(["-j", family, "rule"]).limit(LIMIT).output_if_any();
-        answer.map_or(0, |answer| foreign(&answer))
-    };
-    of("-4") + of("-6")
+/// Counts the routing policy rules that neither the kernel nor networkd made, as far as `ip` tells. A kernel without IPv6
+/// has none for it.
+pub(crate) fn rules(host: &Host) -> Result<usize> {
+    let ip = which("ip", &SYSTEM_FOLDERS).unwrap_or_else(|| "ip".into());
+    let of = |family: &str| host.program(&ip).args(["-j", family, "rule"]).limit(LIMIT);
+    let ipv6 = of("-6").output_if_any().unwrap_or_default();
+    Ok(foreign(&of("-4").output()?) + foreign(&ipv6))
 }
 
 fn foreign(answer: &str) -> usize {
@@ -103,6 +103,26 @@ pub(crate) fn check_uplinks(host: &Host, name: &MachineName, container: &Contain
     Ok(())
 }
 
+/// Returns the interfaces of the host that ignore router advertisements because they forward (the kernel's
+/// ip-sysctl.rst). networkd handles them by itself where it has turned `accept_ra` off.
+pub(crate) fn deaf_uplinks(host: &Host) -> Result<Vec<String>> {
+    let own = |name: &str| {
+        ["all", "default", "lo"].contains(&name) || OWN.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut deaf = Vec::new();
+    for name in names_in(&host.path("/proc/sys/net/ipv6/conf"))?.into_iter().filter(|name| !own(name)) {
+        let is_one = |key: &str| Ok::<_, anyhow::Error>(sysctl(host, &format!("{name}/{key}"))? == "1");
+        let state = fs::read_to_string(host.path("/sys/class/net").join(&name).join("operstate"));
+        if state.is_ok_and(|state| state.trim() == "up") && is_one("accept_ra")? && is_one("forwarding")? {
+            deaf.push(name);
+        }
+    }
+    Ok(deaf)
+}
+
+/// The prefixes of the interfaces that lead to containers.
+const OWN: [&str; 3] = ["ve-", "vb-", "vz-"];
+
 /// Returns a setting of IPv6, or an empty string if the kernel has no IPv6 or the interface is gone.
 fn sysctl(host: &Host, name: &str) -> Result<String> {
     let path = host.path("/proc/sys/net/ipv6/conf").join(name);
@@ -132,9 +152,8 @@ fn advertised(answer: &str) -> Result<Vec<String>> {
 /// Returns the .network file of an interface, if networkd manages it and accepts advertisements there only without
 /// forwarding.
 fn heedless_file(host: &Host, interface: &str) -> Option<String> {
-    let index = fs::read_to_string(host.path("/sys/class/net").join(interface).join("ifindex")).ok()?;
-    let state = fs::read_to_string(host.path("/run/systemd/netif/links").join(index.trim())).ok()?;
-    let value = |key: &str| state.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let state = networkd::link(host, interface)?;
+    let value = |key: &str| networkd::link_value(&state, key);
     let file = value("NETWORK_FILE")?;
     // networkd writes drop-ins with quotes and colons, in a format of its own.
     let drop_ins = value("NETWORK_FILE_DROPINS").unwrap_or_default();

@@ -114,8 +114,20 @@ fn installed(host: &Host) -> Result<Installed> {
     Ok(installed)
 }
 
+/// Returns the generator that was shipped beside this program.
+pub(crate) fn shipped() -> Option<PathBuf> {
+    shipped_places().ok()?.into_iter().find(|path| path.is_file())
+}
+
+/// Returns the places where it would be. Not ../libexec: in /usr/local, that is the copy of an earlier setup.
+pub(crate) fn shipped_places() -> Result<[PathBuf; 2]> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    Ok([folder.join(GENERATOR), folder.join("../lib/systemd/system-generators").join(GENERATOR)])
+}
+
 /// Returns whether a version `1.2.3` is older than another.
-fn older(a: &str, b: &str) -> bool {
+pub(crate) fn older(a: &str, b: &str) -> bool {
     let numbers =
         |text: &str| text.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0)).collect::<Vec<_>>();
     numbers(a) < numbers(b)

@@ -88,7 +88,7 @@ pub(crate) fn machine_name(text: &str) -> anyhow::Result<MachineName> {
 
 /// Returns the intent of a container that may have generations, for commands that only read.
 pub(crate) fn readable(host: &Host, name: &MachineName) -> Result<Intent> {
-    let loaded = host.load();
+    let loaded = host.load_one(name);
     match find(&loaded, name) {
         None => {
             all_seen(&loaded)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::SystemTime;
 
-use crate::fact::notes::state;
+use crate::fact::notes::state_word;
 use crate::fact::overview::Overview;
 
 /// Returns the metrics after an update that ended at `now`.
@@ -12,7 +12,7 @@ pub(crate) fn metrics(overview: &Overview, now: SystemTime) -> String {
     let containers = || overview.containers.values();
     let mut states: BTreeMap<&str, usize> = ["active", "inactive", "failed"].map(|state| (state, 0)).into();
     for container in containers() {
-        *states.entry(state(container).0).or_default() += 1;
+        *states.entry(state_word(container)).or_default() += 1;
     }
     let failed = containers().filter(|one| one.memory.failure.is_some()).count();
     let held = containers().filter(|one| one.memory.hold.is_some()).count();
@@ -36,4 +36,64 @@ pub(crate) fn metrics(overview: &Overview, now: SystemTime) -> String {
         &[(String::new(), seconds)],
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nixos_nspawn_units::name::MachineName;
+    use nixos_nspawn_units::plan::Plan;
+    use nixos_nspawn_units::store::Kind;
+
+    use super::*;
+    use crate::fact::overview::Container;
+    use crate::host::systemd::UnitState;
+    use crate::host::update_memory::{Failure, FailureKind, Hold};
+
+    #[test]
+    fn the_whole_file() {
+        let container = |name: &str, active: &str| {
+            let name: MachineName = name.parse().unwrap();
+            let mut container = Container::new(name.clone(), Kind::Imperative);
+            container.state =
+                (!active.is_empty()).then(|| UnitState { active: active.to_owned(), ..UnitState::default() });
+            (name, container)
+        };
+        let all = [("a", "active"), ("b", "active"), ("c", "activating"), ("d", "failed"), ("e", "")];
+        let mut overview = Overview {
+            containers: all.iter().map(|(name, active)| container(name, active)).collect(),
+            faults: Vec::new(),
+            plan: Plan::default(),
+            unknown_states: None,
+            generator_fault: None,
+        };
+        let remember = |overview: &mut Overview, name: &str| {
+            let memory = &mut overview.containers.get_mut(&name.parse().unwrap()).unwrap().memory;
+            memory.fails(Failure::now(FailureKind::Failed, "why", None));
+            memory.hold = Some(Hold::now(None));
+        };
+        remember(&mut overview, "a");
+        remember(&mut overview, "d");
+        let expected = "\
+# HELP nixos_nspawn_containers Containers by the state of their unit.
+# TYPE nixos_nspawn_containers gauge
+nixos_nspawn_containers{state=\"activating\"} 1
+nixos_nspawn_containers{state=\"active\"} 2
+nixos_nspawn_containers{state=\"failed\"} 1
+nixos_nspawn_containers{state=\"inactive\"} 0
+nixos_nspawn_containers{state=\"unknown\"} 1
+# HELP nixos_nspawn_failed_updates Containers whose last update failed or was rolled back.
+# TYPE nixos_nspawn_failed_updates gauge
+nixos_nspawn_failed_updates 2
+# HELP nixos_nspawn_held Containers that update --all leaves as they are.
+# TYPE nixos_nspawn_held gauge
+nixos_nspawn_held 2
+# HELP nixos_nspawn_last_update_timestamp_seconds When the last update of all containers ended.
+# TYPE nixos_nspawn_last_update_timestamp_seconds gauge
+nixos_nspawn_last_update_timestamp_seconds 1700000000
+";
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_900);
+        assert_eq!(metrics(&overview, now), expected);
+    }
 }

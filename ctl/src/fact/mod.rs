@@ -2,6 +2,7 @@
 
 pub(crate) mod dependents;
 pub(crate) mod difference;
+pub(crate) mod doctor;
 pub(crate) mod gather;
 pub(crate) mod generated_file;
 pub(crate) mod generations;

@@ -9,6 +9,7 @@ use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::plan_one;
 use nixos_nspawn_units::store::Kind;
+use systemd_unit_syntax::parse;
 
 use crate::base::host::Host;
 
@@ -22,8 +23,8 @@ pub(crate) fn recorded(
     intent: &Intent,
     mark: &str,
 ) -> Option<Intent> {
-    let text = fs::read_to_string(copy_path(&host.root, name)).ok()?;
-    let init = text.lines().find_map(|line| line.strip_prefix("Parameters=")?.strip_suffix("/init"))?;
+    let settings = parse(&fs::read(copy_path(&host.root, name)).ok()?).ok()?.file;
+    let init = settings.values("Exec", "Parameters").find_map(|value| value.strip_suffix("/init"))?;
     let started = Intent { toplevel: init.parse().ok()?, ..intent.clone() };
     let plan = plan_one(name, kind, path, &started);
     let same = plan.containers.first().and_then(|planned| planned.hash.as_deref()) == Some(mark);

@@ -9,11 +9,12 @@ use std::path::Path;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
-use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::fs::{StatVfsMountFlags, statvfs};
+use systemd_unit_syntax::words::bind_fields;
 
 use crate::base::host::Host;
-use crate::host::state_directory::{directory, mounts_below};
+use crate::host::mounts::mounts_below;
+use crate::host::state_directory::directory;
 
 /// Returns a warning about such places in the new intent that `before` does not have.
 pub(crate) fn warning(

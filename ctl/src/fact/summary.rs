@@ -1,5 +1,7 @@
 //! A container as `list --json` shows it, and its unit as other commands show it as well.
 
+use std::path::Path;
+
 use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
 use nixos_nspawn_units::intent::{ForwardPort, Intent};
 use nixos_nspawn_units::plan::OWN_DIRECTORY;
@@ -7,7 +9,9 @@ use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::Kind;
 use serde::Serialize;
 
+use crate::base::host::Host;
 use crate::base::output::Tone;
+use crate::base::tree::{open_below, read_regular};
 use crate::fact::notes::notes;
 use crate::fact::overview::Container;
 use crate::host::record::Begun;
@@ -36,9 +40,11 @@ pub(crate) struct Summary<'a> {
     /// The ports of the host that lead to it, as in `forwardPorts`.
     ports: Vec<&'a ForwardPort>,
     toplevel: Option<&'a str>,
+    /// The NixOS release of its system.
+    version: Option<String>,
     generation: Option<u64>,
     intent_file: Option<&'a str>,
-    /// `creating` or `removing`, if that is in progress or was killed.
+    /// `creating`, `updating` or `removing`, if that is in progress or was killed.
     unfinished: Option<&'a str>,
     /// Why the container cannot start, why its last start failed, or why it is incomplete.
     error: Option<String>,
@@ -49,11 +55,13 @@ pub(crate) struct Summary<'a> {
     warnings: &'a [String],
     reload_needed: bool,
     restart_needed: bool,
+    /// All of this that needs attention, as sentences.
+    notes: Vec<String>,
 }
 
 impl<'a> Summary<'a> {
     /// Returns the summary of a container.
-    pub(crate) fn of(container: &'a Container) -> Self {
+    pub(crate) fn of(host: &Host, container: &'a Container) -> Self {
         let Container { name, kind, intent_file, intent, hash, .. } = container;
         Self {
             name: name.as_str(),
@@ -72,6 +80,7 @@ impl<'a> Summary<'a> {
             addresses: &container.addresses,
             ports: intent.iter().flat_map(|intent| &intent.container.forward_ports).collect(),
             toplevel: intent.as_ref().map(|intent| intent.toplevel.as_str()),
+            version: version(host, container),
             generation: intent.as_ref().and_then(|Intent { generation, .. }| *generation),
             intent_file: intent_file.as_deref(),
             unfinished: container.unfinished.map(|unfinished| match unfinished.step {
@@ -85,8 +94,24 @@ impl<'a> Summary<'a> {
             warnings: &container.warnings,
             reload_needed: container.reload_needed,
             restart_needed: container.restart_needed,
+            notes: sentences(container),
         }
     }
+}
+
+/// Returns the notes on a container, as the text below `list` has them.
+pub(crate) fn sentences(container: &Container) -> Vec<String> {
+    notes(container).into_iter().map(|note| note.long).collect()
+}
+
+/// Returns the NixOS release that is recorded.
+pub(crate) fn version(host: &Host, container: &Container) -> Option<String> {
+    let file = format!("{}/nixos-version", container.intent.as_ref()?.toplevel);
+    let bytes = open_below(&host.root, Path::new(&file)).and_then(read_regular).ok()?;
+    let plain = |c: &char| c.is_ascii_graphic();
+    // The release without the revision of nixpkgs, 26.05.20260501 of 26.05.20260501.abc1234.
+    let text: String = String::from_utf8_lossy(&bytes).trim().chars().take_while(plain).take(32).collect();
+    Some(text.splitn(4, '.').take(3).collect::<Vec<_>>().join(".")).filter(|text| !text.is_empty())
 }
 
 /// Returns what is wrong with a container, if anything is.

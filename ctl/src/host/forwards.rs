@@ -9,8 +9,8 @@ use nixos_nspawn_units::intent::{Intent, Protocol};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::network::network_file;
 use nixos_nspawn_units::service::unit_name;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
 use serde_json::Value;
+use systemd_unit_syntax::settings::parse_boolean;
 
 use crate::base::host::Host;
 use crate::host::files::{SYSTEM_FOLDERS, which};
@@ -49,39 +49,68 @@ impl Forwards {
         })
     }
 
-    /// Returns a warning about a running container whose rules are gone.
+    /// Returns warnings about a running container whose rules are gone.
     pub(crate) fn missing(&self, host: &Host, name: &MachineName, intent: &Intent) -> Vec<String> {
-        let started = copy_path(&host.root, name).metadata().and_then(|copy| copy.modified());
-        if started.map_or(true, |time| time.elapsed().is_ok_and(|time| time < UNTIL_ADDRESS)) {
-            return Vec::new();
+        let gone = self.gone(host, name, intent);
+        let ports = gone
+            .ports_text()
+            .map(|text| format!("{text}; 'systemctl restart {}' restores them", unit_name(name)));
+        let masquerade = gone.masquerade.then(|| {
+            format!("is not masqueraded: {NO_MASQUERADE}; 'systemctl restart systemd-networkd' restores them")
+        });
+        ports.into_iter().chain(masquerade).collect()
+    }
+
+    /// Returns which rules of a running container are gone.
+    pub(crate) fn gone(&self, host: &Host, name: &MachineName, intent: &Intent) -> Gone {
+        if !has_had_time(host, name) {
+            return Gone::default();
         }
         let ports = claimed_ports(&intent.container).filter(|port| port.by_nspawn());
         let gone =
             ports.filter(|port| !self.ports.contains(&(number(port.protocol), port.host_port.get().into())));
-        let gone: Vec<String> = gone.map(|port| port.host_side()).collect();
-        let mut said = Vec::new();
-        if !gone.is_empty() {
-            let (noun, verb) = if gone.len() == 1 { ("port", "is") } else { ("ports", "are") };
-            said.push(format!(
+        Gone {
+            ports: gone.map(|port| port.host_side()).collect(),
+            masquerade: !self.masquerades && masqueraded(name, intent) && networkd::runs(host),
+        }
+    }
+}
+
+/// Returns whether a container has been running for long enough to have an address.
+pub(crate) fn has_had_time(host: &Host, name: &MachineName) -> bool {
+    let started = copy_path(&host.root, name).metadata().and_then(|copy| copy.modified());
+    started.is_ok_and(|time| time.elapsed().is_ok_and(|time| time >= UNTIL_ADDRESS))
+}
+
+/// Rules of a container that are gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Gone {
+    /// The ports that are no longer forwarded, as `tcp/8080`.
+    pub(crate) ports: Vec<String>,
+    /// Whether it is no longer masqueraded.
+    pub(crate) masquerade: bool,
+}
+
+/// Why a container is not masqueraded.
+pub(crate) const NO_MASQUERADE: &str =
+    "the rules of systemd-networkd are not in nftables, as after a reload of the firewall";
+
+impl Gone {
+    /// Says which ports are not forwarded, and why; `None` if all are.
+    pub(crate) fn ports_text(&self) -> Option<String> {
+        let (noun, verb) = if self.ports.len() == 1 { ("port", "is") } else { ("ports", "are") };
+        (!self.ports.is_empty()).then(|| {
+            format!(
                 "{noun} {} {verb} not forwarded: the rules of systemd-nspawn are not in nftables, as after a reload of \
-                 the firewall, or the container has no address; 'systemctl restart {}' restores them",
-                gone.join(", "),
-                unit_name(name)
-            ));
-        }
-        if !self.masquerades && masqueraded(name, intent) && networkd::runs(host) {
-            said.push(
-                "is not masqueraded: the rules of systemd-networkd are not in nftables, as after a reload of the \
-                 firewall; 'systemctl restart systemd-networkd' restores them"
-                    .to_owned(),
-            );
-        }
-        said
+                 the firewall, or the container has no address",
+                self.ports.join(", ")
+            )
+        })
     }
 }
 
 /// Returns whether networkd's file for the container masquerades IPv4. The bridge of a zone has a file of its own.
-fn masqueraded(name: &MachineName, intent: &Intent) -> bool {
+pub(crate) fn masqueraded(name: &MachineName, intent: &Intent) -> bool {
     let file = network_file(name, &intent.container, u32::MAX).unwrap_or_default();
     let value = file.values("Network", "IPMasquerade").last();
     value.is_some_and(|value| ["ipv4", "both"].contains(&value) || parse_boolean(value) == Some(true))

@@ -12,13 +12,25 @@ use crate::host::systemd;
 /// Loads everything in /etc/nixos-nspawn, with the current facts of the host instead of the recorded ones.
 pub(crate) fn load(host: &Host) -> Result<Loaded> {
     let mut loaded = host.load();
+    refresh(host, &mut loaded.host)?;
+    Ok(loaded)
+}
+
+/// Returns the current facts of the host.
+pub(crate) fn facts(host: &Host) -> Result<HostFacts> {
+    let mut facts = host.load_none().host;
+    refresh(host, &mut facts)?;
+    Ok(facts)
+}
+
+fn refresh(host: &Host, facts: &mut HostFacts) -> Result<()> {
     if host.live() {
-        loaded.host.systemd = systemd::version(host)?;
+        facts.systemd = systemd::version(host)?;
         if !is_configured(host) {
-            loaded.host.boot_limit = host.config.boot_limit;
+            facts.boot_limit = host.config.boot_limit;
         }
     }
-    Ok(loaded)
+    Ok(())
 }
 
 /// Returns whether host.json is a link, and so part of the host's NixOS configuration.

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{Plan, Planned, plan, plan_one};
+use nixos_nspawn_units::plan::{Plan, Planned, plan_one, plan_some};
 use nixos_nspawn_units::store::{DIRECTORY, Kind, Loaded, Stored};
 
 use crate::base::exit::{Failed, refuse};
 use crate::base::host::Host;
 use crate::host::files::write_file;
+use crate::host::source_secrets::has_secrets;
 
 /// Which conflicts with other containers are refused.
 #[derive(Debug, Clone, Copy)]
@@ -55,11 +56,11 @@ fn planned(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan
     let intent = parse(intent.to_json()?.as_bytes(), name)
         .map_err(|fault| Failed::refused(format!("container '{name}': {fault}")))?;
     let path = format!("{DIRECTORY}/{name}.json");
-    let mut all = loaded.clone();
-    all.errors.clear();
-    all.intents.retain(|stored| stored.name != *name);
+    let others = loaded.intents.iter().filter(|stored| stored.name != *name);
+    let mut all =
+        Loaded { intents: others.cloned().collect(), host: loaded.host.clone(), ..Loaded::default() };
     all.intents.push(Stored { name: name.clone(), kind: Kind::Imperative, path, intent });
-    let plan = plan(&all);
+    let plan = plan_some(&all, &|one| one == name);
     let planned = plan.containers.iter().find(|planned| planned.name == *name).cloned();
     let planned = planned.with_context(|| format!("container '{name}' is not in the plan"))?;
     Ok((plan, planned))
@@ -72,14 +73,17 @@ pub(crate) fn hash(name: &MachineName, intent: &Intent) -> Option<String> {
     plan.containers.into_iter().next().and_then(|planned| planned.hash)
 }
 
-/// Writes the intent atomically and durably.
+/// Writes the intent atomically and durably. Only root can read one whose source has secrets.
 pub(crate) fn write(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
-    write_text(host, name, &intent.to_json()?)
+    let mode = if intent.source.as_ref().is_some_and(has_secrets) { 0o600 } else { 0o644 };
+    write_file(&intent_path(host, name), intent.to_json()?.as_bytes(), mode)
 }
 
 /// Restores the text of an earlier intent.
 pub(crate) fn write_text(host: &Host, name: &MachineName, text: &str) -> Result<()> {
-    write_file(&intent_path(host, name), text.as_bytes(), 0o644)
+    let has_none = |intent: Intent| !intent.source.as_ref().is_some_and(has_secrets);
+    let mode = if parse(text.as_bytes(), name).is_ok_and(has_none) { 0o644 } else { 0o600 };
+    write_file(&intent_path(host, name), text.as_bytes(), mode)
 }
 
 /// Returns the text of an intent, or `None` if it does not exist.

@@ -48,8 +48,11 @@ pub(crate) fn show_journals(host: &Host, name: &MachineName, units: &BTreeSet<St
     }
 }
 
+/// What the names of units begin with that run checks inside.
+pub(crate) const CHECK_UNIT: &str = "nixos-nspawn-check-";
+
 /// Reports errors inside during a reload. The output of the switch has been reported already, and so have the journals of the
-/// units that have failed.
+/// units that have failed. That of checks is in their error.
 pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) {
     let answer = host
         .manager("journalctl")
@@ -59,7 +62,9 @@ pub(crate) fn show_journal_inside(host: &Host, name: &MachineName, since: &str) 
         .output_if_any()
         .unwrap_or_default();
     let failed = failed_units(host, name, PATIENCE).unwrap_or_default();
-    let reported = |line: &str| failed.iter().take(UNITS).any(|unit| line.contains(unit.as_str()));
+    let shown = failed.iter().take(UNITS).map(String::as_str);
+    let shown: Vec<&str> = shown.chain([CHECK_UNIT]).collect();
+    let reported = |line: &str| shown.iter().any(|unit| line.contains(unit));
     let lines: Vec<String> = answer.lines().filter(|line| !reported(line)).map(str::to_owned).collect();
     if !lines.is_empty() {
         host.report(Event::JournalInside { name: name.clone(), lines });

@@ -1,6 +1,7 @@
 //! The host's end of a container's network. networkd receives the generated file as soon as an update has written it,
 //! since the container may not be restarted. Failures are reported but not fatal; the next start tries again.
 
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -83,6 +84,11 @@ pub(crate) fn enable(host: &Host) -> Result<()> {
     host.manager("systemctl").args(["enable", "--now", NETWORKD]).output().map(|_| ())
 }
 
+/// Restarts networkd, which then writes its rules again. Links and leases stay.
+pub(crate) fn restart(host: &Host) -> Result<()> {
+    host.manager("systemctl").args(["restart", NETWORKD]).output().map(|_| ())
+}
+
 /// Returns whether networkd runs on the host.
 pub(crate) fn runs(host: &Host) -> bool {
     let words = ["is-active", "--quiet", NETWORKD];
@@ -93,4 +99,16 @@ pub(crate) fn runs(host: &Host) -> bool {
 pub(crate) fn enabled(host: &Host) -> bool {
     let words = ["is-enabled", "--quiet", NETWORKD];
     host.manager("systemctl").args(words).output_if_any().is_some()
+}
+
+/// Returns what networkd records about an interface (`/run/systemd/netif/links`); `None` if there is no such interface, or
+/// networkd does not know it.
+pub(crate) fn link(host: &Host, interface: &str) -> Option<String> {
+    let index = fs::read_to_string(host.path("/sys/class/net").join(interface).join("ifindex")).ok()?;
+    fs::read_to_string(host.path("/run/systemd/netif/links").join(index.trim())).ok()
+}
+
+/// Returns a value of such a record.
+pub(crate) fn link_value<'a>(record: &'a str, key: &str) -> Option<&'a str> {
+    record.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
 }

@@ -2,13 +2,11 @@
 //! and nexthops of other programs alone, and our file that makes it do so.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::syntax::parse;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
+use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::{drop_in_order, parse};
 
 use crate::base::host::Host;
 use crate::host::files::{remove_file, write_file};
@@ -77,17 +75,12 @@ pub(crate) fn remove(host: &Host) -> Result<()> {
 /// Returns the settings in [Network] of all files, with or without the file that `setup` writes.
 fn settings(host: &Host, with_ours: bool) -> BTreeMap<String, String> {
     let main = PLACES.iter().map(|place| host.path(place).join("networkd.conf")).find(|path| path.exists());
-    // Of files with the same name only that in the first directory is read; files are read in the order of their names.
-    let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
-    for place in PLACES {
-        let entries = fs::read_dir(host.path(place).join("networkd.conf.d")).into_iter().flatten().flatten();
-        for entry in entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "conf")) {
-            files.entry(entry.file_name()).or_insert_with(|| entry.path());
-        }
-    }
+    let directories = PLACES.iter().map(|place| fs::read_dir(host.path(place).join("networkd.conf.d")));
+    let entries = directories.flatten().flatten().flatten();
     let ours = host.path(PATH);
-    let files =
-        files.into_values().filter(|path| with_ours || *path != ours || !installed(host).unwrap_or(false));
+    let files = drop_in_order(entries.map(|entry| entry.path()))
+        .into_iter()
+        .filter(|path| with_ours || *path != ours || !installed(host).unwrap_or(false));
     let mut settings = BTreeMap::new();
     for path in main.into_iter().chain(files) {
         let Ok(parsed) = fs::read(&path).map_err(|_| ()).and_then(|bytes| parse(&bytes).map_err(|_| ()))

@@ -32,12 +32,21 @@ fn builder(name: &str) -> Option<u32> {
 /// Removes the links of processes that no longer exist.
 pub(crate) fn sweep_ahead(host: &Host, directory: &Path) {
     let below = host.directory(directory);
-    let gone = |name: &String| builder(name).is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists());
-    for name in names_in(&below).unwrap_or_default().iter().filter(|name| gone(name)) {
-        if is_link(&below.join(name)).unwrap_or(false) && fs::remove_file(below.join(name)).is_ok() {
-            drop_indirect_root(host, &directory.join(name));
+    for name in left_ahead(host, directory) {
+        if fs::remove_file(below.join(&name)).is_ok() {
+            drop_indirect_root(host, &directory.join(&name));
         }
     }
+}
+
+/// Returns the names of such links.
+pub(crate) fn left_ahead(host: &Host, directory: &Path) -> Vec<String> {
+    let below = host.directory(directory);
+    let gone = |name: &String| {
+        builder(name).is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists())
+            && is_link(&below.join(name)).unwrap_or(false)
+    };
+    names_in(&below).unwrap_or_default().into_iter().filter(gone).collect()
 }
 
 /// Returns the link of a container's profile, as a path of the system.
@@ -113,10 +122,18 @@ pub(crate) fn make_directory(host: &Host, directory: &Path) -> Result<()> {
     made.with_context(|| format!("{}: cannot be created", below.display()))
 }
 
-/// Syncs the links of a profile, before the record that would make up for their loss is removed.
+/// The directory of the roots that Nix makes for links of builds.
+pub(crate) const INDIRECT_ROOTS: &str = "/nix/var/nix/gcroots/auto";
+
+/// Syncs the links of a profile and the indirect roots, before the record that would make up for their loss, or for their
+/// return, is removed.
 pub(crate) fn sync(host: &Host, directory: &Path) -> Result<()> {
-    let below = host.directory(directory);
-    if is_there(&below)? { sync_directory(&below) } else { Ok(()) }
+    for below in [host.directory(directory), host.path(INDIRECT_ROOTS)] {
+        if is_there(&below)? {
+            sync_directory(&below)?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the directory where create makes the profile of this name, if our garbage collector root proves that it is
@@ -188,7 +205,7 @@ fn is_link(path: &Path) -> Result<bool> {
 /// `nix build --out-link` also makes an indirect root in gcroots/auto, which nix would only remove at the next
 /// collection.
 pub(crate) fn drop_indirect_root(host: &Host, link: &Path) {
-    let Ok(entries) = fs::read_dir(host.path("/nix/var/nix/gcroots/auto")) else { return };
+    let Ok(entries) = fs::read_dir(host.path(INDIRECT_ROOTS)) else { return };
     for entry in entries.flatten() {
         if fs::read_link(entry.path()).is_ok_and(|target| target == link) {
             let _ = fs::remove_file(entry.path());

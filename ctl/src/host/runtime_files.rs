@@ -1,6 +1,7 @@
 //! The files of running containers in /run.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use nixos_nspawn_units::copies::{copy_path, marked, runs};
@@ -16,11 +17,9 @@ pub(crate) fn mark(host: &Host, name: &MachineName) -> Option<String> {
 
 /// Removes temporary files of killed commands, except for containers that a command is working on.
 pub(crate) fn sweep_unfinished(host: &Host, free: impl Fn(&MachineName) -> bool) {
-    for folder in [host.intents(), host.gc_roots()] {
-        for file in names_in(&folder).unwrap_or_default() {
-            if unfinished_of(&file).is_some_and(|name| free(&name)) {
-                let _ = fs::remove_file(folder.join(file));
-            }
+    for (name, path) in unfinished(host) {
+        if free(&name) {
+            let _ = fs::remove_file(path);
         }
     }
     // After a power failure, for a container that has not started again.
@@ -37,6 +36,16 @@ pub(crate) fn sweep_unfinished(host: &Host, free: impl Fn(&MachineName) -> bool)
             let _ = fs::remove_file(link);
         }
     }
+}
+
+/// Returns the temporary files, and the containers that they belong to.
+pub(crate) fn unfinished(host: &Host) -> Vec<(MachineName, PathBuf)> {
+    let mut found = Vec::new();
+    for folder in [host.intents(), host.gc_roots()] {
+        let files = names_in(&folder).unwrap_or_default();
+        found.extend(files.iter().filter_map(|file| Some((unfinished_of(file)?, folder.join(file)))));
+    }
+    found
 }
 
 /// Returns the container that a temporary file belongs to: `.NAME.json.new`, `..NAME.creating.new`,

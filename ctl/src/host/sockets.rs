@@ -126,16 +126,26 @@ pub(crate) fn not_open(
     known: &BTreeMap<String, String>,
     active: bool,
 ) -> Result<Vec<String>> {
-    let missing = planned(name, intent)?.into_iter().filter(|socket| {
-        (socket.start_on_connect || active) && !known.get(&socket.unit).is_some_and(|state| alive(state))
-    });
     let line = |socket: Socket| {
         format!(
             "port {} is not open; 'systemctl start {}' opens it or shows why not",
             socket.host_side, socket.unit
         )
     };
-    Ok(missing.map(line).collect())
+    Ok(closed(name, intent, known, active)?.into_iter().map(line).collect())
+}
+
+/// Returns the sockets that should be listened on and are not.
+pub(crate) fn closed(
+    name: &MachineName,
+    intent: &Intent,
+    known: &BTreeMap<String, String>,
+    active: bool,
+) -> Result<Vec<Socket>> {
+    let closed = |socket: &Socket| {
+        (socket.start_on_connect || active) && !known.get(&socket.unit).is_some_and(|state| alive(state))
+    };
+    Ok(planned(name, intent)?.into_iter().filter(closed).collect())
 }
 
 #[cfg(test)]

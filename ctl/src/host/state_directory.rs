@@ -6,9 +6,8 @@ use std::fs;
 use std::fs::{DirBuilder, Metadata};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
@@ -21,6 +20,7 @@ use rustix::io::Errno;
 use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
 use crate::host::files::{open_directory, sync_directory};
+use crate::host::mounts::mounts_below;
 use crate::host::record::{FileId, StateClaim};
 use crate::host::remove_tree::{clear_flags, remove_tree};
 use crate::host::subvolume::Btrfs;
@@ -195,41 +195,6 @@ fn locked(host: &Host, name: &MachineName, lock: OwnedFd) -> Result<Option<Owned
     }
 }
 
-/// Returns the mount points at or below a path, from the kernel's table.
-pub(crate) fn mounts_below(path: &Path) -> Result<Vec<PathBuf>> {
-    // The table contains resolved paths, but /var may be a link.
-    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    const TABLE: &str = "/proc/self/mountinfo";
-    let table = fs::read(TABLE).with_context(|| format!("{TABLE}: cannot be read"))?;
-    let mut mounts: Vec<PathBuf> = table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(|field| PathBuf::from(OsStr::from_bytes(&unescape(field))))
-        .filter(|mount| mount.starts_with(path))
-        .collect();
-    mounts.sort();
-    Ok(mounts)
-}
-
-/// Unescapes the three octal digits that mountinfo uses for spaces and backslashes (proc(5)).
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [first, after @ ..] = rest {
-        match after {
-            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', next @ ..] if *first == b'\\' => {
-                bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                rest = next;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    bytes
-}
-
 /// Returns the machine IDs under which a container keeps journals: the names of its journal directories.
 fn journal_ids(machines: &OwnedFd, name: &MachineName) -> Vec<String> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
@@ -254,15 +219,4 @@ fn remove_journal_links(host: &Host, ids: &[String]) {
 /// Returns whether the state directory exists.
 pub(crate) fn exists(host: &Host, name: &MachineName) -> bool {
     !matches!(fs::symlink_metadata(directory(host, name)), Err(error) if error.kind() == ErrorKind::NotFound)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mountinfo_escapes() {
-        assert_eq!(unescape(br"/a\040b\134c"), br"/a b\c");
-        assert_eq!(unescape(br"/a\"), br"/a\");
-    }
 }

@@ -10,6 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::DROP_IN;
 use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
 use serde::Deserialize;
+use systemd_unit_syntax::parse;
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
@@ -98,13 +99,14 @@ fn loaded_units(host: &Host) -> Result<BTreeSet<String>> {
 /// Returns the state that PID 1 would find for a unit that it has not loaded.
 fn not_loaded(host: &Host, name: &MachineName) -> UnitState {
     let drop_in = host.path(format!("/{GENERATOR_DIRECTORY}/{}.d/{DROP_IN}", unit_name(name)));
-    let text = fs::read_to_string(drop_in).unwrap_or_default();
-    let prefix = format!("Environment={PLAN_VARIABLE}=");
+    let parsed = fs::read(drop_in).ok().and_then(|bytes| parse(&bytes).ok()).unwrap_or_default();
+    let prefix = format!("{PLAN_VARIABLE}=");
+    let mut environment = parsed.file.values("Service", "Environment");
     UnitState {
         active: "inactive".to_owned(),
         sub: "dead".to_owned(),
         result: "success".to_owned(),
-        plan: text.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::to_owned),
+        plan: environment.find_map(|value| value.strip_prefix(&prefix)).map(str::to_owned),
         ..UnitState::default()
     }
 }
@@ -158,6 +160,15 @@ pub(crate) fn state_since(host: &Host, name: &MachineName) -> Option<String> {
     let call = host.manager("systemctl").args(["show", "--timestamp=unix", "--value"]);
     let answer = call.args(["-p", "StateChangeTimestamp", "--", &unit_name(name)]).output_if_any()?;
     time::utc_of_unix(&answer)
+}
+
+/// Asks `systemctl is-active` or `is-enabled` about a unit. Without an answer it is not known to be off.
+pub(crate) fn unit_is(host: &Host, question: &str, unit: &str) -> Result<bool> {
+    let (status, answer) = host.manager("systemctl").args([question, unit]).answer()?;
+    match answer.trim() {
+        "" => Err(Failed::Program(format!("systemctl {question} {unit}: no answer")).into()),
+        _ => Ok(status.success()),
+    }
 }
 
 /// Makes PID 1 run the generators and reload all units.

@@ -54,7 +54,7 @@ pub(crate) struct UpdateMemory {
     other: BTreeMap<String, Value>,
 }
 
-/// The inputs of a build, and its result. The same revision, system and arguments give the same result.
+/// The inputs of a build, without passwords, and its result. The same revision, system and arguments give the same result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct BuiltFrom {

@@ -13,6 +13,7 @@ use nixos_nspawn_units::value::StorePath;
 use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
+use crate::base::secrets::{with_password, without_password};
 use crate::host::update_memory::BuiltFrom;
 use crate::nix::cause::{Cause, Unbuilt};
 use crate::nix::flake::Flake;
@@ -110,7 +111,7 @@ impl Request<'_> {
                 }
                 // The flake probably still has the same layout.
                 let system = self.system();
-                let before = self.last.filter(|last| last.flake == flake.recorded() && last.system == system);
+                let before = self.last.filter(|last| last.system == system && is_of(last, &flake));
                 let attribute = match before {
                     Some(last) => last.attribute.clone(),
                     None => self.search(nix, &flake, &at)?,
@@ -194,14 +195,14 @@ impl Request<'_> {
         }
     }
 
-    /// Returns the result of a finished build.
+    /// Returns the result of a finished build. Containers can read what is remembered, so it has no passwords.
     pub(crate) fn finished(&self, draft: Draft, output: StorePath) -> Made {
         let from =
             draft.from.zip(self.wanted.source.flake.as_ref()).map(|((at, attribute), flake)| BuiltFrom {
-                flake: flake.as_str().to_owned(),
-                locked: at.locked.clone(),
-                reference: at.reference.clone(),
-                inputs: at.inputs.clone(),
+                flake: without_password(flake.as_str()),
+                locked: without_password(&at.locked),
+                reference: without_password(&at.reference),
+                inputs: without_password(&at.inputs),
                 attribute,
                 system: self.system(),
                 arguments_hash: BuiltFrom::hash_of(&self.wanted.arguments),
@@ -219,7 +220,6 @@ impl Request<'_> {
             Outcome::At(resolved) => return Ok(resolved),
             Outcome::Unreachable(reason) => reason,
         };
-        let recorded = flake.recorded();
         let at = |locked: &str, reference: &str, inputs: &str| Resolved {
             locked: locked.to_owned(),
             reference: reference.to_owned(),
@@ -227,12 +227,18 @@ impl Request<'_> {
             path: None,
             stale: Some(reason.clone()),
         };
-        if let Some(last) = self.last.filter(|last| last.flake == recorded) {
-            return Ok(Arc::new(at(&last.locked, &last.reference, &last.inputs)));
+        if let Some(last) = self.last.filter(|last| is_of(last, flake)) {
+            let [locked, reference] =
+                [&last.locked, &last.reference].map(|text| with_password(text, &flake.reference));
+            nix.tell_stale(&flake.reference, &reason);
+            return Ok(Arc::new(at(&locked, &reference, &last.inputs)));
         }
         let before = self.recorded.filter(|before| before.flake == source.flake);
         match before.and_then(|before| before.locked.as_ref()) {
-            Some(locked) => Ok(Arc::new(at(locked.as_str(), locked.as_str(), ""))),
+            Some(locked) => {
+                nix.tell_stale(&flake.reference, &reason);
+                Ok(Arc::new(at(locked.as_str(), locked.as_str(), "")))
+            }
             None => Err(Failed::Program(reason).into()),
         }
     }
@@ -242,9 +248,9 @@ impl Request<'_> {
         let Wanted { source, arguments } = self.wanted;
         let impure = |word: &String| IMPURE.iter().any(|flag| word.split('=').next() == Some(flag));
         let last = self.last.filter(|_| !arguments.iter().any(impure))?;
-        let same = source.flake.as_ref().is_some_and(|flake| flake.as_str() == last.flake)
-            && last.reference == at.reference
-            && last.inputs == at.inputs
+        let same = source.flake.as_ref().is_some_and(|flake| without_password(flake.as_str()) == last.flake)
+            && last.reference == without_password(&at.reference)
+            && last.inputs == without_password(&at.inputs)
             && last.system == self.system()
             && last.arguments_hash == BuiltFrom::hash_of(arguments);
         let there = || self.host.path(last.output.as_str()).symlink_metadata().is_ok();
@@ -261,4 +267,9 @@ impl Request<'_> {
         let system = self.wanted.source.system.as_ref();
         system.map_or_else(tool::native_system, |system| system.as_str().to_owned())
     }
+}
+
+/// Returns whether a build was one of this flake.
+fn is_of(last: &BuiltFrom, flake: &Flake) -> bool {
+    last.flake == without_password(&flake.recorded())
 }

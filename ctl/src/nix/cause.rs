@@ -1,5 +1,7 @@
 //! Recognises why Nix failed from its messages, and suggests the next step.
 
+use nixos_nspawn_units::value::shown;
+
 use crate::base::call::Ended;
 use crate::base::exit::Failed;
 use crate::base::program::ended;
@@ -26,6 +28,10 @@ pub(crate) enum Cause {
     Untracked,
     /// The disk is full.
     Space,
+    /// A program that Nix calls is missing.
+    Program,
+    /// No machine can build for the system.
+    System,
     /// A builder failed.
     Builder,
     /// An evaluation failed.
@@ -38,11 +44,17 @@ pub(crate) enum Cause {
 const UNREGISTERED: &str = "cannot find flake 'flake:";
 
 /// Texts from messages of Nix, Git and curl. The first one found decides.
-const TEXTS: [(&str, Cause); 46] = [
+const TEXTS: [(&str, Cause); 52] = [
     (UNREGISTERED, Cause::Registry),
     ("is not owned by current user", Cause::Owner),
     ("dubious ownership", Cause::Owner),
     ("No space left on device", Cause::Space),
+    ("error: cannot run ", Cause::Program),
+    ("error: executing '", Cause::Program),
+    ("is required to build '", Cause::System),
+    ("required system or feature not available", Cause::System),
+    ("database or disk is full", Cause::Space),
+    ("Reason: platform mismatch", Cause::System),
     ("daemon-socket/socket", Cause::Daemon),
     ("big-lock': Permission denied", Cause::Daemon),
     ("HTTP error 401", Cause::Access),
@@ -129,15 +141,46 @@ impl Cause {
                 let file = untracked(messages).unwrap_or("a file");
                 format!("{file} is missing, or not tracked by Git; if it is in a Git checkout, 'git add' it")
             }
+            Self::Program => {
+                let name = between(messages, "error: cannot run ", ":")
+                    .or_else(|| between(messages, "error: executing '", "'"))
+                    .map_or("a program that Nix calls".to_owned(), |name| format!("'{}'", shown(name)));
+                format!("{name} is not installed, or not in PATH; install it")
+            }
+            Self::System => {
+                let system = between(messages, "error: a '", "'")
+                    .or_else(|| between(messages, "Required system: '", "'"))
+                    .map_or("another system".to_owned(), shown);
+                format!("nothing here builds for {system}; check --system, or see builders in nix.conf(5)")
+            }
             Self::Space => "the disk is full; 'nix-collect-garbage' frees space".to_owned(),
             Self::Builder => match derivation(messages) {
                 Some(path) => format!("a build failed; 'nix log {path}' shows its output"),
                 None => "a build failed; 'nix log' shows its output".to_owned(),
             },
             Self::Other => "a program called by Nix failed; its output is above".to_owned(),
-            Self::Evaluation => "the configuration does not evaluate; -v shows Nix's trace".to_owned(),
+            Self::Evaluation => {
+                let why = reason(messages).map(|why| format!(" ({why})")).unwrap_or_default();
+                format!("the configuration does not evaluate{why}; -v shows Nix's trace")
+            }
         }
     }
+}
+
+/// Returns the text between two others.
+fn between<'a>(messages: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    Some(messages.split_once(before)?.1.split_once(after)?.0)
+}
+
+/// Returns what Nix says last: the cause of an error follows where it happened.
+fn reason(messages: &str) -> Option<String> {
+    let lines: Vec<&str> = messages.lines().map(str::trim).collect();
+    let at = lines.iter().rposition(|line| line.starts_with("error:"))?;
+    let first = lines[at].strip_prefix("error:")?.trim_end_matches("Definition values:").trim();
+    // Failed assertions are on lines of their own.
+    let below = lines[at + 1..].iter().filter(|line| !line.is_empty()).take(2);
+    let text = if first.is_empty() { below.copied().collect::<Vec<_>>().join(" ") } else { first.to_owned() };
+    (!text.is_empty()).then(|| shown(&text))
 }
 
 /// Returns the derivation that failed.
@@ -162,7 +205,9 @@ fn untracked(messages: &str) -> Option<&str> {
             (rest.trim().is_empty() || after.ends_with(' ')).then_some(path)
         })?;
         let in_store = path.split_once("/nix/store/").and_then(|(_, path)| path.split_once('/'));
-        Some(in_store.map_or(path, |(_, below)| below))
+        let path = in_store.map_or(path, |(_, below)| below);
+        // Nix writes some with two slashes.
+        Some(if path.starts_with("//") { &path[1..] } else { path })
     })
 }
 
@@ -258,7 +303,20 @@ mod tests {
                 "error: The option `nixosContainer.x' does not exist. Definition values:\n- In `/root/a.nix': []",
                 Cause::Evaluation,
             ),
+            ("error: cannot run ssh: No such file or directory\nfatal: unable to fork", Cause::Program),
+            (
+                "error: a 'aarch64-linux' with features {} is required to build '/nix/store/a.drv'",
+                Cause::System,
+            ),
+            (
+                "error: Cannot build '/nix/store/a.drv'.\n Reason: required system or feature not available",
+                Cause::System,
+            ),
             ("error: writing to file: No space left on device", Cause::Space),
+            (
+                "error:\n  … while fetching the input 'path:/x'\n\n  error: committing transaction: database or disk is full, database or disk is full (in '/nix/var/nix/db/db.sqlite')",
+                Cause::Space,
+            ),
             ("error: builder for '/nix/store/a-x.drv' failed with exit code 1", Cause::Builder),
             ("error: cannot find flake 'flake:deep' in the flake registries", Cause::Registry),
             ("error: undefined variable 'x'", Cause::Evaluation),
@@ -277,6 +335,42 @@ mod tests {
         let said =
             Cause::Builder.explained("error: Cannot build '/nix/store/a-x.drv'.\n Reason: builder failed");
         assert_eq!(said, "a build failed; 'nix log /nix/store/a-x.drv' shows its output");
+        for (text, expected) in [
+            (
+                "error: cannot run ssh: No such file or directory\nfatal: unable to fork",
+                "'ssh' is not installed, or not in PATH; install it",
+            ),
+            (
+                "error: executing 'git': No such file or directory",
+                "'git' is not installed, or not in PATH; install it",
+            ),
+            (
+                "error: a 'aarch64-linux' with features {} is required to build '/nix/store/a.drv'",
+                "nothing here builds for aarch64-linux; check --system, or see builders in nix.conf(5)",
+            ),
+            (
+                "Reason: required system or feature not available\nRequired system: 'aarch64-linux' with features {}",
+                "nothing here builds for aarch64-linux; check --system, or see builders in nix.conf(5)",
+            ),
+            (
+                "error: Cannot build '/nix/store/a.drv'.\n  Reason: platform mismatch\n  Required system: 'aarch64-linux'",
+                "nothing here builds for aarch64-linux; check --system, or see builders in nix.conf(5)",
+            ),
+            (
+                "error:\n  … while calling 'throw'\n\n   error: no such package nginxx\n",
+                "the configuration does not evaluate (no such package nginxx); -v shows Nix's trace",
+            ),
+            (
+                "error:\n  … while evaluating\n\n  error:\n  Failed assertions:\n  - Set a\u{1b}.\n  - More.\n",
+                "the configuration does not evaluate (Failed assertions: - Set a\\u{1b}.); -v shows Nix's trace",
+            ),
+            (
+                "error: path '//root/none' does not exist",
+                "/root/none is missing, or not tracked by Git; if it is in a Git checkout, 'git add' it",
+            ),
+        ] {
+            assert_eq!(Cause::of(text).unwrap().explained(text), expected);
+        }
         for text in [
             "error: path '/nix/store/0c-source/sub/flake.nix' does not exist",
             "\n       error: opening file '/tmp/store/nix/store/0c-source/sub/flake.nix': No such file or directory",

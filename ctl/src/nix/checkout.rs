@@ -47,14 +47,21 @@ impl Checkout {
         if !self.git || !self.foreign() || [accepted, caller].contains(&Some(self.owner)) {
             return Ok(());
         }
+        unchanged(self.belongs(accepted), "--flake with the same reference accepts that user")
+    }
+
+    /// Returns why root does not read the checkout unless its owner has called sudo, if so.
+    pub(crate) fn fault(&self, accepted: Option<u32>) -> Option<String> {
+        let trusted = self.owner == 0 || accepted == Some(self.owner);
+        (self.git && !trusted).then(|| self.belongs(accepted))
+    }
+
+    fn belongs(&self, accepted: Option<u32>) -> String {
         let before = match accepted {
             Some(before) => format!(", but belonged to user {before} when it was recorded"),
             None => String::new(),
         };
-        unchanged(
-            format!("{}: belongs to user {}{before}", self.top.display(), self.owner),
-            "--flake with the same reference accepts that user",
-        )
+        format!("{}: belongs to user {}{before}", self.top.display(), self.owner)
     }
 }
 
@@ -95,6 +102,8 @@ mod tests {
                 foreign + 1
             )
         );
+        assert_eq!(checkout.fault(None).as_deref(), Some(&*format!("/srv/infra: belongs to user {foreign}")));
+        assert_eq!(checkout.fault(Some(foreign)), None);
         assert!(Checkout { git: false, ..checkout }.check(None).is_ok());
     }
 }

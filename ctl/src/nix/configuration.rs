@@ -83,7 +83,10 @@ fn fetched(nix: &Nix, reference: &str, recorded: Option<&Text>) -> Result<Arc<Re
         Outcome::Unreachable(reason) => reason,
     };
     match recorded.map(|locked| nix.resolve(locked.as_str(), None, &[], "")).transpose()? {
-        Some(Outcome::At(resolved)) => Ok(resolved),
+        Some(Outcome::At(resolved)) => {
+            nix.tell_stale(reference, &reason);
+            Ok(resolved)
+        }
         _ => Err(Failed::Program(reason).into()),
     }
 }

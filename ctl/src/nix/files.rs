@@ -17,7 +17,7 @@ pub(crate) const DIRECTORY: &str = match option_env!("NIXOS_NSPAWN_NIX") {
 const EVAL_CONFIG: &str = "eval-config.nix";
 
 /// The files and their texts; they import only one another.
-pub(crate) const FILES: [(&str, &str); 22] = [
+pub(crate) const FILES: [(&str, &str); 23] = [
     (EVAL_CONFIG, include_str!("../../../nix/eval-config.nix")),
     ("lib.nix", include_str!("../../../nix/lib.nix")),
     ("container.nix", include_str!("../../../nix/container.nix")),
@@ -25,6 +25,7 @@ pub(crate) const FILES: [(&str, &str); 22] = [
     ("data.nix", include_str!("../../../nix/data.nix")),
     ("elements.nix", include_str!("../../../nix/elements.nix")),
     ("from-containers.nix", include_str!("../../../nix/from-containers.nix")),
+    ("hardening.nix", include_str!("../../../nix/hardening.nix")),
     ("known.json", include_str!("../../../nix/known.json")),
     ("known.nix", include_str!("../../../nix/known.nix")),
     ("make-container.nix", include_str!("../../../nix/make-container.nix")),

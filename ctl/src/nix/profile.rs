@@ -150,14 +150,19 @@ fn resolve(host: &Host, path: &Path) -> std::io::Result<PathBuf> {
     Err(std::io::Error::other("too many links"))
 }
 
+/// Returns the user that the store belongs to, if there is one.
+pub(crate) fn store_owner(host: &Host) -> Result<Option<u32>> {
+    let store = host.path("/nix/store");
+    match fs::metadata(&store) {
+        Ok(metadata) => Ok(Some(metadata.uid())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| store.display().to_string()),
+    }
+}
+
 /// Refuses a store that another user can write to, since that user could become root.
 pub(crate) fn check_store(host: &Host, allow_user_store: bool) -> Result<()> {
-    let store = host.path("/nix/store");
-    let owner = match fs::metadata(&store) {
-        Ok(metadata) => metadata.uid(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error).with_context(|| store.display().to_string()),
-    };
+    let Some(owner) = store_owner(host)? else { return Ok(()) };
     if owner != 0 && !allow_user_store && host.live() {
         return unchanged(
             format!("/nix/store belongs to user {owner}, who could change what runs as root"),

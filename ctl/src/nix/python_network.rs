@@ -4,8 +4,8 @@ use anyhow::Result;
 use nixos_nspawn_units::intent::Container;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::network::network_file;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
-use nixos_nspawn_units::syntax::{Item, Section, UnitFile};
+use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::{Item, Section, UnitFile};
 
 /// Carries over network settings. Any of them replaces the whole network setup of the template (nspawn-settings.c);
 /// without `Private=` the others then decide whether the container has a private network.

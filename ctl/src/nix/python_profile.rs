@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::{Container, FreeSettings, Intent};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::{host_nix, nspawn_file};
-use nixos_nspawn_units::syntax::settings::{Kind, parse_boolean, setting};
-use nixos_nspawn_units::syntax::{UnitFile, parse};
 use nixos_nspawn_units::value::StorePath;
+use systemd_unit_syntax::settings::{Kind, parse_boolean, setting};
+use systemd_unit_syntax::{UnitFile, parse};
 
 use crate::base::host::Host;
 use crate::base::tree::read_of_store;
@@ -185,7 +185,7 @@ fn same_list_value(key: &str, own: &str, theirs: &str) -> bool {
         return false;
     }
     let parts = |text: &str| {
-        let fields = nixos_nspawn_units::syntax::words::bind_fields(text).ok()?;
+        let fields = systemd_unit_syntax::words::bind_fields(text).ok()?;
         Some((fields.source.clone(), fields.destination.unwrap_or(fields.source)))
     };
     parts(own).is_some_and(|own| Some(own) == parts(theirs))

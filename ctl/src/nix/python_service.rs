@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use nixos_nspawn_units::intent::Container;
 use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
-use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::value::{AbsolutePath, Invalid};
+use systemd_unit_syntax::UnitFile;
 
 use crate::base::exit::Failed;
 
@@ -78,7 +78,7 @@ pub(crate) fn unusable(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "clippy takes helpers of tests for ordinary code")]
 
-    use nixos_nspawn_units::syntax::parse;
+    use systemd_unit_syntax::parse;
 
     use super::*;
 

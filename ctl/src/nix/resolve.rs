@@ -5,7 +5,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 
 use crate::base::call::Messages;
-use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::nix::cause::{Cause, answered, failure, used_cache};
 use crate::nix::checkout::Checkout;
@@ -31,12 +30,9 @@ impl Nix<'_> {
             return Ok(known.clone());
         }
         let outcome = self.ask(reference, accepted, arguments, others)?;
-        let stale = match &outcome {
-            Outcome::At(resolved) => resolved.stale.as_ref(),
-            Outcome::Unreachable(reason) => Some(reason),
-        };
-        if let Some(reason) = stale {
-            self.host.report(Event::NotRefreshed { reference: reference.to_owned(), reason: reason.clone() });
+        // Without any answer, there may be no known revision.
+        if let Outcome::At(resolved) = &outcome {
+            resolved.stale.iter().for_each(|reason| self.tell_stale(reference, reason));
         }
         self.resolved.borrow_mut().insert(key, outcome.clone());
         Ok(outcome)

@@ -2,7 +2,7 @@
 //! arguments of their own, never as parts of an expression. Nix's messages pass through to the user.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::call::{Ended, Messages};
+use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::program;
@@ -31,6 +32,8 @@ pub(crate) struct Nix<'a> {
     pub(crate) build_limit: Option<Duration>,
     /// The references resolved by this command, by reference and arguments.
     pub(crate) resolved: RefCell<BTreeMap<Vec<String>, Outcome>>,
+    /// The references that were reported as not refreshed.
+    told: RefCell<BTreeSet<String>>,
 }
 
 /// One of several builds.
@@ -57,6 +60,7 @@ pub(crate) struct Parts {
     refresh: bool,
     build_limit: Option<Duration>,
     resolved: BTreeMap<Vec<String>, Outcome>,
+    told: BTreeSet<String>,
 }
 
 /// The outcome of resolving a reference.
@@ -67,6 +71,9 @@ pub(crate) enum Outcome {
     /// No server could be reached; the text says why.
     Unreachable(String),
 }
+
+/// How long `nix --version` may take.
+const VERSION: Duration = Duration::from_secs(30);
 
 /// How long `nix flake metadata` may take.
 const METADATA: Duration = Duration::from_secs(5 * 60);
@@ -108,15 +115,24 @@ impl<'a> Nix<'a> {
 
     /// Returns what another thread needs.
     pub(crate) fn parts(&self) -> Parts {
-        let Self { host: _, program, refresh, build_limit, resolved } = self;
-        let resolved = resolved.borrow().clone();
-        Parts { program: program.clone(), refresh: *refresh, build_limit: *build_limit, resolved }
+        let Self { host: _, program, refresh, build_limit, resolved, told } = self;
+        let (resolved, told) = (resolved.borrow().clone(), told.borrow().clone());
+        Parts { program: program.clone(), refresh: *refresh, build_limit: *build_limit, resolved, told }
     }
 
     /// Returns the same Nix, for a host.
     pub(crate) fn of_parts(host: &'a Host, parts: Parts) -> Self {
-        let Parts { program, refresh, build_limit, resolved } = parts;
-        Self { host, program, refresh, build_limit, resolved: RefCell::new(resolved) }
+        let Parts { program, refresh, build_limit, resolved, told } = parts;
+        let (resolved, told) = (RefCell::new(resolved), RefCell::new(told));
+        Self { host, program, refresh, build_limit, resolved, told }
+    }
+
+    /// Reports, once, that the last known revision of a reference is used.
+    pub(crate) fn tell_stale(&self, reference: &str, reason: &str) {
+        if self.told.borrow_mut().insert(reference.to_owned()) {
+            let (reference, reason) = (reference.to_owned(), reason.to_owned());
+            self.host.report(Event::NotRefreshed { reference, reason });
+        }
     }
 
     /// Sets the time limit of a build.
@@ -130,7 +146,8 @@ impl<'a> Nix<'a> {
     }
 
     fn new(host: &'a Host, program: PathBuf) -> Self {
-        Self { host, program, refresh: true, build_limit: None, resolved: RefCell::default() }
+        let (resolved, told) = (RefCell::default(), RefCell::default());
+        Self { host, program, refresh: true, build_limit: None, resolved, told }
     }
 
     pub(super) fn call(&self, command: &str) -> Program<'_> {
@@ -238,6 +255,12 @@ impl<'a> Nix<'a> {
     /// Returns the path of another program of the same Nix.
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.program.with_file_name(name)
+    }
+
+    /// Returns what Nix says about itself, `nix (Nix) 2.26.3`.
+    pub(crate) fn says_version(&self) -> Result<String> {
+        let answer = self.host.program(&self.program).arg("--version").limit(VERSION).output()?;
+        Ok(answer.lines().next().unwrap_or_default().to_owned())
     }
 
     /// Returns whether Nix can resolve `<nixpkgs>`.

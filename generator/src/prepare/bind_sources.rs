@@ -11,14 +11,14 @@ use nixos_nspawn_units::copies::{binds_directory, remove_binds};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::files::{BINDS, bind_place};
 use nixos_nspawn_units::nspawn::host_nix::is_locked;
-use nixos_nspawn_units::syntax::escape::bind_field;
-use nixos_nspawn_units::syntax::words::{BindFields, bind_fields};
-use nixos_nspawn_units::syntax::{Item, UnitFile};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount_change, move_mount, open_tree,
 };
+use systemd_unit_syntax::escape::bind_field;
+use systemd_unit_syntax::words::{BindFields, bind_fields};
+use systemd_unit_syntax::{Item, UnitFile};
 
 use crate::failure::Failure;
 use crate::log::Log;
@@ -56,7 +56,7 @@ pub(crate) fn mount(
                 if key == "Bind" || key == "BindReadOnly" {
                     if let Some((source, handed_over)) = places.handed_over(key == "BindReadOnly", value)? {
                         items.push(Item::Comment(format!("the source is {source}")));
-                        *value = handed_over;
+                        *value = handed_over.into();
                     }
                 }
             }

@@ -10,7 +10,7 @@ use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::DROP_IN;
 use nixos_nspawn_units::service::{TEMPLATE, unit_name};
-use nixos_nspawn_units::syntax::{UnitFile, parse};
+use systemd_unit_syntax::{UnitFile, parse};
 
 use crate::failure::Failure;
 use crate::log::Log;
@@ -81,7 +81,7 @@ fn credentials(root: &Path, name: &MachineName) -> Vec<Credential> {
     loaded
         .filter(|credential| {
             let argument = format!("--load-credential={0}:{0}", credential.id);
-            let escaped = nixos_nspawn_units::syntax::escape::exec_argument(&argument);
+            let escaped = systemd_unit_syntax::escape::exec_argument(&argument);
             escaped.is_ok_and(|word| passed.iter().any(|line| line.contains(&word)))
         })
         .collect()

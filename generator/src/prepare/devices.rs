@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use nixos_nspawn_units::copies::{devices_directory, remove_devices};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::files::{DEVICES, NEEDED_DEVICE, copied_device};
-use nixos_nspawn_units::syntax::UnitFile;
-use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::mount::{MountFlags, mount};
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::words::bind_fields;
 
 use crate::failure::Failure;
 

@@ -1,19 +1,23 @@
 //! Finds the directories of the host that containers can write to, and where a link may therefore be theirs.
 
+mod changed;
+
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::fs::read_dir;
-use std::io::{self, ErrorKind};
+use std::fs::{File, Metadata, read_dir};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, NSPAWN_DIRECTORY, runs};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
-use nixos_nspawn_units::plan::OWN_DIRECTORY;
-use nixos_nspawn_units::store::{Trust, load};
-use nixos_nspawn_units::syntax::words::bind_fields;
-use nixos_nspawn_units::syntax::{UnitFile, parse};
+use nixos_nspawn_units::plan::{OWN_DIRECTORY, WRITABLE};
+use nixos_nspawn_units::store::{Loaded, Trust, load, load_some};
 use rustix::fs::{AtFlags, CWD, Stat, statat};
+use systemd_unit_syntax::words::bind_fields;
+use systemd_unit_syntax::{Section, UnitFile, parse};
+
+use changed::changed;
 
 /// The directories of the host that containers can write to: their roots, and the sources of writable bind mounts. They
 /// are identified by device and inode, since a directory may have several paths, and read when the first link is found.
@@ -55,40 +59,79 @@ pub(crate) fn writable_by_others(root: &Path, name: &MachineName) -> Result<BTre
     sources(root, |other| other != name.as_str())
 }
 
-/// Returns the sources of writable mounts of the containers whose names are wanted.
+/// Returns the sources of writable mounts of the containers whose names are wanted: as recorded, as the generator planned
+/// them, and as running containers were started. They differ until a reload and a restart.
 fn sources(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<Identity>, String> {
-    let files = settings(root)?;
-    let files = files.iter().filter(|(name, _)| wanted(name));
-    let paths = files.flat_map(|(_, file)| writable_sources(file));
-    Ok(paths.filter_map(|source| identity(&root.join(source.trim_start_matches('/')))).collect())
-}
-
-/// Returns the settings of all containers with their names: as recorded, as the generator wrote them, and as running
-/// containers were started. They differ until a reload and a restart, and the generator's directory is empty during a
-/// reload.
-fn settings(root: &Path) -> Result<Vec<(String, UnitFile)>, String> {
-    let loaded = load(root, Trust::default());
-    let recorded = loaded
-        .intents
-        .iter()
-        .filter_map(|stored| Some((stored.name.to_string(), nspawn_file(&stored.intent).ok()?)));
-    let mut files: Vec<(String, UnitFile)> = recorded.collect();
-    let is_settings = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "nspawn");
-    let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    for path in
-        entries(&root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY))?.iter().filter(|path| is_settings(path))
-    {
-        files.extend(parsed(path)?.map(|file| (name(path), file)));
+    let mut paths: BTreeSet<String> = BTreeSet::new();
+    let mut add = |name: &str, file: &UnitFile| {
+        if wanted(name) {
+            paths.extend(writable_sources(file));
+        }
+    };
+    let changed = match planned(root)? {
+        // What the generator has planned is in one file, so that a start takes no longer if there are many containers.
+        Some((list, written)) => {
+            for Section { name, items } in list.sections {
+                let files = Section { name: "Files".to_owned(), items };
+                add(&name, &UnitFile { header: Vec::new(), sections: vec![files] });
+            }
+            changed(root, &written)
+        }
+        // PID 1 is refilling the generator's directory.
+        None => {
+            for path in settings(&root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY))? {
+                parsed(&path)?.iter().for_each(|file| add(&name_of(&path), file));
+            }
+            None
+        }
+    };
+    let trust = Trust::default();
+    let recorded = match &changed {
+        Some(names) if names.is_empty() => Loaded::default(),
+        Some(names) => load_some(root, trust, &|name| names.contains(name)),
+        None => load(root, trust),
+    };
+    for stored in &recorded.intents {
+        if let Ok(file) = nspawn_file(&stored.intent) {
+            add(stored.name.as_str(), &file);
+        }
     }
-    for path in entries(&root.join(NSPAWN_DIRECTORY))?.iter().filter(|path| is_settings(path)) {
-        match parsed(path) {
-            Ok(file) => files.extend(file.map(|file| (name(path), file))),
+    for path in settings(&root.join(NSPAWN_DIRECTORY))? {
+        match parsed(&path) {
+            Ok(file) => file.iter().for_each(|file| add(&name_of(&path), file)),
             // Nobody can write with the settings of a container that is stopped.
-            Err(error) if may_run(root, path) => return Err(error),
+            Err(error) if may_run(root, &path) => return Err(error),
             Err(_) => {}
         }
     }
+    Ok(paths.iter().filter_map(|source| identity(&root.join(source.trim_start_matches('/')))).collect())
+}
+
+/// Returns the generator's list of writable mounts, a section for each container, and its metadata; `None` if it is missing
+/// or cannot be used.
+fn planned(root: &Path) -> Result<Option<(UnitFile, Metadata)>, String> {
+    let path = root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY).join(WRITABLE);
+    let mut text = Vec::new();
+    let read = File::open(&path).and_then(|mut file| {
+        file.read_to_end(&mut text)?;
+        file.metadata()
+    });
+    match read {
+        Ok(metadata) => Ok(parse(&text).ok().map(|parsed| (parsed.file, metadata))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(&path, error)),
+    }
+}
+
+/// Returns the settings files in a directory.
+fn settings(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = entries(directory)?;
+    files.retain(|path| path.extension().is_some_and(|kind| kind == "nspawn"));
     Ok(files)
+}
+
+fn name_of(settings: &Path) -> String {
+    settings.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Returns whether the container of a settings file may be running.
@@ -126,4 +169,36 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, String> {
 
 fn unreadable(path: &Path, error: io::Error) -> String {
     format!("{} cannot be read: {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// The generator's list stands for the settings of each container; while it is missing, these are read.
+    #[test]
+    fn the_list_stands_for_the_settings() {
+        let root = std::env::temp_dir().join(format!("nixos-nspawn-exposed-{}", std::process::id()));
+        let folder = root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY);
+        for folder in [&folder, &root.join("srv/db"), &root.join("srv/web"), &root.join("srv/old")] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let settings = |name: &str| format!("[Files]\nBindReadOnly=/srv/old\nBind=/srv/{name}:/srv:idmap\n");
+        fs::write(folder.join("web.nspawn"), settings("web")).unwrap();
+        let found = |wanted: &str| -> Vec<&str> {
+            let found = sources(&root, |name| name == wanted).unwrap();
+            let is_found = |name: &&str| found.contains(&identity(&root.join("srv").join(name)).unwrap());
+            ["db", "web", "old"].into_iter().filter(is_found).collect()
+        };
+        assert_eq!((found("web"), found("db")), (vec!["web"], vec![]));
+        fs::write(folder.join(WRITABLE), "# text\n\n[db]\nBind=/srv/db:/srv\nOverlay=/srv/db:/srv/web:/x\n")
+            .unwrap();
+        assert_eq!((found("web"), found("db")), (vec![], vec!["db", "web"]));
+        // A running container has the settings that it was started with.
+        fs::create_dir_all(root.join(NSPAWN_DIRECTORY)).unwrap();
+        fs::write(root.join(NSPAWN_DIRECTORY).join("db.nspawn"), settings("old")).unwrap();
+        assert_eq!(found("db"), ["db", "web", "old"]);
+        fs::remove_dir_all(&root).unwrap();
+    }
 }

@@ -12,9 +12,9 @@ use nixos_nspawn_units::copies::{binds_directory, host_nix_directory, remove_hos
 use nixos_nspawn_units::intent::NIX_PARTS;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::host_nix::locked;
-use nixos_nspawn_units::syntax::UnitFile;
-use nixos_nspawn_units::syntax::words::bind_fields;
 use rustix::mount::mount_bind_recursive;
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::words::bind_fields;
 
 use crate::failure::Failure;
 use crate::log::Log;

@@ -8,11 +8,11 @@ use std::path::{Component, Path, PathBuf};
 
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::resolve::open_resolved;
-use nixos_nspawn_units::syntax::UnitFile;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
-use nixos_nspawn_units::syntax::words::{bind_fields, first_field};
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, stat};
 use rustix::io::Errno;
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::words::{bind_fields, first_field};
 
 use crate::log::Log;
 use crate::prepare::exposed::writable_by_others;

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::resolve::open_resolved;
-use nixos_nspawn_units::syntax::UnitFile;
-use nixos_nspawn_units::syntax::words::{bind_fields, first_field};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, openat};
 use rustix::io::Errno;
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::words::{bind_fields, first_field};
 
 use crate::prepare::user_namespace::maps_users;
 
@@ -92,7 +92,7 @@ mod tests {
     use std::fs::{create_dir_all, remove_dir_all, write};
     use std::os::unix::fs::symlink;
 
-    use nixos_nspawn_units::syntax::parse;
+    use systemd_unit_syntax::parse;
 
     use super::*;
 

@@ -6,15 +6,10 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::nspawn::id_mapping::may_map_ids;
 
 use crate::failure::Failure;
 use crate::log::Log;
-
-/// File systems without support for idmapped mounts (no `FS_ALLOW_IDMAP`, Linux 6.18).
-const NOT_MAPPABLE: [&str; 12] = [
-    "9p", "cifs", "devtmpfs", "efivarfs", "exfat", "fuseblk", "hfsplus", "nfs", "nfs4", "proc", "smb3",
-    "sysfs",
-];
 
 /// Fails if another mount is below an idmapped source: nspawn 257–262 would fail with "Device or resource busy".
 /// Warns if the file system is known not to support idmapped mounts; only the kernel knows for sure.
@@ -31,9 +26,7 @@ pub(crate) fn mappable(
         let next = "; set 'recursive' to false (or 'norbind'), and add a bind mount for what is below";
         return Err(Failure::not_started(path.display(), reason, name, next));
     }
-    if let Some(kind) =
-        mounts.kind(path).filter(|kind| NOT_MAPPABLE.contains(kind) || kind.starts_with("fuse."))
-    {
+    if let Some(kind) = mounts.kind(path).filter(|kind| !may_map_ids(kind)) {
         log.warning(&format!(
             "{}: ids cannot be mapped on a file system of type {kind}; if systemd-nspawn fails to map them, set 'idmap' \
              of this bind mount to 'noidmap'",

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::copies::NetworkText;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::syntax::UnitFile;
 use rustix::net::netdevice::{index_to_name, name_to_index};
 use rustix::net::{AddressFamily, SocketType, socket};
+use systemd_unit_syntax::UnitFile;
 
 use crate::failure::Failure;
 use crate::log::Log;

@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::syntax::UnitFile;
-use nixos_nspawn_units::syntax::settings::parse_boolean;
+use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::settings::parse_boolean;
 
 use crate::failure::Failure;
 

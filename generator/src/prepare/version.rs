@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::HOST_FILE;
-use nixos_nspawn_units::syntax::UnitFile;
 use nixos_nspawn_units::version::{need, unmet};
+use systemd_unit_syntax::UnitFile;
 
 use crate::failure::Failure;
 use crate::log::Log;

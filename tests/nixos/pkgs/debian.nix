@@ -154,6 +154,8 @@ let
       '';
       main = "dbus-daemon";
     };
+    # NixOS's module asks for two builds, and for the version.
+    postgresql_17 = { extra = "ln -s $root/usr/lib/postgresql/17/bin/* $out/bin/"; passthru = { version = "17"; psqlSchema = "17"; withPackages = _: final.postgresql_17; } // lib.genAttrs [ "withJIT" "withoutJIT" ] (_: final.postgresql_17); };
     util-linux = { debs = [ "util-linux" "util-linux-extra" "mount" "bsdextrautils" "bsdutils" "login" "fdisk" ]; main = "kill"; extra = "b agetty su sulogin"; passthru = lib.genAttrs [ "mount" "login" "swap" ] (_: final.util-linux) // { withPatches = final.util-linux; }; };
     systemd = {
       debs = [ "systemd" "systemd-container" "systemd-resolved" "systemd-timesyncd" "udev" "systemd-sysv" "libpam-systemd" ];

@@ -1,5 +1,6 @@
 //! `make bench-updates`: measures updates on a throwaway host: of an unchanged container, of 50 unchanged ones of one flake,
-//! and of 8 changed ones with one job and with two. Prints times and ratios within this run. No test depends on them.
+//! and of 8 changed ones with one job and with two; and what it costs to write the store to the disk. Prints times and
+//! ratios within this run. No test depends on them.
 
 use std::time::Instant;
 
@@ -46,11 +47,37 @@ fn main() {
         "8 changed, stopped: {one:.1} s with 1 job, {two:.1} s with 2: x {:.2} (aim: at most 0.6)",
         two / one
     );
+    unwritten(&host);
     host.sh(&format!("systemctl start {}", CHANGED.map(|name| format!("systemd-nspawn@{name}")).join(" ")));
     let (one, two) = (changed("four\n", "1", &[]), changed("five\n", "2", &["--parallel-activation"]));
     println!(
         "8 changed, running: {one:.1} s with 1 job, {two:.1} s with 2 and --parallel-activation: x {:.2}",
         two / one
+    );
+}
+
+/// Measures rollbacks of a stopped container, which write the file systems of the store to the disk, with and without data
+/// that others have not written yet.
+fn unwritten(host: &Host) {
+    let mut to = [1, 2].into_iter().cycle();
+    let mut median = |before: &str| {
+        let mut times: Vec<f64> = (0..5)
+            .map(|_| {
+                host.sh(before);
+                measured(host, &["rollback", "c1", "--to", &to.next().unwrap_or(1).to_string()]).0
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let clean = median("sync");
+    let dirty = median("sync; dd if=/dev/zero of=/nix/unwritten bs=1M count=256 2> /dev/null");
+    let alone = host.sh("dd if=/dev/zero of=/nix/unwritten bs=1M count=256 2> /dev/null
+        begun=$(date +%s%N); sync -f /nix; echo $((($(date +%s%N) - begun) / 1000000)); rm /nix/unwritten");
+    println!(
+        "rollback, stopped: {clean:.2} s, with 256 MiB of unwritten data on the store's file system {dirty:.2} s; \
+         'sync -f' of as much alone: {} ms",
+        alone.trim()
     );
 }
 

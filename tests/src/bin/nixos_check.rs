@@ -1,10 +1,10 @@
 //! `make nixos-check`: runs real NixOS systems in containers on throwaway hosts, as tests/nixos/README.md describes.
 //!
-//! `nixos_check NIXPKGS [--hold | --record] [--numbers] [trixie|forky]...` boots a host of each suite (both by default), copies the
+//! `nixos_check NIXPKGS [--hold | --record] [--numbers | --strict] [trixie|forky]...` boots a host of each suite (both by default), copies the
 //! kit to it, runs the checks and measurements, and on trixie also the checks of a NixOS host. PEER is passed on to
 //! the kit. With `--hold`, it prints a command that runs its arguments on the host instead, and keeps the host
 //! until standard input ends. With `--record`, the output is written to tests/nixos/seen, for README.md's table. With
-//! `--numbers`, it only measures. Exits with 1 if a line failed.
+//! `--numbers`, it only measures, and with `--strict` it only checks a container with `hardening = "strict"`. Exits with 1 if a line failed.
 
 use nixos_nspawn_tests::host::{Host, Suite, bins};
 use nixos_nspawn_tests::nixos_numbers;
@@ -15,7 +15,8 @@ use std::process::{Command, ExitCode};
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |option: &str| arguments.iter().any(|word| word == option);
-    let (hold, record, only_numbers) = (has("--hold"), has("--record"), has("--numbers"));
+    let (hold, record) = (has("--hold"), has("--record"));
+    let (only_numbers, only_strict) = (has("--numbers"), has("--strict"));
     arguments.retain(|word| !word.starts_with("--"));
     let Some((nixpkgs, words)) = arguments.split_first() else {
         eprintln!("NIXPKGS: give the directory that tests/nixos/nixpkgs/assemble made");
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
             let _ = std::io::stdin().read_line(&mut String::new());
             continue;
         }
-        let [containers, nixos_host, numbers] = GROUPS;
+        let [containers, strict, nixos_host, numbers] = GROUPS;
         let nix = host.ok(&["nix", "--version"]);
         let nix = nix.split_whitespace().last().unwrap_or_default();
         let mut report = Report::new(&format!("systemd {}, Nix {nix}", host.systemd()));
@@ -54,11 +55,15 @@ fn main() -> ExitCode {
             });
         };
         run(&mut report, kit("up").arg(nixpkgs).arg(&root).env("PROGRAMS", programs));
-        if !only_numbers {
+        if !only_numbers && !only_strict {
             report.group(containers);
             run(&mut report, kit("check").env("EXEC", &enter));
         }
-        if suite == Suite::Trixie && !only_numbers {
+        if !only_numbers {
+            report.group(strict);
+            run(&mut report, kit("check-strict").env("EXEC", &enter));
+        }
+        if suite == Suite::Trixie && !only_numbers && !only_strict {
             report.group(nixos_host);
             let tree = host.directory().join("nixos-host");
             run(&mut report, kit("check-host").arg(&root).arg(tree).env("EXEC", &enter));
@@ -73,8 +78,10 @@ fn main() -> ExitCode {
             save(&report);
         }
         // Last, because the host reboots.
-        report.group(numbers);
-        nixos_numbers::measure(&host, &mut report);
+        if !only_strict {
+            report.group(numbers);
+            nixos_numbers::measure(&host, &mut report);
+        }
         if record {
             save(&report);
         }

@@ -3,7 +3,9 @@
 //!
 //! NIXOS_NSPAWN_TORTURE_EVERY and _FROM select the calls on booted hosts (every 12th, starting with the first),
 //! NIXOS_NSPAWN_TORTURE_SECONDS is the duration of a storm (120), NIXOS_NSPAWN_TORTURE_SUITES selects the hosts
-//! (trixie,forky), and NIXOS_NSPAWN_TORTURE_VERBS the commands (all). Unknown words are refused with status 2.
+//! (trixie,forky), NIXOS_NSPAWN_TORTURE_VERBS the commands (all), and NIXOS_NSPAWN_TORTURE_FAULTS the faults on booted
+//! hosts (SIGKILL,SIGTERM,SIGINT,EAGAIN). Unknown words are refused with status 2. NIXOS_NSPAWN_TORTURE_LIGHT makes the
+//! containers small, which takes less time and leaves out reloads.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,20 +15,32 @@ use nixos_nspawn_tests::torture::choice::chosen;
 use nixos_nspawn_tests::torture::fault::Fault;
 use nixos_nspawn_tests::torture::kills::{Calls, fault, prepare};
 use nixos_nspawn_tests::torture::offline::{self, Density};
-use nixos_nspawn_tests::torture::verbs::Verb;
-use nixos_nspawn_tests::torture::{Counts, generator, storm};
+use nixos_nspawn_tests::torture::verbs::{Verb, is_light};
+use nixos_nspawn_tests::torture::{Counts, generator, setup, storm};
 
 /// What is tested besides the commands on booted hosts.
-const OTHERS: [&str; 4] = ["offline", "generator", "creates", "storm"];
+const OTHERS: [&str; 5] = ["offline", "generator", "creates", "storm", "setup"];
+
+/// The faults on booted hosts, and whether each is injected at every fifth of the chosen calls.
+const FAULTS: [(&str, Fault, bool); 4] = [
+    ("SIGKILL", Fault::Signal("SIGKILL"), false),
+    ("SIGTERM", Fault::Signal("SIGTERM"), true),
+    ("SIGINT", Fault::Signal("SIGINT"), true),
+    ("EAGAIN", Fault::Error("EAGAIN"), false),
+];
 
 fn main() -> ExitCode {
     let verbs = Verb::ALL.iter().map(|verb| format!("{verb:?}"));
     let parts: Vec<String> = OTHERS.iter().map(|word| (*word).to_owned()).chain(verbs).collect();
     let suites = Suite::ALL.map(|suite| suite.name().to_owned());
     let chosen = words("NIXOS_NSPAWN_TORTURE_VERBS", &parts)
-        .and_then(|parts| Ok((parts, words("NIXOS_NSPAWN_TORTURE_SUITES", &suites)?)));
+        .and_then(|parts| Ok((parts, words("NIXOS_NSPAWN_TORTURE_SUITES", &suites)?)))
+        .and_then(|(parts, suites)| {
+            let faults = FAULTS.map(|(word, ..)| word.to_owned());
+            Ok((parts, suites, words("NIXOS_NSPAWN_TORTURE_FAULTS", &faults)?))
+        });
     match chosen {
-        Ok((parts, suites)) => run(&parts, &suites),
+        Ok((parts, suites, faults)) => run(&parts, &suites, &faults),
         Err(wrong) => {
             eprintln!("torture: {wrong}");
             ExitCode::from(2)
@@ -35,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs what was chosen.
-fn run(parts: &[String], suites: &[String]) -> ExitCode {
+fn run(parts: &[String], suites: &[String], faults: &[String]) -> ExitCode {
     let has = |part: &str| parts.iter().any(|one| one == part);
     let begun = Instant::now();
     let mut all = Counts::default();
@@ -67,17 +81,19 @@ fn run(parts: &[String], suites: &[String]) -> ExitCode {
             let time = Duration::from_secs(number("NIXOS_NSPAWN_TORTURE_SECONDS", 120) as u64);
             done(&format!("systemd {}, storm", host.systemd()), storm::random(&host, time));
         }
-        for verb in Verb::ALL.into_iter().filter(|verb| has(&format!("{verb:?}"))) {
-            let calls = Calls::Each { from, every };
-            let rarely = Calls::Each { from, every: every * 5 };
-            for (injected, calls) in [
-                (Fault::Signal("SIGKILL"), calls),
-                (Fault::Signal("SIGTERM"), rarely),
-                (Fault::Signal("SIGINT"), rarely),
-                (Fault::Error("EAGAIN"), calls),
-            ] {
+        let calls = Calls::Each { from, every };
+        let rarely = Calls::Each { from, every: every * 5 };
+        let chosen = FAULTS.into_iter().filter(|(word, ..)| faults.iter().any(|one| one == word));
+        for (_, injected, rare) in chosen {
+            let calls = if rare { rarely } else { calls };
+            let verbs = Verb::ALL.into_iter().filter(|verb| has(&format!("{verb:?}")));
+            for verb in verbs.filter(|verb| !is_light() || *verb != Verb::UpdateByReload) {
                 let counts = fault(&live, verb, calls, injected);
                 done(&format!("systemd {}, {verb:?}, {injected:?}", host.systemd()), counts);
+            }
+            if has("setup") {
+                let counts = setup::fault(&live, calls, injected);
+                done(&format!("systemd {}, setup, {injected:?}", host.systemd()), counts);
             }
         }
     }

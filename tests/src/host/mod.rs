@@ -20,7 +20,7 @@ mod watch;
 pub use bins::{Bins, bins};
 pub use command::{Output, Timeout};
 pub use container::{FLAKE, NIXPKGS, unit};
-pub use recorded::dynamic;
+pub use recorded::{BOOT, dynamic, light};
 pub use tree::{Suite, tree};
 
 pub(crate) use command::run;

@@ -15,6 +15,16 @@ pub fn dynamic(page: &str) -> Value {
     json!({"page": page, "container": {"activation": activation}})
 }
 
+/// A first process that is ready at once and ends on request.
+pub const BOOT: &str = "trap 'exit 0' 37; systemd-notify --ready --no-block --pid=1; sleep 2147483647 & wait";
+
+/// Returns settings of a container that is not a system, and so starts at once. It can only be restarted.
+pub fn light(page: &str) -> Value {
+    let activation =
+        json!({"strategy": "restart", "autoStart": true, "expect": "active", "reloadScript": null});
+    json!({"boot": BOOT, "page": page, "container": {"activation": activation, "network": "none"}})
+}
+
 impl Host {
     /// Adds containers to the test flake: names with settings as in container.nix.
     pub fn own(&self, containers: &Value) {

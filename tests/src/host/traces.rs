@@ -36,6 +36,7 @@ const SHARED: &[&str] = &[
     "/run/systemd/generator/machines.target.wants",
     "/run/systemd/generator/multi-user.target.wants",
     "/run/systemd/generator/nixos-nspawn",
+    "/run/systemd/generator/nixos-nspawn/writable",
 ];
 
 impl Host {

@@ -72,7 +72,16 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ),
     (
         "Users, devices and rights",
-        &["userNamespacing", "capabilities", "systemCallFilter", "devices", "tun", "fuse", "kernelLog"],
+        &[
+            "hardening",
+            "userNamespacing",
+            "capabilities",
+            "systemCallFilter",
+            "devices",
+            "tun",
+            "fuse",
+            "kernelLog",
+        ],
     ),
     (
         "Limits",

@@ -2,6 +2,7 @@
 //! agreement.sh compares must agree, and the killed command must succeed when it is repeated.
 
 use std::thread;
+use std::time::Duration;
 
 use super::counts::Counts;
 use super::fault::{Fault, Point};
@@ -57,6 +58,12 @@ pub fn disagreements(host: &Host, names: &[&str]) -> Vec<String> {
     output.stdout.lines().chain(output.stderr.lines()).map(str::to_owned).collect()
 }
 
+/// Returns the points at which a fault is injected: of errors, those that start processes or threads.
+pub(super) fn chosen(points: Vec<Point>, calls: Calls, fault: Fault) -> Vec<Point> {
+    let takes = |point: &Point| matches!(fault, Fault::Signal(_)) || point.call.starts_with("clone");
+    calls.choose(&points.into_iter().filter(takes).collect::<Vec<_>>())
+}
+
 /// Injects faults at the calls of a command: signals at all of them, errors at those that start processes or
 /// threads.
 pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
@@ -65,13 +72,12 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
     let mut round = 0;
     let words = verb.prepare(host, &names[..1], round);
     let of_first: Vec<&str> = words[0].iter().map(String::as_str).collect();
-    let points = live.points(&of_first);
-    let takes = |point: &Point| matches!(fault, Fault::Signal(_)) || point.call.starts_with("clone");
-    let chosen = calls.choose(&points.into_iter().filter(takes).collect::<Vec<_>>());
+    let chosen = chosen(live.points(&of_first), calls, fault);
     let mut counts = Counts::default();
     let calm = host.nspawn("calm");
     for points in chosen.chunks(NAMES.len()) {
         round += 1;
+        let seen = counts.wrong.len();
         let names = &names[..points.len()];
         let words = verb.prepare(host, names, round);
         let mut wrong = Vec::new();
@@ -96,6 +102,10 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
                 wrong.push("a panic".to_owned());
             }
         }
+        // A build that outlives its command holds the lock, and what it leaves is settled after that.
+        let free = r#"for name; do flock --timeout 110 "/run/nixos-nspawn/$name.lock" true; done"#;
+        let wait: Vec<&str> = names.iter().map(String::as_str).collect();
+        host.run_with(&[&["sh", "-c", free, "sh"], &wait[..]].concat(), None, Duration::from_secs(600));
         let settled = host.ctl(&["enable", "stopped"]);
         if !settled.success() {
             wrong.push(format!("the next command fails: {settled}"));
@@ -107,14 +117,21 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
         if host.nspawn("calm") != calm {
             wrong.push("the other container was restarted".to_owned());
         }
-        for (name, words) in names.iter().zip(&words) {
+        let again = |name: &str, words: &[String]| {
+            let mut wrong = Vec::new();
             for words in verb.again(name, words) {
                 let again = host.ctl(&words.iter().map(String::as_str).collect::<Vec<_>>());
                 if !again.success() && !verb.is_done(host, name, &words, &again) {
                     wrong.push(format!("the same command again: {again}"));
                 }
             }
-        }
+            wrong
+        };
+        thread::scope(|scope| {
+            let all: Vec<_> =
+                names.iter().zip(&words).map(|(name, words)| scope.spawn(|| again(name, words))).collect();
+            wrong.extend(all.into_iter().flat_map(|one| one.join().expect("a command")));
+        });
         wrong.extend(disagreements(host, &looked_at).into_iter().map(|line| format!("at last: {line}")));
         let said: String =
             killed.iter().map(|(output, _)| output.stderr.trim()).collect::<Vec<_>>().join(" | ");
@@ -125,6 +142,10 @@ pub fn fault(live: &Live, verb: Verb, calls: Calls, fault: Fault) -> Counts {
                 settled.stderr.trim()
             )
         }));
+        // A run takes long; what goes wrong is seen at once.
+        let systemd = host.systemd();
+        eprintln!("systemd {systemd}, {verb:?}, {fault:?}: {counts} of {}", chosen.len());
+        counts.wrong[seen..].iter().for_each(|wrong| eprintln!("wrong: {wrong}"));
     }
     counts
 }

@@ -8,6 +8,7 @@ pub mod generator;
 pub mod kills;
 pub mod live;
 pub mod offline;
+pub mod setup;
 pub mod storm;
 mod tree_check;
 pub mod verbs;

@@ -1,11 +1,13 @@
 //! Commands that change a container on a running host, and the preparation for each.
 
+use std::thread;
+
 use serde_json::{Map, Value, json};
 
-use crate::host::{FLAKE, Host, Output, dynamic};
+use crate::host::{FLAKE, Host, Output, dynamic, light};
 
 /// The containers whose commands are killed in parallel, at different calls.
-pub const NAMES: [&str; 2] = ["t0", "t1"];
+pub const NAMES: [&str; 4] = ["t0", "t1", "t2", "t3"];
 
 /// A running container that must not change, and one whose change settles the others.
 pub const OTHERS: [&str; 2] = ["calm", "stopped"];
@@ -53,15 +55,19 @@ impl Verb {
     /// Prepares the containers and returns the command for each, which changes something. `round` differs in each
     /// call.
     pub fn prepare(self, host: &Host, names: &[String], round: usize) -> Vec<Vec<String>> {
-        if !matches!(self, Self::Create) {
-            for name in names.iter().filter(|name| !host.exists(&intent(name))) {
-                host.ctl_ok(&["create", name, "--flake", FLAKE]);
-            }
-        }
-        if matches!(self, Self::UpdateByRestart | Self::UpdateByReload) {
+        if matches!(self, Self::UpdateByRestart | Self::UpdateByReload | Self::DeleteGenerations) {
             new_pages(host, &format!("round {round}\n"));
         }
-        names.iter().map(|name| self.prepared(host, name, round)).collect()
+        let prepare = |name: &str| {
+            if !matches!(self, Self::Create) && !host.exists(&intent(name)) {
+                host.ctl_ok(&["create", name, "--flake", FLAKE]);
+            }
+            self.prepared(host, name, round)
+        };
+        thread::scope(|scope| {
+            let all: Vec<_> = names.iter().map(|name| scope.spawn(|| prepare(name))).collect();
+            all.into_iter().map(|one| one.join().expect("a prepared container")).collect()
+        })
     }
 
     fn prepared(self, host: &Host, name: &str, round: usize) -> Vec<String> {
@@ -89,7 +95,7 @@ impl Verb {
             }
             Self::Activate => {
                 let script = format!(
-                    "jq '.container.environment.ROUND = \"{round}\"' {path} > /run/intent && cat /run/intent > {path}",
+                    "jq '.container.environment.ROUND = \"{round}\"' {path} > /run/{name} && cat /run/{name} > {path}",
                     path = intent(name)
                 );
                 host.sh(&script);
@@ -101,10 +107,9 @@ impl Verb {
                 words(&[both[round % 2], name, "1"])
             }
             Self::DeleteGenerations => {
-                new_pages(host, &format!("{name} of {round}\n"));
                 let before = host.generation(name).to_string();
                 host.ctl_ok(&["unpin", name, &before]);
-                host.ctl_ok(&["update", name, "--strategy", "dynamic"]);
+                host.ctl_ok(&["update", name, "--strategy", if is_light() { "restart" } else { "dynamic" }]);
                 words(&["delete-generations", name, &before])
             }
         }
@@ -155,13 +160,19 @@ fn newest(host: &Host, name: &str) -> u64 {
     host.ok(&["sh", "-euc", script, name]).trim().parse().expect("a generation")
 }
 
+/// Returns whether containers are a shell each in place of a system, so that they start in no time: as
+/// NIXOS_NSPAWN_TORTURE_LIGHT says. They cannot be reloaded.
+pub fn is_light() -> bool {
+    std::env::var_os("NIXOS_NSPAWN_TORTURE_LIGHT").is_some()
+}
+
 /// Changes the page that the containers of the flake serve, so that all of them can be reloaded.
 pub fn new_pages(host: &Host, page: &str) {
     let own: Map<String, Value> = NAMES
         .iter()
         .chain(&OTHERS)
         .map(|name| {
-            let mut settings = dynamic(page);
+            let mut settings = if is_light() { light(page) } else { dynamic(page) };
             settings["container"]["activation"]["autoStart"] = json!(true);
             ((*name).to_owned(), settings)
         })

@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 
 use super::image::Image;
-use super::machine::{Boot, Shell, Vm};
-use super::verbs::{BOOT, ctl};
-use crate::host::FLAKE;
+use super::machine::{Shell, Vm};
+use super::qemu::Boot;
+use super::verbs::ctl;
+use crate::host::{BOOT, FLAKE};
 
 /// The number of containers that start at boot, and how many of them may start at the same time.
 const COUNT: usize = 20;
@@ -85,7 +86,8 @@ const SCRIPTS: [(&str, &str); 14] = [
     (
         "a process beyond memoryMax= is killed, and the container is not",
         r#"! within limits sh -c 'head -c 200M /dev/zero | tail -c 200M > /dev/null' 2> /dev/null || exit 1
-        grep -E '^oom_kill [1-9]' $(group limits)/memory.events && systemctl is-active systemd-nspawn@limits.service"#,
+        grep -E '^oom_kill [1-9]' $(group limits)/memory.events
+        systemctl is-active systemd-nspawn@limits.service || { journalctl --no-pager -n 20 -u systemd-nspawn@limits; exit 1; }"#,
     ),
     ("cpuQuota= is in cpu.max", r#"is "$(cat $(group limits)/cpu.max)" '50000 100000'"#),
     ("cpuWeight= is in cpu.weight", r#"is "$(cat $(group limits)/cpu.weight)" 50"#),
@@ -112,7 +114,9 @@ const SCRIPTS: [(&str, &str); 14] = [
         "tasksMax= is in pids.max, and more processes are refused",
         r#"is "$(cat $(group limits)/pids.max)" 50
         within limits sh -c 'for i in $(seq 80); do sleep 3 & done; wait' 2> /dev/null || true
-        grep -E '^max [1-9]' $(group limits)/pids.events"#,
+        grep -E '^max [1-9]' $(group limits)/pids.events
+        # What is left of them would keep the next commands from entering.
+        until [ "$(cat $(group limits)/pids.current)" -lt 40 ]; do sleep 0.5; done"#,
     ),
     (
         "a negative oomScoreAdjust= is that of the first process",
@@ -120,12 +124,13 @@ const SCRIPTS: [(&str, &str); 14] = [
     ),
     (
         "kernelLog lets the container read the kernel's log",
-        r#"inside limits dd if=/dev/kmsg bs=8192 count=1 2> /dev/null | grep -F ,"#,
+        r#"inside limits dd if=/dev/kmsg bs=8192 count=1 2> /run/said | grep -F , || { cat /run/said; exit 1; }"#,
     ),
     (
         "kernelLog does not let it write there",
         r#"! inside limits sh -c 'echo mine > /dev/kmsg' 2> /run/said || exit 1
-        grep -F 'not permitted' /run/said; ! dmesg | grep -w mine"#,
+        grep -F 'not permitted' /run/said || { cat /run/said; exit 1; }
+        ! dmesg | grep -w mine"#,
     ),
     (
         "two containers with ipvlan on a dummy interface reach each other, and the interface is of that type",

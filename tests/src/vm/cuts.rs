@@ -1,6 +1,7 @@
 //! Power cuts. A machine is prepared for a command and saved with its memory. Each cut continues it, begins the command and
 //! kills qemu at a random moment. What is then on the disk is booted as a throwaway host, which is many times faster than
-//! an emulated machine, and examined there.
+//! an emulated machine, and examined there. One cut of each chain is booted in the machine as well, with everything that is
+//! enabled on the host.
 //!
 //! Lost is what the guest had not written to its disk, and what it had written to new blocks without flushing them: qemu
 //! keeps their positions in memory until a flush.
@@ -13,12 +14,13 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::examine::{Case, booted, examine};
 use super::image::Image;
-use super::machine::{Boot, Shell, Vm};
-use super::random::Random;
-use super::verbs::{NAME, OTHERS, Verb, containers, ctl, state, system};
+use super::machine::Vm;
+use super::qemu::Boot;
+use super::verbs::{Verb, containers, ctl, state};
 use crate::host::{FLAKE, Host};
-use crate::torture::kills::AGREEMENT;
+use crate::random::Random;
 
 /// The number of cases after which each command was cut once.
 pub const CASES: usize = Verb::ALL.len();
@@ -33,6 +35,8 @@ pub struct Cuts {
     pub during: usize,
     /// Cuts within half a second of its successful end.
     pub after: usize,
+    /// Cuts after which the machine itself was booted again.
+    pub machines: usize,
     /// The damage, each with the command.
     pub wrong: Vec<String>,
 }
@@ -42,6 +46,7 @@ impl Cuts {
     pub fn add(&mut self, other: Self) {
         self.during += other.during;
         self.after += other.after;
+        self.machines += other.machines;
         self.wrong.extend(other.wrong);
     }
 
@@ -55,10 +60,11 @@ impl fmt::Display for Cuts {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "{} power cuts, {} of them during a command and {} right after its end: {} wrong",
+            "{} power cuts, {} of them during a command and {} right after its end, {} booted by the machine: {} wrong",
             self.all(),
             self.during,
             self.after,
+            self.machines,
             self.wrong.len()
         )
     }
@@ -67,15 +73,6 @@ impl fmt::Display for Cuts {
 /// Returns the containers that an image for cuts has built.
 pub fn flake() -> String {
     containers(false, "round 0\n").to_string()
-}
-
-/// A command that is cut.
-struct Case {
-    number: usize,
-    verb: Verb,
-    started: bool,
-    words: String,
-    before: String,
 }
 
 /// A sequence of commands on one machine.
@@ -117,11 +114,16 @@ impl<'a> Chain<'a> {
                     return cuts;
                 }
             };
-            for _ in 0..REPEATS.min(count - cuts.all()) {
+            for repeat in 0..REPEATS.min(count - cuts.all()) {
                 match self.cut(&case) {
                     Ok(ended) => {
                         *if ended { &mut cuts.after } else { &mut cuts.during } += 1;
-                        let wrong = self.booted(&case, ended).unwrap_or_else(|error| vec![error]);
+                        let mut wrong = self.booted(&case, ended).unwrap_or_else(|error| vec![error]);
+                        // A full boot takes minutes. Another command in each chain.
+                        if repeat == 0 && number / CASES == number % CASES {
+                            cuts.machines += 1;
+                            wrong.extend(self.booted_here(&case).unwrap_or_else(|error| vec![error]));
+                        }
                         self.report(&mut cuts, &case.words, wrong);
                     }
                     Err(error) => {
@@ -212,6 +214,17 @@ impl<'a> Chain<'a> {
         })
     }
 
+    /// Boots what is on the disk in the machine, with all units, and returns what is wrong there.
+    fn booted_here(&self, case: &Case) -> Result<Vec<String>, String> {
+        let (cut, disk) = (self.image.dir().join("cut"), self.image.dir().join("again"));
+        let mut vm = Vm::boot(self.image, &cut, &disk, Boot::Full)?;
+        let wrong = booted(&mut vm, case)?;
+        println!("{:>5} s  {}: {}: booted by the machine", self.seconds(), self.name(), case.words);
+        drop(vm);
+        let _ = fs::remove_file(&disk);
+        Ok(wrong.into_iter().map(|what| format!("booted by the machine: {what}")).collect())
+    }
+
     fn report(&self, cuts: &mut Cuts, words: &str, wrong: Vec<String>) {
         for what in wrong {
             let line = format!("{}: {words}: {what}", self.name());
@@ -227,60 +240,4 @@ impl<'a> Chain<'a> {
     fn seconds(&self) -> u64 {
         self.begun.elapsed().as_secs()
     }
-}
-
-/// Returns what is wrong after a cut.
-fn examine(host: &mut dyn Shell, case: &Case, ended: bool) -> Result<Vec<String>, String> {
-    let mut wrong = lines(host, include_str!("after.sh"))?;
-    // A command about another container settles what was cut.
-    let settled = host.run("nixos-nspawn enable stopped")?;
-    if settled.status != 0 {
-        wrong.push(format!("the next command fails: {}", settled.text()));
-    }
-    wrong.extend(disagreements(host, case)?);
-    wrong.extend(lines(host, "nix-store --gc > /dev/null 2>&1 || echo the garbage collector fails")?);
-    wrong.extend(lines(host, include_str!("after.sh"))?.into_iter().map(|line| format!("collected: {line}")));
-    let now = state(host)?;
-    let done = case.verb.leads_to(&case.before, &now);
-    if !done && (ended || now != case.before) {
-        wrong.push(format!("was {}, is {now}, and the command had ended: {ended}", case.before));
-    }
-    if case.verb.keeps_data() {
-        let data = host.run(&format!("cat /var/lib/machines/{NAME}/data"))?;
-        if data.out != "precious\n" {
-            wrong.push(format!("the state is gone: {}", data.text()));
-        }
-    }
-    let again = host.run(&format!("nixos-nspawn {}", case.words))?;
-    let created = case.verb == Verb::Create && done && again.err.contains("already exists");
-    if again.status != 0 && !created {
-        wrong.push(format!("the same command again: {}", again.text()));
-    }
-    let last = state(host)?;
-    if system(&last) == system(&case.before) || done && system(&last) != system(&now) {
-        wrong.push(format!("was {}, is {now}, and after the same command again {last}", case.before));
-    }
-    wrong.extend(disagreements(host, case)?.into_iter().map(|line| format!("at last: {line}")));
-    if !wrong.is_empty() {
-        wrong.push(format!("settled: {}", settled.text()));
-    }
-    Ok(wrong)
-}
-
-/// Returns the disagreements between files, PID 1 and the containers.
-fn disagreements(vm: &mut dyn Shell, case: &Case) -> Result<Vec<String>, String> {
-    let script = format!("set +eu; set -- {NAME} {}\n{AGREEMENT}", OTHERS.join(" "));
-    let mut found = lines(vm, &script)?;
-    found.retain(|line| {
-        let stopped =
-            line == "stopped: is inactive" || line == &format!("{NAME}: is inactive") && !case.started;
-        !stopped
-    });
-    Ok(found)
-}
-
-/// Returns the lines that a script prints, on either output.
-fn lines(vm: &mut dyn Shell, script: &str) -> Result<Vec<String>, String> {
-    let reply = vm.run(script)?;
-    Ok(reply.out.lines().chain(reply.err.lines()).map(str::to_owned).collect())
 }

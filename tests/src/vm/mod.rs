@@ -3,10 +3,11 @@
 pub mod checks;
 mod cpio;
 pub mod cuts;
+mod examine;
 mod image;
 mod kernel;
 mod machine;
-mod random;
+mod qemu;
 mod verbs;
 
 pub use image::{FileSystem, Image};

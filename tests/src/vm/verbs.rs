@@ -3,17 +3,13 @@
 use serde_json::{Value, json};
 
 use super::machine::Shell;
-use crate::host::FLAKE;
+use crate::host::{BOOT, FLAKE};
 
 /// The container whose commands are cut.
 pub(super) const NAME: &str = "t0";
 
 /// A running container that must not change, and a stopped one whose change settles the other.
 pub(super) const OTHERS: [&str; 2] = ["calm", "stopped"];
-
-/// A first process that is ready at once and ends on request.
-pub(super) const BOOT: &str =
-    "trap 'exit 0' 37; systemd-notify --ready --no-block --pid=1; sleep 2147483647 & wait";
 
 /// What is not recorded.
 pub(super) const NONE: &str = "none";
@@ -131,7 +127,10 @@ fn page(vm: &mut dyn Shell, started: bool, round: usize) -> Result<(), String> {
 /// Returns the containers of the test flake.
 pub(super) fn containers(started: bool, page: &str) -> Value {
     let container = |page: &str, start: bool| {
-        let activation = json!({"strategy": "restart", "autoStart": start, "reloadScript": null});
+        // There is no manager inside that could be asked.
+        let expect = "active";
+        let activation =
+            json!({"strategy": "restart", "autoStart": start, "expect": expect, "reloadScript": null});
         json!({"boot": BOOT, "page": page, "container": {"activation": activation, "network": "none"}})
     };
     json!({

@@ -61,6 +61,7 @@ fn status_for_scripts() {
             "held": null,
             "last_failure": null,
             "warnings": [],
+            "notes": [],
         })
     );
 }
@@ -75,7 +76,11 @@ fn status_of_any_container() {
     );
     let said = tree.ok(&["status", "broken"]);
     assert!(said.contains("Notes: the start is refused: /etc/nixos-nspawn/broken.json"), "{said}");
-    assert!(tree.json(&["status", "broken", "--json"])["error"].is_string());
+    let said = tree.json(&["status", "broken", "--json"]);
+    assert!(
+        said["error"].is_string() && said["notes"][0].as_str().unwrap().starts_with("the start is refused"),
+        "{said}"
+    );
     assert!(tree.ok(&["status", "declared"]).starts_with("declared\n"));
     let said = tree.json(&["status", "declared", "--json"]);
     assert_eq!((&said["type"], &said["generation"]), (&json!("declarative"), &Value::Null));

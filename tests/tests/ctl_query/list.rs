@@ -67,6 +67,7 @@ fn list_reads_releases_with_care() {
     tree.write(&format!("{SYSTEM}-web/nixos-version"), "26.05\u{1b}[31m.1\n");
     let text = tree.ok(&["list", "web"]);
     assert!(text.contains("26.05") && !text.contains('\u{1b}'), "{text}");
+    assert_eq!(tree.json(&["list", "web", "--json"])[0]["version"], "26.05");
 }
 
 /// On a terminal nothing wraps: columns give way, and sentences are broken at blanks.
@@ -159,6 +160,7 @@ fn list_as_json_keeps_the_keys_of_python_nixos_nspawn() {
             "addresses": [],
             "ports": [{ "hostPort": 80 }],
             "toplevel": format!("{SYSTEM}-web"),
+            "version": null,
             "generation": 3,
             "intent_file": "/etc/nixos-nspawn/web.json",
             "unfinished": null,
@@ -168,6 +170,7 @@ fn list_as_json_keeps_the_keys_of_python_nixos_nspawn() {
             "warnings": ["host port tcp/80 is also claimed by 'old'"],
             "reload_needed": false,
             "restart_needed": false,
+            "notes": ["host port tcp/80 is also claimed by 'old'"],
         })
     );
     let db = of("db");
@@ -176,6 +179,19 @@ fn list_as_json_keeps_the_keys_of_python_nixos_nspawn() {
         (&db["error"], &db["unit_file"], &db["toplevel"]),
         (&json!(error), &Value::Null, &Value::Null)
     );
+    // Every sentence below the table is in the JSON as well.
+    let text = tree.ok(&["list"]);
+    let (_, below) = text.split_once("\n\n").unwrap();
+    let told: Vec<&str> = below.lines().filter(|line| !line.contains("bad_name")).collect();
+    let of_all: Vec<String> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|one| one["notes"].as_array().unwrap().iter().map(move |note| (one, note)))
+        .map(|(one, note)| format!("{}: {}", one["name"].as_str().unwrap(), note.as_str().unwrap()))
+        .collect();
+    assert_eq!(of_all, told);
+    assert!(of_all.len() > 5, "{of_all:?}");
     assert_eq!((&of("dup")["is_imperative"], &of("dup")["masked"]), (&json!(false), &json!(true)));
     assert_eq!(
         (&of("half")["unfinished"], &of("gone")["unfinished"]),

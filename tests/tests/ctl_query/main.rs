@@ -1,6 +1,7 @@
 //! Reading commands, `enable` and `disable`, on trees below `--root`: their output for people and for scripts, and what
 //! they change. The host tests cover running systems.
 
+mod audit;
 mod autostart;
 mod list;
 mod readers;

@@ -38,7 +38,7 @@ fn check_cargo_test(words: &[&str]) -> Result<(), String> {
         match *word {
             "-p" => {
                 let package = words.next().ok_or("no package")?;
-                let crates = ["units", "generator", "ctl", "tests"];
+                let crates = ["units", "units/syntax", "generator", "ctl", "tests"];
                 let name = format!("name = \"{package}\"");
                 if !crates.iter().any(|one| text(&format!("{one}/Cargo.toml")).contains(&name)) {
                     return Err(format!("no package {package}"));
@@ -70,10 +70,13 @@ fn check(line: &str) -> Result<(), String> {
     while let Some((variable, value)) = words[0].split_once('=') {
         match variable {
             "NIXOS_NSPAWN_CASE" if cases().iter().any(|case| case.name.starts_with(value)) => {}
-            "NIXOS_NSPAWN_INTENTS" if value.parse::<usize>().is_ok() => {}
+            "NIXOS_NSPAWN_INTENTS" | "NIXOS_NSPAWN_STARTED" | "NIXOS_NSPAWN_STARTED_SEED"
+                if value.parse::<usize>().is_ok() => {}
             "NIXOS_NSPAWN_TORTURE_EVERY" | "NIXOS_NSPAWN_TORTURE_FROM" if value.parse::<usize>().is_ok() => {}
             "NIXOS_NSPAWN_TORTURE_SUITES" if ["trixie", "forky"].contains(&value) => {}
             "NIXOS_NSPAWN_TORTURE_VERBS" if value.split(',').all(is_verb) => {}
+            "NIXOS_NSPAWN_TORTURE_FAULTS" if ["SIGKILL", "SIGTERM", "SIGINT", "EAGAIN"].contains(&value) => {}
+            "NIXOS_NSPAWN_TORTURE_LIGHT" if value == "1" => {}
             "NIXOS_NSPAWN_VM_PARTS" if ["cuts", "kernel"].contains(&value) => {}
             "NIXOS_NSPAWN_VM_SUITES" if ["trixie", "forky"].contains(&value) => {}
             "NIXOS_NSPAWN_VM_FILE_SYSTEMS" if ["ext4", "btrfs"].contains(&value) => {}

@@ -176,6 +176,8 @@ fn ctl_page_has_the_json_keys() {
     assert_eq!(json_keys(&page, "show"), show);
     assert_eq!(json_keys(&page, "list"), show);
     assert_eq!(json_keys(&page, "verify"), keys(&["verify", "--json"]));
+    assert_eq!(json_keys(&page, "doctor"), keys(&["doctor", "--json"]));
+    assert_eq!(json_keys(&page, "audit"), keys(&["audit", "web", "--json"]));
 }
 
 /// Returns the JSON answers in the transcripts of the host tests: the command, with `--dry-run` if given, and the value.
@@ -214,7 +216,7 @@ fn ctl_page_has_the_json_keys_of_all_commands() {
             seen.insert(command.clone());
         }
     }
-    let shown = ["list", "show", "cat", "verify", "completions", "help"];
+    let shown = ["list", "show", "cat", "doctor", "verify", "audit", "completions", "help"];
     let commands = page.subsections("COMMANDS").into_iter().filter(|command| !shown.contains(command));
     let missing: Vec<&str> = commands.filter(|command| !seen.contains(*command)).collect();
     assert!(missing.is_empty(), "no transcript has the JSON of {missing:?}");

@@ -1,6 +1,7 @@
 //! Checks that the documents match the programs: compares manual pages with help texts and types, runs examples through
 //! the real code, and follows links and names. Lists come from the programs where possible.
 
+mod audit;
 mod contributing;
 mod fields;
 mod interrupted;

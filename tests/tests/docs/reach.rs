@@ -16,7 +16,7 @@ use crate::text;
 const WITH_PARTS: [&str; 2] = ["activation", "capabilities"];
 
 /// Returns each option of the table and its kind.
-fn table() -> Vec<(String, String)> {
+pub(crate) fn table() -> Vec<(String, String)> {
     let text = text("docs/reach.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|row| {
@@ -51,12 +51,12 @@ fn table_has_every_option() {
 }
 
 /// Sets a part of an object, and its parents.
-fn set(option: &str, value: &Value) -> Value {
+pub(crate) fn set(option: &str, value: &Value) -> Value {
     option.rsplit('.').fold(value.clone(), |inner, part| json!({ part: inner }))
 }
 
 /// Returns a value other than the default for a row, or null if there is none.
-fn sample(option: &str) -> Value {
+pub(crate) fn sample(option: &str) -> Value {
     match option {
         "activation.autoStart" => json!(false),
         "activation.snapshot" => json!(true),
@@ -100,7 +100,7 @@ fn sample(option: &str) -> Value {
 }
 
 /// Returns the options of a container.
-fn container(options: Value) -> Container {
+pub(crate) fn container(options: Value) -> Container {
     let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web-26.05";
     let intent = json!({"version": 1, "toplevel": toplevel, "container": options});
     let name = "web".parse().expect("a name");

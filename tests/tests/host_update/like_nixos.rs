@@ -44,6 +44,9 @@ fn failed_reloads_are_reloaded_back(host: &Host) {
         web(host, &with("bad\n", "switch", switch));
         let output = rolled_back(host, &[]);
         assert!(output.stderr.contains(expected), "{what}: {output}");
+        // The journal of a failed unit is shown once.
+        let told = output.stderr.matches(" fails.service: Failed with result").count();
+        assert!(told == 1 || what != "a unit fails", "{output}");
         assert!(output.stderr.contains("is reloaded, without a restart"), "{what}: {output}");
         assert_eq!(
             (host.nspawn("web"), host.system_page("web")),

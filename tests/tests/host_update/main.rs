@@ -7,6 +7,7 @@ mod like_nixos;
 mod owners;
 mod reach;
 mod rollback;
+mod secrets;
 mod several;
 mod snapshots;
 mod sources;

@@ -5,6 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
+use crate::secrets::passwords_are_for_root;
 use crate::{rolled_back, unchanged, web, with, with_option};
 
 on_both_hosts!(sources_are_resolved_once, all_containers, stored_checks, hosts_that_do_not_exist);
@@ -17,7 +18,7 @@ fn watch_nix(host: &Host) {
 }
 
 /// Returns the commands of the calls of Nix since the last time.
-fn nix_calls(host: &Host) -> Vec<String> {
+pub(crate) fn nix_calls(host: &Host) -> Vec<String> {
     let text = host.sh("cat /run/nix-calls 2> /dev/null || true; rm -f /run/nix-calls");
     let command = |line: &str| line.split(" --").next().unwrap_or_default().to_owned();
     text.lines().map(command).collect()
@@ -69,6 +70,8 @@ fn sources_are_resolved_once(host: &Host) {
     host.ctl_ok(&["update", "--all"]);
     assert_eq!(nix_calls(host), ["flake metadata"]);
 
+    passwords_are_for_root(host, &url.replace("//", "//me:sesame@"));
+
     // Without the server, the recorded revision is built, with a message.
     host.sh("pkill -x busybox; rm -rf /root/.cache/nix");
     let output = host.ctl_ok(&["update", "web"]);
@@ -77,10 +80,14 @@ fn sources_are_resolved_once(host: &Host) {
             && output.stdout.contains("is up to date with the last known revision"),
         "{output}"
     );
+    let output = host.ctl_ok(&["update", "private"]);
+    assert!(output.stdout.contains("is up to date with the last known revision"), "{output}");
+    assert!(!output.text().contains("sesame"), "{output}");
     host.sh("nix-env --profile /nix/var/nix/profiles/per-nspawn/web/system --list-generations > /dev/null");
     let output = host.ctl(&["create", "fourth", "--flake", "http://127.0.0.1:8099/other.tar.gz"]);
     assert_eq!(output.code(), 11, "{output}");
     assert!(output.stderr.contains("a server could not be reached; check the network"), "{output}");
+    assert!(!output.stderr.contains("last known revision"), "there is none: {output}");
     host.sh(serve);
 
     // Arguments are added to the recorded ones, for one call or for good.
@@ -167,6 +174,10 @@ fn all_containers(host: &Host) {
     assert!(status["held"]["since"].as_str().is_some_and(|since| since.starts_with("20")), "{status}");
     let text = host.ctl_ok(&["list"]).stdout;
     assert!(text.contains("its last update failed at 20") && text.contains("held since 20"), "{text}");
+    // A held container can be updated by its name, and stays held.
+    host.ctl_ok(&["update", "held"]);
+    assert_eq!(host.system_page("held"), "two\n");
+    assert_eq!(host.listed("held").expect("a container")["held"], listed["held"]);
     assert_eq!(host.ctl(&["update", "--all", "--retry"]).code(), 1);
     set("three\n", dynamic("three\n"));
     let output = host.ctl_ok(&["update", "--all"]);
@@ -223,14 +234,16 @@ fn stored_checks(host: &Host) {
     web(host, &with_check("good\n", "good"));
     host.create("web");
     assert_eq!(host.ctl_ok(&["check", "web"]).stdout, "container 'web' is healthy\n");
-    let sick = host.ctl(&["check", "web", "--check", "false", "--timeout", "1s", "--json"]);
+    let sick = host.ctl(&["check", "web", "--check", "echo unwell >&2; false", "--timeout", "1s", "--json"]);
     let answer: Value = serde_json::from_str(&sick.stdout).expect("JSON");
     assert_eq!((sick.code(), &answer["healthy"]), (1, &json!(false)), "{sick}");
-    assert!(answer["error"].as_str().is_some_and(|error| error.contains("check 'false'")), "{sick}");
+    let error = "check 'echo unwell >&2; false' in container 'web' failed: exit status 1: unwell";
+    assert_eq!(answer["error"], error, "{sick}");
 
     web(host, &with_check("bad\n", "good"));
     let failed = rolled_back(host, &[]);
     assert!(failed.stderr.contains("grep -q good"), "{failed}");
+    assert!(!failed.stderr.contains("nixos-nspawn-check-"), "its units are no news: {failed}");
     // Flags override what is stored.
     host.ctl_ok(&["update", "web", "--check", ""]);
     assert_eq!(host.system_page("web"), "bad\n");

@@ -41,10 +41,11 @@ fn definitions_for_the_host_are_honoured() {
 fn system_fits_the_network() {
     let settings = |name: &str, options: &str| {
         let module = format!("{{ nixosContainer = {{ {options} }}; }}");
+        let module = if options.contains("security") { options.to_owned() } else { module };
         let config = container(&format!("name = \"{name}\"; {PKGS}"), &module, "config");
         format!(
             "let c = {config}; in {{ inherit (c.boot) isContainer; inherit (c.networking) hostName domain useNetworkd useDHCP; \
-             resolved = c.services.resolved.enable; inherit (c.systemd.network) networks; variables = c.environment.variables; }}"
+             resolved = c.services.resolved.enable; inherit (c.systemd.network) networks; inherit (c.environment) etc variables; }}"
         )
     };
     let results = evaluate(&[
@@ -54,12 +55,19 @@ fn system_fits_the_network() {
             "web",
             "mountDaemonSocket = true; containerNetworkConfig = { networkConfig.DHCP = \"no\"; };",
         ),
+        settings("web", "{ security.polkit.enable = true; nixosContainer.containerNetworkConfig = { }; }"),
+        settings("web", "{ security.polkit.enable = true; }"),
+        settings("web", "{ security.polkit.enable = true; time.timeZone = \"Asia/Tokyo\"; }"),
     ]);
     let results: Vec<Value> =
         results.into_iter().map(|result| result.unwrap_or_else(|said| panic!("{said}"))).collect();
+    // Without polkit, networkd may not set the time zone.
+    let keeps_zone = json!({
+        "systemd/network/80-container-host0.network.d/50-nixos-nspawn.conf": { "text": "[DHCPv4]\nUseTimezone=no\n" },
+    });
     let expected = json!({
         "isContainer": true, "hostName": "web", "domain": "example", "useNetworkd": true, "useDHCP": false, "resolved": true,
-        "networks": {}, "variables": {},
+        "networks": {}, "variables": {}, "etc": keeps_zone,
     });
     assert_eq!(results[0], expected);
     assert_eq!(results[1]["useNetworkd"], false);
@@ -67,6 +75,10 @@ fn system_fits_the_network() {
     let host0 = &results[2]["networks"]["20-host0"];
     assert_eq!(host0["matchConfig"]["Name"], "host0");
     assert_eq!(host0["networkConfig"]["LinkLocalAddressing"], "ipv6");
+    assert_eq!(host0["dhcpV4Config"]["UseTimezone"], false);
+    assert_eq!(results[3]["networks"]["20-host0"]["dhcpV4Config"]["UseTimezone"], true);
+    let etc: Vec<&Value> = results[1..].iter().map(|result| &result["etc"]).collect();
+    assert_eq!(etc, [&json!({}), &json!({}), &json!({}), &json!({}), &keeps_zone]);
     assert_eq!(results[2]["variables"]["NIX_REMOTE"], "daemon");
 }
 

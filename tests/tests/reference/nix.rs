@@ -6,9 +6,9 @@ use std::fs;
 
 use nixos_nspawn_tests::nix::{PROJECT, evaluate};
 use nixos_nspawn_tests::reference::{Case, Settings, cases, in_force, json, unit_file};
-use nixos_nspawn_units::syntax::settings::parse_boolean;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json as value};
+use systemd_unit_syntax::settings::parse_boolean;
 
 use super::{
     PROFILE, create, network, network_of, root_with_profile, service, text, with_ipv6_if_asked, without_guest,

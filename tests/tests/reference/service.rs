@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nixos_nspawn_tests::reference::Settings;
-use nixos_nspawn_units::syntax::UnitFile;
+use systemd_unit_syntax::UnitFile;
 
 /// Returns the settings of a drop-in, without those that each program needs for itself.
 pub(crate) fn service(file: &UnitFile) -> Settings {

@@ -10,7 +10,7 @@ use super::running::runs;
 use crate::name::MachineName;
 use crate::network;
 use crate::plan::{EXTENSION, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME};
-use crate::syntax::{UnitFile, parse};
+use systemd_unit_syntax::{UnitFile, parse};
 
 /// Where networkd looks for configuration that lasts until the reboot (`systemd.network(5)`).
 pub const NETWORK_DIRECTORY: &str = "run/systemd/network";
@@ -75,6 +75,13 @@ pub fn put_network(root: &Path, name: &MachineName, wanted: Option<&NetworkText>
 /// Removes networkd's files of containers that are neither `kept` nor run, and of zones without containers. Returns
 /// their names.
 pub fn sweep_networks(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<String> {
+    let mut swept = leftover_networks(root, kept);
+    swept.retain(|file_name| remove_marked(&network_path(root, file_name)).unwrap_or(false));
+    swept
+}
+
+/// Returns the names of the files that [`sweep_networks`] would remove, if they are ours.
+pub fn leftover_networks(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<String> {
     let unused = |file_name: &str| {
         if let Some(bridge) = network::zone_bridge_of(file_name) {
             return !root.join("sys/class/net").join(bridge).exists()
@@ -84,11 +91,9 @@ pub fn sweep_networks(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<S
         network::container_of(file_name).is_some_and(|name| !kept(&name) && !runs(root, &name))
     };
     let entries = fs::read_dir(root.join(NETWORK_DIRECTORY)).into_iter().flatten().flatten();
-    let mut swept: Vec<String> =
+    let mut names: Vec<String> =
         entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned)).collect();
-    swept.retain(|file_name| {
-        unused(file_name) && remove_marked(&network_path(root, file_name)).unwrap_or(false)
-    });
-    swept.sort();
-    swept
+    names.retain(|file_name| unused(file_name));
+    names.sort();
+    names
 }

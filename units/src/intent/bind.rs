@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::object::{is_default, null_as_default, null_as_true, text_or_object};
 use crate::invalid::Invalid;
-use crate::syntax::words::{BindFields, bind_fields};
 use crate::value::AbsolutePath;
+use systemd_unit_syntax::words::{BindFields, bind_fields};
 
 /// A bind mount.
 #[derive(Debug, Clone, PartialEq, Eq)]

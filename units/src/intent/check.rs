@@ -10,9 +10,9 @@ use super::{
     free, network_rules,
 };
 use crate::invalid::shown;
-use crate::syntax::escape::executable;
-use crate::syntax::settings::parse_boolean;
 use crate::value::Port;
+use systemd_unit_syntax::escape::executable;
+use systemd_unit_syntax::settings::parse_boolean;
 
 /// Returns the field of the first broken rule and the reason.
 pub(super) fn broken_rule(intent: &Intent) -> Option<(String, String)> {

@@ -21,8 +21,8 @@ use super::system_calls::SystemCallFilter;
 use super::tmpfs::Tmpfs;
 use super::unique::Unique;
 use crate::name::{InterfaceName, ZoneName};
-use crate::syntax::settings::parse_boolean;
 use crate::value::{AbsolutePath, Timespan};
+use systemd_unit_syntax::settings::parse_boolean;
 
 /// The `nixosContainer` options. Each field may be left out or, as Nix writes it, be null.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

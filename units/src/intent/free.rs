@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::object::is_default;
 use crate::invalid::{Invalid, shown};
-use crate::syntax::Section;
+use systemd_unit_syntax::Section;
 
 pub(super) use entry::{Key, Values, one_line};
 

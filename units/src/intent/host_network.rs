@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::free::{FreeSettings, Key, Values, one_line};
 use crate::invalid::{Invalid, shown};
 use crate::nearest::nearest;
-use crate::syntax::settings::parse_boolean;
-use crate::syntax::{Item, Section, UnitFile, parse};
+use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::{Item, Section, UnitFile, parse};
 
 use known::{FURTHER_SECTIONS, Form, KNOWN, Known};
 
@@ -185,7 +185,7 @@ impl TryFrom<String> for Lines {
             for item in &section.items {
                 if let Item::Setting { key, value } = item {
                     Key::try_from(key.to_string())?;
-                    one_line(value.clone())?;
+                    one_line(value.to_string())?;
                 }
             }
         }

@@ -3,7 +3,7 @@
 use super::container::Container;
 use super::network::{InterfacePair, Network};
 use crate::name::{MachineName, ZoneName, shortened};
-use crate::syntax::settings::parse_boolean;
+use systemd_unit_syntax::settings::parse_boolean;
 
 impl Container {
     /// Returns the last free-form value of a [Network] setting, which wins over the options.

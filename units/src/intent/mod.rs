@@ -59,7 +59,7 @@ pub use unique::Unique;
 #[cfg(feature = "schema")]
 pub(crate) fn known_names() -> serde_json::Value {
     let names = |section: &str| -> Vec<&str> {
-        let settings = crate::syntax::settings::SETTINGS.iter();
+        let settings = systemd_unit_syntax::settings::SETTINGS.iter();
         settings.filter(|setting| setting.section == section).map(|setting| setting.key).collect()
     };
     serde_json::json!({

@@ -2,8 +2,8 @@
 
 use crate::invalid::{Invalid, shown};
 use crate::string_type::string_type;
-use crate::syntax::words::first_field;
 use crate::value::AbsolutePath;
+use systemd_unit_syntax::words::first_field;
 
 string_type! {
     /// A temporary file system, `PATH[:OPTION,…]` with options of `tmpfs(5)` (`TemporaryFileSystem=` of

@@ -2,8 +2,8 @@
 //! environment, its own limits.
 
 use crate::intent::{Capabilities, Capability, Container};
-use crate::syntax::Section;
-use crate::syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::Section;
+use systemd_unit_syntax::escape::{self, EscapeError};
 
 /// Adds the settings of the options that are set.
 pub(super) fn set(exec: &mut Section, container: &Container) -> Result<(), EscapeError> {

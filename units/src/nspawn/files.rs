@@ -2,8 +2,8 @@
 //! settings, which nspawn skips and `--prepare` reads.
 
 use crate::intent::{BindMount, BindSource, Container};
-use crate::syntax::Section;
-use crate::syntax::escape::{self, EscapeError};
+use systemd_unit_syntax::Section;
+use systemd_unit_syntax::escape::{self, EscapeError};
 
 /// A device that must exist at the start; the value is its path, unescaped.
 pub const NEEDED_DEVICE: &str = "X-NeededDevice";
@@ -83,7 +83,7 @@ fn bind(mount: &BindMount, in_user_namespace: bool) -> Result<String, EscapeErro
         BindSource::Root(path) => format!("+{}", escape::bind_field(path.as_str())?),
         BindSource::Temporary => String::new(),
     };
-    let mut text = format!("{source}:{}", escape::bind_field(mount.destination.as_str())?);
+    let mut text = source + ":" + &escape::bind_field(mount.destination.as_str())?;
     let options: Vec<&str> = mount.options_in_force(in_user_namespace).collect();
     if !options.is_empty() {
         text.push(':');

@@ -2,15 +2,15 @@
 
 use crate::intent::{Container, NixPart};
 use crate::name::MachineName;
-use crate::syntax::Section;
-use crate::syntax::words::bind_fields;
+use systemd_unit_syntax::Section;
+use systemd_unit_syntax::words::bind_fields;
 
 /// Where `--prepare` mounts the parts, read-only and locked, in a folder for each active container.
 pub const HOST_NIX: &str = "run/nixos-nspawn/nix";
 
 /// Returns the path at which `--prepare` mounts a part for the container of this name.
 pub fn locked(name: &str, part: NixPart) -> String {
-    format!("/{HOST_NIX}/{name}/{}", part.name)
+    ["/", HOST_NIX, "/", name, "/", part.name].concat()
 }
 
 /// Returns whether a path is one of those mounts of the container.
@@ -26,8 +26,8 @@ pub(super) fn set(files: &mut Section, name: &str, container: &Container) {
             match container.in_user_namespace() {
                 // Without the mapping, root's files in the store would be nobody's inside. The kernel locks these
                 // mounts by itself.
-                true => format!("{0}:{0}:rootidmap", part.path),
-                false => format!("{}:{}", locked(name, part), part.path),
+                true => [part.path, ":", part.path, ":rootidmap"].concat(),
+                false => [&locked(name, part), ":", part.path].concat(),
             },
         );
     }

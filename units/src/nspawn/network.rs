@@ -2,16 +2,16 @@
 //! `--network-veth`, so all of it is always written.
 
 use crate::intent::{Container, Network};
-use crate::syntax::Section;
-use crate::syntax::settings::yes_no;
+use systemd_unit_syntax::Section;
+use systemd_unit_syntax::settings::yes_no;
 
 /// Adds the container's interfaces and the network they are in (`systemd.nspawn(5)`).
 pub(super) fn interfaces(network: &mut Section, container: &Container) {
     // VirtualEthernet=no alone would mean the host's network, and so would NamespacePath= on a systemd that does not
     // know it: Private= is always written.
-    network.set("Private", yes_no(container.network != Network::Host));
+    network.fixed("Private", yes_no(container.network != Network::Host));
     let link = container.network == Network::Private && container.namespace_path.is_none();
-    network.set("VirtualEthernet", yes_no(link));
+    network.fixed("VirtualEthernet", yes_no(link));
     if let Some(path) = &container.namespace_path {
         network.set("NamespacePath", path.as_str());
     }

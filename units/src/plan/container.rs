@@ -1,14 +1,15 @@
 //! The files and links of one container, accepted or refused.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::contents::{
-    DROP_IN, EXTENSION, Entry, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY, Planned,
-    file, header,
+    DROP_IN, EXTENSION, Entry, Files, MARKER, NETWORK_ASKED, NETWORK_HASH, NETWORK_NAME, OWN_DIRECTORY,
+    Planned, file, header,
 };
 use super::hash::plan_hash;
 use super::network::{Zones, network};
+use super::writable::Writable;
 use crate::boot::BootLimit;
 use crate::intent::Dependency;
 use crate::invalid::brief;
@@ -18,8 +19,8 @@ use crate::ordering::{Order, waits_for};
 use crate::service::{PLAN_VARIABLE, drop_in, refusing_drop_in, unit_name};
 use crate::socket::{Socket, sockets};
 use crate::store::{HOST_FILE, Kind, Stored};
-use crate::syntax::escape::EscapeError;
 use crate::version::unmet;
+use systemd_unit_syntax::escape::EscapeError;
 
 /// What a container's files depend on besides its intent.
 pub(super) struct Surroundings<'a> {
@@ -29,14 +30,12 @@ pub(super) struct Surroundings<'a> {
     pub(super) zones: Zones,
 }
 
-/// Files and links by path.
-type Files = Vec<(String, Entry)>;
-
 /// Returns the hash and the files of a good intent, or why it is refused.
 pub(super) fn accepted(
     stored: &Stored,
     warnings: &[String],
     host: &Surroundings,
+    writable: Option<&mut Writable>,
 ) -> Result<(String, Files), String> {
     let mut files = Vec::with_capacity(5);
     let Stored { name, intent, kind: _, path } = stored;
@@ -44,20 +43,24 @@ pub(super) fn accepted(
     // refused.
     let unwritable = |error: EscapeError| error.to_string();
     let mut nspawn = nspawn_file(intent).map_err(unwritable)?;
+    if let Some(writable) = writable {
+        writable.add(name, &nspawn);
+    }
     if let Some(unmet) = unmet(&nspawn, host.systemd) {
         return Err(format!("{unmet} ({HOST_FILE})"));
     }
     let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
     let sockets = sockets(name, intent, path).map_err(unwritable)?;
-    if let Some(network) = network(name, &intent.container, path, host.systemd, &host.zones) {
+    let network = network(name, &intent.container, path, host.systemd, &host.zones);
+    if let Some(network) = &network {
         // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
         let extension = nspawn.section(EXTENSION);
-        extension.set(NETWORK_HASH, network.hash);
+        extension.set(NETWORK_HASH, network.hash.as_str());
         extension.set(NETWORK_NAME, network.file_name.as_str());
         if intent.container.host_network_config.is_some() {
             extension.set(NETWORK_ASKED, "yes");
         }
-        files.push((format!("{OWN_DIRECTORY}/{}", network.file_name), network.entry?));
+        network.entry.as_ref().map_err(String::clone)?;
     }
     // The hash leaves out what depends on other containers, so that a change in another container does not look like
     // one here.
@@ -71,14 +74,14 @@ pub(super) fn accepted(
         });
     }
     host.limit.apply(name, &mut unit);
-    nspawn.comment(format!("{MARKER}{hash}"));
+    nspawn.comment([MARKER, &hash].concat());
     header(&mut nspawn, path);
     header(&mut unit, path);
     for warning in warnings {
         unit.comment(format!("warning: {warning}"));
     }
     if let Some(service) = unit.sections.iter_mut().find(|section| section.name == "Service") {
-        service.set("Environment", format!("{PLAN_VARIABLE}={hash}"));
+        service.set("Environment", [PLAN_VARIABLE, "=", &hash].concat());
     }
     files.push(([OWN_DIRECTORY, "/", name.as_str(), ".nspawn"].concat(), file(&nspawn)?));
     files.push(([&unit_name(name), ".d/", DROP_IN].concat(), file(&unit)?));
@@ -87,6 +90,10 @@ pub(super) fn accepted(
     }
     for socket in sockets {
         files.extend(socket_units(name, path, socket)?);
+    }
+    // The containers of a zone share one file.
+    if let Some(network) = network.filter(|network| !network.handed_over.replace(true)) {
+        files.push(([OWN_DIRECTORY, "/", &network.file_name].concat(), network.into_owned().entry?));
     }
     Ok((hash, files))
 }
@@ -98,23 +105,22 @@ fn socket_units(name: &MachineName, path: &str, socket: Socket) -> Result<[(Stri
     header(&mut socket_file, path);
     header(&mut service_file, path);
     let wants = if start_on_connect {
-        format!("sockets.target.wants/{unit}")
+        ["sockets.target.wants/", &unit].concat()
     } else {
-        format!("{}.wants/{unit}", unit_name(name))
+        [&unit_name(name), ".wants/", &unit].concat()
     };
-    let link = Entry::Link(Cow::Owned(format!("../{unit}")));
+    let link = Entry::Link(Cow::Owned(["../", &unit].concat()));
     Ok([(wants, link), (unit, file(&socket_file)?), (service, file(&service_file)?)])
 }
 
-/// Adds the files of a refused intent: it stays visible and starts nothing.
+/// Returns the files of a refused intent: it stays visible and starts nothing.
 pub(super) fn refused(
-    files: &mut BTreeMap<String, Entry>,
     name: &MachineName,
     kind: Kind,
     path: &str,
     reason: &str,
     autostart: bool,
-) -> Planned {
+) -> (Planned, Files) {
     // Whatever the reason quotes, the files that refuse the start must be readable.
     let reason = brief(reason);
     let mut unit = refusing_drop_in(name, path);
@@ -124,12 +130,22 @@ pub(super) fn refused(
     let refusal = format!(
         "{reason}, container '{name}' is not started; correct the file, then run 'systemctl daemon-reload'\n"
     );
-    files.insert(format!("{}.d/{DROP_IN}", unit_name(name)), unit);
-    files.insert(format!("{OWN_DIRECTORY}/{name}.refused"), Entry::File(refusal));
+    let mut files = vec![
+        (format!("{}.d/{DROP_IN}", unit_name(name)), unit),
+        (format!("{OWN_DIRECTORY}/{name}.refused"), Entry::File(refusal)),
+    ];
     if autostart {
         files.extend(wants(name));
     }
-    Planned { name: name.clone(), kind, hash: None, autostart, warnings: Vec::new(), refusal: Some(reason) }
+    let planned = Planned {
+        name: name.clone(),
+        kind,
+        hash: None,
+        autostart,
+        warnings: Vec::new(),
+        refusal: Some(reason),
+    };
+    (planned, files)
 }
 
 /// Returns the links that start the container with the host. machines.target may be off, and pulling it in would also

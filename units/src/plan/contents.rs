@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::name::MachineName;
 use crate::store::Kind;
-use crate::syntax::UnitFile;
+use systemd_unit_syntax::UnitFile;
 
 /// The directory below the generator's for files that are no units; PID 1 ignores it.
 pub const OWN_DIRECTORY: &str = "nixos-nspawn";
@@ -26,6 +26,9 @@ pub const NETWORK_NAME: &str = "NetworkFileName";
 /// Its setting that tells whether the options ask for that file, so that its absence is worth a warning.
 pub const NETWORK_ASKED: &str = "HostNetworkConfig";
 
+/// The file with the writable mounts of all containers, in a section for each. It is complete or missing.
+pub const WRITABLE: &str = "writable";
+
 /// The name of our drop-in. Files of one name are merged over all drop-in directories (`systemd.unit(5)`), so the name
 /// is one that nobody else uses, and sorts before an administrator's `override.conf`.
 pub const DROP_IN: &str = "50-nixos-nspawn.conf";
@@ -40,6 +43,9 @@ pub struct Plan {
     /// The faults of files that name no container.
     pub faults: Vec<String>,
 }
+
+/// Files and links by path relative to the directory.
+pub type Files = Vec<(String, Entry)>;
 
 /// An entry of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,5 +83,5 @@ pub(super) fn file(file: &UnitFile) -> Result<Entry, String> {
 
 /// Adds a comment with the origin of a file.
 pub(super) fn header(file: &mut UnitFile, path: &str) {
-    file.comment(format!("Written by nixos-nspawn-generator(8) from {path}, changes here are lost."));
+    file.comment(["Written by nixos-nspawn-generator(8) from ", path, ", changes here are lost."].concat());
 }

@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use crate::syntax::UnitFile;
+use systemd_unit_syntax::UnitFile;
 
 /// Returns the hash over the settings of all files. With equal hashes, systemd and nspawn do the same.
 pub(super) fn plan_hash<'a>(files: impl Iterator<Item = &'a UnitFile>) -> String {

@@ -1,5 +1,7 @@
 //! The contents of the files for networkd.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::contents::{Entry, MARKER, file, header};
@@ -7,7 +9,7 @@ use super::hash::plan_hash;
 use crate::intent::Container;
 use crate::name::MachineName;
 use crate::network::{HostEnd, RUNTIME_LEASES, file_name, network_file, zone_end};
-use crate::syntax::UnitFile;
+use systemd_unit_syntax::UnitFile;
 
 /// A file for networkd.
 #[derive(Clone)]
@@ -17,6 +19,8 @@ pub(super) struct Network {
     pub(super) hash: String,
     /// The file, or why systemd would read it differently.
     pub(super) entry: Result<Entry, String>,
+    /// Whether the file of a zone is among those of a container already.
+    pub(super) handed_over: Cell<bool>,
 }
 
 /// The files of zones, by zone. Each is written once, however many containers are in the zone.
@@ -35,18 +39,19 @@ pub(super) fn zones<'a>(containers: impl Iterator<Item = &'a Container>, systemd
 }
 
 /// Returns the file for the container of an intent file: that of its own interface, or that of its zone.
-pub(super) fn network(
+pub(super) fn network<'a>(
     name: &MachineName,
     container: &Container,
     path: &str,
     systemd: u32,
-    zones: &Zones,
-) -> Option<Network> {
+    zones: &'a Zones,
+) -> Option<Cow<'a, Network>> {
     let Some(file) = network_file(name, container, systemd) else {
-        return zones.get(&container.zone_name()?).cloned();
+        return zones.get(&container.zone_name()?).map(Cow::Borrowed);
     };
     let end = HostEnd { file_name: file_name(name), file };
-    Some(written(end, path, systemd, || network_file(name, container, 0).unwrap_or_default()))
+    let network = written(end, path, systemd, || network_file(name, container, 0).unwrap_or_default());
+    Some(Cow::Owned(network))
 }
 
 /// Adds the hash and the origin to a file. Before `RUNTIME_LEASES`, the file is the same for any host.
@@ -59,5 +64,5 @@ fn written(end: HostEnd, origin: &str, systemd: u32, for_any_host: impl FnOnce()
     };
     network.comment(format!("{MARKER}{hash}"));
     header(&mut network, origin);
-    Network { file_name, hash, entry: file(&network) }
+    Network { file_name, hash, entry: file(&network), handed_over: Cell::new(false) }
 }

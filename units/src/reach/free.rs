@@ -3,7 +3,7 @@
 
 use super::item::{Items, Kind, Subject};
 use crate::intent::{FreeSettings, NspawnConfig};
-use crate::syntax::settings::parse_boolean;
+use systemd_unit_syntax::settings::parse_boolean;
 
 /// Settings of a .nspawn file that only add, value by value.
 const GIVING: [(&str, &str); 10] = [

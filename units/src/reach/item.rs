@@ -6,16 +6,16 @@ use crate::intent::Amount;
 
 /// Something that a container can do on its host, or is prevented from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Item {
-    pub(super) kind: Kind,
-    pub(super) subject: Subject,
+pub(crate) struct Item {
+    pub(crate) kind: Kind,
+    pub(crate) subject: Subject,
     /// What the container can do, or is prevented from, or the assignment of a limit or setting; with the option.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// What an item means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// The container can do it.
     Capability,
     /// The container is prevented from it.
@@ -28,7 +28,7 @@ pub(super) enum Kind {
 
 /// What an item is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Subject {
+pub(crate) enum Subject {
     /// The option and its value.
     Value(&'static str, Vec<String>),
     /// Files of the host.
@@ -56,7 +56,7 @@ pub(super) const TMPFS: &str = "tmpfs ";
 
 /// The addresses of the host at which a port is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Address {
+pub(crate) enum Address {
     /// All of them.
     Any,
     /// All of one family.
@@ -67,7 +67,7 @@ pub(super) enum Address {
 
 /// How the owners of bound files are mapped for the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Owners {
+pub(crate) enum Owners {
     /// As the host's root, without a user namespace. The item of the user namespace reports when this begins.
     HostRoot,
     /// As nobody.
@@ -120,8 +120,13 @@ impl Owners {
 }
 
 impl Item {
+    /// Returns whether it is something that the container can do.
+    pub(crate) fn gives(&self) -> bool {
+        self.kind == Kind::Capability
+    }
+
     /// Returns the line for people.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let word = match self.kind {
             Kind::Capability => "can",
             Kind::Restriction => "cannot",

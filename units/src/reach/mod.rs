@@ -14,7 +14,7 @@ use crate::intent::Container;
 
 pub use changes::Changes;
 use changes::compare;
-use item::Item;
+pub(crate) use item::{Item, Owners, Subject};
 
 /// How far a container reaches into its host.
 ///
@@ -47,6 +47,11 @@ impl Reach {
     /// Returns the reach of these options.
     pub fn of(container: &Container) -> Self {
         Self { items: container::items(container), in_user_namespace: container.in_user_namespace() }
+    }
+
+    /// Returns the items, in a stable order.
+    pub(crate) fn items(&self) -> &[Item] {
+        &self.items
     }
 
     /// Returns one line for each item, in a stable order: what the container can do, what it cannot, and its limits.

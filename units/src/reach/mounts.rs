@@ -8,7 +8,7 @@ use super::item::{Items, Kind, Owners, Subject, TMPFS, value};
 use crate::intent::{Amount, BindMount, BindSource, Container, Tmpfs};
 use crate::nspawn::files::BINDS;
 use crate::nspawn::host_nix::is_repeated;
-use crate::syntax::words::bind_fields;
+use systemd_unit_syntax::words::bind_fields;
 
 /// A bind mount, of an option or free-form.
 struct Bind {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::free::unknown;
 use super::item::{Address, Items, Kind, Subject, value};
 use crate::intent::{Container, ForwardPort, HostNetworkConfig, InterfacePair, Network};
-use crate::syntax::{Item, Section};
+use systemd_unit_syntax::{Item, Section};
 
 /// Adds what the container can use of the host's networks. Names of interfaces inside are its own matter.
 pub(super) fn networks(items: &mut Items, container: &Container) {

@@ -3,9 +3,9 @@
 
 use crate::intent::{Container, Permissions};
 use crate::nspawn::files::{FUSE, KMSG, TUN};
-use crate::syntax::Section;
-use crate::syntax::escape::{self, EscapeError};
 use crate::value::single_slashes;
+use systemd_unit_syntax::Section;
+use systemd_unit_syntax::escape::{self, EscapeError};
 
 /// Adds the settings of the options that are set.
 pub(super) fn set(service: &mut Section, container: &Container) -> Result<(), EscapeError> {

@@ -40,7 +40,9 @@ impl Reader<'_> {
         };
         let mut intents = Vec::with_capacity(names.len());
         let mut large = Vec::new();
-        for name in names {
+        // A name that no container can have is a fault of its own, whichever containers are wanted.
+        let is_wanted = |name: &IntentName| name.machine.as_ref().map_or(true, |name| (self.wanted)(name));
+        for name in names.into_iter().filter(is_wanted) {
             if !self.intent(&directory, path, kind, &name, LARGE, &mut intents, errors) {
                 large.push(name);
             }
@@ -63,11 +65,11 @@ impl Reader<'_> {
         intents: &mut Vec<Stored>,
         errors: &mut Vec<LoadError>,
     ) -> bool {
-        let file = format!("{}.json", name.text);
+        let file = [&name.text, ".json"].concat();
         if kind == Kind::Imperative && file == "host.json" {
             return true;
         }
-        let path = format!("{path}/{file}");
+        let path = [path, "/", &file].concat();
         let error = |fault, autostart| LoadError::new(path.clone(), kind, fault).of(None, autostart);
         let machine = match &name.machine {
             Ok(machine) => machine.clone(),

@@ -38,8 +38,16 @@ pub fn load(root: &Path, trust: Trust) -> Loaded {
 
 /// Does the same as long as there is time. Files that were not read are refused like files that cannot be read.
 pub fn load_in_time(root: &Path, trust: Trust, in_time: InTime) -> Loaded {
+    load_with(&Reader { root, trust, in_time, wanted: &|_| true })
+}
+
+/// Loads only the containers that are wanted; the other files in the directories are not opened.
+pub fn load_some(root: &Path, trust: Trust, wanted: &dyn Fn(&MachineName) -> bool) -> Loaded {
+    load_with(&Reader { root, trust, in_time: &unlimited, wanted })
+}
+
+fn load_with(reader: &Reader) -> Loaded {
     let mut loaded = Loaded::default();
-    let reader = Reader { root, trust, in_time };
     let directory = match reader.directory(DIRECTORY) {
         Ok(Some(directory)) => directory,
         Ok(None) => return loaded,

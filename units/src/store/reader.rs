@@ -12,6 +12,7 @@ use rustix::io::{Errno, read};
 use crate::deadline::InTime;
 use crate::intent::{Fault, MAX_SIZE};
 use crate::invalid::shown;
+use crate::name::MachineName;
 use crate::resolve::open_resolved;
 
 /// Where intents are recorded.
@@ -43,6 +44,8 @@ pub(super) struct Reader<'a> {
     pub(super) root: &'a Path,
     pub(super) trust: Trust,
     pub(super) in_time: InTime<'a>,
+    /// Whether to read the intent of a container.
+    pub(super) wanted: &'a dyn Fn(&MachineName) -> bool,
 }
 
 /// Why a file was not read.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::finding::{Effect, Finding, Place, Problem};
 use super::{unit, values};
 use crate::nearest::nearest;
-use crate::syntax::settings::{SETTINGS, Setting, parse_boolean, setting};
-use crate::syntax::{Fault, Ignored, Line, is_section_name, read_lines, was_section_name};
+use systemd_unit_syntax::settings::{SETTINGS, Setting, parse_boolean, setting};
+use systemd_unit_syntax::{Fault, Ignored, Line, is_section_name, lines, was_section_name};
 
 const SECTIONS: [&str; 3] = ["Exec", "Files", "Network"];
 
@@ -28,10 +28,15 @@ const STRICT_SECTIONS: u32 = 262;
 pub fn nspawn(bytes: &[u8], systemd: u32) -> Vec<Finding> {
     let mut reading =
         Reading { systemd, section: Current::None, start: None, ports: BTreeSet::new(), found: Vec::new() };
-    let mut number = 0;
-    let read = read_lines(bytes, &mut number, |line, number| reading.line(line, number));
-    if let Err(Stop::Fault(fault)) = read {
-        reading.found.push(unit::refused(number, fault));
+    for (number, line) in lines(bytes) {
+        match line.map_err(Stop::Fault).and_then(|line| reading.line(line, number)) {
+            Ok(()) => {}
+            Err(Stop::Fault(fault)) => {
+                reading.found.push(unit::refused(number, fault));
+                break;
+            }
+            Err(Stop::Value) => break,
+        }
     }
     reading.found
 }
@@ -80,7 +85,7 @@ impl Reading {
     fn line(&mut self, line: Line<'_>, number: usize) -> Result<(), Stop> {
         match line {
             Line::Comment(_) => Ok(()),
-            Line::Header(name) => self.header(name, number),
+            Line::Header(name) => self.header(&name, number),
             Line::Other(text) => {
                 let section = match self.section {
                     Current::None => {
@@ -90,7 +95,7 @@ impl Reading {
                     Current::Ignored => return Ok(()),
                     Current::Known(section) => section,
                 };
-                match Line::assignment(text) {
+                match Line::assignment(&text) {
                     Ok((key, value)) => self.assignment(section, key, value, number),
                     Err(reason) => {
                         self.found.push(unit::ignored(number, Some(section), reason));

@@ -2,7 +2,7 @@
 
 use super::finding::{Effect, Finding, Place};
 use crate::nearest::nearest;
-use crate::syntax::{Fault, Ignored, Line, is_section_name, read_lines};
+use systemd_unit_syntax::{Fault, Ignored, Line, is_section_name, lines};
 
 /// The types of units and the sections of their own.
 const OWN: &[(&str, &str)] = &[
@@ -100,20 +100,23 @@ fn read(
 ) {
     let mut section: Option<String> = None;
     let mut wanted = true;
-    let mut number = 0;
-    let read = read_lines(bytes, &mut number, |line, number| {
+    for (number, line) in lines(bytes) {
         match (line, section.as_deref()) {
-            (Line::Comment(_), _) => {}
-            (Line::Header(name), _) if !is_section_name(name) => return Err(Fault::SectionName),
-            (Line::Header(name), _) => {
-                wanted = !name.starts_with("X-") && on(Item::Header(name), number, found);
-                section = Some(name.to_owned());
+            (Err(fault), _) => found.push(refused(number, fault)),
+            (Ok(Line::Comment(_)), _) => {}
+            (Ok(Line::Header(name)), _) if !is_section_name(&name) => {
+                found.push(refused(number, Fault::SectionName));
+                return;
             }
-            (Line::Other(_), None) => {
+            (Ok(Line::Header(name)), _) => {
+                wanted = !name.starts_with("X-") && on(Item::Header(&name), number, found);
+                section = Some(name.into_owned());
+            }
+            (Ok(Line::Other(_)), None) => {
                 found.push(with(effect, ignored(number, None, Ignored::OutsideSection)));
             }
-            (Line::Other(_), Some(_)) if !wanted => {}
-            (Line::Other(text), Some(section)) => match Line::assignment(text) {
+            (Ok(Line::Other(_)), Some(_)) if !wanted => {}
+            (Ok(Line::Other(text)), Some(section)) => match Line::assignment(&text) {
                 Ok((key, _)) if key.starts_with("X-") => {}
                 Ok((key, value)) => {
                     on(Item::Assignment(key, value), number, found);
@@ -121,10 +124,6 @@ fn read(
                 Err(reason) => found.push(with(effect, ignored(number, Some(section), reason))),
             },
         }
-        Ok(())
-    });
-    if let Err(fault) = read {
-        found.push(refused(number, fault));
     }
 }
 

@@ -10,9 +10,9 @@ mod span;
 mod split;
 
 use super::finding::Problem;
-use crate::syntax::settings::{Kind, Setting, parse_boolean};
-use crate::syntax::words;
 use split::split;
+use systemd_unit_syntax::settings::{Kind, Setting, parse_boolean};
+use systemd_unit_syntax::words;
 
 /// Returns what systemd finds wrong with a value. What depends on other lines is not looked at.
 pub(super) fn check(setting: &Setting, value: &str, systemd: u32) -> Vec<Problem> {

@@ -13,7 +13,7 @@ use super::steps::{Done, Places, SetupOptions, SetupStep};
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::fact::installation;
-use crate::fact::installation::{GENERATOR, Installed};
+use crate::fact::installation::Installed;
 use crate::host::elf::{Linking, linking};
 use crate::host::files::write_file;
 use crate::host::lock::Lock;
@@ -85,9 +85,9 @@ fn turn_networkd_on(host: &Host, dry_run: bool, done: Done) -> Result<()> {
 
 /// Records what the generator must know about the host, such as a new version of systemd or BootLimit= of
 /// nixos-nspawn.conf.
-fn record_host(host: &Host, dry_run: bool, done: Done) -> Result<()> {
-    let facts = host_file::load(host)?.host;
-    let present = host.load().host;
+pub(crate) fn record_host(host: &Host, dry_run: bool, done: Done) -> Result<()> {
+    let facts = host_file::facts(host)?;
+    let present = host.load_none().host;
     if facts == present && (host.path(HOST_FILE).exists() || facts.boot_limit.is_none()) {
         return Ok(());
     }
@@ -123,13 +123,12 @@ fn copy(host: &Host, generator: PathBuf, dry_run: bool, done: Done) -> Result<()
 
 /// Returns the generator that was shipped with this program.
 fn beside_this_program() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let folder = program.parent().unwrap_or(Path::new("/"));
-    // Not ../libexec: in /usr/local, that is the copy of an earlier setup.
-    let places = [folder.join(GENERATOR), folder.join("../lib/systemd/system-generators").join(GENERATOR)];
-    match places.iter().find(|place| place.is_file()) {
+    match installation::shipped() {
         Some(path) => Ok(path.canonicalize()?),
-        None => unchanged(format!("{}: not found beside this program", places[0].display()), ""),
+        None => {
+            let [place, _] = installation::shipped_places()?;
+            unchanged(format!("{}: not found beside this program", place.display()), "")
+        }
     }
 }
 

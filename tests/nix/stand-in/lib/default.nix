@@ -93,6 +93,8 @@ let
       "\\|"
       "\\{"
     ];
+    toInt = builtins.fromJSON;
+    concatMapStrings = function: list: builtins.concatStringsSep "" (map function list);
     concatMapStringsSep =
       separator: f: values:
       builtins.concatStringsSep separator (map f values);

@@ -1,7 +1,7 @@
 //! Changes of the three free-form options, and what they are for the reach into the host.
 
-use nixos_nspawn_units::syntax::settings::SETTINGS;
 use serde_json::{Value, json};
+use systemd_unit_syntax::settings::SETTINGS;
 
 use super::cases::{Either, Is, More, Same};
 

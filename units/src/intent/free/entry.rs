@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::invalid::Invalid;
 use crate::number_type::whole;
-use crate::syntax::settings::yes_no;
 use crate::value::no_control_characters;
+use systemd_unit_syntax::settings::yes_no;
 
 /// The name of a setting.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]

@@ -2,7 +2,7 @@
 
 use crate::intent::Container;
 use crate::invalid::shown;
-use crate::syntax::settings::setting;
+use systemd_unit_syntax::settings::setting;
 
 /// Settings of [Service] on which the life cycle of a container depends, or which would take nspawn out of the host's
 /// mount namespace, which its mount tunnel and machinectl need.

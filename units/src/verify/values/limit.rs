@@ -3,7 +3,7 @@
 use super::super::finding::Problem;
 use super::number::{amount, decimal};
 use super::split::split;
-use crate::syntax::words;
+use systemd_unit_syntax::words;
 
 /// Checks the value of a `Limit…=` setting.
 pub(super) fn check(key: &str, value: &str, systemd: u32) -> Result<(), Problem> {

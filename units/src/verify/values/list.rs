@@ -5,8 +5,8 @@ use super::name::{is_interface, is_user, no_interface};
 use super::number::{amount, signed, small, uid};
 use super::split::split;
 use crate::intent::CAPABILITIES;
-use crate::syntax::settings::parse_boolean;
-use crate::syntax::words;
+use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::words;
 
 /// The largest number of a capability.
 const CAPABILITY_MAX: i32 = 62;

@@ -3,7 +3,7 @@
 use super::super::finding::Problem;
 use super::path::absolute;
 use super::split::split;
-use crate::syntax::words;
+use systemd_unit_syntax::words;
 
 /// Checks `source[:destination[:options]]`.
 pub(super) fn bind(value: &str) -> Result<(), Problem> {

@@ -2,8 +2,8 @@
 
 use super::super::finding::Problem;
 use super::split::split;
-use crate::syntax::settings::parse_boolean;
-use crate::syntax::words;
+use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::words;
 
 /// The longest path that Linux takes, with its NUL.
 const PATH_MAX: usize = 4096;

@@ -1,7 +1,7 @@
 //! Splitting of values into words and fields.
 
 use super::super::finding::Problem;
-use crate::syntax::words::WordError;
+use systemd_unit_syntax::words::WordError;
 
 /// Returns the words, or what is wrong with the quotes and backslashes of a value.
 pub(super) fn split<T>(words: Result<T, WordError>) -> Result<T, Problem> {

@@ -26,6 +26,7 @@ in
       specialFileSystems = option (types.attrsOf types.unspecified) { };
     };
     environment.variables = option (types.attrsOf types.str) { };
+    environment.etc = option (types.attrsOf types.unspecified) { };
     time.timeZone = option (types.nullOr types.str) null;
     networking = {
       hostName = option types.str "nixos";
@@ -49,6 +50,7 @@ in
       pkgs = mkOption { type = types.unspecified; };
       hostPlatform = mkOption { type = types.str; };
     };
+    security.polkit.enable = option types.bool false;
     services.resolved.enable = option types.bool false;
     system = {
       stateVersion = option types.str "25.05";

@@ -1,0 +1,100 @@
+//! The repairs of `doctor --fix`. Each is what another command does as well, takes the same locks, and looks again before
+//! it changes anything.
+
+use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::exit::unchanged;
+use crate::base::host::Host;
+use crate::change::setup;
+use crate::change::setup::{SetupOptions, SetupStep};
+use crate::change::tidy::tidy;
+use crate::decision::doctor::fix::Fix;
+use crate::fact::doctor::records::{LitterSeen, profile_directories};
+use crate::fact::lookup::{Found, find, imperative};
+use crate::fact::overview::Overview;
+use crate::host::lock::Lock;
+use crate::host::{gc_roots, networkd, profile_links, runtime_files, sockets, systemd};
+
+/// Makes a repair. Returns what was done.
+pub(crate) fn fix(host: &Host, fix: &Fix) -> Result<Vec<String>> {
+    match fix {
+        Fix::Setup => set_up(host),
+        Fix::RecordHost => {
+            let mut done = Vec::new();
+            setup::record_host(host, false, &mut |step| {
+                if let SetupStep::Record(facts) = step {
+                    done.push(format!("recorded that systemd {} runs", facts.systemd));
+                }
+                Ok(())
+            })?;
+            Ok(done)
+        }
+        Fix::Reload => {
+            let _global = Lock::global(host)?;
+            systemd::daemon_reload(host)?;
+            Ok(vec!["ran 'systemctl daemon-reload'".to_owned()])
+        }
+        Fix::Root(name) => root(host, name),
+        Fix::Litter => clean_up(host),
+        Fix::Masquerade => {
+            networkd::restart(host)?;
+            Ok(vec!["restarted systemd-networkd, which masquerades again".to_owned()])
+        }
+        Fix::Ports(name) => open_ports(host, name),
+    }
+}
+
+/// Roots the recorded system of a container, which may have changed since it was looked at.
+fn root(host: &Host, name: &MachineName) -> Result<Vec<String>> {
+    let _lock = lock(host, name)?;
+    let loaded = host.load();
+    let toplevel = &imperative(&loaded, name)?.toplevel;
+    gc_roots::keep(host, name, toplevel)?;
+    Ok(vec![format!("made a root for container '{name}'")])
+}
+
+fn open_ports(host: &Host, name: &MachineName) -> Result<Vec<String>> {
+    let _lock = lock(host, name)?;
+    let loaded = host.load();
+    let Some(Found::Good(stored)) = find(&loaded, name) else { return Ok(Vec::new()) };
+    sockets::align(host, name, Some(&stored.intent), &stored.intent)?;
+    Ok(vec![format!("started the sockets of container '{name}'")])
+}
+
+/// Locks a container, unless another command is changing it.
+fn lock(host: &Host, name: &MachineName) -> Result<Lock> {
+    match Lock::container_if_free(host, name)? {
+        Some(lock) => Ok(lock),
+        None => unchanged(format!("container '{name}' is being changed by another command"), "try again"),
+    }
+}
+
+/// Removes what commands and containers have left behind, as every command that changes something does.
+fn clean_up(host: &Host) -> Result<Vec<String>> {
+    let overview = Overview::gather(host)?;
+    let before = LitterSeen::look(host, &overview).ours;
+    runtime_files::sweep_unfinished(host, |name| matches!(Lock::container_if_free(host, name), Ok(Some(_))));
+    for directory in profile_directories(host, &overview) {
+        profile_links::sweep_ahead(host, &directory);
+    }
+    tidy(host);
+    let after = LitterSeen::look(host, &overview).ours;
+    Ok(before
+        .into_iter()
+        .filter(|path| !after.contains(path))
+        .map(|path| format!("removed {path}"))
+        .collect())
+}
+
+fn set_up(host: &Host) -> Result<Vec<String>> {
+    let mut done = Vec::new();
+    let options = SetupOptions { networkd: false, auto_update: None, dry_run: false };
+    setup::install(host, options, &mut |step| {
+        if let SetupStep::Install(places) = step {
+            done.push(format!("installed {} {}", places.generator.display(), places.version));
+        }
+        Ok(())
+    })?;
+    Ok(done)
+}

@@ -1,0 +1,46 @@
+//! Judges installed completion scripts.
+
+use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::words::listed;
+use crate::fact::doctor::completions::InstalledScript;
+
+/// Judges the scripts.
+pub(crate) fn completions(found: &[InstalledScript]) -> Vec<Verdict> {
+    const CHECK: &str = "completions";
+    let verdict = |InstalledScript { shell, path, same }: &InstalledScript| match same {
+        Ok(true) => None,
+        Ok(false) => {
+            let text = format!("{path}: is of another version, so completion may not work");
+            Some(Verdict::note(CHECK, text, format!("nixos-nspawn completions {shell} > {path}")))
+        }
+        Err(unseen) => Some(Verdict::unseen(CHECK, unseen)),
+    };
+    let verdicts: Vec<Verdict> = found.iter().filter_map(verdict).collect();
+    if !verdicts.is_empty() {
+        return verdicts;
+    }
+    let mut shells: Vec<&str> = found.iter().map(|one| one.shell).collect();
+    shells.dedup();
+    vec![match shells.is_empty() {
+        true => Verdict::ok(CHECK, "none are installed; 'nixos-nspawn completions SHELL' prints them"),
+        false => Verdict::ok(CHECK, format!("they are current for {}", listed(&shells))),
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::doctor::verdict::Level;
+    use crate::fact::doctor::seen::Unseen;
+
+    #[test]
+    fn scripts_of_another_version() {
+        let one = |same| InstalledScript { shell: "bash", path: "/usr/share/x".into(), same };
+        assert_eq!(completions(&[])[0].level, Level::Ok);
+        assert_eq!(completions(&[one(Ok(true))])[0].text, "they are current for bash");
+        let verdict = &completions(&[one(Ok(false))])[0];
+        assert_eq!(verdict.next.as_deref(), Some("nixos-nspawn completions bash > /usr/share/x"));
+        let unseen = Unseen { why: "x".into(), needs_root: false };
+        assert_eq!(completions(&[one(Err(unseen))])[0].level, Level::Warning);
+    }
+}

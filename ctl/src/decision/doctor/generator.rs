@@ -1,0 +1,217 @@
+//! Judges the generator, its unit helper, and what it knows about the host.
+
+use nixos_nspawn_units::store::HOST_FILE;
+
+use crate::decision::doctor::fix::Fix;
+use crate::decision::doctor::verdict::Verdict;
+use crate::fact::doctor::generator::{Answers, GeneratorSeen, HostFacts};
+use crate::fact::installation::{OLDEST_SYSTEMD, older};
+
+/// Judges the generator.
+pub(crate) fn generator(seen: &GeneratorSeen) -> Verdict {
+    const CHECK: &str = "generator";
+    let failure = |text: String, next: String| Verdict::failure(CHECK, text, next);
+    match seen {
+        GeneratorSeen::Missing { nixos } => {
+            let next = match nixos {
+                true => "import the NixOS module of nixos-nspawn",
+                false => "nixos-nspawn setup",
+            };
+            failure("nixos-nspawn-generator is not installed, so no container starts".into(), next.into())
+        }
+        GeneratorSeen::Masked(path) => {
+            let path = path.display();
+            failure(format!("{path}: masks the generator, so no container starts"), format!("rm {path}"))
+        }
+        GeneratorSeen::NotExecutable(path) => {
+            let path = path.display();
+            failure(
+                format!("{path}: is not executable, so systemd does not run it and no container starts"),
+                format!("chmod 755 {path}"),
+            )
+        }
+        GeneratorSeen::Unasked(path) => Verdict::ok(CHECK, format!("{} is installed", path.display())),
+        GeneratorSeen::Strange(path, why) => failure(
+            format!("{}: is not a generator of nixos-nspawn: {}", path.display(), why.why),
+            "nixos-nspawn setup".into(),
+        ),
+        GeneratorSeen::Answers(Answers { generator, helper: None, .. }) => failure(
+            format!(
+                "{}: the unit helper that {} names is missing, so no container starts",
+                generator.helper.display(),
+                generator.path.display()
+            ),
+            "nixos-nspawn setup".into(),
+        ),
+        GeneratorSeen::Answers(Answers { helper: Some(Err(why)), .. }) => {
+            failure(format!("the unit helper does not run: {}", why.why), "nixos-nspawn setup".into())
+        }
+        GeneratorSeen::Answers(Answers { generator, .. }) => {
+            Verdict::ok(CHECK, format!("{} is installed", generator.path.display()))
+        }
+    }
+}
+
+/// Judges the versions of generator and unit helper, `own` being that of this program.
+pub(crate) fn versions(seen: &GeneratorSeen, own: &str) -> Option<Verdict> {
+    const CHECK: &str = "versions";
+    let GeneratorSeen::Answers(answers) = seen else { return None };
+    let Answers { generator, helper, by_setup, replaceable } = answers;
+    let Some(Ok(helper)) = helper else { return None };
+    let (path, version) = (generator.path.display(), generator.version.as_str());
+    let next = match by_setup {
+        true => "nixos-nspawn setup",
+        false => "update the package that installed it",
+    };
+    let fixed = |verdict: Verdict| match *by_setup && *replaceable == Some(true) {
+        true => verdict.fixed_by(Fix::Setup),
+        false => verdict,
+    };
+    if older(version, own) {
+        let text = format!("{path}: is of version {version}, and this program of {own}; create is refused");
+        return Some(fixed(Verdict::warning(CHECK, text, next)));
+    }
+    if older(own, version) {
+        let text = format!("{path}: is of version {version}, newer than this program, which is of {own}");
+        return Some(Verdict::warning(CHECK, text, "update nixos-nspawn"));
+    }
+    if helper.version != version {
+        let text = format!(
+            "{}: is of version {}, and the generator of {version}",
+            helper.path.display(),
+            helper.version
+        );
+        return Some(fixed(Verdict::warning(CHECK, text, next)));
+    }
+    if *by_setup && *replaceable == Some(true) {
+        let text = format!("{path}: is another build of {version} than the one beside this program");
+        return Some(fixed(Verdict::warning(CHECK, text, next)));
+    }
+    Some(Verdict::ok(CHECK, format!("program, generator and unit helper are of version {own}")))
+}
+
+/// Judges what the generator knows about the host.
+pub(crate) fn host_facts(facts: &HostFacts) -> Verdict {
+    const CHECK: &str = "systemd";
+    let HostFacts { recorded, runs, current } = facts;
+    let runs = match runs {
+        Ok(runs) => *runs,
+        Err(unseen) => return Verdict::unseen(CHECK, unseen),
+    };
+    if runs < OLDEST_SYSTEMD {
+        let text = format!("systemd {runs} is too old, {OLDEST_SYSTEMD} or newer is needed");
+        return Verdict::failure(CHECK, text, "update the host");
+    }
+    const NEXT: &str = "nixos-nspawn setup";
+    let verdict = match recorded {
+        Some(recorded) if *recorded != runs => {
+            let text = format!("{HOST_FILE}: systemd {runs} runs, but containers are planned for {recorded}");
+            Verdict::warning(CHECK, text, NEXT)
+        }
+        _ if !current => {
+            let text =
+                format!("{HOST_FILE}: does not have BootLimit= of nixos-nspawn.conf, so that has no effect");
+            Verdict::warning(CHECK, text, NEXT)
+        }
+        None if runs > OLDEST_SYSTEMD => {
+            let text = format!(
+                "{HOST_FILE}: is missing, so containers are planned for systemd {OLDEST_SYSTEMD}, and {runs} runs"
+            );
+            Verdict::note(CHECK, text, NEXT)
+        }
+        _ => return Verdict::ok(CHECK, format!("systemd {runs} runs, and containers are planned for it")),
+    };
+    verdict.fixed_by(Fix::RecordHost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::doctor::verdict::Level;
+    use crate::fact::doctor::seen::Unseen;
+    use crate::fact::installation::Installed;
+
+    fn installed(path: &str, version: &str) -> Installed {
+        Installed { path: path.into(), version: version.into(), helper: "/l/unit-helper".into() }
+    }
+
+    fn answers(version: &str, helper: &str) -> Answers {
+        Answers {
+            generator: installed("/e/generator", version),
+            helper: Some(Ok(installed("/l/unit-helper", helper))),
+            by_setup: true,
+            replaceable: Some(false),
+        }
+    }
+
+    #[test]
+    fn generators() {
+        let why = || Unseen { why: "x".into(), needs_root: false };
+        let path = || "/e/generator".into();
+        for (seen, level, next) in [
+            (GeneratorSeen::Missing { nixos: false }, Level::Failure, Some("nixos-nspawn setup")),
+            (
+                GeneratorSeen::Missing { nixos: true },
+                Level::Failure,
+                Some("import the NixOS module of nixos-nspawn"),
+            ),
+            (GeneratorSeen::Masked(path()), Level::Failure, Some("rm /e/generator")),
+            (GeneratorSeen::NotExecutable(path()), Level::Failure, Some("chmod 755 /e/generator")),
+            (GeneratorSeen::Strange(path(), why()), Level::Failure, Some("nixos-nspawn setup")),
+            (GeneratorSeen::Unasked(path()), Level::Ok, None),
+            (
+                GeneratorSeen::Answers(Answers { helper: None, ..answers("1.0.0", "1.0.0") }),
+                Level::Failure,
+                Some("nixos-nspawn setup"),
+            ),
+            (
+                GeneratorSeen::Answers(Answers { helper: Some(Err(why())), ..answers("1.0.0", "1.0.0") }),
+                Level::Failure,
+                Some("nixos-nspawn setup"),
+            ),
+            (GeneratorSeen::Answers(answers("1.0.0", "1.0.0")), Level::Ok, None),
+        ] {
+            let verdict = generator(&seen);
+            assert_eq!((verdict.level, verdict.next.as_deref()), (level, next), "{}", verdict.text);
+        }
+    }
+
+    #[test]
+    fn versions_of_programs() {
+        for (generator, helper, by_setup, replaceable, level, fixed) in [
+            ("1.2.0", "1.2.0", true, Some(false), Level::Ok, false),
+            ("1.2.0", "1.2.0", true, Some(true), Level::Warning, true),
+            // A package's generator is not ours to replace.
+            ("1.2.0", "1.2.0", false, Some(true), Level::Ok, false),
+            ("1.1.0", "1.1.0", false, Some(true), Level::Warning, false),
+            ("1.1.0", "1.1.0", true, Some(true), Level::Warning, true),
+            ("1.1.0", "1.1.0", true, None, Level::Warning, false),
+            ("1.3.0", "1.3.0", true, Some(true), Level::Warning, false),
+            ("1.2.0", "1.1.0", true, Some(true), Level::Warning, true),
+        ] {
+            let answers = Answers { by_setup, replaceable, ..answers(generator, helper) };
+            let verdict = versions(&GeneratorSeen::Answers(answers), "1.2.0").unwrap();
+            assert_eq!((verdict.level, verdict.fix.is_some()), (level, fixed), "{}", verdict.text);
+        }
+        assert_eq!(versions(&GeneratorSeen::Missing { nixos: false }, "1.2.0"), None);
+    }
+
+    #[test]
+    fn facts_of_the_host() {
+        let facts = |recorded, runs, current| HostFacts { recorded, runs: Ok(runs), current };
+        for (facts, level) in [
+            (facts(Some(257), 257, true), Level::Ok),
+            (facts(None, 257, true), Level::Ok),
+            (facts(None, 262, true), Level::Note),
+            (facts(Some(257), 262, true), Level::Warning),
+            (facts(Some(257), 257, false), Level::Warning),
+            (facts(None, 200, true), Level::Failure),
+        ] {
+            let verdict = host_facts(&facts);
+            assert_eq!(verdict.level, level, "{}", verdict.text);
+            assert_eq!(verdict.fix.is_some(), matches!(level, Level::Note | Level::Warning));
+        }
+        let runs = Err(Unseen { why: "systemctl: not found".into(), needs_root: false });
+        assert_eq!(host_facts(&HostFacts { recorded: None, runs, current: true }).level, Level::Warning);
+    }
+}

@@ -1,0 +1,217 @@
+//! Judges networkd, forwarding, and the addresses of containers.
+
+use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::words::{are, containers, counted};
+use crate::fact::doctor::network::{Addressed, NetworkSeen};
+use crate::host::networkd_conf::RULES;
+
+/// Judges whether networkd runs.
+pub(crate) fn networkd(seen: &NetworkSeen) -> Verdict {
+    const CHECK: &str = "networkd";
+    const ENABLE: &str = "nixos-nspawn setup --networkd";
+    let NetworkSeen { linked, configured, runs, enabled, .. } = seen;
+    match (runs, enabled) {
+        _ if linked.is_empty() && !runs => {
+            Verdict::ok(CHECK, "systemd-networkd is off, and no container needs it")
+        }
+        (false, _) if !configured.is_empty() => {
+            let text = format!(
+                "systemd-networkd is off, so hostNetworkConfig of {} has no effect",
+                containers(configured)
+            );
+            Verdict::failure(CHECK, text, ENABLE)
+        }
+        (false, _) => {
+            let text = format!(
+                "systemd-networkd is off, so nothing configures the network of {}",
+                containers(linked)
+            );
+            Verdict::warning(CHECK, text, ENABLE)
+        }
+        (true, false) => {
+            let text =
+                "systemd-networkd runs, but does not start with the host, so containers have no network then";
+            Verdict::warning(CHECK, text, "systemctl enable systemd-networkd")
+        }
+        (true, true) => Verdict::ok(CHECK, "systemd-networkd runs, and starts with the host"),
+    }
+}
+
+/// Judges whether networkd deletes routing policy rules of other programs.
+pub(crate) fn foreign_rules(seen: &NetworkSeen) -> Verdict {
+    const CHECK: &str = "foreign-rules";
+    if !seen.deletes_rules {
+        return Verdict::ok(CHECK, "systemd-networkd keeps routing policy rules of other programs");
+    }
+    let count = match &seen.foreign_rules {
+        Ok(count) => *count,
+        Err(unseen) => return Verdict::unseen(CHECK, unseen),
+    };
+    let next = format!(
+        "put '{RULES}=no' below [Network] into a file in /etc/systemd/networkd.conf.d, and run 'systemctl restart \
+         systemd-networkd'"
+    );
+    match (count, seen.runs) {
+        (0, _) => Verdict::ok(CHECK, "no other program has made routing policy rules"),
+        (_, false) => Verdict::ok(
+            CHECK,
+            "systemd-networkd is off, and 'nixos-nspawn setup --networkd' makes it keep the rules of other programs",
+        ),
+        (count, true) => {
+            let text = format!(
+                "systemd-networkd deletes the {} of other programs whenever it configures an interface",
+                counted(count, "routing policy rule")
+            );
+            Verdict::warning(CHECK, text, next)
+        }
+    }
+}
+
+/// Judges whether the host forwards what it must, and what that costs it.
+pub(crate) fn forwarding(seen: &NetworkSeen) -> Vec<Verdict> {
+    const CHECK: &str = "forwarding";
+    let mut verdicts: Vec<Verdict> =
+        seen.uplinks.iter().map(|(text, next)| Verdict::warning(CHECK, text, next)).collect();
+    match &seen.forwards {
+        Err(unseen) => verdicts.push(Verdict::unseen(CHECK, unseen)),
+        Ok(false) if !seen.forwarded.is_empty() && seen.runs => {
+            let text = format!(
+                "net.ipv4.ip_forward is 0, so {} cannot reach anything beyond the host; something has reset it since",
+                containers(&seen.forwarded)
+            );
+            let next = "sysctl -w net.ipv4.ip_forward=1, and remove what sets it to 0 from /etc/sysctl.d";
+            verdicts.push(Verdict::failure(CHECK, text, next));
+        }
+        Ok(true) if verdicts.is_empty() => verdicts.push(Verdict::ok(CHECK, "the host forwards IPv4")),
+        Ok(_) if verdicts.is_empty() => {
+            verdicts.push(Verdict::ok(CHECK, "the host forwards nothing, and no container needs it yet"));
+        }
+        Ok(_) => {}
+    }
+    verdicts
+}
+
+/// Judges whether containers have got addresses.
+pub(crate) fn addresses(all: &[Addressed]) -> Vec<Verdict> {
+    const CHECK: &str = "addresses";
+    let has_address = |one: &&Addressed| {
+        let usable =
+            |text: &String| text.parse::<std::net::Ipv4Addr>().is_ok_and(|address| !address.is_link_local());
+        one.addresses.iter().any(usable)
+    };
+    let without: Vec<&Addressed> = all.iter().filter(|one| !has_address(one)).collect();
+    let verdict = |one: &&Addressed| {
+        let Addressed { name, interface, state, .. } = one;
+        let because = match state.as_deref() {
+            Some("configured") => {
+                "systemd-networkd serves DHCP, so a firewall may drop UDP port 67, or nothing asks for it inside"
+                    .to_owned()
+            }
+            Some(state) => format!("for systemd-networkd, {interface} is {state}"),
+            None => format!("systemd-networkd does not know {interface}"),
+        };
+        let text = format!("container '{name}' has got no IPv4 address from DHCP: {because}");
+        Verdict::warning(CHECK, text, format!("networkctl status {interface}"))
+    };
+    match without.is_empty() {
+        false => without.iter().map(verdict).collect(),
+        true if all.is_empty() => vec![Verdict::ok(CHECK, "no running container waits for an address")],
+        true => vec![Verdict::ok(
+            CHECK,
+            format!("{} {} got an address from DHCP", counted(all.len(), "container"), have(all.len())),
+        )],
+    }
+}
+
+fn have(count: usize) -> &'static str {
+    if are(count) == "is" { "has" } else { "have" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::doctor::verdict::Level;
+    use crate::fact::doctor::seen::Unseen;
+
+    fn seen() -> NetworkSeen {
+        NetworkSeen {
+            linked: vec!["web".parse().unwrap()],
+            configured: Vec::new(),
+            runs: true,
+            enabled: true,
+            deletes_rules: false,
+            foreign_rules: Ok(0),
+            forwarded: Vec::new(),
+            forwards: Ok(true),
+            uplinks: Vec::new(),
+        }
+    }
+
+    fn unseen() -> Unseen {
+        Unseen { why: "x".into(), needs_root: false }
+    }
+
+    #[test]
+    fn networkd_is_on() {
+        let web = || vec!["web".parse().unwrap()];
+        for (seen, level) in [
+            (seen(), Level::Ok),
+            (NetworkSeen { runs: false, enabled: false, linked: Vec::new(), ..seen() }, Level::Ok),
+            (NetworkSeen { runs: false, ..seen() }, Level::Warning),
+            (NetworkSeen { runs: false, configured: web(), ..seen() }, Level::Failure),
+            (NetworkSeen { enabled: false, ..seen() }, Level::Warning),
+        ] {
+            assert_eq!(networkd(&seen).level, level, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn rules_of_others() {
+        let deletes = |rules, runs| NetworkSeen { deletes_rules: true, foreign_rules: rules, runs, ..seen() };
+        for (seen, level) in [
+            (seen(), Level::Ok),
+            (deletes(Ok(0), true), Level::Ok),
+            (deletes(Ok(2), true), Level::Warning),
+            (deletes(Ok(2), false), Level::Ok),
+            (deletes(Err(unseen()), true), Level::Warning),
+        ] {
+            assert_eq!(foreign_rules(&seen).level, level, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn packets_are_forwarded() {
+        let web = || vec!["web".parse().unwrap()];
+        let levels = |seen: &NetworkSeen| forwarding(seen).iter().map(|one| one.level).collect::<Vec<_>>();
+        assert_eq!(levels(&seen()), [Level::Ok]);
+        assert_eq!(levels(&NetworkSeen { forwards: Ok(false), ..seen() }), [Level::Ok]);
+        let off = NetworkSeen { forwards: Ok(false), forwarded: web(), ..seen() };
+        assert_eq!(levels(&off), [Level::Failure]);
+        // Without networkd, nothing was forwarded before.
+        assert_eq!(levels(&NetworkSeen { runs: false, ..off }), [Level::Ok]);
+        let uplinks = vec![("eth0 loses its route".to_owned(), "do this".to_owned())];
+        assert_eq!(levels(&NetworkSeen { uplinks, ..seen() }), [Level::Warning]);
+        assert_eq!(levels(&NetworkSeen { forwards: Err(unseen()), ..seen() }), [Level::Warning]);
+    }
+
+    #[test]
+    fn containers_have_addresses() {
+        let one = |addresses: &[&str], state: Option<&str>| Addressed {
+            name: "web".parse().unwrap(),
+            interface: "ve-web".into(),
+            addresses: addresses.iter().map(|text| (*text).to_owned()).collect(),
+            state: state.map(str::to_owned),
+        };
+        assert_eq!(addresses(&[])[0].level, Level::Ok);
+        assert_eq!(addresses(&[one(&["10.0.0.2"], Some("configured"))])[0].level, Level::Ok);
+        for (addresses_of, state, said) in [
+            (&["169.254.1.2", "fe80::1"][..], Some("configured"), "UDP port 67"),
+            (&[], Some("unmanaged"), "ve-web is unmanaged"),
+            (&[], None, "does not know ve-web"),
+        ] {
+            let verdict = &addresses(&[one(addresses_of, state)])[0];
+            assert!(verdict.level == Level::Warning && verdict.text.contains(said), "{}", verdict.text);
+            assert_eq!(verdict.next.as_deref(), Some("networkctl status ve-web"));
+        }
+    }
+}

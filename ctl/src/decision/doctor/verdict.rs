@@ -1,0 +1,83 @@
+//! The result of a check: how bad it is, what is the case, and the next step.
+
+use serde::Serialize;
+
+use crate::decision::doctor::fix::Fix;
+use crate::fact::doctor::seen::Unseen;
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    /// It is as it should be.
+    Ok,
+    /// It works, but somebody may want to know.
+    Note,
+    /// It may fail, or something that was asked for has no effect.
+    Warning,
+    /// Something does not work.
+    Failure,
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The check; scripts know it by this name.
+    pub(crate) check: &'static str,
+    /// How bad it is.
+    pub(crate) level: Level,
+    /// What is the case, and the consequence.
+    pub(crate) text: String,
+    /// The next step.
+    pub(crate) next: Option<String>,
+    /// The repair that `--fix` makes.
+    pub(crate) fix: Option<Fix>,
+}
+
+impl Verdict {
+    /// Returns that all is well.
+    pub(crate) fn ok(check: &'static str, text: impl Into<String>) -> Self {
+        Self { check, level: Level::Ok, text: text.into(), next: None, fix: None }
+    }
+
+    /// Returns a note.
+    pub(crate) fn note(check: &'static str, text: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::at(Level::Note, check, text, next)
+    }
+
+    /// Returns a warning.
+    pub(crate) fn warning(check: &'static str, text: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::at(Level::Warning, check, text, next)
+    }
+
+    /// Returns a failure.
+    pub(crate) fn failure(check: &'static str, text: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::at(Level::Failure, check, text, next)
+    }
+
+    /// Returns a verdict; `next` is the next step or `""`.
+    pub(crate) fn at(
+        level: Level,
+        check: &'static str,
+        text: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        let next = Some(next.into()).filter(|next| !next.is_empty());
+        Self { check, level, text: text.into(), next, fix: None }
+    }
+
+    /// Returns that something could not be looked at: a note if root would see it, otherwise a warning.
+    pub(crate) fn unseen(check: &'static str, unseen: &Unseen) -> Self {
+        let text = format!("not checked: {}", unseen.why);
+        match unseen.needs_root {
+            true => Self::note(check, text, "sudo nixos-nspawn doctor"),
+            false => Self::warning(check, text, ""),
+        }
+    }
+
+    /// Adds the repair that `--fix` makes.
+    pub(crate) fn fixed_by(self, fix: Fix) -> Self {
+        Self { fix: Some(fix), ..self }
+    }
+}
