@@ -1,11 +1,15 @@
 //! The repairs of `doctor --fix`. Each is what another command does as well, takes the same locks, and looks again before
 //! it changes anything.
 
-use anyhow::Result;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
+use crate::base::interrupt;
 use crate::change::setup;
 use crate::change::setup::{SetupOptions, SetupStep};
 use crate::change::tidy::tidy;
@@ -13,6 +17,7 @@ use crate::decision::doctor::fix::Fix;
 use crate::fact::doctor::records::{LitterSeen, profile_directories};
 use crate::fact::lookup::{Found, find, imperative};
 use crate::fact::overview::Overview;
+use crate::host::forwards::Forwards;
 use crate::host::lock::Lock;
 use crate::host::{gc_roots, networkd, profile_links, runtime_files, sockets, systemd};
 
@@ -37,12 +42,28 @@ pub(crate) fn fix(host: &Host, fix: &Fix) -> Result<Vec<String>> {
         }
         Fix::Root(name) => root(host, name),
         Fix::Litter => clean_up(host),
-        Fix::Masquerade => {
-            networkd::restart(host)?;
-            Ok(vec!["restarted systemd-networkd, which masquerades again".to_owned()])
-        }
+        Fix::Masquerade => masquerade(host),
         Fix::Ports(name) => open_ports(host, name),
     }
+}
+
+/// How long systemd-networkd may take to masquerade again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Restarts systemd-networkd and waits until it masquerades, which it does when it has found the interfaces.
+fn masquerade(host: &Host) -> Result<Vec<String>> {
+    networkd::restart(host)?;
+    let end = Instant::now() + PATIENCE;
+    while !Forwards::read(host).is_some_and(|seen| seen.masquerades()) {
+        if Instant::now() >= end {
+            return Err(anyhow!(
+                "systemd-networkd was restarted, but does not masquerade; 'networkctl status' shows more"
+            ));
+        }
+        thread::sleep(Duration::from_millis(100));
+        interrupt::check()?;
+    }
+    Ok(vec!["restarted systemd-networkd, which masquerades again".to_owned()])
 }
 
 /// Roots the recorded system of a container, which may have changed since it was looked at.

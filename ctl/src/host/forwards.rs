@@ -49,6 +49,11 @@ impl Forwards {
         })
     }
 
+    /// Returns whether networkd masquerades anything over IPv4.
+    pub(crate) fn masquerades(&self) -> bool {
+        self.masquerades
+    }
+
     /// Returns warnings about a running container whose rules are gone.
     pub(crate) fn missing(&self, host: &Host, name: &MachineName, intent: &Intent) -> Vec<String> {
         let gone = self.gone(host, name, intent);
