@@ -3,8 +3,11 @@
 { lib }:
 settings:
 let
-  # An intent says what `hardening` means.
-  declarations = removeAttrs (import ./options.nix { inherit lib; }) [ "hardening" ];
+  # An intent says what `hardening` means, and is for its own host.
+  declarations = removeAttrs (import ./options.nix { inherit lib; }) [
+    "hardening"
+    "hosts"
+  ];
   inherit (import ./elements.nix { inherit lib; }) elements;
 
   syntax = import ./syntax.nix;
