@@ -132,6 +132,7 @@
   zone = {
     zone = "web";
     hardening = "strict";
+    hosts = [ "alpha" ];
   };
   bridge = {
     bridge = "br0";

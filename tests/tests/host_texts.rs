@@ -174,6 +174,8 @@ fn scripts(host: &Host) {
         "rollback web --to 2 --json",
         "rollback web --dry-run --json",
         "rollback web --json",
+        "apply web --flake /root/flake --dry-run --json",
+        "apply web --flake /root/flake --json",
         "check web --json",
         "hold web why --dry-run --json",
         "hold web why --json",

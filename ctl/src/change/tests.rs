@@ -197,7 +197,13 @@ fn a_create_does_not_delete_what_it_has_not_made() {
     let path = store_path("two");
     let profile = played.host.path(&path);
     let source = SourceArguments { profile: Some(&profile), ..RESTART.source };
-    let options = CreateOptions { source, start: true, allow_user_store: true, allow_taken_ports: false };
+    let options = CreateOptions {
+        source,
+        start: true,
+        allow_user_store: true,
+        allow_taken_ports: false,
+        applied: false,
+    };
     // The checks of a real host are not scripted.
     let error = create(&played.host, &web(), &options).unwrap_err();
     assert!(format!("{error:#}").contains("nspawn") || state.join("data").exists(), "{error:#}");

@@ -50,7 +50,7 @@ pub fn options(value: &Value) -> Vec<Documented> {
 const GROUPS: [(&str, &[&str]); 7] = [
     (
         "Life cycle",
-        &["activation", "ephemeral", "timeoutStartSec", "after", "requires", "wants", "declarative"],
+        &["activation", "hosts", "ephemeral", "timeoutStartSec", "after", "requires", "wants", "declarative"],
     ),
     ("Files", &["bindMounts", "tmpfs", "inaccessiblePaths", "credentials", "mountDaemonSocket"]),
     (
