@@ -153,7 +153,7 @@ impl Cause {
                     .map_or("another system".to_owned(), shown);
                 format!("nothing here builds for {system}; check --system, or see builders in nix.conf(5)")
             }
-            Self::Space => "the disk is full; 'nix-collect-garbage' frees space".to_owned(),
+            Self::Space => "no space is left for Nix, in /nix or in its cache; 'nix-collect-garbage' frees some in /nix".to_owned(),
             Self::Builder => match derivation(messages) {
                 Some(path) => format!("a build failed; 'nix log {path}' shows its output"),
                 None => "a build failed; 'nix log' shows its output".to_owned(),
