@@ -17,7 +17,6 @@ fn stuck(host: &Host) {
     host.create("db");
     frozen(host);
     endless_build(host);
-    stopped_bus(host);
     full_and_read_only(host);
 }
 
@@ -72,38 +71,6 @@ fn endless_build(host: &Host) {
         row.contains("failed") && !row.contains("0.0 s") && row.contains("took longer than 5 s"),
         "{updated}"
     );
-}
-
-/// A command that waits for the host's message bus can be interrupted: it starts the old generation, which fails as well
-/// where nspawn needs the bus, and says so. Nothing is lost.
-fn stopped_bus(host: &Host) {
-    let pid = host.ok(&["systemctl", "show", "--value", "-p", "MainPID", "dbus.service"]);
-    let signal = |signal: &str| host.ok(&["kill", &format!("-{signal}"), pid.trim()]);
-    let own = |page: &str| {
-        let mut web = dynamic(page);
-        web["container"]["timeoutStartSec"] = json!("20s");
-        host.own(&json!({"web": web, "db": dynamic("three\n")}));
-    };
-    own("four\n");
-    host.ctl_ok(&["update", "web"]);
-    for strategy in ["restart", "dynamic"] {
-        own(strategy);
-        signal("STOP");
-        let begin = Instant::now();
-        let words =
-            ["timeout", "--signal=INT", "10", "nixos-nspawn", "update", "web", "--strategy", strategy];
-        let output = host.run_with(&words, None, Duration::from_secs(180));
-        let taken = begin.elapsed();
-        signal("CONT");
-        eprintln!("{strategy}, without a bus: {taken:?}: {output}");
-        assert!(taken < Duration::from_secs(60), "{strategy}: {taken:?}: {output}");
-        host.ctl_ok(&["enable", "db"]);
-        host.ctl_ok(&["autostart"]);
-        host.assert_agreed("web");
-        assert_eq!((host.state("web").as_str(), host.state("db").as_str()), ("active", "active"), "{output}");
-    }
-    host.ctl_ok(&["update", "web"]);
-    assert_eq!(host.system_page("web"), "dynamic");
 }
 
 /// A removal needs no space. If nothing can be written, the container is not stopped.
