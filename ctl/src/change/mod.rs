@@ -40,6 +40,8 @@ pub(crate) mod update_options;
 pub(crate) mod updated;
 
 #[cfg(test)]
+mod create_remove_tests;
+#[cfg(test)]
 mod gate_tests;
 #[cfg(test)]
 mod snapshot_tests;

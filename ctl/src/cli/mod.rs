@@ -5,6 +5,7 @@ mod apply;
 mod build;
 mod doctor;
 pub(crate) mod hints;
+mod list;
 mod values;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use nixos_nspawn_units::verify::OLDEST;
 pub(crate) use apply::Apply;
 pub(crate) use build::{Activation, Create, Expect, Expected, From, Plan, Rollback, Strategy, Update};
 pub(crate) use doctor::Doctor;
+pub(crate) use list::{KindFilter, List, SortKey};
 pub(crate) use values::ANY_REACH;
 use values::generation;
 
@@ -186,61 +188,6 @@ pub(crate) struct Remove {
     /// Show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    /// List only containers with these names; '*' and '?' stand for any text and any character
-    #[arg(value_name = "PATTERN")]
-    pub(crate) patterns: Vec<String>,
-    /// List only containers of this type
-    #[arg(long = "type", value_name = "TYPE")]
-    pub(crate) kind: Option<KindFilter>,
-    /// List only containers in these states of their unit
-    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = STATES)]
-    pub(crate) state: Vec<String>,
-    /// Order of the list
-    #[arg(long, value_name = "KEY", default_value = "name", hide_default_value = true)]
-    pub(crate) sort: SortKey,
-    /// Print names only
-    #[arg(short, long, conflicts_with = "json")]
-    pub(crate) quiet: bool,
-    /// Print neither header nor notes
-    #[arg(long)]
-    pub(crate) no_legend: bool,
-}
-
-/// The states of units (`ActiveState=`), and that of a unit of which systemd was not asked.
-const STATES: [&str; 9] = [
-    "active",
-    "activating",
-    "deactivating",
-    "failed",
-    "inactive",
-    "maintenance",
-    "refreshing",
-    "reloading",
-    "unknown",
-];
-
-/// The order of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SortKey {
-    /// By name
-    Name,
-    /// By state, then by name
-    State,
-    /// The longest running first
-    Uptime,
-}
-
-/// Who manages a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum KindFilter {
-    /// Managed by nixos-nspawn
-    Imperative,
-    /// Managed by the host's NixOS configuration
-    Declarative,
 }
 
 #[derive(Debug, Args)]

@@ -1,0 +1,169 @@
+use super::*;
+
+fn create(phase: Phase, recorded: bool) -> Settlement {
+    settlement(Begun::Creating, phase, Observed { live: true, recorded, own_state: true })
+}
+
+#[test]
+fn create_before_the_intent() {
+    assert_eq!(create(Phase::Building, false), Settlement::TakeAway { state: true });
+    let observed = Observed { live: true, recorded: false, own_state: false };
+    let theirs = settlement(Begun::Creating, Phase::Building, observed);
+    assert_eq!(theirs, Settlement::TakeAway { state: false }, "state of somebody else");
+}
+
+#[test]
+fn create_after_the_intent_and_before_the_end_of_the_start() {
+    assert_eq!(create(Phase::Building, true), Settlement::TakeAway { state: false });
+    assert_eq!(create(Phase::Activating, true), Settlement::TakeAway { state: false });
+    assert_eq!(create(Phase::Activating, false), Settlement::TakeAway { state: false });
+}
+
+#[test]
+fn create_after_the_start() {
+    assert_eq!(create(Phase::Started, true), Settlement::Keep);
+    // Another command took the change back, but was killed or failed before it was done.
+    assert_eq!(create(Phase::Started, false), Settlement::TakeAway { state: false });
+}
+
+#[test]
+fn remove_anywhere_after_its_record() {
+    for live in [true, false] {
+        let observed = Observed { live, recorded: true, own_state: false };
+        assert_eq!(settlement(Begun::Removing, Phase::Building, observed), Settlement::Finish);
+    }
+}
+
+#[test]
+fn update_below_root() {
+    let observed = Observed { live: false, recorded: true, own_state: false };
+    assert_eq!(settlement(Begun::Updating, Phase::Activating, observed), Settlement::NeedsSystem);
+}
+
+/// The container runs the old generation, the new one is recorded.
+const RECORDED: SwitchObserved = SwitchObserved {
+    phase: Phase::Recording,
+    reload: false,
+    ran: true,
+    recorded: true,
+    new_recorded: true,
+    edited: false,
+    active: true,
+    started_as_recorded: false,
+    runs_recorded: false,
+    only_takes_away: false,
+};
+const RUNS_NEW: SwitchObserved =
+    SwitchObserved { started_as_recorded: true, runs_recorded: true, ..RECORDED };
+const RESTORE: SwitchSettlement = SwitchSettlement::Restore { restart: false };
+const RESTART: SwitchSettlement = SwitchSettlement::Restore { restart: true };
+
+#[test]
+fn update_or_rollback_while_building() {
+    let seen = SwitchObserved { phase: Phase::Building, new_recorded: false, ..RECORDED };
+    assert_eq!(switch(seen), SwitchSettlement::DropBuild);
+}
+
+#[test]
+fn after_the_profile_moved_before_the_intent() {
+    // The old intent is recorded and runs.
+    let seen = SwitchObserved { new_recorded: false, ..RUNS_NEW };
+    assert_eq!(switch(seen), RESTORE);
+    assert_eq!(switch(SwitchObserved { recorded: false, ..seen }), RESTORE, "the intent is gone");
+}
+
+#[test]
+fn after_the_intent_before_the_container_was_touched() {
+    assert_eq!(switch(RECORDED), RESTORE);
+    let stopped = SwitchObserved { active: false, ran: false, ..RECORDED };
+    assert_eq!(switch(stopped), RESTORE);
+}
+
+#[test]
+fn after_the_intent_and_the_host_has_rebooted_since() {
+    assert_eq!(switch(RUNS_NEW), SwitchSettlement::Accept);
+    // The container failed to start.
+    assert_eq!(switch(SwitchObserved { active: false, ..RUNS_NEW }), RESTART);
+}
+
+#[test]
+fn while_the_container_reloads() {
+    let seen = SwitchObserved { phase: Phase::Activating, reload: true, ..RECORDED };
+    assert_eq!(switch(seen), RESTART);
+    // Back to the generation that the container was started with: its settings prove nothing.
+    let seen = SwitchObserved { phase: Phase::Activating, reload: true, ..RUNS_NEW };
+    assert_eq!(switch(seen), RESTART, "half reloaded");
+    let seen = SwitchObserved { started_as_recorded: true, ..RECORDED };
+    assert_eq!(switch(seen), RESTORE, "not reloaded at all");
+}
+
+#[test]
+fn while_it_restarts_or_is_watched() {
+    let watched = SwitchObserved { phase: Phase::Activating, ..RUNS_NEW };
+    assert_eq!(switch(watched), SwitchSettlement::Accept);
+    let stopped = SwitchObserved { active: false, ..watched };
+    assert_eq!(switch(stopped), RESTART);
+    let old = SwitchObserved { started_as_recorded: false, runs_recorded: false, ..watched };
+    assert_eq!(switch(old), RESTART, "killed before the stop");
+    assert_eq!(switch(SwitchObserved { ran: false, ..stopped }), RESTORE, "it did not run before");
+}
+
+#[test]
+fn at_either_of_these_points_if_the_change_only_takes_reach_away() {
+    let seen = SwitchObserved { phase: Phase::Activating, only_takes_away: true, ..RECORDED };
+    assert_eq!(switch(seen), SwitchSettlement::Keep { restart: true }, "killed before the stop");
+    let down = SwitchObserved { active: false, ..seen };
+    assert_eq!(switch(down), SwitchSettlement::Keep { restart: true }, "it does not start");
+    assert_eq!(switch(SwitchObserved { ran: false, ..down }), SwitchSettlement::Keep { restart: false });
+    let half = SwitchObserved { reload: true, started_as_recorded: true, ..seen };
+    assert_eq!(switch(half), SwitchSettlement::Keep { restart: true }, "half reloaded");
+    let runs = SwitchObserved { phase: Phase::Activating, only_takes_away: true, ..RUNS_NEW };
+    assert_eq!(switch(runs), SwitchSettlement::Accept);
+    // Nothing inside was asked yet.
+    let early = SwitchObserved { only_takes_away: true, ..RECORDED };
+    assert_eq!(switch(early), RESTORE);
+    let lost = SwitchObserved { new_recorded: false, ..seen };
+    assert_eq!(switch(lost), RESTART, "the old one is recorded");
+}
+
+#[test]
+fn after_it_has_passed_the_gate() {
+    let passed = SwitchObserved { phase: Phase::Passed, reload: true, ..RECORDED };
+    assert_eq!(switch(SwitchObserved { runs_recorded: true, ..passed }), SwitchSettlement::Accept);
+    assert_eq!(switch(passed), RESTART, "something else runs since");
+}
+
+#[test]
+fn while_it_is_taken_back_by_a_reload() {
+    // The old intent is recorded again, and either system may run, or parts of both.
+    let seen = SwitchObserved {
+        phase: Phase::Activating,
+        reload: true,
+        new_recorded: false,
+        started_as_recorded: true,
+        ..RECORDED
+    };
+    assert_eq!(switch(seen), RESTART);
+    assert_eq!(switch(SwitchObserved { runs_recorded: true, ..seen }), RESTART);
+}
+
+#[test]
+fn at_any_of_these_points_and_the_intent_was_edited_since() {
+    let seen = SwitchObserved { edited: true, new_recorded: false, ..RECORDED };
+    assert_eq!(switch(seen), SwitchSettlement::KeepEdit);
+}
+
+#[test]
+fn while_it_is_taken_back_by_a_restart_before_the_container_was_stopped() {
+    // The old intent is recorded again, the new system runs.
+    let seen = SwitchObserved { phase: Phase::Returning, new_recorded: false, ..RECORDED };
+    assert_eq!(switch(seen), RESTART);
+}
+
+#[test]
+fn while_it_is_taken_back_after_that() {
+    let seen = SwitchObserved { phase: Phase::Returning, new_recorded: false, ..RECORDED };
+    assert_eq!(switch(SwitchObserved { active: false, ..seen }), RESTART);
+    let back = SwitchObserved { started_as_recorded: true, runs_recorded: true, ..seen };
+    assert_eq!(switch(back), RESTORE, "the old one was started already");
+}
