@@ -59,27 +59,8 @@ pub(crate) struct Update {
     /// With --all: also activate generations that failed or were rolled back
     #[arg(long, requires = "all")]
     pub(crate) retry: bool,
-    /// How many builds may run at once [default: one for each core and 1 GB of free memory]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) jobs: Option<u16>,
-    /// Also switch containers at the same time, unless one waits for another by 'after' or 'requires'
-    #[arg(long)]
-    pub(crate) parallel_activation: bool,
-    /// How long the build of a container may take, such as 30min [default: the container's own, or no limit]
-    #[arg(long, value_name = "TIME")]
-    pub(crate) build_timeout: Option<String>,
-    /// Show what would be changed and done, as 'plan' does
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// With --dry-run: exit with 4 if anything would change
-    #[arg(long, requires = "dry_run")]
-    pub(crate) exit_code: bool,
-    /// Accept options that reach further into the host than before; with a token of 'plan', exactly those
-    #[arg(long, value_name = "TOKEN", num_args = 0..=1, require_equals = true, default_missing_value = ANY_REACH, value_parser = reach_token)]
-    pub(crate) allow_host_changes: Option<String>,
-    /// Forward ports even if a service of the host listens on them
-    #[arg(long)]
-    pub(crate) allow_taken_ports: bool,
+    #[command(flatten)]
+    pub(crate) several: Several,
     /// Record NIX-ARGS for later updates as well
     #[arg(long, requires = "nix_args")]
     pub(crate) save_args: bool,
@@ -108,6 +89,32 @@ pub(crate) struct Plan {
     /// Additional arguments for nix build
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
+}
+
+/// How containers are updated, one or several.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Several {
+    /// How many builds may run at once [default: one for each core and 1 GB of free memory]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// Also switch containers at the same time, unless one waits for another by 'after' or 'requires'
+    #[arg(long)]
+    pub(crate) parallel_activation: bool,
+    /// How long the build of a container may take, such as 30min [default: the container's own, or no limit]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) build_timeout: Option<String>,
+    /// Show what would be changed and done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --dry-run: exit with 4 if anything would change
+    #[arg(long, requires = "dry_run")]
+    pub(crate) exit_code: bool,
+    /// Accept options that reach further into the host than before; with a token of 'plan', exactly those
+    #[arg(long, value_name = "TOKEN", num_args = 0..=1, require_equals = true, default_missing_value = ANY_REACH, value_parser = reach_token)]
+    pub(crate) allow_host_changes: Option<String>,
+    /// Forward ports even if a service of the host listens on them
+    #[arg(long)]
+    pub(crate) allow_taken_ports: bool,
 }
 
 /// The source of the new system; by default the recorded one.

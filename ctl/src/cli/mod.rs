@@ -14,7 +14,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nixos_nspawn_units::verify::OLDEST;
 
 pub(crate) use apply::Apply;
-pub(crate) use build::{Activation, Create, Expect, Expected, From, Plan, Rollback, Strategy, Update};
+pub(crate) use build::{
+    Activation, Create, Expect, Expected, From, Plan, Rollback, Several, Strategy, Update,
+};
 pub(crate) use doctor::Doctor;
 pub(crate) use list::{KindFilter, List, SortKey};
 pub(crate) use values::ANY_REACH;

@@ -14,7 +14,6 @@ use crate::change::apply;
 use crate::change::apply::ApplyOptions;
 use crate::change::host_flake::{HostFlake, look};
 use crate::change::plan::plan;
-use crate::change::side_by_side::Limits;
 use crate::change::summary::summarize;
 use crate::change::update_options::UpdateOptions;
 use crate::change::updated::{UpdateResult, Updated};
@@ -23,7 +22,7 @@ use crate::command::begin::begin;
 use crate::command::several::machine_names;
 use crate::command::{arguments, updated};
 use crate::decision::host_flake::Part;
-use crate::fact::{installation, jobs};
+use crate::fact::installation;
 use crate::host::lock::Lock;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
@@ -37,34 +36,33 @@ pub(crate) fn run(context: &Context, given: &Apply) -> Result<()> {
         nix_args: &given.nix_args,
         ..SourceArguments::default()
     };
-    if !given.dry_run {
+    if !given.several.dry_run {
         begin(context, "apply")?;
     }
     context.need_systemd()?;
     installation::check(context)?;
-    let build_limit = arguments::limit("--build-timeout", given.build_timeout.as_ref())?;
+    let build_limit = arguments::limit("--build-timeout", given.several.build_timeout.as_ref())?;
     let nix = Nix::find(context)?.refreshing(!given.no_refresh).building_at_most(build_limit);
-    if given.dry_run {
+    if given.several.dry_run {
         let flake = look(context, &nix, &source, &names)?;
         return dry_run(context, &nix, &flake, given, &source);
     }
     // Two at once would create the same containers.
     let _lock = Lock::apply(context)?;
     let flake = look(context, &nix, &source, &names)?;
-    let jobs = given.jobs.map_or_else(jobs::possible, usize::from);
     let options = ApplyOptions {
         update: UpdateOptions {
             // What is recorded names the flake and its attribute.
             source: SourceArguments { flake: None, ..source },
             activation: arguments::activation(&given.activation)?,
-            consent: arguments::consent(given.allow_host_changes.as_deref()),
-            allow_taken_ports: given.allow_taken_ports,
+            consent: arguments::consent(given.several.allow_host_changes.as_deref()),
+            allow_taken_ports: given.several.allow_taken_ports,
             all: true,
             retry: given.retry,
         },
         prune: given.prune,
         start: !given.no_start,
-        limits: Limits { builds: jobs, activations: if given.parallel_activation { jobs } else { 1 } },
+        limits: arguments::limits(&given.several),
     };
     let results = apply::apply(context, &nix, &flake, &options);
     if names.is_empty() {
@@ -188,7 +186,7 @@ fn dry_run(
         context.screen.print(&table_of(&all, context.color))?;
     }
     let unnamed = unnamed(context, flake);
-    match given.exit_code && all.iter().any(|one| one.changed) {
+    match given.several.exit_code && all.iter().any(|one| one.changed) {
         _ if unnamed || all.iter().any(|one| one.error.is_some()) => Err(Failed::Silent.into()),
         true => Err(Failed::WouldChange.into()),
         false => Ok(()),

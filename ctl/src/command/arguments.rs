@@ -12,10 +12,12 @@ use nixos_nspawn_units::value::Timespan;
 use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::change::gate::Expectation;
+use crate::change::side_by_side::Limits;
 use crate::change::switch_options::Activation;
 use crate::cli;
 use crate::cli::From;
 use crate::decision::reach::Consent;
+use crate::fact::jobs;
 use crate::fact::lookup::{all_seen, machine_name};
 use crate::nix::source::SourceArguments;
 
@@ -54,6 +56,12 @@ pub(crate) fn expectation(given: &cli::Expected) -> Result<Expectation<'_>> {
         check: given.check.as_deref(),
         limit: limit("--timeout", given.timeout.as_ref())?,
     })
+}
+
+/// Returns how many builds and activations may run at the same time.
+pub(crate) fn limits(given: &cli::Several) -> Limits {
+    let builds = given.jobs.map_or_else(jobs::possible, usize::from);
+    Limits { builds, activations: if given.parallel_activation { builds } else { 1 } }
 }
 
 /// Returns the additional reach into the host that is accepted.

@@ -10,7 +10,7 @@ use crate::base::exit::Failed;
 use crate::base::interrupt;
 use crate::change::ahead::remove_links;
 use crate::change::side_by_side;
-use crate::change::side_by_side::{Limits, Timed};
+use crate::change::side_by_side::Timed;
 use crate::change::summary::summarize;
 use crate::change::update::update;
 use crate::change::update_options::UpdateOptions;
@@ -19,20 +19,20 @@ use crate::cli::Update;
 use crate::command::begin::begin;
 use crate::command::{arguments, planned, reachable, updated};
 use crate::decision::activation_order::activation_order;
-use crate::fact::{installation, jobs};
+use crate::fact::installation;
 use crate::nix::tool::Nix;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     let source = arguments::source(&given.from, &given.nix_args, given.save_args);
     let names = || arguments::names(context, &given.names, given.all, &given.from);
-    if given.dry_run {
+    if given.several.dry_run {
         let how = planned::How {
             refresh: !given.from.no_refresh,
             strategy: given.activation.strategy.map(arguments::strategy),
             all: given.all,
             retry: given.retry,
-            exit_code: given.exit_code,
+            exit_code: given.several.exit_code,
         };
         return planned::run(context, names, &source, how);
     }
@@ -41,12 +41,12 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     let options = UpdateOptions {
         source,
         activation: arguments::activation(&given.activation)?,
-        consent: arguments::consent(given.allow_host_changes.as_deref()),
-        allow_taken_ports: given.allow_taken_ports,
+        consent: arguments::consent(given.several.allow_host_changes.as_deref()),
+        allow_taken_ports: given.several.allow_taken_ports,
         all: given.all,
         retry: given.retry,
     };
-    let build_limit = arguments::limit("--build-timeout", given.build_timeout.as_ref())?;
+    let build_limit = arguments::limit("--build-timeout", given.several.build_timeout.as_ref())?;
     installation::check(context)?;
     let nix = Nix::find(context)?.refreshing(!given.from.no_refresh).building_at_most(build_limit);
     let names = names()?;
@@ -55,15 +55,13 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     }
     let loaded = context.load();
     let names = activation_order(&loaded, names);
-    let jobs = given.jobs.map_or_else(jobs::possible, usize::from);
     let results = match &names[..] {
         [name] => {
             let begun = Instant::now();
             vec![(0, update(context, &nix, name, &options, None), begun.elapsed())]
         }
         _ => {
-            let activations = if given.parallel_activation { jobs } else { 1 };
-            let limits = Limits { builds: jobs, activations };
+            let limits = arguments::limits(&given.several);
             side_by_side::update_all(context, &nix, (&loaded, &names), &options, limits)
         }
     };
