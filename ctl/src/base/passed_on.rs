@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use crate::base::output::printable;
-use crate::base::secrets::without_secrets;
+use crate::base::secrets::without_secrets_after;
 
 /// The messages of a program.
 #[derive(Debug, Default)]
@@ -14,6 +14,8 @@ pub(crate) struct PassedOn {
     begun: Vec<u8>,
     /// The start of a word whose end has not arrived: it may be a URL. Prompts end with a blank.
     word: String,
+    /// Whether the last word was a setting whose value is secret.
+    secret: bool,
 }
 
 /// The longest word that is waited for.
@@ -33,7 +35,7 @@ impl PassedOn {
         if text.len() - begin <= WORD {
             self.word = text.split_off(begin);
         }
-        without_secrets(&text)
+        without_secrets_after(&text, &mut self.secret)
     }
 
     /// Returns what has arrived as text that is safe on a terminal.
@@ -52,7 +54,7 @@ impl PassedOn {
 
 impl Drop for PassedOn {
     fn drop(&mut self) {
-        let rest = without_secrets(&std::mem::take(&mut self.word));
+        let rest = without_secrets_after(&std::mem::take(&mut self.word), &mut self.secret);
         if !rest.is_empty() {
             let _ = io::stderr().write_all(rest.as_bytes());
         }
@@ -86,6 +88,12 @@ mod tests {
             let mut passed = PassedOn::default();
             let text: String = bytes.chunks(size).map(|chunk| passed.text(chunk)).collect();
             assert_eq!(text, expected, "{size}");
+        }
+        let bytes = b"warning: ignoring access-tokens github.com=sesame gitlab.com=s2 now\n";
+        for size in 1..=bytes.len() {
+            let mut passed = PassedOn::default();
+            let text: String = bytes.chunks(size).map(|chunk| passed.text(chunk)).collect();
+            assert_eq!(text, "warning: ignoring access-tokens github.com=*** gitlab.com=*** now\n", "{size}");
         }
         // A word that never ends is not kept for ever.
         let mut passed = PassedOn::default();
