@@ -15,8 +15,8 @@ use nixos_nspawn_units::nspawn::{is_writable_mount, nspawn_file};
 use nixos_nspawn_units::plan::{OWN_DIRECTORY, WRITABLE};
 use nixos_nspawn_units::store::{Loaded, Trust, load, load_some};
 use rustix::fs::{AtFlags, CWD, Stat, statat};
-use systemd_unit_syntax::words::bind_fields;
-use systemd_unit_syntax::{Item, Section, UnitFile, parse};
+use systemd_unit_syntax::words::{bind_fields, fields};
+use systemd_unit_syntax::{Section, UnitFile, parse};
 
 use changed::changed;
 
@@ -154,16 +154,10 @@ fn parsed(path: &Path) -> Result<Option<UnitFile>, String> {
 
 /// Returns the sources of the writable mounts that these settings make.
 fn writable_sources(file: &UnitFile) -> impl Iterator<Item = String> {
-    let items =
-        file.sections.iter().filter(|section| section.name == "Files").flat_map(|section| &section.items);
-    let sources = items.flat_map(|item| match item {
-        Item::Setting { key, value } if is_writable_mount(key) && key == "Overlay" => {
-            value.split(':').map(str::to_owned).collect()
-        }
-        Item::Setting { key, value } if is_writable_mount(key) => {
-            bind_fields(value).map(|bind| bind.source).into_iter().collect()
-        }
-        _ => Vec::new(),
+    let mounts = file.settings().filter(|(section, key, _)| *section == "Files" && is_writable_mount(key));
+    let sources = mounts.flat_map(|(_, key, value)| match key {
+        "Overlay" => fields(value).unwrap_or_default(),
+        _ => bind_fields(value).map(|bind| vec![bind.source]).unwrap_or_default(),
     });
     sources.filter(|source| source.starts_with('/'))
 }
@@ -210,6 +204,24 @@ mod tests {
         fs::write(root.join(NSPAWN_DIRECTORY).join("db.nspawn"), settings("old")).unwrap();
         assert_eq!(found("db"), ["db", "web", "old"]);
         fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn all_directories_of_writable_mounts() {
+        let text = r"[Files]
+Bind=/a:/x:norbind
+Bind=/b\:c
+Bind=+/own:/y
+Bind=:/temporary
+BindReadOnly=/d
+Overlay=/e:/f\:g:/h
+Overlay=+/own:+/own:/z
+OverlayReadOnly=/i:/j
+[X-Files]
+Bind=/k
+";
+        let file = parse(text.as_bytes()).unwrap().file;
+        assert_eq!(writable_sources(&file).collect::<Vec<_>>(), ["/a", "/b:c", "/e", "/f:g", "/h", "/z"]);
     }
 
     /// The list and an intent that is newer count both, and so does the intent of a container that is not in the list.
