@@ -132,8 +132,11 @@ fn affected(
     };
     let concerns = |name: &str| named(&point.shown, name);
     let of_one = INTENTS.iter().any(|(name, _)| concerns(name));
-    // The names of all containers are unknown then.
-    let unlisted = point.call == "getdents64" && said.contains("/etc/nixos-nspawn: cannot be listed");
+    // All containers are unknown then, or none can be written.
+    let of_all = ["openat", "getdents64"].contains(&point.call.as_str())
+        && ["/etc/nixos-nspawn: cannot be ", "/generator: cannot be written: "]
+            .iter()
+            .any(|words| said.contains(words));
     let good = INTENTS.iter().map(|(name, _)| *name).filter(|name| *name != "broken");
     good.filter(|name| {
         let mut wanted = whole.iter().filter(|(path, _)| path.contains(name));
@@ -141,7 +144,7 @@ fn affected(
         let drop_in = format!("systemd-nspawn@{name}.service.d/50-nixos-nspawn.conf");
         let refused = found.get(&drop_in).is_some_and(|text| text.contains(" --refuse "))
             || named(said, name)
-            || unlisted;
+            || of_all;
         !complete && (of_one && !concerns(name) || !refused)
     })
     .map(|name| format!("{name} is not complete"))
