@@ -19,6 +19,7 @@ use crate::fact::lookup::{Found, find, imperative};
 use crate::fact::overview::Overview;
 use crate::host::forwards::Forwards;
 use crate::host::lock::Lock;
+use crate::host::networkd_conf::{at_risk, how_to_keep};
 use crate::host::{gc_roots, networkd, profile_links, runtime_files, sockets, systemd};
 
 /// Makes a repair. Returns what was done.
@@ -50,11 +51,19 @@ pub(crate) fn fix(host: &Host, fix: &Fix) -> Result<Vec<String>> {
 /// How long systemd-networkd may take to masquerade again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Restarts systemd-networkd and waits until it masquerades, which it does when it has found the interfaces.
+/// Restarts systemd-networkd, unless that would delete something of other programs, and waits until it masquerades, which
+/// it does when it has found the interfaces.
 fn masquerade(host: &Host) -> Result<Vec<String>> {
+    let at_risk = at_risk(host);
+    if !at_risk.is_empty() {
+        return unchanged(
+            "a restart of systemd-networkd may delete rules or routes of other programs",
+            format!("{} first", how_to_keep(&at_risk)),
+        );
+    }
     networkd::restart(host)?;
     let end = Instant::now() + PATIENCE;
-    while !Forwards::read(host).is_some_and(|seen| seen.masquerades()) {
+    while !Forwards::read(host)?.is_some_and(|seen| seen.masquerades()) {
         if Instant::now() >= end {
             return Err(anyhow!(
                 "systemd-networkd was restarted, but does not masquerade; 'networkctl status' shows more"

@@ -28,6 +28,7 @@ use crate::fact::doctor::records::{LitterSeen, RootsSeen};
 use crate::fact::doctor::sources::SourcesSeen;
 use crate::fact::doctor::space::spaces;
 use crate::fact::overview::Overview;
+use crate::host::networkd_conf::at_risk;
 
 /// Makes all checks. In an offline tree, those of files only.
 pub(super) fn look(context: &Context) -> Result<Vec<Verdict>> {
@@ -81,8 +82,7 @@ fn networks(context: &Context, overview: &Overview) -> Vec<Verdict> {
     all.extend(seen.iter().flat_map(network::forwarding));
     all.extend(firewall(&FirewallSeen::look(context, overview)));
     all.extend(network::addresses(&addressed(overview, context)));
-    let safe = seen.is_ok_and(|seen| !seen.deletes_rules || seen.foreign_rules == Ok(0));
-    all.extend(ports(&AllPorts::look(context, overview), safe));
+    all.extend(ports(&AllPorts::look(context, overview), &at_risk(context)));
     all.push(lookup);
     all
 }

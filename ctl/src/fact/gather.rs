@@ -203,7 +203,8 @@ impl Overview {
             return;
         }
         let listening = Listening::read(host, loaded);
-        let forwards = Forwards::read(host);
+        // Only doctor says that nft fails.
+        let forwards = Forwards::read(host).ok().flatten();
         for (name, container) in self.containers.iter_mut().filter(|(_, one)| runs(one)) {
             let Some(intent) = &container.intent else { continue };
             let taken = listening.taken(host, &intent.container, None).into_iter();
@@ -278,7 +279,7 @@ fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
 
 /// Returns the process that holds the container's lock. The file is read, not locked: readers may lack permission and
 /// must not block commands.
-fn busy(host: &Host, name: &MachineName) -> Option<u32> {
+pub(super) fn busy(host: &Host, name: &MachineName) -> Option<u32> {
     let holder = lock::holder(host, name.as_str())?;
     let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
     program.starts_with("nixos-nspawn").then_some(holder)

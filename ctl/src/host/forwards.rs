@@ -1,8 +1,10 @@
 //! The rules of systemd-nspawn and networkd in nftables, which other programs can flush unnoticed.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::conflict::claimed_ports;
 use nixos_nspawn_units::copies::copy_path;
 use nixos_nspawn_units::intent::{Intent, Protocol};
@@ -12,7 +14,10 @@ use nixos_nspawn_units::service::unit_name;
 use serde_json::Value;
 use systemd_unit_syntax::settings::parse_boolean;
 
+use crate::base::call::{Ended, Messages};
+use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::base::program::ended;
 use crate::host::files::{SYSTEM_FOLDERS, which};
 use crate::host::networkd;
 
@@ -31,21 +36,27 @@ pub(crate) struct Forwards {
 }
 
 impl Forwards {
-    /// Reads the forwards; returns `None` if the caller cannot.
-    pub(crate) fn read(host: &Host) -> Option<Self> {
+    /// Reads the forwards; returns `None` if the caller may not, or without nft. Fails if nft does.
+    pub(crate) fn read(host: &Host) -> Result<Option<Self>> {
         if !host.live() || !host.is_owner() {
-            return None;
+            return Ok(None);
         }
-        let nft = which("nft", &SYSTEM_FOLDERS)?;
-        // A missing table is an empty one.
+        match which("nft", &SYSTEM_FOLDERS) {
+            Some(nft) => Self::read_with(host, &nft).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn read_with(host: &Host, nft: &Path) -> Result<Self> {
         let list = |words: [&str; 4]| {
-            let call = host.program(&nft).args(["-j", "list"]).args(words).limit(LIMIT);
-            call.output_if_any().unwrap_or_default()
+            let call = host.program(nft).args(["-j", "list"]).args(words).limit(LIMIT);
+            table(&call.ended_with(Messages::Kept)?)
         };
-        let of = |family| ports(&list(["map", family, "io.systemd.nat", "map_port_ipport"]));
-        Some(Self {
-            ports: of("ip").into_iter().chain(of("ip6")).collect(),
-            masquerades: has_elements(&list(["set", "ip", "io.systemd.nat", "masq_saddr"])),
+        let of = |family| Ok(ports(&list(["map", family, "io.systemd.nat", "map_port_ipport"])?));
+        let both: Result<[Vec<_>; 2]> = of("ip").and_then(|ports| Ok([ports, of("ip6")?]));
+        Ok(Self {
+            ports: both?.into_iter().flatten().collect(),
+            masquerades: has_elements(&list(["set", "ip", "io.systemd.nat", "masq_saddr"])?),
         })
     }
 
@@ -61,7 +72,7 @@ impl Forwards {
             .ports_text()
             .map(|text| format!("{text}; 'systemctl restart {}' restores them", unit_name(name)));
         let masquerade = gone.masquerade.then(|| {
-            format!("is not masqueraded: {NO_MASQUERADE}; 'systemctl restart systemd-networkd' restores them")
+            format!("is not masqueraded: {NO_MASQUERADE}; 'nixos-nspawn doctor' says how to restore them")
         });
         ports.into_iter().chain(masquerade).collect()
     }
@@ -129,16 +140,26 @@ fn number(protocol: Protocol) -> u64 {
     }
 }
 
+/// Returns what nft lists. What is missing is empty; any other failure is an error.
+fn table(answer: &Ended) -> Result<Value> {
+    if answer.status.success() {
+        return serde_json::from_str(&answer.stdout).context("nft list: unexpected answer");
+    }
+    let message = answer.stderr.lines().next().unwrap_or_default();
+    if message.starts_with("Error: No such file or directory") {
+        return Ok(Value::Null);
+    }
+    Err(Failed::Program(format!("nft list: {}: {message}", ended(answer.status))).into())
+}
+
 /// Returns whether a set of nft has elements.
-fn has_elements(answer: &str) -> bool {
-    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+fn has_elements(answer: &Value) -> bool {
     let mut sets = answer["nftables"].as_array().into_iter().flatten();
     sets.any(|entry| entry["set"]["elem"].as_array().is_some_and(|elements| !elements.is_empty()))
 }
 
 /// Returns the keys of a map of nft, as protocol and port. Some versions print the protocol's name.
-fn ports(answer: &str) -> Vec<(u64, u64)> {
-    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+fn ports(answer: &Value) -> Vec<(u64, u64)> {
     let maps = answer["nftables"].as_array().into_iter().flatten();
     let elements = maps.filter_map(|entry| entry["map"]["elem"].as_array()).flatten();
     let key = |element: &Value| {
@@ -156,7 +177,9 @@ fn ports(answer: &str) -> Vec<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_elements, ports};
+    use super::*;
+    use crate::testing::Played;
+    use crate::testing::ended as ends;
 
     #[test]
     fn answers_of_nft() {
@@ -165,11 +188,36 @@ mod tests {
             "map": ["ipv4_addr", "inet_service"], "elem": [
                 [{"concat": [6, 8080]}, {"concat": ["192.168.66.221", 80]}],
                 [{"concat": ["udp", 5353]}, {"concat": ["192.168.66.221", 53]}]]}}]}"#;
-        assert_eq!(ports(answer), [(6, 8080), (17, 5353)]);
-        assert!(ports("").is_empty());
-        assert!(ports(r#"{"nftables": [{"map": {"family": "ip"}}]}"#).is_empty());
+        let parsed = |text: &str| table(&ends(0, text, "").unwrap()).unwrap();
+        assert_eq!(ports(&parsed(answer)), [(6, 8080), (17, 5353)]);
+        assert!(ports(&Value::Null).is_empty());
+        assert!(ports(&parsed(r#"{"nftables": [{"map": {"family": "ip"}}]}"#)).is_empty());
         let set = r#"{"nftables": [{"metainfo": {}}, {"set": {"family": "ip", "name": "masq_saddr", "elem": [
             {"prefix": {"addr": "192.168.33.160", "len": 28}}]}}]}"#;
-        assert!(has_elements(set) && !has_elements("") && !has_elements(answer));
+        assert!(has_elements(&parsed(set)));
+        assert!(!has_elements(&Value::Null) && !has_elements(&parsed(answer)));
+    }
+
+    #[test]
+    fn only_a_missing_table_is_empty() {
+        const MISSING: &str =
+            "Error: No such file or directory; did you mean table \u{2018}f\u{2019} in family ip?";
+        for (code, stdout, stderr, read) in [
+            (1, "", "Error: No such file or directory\nlist set ip io.systemd.nat masq_saddr", true),
+            (1, "", MISSING, true),
+            (1, "", "netlink: Error: cache initialization failed: Operation not permitted", false),
+            (1, "", "", false),
+            (0, "", "", false),
+            (0, r#"{"nftables": []}"#, "", true),
+        ] {
+            let played = Played::new();
+            played.on_call(move |_, _| Some(ends(code, stdout, stderr)));
+            let seen = Forwards::read_with(&played.host, Path::new("nft"));
+            assert_eq!(seen.is_ok(), read, "{code} {stdout} {stderr}");
+            assert!(!seen.is_ok_and(|seen| seen.masquerades()));
+        }
+        let played = Played::new();
+        played.on_call(|_, _| Some(Err(Failed::Program("nft: took longer than 5 s".into()).into())));
+        assert!(Forwards::read_with(&played.host, Path::new("nft")).is_err());
     }
 }

@@ -1,9 +1,8 @@
 //! Judges limits of the kernel against the number of containers.
 
 use crate::decision::doctor::verdict::Verdict;
-use crate::decision::doctor::words::counted;
+use crate::decision::doctor::words::{counted, listed};
 use crate::fact::doctor::limits::LimitsSeen;
-use crate::fact::doctor::seen::Seen;
 
 /// The inotify instances that the host and each container use: systemd, D-Bus, networkd and resolved have some each, and
 /// all of them count for root, also those of user namespaces (the kernel's kernel/ucount.c).
@@ -43,13 +42,13 @@ pub(crate) fn inotify(seen: &LimitsSeen) -> Verdict {
 /// Judges the limit of open files.
 pub(crate) fn files(seen: &LimitsSeen) -> Verdict {
     const CHECK: &str = "open-files";
-    match used(CHECK, &seen.files, 0) {
-        Err(verdict) => verdict,
-        Ok((used, limit, true)) => {
+    match seen.files {
+        Err(ref unseen) => Verdict::unseen(CHECK, unseen),
+        Ok((used, limit)) if scarce(used, limit, 0) => {
             let text = format!("{used} files of at most {limit} are open (fs.file-max)");
             Verdict::warning(CHECK, text, raise("fs.file-max", limit.saturating_mul(2)))
         }
-        Ok((used, ..)) => Verdict::ok(CHECK, format!("{used} files are open, far from the limit")),
+        Ok((used, _)) => Verdict::ok(CHECK, format!("{used} files are open, far from the limit")),
     }
 }
 
@@ -57,19 +56,37 @@ pub(crate) fn files(seen: &LimitsSeen) -> Verdict {
 pub(crate) fn processes(seen: &LimitsSeen) -> Verdict {
     const CHECK: &str = "processes";
     let needed = THREADS.0 + THREADS.1 * seen.containers;
-    match used(CHECK, &seen.threads, needed) {
-        Err(verdict) => verdict,
-        Ok((used, limit, true)) => {
-            let text = format!(
-                "there are {used} threads of at most {limit}, and the host with {} needs about {needed}",
-                recorded(seen)
-            );
-            let next = raise("kernel.pid_max", limit.max(needed).saturating_mul(2));
-            Verdict::warning(CHECK, text, format!("{next}; the same with kernel.threads-max"))
+    let (used, limits) = match (&seen.threads, &seen.pid_max, &seen.threads_max) {
+        (Ok(used), Ok(pids), Ok(threads)) => {
+            (*used, [("kernel.pid_max", *pids, MOST_PIDS), ("kernel.threads-max", *threads, u64::MAX)])
         }
-        Ok((used, limit, _)) => Verdict::ok(CHECK, format!("there are {used} threads of at most {limit}")),
+        (Err(unseen), ..) | (_, Err(unseen), _) | (.., Err(unseen)) => return Verdict::unseen(CHECK, unseen),
+    };
+    let limit = limits[0].1.min(limits[1].1);
+    let binding: Vec<_> = limits.into_iter().filter(|(_, limit, _)| scarce(used, *limit, needed)).collect();
+    if binding.is_empty() {
+        return Verdict::ok(CHECK, format!("there are {used} threads of at most {limit}"));
     }
+    let keys: Vec<&str> = binding.iter().map(|(key, ..)| *key).collect();
+    let text = format!(
+        "there are {used} threads of at most {limit} ({}), and the host with {} needs about {needed}",
+        listed(&keys),
+        recorded(seen)
+    );
+    let more = |(key, limit, most): &(&str, u64, u64)| {
+        let value = round(limit.max(&needed).saturating_mul(2)).min(*most);
+        (value > *limit).then(|| format!("{key}={value}"))
+    };
+    let more: Vec<String> = binding.iter().filter_map(more).collect();
+    let next = match more.is_empty() {
+        true => "stop something that makes threads".to_owned(),
+        false => set(&more.join(" ")),
+    };
+    Verdict::warning(CHECK, text, next)
 }
+
+/// The largest kernel.pid_max of 64-bit systems (`proc_sys_kernel(5)`).
+const MOST_PIDS: u64 = 1 << 22;
 
 /// Judges the number of user namespaces.
 pub(crate) fn namespaces(seen: &LimitsSeen) -> Verdict {
@@ -102,10 +119,9 @@ pub(crate) fn namespaces(seen: &LimitsSeen) -> Verdict {
     }
 }
 
-/// Returns what is used, the limit, and whether nearly all of it is, or less than what is needed.
-fn used(check: &'static str, seen: &Seen<(u64, u64)>, needed: u64) -> Result<(u64, u64, bool), Verdict> {
-    let (used, limit) = seen.as_ref().map_err(|unseen| Verdict::unseen(check, unseen))?;
-    Ok((*used, *limit, *used > limit / 10 * 8 || *limit < needed))
+/// Returns whether nearly all of a limit is used, or it is less than what is needed.
+fn scarce(used: u64, limit: u64, needed: u64) -> bool {
+    used > limit / 10 * 8 || limit < needed
 }
 
 fn recorded(seen: &LimitsSeen) -> String {
@@ -114,8 +130,15 @@ fn recorded(seen: &LimitsSeen) -> String {
 
 /// Returns the command that raises a limit, to a round number.
 fn raise(key: &str, needed: u64) -> String {
-    let round = needed.checked_next_power_of_two().unwrap_or(needed);
-    format!("sysctl -w {key}={round}, and put that into a file in /etc/sysctl.d")
+    set(&format!("{key}={}", round(needed)))
+}
+
+fn round(number: u64) -> u64 {
+    number.checked_next_power_of_two().unwrap_or(number)
+}
+
+fn set(settings: &str) -> String {
+    format!("sysctl -w {settings}, and put that into a file in /etc/sysctl.d")
 }
 
 #[cfg(test)]
@@ -131,7 +154,9 @@ mod tests {
             instances: Ok(128),
             watches: Ok(65_536),
             files: Ok((1000, 100_000)),
-            threads: Ok((500, 32_768)),
+            threads: Ok(500),
+            pid_max: Ok(32_768),
+            threads_max: Ok(32_768),
             namespaces: Ok(10_000),
         }
     }
@@ -147,7 +172,7 @@ mod tests {
             (seen(1300), [warning, ok, warning, warning]),
             (LimitsSeen { instances: Ok(1 << 20), ..seen(1300) }, [warning, ok, warning, warning]),
             (LimitsSeen { files: Ok((80_001, 100_000)), ..seen(1) }, [ok, warning, ok, ok]),
-            (LimitsSeen { threads: Ok((900, 1000)), ..seen(1) }, [ok, ok, warning, ok]),
+            (LimitsSeen { threads: Ok(900), pid_max: Ok(1000), ..seen(1) }, [ok, ok, warning, ok]),
             (LimitsSeen { namespaces: Ok(0), ..seen(1) }, [ok, ok, ok, failure]),
             (LimitsSeen { namespaces: Ok(0), mapped: 0, ..seen(1) }, [ok, ok, ok, Level::Note]),
             (LimitsSeen { watches: Err(unseen()), ..seen(1) }, [warning, ok, ok, ok]),
@@ -155,6 +180,26 @@ mod tests {
             let verdicts = [inotify(&seen), files(&seen), processes(&seen), namespaces(&seen)];
             assert_eq!(verdicts.map(|verdict| verdict.level), levels, "{seen:?}");
         }
+        for (pid_max, threads_max, next) in [
+            (1 << 22, 1000, "sysctl -w kernel.threads-max=2048, and put that into a file in /etc/sysctl.d"),
+            (1000, 60_000, "sysctl -w kernel.pid_max=2048, and put that into a file in /etc/sysctl.d"),
+            (
+                1000,
+                1000,
+                "sysctl -w kernel.pid_max=2048 kernel.threads-max=2048, and put that into a file in /etc/sysctl.d",
+            ),
+        ] {
+            let seen = LimitsSeen {
+                threads: Ok(900),
+                pid_max: Ok(pid_max),
+                threads_max: Ok(threads_max),
+                ..seen(1)
+            };
+            assert_eq!(processes(&seen).next.as_deref(), Some(next));
+        }
+        let most =
+            LimitsSeen { threads: Ok(4 << 20), pid_max: Ok(1 << 22), threads_max: Ok(1 << 30), ..seen(1) };
+        assert_eq!(processes(&most).next.as_deref(), Some("stop something that makes threads"));
         let next = inotify(&seen(100)).next.unwrap();
         assert_eq!(
             next,

@@ -3,7 +3,7 @@
 use crate::decision::doctor::verdict::Verdict;
 use crate::decision::doctor::words::{are, containers, counted};
 use crate::fact::doctor::network::{Addressed, NetworkSeen};
-use crate::host::networkd_conf::RULES;
+use crate::host::networkd_conf::{RULES, how_to_keep};
 
 /// Judges whether networkd runs.
 pub(crate) fn networkd(seen: &NetworkSeen) -> Verdict {
@@ -40,17 +40,16 @@ pub(crate) fn networkd(seen: &NetworkSeen) -> Verdict {
 /// Judges whether networkd deletes routing policy rules of other programs.
 pub(crate) fn foreign_rules(seen: &NetworkSeen) -> Verdict {
     const CHECK: &str = "foreign-rules";
-    if !seen.deletes_rules {
+    if !seen.at_risk.contains(&RULES) {
         return Verdict::ok(CHECK, "systemd-networkd keeps routing policy rules of other programs");
     }
     let count = match &seen.foreign_rules {
         Ok(count) => *count,
         Err(unseen) => return Verdict::unseen(CHECK, unseen),
     };
-    let next = format!(
-        "put '{RULES}=no' below [Network] into a file in /etc/systemd/networkd.conf.d, and run 'systemctl restart \
-         systemd-networkd'"
-    );
+    // The restart would delete what the other settings are about.
+    let next =
+        format!("{}, and run 'systemctl restart systemd-networkd'", how_to_keep(&seen.at_risk));
     match (count, seen.runs) {
         (0, _) => Verdict::ok(CHECK, "no other program has made routing policy rules"),
         (_, false) => Verdict::ok(
@@ -132,6 +131,7 @@ mod tests {
     use super::*;
     use crate::decision::doctor::verdict::Level;
     use crate::fact::doctor::seen::Unseen;
+    use crate::host::networkd_conf::ROUTES;
 
     fn seen() -> NetworkSeen {
         NetworkSeen {
@@ -139,7 +139,7 @@ mod tests {
             configured: Vec::new(),
             runs: true,
             enabled: true,
-            deletes_rules: false,
+            at_risk: Vec::new(),
             foreign_rules: Ok(0),
             forwarded: Vec::new(),
             forwards: Ok(true),
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn rules_of_others() {
-        let deletes = |rules, runs| NetworkSeen { deletes_rules: true, foreign_rules: rules, runs, ..seen() };
+        let deletes = |rules, runs| NetworkSeen { at_risk: vec![RULES, ROUTES], foreign_rules: rules, runs, ..seen() };
         for (seen, level) in [
             (seen(), Level::Ok),
             (deletes(Ok(0), true), Level::Ok),
@@ -177,6 +177,13 @@ mod tests {
         ] {
             assert_eq!(foreign_rules(&seen).level, level, "{seen:?}");
         }
+        assert_eq!(
+            foreign_rules(&deletes(Ok(2), true)).next.as_deref(),
+            Some(
+                "put 'ManageForeignRoutingPolicyRules=no', 'ManageForeignRoutes=no' below [Network] into a file in \
+                 /etc/systemd/networkd.conf.d, and run 'systemctl restart systemd-networkd'"
+            )
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Judges records of killed commands, garbage collector roots, and what was left behind.
 
+use nixos_nspawn_units::store::DIRECTORY;
+
 use crate::decision::doctor::fix::Fix;
 use crate::decision::doctor::verdict::Verdict;
 use crate::decision::doctor::words::{are, counted, listed};
@@ -65,7 +67,7 @@ pub(crate) fn roots(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
             if count == 1 { "takes" } else { "take" },
             listed(&seen.unused)
         );
-        verdicts.push(Verdict::note(CHECK, text, format!("rm {}", seen.unused.join(" "))));
+        verdicts.push(Verdict::note(CHECK, text, next_for_unused(seen)));
     }
     if verdicts.is_empty() {
         let text = match seen.recorded {
@@ -77,6 +79,21 @@ pub(crate) fn roots(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
         verdicts.push(Verdict::ok(CHECK, text));
     }
     verdicts
+}
+
+/// Returns the command that removes unused roots. Without any intent, all roots look unused.
+fn next_for_unused(seen: &RootsSeen) -> String {
+    /// How many are named.
+    const NAMED: usize = 5;
+    if !seen.any_intent {
+        return format!("see that {DIRECTORY} is mounted and complete: without it, every root looks unused");
+    }
+    let shown = &seen.unused[..seen.unused.len().min(NAMED)];
+    let command = format!("rm {}", shown.join(" "));
+    match seen.unused.len() - shown.len() {
+        0 => command,
+        more => format!("{command}, and {more} more"),
+    }
 }
 
 /// Judges the pins.
@@ -150,7 +167,7 @@ mod tests {
 
     #[test]
     fn roots_of_systems() {
-        let good = || RootsSeen { recorded: 1, pins: 1, ..RootsSeen::default() };
+        let good = || RootsSeen { any_intent: true, recorded: 1, pins: 1, ..RootsSeen::default() };
         let toplevel = crate::testing::store_path("one").parse().unwrap();
         for (seen, level, fix) in [
             (Ok(good()), Level::Ok, None),
@@ -162,6 +179,17 @@ mod tests {
             let verdict = &roots(&seen)[0];
             assert_eq!((verdict.level, &verdict.fix), (level, &fix), "{}", verdict.text);
         }
+        let unused = |count, any_intent| {
+            let unused = (0..count).map(|number| format!("/r/{number}")).collect();
+            let seen = RootsSeen { unused, any_intent, ..good() };
+            roots(&Ok(seen))[0].next.clone().unwrap()
+        };
+        assert_eq!(unused(1, true), "rm /r/0");
+        assert_eq!(unused(7, true), "rm /r/0 /r/1 /r/2 /r/3 /r/4, and 2 more");
+        assert_eq!(
+            unused(7, false),
+            "see that /etc/nixos-nspawn is mounted and complete: without it, every root looks unused"
+        );
         assert_eq!(pins(&Ok(good()))[0].level, Level::Ok);
         let verdict = &pins(&Ok(RootsSeen { dangling: vec![(web(), 3)], ..good() }))[0];
         assert_eq!(verdict.next.as_deref(), Some("nixos-nspawn unpin web 3"));

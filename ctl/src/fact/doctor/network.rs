@@ -13,9 +13,9 @@ use crate::fact::host_network::{check_uplinks, deaf_uplinks, rules};
 use crate::fact::overview::{Container, Overview};
 use crate::host::forwards::{has_had_time, masqueraded};
 use crate::host::networkd::NETWORKD;
-use crate::host::networkd_conf::RULES;
+use crate::host::networkd_conf::at_risk;
 use crate::host::systemd::unit_is;
-use crate::host::{networkd, networkd_conf};
+use crate::host::networkd;
 
 /// The state of networkd and of forwarding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub(crate) struct NetworkSeen {
     pub(crate) runs: bool,
     /// Whether it starts with the host.
     pub(crate) enabled: bool,
-    /// Whether it deletes routing policy rules that it did not make.
-    pub(crate) deletes_rules: bool,
+    /// The settings without which it deletes what other programs made.
+    pub(crate) at_risk: Vec<&'static str>,
     /// How many of these there are.
     pub(crate) foreign_rules: Seen<usize>,
     /// Running containers whose packets the host must forward.
@@ -55,7 +55,7 @@ impl NetworkSeen {
             linked: linked.map(|(one, _)| one.name.clone()).collect(),
             runs: unit_is(host, "is-active", NETWORKD)?,
             enabled: unit_is(host, "is-enabled", NETWORKD)?,
-            deletes_rules: networkd_conf::manages_foreign(host, RULES),
+            at_risk: at_risk(host),
             foreign_rules: rules(host).map_err(Unseen::from),
             forwarded: forwarded.map(|(one, _)| one.name.clone()).collect(),
             forwards: forwards.map(|value| value.trim() == "1"),

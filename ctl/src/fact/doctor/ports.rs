@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
@@ -29,10 +30,12 @@ pub(crate) struct PortsSeen {
 pub(crate) struct AllPorts {
     /// Those with something wrong.
     pub(crate) faults: Vec<PortsSeen>,
-    /// The number of forwards.
+    /// The number of forwards of running containers, and of those that a connection starts.
     pub(crate) count: usize,
     /// Why nftables were not looked at.
     pub(crate) rules_unseen: Option<Unseen>,
+    /// Whether they were not looked at because nft is missing.
+    pub(crate) nft_missing: bool,
 }
 
 impl AllPorts {
@@ -41,13 +44,21 @@ impl AllPorts {
         let loaded = host.load();
         let runs = |one: &Container| one.state.as_ref().is_some_and(|state| state.active == "active");
         let containers = || overview.containers.values().filter_map(|one| Some((one, one.intent.as_ref()?)));
-        let count = containers().map(|(_, intent)| intent.container.forward_ports.len()).sum();
+        let used = |(one, intent): (&Container, &Intent)| {
+            let ports = intent.container.forward_ports.iter();
+            ports.filter(|port| port.start_on_connect || runs(one)).count()
+        };
+        let any = containers().any(|(_, intent)| !intent.container.forward_ports.is_empty());
+        let count = containers().map(used).sum();
         let linked = containers().any(|(one, intent)| runs(one) && intent.container.has_virtual_ethernet());
-        let forwards = if linked { Forwards::read(host) } else { None };
-        // The check of the firewall tells whether there is nft.
-        let rules_unseen = (linked && !host.is_owner()).then(|| Unseen::for_root("the rules of nftables"));
-        let listening = if count > 0 { Some(Listening::read(host, &loaded)) } else { None };
-        let known = if count > 0 { sockets::known(host)? } else { BTreeMap::new() };
+        let forwards = if linked { Forwards::read(host) } else { Ok(None) };
+        let (forwards, rules_unseen) = match forwards {
+            Ok(None) if linked && !host.is_owner() => (None, Some(Unseen::for_root("the rules of nftables"))),
+            Ok(forwards) => (forwards, None),
+            Err(error) => (None, Some(error.into())),
+        };
+        let listening = if any { Some(Listening::read(host, &loaded)) } else { None };
+        let known = if any { sockets::known(host)? } else { BTreeMap::new() };
         let mut faults = Vec::new();
         for (one, intent) in containers() {
             let closed = sockets::closed(&one.name, intent, &known, runs(one))?;
@@ -64,6 +75,7 @@ impl AllPorts {
                 faults.push(seen);
             }
         }
-        Ok(Self { faults, count, rules_unseen })
+        let nft_missing = linked && forwards.is_none() && rules_unseen.is_none();
+        Ok(Self { faults, count, rules_unseen, nft_missing })
     }
 }
