@@ -215,7 +215,9 @@ impl Overview {
                     taken.holder()
                 )
             }));
-            let gone = forwards.iter().flat_map(|forwards| forwards.missing(host, name, intent));
+            let gone = forwards
+                .iter()
+                .flat_map(|forwards| forwards.missing(host, name, intent, &container.addresses));
             container.warnings.extend(gone);
         }
     }

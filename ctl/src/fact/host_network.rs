@@ -17,8 +17,8 @@ use systemd_unit_syntax::settings::parse_boolean;
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::host::files::{SYSTEM_FOLDERS, names_in, which};
-use crate::host::networkd_conf::{RULES, at_risk, how_to_keep};
 use crate::host::networkd;
+use crate::host::networkd_conf::{RULES, at_risk, how_to_keep};
 
 /// Returns a warning if networkd would delete rules of other programs when it configures the container's interface.
 pub(crate) fn foreign_rules(host: &Host, container: &Container) -> Option<String> {
@@ -29,7 +29,9 @@ pub(crate) fn foreign_rules(host: &Host, container: &Container) -> Option<String
     let what = match rules(host) {
         Ok(0) => return None,
         Ok(count) => {
-            format!("systemd-networkd deletes the {count} routing policy rules of other programs on this host")
+            format!(
+                "systemd-networkd deletes the {count} routing policy rules of other programs on this host"
+            )
         }
         Err(error) => format!(
             "systemd-networkd may delete routing policy rules of other programs on this host, which cannot be read \

@@ -35,10 +35,6 @@ pub(crate) const SETTINGS: [&str; 3] = [RULES, ROUTES, NEXT_HOPS];
 /// The directories that networkd searches, in order of precedence (`networkd.conf(5)`).
 const PLACES: [&str; 4] = ["/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"];
 
-/// Returns whether networkd deletes what other programs made, as far as this setting controls it.
-pub(crate) fn manages_foreign(host: &Host, setting: &str) -> bool {
-    at_risk(host).contains(&setting)
-}
 
 /// Returns the settings without which networkd deletes what other programs made when it starts. A file that cannot be
 /// read may assign each of them.
@@ -138,6 +134,10 @@ fn absent(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn manages_foreign(host: &Host, setting: &str) -> bool {
+        at_risk(host).contains(&setting)
+    }
 
     fn host(root: &Path) -> Host {
         Host::open(root, false, Box::new(|_| {})).unwrap()

@@ -10,6 +10,7 @@ pub(crate) mod names;
 pub(crate) mod network;
 pub(crate) mod network_files;
 pub(crate) mod nix;
+mod packet;
 pub(crate) mod ports;
 pub(crate) mod records;
 pub(crate) mod sources;

@@ -48,8 +48,7 @@ pub(crate) fn foreign_rules(seen: &NetworkSeen) -> Verdict {
         Err(unseen) => return Verdict::unseen(CHECK, unseen),
     };
     // The restart would delete what the other settings are about.
-    let next =
-        format!("{}, and run 'systemctl restart systemd-networkd'", how_to_keep(&seen.at_risk));
+    let next = format!("{}, and run 'systemctl restart systemd-networkd'", how_to_keep(&seen.at_risk));
     match (count, seen.runs) {
         (0, _) => Verdict::ok(CHECK, "no other program has made routing policy rules"),
         (_, false) => Verdict::ok(
@@ -167,7 +166,8 @@ mod tests {
 
     #[test]
     fn rules_of_others() {
-        let deletes = |rules, runs| NetworkSeen { at_risk: vec![RULES, ROUTES], foreign_rules: rules, runs, ..seen() };
+        let deletes =
+            |rules, runs| NetworkSeen { at_risk: vec![RULES, ROUTES], foreign_rules: rules, runs, ..seen() };
         for (seen, level) in [
             (seen(), Level::Ok),
             (deletes(Ok(0), true), Level::Ok),

@@ -52,6 +52,10 @@ pub(crate) fn ports(seen: &Seen<AllPorts>, at_risk: &[&str]) -> Vec<Verdict> {
         });
     }
     verdicts.extend(seen.rules_unseen.iter().map(|unseen| Verdict::unseen(CHECK, unseen)));
+    if !seen.young.is_empty() {
+        let text = format!("not checked: {} may have no address yet", containers(&seen.young));
+        verdicts.push(Verdict::note(CHECK, text, "try again in a few seconds"));
+    }
     if seen.nft_missing {
         verdicts.push(Verdict::note(CHECK, "not checked: nft: not found", "install nftables"));
     }
@@ -77,8 +81,13 @@ mod tests {
     fn ports_and_masquerading() {
         let web = || "web".parse().unwrap();
         let fine = || PortsSeen { name: web(), gone: Gone::default(), closed: Vec::new(), taken: Vec::new() };
-        let none: Seen<AllPorts> =
-            Ok(AllPorts { faults: Vec::new(), count: 1, rules_unseen: None, nft_missing: false });
+        let none: Seen<AllPorts> = Ok(AllPorts {
+            faults: Vec::new(),
+            count: 1,
+            young: Vec::new(),
+            rules_unseen: None,
+            nft_missing: false,
+        });
         let all = |one: PortsSeen| Ok(AllPorts { faults: vec![one], ..none.clone().unwrap() });
         assert_eq!(ports(&none, &[])[0].text, "1 forwarded port is in place");
         let stopped = Ok(AllPorts { count: 0, ..none.clone().unwrap() });
@@ -138,6 +147,8 @@ mod tests {
         let unseen = || Unseen { why: "x".into(), needs_root: true };
         let seen = Ok(AllPorts { rules_unseen: Some(unseen()), ..none.clone().unwrap() });
         assert_eq!(ports(&seen, &[])[0].level, Level::Note);
+        let seen = Ok(AllPorts { young: vec![web()], ..none.clone().unwrap() });
+        assert_eq!(ports(&seen, &[])[0].text, "not checked: container 'web' may have no address yet");
         let seen = Ok(AllPorts { nft_missing: true, ..none.clone().unwrap() });
         assert_eq!(ports(&seen, &[])[0].text, "not checked: nft: not found");
         assert_eq!(ports(&Err(unseen()), &[])[0].level, Level::Note);

@@ -31,6 +31,8 @@ pub(crate) struct Verdict {
     pub(crate) text: String,
     /// The next step.
     pub(crate) next: Option<String>,
+    /// The next step on NixOS, where it is another one: there, files in /etc are generated.
+    pub(crate) nixos: Option<String>,
     /// The repair that `--fix` makes.
     pub(crate) fix: Option<Fix>,
 }
@@ -38,7 +40,7 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// Returns that all is well.
     pub(crate) fn ok(check: &'static str, text: impl Into<String>) -> Self {
-        Self { check, level: Level::Ok, text: text.into(), next: None, fix: None }
+        Self { check, level: Level::Ok, text: text.into(), next: None, nixos: None, fix: None }
     }
 
     /// Returns a note.
@@ -64,7 +66,7 @@ impl Verdict {
         next: impl Into<String>,
     ) -> Self {
         let next = Some(next.into()).filter(|next| !next.is_empty());
-        Self { check, level, text: text.into(), next, fix: None }
+        Self { check, level, text: text.into(), next, nixos: None, fix: None }
     }
 
     /// Returns that something could not be looked at: a note if root would see it, otherwise a warning.
@@ -74,6 +76,19 @@ impl Verdict {
             true => Self::note(check, text, "sudo nixos-nspawn doctor"),
             false => Self::warning(check, text, ""),
         }
+    }
+
+    /// Replaces the next step on a host whose files NixOS generates.
+    pub(crate) fn on_nixos(self, next: impl Into<String>) -> Self {
+        Self { nixos: Some(next.into()).filter(|next| !next.is_empty()), ..self }
+    }
+
+    /// Chooses the next step for the host.
+    pub(crate) fn for_host(mut self, nixos: bool) -> Self {
+        if let Some(next) = self.nixos.take().filter(|_| nixos) {
+            self.next = Some(next);
+        }
+        self
     }
 
     /// Adds the repair that `--fix` makes.

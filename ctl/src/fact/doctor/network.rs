@@ -12,10 +12,10 @@ use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::fact::host_network::{check_uplinks, deaf_uplinks, rules};
 use crate::fact::overview::{Container, Overview};
 use crate::host::forwards::{has_had_time, masqueraded};
+use crate::host::networkd;
 use crate::host::networkd::NETWORKD;
 use crate::host::networkd_conf::at_risk;
 use crate::host::systemd::unit_is;
-use crate::host::networkd;
 
 /// The state of networkd and of forwarding.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::base::host::Host;
 use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::fact::overview::{Container, Overview};
 use crate::fact::taken_ports::Listening;
-use crate::host::forwards::{Forwards, Gone};
+use crate::host::forwards::{Forwards, Gone, has_had_time};
 use crate::host::sockets;
 
 /// The ports of a container, as far as something is wrong with them.
@@ -32,6 +32,8 @@ pub(crate) struct AllPorts {
     pub(crate) faults: Vec<PortsSeen>,
     /// The number of forwards of running containers, and of those that a connection starts.
     pub(crate) count: usize,
+    /// Containers that may not have an address yet, so that nspawn cannot forward to them.
+    pub(crate) young: Vec<MachineName>,
     /// Why nftables were not looked at.
     pub(crate) rules_unseen: Option<Unseen>,
     /// Whether they were not looked at because nft is missing.
@@ -59,10 +61,15 @@ impl AllPorts {
         };
         let listening = if any { Some(Listening::read(host, &loaded)) } else { None };
         let known = if any { sockets::known(host)? } else { BTreeMap::new() };
-        let mut faults = Vec::new();
+        let (mut faults, mut young) = (Vec::new(), Vec::new());
         for (one, intent) in containers() {
             let closed = sockets::closed(&one.name, intent, &known, runs(one))?;
-            let gone = forwards.as_ref().filter(|_| runs(one)).map(|all| all.gone(host, &one.name, intent));
+            let gone = forwards.as_ref().filter(|_| runs(one));
+            let gone = gone.map(|all| all.gone(host, &one.name, intent, &one.addresses));
+            let by_nspawn = intent.container.forward_ports.iter().any(|port| port.by_nspawn());
+            if by_nspawn && runs(one) && !has_had_time(host, &one.name) {
+                young.push(one.name.clone());
+            }
             let taken = listening.as_ref().filter(|_| runs(one));
             let taken = taken.map(|all| all.taken(host, &intent.container, None)).unwrap_or_default();
             let seen = PortsSeen {
@@ -76,6 +83,6 @@ impl AllPorts {
             }
         }
         let nft_missing = linked && forwards.is_none() && rules_unseen.is_none();
-        Ok(Self { faults, count, rules_unseen, nft_missing })
+        Ok(Self { faults, count, young, rules_unseen, nft_missing })
     }
 }
