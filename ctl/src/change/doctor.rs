@@ -88,8 +88,21 @@ fn open_ports(host: &Host, name: &MachineName) -> Result<Vec<String>> {
     let _lock = lock(host, name)?;
     let loaded = host.load();
     let Some(Found::Good(stored)) = find(&loaded, name) else { return Ok(Vec::new()) };
-    sockets::align(host, name, Some(&stored.intent), &stored.intent)?;
-    Ok(vec![format!("started the sockets of container '{name}'")])
+    let intent = &stored.intent;
+    sockets::align(host, name, Some(intent), intent)?;
+    // A port that cannot be opened is no error there.
+    let active = systemd::state(host, name)?.active == "active";
+    let closed = sockets::closed(name, intent, &sockets::known(host)?, active)?;
+    if closed.is_empty() {
+        return Ok(vec![format!("started the sockets of container '{name}'")]);
+    }
+    let ports: Vec<&str> = closed.iter().map(|socket| socket.host_side.as_str()).collect();
+    let units: Vec<&str> = closed.iter().map(|socket| socket.unit.as_str()).collect();
+    Err(anyhow!(
+        "ports of container '{name}' cannot be opened: {}; 'systemctl status {}' shows why",
+        ports.join(", "),
+        units.join(" ")
+    ))
 }
 
 /// Locks a container, unless another command is changing it.
@@ -127,4 +140,52 @@ fn set_up(host: &Host) -> Result<Vec<String>> {
         Ok(())
     })?;
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::testing::{Played, ended, web};
+
+    #[test]
+    fn networkd_is_not_restarted_where_it_deletes_what_others_made() {
+        let played = Played::new();
+        let conf = played.host.path("/etc/systemd/networkd.conf.d/a.conf");
+        fs::create_dir_all(conf.parent().unwrap()).unwrap();
+        fs::write(&conf, "[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n").unwrap();
+        let error = fix(&played.host, &Fix::Masquerade).unwrap_err().to_string();
+        assert!(error.contains("'ManageForeignNextHops=no'"), "{error}");
+        assert!(!error.contains("ManageForeignRoutes") && played.calls().is_empty(), "{error}");
+        // With all three it is, and a failure is told.
+        let text = fs::read_to_string(&conf).unwrap();
+        fs::write(&conf, format!("{text}ManageForeignNextHops=no\n")).unwrap();
+        played.on_call(|words, _| words.contains(&"restart".into()).then(|| ended(1, "", "no networkd")));
+        assert!(fix(&played.host, &Fix::Masquerade).is_err());
+        assert_eq!(played.calls(), ["systemctl restart systemd-networkd.service"]);
+    }
+
+    #[test]
+    fn ports_that_stay_closed_are_not_called_open() {
+        let played = Played::new();
+        played.record();
+        let text = fs::read_to_string(played.intent()).unwrap();
+        let (start, _) = text.rsplit_once('}').unwrap();
+        let text = format!(r#"{start},"container":{{"forwardPorts":["127.0.0.1:8080:80"]}}}}"#);
+        fs::write(played.intent(), text).unwrap();
+        let listed = |state: &str| {
+            format!(r#"[{{"unit":"nixos-nspawn-proxy@web-tcp-127.0.0.1-8080.socket","active":"{state}"}}]"#)
+        };
+        for (state, opened) in [("failed", false), ("active", true)] {
+            let answer = listed(state);
+            played
+                .on_call(move |words, _| words.contains(&"list-units".into()).then(|| ended(0, &answer, "")));
+            let done = fix(&played.host, &Fix::Ports(web()));
+            assert_eq!(done.is_ok(), opened, "{done:?}");
+            if let Err(error) = done {
+                assert!(error.to_string().contains("tcp/127.0.0.1:8080"), "{error}");
+            }
+        }
+    }
 }

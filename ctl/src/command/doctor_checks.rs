@@ -63,7 +63,8 @@ pub(super) fn look(context: &Context) -> Result<Vec<Verdict>> {
     all.extend(records::pins(&roots));
     all.extend(records::litter(&LitterSeen::look(context, &overview)));
     all.extend(spaces(context).iter().map(space));
-    Ok(all)
+    let nixos = context.path("/etc/NIXOS").exists();
+    Ok(all.into_iter().map(|verdict| verdict.for_host(nixos)).collect())
 }
 
 /// Makes the checks of the network.

@@ -46,6 +46,7 @@ impl Overview {
             containers: planned(&plan, &loaded),
             plan,
             unknown_states: None,
+            unknown_addresses: None,
             generator_fault: None,
         };
         overview.add_traces(host, wanted);
@@ -184,7 +185,12 @@ impl Overview {
         let mut asked = None;
         for (name, container) in self.containers.iter_mut().filter(|(_, one)| one.runs()) {
             container.addresses = addresses::addresses(host, name).unwrap_or_else(|| {
-                let all = asked.get_or_insert_with(|| machined::all_addresses(host));
+                let all = asked.get_or_insert_with(|| {
+                    machined::all_addresses(host).unwrap_or_else(|error| {
+                        self.unknown_addresses = Some(format!("{error:#}"));
+                        BTreeMap::new()
+                    })
+                });
                 all.get(name).cloned().unwrap_or_default()
             });
         }

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry};
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use systemd_unit_syntax::settings::parse_boolean;
 use systemd_unit_syntax::{drop_in_order, parse};
 
 use crate::base::host::Host;
-use crate::host::files::{remove_file, write_file};
+use crate::host::files::{absent, followed, remove_file, write_file};
 use crate::host::setup_file::{Owner, marked, owner, refuse_others};
 
 /// The file, as packages install it below /usr/lib.
@@ -34,7 +33,6 @@ pub(crate) const SETTINGS: [&str; 3] = [RULES, ROUTES, NEXT_HOPS];
 
 /// The directories that networkd searches, in order of precedence (`networkd.conf(5)`).
 const PLACES: [&str; 4] = ["/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"];
-
 
 /// Returns the settings without which networkd deletes what other programs made when it starts. A file that cannot be
 /// read may assign each of them.
@@ -120,15 +118,6 @@ fn settings(host: &Host, with_ours: bool) -> (BTreeMap<String, String>, bool) {
         settings.extend(assigned.map(|(_, key, value)| (key.to_owned(), value.to_owned())));
     }
     (settings, complete)
-}
-
-/// Returns the path with a link in its last component followed inside the tree.
-fn followed(host: &Host, path: &Path) -> PathBuf {
-    host.directory(Path::new("/").join(path.strip_prefix(&host.root).unwrap_or(path)))
-}
-
-fn absent(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]

@@ -57,7 +57,9 @@ pub(crate) fn control_groups(seen: &Seen<ControlGroups>) -> Vec<Verdict> {
         let text =
             format!("/sys/fs/cgroup: is of type {kind}, not cgroup2, so NixOS does not boot in containers");
         let next = "boot the host without systemd.unified_cgroup_hierarchy=0 and systemd.legacy_systemd_cgroup_controller=1";
-        return vec![Verdict::failure(CHECK, text, next)];
+        let option = "remove these from boot.kernelParams: systemd.unified_cgroup_hierarchy=0 and \
+                      systemd.legacy_systemd_cgroup_controller=1";
+        return vec![Verdict::failure(CHECK, text, next).on_nixos(option)];
     }
     let missing = needed.iter().filter(|(controller, _)| !controllers.iter().any(|one| one == controller));
     let verdicts: Vec<Verdict> = missing
@@ -67,6 +69,7 @@ pub(crate) fn control_groups(seen: &Seen<ControlGroups>) -> Vec<Verdict> {
             );
             let next = format!("boot the host without cgroup_disable={controller}");
             Verdict::warning(CHECK, text, next)
+                .on_nixos(format!("remove \"cgroup_disable={controller}\" from boot.kernelParams"))
         })
         .collect();
     match verdicts.is_empty() {
@@ -89,7 +92,8 @@ pub(crate) fn journal(seen: &JournalSeen) -> Verdict {
             CHECK,
             "/var/log/journal: is missing, so the journal is lost at each boot, with the reasons of earlier failures",
             "mkdir -p /var/log/journal && journalctl --flush",
-        ),
+        )
+        .on_nixos("set services.journald.storage = \"persistent\""),
         JournalSeen { .. } => Verdict::ok(CHECK, "the journal is kept across boots"),
     }
 }

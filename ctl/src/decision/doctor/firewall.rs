@@ -20,7 +20,10 @@ pub(crate) fn firewall(seen: &Seen<FirewallSeen>) -> Vec<Verdict> {
         return vec![Verdict::ok(CHECK, "no container has a network for which it matters")];
     }
     let Some(chains) = &seen.chains else {
-        return vec![Verdict::note(CHECK, "not checked: nft: not found", "install nftables")];
+        return vec![
+            Verdict::note(CHECK, "not checked: nft: not found", "install nftables")
+                .on_nixos("add pkgs.nftables to environment.systemPackages"),
+        ];
     };
     let outside = seen.outside.as_deref();
     let packet = |from, to, protocol, port| Packet { from, to, protocol, port, translated: false };

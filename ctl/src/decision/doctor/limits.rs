@@ -1,6 +1,7 @@
 //! Judges limits of the kernel against the number of containers.
 
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::sysctl::{round, to_set};
+use crate::decision::doctor::verdict::{Level, Verdict};
 use crate::decision::doctor::words::{counted, listed};
 use crate::fact::doctor::limits::LimitsSeen;
 
@@ -33,7 +34,8 @@ pub(crate) fn inotify(seen: &LimitsSeen) -> Verdict {
                  fails with 'Too many open files'",
                 recorded(seen)
             );
-            return Verdict::warning(CHECK, text, raise(&format!("fs.inotify.max_user_{what}"), needed));
+            let setting = (format!("fs.inotify.max_user_{what}"), round(needed));
+            return to_set(Level::Warning, CHECK, text, &[setting]);
         }
     }
     Verdict::ok(CHECK, format!("instances and watches suffice for {}", recorded(seen)))
@@ -46,7 +48,8 @@ pub(crate) fn files(seen: &LimitsSeen) -> Verdict {
         Err(ref unseen) => Verdict::unseen(CHECK, unseen),
         Ok((used, limit)) if scarce(used, limit, 0) => {
             let text = format!("{used} files of at most {limit} are open (fs.file-max)");
-            Verdict::warning(CHECK, text, raise("fs.file-max", limit.saturating_mul(2)))
+            let setting = ("fs.file-max".to_owned(), round(limit.saturating_mul(2)));
+            to_set(Level::Warning, CHECK, text, &[setting])
         }
         Ok((used, _)) => Verdict::ok(CHECK, format!("{used} files are open, far from the limit")),
     }
@@ -75,14 +78,13 @@ pub(crate) fn processes(seen: &LimitsSeen) -> Verdict {
     );
     let more = |(key, limit, most): &(&str, u64, u64)| {
         let value = round(limit.max(&needed).saturating_mul(2)).min(*most);
-        (value > *limit).then(|| format!("{key}={value}"))
+        (value > *limit).then(|| ((*key).to_owned(), value))
     };
-    let more: Vec<String> = binding.iter().filter_map(more).collect();
-    let next = match more.is_empty() {
-        true => "stop something that makes threads".to_owned(),
-        false => set(&more.join(" ")),
-    };
-    Verdict::warning(CHECK, text, next)
+    let more: Vec<(String, u64)> = binding.iter().filter_map(more).collect();
+    match more.is_empty() {
+        true => Verdict::warning(CHECK, text, "stop something that makes threads"),
+        false => to_set(Level::Warning, CHECK, text, &more),
+    }
 }
 
 /// The largest kernel.pid_max of 64-bit systems (`proc_sys_kernel(5)`).
@@ -96,24 +98,25 @@ pub(crate) fn namespaces(seen: &LimitsSeen) -> Verdict {
         Err(unseen) => return Verdict::unseen(CHECK, unseen),
     };
     let needed = NAMESPACES * seen.mapped;
-    let next = raise("user.max_user_namespaces", needed.max(1024));
+    let setting = [("user.max_user_namespaces".to_owned(), round(needed.max(1024)))];
     match (limit, seen.mapped) {
         (0, 0) => {
-            Verdict::note(CHECK, "user.max_user_namespaces is 0, so userNamespacing cannot be used", next)
+            let text = "user.max_user_namespaces is 0, so userNamespacing cannot be used";
+            to_set(Level::Note, CHECK, text.to_owned(), &setting)
         }
         (0, mapped) => {
             let text = format!(
                 "user.max_user_namespaces is 0, so {} with userNamespacing cannot start",
                 counted(mapped as usize, "container")
             );
-            Verdict::failure(CHECK, text, next)
+            to_set(Level::Failure, CHECK, text, &setting)
         }
         (limit, mapped) if limit < needed => {
             let text = format!(
                 "user.max_user_namespaces is {limit}, and {} with userNamespacing need about {needed}",
                 counted(mapped as usize, "container")
             );
-            Verdict::warning(CHECK, text, next)
+            to_set(Level::Warning, CHECK, text, &setting)
         }
         _ => Verdict::ok(CHECK, format!("the kernel allows {limit}")),
     }
@@ -126,19 +129,6 @@ fn scarce(used: u64, limit: u64, needed: u64) -> bool {
 
 fn recorded(seen: &LimitsSeen) -> String {
     counted(seen.containers as usize, "container")
-}
-
-/// Returns the command that raises a limit, to a round number.
-fn raise(key: &str, needed: u64) -> String {
-    set(&format!("{key}={}", round(needed)))
-}
-
-fn round(number: u64) -> u64 {
-    number.checked_next_power_of_two().unwrap_or(number)
-}
-
-fn set(settings: &str) -> String {
-    format!("sysctl -w {settings}, and put that into a file in /etc/sysctl.d")
 }
 
 #[cfg(test)]

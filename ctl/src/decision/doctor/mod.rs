@@ -15,6 +15,7 @@ pub(crate) mod ports;
 pub(crate) mod records;
 pub(crate) mod sources;
 pub(crate) mod space;
+mod sysctl;
 pub(crate) mod units;
 pub(crate) mod verdict;
 mod words;

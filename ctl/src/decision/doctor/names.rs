@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use nixos_nspawn_units::name::MachineName;
 
-use crate::decision::doctor::verdict::Verdict;
-use crate::decision::doctor::words::containers;
+use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::words::{containers, quoted};
 use crate::fact::doctor::names::{Collisions, Lookup};
 
 /// Judges whether the host finds containers by their names.
@@ -34,10 +34,9 @@ pub(crate) fn lookup(seen: &Lookup) -> Verdict {
     } else {
         return Verdict::ok(CHECK, "the host finds containers by their names");
     };
-    match seen.needed {
-        true => Verdict::warning(CHECK, text, next),
-        false => Verdict::note(CHECK, text, next),
-    }
+    let level = if seen.needed { Level::Warning } else { Level::Note };
+    Verdict::at(level, CHECK, text, next)
+        .on_nixos("set system.nssDatabases.hosts = lib.mkBefore [ \"mymachines\" ]")
 }
 
 /// Judges what collides.
@@ -51,7 +50,8 @@ pub(crate) fn collisions(seen: &Collisions) -> Vec<Verdict> {
     verdicts.extend(foreign.iter().map(|(name, path)| {
         let text =
             format!("{path}: would be used in place of our settings, so container '{name}' does not start");
-        Verdict::failure(CHECK, text, format!("rm {path}"))
+        Verdict::failure(CHECK, text, format!("rm {}", quoted(path)))
+            .on_nixos(format!("remove \"{name}\" from systemd.nspawn"))
     }));
     verdicts.extend(shared.iter().map(|(name, text)| {
         Verdict::warning(CHECK, format!("container '{name}': {text}"), "change one of them, then update it")
@@ -85,7 +85,6 @@ pub(crate) fn collisions(seen: &Collisions) -> Vec<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::doctor::verdict::Level;
     use crate::fact::doctor::seen::Unseen;
 
     #[test]

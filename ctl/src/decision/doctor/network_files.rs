@@ -42,7 +42,11 @@ pub(crate) fn network_files(seen: &NetworkFiles) -> Vec<Verdict> {
                 format!(
                     "limit [Match] of {path} to the interfaces that it is for, then run 'networkctl reload'"
                 ),
-            ),
+            )
+            .on_nixos(format!(
+                "limit matchConfig of systemd.network.networks.\"{}\" to the interfaces that it is for",
+                path.rsplit('/').next().unwrap_or_default().trim_end_matches(".network")
+            )),
         }
     };
     others.into_iter().map(verdict).collect()

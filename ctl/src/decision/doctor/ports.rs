@@ -3,6 +3,7 @@
 use nixos_nspawn_units::service::unit_name;
 
 use crate::decision::doctor::fix::Fix;
+use crate::decision::doctor::network::options_to_keep;
 use crate::decision::doctor::verdict::Verdict;
 use crate::decision::doctor::words::{are, containers, counted};
 use crate::fact::doctor::ports::{AllPorts, PortsSeen};
@@ -47,7 +48,8 @@ pub(crate) fn ports(seen: &Seen<AllPorts>, at_risk: &[&str]) -> Vec<Verdict> {
                     "{}, or a restart may delete rules or routes of other programs; then {RESTART}",
                     how_to_keep(at_risk)
                 );
-                Verdict::warning(CHECK, text, next)
+                let option = format!("{}; then {RESTART}", options_to_keep(at_risk));
+                Verdict::warning(CHECK, text, next).on_nixos(option)
             }
         });
     }
@@ -57,7 +59,10 @@ pub(crate) fn ports(seen: &Seen<AllPorts>, at_risk: &[&str]) -> Vec<Verdict> {
         verdicts.push(Verdict::note(CHECK, text, "try again in a few seconds"));
     }
     if seen.nft_missing {
-        verdicts.push(Verdict::note(CHECK, "not checked: nft: not found", "install nftables"));
+        verdicts.push(
+            Verdict::note(CHECK, "not checked: nft: not found", "install nftables")
+                .on_nixos("add pkgs.nftables to environment.systemPackages"),
+        );
     }
     if verdicts.is_empty() {
         let text = match seen.count {

@@ -4,7 +4,7 @@ use nixos_nspawn_units::store::DIRECTORY;
 
 use crate::decision::doctor::fix::Fix;
 use crate::decision::doctor::verdict::Verdict;
-use crate::decision::doctor::words::{are, counted, listed};
+use crate::decision::doctor::words::{are, counted, listed, quoted};
 use crate::fact::doctor::records::{LitterSeen, RootsSeen};
 use crate::fact::doctor::seen::Seen;
 use crate::fact::overview::{Container, Unfinished};
@@ -81,14 +81,16 @@ pub(crate) fn roots(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
     verdicts
 }
 
-/// Returns the command that removes unused roots. Without any intent, all roots look unused.
+/// Returns the command that removes unused roots. Where containers may be missing, their roots look unused.
 fn next_for_unused(seen: &RootsSeen) -> String {
     /// How many are named.
     const NAMED: usize = 5;
-    if !seen.any_intent {
-        return format!("see that {DIRECTORY} is mounted and complete: without it, every root looks unused");
+    if !seen.all_known {
+        return format!(
+            "see that {DIRECTORY} is mounted and can be read: otherwise, roots of containers look unused"
+        );
     }
-    let shown = &seen.unused[..seen.unused.len().min(NAMED)];
+    let shown: Vec<String> = seen.unused.iter().take(NAMED).map(|path| quoted(path)).collect();
     let command = format!("rm {}", shown.join(" "));
     match seen.unused.len() - shown.len() {
         0 => command,
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn roots_of_systems() {
-        let good = || RootsSeen { any_intent: true, recorded: 1, pins: 1, ..RootsSeen::default() };
+        let good = || RootsSeen { all_known: true, recorded: 1, pins: 1, ..RootsSeen::default() };
         let toplevel = crate::testing::store_path("one").parse().unwrap();
         for (seen, level, fix) in [
             (Ok(good()), Level::Ok, None),
@@ -179,16 +181,16 @@ mod tests {
             let verdict = &roots(&seen)[0];
             assert_eq!((verdict.level, &verdict.fix), (level, &fix), "{}", verdict.text);
         }
-        let unused = |count, any_intent| {
+        let unused = |count, all_known| {
             let unused = (0..count).map(|number| format!("/r/{number}")).collect();
-            let seen = RootsSeen { unused, any_intent, ..good() };
+            let seen = RootsSeen { unused, all_known, ..good() };
             roots(&Ok(seen))[0].next.clone().unwrap()
         };
         assert_eq!(unused(1, true), "rm /r/0");
         assert_eq!(unused(7, true), "rm /r/0 /r/1 /r/2 /r/3 /r/4, and 2 more");
         assert_eq!(
             unused(7, false),
-            "see that /etc/nixos-nspawn is mounted and complete: without it, every root looks unused"
+            "see that /etc/nixos-nspawn is mounted and can be read: otherwise, roots of containers look unused"
         );
         assert_eq!(pins(&Ok(good()))[0].level, Level::Ok);
         let verdict = &pins(&Ok(RootsSeen { dangling: vec![(web(), 3)], ..good() }))[0];

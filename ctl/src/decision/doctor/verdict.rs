@@ -83,16 +83,33 @@ impl Verdict {
         Self { nixos: Some(next.into()).filter(|next| !next.is_empty()), ..self }
     }
 
-    /// Chooses the next step for the host.
-    pub(crate) fn for_host(mut self, nixos: bool) -> Self {
-        if let Some(next) = self.nixos.take().filter(|_| nixos) {
-            self.next = Some(next);
+    /// Chooses the next step for the host. A repair does not write what NixOS generates.
+    pub(crate) fn for_host(self, nixos: bool) -> Self {
+        if !nixos {
+            return Self { nixos: None, ..self };
         }
-        self
+        let fix = self.fix.filter(|fix| !matches!(fix, Fix::Setup | Fix::RecordHost));
+        Self { next: self.nixos.or(self.next), nixos: None, fix, ..self }
     }
 
     /// Adds the repair that `--fix` makes.
     pub(crate) fn fixed_by(self, fix: Fix) -> Self {
         Self { fix: Some(fix), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_steps_on_nixos() {
+        let verdict = || Verdict::warning("x", "x", "setup").on_nixos("an option").fixed_by(Fix::RecordHost);
+        let there = verdict().for_host(true);
+        assert_eq!((there.next.as_deref(), there.fix), (Some("an option"), None));
+        let elsewhere = verdict().for_host(false);
+        assert_eq!((elsewhere.next.as_deref(), elsewhere.fix), (Some("setup"), Some(Fix::RecordHost)));
+        let same = Verdict::warning("x", "x", "systemctl daemon-reload").fixed_by(Fix::Reload).for_host(true);
+        assert_eq!((same.next.as_deref(), same.fix), (Some("systemctl daemon-reload"), Some(Fix::Reload)));
     }
 }

@@ -26,8 +26,8 @@ pub(crate) fn records<'a>(host: &Host, overview: &'a Overview) -> Seen<Vec<&'a C
 /// The garbage collector roots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RootsSeen {
-    /// Whether there is any intent: without one, their directory may not be mounted.
-    pub(crate) any_intent: bool,
+    /// Whether all containers are known: without any imperative one, their directory may not be mounted.
+    pub(crate) all_known: bool,
     /// The number of recorded systems that need a root.
     pub(crate) recorded: usize,
     /// Recorded systems without a root.
@@ -45,8 +45,12 @@ pub(crate) struct RootsSeen {
 impl RootsSeen {
     /// Looks at the roots.
     pub(crate) fn look(host: &Host, overview: &Overview) -> Seen<Self> {
-        let any_intent = overview.containers.values().any(|one| one.intent_file.is_some());
-        let mut seen = Self { any_intent, ..Self::default() };
+        let all_known = !overview.faults.iter().any(|fault| fault.hides)
+            && overview
+                .containers
+                .values()
+                .any(|one| one.kind == Kind::Imperative && one.intent_file.is_some());
+        let mut seen = Self { all_known, ..Self::default() };
         let folder = host.gc_roots();
         let names = names_in(&folder)?;
         // An offline tree may have no store.
@@ -195,7 +199,7 @@ mod tests {
         let link = |name: &str, target: &str| std::os::unix::fs::symlink(target, roots.join(name)).unwrap();
         link("web", &store_path("one"));
         link("web-pin-1", &store_path("one"));
-        assert_eq!(look(), RootsSeen { any_intent: true, recorded: 1, pins: 1, ..RootsSeen::default() });
+        assert_eq!(look(), RootsSeen { all_known: true, recorded: 1, pins: 1, ..RootsSeen::default() });
         link("web-pin-2", &store_path("none"));
         link("db-pin-1", &store_path("none"));
         link("db", &store_path("one"));
@@ -205,7 +209,7 @@ mod tests {
         assert_eq!(seen.unused, unused);
         fs::rename(played.intent(), host.path("/etc/kept.json")).unwrap();
         let empty = RootsSeen::look(host, &Overview::gather(host).unwrap()).unwrap();
-        assert!(!empty.any_intent && empty.unused.len() == 5, "{empty:?}");
+        assert!(!empty.all_known && empty.unused.len() == 5, "{empty:?}");
         fs::rename(host.path("/etc/kept.json"), played.intent()).unwrap();
         fs::remove_dir_all(host.path(store_path("one"))).unwrap();
         assert_eq!(look().gone, [("web".parse().unwrap(), store_path("one").parse().unwrap())]);
