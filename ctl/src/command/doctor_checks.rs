@@ -62,7 +62,7 @@ pub(super) fn look(context: &Context) -> Result<Vec<Verdict>> {
     all.extend(records::roots(&roots));
     all.extend(records::pins(&roots));
     all.extend(records::litter(&LitterSeen::look(context, &overview)));
-    all.extend(spaces(context).iter().map(space));
+    all.extend(spaces(context).iter().flat_map(space));
     let nixos = context.path("/etc/NIXOS").exists();
     Ok(all.into_iter().map(|verdict| verdict.for_host(nixos)).collect())
 }

@@ -83,12 +83,13 @@ pub(crate) fn journal(seen: &JournalSeen) -> Verdict {
     const CHECK: &str = "journal";
     match seen {
         JournalSeen { runs: Err(unseen), .. } => Verdict::unseen(CHECK, unseen),
+        JournalSeen { runs: Ok(true), kept: Err(unseen) } => Verdict::unseen(CHECK, unseen),
         JournalSeen { runs: Ok(false), .. } => Verdict::failure(
             CHECK,
             "systemd-journald does not run, so nobody will know why a container has failed",
             "systemctl restart systemd-journald",
         ),
-        JournalSeen { kept: false, .. } => Verdict::note(
+        JournalSeen { kept: Ok(false), .. } => Verdict::note(
             CHECK,
             "/var/log/journal: is missing, so the journal is lost at each boot, with the reasons of earlier failures",
             "mkdir -p /var/log/journal && journalctl --flush",
@@ -153,10 +154,11 @@ mod tests {
     #[test]
     fn the_journal_is_kept() {
         for (runs, kept, level) in [
-            (Ok(true), true, Level::Ok),
-            (Ok(true), false, Level::Note),
-            (Ok(false), true, Level::Failure),
-            (Err(unseen()), true, Level::Warning),
+            (Ok(true), Ok(true), Level::Ok),
+            (Ok(true), Ok(false), Level::Note),
+            (Ok(true), Err(unseen()), Level::Warning),
+            (Ok(false), Ok(true), Level::Failure),
+            (Err(unseen()), Ok(true), Level::Warning),
         ] {
             assert_eq!(journal(&JournalSeen { runs, kept }).level, level);
         }

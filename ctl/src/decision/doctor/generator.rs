@@ -129,7 +129,7 @@ pub(crate) fn host_facts(facts: &HostFacts) -> Verdict {
             let text = format!("{HOST_FILE}: systemd {runs} runs, but containers are planned for {recorded}");
             Verdict::warning(CHECK, text, SETUP)
         }
-        _ if !current => {
+        _ if *current == Ok(false) => {
             let text =
                 format!("{HOST_FILE}: does not have BootLimit= of nixos-nspawn.conf, so that has no effect");
             Verdict::warning(CHECK, text, SETUP)
@@ -140,7 +140,13 @@ pub(crate) fn host_facts(facts: &HostFacts) -> Verdict {
             );
             Verdict::note(CHECK, text, SETUP)
         }
-        _ => return Verdict::ok(CHECK, format!("systemd {runs} runs, and containers are planned for it")),
+        _ => match current {
+            Err(unseen) => return Verdict::unseen(CHECK, unseen),
+            Ok(_) => {
+                let text = format!("systemd {runs} runs, and containers are planned for it");
+                return Verdict::ok(CHECK, text);
+            }
+        },
     };
     verdict.on_nixos("nixos-rebuild switch, and a reboot if systemd is another one").fixed_by(Fix::RecordHost)
 }
@@ -235,7 +241,7 @@ mod tests {
 
     #[test]
     fn facts_of_the_host() {
-        let facts = |recorded, runs, current| HostFacts { recorded, runs: Ok(runs), current };
+        let facts = |recorded, runs, current| HostFacts { recorded, runs: Ok(runs), current: Ok(current) };
         for (facts, level) in [
             (facts(Some(257), 257, true), Level::Ok),
             (facts(None, 257, true), Level::Ok),
@@ -249,6 +255,10 @@ mod tests {
             assert_eq!(verdict.fix.is_some(), matches!(level, Level::Note | Level::Warning));
         }
         let runs = Err(Unseen { why: "systemctl: not found".into(), needs_root: false });
-        assert_eq!(host_facts(&HostFacts { recorded: None, runs, current: true }).level, Level::Warning);
+        let unseen = HostFacts { recorded: None, runs, current: Ok(true) };
+        assert_eq!(host_facts(&unseen).level, Level::Warning);
+        let current = Err(Unseen { why: "nixos-nspawn.conf: x".into(), needs_root: false });
+        let verdict = host_facts(&HostFacts { current, ..facts(Some(257), 257, true) });
+        assert_eq!(verdict.text, "not checked: nixos-nspawn.conf: x");
     }
 }

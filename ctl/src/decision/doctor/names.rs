@@ -42,7 +42,7 @@ pub(crate) fn lookup(seen: &Lookup) -> Verdict {
 /// Judges what collides.
 pub(crate) fn collisions(seen: &Collisions) -> Vec<Verdict> {
     const CHECK: &str = "names";
-    let Collisions { names, host, hosts, twice, shared, foreign } = seen;
+    let Collisions { names, host, hosts, twice, shared, foreign, unseen } = seen;
     let mut verdicts: Vec<Verdict> = twice
         .iter()
         .map(|text| Verdict::warning(CHECK, text, "rename or remove one of the two files"))
@@ -76,6 +76,7 @@ pub(crate) fn collisions(seen: &Collisions) -> Vec<Verdict> {
             verdicts.push(Verdict::note(CHECK, text, ""));
         }
     }
+    verdicts.extend(unseen.iter().map(|unseen| Verdict::unseen(CHECK, unseen)));
     if verdicts.is_empty() {
         verdicts.push(Verdict::ok(CHECK, "no names, interfaces or ports of containers collide"));
     }
@@ -126,6 +127,11 @@ mod tests {
             (Collisions { host: "web.example".into(), ..web() }, Level::Warning, "the name of the host"),
             (Collisions { hosts: vec!["WEB".into()], ..web() }, Level::Note, "/etc/hosts"),
             (Collisions { twice: vec!["x".into()], ..web() }, Level::Warning, "x"),
+            (
+                Collisions { unseen: vec![Unseen { why: "x".into(), needs_root: true }], ..web() },
+                Level::Note,
+                "not checked: x",
+            ),
             (Collisions { shared: vec![(name("web"), "x".into())], ..web() }, Level::Warning, "'web': x"),
             (
                 Collisions { foreign: vec![(name("web"), "/etc/x".into())], ..web() },

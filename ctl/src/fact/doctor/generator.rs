@@ -126,7 +126,7 @@ pub(crate) struct HostFacts {
     /// The version that runs.
     pub(crate) runs: Seen<u32>,
     /// Whether everything else is as nixos-nspawn.conf says.
-    pub(crate) current: bool,
+    pub(crate) current: Seen<bool>,
 }
 
 impl HostFacts {
@@ -141,7 +141,7 @@ impl HostFacts {
         Some(Self {
             recorded: present.then_some(recorded.systemd),
             runs: systemd::version(host).map_err(Unseen::from),
-            current: facts.is_ok_and(|facts| facts.boot_limit == recorded.boot_limit),
+            current: facts.map(|facts| facts.boot_limit == recorded.boot_limit).map_err(Unseen::from),
         })
     }
 }

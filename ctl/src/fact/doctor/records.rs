@@ -1,6 +1,7 @@
 //! Records of killed commands, garbage collector roots, and what commands left behind.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use nixos_nspawn_units::copies::{NETWORK_DIRECTORY, intended, leftover_networks, leftovers};
@@ -12,7 +13,7 @@ use crate::base::host::Host;
 use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::fact::gather::busy;
 use crate::fact::overview::{Container, Overview};
-use crate::host::files::names_in;
+use crate::host::files::{absent, names_in};
 use crate::host::profile_links::{left_ahead, profile_link};
 use crate::host::unit_links::system_path;
 use crate::host::{record, runtime_files};
@@ -55,10 +56,17 @@ impl RootsSeen {
         let names = names_in(&folder)?;
         // An offline tree may have no store.
         let store = host.path("/nix/store").is_dir();
-        let gone = |path: &str| store && host.path(path).symlink_metadata().is_err();
+        let gone =
+            |path: &str| store && host.path(path).symlink_metadata().is_err_and(|error| absent(&error));
         for (name, intent) in recorded(overview) {
             seen.recorded += 1;
-            let target = fs::read_link(folder.join(name.as_str())).ok();
+            let link = folder.join(name.as_str());
+            let target = match fs::read_link(&link) {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    return Err(Unseen::path(&link, &error));
+                }
+                target => target.ok(),
+            };
             if gone(intent.toplevel.as_str()) {
                 seen.gone.push((name.clone(), intent.toplevel.clone()));
             } else if target.as_deref() != Some(Path::new(intent.toplevel.as_str())) {
