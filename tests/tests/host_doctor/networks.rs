@@ -1,0 +1,149 @@
+//! The network of the host and of containers.
+
+use nixos_nspawn_tests::host::{Host, bins, unit};
+use nixos_nspawn_tests::on_both_hosts;
+use serde_json::json;
+
+use crate::{Case, assert_found, case, doctor, healthy, together};
+
+on_both_hosts!(networks);
+
+fn networks(host: &Host) {
+    host.install(bins());
+    host.own(&json!({
+        "web": {"container": {"forwardPorts": ["8080:80", "127.0.0.1:8081:80"]}},
+    }));
+    host.create("web");
+    host.address("web");
+    // It has had the time to get an address.
+    let settle = || host.sh("touch -d '-1 min' /run/systemd/nspawn/web.nspawn");
+    settle();
+    host.wait_until("the forwards are there", || {
+        host.sh("nft list map ip io.systemd.nat map_port_ipport").contains("8080")
+    });
+    healthy(host);
+
+    together(host, &network_cases());
+    healthy(host);
+    host.sh("systemctl disable systemd-networkd 2> /dev/null");
+    assert_found(
+        &doctor(host, &[]),
+        ["networkd", "warning", "does not start with the host", "systemctl enable"],
+    );
+    host.sh("systemctl enable systemd-networkd 2> /dev/null; systemctl stop systemd-networkd.socket systemd-networkd");
+    let off = doctor(host, &[]);
+    assert_found(
+        &off,
+        ["networkd", "warning", "is off, so nothing configures the network", "setup --networkd"],
+    );
+    host.sh("systemctl start systemd-networkd.socket systemd-networkd");
+    host.wait_until("networkd has configured the link", || {
+        host.sh("networkctl status ve-web --no-pager").contains("configured")
+    });
+    healthy(host);
+
+    // No address, as behind a firewall.
+    host.inside("web", &["ip", "addr", "flush", "dev", "host0"]);
+    assert_found(
+        &doctor(host, &[]),
+        ["addresses", "warning", "container 'web' has got no IPv4 address", "networkctl status ve-web"],
+    );
+    host.ok(&["systemctl", "restart", &unit("web")]);
+    host.address("web");
+    host.wait_until("the forwards are there", || {
+        host.sh("nft list map ip io.systemd.nat map_port_ipport").contains("8080")
+    });
+    settle();
+    healthy(host);
+
+    // A firewall that flushes the rules of others.
+    host.sh("nft flush ruleset");
+    let gone = doctor(host, &[]);
+    assert_found(
+        &gone,
+        ["ports", "warning", "port tcp/8080 is not forwarded", &format!("systemctl restart {}", unit("web"))],
+    );
+    assert_found(
+        &gone,
+        ["ports", "warning", "container 'web' is not masqueraded", "systemctl restart systemd-networkd"],
+    );
+    let fixed = host.ctl_ok(&["doctor", "--fix"]);
+    assert!(fixed.stdout.contains("fixed: restarted systemd-networkd, which masquerades again"), "{fixed}");
+    assert!(
+        fixed.stdout.contains("port tcp/8080 is not forwarded") && !fixed.stdout.contains("not masqueraded"),
+        "{fixed}"
+    );
+    host.ok(&["systemctl", "restart", &unit("web")]);
+    host.address("web");
+    settle();
+
+    // A socket that was closed.
+    let socket = "nixos-nspawn-proxy@web-tcp-127.0.0.1-8081.socket";
+    host.ok(&["systemctl", "stop", socket]);
+    assert_found(&doctor(host, &[]), ["ports", "warning", "port tcp/127.0.0.1:8081 is not open", socket]);
+    let fixed = host.ctl_ok(&["doctor", "--fix"]);
+    assert!(fixed.stdout.contains("fixed: started the sockets of container 'web'"), "{fixed}");
+    assert_eq!(host.page("http://127.0.0.1:8081/"), "Hello from web.\n");
+}
+
+/// What concerns the network, and leaves the container's link alone.
+fn network_cases() -> Vec<Case> {
+    vec![
+        case(
+            "ip rule add from 10.9.0.0/16 table 100 priority 5000",
+            "ip rule del from 10.9.0.0/16 table 100 priority 5000 || true",
+            [
+                "foreign-rules",
+                "warning",
+                "deletes the 1 routing policy rule",
+                "ManageForeignRoutingPolicyRules=no",
+            ],
+        ),
+        case(
+            "sed 's/\"name\": *\"web\"/\"name\":\"db\"/; s/808[01]/8099/g' /etc/nixos-nspawn/web.json > /etc/nixos-nspawn/db.json; \
+             printf '[Match]\\nType=ether\\n[Network]\\nDHCP=yes\\n' > /etc/systemd/network/10-all.network",
+            "rm /etc/systemd/network/10-all.network /etc/nixos-nspawn/db.json",
+            [
+                "network-files",
+                "warning",
+                "/etc/systemd/network/10-all.network: is used for the interface of container 'db'",
+                "limit [Match]",
+            ],
+        ),
+        case(
+            "sysctl -qw net.ipv4.ip_forward=0",
+            "sysctl -qw net.ipv4.ip_forward=1",
+            [
+                "forwarding",
+                "failure",
+                "container 'web' cannot reach anything beyond the host",
+                "sysctl -w net.ipv4.ip_forward=1",
+            ],
+        ),
+        case(
+            "nft 'table inet f { chain in { type filter hook input priority 0; policy drop; ct state established,related accept; iifname lo accept; }; }'",
+            "nft delete table inet f",
+            [
+                "firewall",
+                "warning",
+                "chain in of table inet f drops requests for addresses (DHCP) from",
+                "udp dport 67 accept",
+            ],
+        ),
+        case(
+            "nft 'table ip g { chain passed { type filter hook forward priority 0; policy accept; ct state established,related accept; reject; }; }'",
+            "nft delete table ip g",
+            [
+                "firewall",
+                "warning",
+                "chain passed of table ip g drops what goes to the outside from",
+                "iifname",
+            ],
+        ),
+        case(
+            "systemd-run --quiet --unit=squatter busybox httpd -f -p 0.0.0.0:8080 -h /root",
+            "systemctl stop squatter",
+            ["ports", "warning", "port tcp/8080 is also in use by", "stop that service"],
+        ),
+    ]
+}
