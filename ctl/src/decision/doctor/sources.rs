@@ -55,7 +55,7 @@ mod tests {
             (
                 seen(1, Some(SourceFault::Owner("/srv/x: belongs to user 1".into(), "/srv/x#web".into()))),
                 Level::Warning,
-                Some("nixos-nspawn update web --flake /srv/x#web"),
+                Some("nixos-nspawn update web --flake '/srv/x#web'"),
             ),
             (seen(1, Some(unseen(true))), Level::Note, Some("sudo nixos-nspawn doctor")),
             (seen(1, Some(unseen(false))), Level::Warning, None),
