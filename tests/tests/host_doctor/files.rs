@@ -75,6 +75,11 @@ fn generator(host: &Host) {
     const SHIPPED: &str = "/usr/local/lib/systemd/system-generators/nixos-nspawn-generator";
     host.sh(&format!("mkdir -p /etc/systemd/system-generators; ln -s /dev/null {OWN}"));
     assert_found(&doctor(host, &[]), ["generator", "failure", "masks the generator", &format!("rm {OWN}")]);
+    host.sh(&format!("ln -sf /nix/gone {OWN}"));
+    assert_found(
+        &doctor(host, &[]),
+        ["generator", "failure", "is a link to something that is missing", &format!("namei -l {OWN}")],
+    );
     host.sh(&format!("rm {OWN}; chmod 644 {SHIPPED}"));
     assert_found(&doctor(host, &[]), ["generator", "failure", "is not executable", "chmod 755"]);
     host.sh(&format!("chmod 755 {SHIPPED}; mv {SHIPPED} /root/kept"));
@@ -87,7 +92,7 @@ fn generator(host: &Host) {
     host.sh(&format!("mv /root/kept {SHIPPED}; mv /usr/local/libexec/nixos-nspawn/unit-helper /root/kept"));
     assert_found(
         &doctor(host, &[]),
-        ["generator", "failure", "unit-helper: the unit helper", "nixos-nspawn setup"],
+        ["generator", "failure", "unit-helper: the unit helper", "install the package"],
     );
     host.sh("mv /root/kept /usr/local/libexec/nixos-nspawn/unit-helper");
     healthy(host);
@@ -214,7 +219,7 @@ fn system_cases() -> Vec<Case> {
                 "sources",
                 "warning",
                 "/root/flake: belongs to user 1000",
-                "nixos-nspawn update web --flake /root/flake",
+                "nixos-nspawn update web --flake '/root/flake#web'",
             ],
         ),
         case(
@@ -261,6 +266,8 @@ fn space(host: &Host) {
     );
     let many = "for n in $(seq 30); do touch /var/lib/machines/$n 2> /dev/null || true; done";
     alone(host, &format!("{small}; {many}"), ["space", "failure", "/var/lib/machines: 0 of 20 inodes", ""]);
+    let read_only = "mount -t tmpfs -o ro tmpfs /var/lib/machines";
+    alone(host, read_only, ["space", "warning", "/var/lib/machines: is read-only", "findmnt --target"]);
 }
 
 /// What a user cannot see is said, and is neither a failure nor an absence.

@@ -4,7 +4,7 @@ use nixos_nspawn_tests::host::{Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 use serde_json::json;
 
-use crate::{Case, assert_found, case, doctor, healthy, together};
+use crate::{Case, assert_found, case, doctor, healthy, of, together};
 
 on_both_hosts!(networks);
 
@@ -56,8 +56,38 @@ fn networks(host: &Host) {
     settle();
     healthy(host);
 
-    // A firewall that flushes the rules of others.
-    host.sh("nft flush ruleset");
+    firewalls(host);
+    flushed(host);
+    host.ok(&["systemctl", "restart", &unit("web")]);
+    host.address("web");
+    settle();
+    closed(host);
+}
+
+/// The next steps for firewalls that drop packets are commands that mend that.
+fn firewalls(host: &Host) {
+    for Case { broken, found, .. } in network_cases() {
+        if found[0] == "firewall" {
+            host.sh(broken);
+        }
+    }
+    for one in of(&doctor(host, &[]), "firewall") {
+        let (command, _) = one.next.split_once(", and the same").unwrap_or_else(|| panic!("{one:?}"));
+        host.sh(command);
+    }
+    healthy(host);
+    host.sh("nft delete table inet f; nft delete table ip g");
+}
+
+/// A firewall that flushes the rules of others, on a host with rules and routes of other programs.
+fn flushed(host: &Host) {
+    const RULE: &str = "from 10.9.0.0/16 lookup 100";
+    const ROUTE: &str = "unreachable 10.8.0.0/16";
+    host.sh(&format!("ip rule add {RULE} priority 5000; ip route add {ROUTE}; nft flush ruleset"));
+    let others = || {
+        let (rules, routes) = (host.sh("ip rule show"), host.sh("ip route show"));
+        assert!(rules.contains(RULE) && routes.contains(ROUTE), "{rules}{routes}");
+    };
     let gone = doctor(host, &[]);
     assert_found(
         &gone,
@@ -65,7 +95,20 @@ fn networks(host: &Host) {
     );
     assert_found(
         &gone,
-        ["ports", "warning", "container 'web' is not masqueraded", "systemctl restart systemd-networkd"],
+        [
+            "ports",
+            "warning",
+            "container 'web' is not masqueraded",
+            "put 'ManageForeignRoutingPolicyRules=no', 'ManageForeignRoutes=no', 'ManageForeignNextHops=no'",
+        ],
+    );
+    let left = host.ctl_ok(&["doctor", "--fix"]);
+    assert!(left.stdout.contains("is not masqueraded") && !left.stdout.contains("restarted"), "{left}");
+    others();
+    host.sh(
+        "mkdir -p /etc/systemd/networkd.conf.d
+         printf '[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\nManageForeignNextHops=no\n' \
+         > /etc/systemd/networkd.conf.d/keep.conf",
     );
     let fixed = host.ctl_ok(&["doctor", "--fix"]);
     assert!(fixed.stdout.contains("fixed: restarted systemd-networkd, which masquerades again"), "{fixed}");
@@ -73,14 +116,25 @@ fn networks(host: &Host) {
         fixed.stdout.contains("port tcp/8080 is not forwarded") && !fixed.stdout.contains("not masqueraded"),
         "{fixed}"
     );
-    host.ok(&["systemctl", "restart", &unit("web")]);
-    host.address("web");
-    settle();
+    others();
+    host.sh(&format!("ip rule del {RULE}; ip route del {ROUTE}"));
+}
 
-    // A socket that was closed.
+/// A socket that was closed, and one whose port another program has taken meanwhile.
+fn closed(host: &Host) {
     let socket = "nixos-nspawn-proxy@web-tcp-127.0.0.1-8081.socket";
     host.ok(&["systemctl", "stop", socket]);
     assert_found(&doctor(host, &[]), ["ports", "warning", "port tcp/127.0.0.1:8081 is not open", socket]);
+    host.sh("systemd-run --quiet --unit=squatter busybox httpd -f -p 127.0.0.1:8081 -h /root");
+    host.wait_until("the port is taken", || host.sh("ss -Hltn").contains("127.0.0.1:8081"));
+    let failed = host.ctl(&["doctor", "--fix"]);
+    assert_eq!(failed.code(), 1, "{failed}");
+    assert!(
+        failed.stderr.contains("not fixed: ports of container 'web' cannot be opened: tcp/127.0.0.1:8081"),
+        "{failed}"
+    );
+    assert!(!failed.stdout.contains("fixed: started"), "{failed}");
+    host.sh("systemctl stop squatter");
     let fixed = host.ctl_ok(&["doctor", "--fix"]);
     assert!(fixed.stdout.contains("fixed: started the sockets of container 'web'"), "{fixed}");
     assert_eq!(host.page("http://127.0.0.1:8081/"), "Hello from web.\n");

@@ -3,7 +3,7 @@
 use nixos_nspawn_tests::host::Host;
 
 use crate::files::records_cases;
-use crate::{Case, assert_found, doctor, found, healthy};
+use crate::{Case, assert_found, doctor, found, healthy, of};
 
 /// What `--fix` repairs, in one run.
 pub(crate) fn repairs(host: &Host) {
@@ -44,16 +44,25 @@ pub(crate) fn repairs(host: &Host) {
     healthy(host);
 }
 
-/// A copy that an older version's `setup` has made.
+/// A copy that `setup` has made: another build of the same version stays, an older version is replaced.
 pub(crate) fn old_copy(host: &Host) {
     const OWN: &str = "/etc/systemd/system-generators/nixos-nspawn-generator";
     host.sh(&format!(
         "mv /usr/local/lib/systemd/system-generators/nixos-nspawn-generator /usr/local/bin/
          nixos-nspawn setup
          cp /usr/local/bin/nixos-nspawn-generator /root/shipped
-         printf x >> {OWN}"
+         printf x >> {OWN}
+         cp {OWN} /root/other"
     ));
-    assert_found(&doctor(host, &[]), ["versions", "warning", "is another build", "nixos-nspawn setup"]);
+    let found = doctor(host, &["--fix"]);
+    assert_found(&found, ["versions", "note", "is another build", ""]);
+    assert!(of(&found, "versions").iter().all(|one| one.next.is_empty()), "{found:#?}");
+    host.sh(&format!(
+        "cmp {OWN} /root/other
+         printf '#!/bin/sh\\necho nixos-nspawn-generator 0.0.1\\necho unit-helper /usr/local/libexec/nixos-nspawn/unit-helper\\n' \
+         > {OWN}"
+    ));
+    assert_found(&doctor(host, &[]), ["versions", "warning", "is of version 0.0.1", "nixos-nspawn setup"]);
     let output = host.ctl_ok(&["doctor", "--fix"]);
     assert!(output.stdout.contains(&format!("fixed: installed {OWN}")), "{output}");
     host.sh(&format!("cmp {OWN} /root/shipped"));
