@@ -219,7 +219,7 @@ fn system_cases() -> Vec<Case> {
                 "sources",
                 "warning",
                 "/root/flake: belongs to user 1000",
-                "nixos-nspawn update web --flake '/root/flake#web'",
+                "nixos-nspawn update web --flake /root/flake",
             ],
         ),
         case(
