@@ -149,8 +149,8 @@ pub(crate) fn records_cases() -> Vec<Case> {
             ["roots", "note", "1 root of containers that are not recorded", "rm /nix"],
         ),
         case(
-            "ln -s /nix/store/none-x /nix/var/nix/gcroots/nixos-nspawn/web-pin-9",
-            "rm /nix/var/nix/gcroots/nixos-nspawn/web-pin-9",
+            "ln -s /nix/store/00000000000000000000000000000000-x /nix/var/nix/gcroots/nixos-nspawn/web-pin-9",
+            "nixos-nspawn unpin web 9",
             ["pins", "warning", "generation 9 of container 'web'", "nixos-nspawn unpin web 9"],
         ),
         case(

@@ -75,7 +75,8 @@ fn firewalls(host: &Host) {
         let (command, _) = one.next.split_once(", and the same").unwrap_or_else(|| panic!("{one:?}"));
         host.sh(command);
     }
-    healthy(host);
+    let all = healthy(host);
+    assert!(of(&all, "firewall").iter().all(|one| one.level == "ok"), "{all:#?}");
     host.sh("nft delete table inet f; nft delete table ip g");
 }
 

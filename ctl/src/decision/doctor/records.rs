@@ -103,18 +103,23 @@ pub(crate) fn pins(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
     const CHECK: &str = "pins";
     // The check of the roots says what is wrong.
     let Ok(seen) = seen else { return Vec::new() };
-    if seen.dangling.is_empty() {
+    let strange = seen.strange.iter().map(|path| {
+        let text = format!("{path}: pins nothing, since it does not link to a path in the store");
+        Verdict::warning(CHECK, text, format!("rm {}", quoted(path)))
+    });
+    let dangling = seen.dangling.iter().map(|(name, number)| {
+        let text = format!("generation {number} of container '{name}' is pinned, but gone from the store");
+        Verdict::warning(CHECK, text, format!("nixos-nspawn unpin {name} {number}"))
+    });
+    let verdicts: Vec<Verdict> = dangling.chain(strange).collect();
+    if verdicts.is_empty() {
         let text = match seen.pins {
             0 => "no generation is pinned".to_owned(),
             count => format!("{} {} in the store", counted(count, "pinned generation"), are(count)),
         };
         return vec![Verdict::ok(CHECK, text)];
     }
-    let dangling = seen.dangling.iter().map(|(name, number)| {
-        let text = format!("generation {number} of container '{name}' is pinned, but gone from the store");
-        Verdict::warning(CHECK, text, format!("nixos-nspawn unpin {name} {number}"))
-    });
-    dangling.collect()
+    verdicts
 }
 
 /// Judges what was left behind.
@@ -195,6 +200,8 @@ mod tests {
         assert_eq!(pins(&Ok(good()))[0].level, Level::Ok);
         let verdict = &pins(&Ok(RootsSeen { dangling: vec![(web(), 3)], ..good() }))[0];
         assert_eq!(verdict.next.as_deref(), Some("nixos-nspawn unpin web 3"));
+        let verdict = &pins(&Ok(RootsSeen { strange: vec!["/r/web-pin-1".into()], ..good() }))[0];
+        assert_eq!((verdict.level, verdict.next.as_deref()), (Level::Warning, Some("rm /r/web-pin-1")));
         assert!(pins(&Err(unseen())).is_empty());
     }
 

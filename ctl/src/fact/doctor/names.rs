@@ -165,4 +165,31 @@ mod tests {
         assert_eq!(hosts_of("127.0.0.1 localhost web # db"), ["localhost", "web"]);
         assert!(hosts_of("# 127.0.0.1 x").is_empty());
     }
+
+    #[test]
+    fn links_of_an_offline_tree_stay_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put("nix/store/x/nsswitch.conf", "hosts: mymachines files\n");
+        put("nix/store/x/hosts", "127.0.0.2 web\n");
+        put("etc/nixos-nspawn/host.json", "{}");
+        for name in ["nsswitch.conf", "hosts"] {
+            let target = format!("/nix/store/x/{name}");
+            std::os::unix::fs::symlink(target, root.path().join("etc").join(name)).unwrap();
+        }
+        let host = Host::open(root.path(), false, Box::new(|_| {})).unwrap();
+        let overview = Overview::gather(&host).unwrap();
+        let words = Lookup::look(&host, &overview).services.unwrap().unwrap();
+        assert_eq!(words, ["mymachines", "files"]);
+        assert_eq!(Collisions::look(&host, &overview).hosts, ["web"]);
+        // A name that cannot be read is not absent.
+        fs::remove_file(root.path().join("etc/hosts")).unwrap();
+        fs::create_dir(root.path().join("etc/hosts")).unwrap();
+        let unseen = Collisions::look(&host, &overview).unseen;
+        assert!(unseen.len() == 1 && unseen[0].why.contains("/etc/hosts"), "{unseen:?}");
+    }
 }

@@ -102,3 +102,24 @@ impl NetworkFiles {
         Self { files, ends: overview.containers.values().filter_map(end).collect(), unseen }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Played;
+
+    #[test]
+    fn files_that_cannot_be_read_are_told() {
+        let played = Played::new();
+        played.record();
+        let overview = Overview::gather(&played.host).unwrap();
+        let directory = played.host.path("/etc/systemd/network");
+        fs::create_dir_all(directory.join("10-odd.network")).unwrap();
+        fs::write(directory.join("20-all.network"), "[Match]\nType=ether\n").unwrap();
+        std::os::unix::fs::symlink("gone", directory.join("30-gone.network")).unwrap();
+        let seen = NetworkFiles::look(&played.host, &overview);
+        assert_eq!(seen.files.len(), 1, "{seen:?}");
+        assert_eq!(seen.files[0].matches, [("Type".to_owned(), "ether".to_owned())]);
+        assert!(seen.unseen.len() == 1 && seen.unseen[0].why.contains("10-odd"), "{seen:?}");
+    }
+}

@@ -41,6 +41,8 @@ pub(crate) struct RootsSeen {
     pub(crate) pins: usize,
     /// Pins of recorded containers that are gone from the store.
     pub(crate) dangling: Vec<(MachineName, u64)>,
+    /// What has the name of a pin of a recorded container, but does not link to a path in the store.
+    pub(crate) strange: Vec<String>,
 }
 
 impl RootsSeen {
@@ -77,11 +79,16 @@ impl RootsSeen {
             let Some(root) = Root::of(file) else { continue };
             if let Root::Pin(name, number) = &root {
                 seen.pins += 1;
-                let target = fs::read_link(folder.join(file)).unwrap_or_default();
+                let path = folder.join(file);
+                let target = fs::read_link(&path).ok().and_then(|target| target.to_str()?.parse().ok());
                 // Others cannot be unpinned; they are unused, or the check of the intents says why.
                 let own = recorded(overview).any(|(known, _)| known == name);
-                if own && gone(&target.to_string_lossy()) {
-                    seen.dangling.push((name.clone(), *number));
+                match target {
+                    Some::<StorePath>(target) if own && gone(target.as_str()) => {
+                        seen.dangling.push((name.clone(), *number));
+                    }
+                    None if own => seen.strange.push(system_path(host, &path)),
+                    _ => {}
                 }
             }
             // What runs is kept by others as well, and leftovers of stopped ones are litter.
@@ -190,6 +197,7 @@ pub(crate) fn profile_directories(host: &Host, overview: &Overview) -> Vec<PathB
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::CommandExt;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::testing::{Played, store_path};
@@ -215,6 +223,9 @@ mod tests {
         assert_eq!((seen.pins, seen.dangling), (3, vec![("web".parse().unwrap(), 2)]));
         let unused = ["db", "db-pin-1"].map(|name| format!("/nix/var/nix/gcroots/nixos-nspawn/{name}"));
         assert_eq!(seen.unused, unused);
+        link("web-pin-3", "elsewhere");
+        assert_eq!(look().strange, ["/nix/var/nix/gcroots/nixos-nspawn/web-pin-3"]);
+        fs::remove_file(roots.join("web-pin-3")).unwrap();
         fs::rename(played.intent(), host.path("/etc/kept.json")).unwrap();
         let empty = RootsSeen::look(host, &Overview::gather(host).unwrap()).unwrap();
         assert!(!empty.all_known && empty.unused.len() == 5, "{empty:?}");
@@ -247,6 +258,11 @@ mod tests {
         let mut command = std::process::Command::new(&program).arg0("sleep").arg("60").spawn().unwrap();
         let pid = host.path("/run/nixos-nspawn/web.pid");
         fs::write(&pid, format!("{}\n", command.id())).unwrap();
+        // The kernel gives it the name a moment after the parent goes on.
+        let end = Instant::now() + Duration::from_secs(10);
+        while busy(host, &crate::testing::web()).is_none() && Instant::now() < end {
+            std::thread::yield_now();
+        }
         assert_eq!(LitterSeen::look(host, &overview).ours, ["/run/nixos-nspawn/devices/gone"]);
         command.kill().unwrap();
         command.wait().unwrap();
