@@ -6,7 +6,7 @@ use nixos_nspawn_tests::on_both_hosts;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-on_both_hosts!(whole_host, killed_and_twice_at_once);
+on_both_hosts!(whole_host, killed_and_twice_at_once, what_is_left_alone);
 
 /// A flake whose containers say for which hosts they are.
 const HOSTS: &str = "/root/hosts";
@@ -100,6 +100,8 @@ fn whole_host(host: &Host) {
     assert_eq!((host.system_page("web"), host.system_page("db")), ("two\n".to_owned(), "one\n".to_owned()));
     host.ctl_ok(&["unhold", "db"]);
     host.ok(&["systemctl", "stop", "systemd-nspawn@web.service"]);
+    assert_eq!(apply(host, &["web", "--dry-run"]), json!({"web": "start!"}));
+    assert_eq!(apply(host, &["web", "--no-start"]), json!({"web": "up_to_date"}));
     assert_eq!(apply(host, &["web"]), json!({"web": "started!"}));
 
     // One that fails does not hold up the others; its next run is its own.
@@ -125,6 +127,10 @@ fn whole_host(host: &Host) {
     assert_eq!(apply(host, &[]), json!({"db": "gone", "hand": "skipped", "new": "gone", "web": "updated!"}));
     assert_eq!(host.state("db"), "active");
     host.inside("db", &["touch", "/var/kept"]);
+    host.ctl_ok(&["hold", "db"]);
+    assert_eq!(apply(host, &["--prune", "db"]), json!({"db": "skipped"}));
+    assert_eq!(host.state("db"), "active");
+    host.ctl_ok(&["unhold", "db"]);
     assert_eq!(
         apply(host, &["--prune"]),
         json!({"db": "removed!", "hand": "skipped", "new": "removed!", "web": "up_to_date"})
@@ -145,7 +151,7 @@ fn whole_host(host: &Host) {
     hosts(host, &json!({"web": dynamic("four\n"), "no_name": dynamic("x\n")}));
     let unnamed = host.ctl(&["apply", "--flake", HOSTS]);
     assert_eq!(unnamed.code(), 1, "{unnamed}");
-    assert!(unnamed.stderr.contains("nixosContainers.no_name is not created"), "{unnamed}");
+    assert!(unnamed.stderr.contains("nixosContainers.no_name is left out"), "{unnamed}");
     assert_eq!(host.system_page("web"), "four\n");
 }
 
@@ -185,4 +191,73 @@ fn killed_and_twice_at_once(host: &Host) {
     let output = host.run_with(&["sh", "-euc", script], None, std::time::Duration::from_secs(150));
     assert!(output.success(), "{output}");
     assert_eq!(host.system_page("b"), "two\n");
+}
+
+/// What `apply` of this very flake has not made, or what may still be in it, is not touched.
+fn what_is_left_alone(host: &Host) {
+    install(host);
+    let off = json!({"container": {"activation": {"autoStart": false}}});
+    hosts(host, &json!({"web": dynamic("one\n"), "off": off}));
+    assert_eq!(apply(host, &[]), json!({"off": "created!", "web": "created!"}));
+    assert_eq!((host.state("off"), host.state("web")), ("inactive".to_owned(), "active".to_owned()));
+    let before = (host.recorded("web"), host.nspawn("web"));
+
+    // Another spelling is the same flake, and a copy is another one.
+    host.sh(&format!("ln -s {HOSTS} /root/link; cp -a {HOSTS} /root/other"));
+    for same in ["/root/hosts/", "/root/link"] {
+        let output = host.ctl_ok(&["apply", "--flake", same]);
+        assert!(
+            output.stdout.lines().any(|line| line.starts_with("web ") && line.contains("up to date")),
+            "{output}"
+        );
+    }
+    let other = host.ctl(&["apply", "--flake", "/root/other", "--prune"]);
+    assert_eq!(other.code(), 1, "{other}");
+    assert!(
+        other.stdout.contains("container 'web' was applied from /root/hosts, and is left alone"),
+        "{other}"
+    );
+
+    // A copy of an intent is not what apply has made.
+    host.sh("sed 's/\"name\": \"off\"/\"name\": \"copy\"/' /etc/nixos-nspawn/off.json > /etc/nixos-nspawn/copy.json");
+    assert_eq!(apply(host, &["--prune"]), json!({"off": "up_to_date", "web": "up_to_date"}));
+    assert!(host.exists("/etc/nixos-nspawn/copy.json"));
+    host.sh("rm /etc/nixos-nspawn/copy.json; systemctl daemon-reload");
+
+    // Whether it is for this host cannot be known.
+    let mut unknown = dynamic("one\n");
+    unknown["hosts"] = json!("alpha");
+    hosts(host, &json!({"web": unknown.clone(), "new": unknown, "off": off}));
+    let output = host.ctl(&["apply", "--flake", HOSTS, "--prune"]);
+    assert_eq!(output.code(), 1, "{output}");
+    assert!(
+        output.stderr.contains("nixosContainers.web is left out: 'nixosContainer.hosts' cannot be evaluated"),
+        "{output}"
+    );
+    assert!(!host.exists("/etc/nixos-nspawn/new.json"));
+    // Nix cannot catch every error; the others are still applied.
+    let text = TEXT.replace("inherit hosts;", "hosts = if hosts == null then null else hosts.missing;");
+    host.write(&format!("{HOSTS}/flake.nix"), text, 0o644);
+    let output = host.ctl(&["apply", "--flake", HOSTS, "--prune"]);
+    assert_eq!(output.code(), 1, "{output}");
+    assert!(
+        output.stdout.lines().any(|line| line.starts_with("off ") && line.contains("up to date")),
+        "{output}"
+    );
+    host.write(&format!("{HOSTS}/flake.nix"), TEXT, 0o644);
+
+    // Nothing at all is more likely a mistake.
+    hosts(host, &json!({}));
+    let refused = host.ctl(&["apply", "--flake", HOSTS, "--prune"]);
+    assert_eq!(refused.code(), 10, "{refused}");
+    assert!(refused.stderr.contains("to remove them, name them: off web"), "{refused}");
+    hosts(host, &json!({"web": dynamic("one\n")}));
+    let by_system = TEXT.replace("nixosContainers =", "nixosContainers.x86_64-linux =");
+    host.write(&format!("{HOSTS}/flake.nix"), by_system, 0o644);
+    let refused = host.ctl(&["apply", "--flake", HOSTS, "--prune", "--system", "aarch64-linux"]);
+    assert_eq!(refused.code(), 10, "{refused}");
+    assert!(refused.stderr.contains("it has some for x86_64-linux; see --system"), "{refused}");
+    assert_eq!((host.recorded("web"), host.nspawn("web")), before);
+    hosts(host, &json!({}));
+    assert_eq!(apply(host, &["--prune", "off"]), json!({"off": "removed!"}));
 }

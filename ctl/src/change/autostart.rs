@@ -81,7 +81,7 @@ pub(crate) fn autostart(host: &Host, dry_run: bool) -> Result<Started> {
     Ok(Started { containers, faults: overview.faults })
 }
 
-/// Starts these containers if they do not run.
+/// Starts those of these containers that do not run.
 pub(crate) fn start_these(host: &Host, names: &[MachineName]) -> Result<Vec<(MachineName, StartOutcome)>> {
     let overview = Overview::gather(host)?;
     if let Some(reason) = overview.unknown_states {

@@ -50,8 +50,15 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) allow_user_store: bool,
     /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
-    /// Whether `apply` creates it.
-    pub(crate) applied: bool,
+    /// Set if `apply` creates it.
+    pub(crate) applied: Option<AppliedBy>,
+}
+
+/// What `apply` has found out about the flake.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AppliedBy {
+    /// The user whose checkout may be read.
+    pub(crate) owner: Option<u32>,
 }
 
 /// A container that was created.
@@ -90,7 +97,10 @@ pub(crate) fn create_with(
         profile::store_path(host, path)?;
     }
     let mut wanted = options.source.wanted(host, None)?;
-    wanted.source.applied = options.applied;
+    if let Some(AppliedBy { owner }) = options.applied {
+        wanted.source.applied = true;
+        wanted.source.owner = owner;
+    }
 
     make_directory(host)?;
     let directory = profile_links::profile_directory(host, name);

@@ -2,10 +2,13 @@
 
 pub(crate) mod activate;
 pub(crate) mod ahead;
+pub(crate) mod applied;
 pub(crate) mod apply;
+pub(crate) mod apply_options;
 pub(crate) mod autostart;
 pub(crate) mod conditions;
 pub(crate) mod create;
+mod create_applied;
 pub(crate) mod create_draft;
 pub(crate) mod delete_generations;
 pub(crate) mod doctor;

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::{Kind, Loaded};
+use nixos_nspawn_units::store::{Kind, Loaded, Stored};
 
 use crate::base::event::Event;
 use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
 use crate::change::forget::forget;
 use crate::change::profile_steps::remove_pending;
+use crate::change::settle;
 use crate::fact::dependents;
 use crate::fact::lookup::{Found, all_seen, declarative, find};
 use crate::host::intent_file::intent_path;
@@ -74,6 +75,23 @@ pub(crate) fn remove(host: &Host, name: &MachineName, options: RemoveOptions) ->
         return dry_run(host, name, options);
     }
     let _lock = Lock::container(host, name)?;
+    remove_locked(host, name, options)
+}
+
+/// Removes a container, and keeps its state, if it is still as `wanted` when nobody else can change it any more. Returns
+/// whether it was removed.
+pub(crate) fn remove_if(host: &Host, name: &MachineName, wanted: impl Fn(&Stored) -> bool) -> Result<bool> {
+    let _lock = settle::lock(host, name)?;
+    let loaded = host.load();
+    match find(&loaded, name) {
+        Some(Found::Good(stored)) if wanted(stored) => {}
+        _ => return Ok(false),
+    }
+    remove_locked(host, name, RemoveOptions { delete_state: false, dry_run: false })?;
+    Ok(true)
+}
+
+fn remove_locked(host: &Host, name: &MachineName, options: RemoveOptions) -> Result<Removed> {
     let before = pending(host)?.into_iter().find(|record| record.name == *name);
     // A killed create or remove: the container is removed in either case.
     if let Some(mut record) = before.clone().filter(|record| record.step != Begun::Updating) {

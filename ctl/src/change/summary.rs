@@ -20,17 +20,25 @@ const ALL: &str = "c0a5b7d1e2f34a66b8c97d3e5f102938";
 const LONGEST: usize = 8192;
 
 /// Records the results of an update of all containers.
-pub(crate) fn summarize(host: &Host, results: &[Updated]) {
+pub(crate) fn summarize(host: &Host, results: &[&Updated]) {
     for one in results {
         send(host, &entry(one));
     }
     let count = |result| results.iter().filter(|one| one.result == result).count();
-    let counts = [
+    let mut counts = vec![
         ("UPDATED", UpdateResult::Updated),
         ("UP_TO_DATE", UpdateResult::UpToDate),
         ("SKIPPED", UpdateResult::Skipped),
         ("FAILED", UpdateResult::Failed),
     ];
+    // Only `apply` has these.
+    let of_apply = [
+        ("CREATED", UpdateResult::Created),
+        ("STARTED", UpdateResult::Started),
+        ("REMOVED", UpdateResult::Removed),
+        ("GONE", UpdateResult::Gone),
+    ];
+    counts.extend(of_apply.into_iter().filter(|(_, result)| count(*result) > 0));
     let said: Vec<String> = counts
         .iter()
         .map(|(name, result)| format!("{} {}", count(*result), name.to_lowercase().replace('_', " ")))

@@ -27,6 +27,7 @@ use crate::change::update_options::UpdateOptions;
 use crate::change::updated::{UpdateResult, Updated};
 use crate::change::{reach, settle, snapshot};
 use crate::decision::activation::{Action, Decision};
+use crate::decision::host_flake::applied_from;
 use crate::fact::lookup::imperative;
 use crate::fact::{dependents, host_network, setuid_places};
 use crate::host::intent_file::Conflicts;
@@ -49,6 +50,10 @@ pub(crate) fn update(
     let _lock = settle::lock(host, name)?;
     let loaded = host.load_one(name);
     let old = imperative(&loaded, name)?;
+    if options.applied_from.is_some_and(|flake| applied_from(name, old.source.as_ref()) != Some(flake)) {
+        let why = "was changed by another command meanwhile".to_owned();
+        return Ok(Updated::skipped(name, old.generation, why));
+    }
     let directory = profile_folder(host, name, old);
     let memory = UpdateMemory::read(host, name, &directory)?;
     if let Some(reason) = skipped(old, &memory).filter(|_| options.all) {

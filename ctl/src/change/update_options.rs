@@ -15,6 +15,8 @@ pub(crate) struct UpdateOptions<'a> {
     pub(crate) consent: Consent<'a>,
     /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
+    /// The flake that the container must have been applied from, if `apply` updates it.
+    pub(crate) applied_from: Option<&'a str>,
     /// Whether this is `--all`, which skips containers that are held or have no source.
     pub(crate) all: bool,
     /// Whether a generation that failed before is activated again.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::change::planned::Planned;
 use crate::change::updated::Updated;
 use crate::command::activate::ActivatedAnswer;
-use crate::command::apply::{Applied, WouldApply};
+use crate::command::apply::{AppliedAnswer, WouldApply};
 use crate::command::audit::{AuditAnswer, OverviewAnswer};
 use crate::command::autostart::StartAnswer;
 use crate::command::cat::CatAnswer;
@@ -72,7 +72,7 @@ enum Either<A, B> {
 pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("activate", schema::<ForEach<ActivatedAnswer>>("activate")),
-        ("apply", schema::<Either<Vec<Applied>, Vec<WouldApply>>>("apply")),
+        ("apply", schema::<Either<Vec<AppliedAnswer>, Vec<WouldApply>>>("apply")),
         ("audit", schema::<Either<Vec<OverviewAnswer>, ForEach<AuditAnswer>>>("audit")),
         ("autostart", schema::<Vec<StartAnswer>>("autostart")),
         ("cat", schema::<ForEach<CatAnswer>>("cat")),

@@ -8,21 +8,24 @@ use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::interrupt;
 use crate::base::output::Tone;
+use crate::base::secrets::without_secrets;
 use crate::base::table;
 use crate::base::table::Cell;
+use crate::change::applied::Applied;
 use crate::change::apply;
-use crate::change::apply::ApplyOptions;
+use crate::change::apply_options::ApplyOptions;
 use crate::change::host_flake::{HostFlake, look};
 use crate::change::plan::plan;
 use crate::change::summary::summarize;
 use crate::change::update_options::UpdateOptions;
-use crate::change::updated::{UpdateResult, Updated};
+use crate::change::updated::Updated;
 use crate::cli::Apply;
 use crate::command::begin::begin;
 use crate::command::several::machine_names;
-use crate::command::{arguments, updated};
+use crate::command::{arguments, reachable, updated};
 use crate::decision::host_flake::Part;
 use crate::fact::installation;
+use crate::fact::overview::Overview;
 use crate::host::lock::Lock;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
@@ -36,27 +39,35 @@ pub(crate) fn run(context: &Context, given: &Apply) -> Result<()> {
         nix_args: &given.nix_args,
         ..SourceArguments::default()
     };
+    let build_limit = arguments::limit("--build-timeout", given.several.build_timeout.as_ref())?;
+    let activation = arguments::activation(&given.activation)?;
     if !given.several.dry_run {
         begin(context, "apply")?;
     }
     context.need_systemd()?;
     installation::check(context)?;
-    let build_limit = arguments::limit("--build-timeout", given.several.build_timeout.as_ref())?;
     let nix = Nix::find(context)?.refreshing(!given.no_refresh).building_at_most(build_limit);
     if given.several.dry_run {
         let flake = look(context, &nix, &source, &names)?;
+        if given.prune {
+            flake.check_prune(!names.is_empty())?;
+        }
         return dry_run(context, &nix, &flake, given, &source);
     }
     // Two at once would create the same containers.
     let _lock = Lock::apply(context)?;
     let flake = look(context, &nix, &source, &names)?;
+    if given.prune {
+        flake.check_prune(!names.is_empty())?;
+    }
     let options = ApplyOptions {
         update: UpdateOptions {
             // What is recorded names the flake and its attribute.
             source: SourceArguments { flake: None, ..source },
-            activation: arguments::activation(&given.activation)?,
+            activation,
             consent: arguments::consent(given.several.allow_host_changes.as_deref()),
             allow_taken_ports: given.several.allow_taken_ports,
+            applied_from: Some(&flake.reference),
             all: true,
             retry: given.retry,
         },
@@ -66,7 +77,7 @@ pub(crate) fn run(context: &Context, given: &Apply) -> Result<()> {
     };
     let results = apply::apply(context, &nix, &flake, &options);
     if names.is_empty() {
-        summarize(context, &results);
+        summarize(context, &results.iter().map(|one| &one.updated).collect::<Vec<_>>());
     }
     report(context, &flake, results)
 }
@@ -74,45 +85,46 @@ pub(crate) fn run(context: &Context, given: &Apply) -> Result<()> {
 /// The result for a container.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub(super) struct Applied {
+pub(super) struct AppliedAnswer {
     #[serde(flatten)]
     updated: Updated,
-    /// Whether the container was changed.
+    /// Whether the container was changed, also if something failed afterwards.
     changed: bool,
 }
 
-impl Applied {
-    fn of(updated: Updated) -> Self {
-        let changed = matches!(
-            updated.result,
-            UpdateResult::Created | UpdateResult::Updated | UpdateResult::Started | UpdateResult::Removed
-        );
-        Self { updated, changed }
-    }
-}
-
-fn report(context: &Context, flake: &HostFlake, results: Vec<Updated>) -> Result<()> {
-    let failed = results.iter().any(|one| one.error.is_some());
+fn report(context: &Context, flake: &HostFlake, mut results: Vec<Applied>) -> Result<()> {
+    reachable::add(context, results.iter_mut().map(|one| &mut one.updated));
+    let failed = results.iter().any(|one| one.updated.error.is_some());
     if context.json {
-        results.iter().filter_map(updated::error_line).for_each(|line| context.screen.tell(&line));
-        context.screen.print_json(&results.into_iter().map(Applied::of).collect::<Vec<_>>())?;
+        results
+            .iter()
+            .filter_map(|one| updated::error_line(&one.updated))
+            .for_each(|line| context.screen.tell(&line));
+        let answers =
+            results.into_iter().map(|Applied { updated, changed }| AppliedAnswer { updated, changed });
+        context.screen.print_json(&answers.collect::<Vec<_>>())?;
     } else if results.is_empty() {
-        context.screen.tell(&format!("{}: has no containers for this host", flake.reference));
+        nothing(context, flake);
     } else {
-        context.screen.print(&updated::table(&results, context.color))?;
+        context.screen.print(&updated::table(results.iter().map(|one| &one.updated), context.color))?;
     }
     interrupt::check()?;
-    let unnamed = unnamed(context, flake);
-    if failed || unnamed { Err(Failed::Silent.into()) } else { Ok(()) }
+    let unusable = unusable(context, flake);
+    if failed || unusable { Err(Failed::Silent.into()) } else { Ok(()) }
 }
 
-/// Tells which names in the flake are not names of containers. Returns whether there are any.
-fn unnamed(context: &Context, flake: &HostFlake) -> bool {
-    for (name, why) in &flake.unnamed {
-        let reference = &flake.reference;
-        context.screen.tell(&format!("{reference}: nixosContainers.{name} is not created: {why}"));
+/// Says that the flake has nothing for this host.
+fn nothing(context: &Context, flake: &HostFlake) {
+    let host = flake.host_names.all.join(", ");
+    context.screen.tell(&format!("{}: has no containers for this host ({host})", flake.shown()));
+}
+
+/// Tells which attributes of the flake cannot be applied. Returns whether there are any.
+fn unusable(context: &Context, flake: &HostFlake) -> bool {
+    for (name, why) in &flake.unusable {
+        context.screen.tell(&format!("{}: nixosContainers.{name} is left out: {why}", flake.shown()));
     }
-    !flake.unnamed.is_empty()
+    !flake.unusable.is_empty()
 }
 
 /// What would be done with a container.
@@ -124,6 +136,8 @@ enum Would {
     Create,
     /// It would be updated.
     Update,
+    /// It would be started.
+    Start,
     /// Nothing would be done.
     Nothing,
     /// It would be left alone.
@@ -150,8 +164,12 @@ pub(super) struct WouldApply {
 
 impl WouldApply {
     fn new(name: &MachineName, would: Would, reason: Option<String>) -> Self {
-        let changed = matches!(would, Would::Create | Would::Update | Would::Remove);
+        let changed = matches!(would, Would::Create | Would::Update | Would::Start | Would::Remove);
         Self { name: name.clone(), would, changed, reason, error: None }
+    }
+
+    fn failed(name: &MachineName, why: &str) -> Self {
+        Self { error: Some(without_secrets(why)), ..Self::new(name, Would::Fail, None) }
     }
 }
 
@@ -164,30 +182,40 @@ fn dry_run(
 ) -> Result<()> {
     let strategy = given.activation.strategy.map(arguments::strategy);
     let source = SourceArguments { flake: None, ..*source };
+    let overview = Overview::gather(context)?;
+    let starts = |name: &MachineName| {
+        let container = overview.containers.get(name);
+        !given.no_start && container.is_some_and(|one| one.autostart && !one.runs() && !one.masked)
+    };
     let one = |(name, part): (&MachineName, &Part)| match part {
         Part::Create => WouldApply::new(name, Would::Create, None),
         Part::Leave(why) => WouldApply::new(name, Would::Skip, Some(why.clone())),
-        Part::Gone if given.prune => WouldApply::new(name, Would::Remove, None),
+        Part::Conflict(why) => WouldApply::failed(name, why),
+        Part::Gone if given.prune && flake.at.stale.is_none() => WouldApply::new(name, Would::Remove, None),
+        Part::Gone if given.prune => {
+            let why = "it would not be removed, since the flake could not be refreshed";
+            WouldApply::new(name, Would::Gone, Some(why.to_owned()))
+        }
         Part::Gone => WouldApply::new(name, Would::Gone, Some("--prune would remove it".to_owned())),
         Part::Update => match plan(context, nix, name, &source, strategy, (true, given.retry)) {
             Ok(planned) if planned.skipped.is_some() => WouldApply::new(name, Would::Skip, planned.skipped),
             Ok(planned) if planned.changes => WouldApply::new(name, Would::Update, planned.reason),
+            Ok(_) if starts(name) => WouldApply::new(name, Would::Start, None),
             Ok(_) => WouldApply::new(name, Would::Nothing, None),
-            Err(error) => {
-                let error = Some(format!("{error:#}"));
-                WouldApply { error, ..WouldApply::new(name, Would::Fail, None) }
-            }
+            Err(error) => WouldApply::failed(name, &format!("{error:#}")),
         },
     };
     let all: Vec<WouldApply> = flake.parts.iter().map(one).collect();
     if context.json {
         context.screen.print_json(&all)?;
+    } else if all.is_empty() {
+        nothing(context, flake);
     } else {
         context.screen.print(&table_of(&all, context.color))?;
     }
-    let unnamed = unnamed(context, flake);
+    let unusable = unusable(context, flake);
     match given.several.exit_code && all.iter().any(|one| one.changed) {
-        _ if unnamed || all.iter().any(|one| one.error.is_some()) => Err(Failed::Silent.into()),
+        _ if unusable || all.iter().any(|one| one.error.is_some()) => Err(Failed::Silent.into()),
         true => Err(Failed::WouldChange.into()),
         false => Ok(()),
     }
@@ -198,6 +226,7 @@ fn table_of(all: &[WouldApply], color: bool) -> String {
         let (word, tone) = match one.would {
             Would::Create => ("create", Tone::Good),
             Would::Update => ("update", Tone::Good),
+            Would::Start => ("start", Tone::Good),
             Would::Nothing => ("nothing", Tone::Plain),
             Would::Skip => ("skip", Tone::Doubtful),
             Would::Gone => ("gone", Tone::Doubtful),

@@ -56,7 +56,7 @@ fn options(arguments: &Create) -> CreateOptions<'_> {
         start: !arguments.no_start,
         allow_user_store: arguments.allow_user_store,
         allow_taken_ports: arguments.allow_taken_ports,
-        applied: false,
+        applied: None,
     }
 }
 

@@ -25,13 +25,17 @@ fn of(context: &Context, name: &MachineName, container: &Container, patience: Du
     }
 }
 
-/// Adds where the containers that were reloaded or restarted can be reached. Waits for a single one only.
-pub(crate) fn add(context: &Context, all: &mut [Updated]) {
+/// Adds where the containers that were started, reloaded or restarted can be reached. Waits for a single one only.
+pub(crate) fn add<'a>(context: &Context, all: impl ExactSizeIterator<Item = &'a mut Updated>) {
     let patience = if all.len() == 1 { PATIENCE } else { Duration::ZERO };
     let touched = |one: &&mut Updated| {
-        one.error.is_none() && matches!(one.action, Some(AppliedAction::Reload | AppliedAction::Restart))
+        one.error.is_none()
+            && matches!(
+                one.action,
+                Some(AppliedAction::Reload | AppliedAction::Restart | AppliedAction::Start)
+            )
     };
-    let mut touched: Vec<&mut Updated> = all.iter_mut().filter(touched).collect();
+    let mut touched: Vec<&mut Updated> = all.filter(touched).collect();
     if touched.is_empty() {
         return;
     }

@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context, given: &Rollback) -> Result<()> {
     match rollback::rollback(context, &name, &options) {
         Ok(result) => {
             let mut all = [result];
-            reachable::add(context, &mut all);
+            reachable::add(context, all.iter_mut());
             let [result] = all;
             context.answer(&result, |one| match one.result {
                 UpdateResult::UpToDate => {

@@ -43,6 +43,7 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
         activation: arguments::activation(&given.activation)?,
         consent: arguments::consent(given.several.allow_host_changes.as_deref()),
         allow_taken_ports: given.several.allow_taken_ports,
+        applied_from: None,
         all: given.all,
         retry: given.retry,
     };
@@ -86,9 +87,9 @@ fn finish(context: &Context, results: Vec<Timed>, names: &[MachineName], of_all:
         failure = failure.or(interrupt::check().err());
     }
     if of_all {
-        summarize(context, &all);
+        summarize(context, &all.iter().collect::<Vec<_>>());
     }
-    reachable::add(context, &mut all);
+    reachable::add(context, all.iter_mut());
     match (context.json, wanted, &all[..]) {
         (true, ..) => context.screen.print_json(&all)?,
         (false, 2.., _) => context.screen.print(&updated::table(&all, context.color))?,

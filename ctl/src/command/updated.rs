@@ -52,7 +52,7 @@ fn text(one: &Updated) -> String {
 }
 
 /// Returns a table of results: outcome, generations, duration and reason.
-pub(crate) fn table(results: &[Updated], color: bool) -> String {
+pub(crate) fn table<'a>(results: impl IntoIterator<Item = &'a Updated>, color: bool) -> String {
     let row = |one: &Updated| {
         let (word, tone) = match one.result {
             UpdateResult::Created => ("created", Tone::Good),
@@ -91,7 +91,7 @@ pub(crate) fn table(results: &[Updated], color: bool) -> String {
             Cell::plain(reason),
         ]
     };
-    let rows: Vec<Vec<Cell>> = results.iter().map(row).collect();
+    let rows: Vec<Vec<Cell>> = results.into_iter().map(row).collect();
     table::table(&["NAME", "RESULT", "GENERATION", "TIME", "REASON"], &rows, color)
 }
 
@@ -99,6 +99,7 @@ fn how(action: AppliedAction) -> &'static str {
     match action {
         AppliedAction::Reload => "reloaded",
         AppliedAction::Restart => "restarted",
-        AppliedAction::Start | AppliedAction::None => "not touched",
+        AppliedAction::Start => "started",
+        AppliedAction::None => "not touched",
     }
 }

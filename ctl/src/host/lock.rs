@@ -24,6 +24,9 @@ use crate::host::files::write_file_for_now;
 /// How long to wait for another command: longer than builds should take.
 const PATIENCE: Duration = Duration::from_secs(60 * 60);
 
+/// How long an apply waits for another one, which changes all containers.
+const PATIENCE_OF_APPLY: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// A lock that is held until it is dropped.
 pub(crate) struct Lock {
     // Closing the descriptor releases the lock.
@@ -51,7 +54,7 @@ impl Lock {
     /// Locks the application of flakes to the host.
     pub(crate) fn apply(host: &Host) -> Result<Self> {
         // MachineName rejects this name.
-        Self::wait(host, "_apply", "the set of containers of this host", PATIENCE)
+        Self::wait(host, "_apply", "the set of containers of this host", PATIENCE_OF_APPLY)
     }
 
     fn wait(host: &Host, name: &str, what: &str, patience: Duration) -> Result<Self> {

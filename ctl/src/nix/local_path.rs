@@ -22,6 +22,21 @@ pub(crate) fn absolute(reference: &str, folder: &Path) -> Result<String> {
     if !local {
         return Ok(reference.to_owned());
     }
+    resolved(scheme, rest, folder)
+}
+
+/// Returns the reference with the path as it is on the disk, without links, if it names one.
+pub(crate) fn canonical(reference: &str) -> Result<String> {
+    if local_path(reference).is_none() {
+        return Ok(reference.to_owned());
+    }
+    let scheme = LOCAL.iter().find(|scheme| reference.starts_with(**scheme)).copied().unwrap_or_default();
+    let rest = &reference[scheme.len()..];
+    resolved(scheme, rest.strip_prefix("//").unwrap_or(rest), Path::new("/"))
+}
+
+/// Returns a reference whose path exists, from its scheme and the rest.
+fn resolved(scheme: &str, rest: &str, folder: &Path) -> Result<String> {
     let (path, query) = match rest.split_once('?') {
         Some((path, query)) => (path, format!("?{query}")),
         None => (rest, String::new()),
@@ -114,6 +129,25 @@ mod tests {
             assert_eq!(absolute_argument(word, &here).unwrap(), word);
         }
         assert_eq!(absolute_argument("./~/x", &here).unwrap(), format!("{at}/~/x"));
+    }
+
+    #[test]
+    fn one_spelling_of_a_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(here.join("real")).unwrap();
+        std::os::unix::fs::symlink("real", here.join("link")).unwrap();
+        let at = here.display();
+        for (given, expected) in [
+            (format!("{at}/real/"), format!("{at}/real")),
+            (format!("{at}/link"), format!("{at}/real")),
+            (format!("path:{at}/link?dir=x"), format!("path:{at}/real?dir=x")),
+            (format!("git+file://{at}/real/../link"), format!("git+file://{at}/real")),
+            ("github:me/infra".to_owned(), "github:me/infra".to_owned()),
+        ] {
+            assert_eq!(canonical(&given).unwrap(), expected, "{given}");
+        }
+        assert!(canonical(&format!("{at}/none")).is_err());
     }
 
     #[test]

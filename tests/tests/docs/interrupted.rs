@@ -18,9 +18,9 @@ fn each_row_is_a_test() {
         |row: &&str| ["| create", "| remove", "| update", "| …"].iter().any(|start| row.starts_with(start));
     let rows: Vec<String> = page.lines().filter(about_records).filter_map(test_name).collect();
     assert!(rows.len() > 10, "found only {rows:?}");
-    let source = text("ctl/src/decision/settlement.rs");
+    let source = text("ctl/src/decision/settlement/tests.rs");
     let missing: Vec<&String> = rows.iter().filter(|row| !source.contains(&format!("fn {row}()"))).collect();
-    assert!(missing.is_empty(), "no tests in ctl/src/decision/settlement.rs: {missing:#?}");
+    assert!(missing.is_empty(), "no tests in ctl/src/decision/settlement/tests.rs: {missing:#?}");
     // The table has all tests, except that of the offline case, which is no row.
     let tests =
         source.split("#[test]").skip(1).filter_map(|test| test.split("fn ").nth(1)?.split('(').next());
