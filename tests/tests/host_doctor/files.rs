@@ -155,12 +155,13 @@ pub(crate) fn records_cases() -> Vec<Case> {
         ),
         case(
             "touch /etc/nixos-nspawn/.web.json.new; mkdir -p /run/nixos-nspawn/devices/nobody",
-            "rm /etc/nixos-nspawn/.web.json.new; rmdir /run/nixos-nspawn/devices/nobody",
+            // unpin has removed them.
+            "rm -f /etc/nixos-nspawn/.web.json.new; rm -rf /run/nixos-nspawn/devices/nobody",
             ["litter", "note", "2 files are left behind", NEXT_FIX],
         ),
         case(
             "mkdir -p '/var/lib/machines/.#nobody.removed'",
-            "rmdir '/var/lib/machines/.#nobody.removed'",
+            "rm -rf '/var/lib/machines/.#nobody.removed'",
             ["litter", "note", ".#nobody.removed: is half deleted", ""],
         ),
     ]
