@@ -62,6 +62,7 @@ fn networks(host: &Host) {
     host.address("web");
     settle();
     closed(host);
+    zone(host);
 }
 
 /// The next steps for firewalls that drop packets are commands that mend that.
@@ -139,6 +140,22 @@ fn closed(host: &Host) {
     let fixed = host.ctl_ok(&["doctor", "--fix"]);
     assert!(fixed.stdout.contains("fixed: started the sockets of container 'web'"), "{fixed}");
     assert_eq!(host.page("http://127.0.0.1:8081/"), "Hello from web.\n");
+}
+
+/// The bridge of a zone, which networkd configures by a file of its own.
+fn zone(host: &Host) {
+    host.own(&json!({ "far": {"container": {"zone": "lab"}} }));
+    host.create("far");
+    host.address("far");
+    host.sh("touch -d '-1 min' /run/systemd/nspawn/far.nspawn");
+    healthy(host);
+    host.sh("nft delete table ip io.systemd.nat");
+    assert_found(
+        &doctor(host, &[]),
+        ["ports", "warning", "containers 'far' and 'web' are not masqueraded", ""],
+    );
+    let fixed = host.ctl_ok(&["doctor", "--fix"]);
+    assert!(!fixed.stdout.contains("not masqueraded"), "{fixed}");
 }
 
 /// What concerns the network, and leaves the container's link alone.
