@@ -16,7 +16,7 @@ use crate::change::tidy::tidy;
 use crate::decision::doctor::fix::Fix;
 use crate::fact::doctor::records::{LitterSeen, profile_directories};
 use crate::fact::lookup::{Found, find, imperative};
-use crate::fact::overview::Overview;
+use crate::fact::overview::{Container, Overview};
 use crate::host::forwards::Forwards;
 use crate::host::lock::Lock;
 use crate::host::networkd_conf::{at_risk, how_to_keep};
@@ -62,8 +62,12 @@ fn masquerade(host: &Host) -> Result<Vec<String>> {
         );
     }
     networkd::restart(host)?;
+    let overview = Overview::gather(host)?;
     let end = Instant::now() + PATIENCE;
-    while !Forwards::read(host)?.is_some_and(|seen| seen.masquerades()) {
+    // networkd adds its rules interface by interface.
+    while !Forwards::read(host)?
+        .is_some_and(|seen| seen.masquerades() && all_masqueraded(host, &seen, &overview))
+    {
         if Instant::now() >= end {
             return Err(anyhow!(
                 "systemd-networkd was restarted, but does not masquerade; 'networkctl status' shows more"
@@ -73,6 +77,15 @@ fn masquerade(host: &Host) -> Result<Vec<String>> {
         interrupt::check()?;
     }
     Ok(vec!["restarted systemd-networkd, which masquerades again".to_owned()])
+}
+
+fn all_masqueraded(host: &Host, seen: &Forwards, overview: &Overview) -> bool {
+    let running = overview.containers.values().filter(|one| one.runs());
+    let gone = |one: &Container| {
+        let intent = one.intent.as_ref();
+        intent.is_some_and(|intent| seen.gone(host, &one.name, intent, &one.addresses).masquerade)
+    };
+    !running.into_iter().any(gone)
 }
 
 /// Roots the recorded system of a container, which may have changed since it was looked at.
