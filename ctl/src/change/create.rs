@@ -5,11 +5,8 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::copies;
 use nixos_nspawn_units::intent::{Intent, Overrides};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::service::unit_name;
-use nixos_nspawn_units::store::{DIRECTORY, Loaded};
 
 use crate::base::event::Event;
 use crate::base::exit::{unchanged, under};
@@ -19,11 +16,11 @@ use crate::base::interrupt;
 use crate::change::conditions::check_ports;
 use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
+use crate::change::name_is_free::name_is_free;
 use crate::change::next::{intent, layer, limit_or_start, missing_sources};
 use crate::change::profile_steps::remove_pending;
 use crate::change::{effect, settle, snapshot};
 use crate::decision::overrides::OverrideChanges;
-use crate::fact::lookup::{all_seen, find};
 use crate::fact::{dependents, host_network, installation};
 use crate::host::intent_file::Conflicts;
 use crate::host::journal::{journal_time, show_journal};
@@ -33,7 +30,6 @@ use crate::host::store_sync::sync_store;
 use crate::host::update_memory::{BuiltFrom, UpdateMemory};
 use crate::host::{
     credentials, gc_roots, host_file, intent_file, profile_links, sockets, state_directory, systemd,
-    unit_links,
 };
 use crate::nix::build::{Made, Request};
 use crate::nix::profile;
@@ -249,43 +245,6 @@ fn make_state(host: &Host, name: &MachineName, intent: &Intent, record: &mut Rec
     };
     record.details.state = made.unwrap_or_default();
     record.save(host)
-}
-
-/// Refuses a name that a container, a machine or a settings file of others already has.
-pub(super) fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> {
-    if let Some(own) = loaded.errors.iter().find(|error| error.path == DIRECTORY) {
-        return unchanged(
-            format!("{own}"),
-            if host.intents().symlink_metadata().is_ok_and(|found| found.is_dir()) {
-                format!("'chown root: {DIRECTORY}; chmod 755 {DIRECTORY}' fixes it")
-            } else {
-                "correct that first".to_owned()
-            },
-        );
-    }
-    all_seen(loaded)?;
-    if let Some(found) = find(loaded, name) {
-        let kind = found.kind();
-        return unchanged(format!("{}: container '{name}' ({kind}) already exists", found.path()), "");
-    }
-    for folder in host.scope.nspawn_files {
-        let path = host.directory(folder).join(format!("{name}.nspawn"));
-        let ours = || copies::marked(&path).is_ok_and(|mark| mark.is_some());
-        if path.symlink_metadata().is_ok() && !ours() {
-            return unchanged(
-                format!("{}: '{name}' is a container that nixos-nspawn does not manage", path.display()),
-                "",
-            );
-        }
-    }
-    if host.live() && unit_links::masked(host, name) {
-        let unit = unit_name(name);
-        return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
-    }
-    if host.live() && host.registered(name).exists() {
-        return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
-    }
-    Ok(())
 }
 
 /// Creates /etc/nixos-nspawn if it does not exist.

@@ -6,7 +6,8 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Plan, Planned};
 
 use crate::base::host::Host;
-use crate::change::create::{CreateOptions, name_is_free};
+use crate::change::create::CreateOptions;
+use crate::change::name_is_free::name_is_free;
 use crate::change::next::{intent, layer};
 use crate::change::snapshot;
 use crate::fact::{dependents, setuid_places};

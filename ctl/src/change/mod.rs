@@ -18,6 +18,7 @@ pub(crate) mod forget;
 pub(crate) mod gate;
 pub(crate) mod hold;
 pub(crate) mod host_flake;
+mod name_is_free;
 pub(crate) mod next;
 pub(crate) mod pin;
 pub(crate) mod plan;
