@@ -16,10 +16,11 @@ use crate::base::interrupt;
 use crate::change::conditions::check_ports;
 use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
+use crate::change::import_options::Import;
 use crate::change::name_is_free::name_is_free;
 use crate::change::next::{intent, layer, limit_or_start, missing_sources};
 use crate::change::profile_steps::remove_pending;
-use crate::change::{effect, settle, snapshot};
+use crate::change::{effect, give_back, settle, snapshot};
 use crate::decision::overrides::OverrideChanges;
 use crate::fact::{dependents, host_network, installation};
 use crate::host::intent_file::Conflicts;
@@ -51,6 +52,8 @@ pub(crate) struct CreateOptions<'a> {
     pub(crate) allow_taken_ports: bool,
     /// Set if `apply` creates it.
     pub(crate) applied: Option<AppliedBy>,
+    /// Set if it is taken over from another program.
+    pub(crate) import: Option<&'a Import>,
 }
 
 /// What `apply` has found out about the flake.
@@ -90,12 +93,12 @@ pub(crate) fn create_with(
     }
     profile::check_store(host, options.allow_user_store)?;
     let _lock = settle::lock(host, name)?;
-    name_is_free(host, &host.load_one(name), name)?;
+    name_is_free(host, &host.load_one(name), name, options.import)?;
     // Whatever can be refused without a build is refused before the first write.
     if let Some(path) = options.source.profile {
         profile::store_path(host, path)?;
     }
-    let layer = layer(&Overrides::default(), options.overrides)?;
+    let layer = new_layer(options)?;
     let mut wanted = options.source.wanted(host, None)?;
     if let Some(AppliedBy { owner }) = options.applied {
         wanted.source.applied = true;
@@ -104,7 +107,8 @@ pub(crate) fn create_with(
 
     make_directory(host)?;
     let directory = profile_links::profile_directory(host, name);
-    if !profile_links::is_adoptable(host, &directory)? {
+    let taken_over = options.import.is_some_and(|import| import.imported.moves_away(&directory));
+    if !taken_over && !profile_links::is_adoptable(host, &directory)? {
         // The directory may hold generations of python-nixos-nspawn, which are not ours to delete.
         let folder = directory.display();
         return unchanged(
@@ -113,16 +117,24 @@ pub(crate) fn create_with(
         );
     }
     let state_was_there = state_directory::exists(host, name);
-    let details = RecordDetails { profile_directory: directory, ..RecordDetails::default() };
+    let details = RecordDetails {
+        profile_directory: directory,
+        import: options.import.map(|import| import.imported.clone()),
+        ran: options.import.is_some_and(|import| import.runs),
+        ..RecordDetails::default()
+    };
     let mut record = Record::begin(host, name, Begun::Creating, details)?;
+    failpoint("create-recorded");
     // A hold or a failure of an earlier container of this name is none of this one's.
-    profile_links::remove_notes(host, &record.details.profile_directory)?;
+    if !taken_over {
+        profile_links::remove_notes(host, &record.details.profile_directory)?;
+    }
     let begun = journal_time();
     match make(host, options, name, nix, (&wanted, &layer, built), &mut record) {
         Ok(intent) => {
             profile_links::sync(host, &record.details.profile_directory)?;
             record.finish(host)?;
-            let started = host.live() && options.start;
+            let started = host.live() && (options.start || record.details.ran);
             Ok(Created { intent, started, state_was_there })
         }
         Err(error) => {
@@ -143,6 +155,14 @@ pub(crate) fn create_with(
     }
 }
 
+/// Returns the administrator's layer: as given, or as translated.
+pub(super) fn new_layer(options: &CreateOptions) -> Result<Overrides> {
+    match options.import {
+        Some(import) => Ok(import.layer.clone()),
+        None => layer(&Overrides::default(), options.overrides),
+    }
+}
+
 /// Builds, records and starts the container.
 fn make(
     host: &Host,
@@ -153,6 +173,8 @@ fn make(
     record: &mut Record,
 ) -> Result<Intent> {
     let directory = record.details.profile_directory.clone();
+    // Before the intent: a boot in between must not start the container without its state.
+    give_back::carry_out(host, record)?;
     profile_links::make_directory(host, &directory)?;
     record.details.made_profile = true;
     record.save(host)?;
@@ -176,12 +198,14 @@ fn make(
     let mut intent = intent(host, name, &profile, source, layer.clone())?;
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(generation);
+    intent.autostart = options.import.and_then(|import| import.autostart);
+    let start = options.start || record.details.ran;
     host_network::check_uplinks(host, name, &intent.container)?;
     check_ports(host, None, name, None, &intent, options.allow_taken_ports)?;
     if host.live() {
         snapshot::check(host, name, &intent)?;
     }
-    if host.live() && options.start {
+    if host.live() && start {
         credentials::check_credentials(host, name, &intent)?;
     }
     record.details.new_intent = intent.to_json()?;
@@ -191,7 +215,7 @@ fn make(
         let _global = Lock::global(host)?;
         let loaded = host_file::load(host)?;
         // It may have been written by hand while Nix was building.
-        name_is_free(host, &loaded, name)?;
+        name_is_free(host, &loaded, name, options.import)?;
         let (_, planned) = intent_file::check(&loaded, name, &intent, Conflicts::Refused)?;
         if host.live() {
             host_file::record(host, &loaded.host)?;
@@ -208,7 +232,7 @@ fn make(
         systemd::reload_to(host, name, planned.hash.as_deref())?;
         // Opens sockets that start the container; they do not count as a start.
         sockets::align(host, name, None, &intent)?;
-        if options.start {
+        if start {
             make_state(host, name, &intent, record)?;
             record.details.missing_sources = missing_sources(host, &intent);
             record.details.phase = Phase::Activating;
@@ -218,16 +242,22 @@ fn make(
             }
             host.report(Event::Starting { name: name.clone() });
             let limit = StartLimit::systemd(limit_or_start(None, &intent));
-            effect::start(host, name, planned.hash.as_deref(), limit)?;
+            match record.details.ran {
+                true => effect::restart(host, name, planned.hash.as_deref(), limit)?,
+                false => effect::start(host, name, planned.hash.as_deref(), limit)?,
+            }
             for text in sockets::not_open(name, &intent, &sockets::known(host)?, true)? {
                 host.report(Event::Note { name: name.clone(), text });
             }
             failpoint("create-started");
         }
     }
-    if host.live() && !options.start && intent.container.activation.snapshot {
+    if host.live() && !start && intent.container.activation.snapshot {
         // The first start would make a directory.
         make_state(host, name, &intent, record)?;
+    }
+    if let Some(imported) = &record.details.import {
+        imported.note(host, name)?;
     }
     record.details.phase = Phase::Started;
     record.save(host)?;

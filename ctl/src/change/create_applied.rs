@@ -37,6 +37,7 @@ fn create_options<'a>(flake: &'a str, owner: Option<u32>, options: &ApplyOptions
         allow_user_store: false,
         allow_taken_ports: options.update.allow_taken_ports,
         applied: Some(AppliedBy { owner }),
+        import: None,
     }
 }
 

@@ -1,14 +1,14 @@
 //! What a create would make, by its own steps. Nothing but the Nix store is changed.
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::{Intent, Overrides};
+use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Plan, Planned};
 
 use crate::base::host::Host;
-use crate::change::create::CreateOptions;
+use crate::change::create::{CreateOptions, new_layer};
 use crate::change::name_is_free::name_is_free;
-use crate::change::next::{intent, layer};
+use crate::change::next::intent;
 use crate::change::snapshot;
 use crate::fact::{dependents, setuid_places};
 use crate::host::intent_file::Conflicts;
@@ -35,10 +35,10 @@ pub(crate) struct CreateDraft {
 /// Finds out what a create would make.
 pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) -> Result<CreateDraft> {
     let loaded = host_file::load(host)?;
-    name_is_free(host, &loaded, name)?;
+    name_is_free(host, &loaded, name, options.import)?;
     profile::check_store(host, options.allow_user_store)?;
     let nix = if options.source.profile.is_none() { Some(Nix::find(host)?) } else { None };
-    let layer = layer(&Overrides::default(), options.overrides)?;
+    let layer = new_layer(options)?;
     let wanted = options.source.wanted(host, None)?;
     let request =
         Request { host, nix: nix.as_ref(), name, wanted: &wanted, recorded: None, last: None, limit: None };
@@ -48,6 +48,7 @@ pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) ->
     let system = profile_links::profile_directory(host, name).join("system");
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(1);
+    intent.autostart = options.import.and_then(|import| import.autostart);
     let (plan, planned) = intent_file::check(&loaded, name, &intent, Conflicts::Refused)?;
     if host.live() {
         snapshot::check(host, name, &intent)?;

@@ -36,6 +36,7 @@ fn a_create_does_not_delete_what_it_has_not_made() {
         allow_user_store: true,
         allow_taken_ports: false,
         applied: None,
+        import: None,
     };
     // The checks of a real host are not scripted.
     let error = create(&played.host, &web(), &options).unwrap_err();

@@ -15,10 +15,12 @@ use nixos_nspawn_units::store::Kind;
 
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
+use crate::change::give_back::give_back;
 use crate::change::next::sources;
 use crate::change::snapshot;
 use crate::fact::lookup::{all_seen, find};
 use crate::host::files::{is_there, remove_file, sync_directory};
+use crate::host::imported::remove_note;
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, StateClaim};
@@ -113,6 +115,10 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
         // Only empty ones: a container that ran may have put data there.
         let _ = fs::remove_dir(host.path(source));
     }
+    give_back(host, record)?;
+    if record.details.state == StateClaim::Asked {
+        remove_note(host, name)?;
+    }
     sync_removed(host, &profile, &links)?;
     record.finish(host)
 }
@@ -143,6 +149,10 @@ fn step_aside(host: &Host, record: &Record, intent: &str) -> Result<()> {
     if !used && (record.details.made_profile || profile_links::is_adoptable(host, &profile)?) {
         profile_links::remove_profile(host, &profile)?;
         sync_removed(host, &profile, &[])?;
+    }
+    if let Some(imported) = &record.details.import {
+        // The other container may run on the state by now; `import --undo` moves it back when the administrator says so.
+        imported.note(host, &record.name)?;
     }
     record.finish(host)
 }

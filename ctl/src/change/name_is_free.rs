@@ -1,5 +1,7 @@
 //! Whether a name is free for a new container.
 
+use std::path::Path;
+
 use anyhow::Result;
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::name::MachineName;
@@ -8,11 +10,17 @@ use nixos_nspawn_units::store::{DIRECTORY, Loaded};
 
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
+use crate::change::import_options::Import;
 use crate::fact::lookup::{all_seen, find};
 use crate::host::unit_links;
 
 /// Refuses a name that a container, a machine or a settings file of others already has.
-pub(super) fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> Result<()> {
+pub(super) fn name_is_free(
+    host: &Host,
+    loaded: &Loaded,
+    name: &MachineName,
+    import: Option<&Import>,
+) -> Result<()> {
     if let Some(own) = loaded.errors.iter().find(|error| error.path == DIRECTORY) {
         return unchanged(
             format!("{own}"),
@@ -29,6 +37,10 @@ pub(super) fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> 
         return unchanged(format!("{}: container '{name}' ({kind}) already exists", found.path()), "");
     }
     for folder in host.scope.nspawn_files {
+        let file = Path::new(folder).join(format!("{name}.nspawn"));
+        if import.is_some_and(|import| import.imported.moves_away(&file)) {
+            continue;
+        }
         let path = host.directory(folder).join(format!("{name}.nspawn"));
         let ours = || copies::marked(&path).is_ok_and(|mark| mark.is_some());
         if path.symlink_metadata().is_ok() && !ours() {
@@ -42,7 +54,8 @@ pub(super) fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> 
         let unit = unit_name(name);
         return unchanged(format!("{unit} is masked"), format!("run 'systemctl unmask {unit}' first"));
     }
-    if host.live() && host.registered(name).exists() {
+    let runs = import.is_some_and(|import| import.runs);
+    if host.live() && !runs && host.registered(name).exists() {
         return unchanged(format!("a machine named '{name}' is already running"), "see 'machinectl'");
     }
     Ok(())

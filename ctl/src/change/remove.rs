@@ -272,7 +272,7 @@ fn left(host: &Host, name: &MachineName, options: RemoveOptions) -> Left {
 
 /// Returns the directory of the profile: the recorded one, or where a create would have made it if that is proven to be
 /// the container's. Otherwise returns an empty path.
-fn profile_directory(host: &Host, found: &Found, name: &MachineName) -> PathBuf {
+pub(super) fn profile_directory(host: &Host, found: &Found, name: &MachineName) -> PathBuf {
     let recorded = match found {
         Found::Good(stored) => stored.intent.profile.as_ref(),
         Found::Broken(_) => None,

@@ -5,6 +5,7 @@ mod apply;
 mod build;
 mod doctor;
 pub(crate) mod hints;
+mod import;
 mod list;
 mod overrides;
 mod values;
@@ -19,6 +20,7 @@ pub(crate) use build::{
     Activation, Create, Expect, Expected, From, Plan, Rollback, Several, Strategy, Update,
 };
 pub(crate) use doctor::Doctor;
+pub(crate) use import::{Import, Program};
 pub(crate) use list::{KindFilter, List, SortKey};
 pub(crate) use overrides::Override;
 pub(crate) use values::ANY_REACH;
@@ -73,6 +75,8 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Build a container, record it and start it
     Create(Create),
+    /// Take containers over from another program, with their state
+    Import(Import),
     /// Rebuild containers and switch to the result; failures are rolled back
     Update(Update),
     /// Make the containers of this host what a flake says

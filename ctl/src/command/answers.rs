@@ -20,6 +20,7 @@ use crate::command::doctor_text::DoctorAnswer;
 use crate::command::enable::EnableAnswer;
 use crate::command::hold::HoldAnswer;
 use crate::command::host_status::HostAnswer;
+use crate::command::import::ImportAnswer;
 use crate::command::list_generations::GenerationEntry;
 use crate::command::on_hosts::OfHost;
 use crate::command::pin::PinAnswer;
@@ -86,6 +87,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         ("enable", schema::<ForEach<EnableAnswer>>("enable")),
         ("hold", schema::<HoldAnswer>("hold")),
         ("hosts", schema::<Vec<OfHost>>("with several hosts")),
+        ("import", schema::<ForEach<ImportAnswer>>("import")),
         ("list", schema::<Vec<Summary>>("list")),
         ("list-generations", schema::<Vec<GenerationEntry>>("list-generations")),
         ("pin", schema::<ForEach<PinAnswer>>("pin")),

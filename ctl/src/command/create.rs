@@ -67,6 +67,7 @@ fn options<'a>(
         allow_user_store: arguments.allow_user_store,
         allow_taken_ports: arguments.allow_taken_ports,
         applied: None,
+        import: None,
     }
 }
 

@@ -22,6 +22,7 @@ mod enable;
 mod events;
 mod hold;
 mod host_status;
+mod import;
 mod list;
 mod list_generations;
 mod on_hosts;
@@ -92,6 +93,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     match command {
         Command::Completions(_) | Command::Verify(_) => Ok(()),
         Command::Create(arguments) => create::run(context, arguments),
+        Command::Import(arguments) => import::run(context, arguments),
         Command::Remove(arguments) => remove::run(context, arguments),
         Command::List(arguments) => list::list(context, arguments),
         Command::Show(arguments) => show::show(context, arguments),

@@ -7,6 +7,7 @@ pub(crate) mod gather;
 pub(crate) mod generated_file;
 pub(crate) mod generations;
 pub(crate) mod host_network;
+pub(crate) mod importable;
 pub(crate) mod installation;
 pub(crate) mod jobs;
 pub(crate) mod known_names;

@@ -8,6 +8,7 @@ pub(crate) mod files;
 pub(crate) mod forwards;
 pub(crate) mod gc_roots;
 pub(crate) mod host_file;
+pub(crate) mod imported;
 pub(crate) mod inside;
 pub(crate) mod intent_file;
 pub(crate) mod journal;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::host::files::{names_in, remove_file, sync_directory, write_file};
+use crate::host::imported::Imported;
 
 /// What was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,8 @@ pub(crate) struct RecordDetails {
     pub(crate) dependents: Vec<String>,
     /// Bind mount sources that were missing before a create; they are removed if they are empty.
     pub(crate) missing_sources: Vec<PathBuf>,
+    /// What an import moves, or an undone import moves back.
+    pub(crate) import: Option<Imported>,
 }
 
 /// What a command may delete of a container's state, and why: only what it has made, unless the administrator asked
@@ -279,6 +282,7 @@ impl RecordDetails {
             self.profile_directory = PathBuf::new();
         }
         self.missing_sources.retain(|path| plain(path));
+        self.import = self.import.filter(Imported::is_plain);
         self
     }
 }

@@ -7,7 +7,7 @@ use std::fs::{DirBuilder, Metadata};
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
@@ -54,8 +54,7 @@ pub(crate) fn check(host: &Host, name: &MachineName) -> Result<()> {
 pub(crate) fn make(host: &Host, name: &MachineName) -> Result<Option<FileId>> {
     let path = directory(host, name);
     let cannot = || format!("{}: cannot be created", path.display());
-    // The mode is that of systemd's tmpfiles.d/systemd-nspawn.conf.
-    DirBuilder::new().recursive(true).mode(0o700).create(host.machines()).with_context(cannot)?;
+    make_parent(host).with_context(cannot)?;
     match DirBuilder::new().mode(0o755).create(&path) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
@@ -63,6 +62,18 @@ pub(crate) fn make(host: &Host, name: &MachineName) -> Result<Option<FileId>> {
     }
     sync_directory(&host.machines())?;
     Ok(Some(id(&fs::symlink_metadata(&path).with_context(cannot)?)))
+}
+
+/// Creates the directory of all roots if it does not exist.
+pub(crate) fn make_parent(host: &Host) -> Result<()> {
+    // The mode is that of systemd's tmpfiles.d/systemd-nspawn.conf.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(host.machines());
+    made.with_context(|| format!("{}: cannot be created", host.machines().display()))
+}
+
+/// Returns the identity of a directory.
+pub(crate) fn identity(path: &Path) -> Result<FileId> {
+    Ok(id(&fs::symlink_metadata(path).with_context(|| path.display().to_string())?))
 }
 
 /// Like [`make`], as a btrfs subvolume. Returns its UUID.

@@ -27,6 +27,32 @@ fn create_after_the_start() {
 }
 
 #[test]
+fn import_anywhere_before_its_end() {
+    // It is a create whose record names what was moved; `TakeAway` moves it back, whatever becomes of a state that was made.
+    for (phase, recorded) in [(Phase::Building, false), (Phase::Building, true), (Phase::Activating, true)] {
+        let observed = Observed { live: true, recorded, own_state: false };
+        let settled = settlement(Begun::Creating, phase, observed);
+        assert_eq!(settled, Settlement::TakeAway { state: false }, "{phase:?}");
+    }
+    // A copy of the state is its own, until it may have been used.
+    assert_eq!(create(Phase::Building, false), Settlement::TakeAway { state: true });
+    assert_eq!(create(Phase::Activating, true), Settlement::TakeAway { state: false });
+}
+
+#[test]
+fn import_after_its_end() {
+    assert_eq!(create(Phase::Started, true), Settlement::Keep);
+}
+
+#[test]
+fn import_undone_anywhere_after_its_record() {
+    for recorded in [true, false] {
+        let observed = Observed { live: true, recorded, own_state: false };
+        assert_eq!(settlement(Begun::Removing, Phase::Building, observed), Settlement::Finish);
+    }
+}
+
+#[test]
 fn remove_anywhere_after_its_record() {
     for live in [true, false] {
         let observed = Observed { live, recorded: true, own_state: false };

@@ -1,0 +1,12 @@
+//! Translates what other programs record of a container into options of ours. Pure; what has no counterpart is listed.
+
+pub(crate) mod conf;
+mod flags;
+pub(crate) mod limits;
+pub(crate) mod nixos_container;
+mod translation;
+
+pub(crate) use translation::Translation;
+
+#[cfg(test)]
+mod tests;
