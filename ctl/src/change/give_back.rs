@@ -1,5 +1,7 @@
 //! Moves what an import takes over from another program, and moves it back.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
@@ -8,7 +10,7 @@ use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
-use crate::host::files::open_directory;
+use crate::host::files::{is_there, open_directory};
 use crate::host::imported;
 use crate::host::imported::{Imported, Move, Tool};
 use crate::host::record::{Record, StateClaim};
@@ -55,6 +57,7 @@ fn copy(host: &Host, record: &mut Record, one: &Move, index: usize) -> Result<()
     });
     let words = ["--archive", "--reflink=auto", "--sparse=always", "--one-file-system", "--"];
     host.program("cp").args(words).arg(host.path(&one.from)).arg(&draft).output()?;
+    failpoint("import-copied");
     let made = state_directory::identity(&draft)?;
     record.details.state = StateClaim::Made(made);
     record.save(host)?;
@@ -106,8 +109,13 @@ pub(crate) fn unit(tool: Tool, name: &MachineName) -> String {
     }
 }
 
-/// Refuses to undo an import whose files cannot be moved back.
-pub(super) fn can_give_back(host: &Host, name: &MachineName, imported: &Imported) -> Result<()> {
+/// Refuses to undo an import whose files cannot be moved back. The profile is removed before.
+pub(super) fn can_give_back(
+    host: &Host,
+    name: &MachineName,
+    imported: &Imported,
+    profile: &Path,
+) -> Result<()> {
     for one in &imported.moves {
         let (from, to) = (host.path(&one.from), host.path(one.to(host, name)));
         // What was in /run is gone after a boot.
@@ -119,7 +127,7 @@ pub(super) fn can_give_back(host: &Host, name: &MachineName, imported: &Imported
             )
             .into());
         }
-        if one.is_at(&to)? && from.symlink_metadata().is_ok() {
+        if one.is_at(&to)? && one.from != profile && is_there(&from)? {
             return Err(Failed::unchanged(
                 format!("{}: exists again, so {} cannot be moved back", from.display(), to.display()),
                 "move the former away first",

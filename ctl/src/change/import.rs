@@ -184,18 +184,16 @@ pub(crate) fn undo(host: &Host, name: &MachineName, dry_run: bool) -> Result<Imp
     if found.as_ref().is_some_and(|found| found.kind() == Kind::Declarative) {
         return unchanged(declarative(name), "");
     }
-    can_give_back(host, name, &imported)?;
+    let profile_directory = match &found {
+        Some(found) => profile_directory(host, found, name),
+        None => profile_links::proven_directory(host, name),
+    };
+    can_give_back(host, name, &imported, &profile_directory)?;
     if dry_run {
         return Ok(imported);
     }
-    let details = RecordDetails {
-        profile_directory: match &found {
-            Some(found) => profile_directory(host, found, name),
-            None => profile_links::proven_directory(host, name),
-        },
-        import: Some(imported.clone()),
-        ..RecordDetails::default()
-    };
+    let details =
+        RecordDetails { profile_directory, import: Some(imported.clone()), ..RecordDetails::default() };
     let record = Record::begin(host, name, Begun::Removing, details)?;
     forget(host, &record)?;
     Ok(imported)

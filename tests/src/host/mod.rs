@@ -12,6 +12,7 @@ mod cgroup;
 mod command;
 mod container;
 mod fleet;
+mod import;
 mod recorded;
 mod stale;
 mod traces;

@@ -96,7 +96,7 @@ impl Host {
         assert_eq!(init.trim(), format!("{toplevel}/init"), "the system in the profile of {all}");
         assert_eq!(link(&format!("{ROOTS}/{name}")), toplevel, "the root of {all}");
         let half = format!(
-            r#"find /etc/nixos-nspawn {PROFILES}/{name} -name '.{name}.*' -o -name pending; find /nix/var/nix/gcroots/auto -lname '*/{name}/pending'"#
+            r#"find /etc/nixos-nspawn {PROFILES}/{name} -name '.{name}.*' ! -name '.{name}.imported' -o -name pending; find /nix/var/nix/gcroots/auto -lname '*/{name}/pending'"#
         );
         assert_eq!(self.sh(&half), "", "half done: {all}");
         assert_eq!(self.property(name, "NeedDaemonReload"), "no", "{all}");

@@ -6,6 +6,7 @@
 
 mod all;
 mod create_remove;
+mod import;
 mod reach;
 mod rollback;
 mod signals;
