@@ -26,7 +26,7 @@ fn of_nixos_container(host: &Host) {
         "would move /var/lib/nixos-containers/web to /var/lib/machines/web\n",
         "would move /etc/nixos-containers/web.conf to /etc/nixos-containers/web.conf.imported\n",
         "option: memoryMax = 134217728\n",
-        "no counterpart: --frob has no counterpart\n",
+        "no counterpart: --frob\n",
         "no counterpart: LOCAL_ADDRESS=10.233.1.2: ",
         "container 'web' would be imported, and not be started; it does not start with the host\n",
     ] {

@@ -23,6 +23,7 @@ fn texts(host: &Host) {
     generations(host);
     several(host);
     scripts(host);
+    imports(host);
     completed_attributes(host);
 }
 
@@ -33,6 +34,28 @@ fn completed_attributes(host: &Host) {
     assert_eq!(host.sh(&format!("{ask} '/root/small#'")), "/root/small#db /root/small#web /root/small#web-2");
     assert_eq!(host.sh(&format!("{ask} 'path:/root/small#d'")), "path:/root/small#db");
     assert_eq!(host.sh(&format!("{ask} '/root/none#' 2>&1")), "");
+}
+
+fn imports(host: &Host) {
+    let mut said = Transcript::of(host);
+    let system = host.built_system("one\n");
+    let lines = "PRIVATE_NETWORK=1\nHOST_ADDRESS=10.233.1.1\nLOCAL_ADDRESS=10.233.1.2\nHOST_BRIDGE=\nHOST_PORT=tcp:8099:80\nAUTO_START=0\n";
+    let flags = "EXTRA_NSPAWN_FLAGS=\" --bind-ro=/srv/seen:/pages --console=pipe\"\n";
+    host.nixos_container("moved", &system, &format!("{lines}{flags}"));
+    host.nixos_container("odd", &system, "AUTO_START=1\nHOST_ADDRESS=`hostname -i`\n");
+    for command in [
+        "import nixos-container moved --dry-run",
+        "import nixos-container moved --dry-run --json",
+        "import nixos-container --all",
+        "import --undo moved --dry-run",
+        "import --undo moved",
+        "import --undo moved --json",
+        "import nixos-container moved --json",
+    ] {
+        said.run(command);
+    }
+    host.ctl_ok(&["remove", "moved", "--delete-state"]);
+    said.compare("import");
 }
 
 fn updates(host: &Host) {

@@ -75,10 +75,10 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     /// Build a container, record it and start it
     Create(Create),
-    /// Take containers over from another program, with their state
-    Import(Import),
     /// Rebuild containers and switch to the result; failures are rolled back
     Update(Update),
+    /// Take containers over from another program, with their state
+    Import(Import),
     /// Make the containers of this host what a flake says
     Apply(Apply),
     /// Show what an update would change and do

@@ -183,7 +183,7 @@ fn ctl_page_has_the_json_keys() {
 /// Returns the JSON answers in the transcripts of the host tests: the command, with `--dry-run` if given, and the value.
 fn recorded_answers() -> Vec<(String, Value)> {
     let mut answers = Vec::new();
-    for name in ["generations", "json", "several", "update"] {
+    for name in ["generations", "import", "json", "several", "update"] {
         let transcript = text(&format!("tests/golden/texts/{name}.txt"));
         for call in transcript.split("$ nixos-nspawn ").skip(1) {
             let (words, said) = call.split_once('\n').expect("a line");
@@ -220,7 +220,7 @@ fn ctl_page_has_the_json_keys_of_all_commands() {
     let commands = page.subsections("COMMANDS").into_iter().filter(|command| !shown.contains(command));
     let missing: Vec<&str> = commands.filter(|command| !seen.contains(*command)).collect();
     assert!(missing.is_empty(), "no transcript has the JSON of {missing:?}");
-    for dry_run in ["create", "rollback", "remove", "update"] {
+    for dry_run in ["create", "import", "rollback", "remove", "update"] {
         assert!(seen.contains(&format!("{dry_run} --dry-run")), "{dry_run}");
     }
 }

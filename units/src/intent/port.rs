@@ -236,17 +236,19 @@ pub(super) struct Fields {
     host_port: Port,
     /// The port inside; by default the same as on the host.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(skip_serializing_if = "Option::is_none"))]
     container_port: Option<Port>,
     /// The transport protocol.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<Protocol>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Protocol>", skip_serializing_if = "is_default"))]
     protocol: Protocol,
     /// The address of the host to listen on, by a socket unit.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(skip_serializing_if = "Option::is_none"))]
     host_address: Option<HostAddress>,
     /// Whether the first connection starts the container.
     #[serde(default, deserialize_with = "null_as_default")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<bool>", skip_serializing_if = "is_default"))]
     start_on_connect: bool,
 }
 

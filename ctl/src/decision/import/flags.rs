@@ -109,8 +109,8 @@ fn flag(name: &str, value: &str, network: &mut NetworkSaid, to: &mut Translation
         }
         // These are ours for every container.
         "--quiet" | "--link-journal" | "--notify-ready" | "--kill-signal" => {}
-        _ if value.is_empty() => to.miss(format!("{name} has no counterpart")),
-        _ => to.miss(format!("{name}={value} has no counterpart")),
+        _ if value.is_empty() => to.miss(name),
+        _ => to.miss(format!("{name}={value}")),
     }
 }
 

@@ -35,7 +35,6 @@ pub(crate) fn limit(key: &str, value: &str, place: &str, translation: &mut Trans
     } else if SETTINGS.contains(&key) {
         translation.push(&format!("serviceConfig.{key}"), value);
     } else {
-        translation
-            .miss(format!("{place}: {key}={value} has no counterpart; set it for the container's new unit"));
+        translation.miss(format!("{place}: {key}={value}; set it for the container's new unit"));
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn translate(conf: &Conf) -> Translation {
     ];
     for (key, value) in conf {
         if !known.contains(&key.as_str()) && !ELSEWHERE.contains(&key.as_str()) {
-            to.miss(format!("{key}={value} has no counterpart"));
+            to.miss(format!("{key}={value}"));
         }
     }
     to
