@@ -36,6 +36,7 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "General options")]
 pub(crate) struct Global {
     /// Work offline on the system tree below DIR
     #[arg(long, global = true, value_name = "DIR", default_value = "/", hide_default_value = true)]
