@@ -105,7 +105,7 @@ fn words_of_systemd(host: &Host) {
     ]);
     let inside = host.ctl_ok(&["logs", "web", "-n", "50"]);
     assert!(inside.stdout.contains("from-inside"), "{inside}");
-    assert!(host.ctl_ok(&["logs", "web", "--host"]).stdout.contains("systemd-nspawn@web"));
+    assert!(host.ctl_ok(&["logs", "web", "--outside"]).stdout.contains("systemd-nspawn@web"));
     let first = host.run(&["sh", "-c", "nixos-nspawn logs web -n 1 --json"]).stdout;
     serde_json::from_str::<Value>(first.lines().next().expect("a message")).expect("JSON");
 }

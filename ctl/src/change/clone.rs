@@ -13,9 +13,10 @@ use crate::base::exit::{Failed, unchanged};
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::change::new_copy::{NewCopy, check_place, make, make_state, sync_state};
-use crate::change::next::{intent, profile_folder};
+use crate::change::next::{intent, layer, profile_folder};
 use crate::change::{settle, snapshot};
 use crate::decision::claims::{Claim, shared};
+use crate::decision::overrides::OverrideChanges;
 use crate::fact::installation;
 use crate::fact::lookup::imperative;
 use crate::host::files::{is_there, sync_directory};
@@ -33,6 +34,8 @@ use crate::nix::tool::Nix;
 pub(crate) struct CloneOptions<'a> {
     /// A profile for the copy, in place of that of the container.
     pub(crate) profile: Option<&'a Path>,
+    /// What the administrator sets for the copy, over the options of the build and those set for the container.
+    pub(crate) overrides: Option<&'a OverrideChanges>,
     /// Whether to change nothing.
     pub(crate) dry_run: bool,
 }
@@ -145,7 +148,8 @@ fn draft(
         source = Source { profile: Some(path.to_string().parse()?), ..Source::default() };
     }
     source.applied = false;
-    let copy = Intent { autostart: present.autostart, ..intent(host, new, &read, source)? };
+    let layer = layer(&present.overrides, options.overrides)?;
+    let copy = Intent { autostart: present.autostart, ..intent(host, new, &read, source, layer)? };
     let claims = shared(&present.container, &copy.container);
     if !claims.is_empty() {
         return cannot_share(old, &claims);
@@ -215,6 +219,6 @@ fn cannot_share<T>(name: &MachineName, claims: &[Claim]) -> Result<T> {
     let all: Vec<String> = claims.iter().map(|claim| format!("{} ({})", claim.what, claim.option)).collect();
     unchanged(
         format!("container '{name}' has {}, which a copy cannot share", all.join(", ")),
-        "build a configuration with other values of these options, and name it with --profile",
+        "give the copy others with --port or --set, or a build that has others with --profile",
     )
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::intent::{Intent, parse};
+use nixos_nspawn_units::intent::{Intent, Overrides, parse};
 use nixos_nspawn_units::name::MachineName;
 use rustix::fs::{CWD, Mode, OFlags, openat, statvfs};
 
@@ -15,7 +15,9 @@ use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::new_copy::{NewCopy, check_place, make, make_state, sync_state};
+use crate::change::next::layer;
 use crate::change::{next, settle, snapshot};
+use crate::decision::overrides::{OverrideChanges, over};
 use crate::fact::installation;
 use crate::host::archive::Description;
 use crate::host::archive::extract::Extraction;
@@ -38,13 +40,20 @@ pub(crate) struct Imported {
     pub(crate) sizes: Sizes,
 }
 
+/// The options of an import.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ImportOptions<'a> {
+    /// The name of the container, if it is another one than in the archive.
+    pub(crate) name: Option<&'a MachineName>,
+    /// What the administrator sets here, over the options of the build and those set before.
+    pub(crate) overrides: Option<&'a OverrideChanges>,
+    /// Whether to change nothing.
+    pub(crate) dry_run: bool,
+}
+
 /// Imports a container under its own name or another one.
-pub(crate) fn import(
-    host: &Host,
-    path: &Path,
-    name: Option<&MachineName>,
-    dry_run: bool,
-) -> Result<Imported> {
+pub(crate) fn import(host: &Host, path: &Path, options: ImportOptions) -> Result<Imported> {
+    let ImportOptions { name, overrides, dry_run } = options;
     let nix = Nix::find(host)?;
     if !dry_run {
         installation::check(host)?;
@@ -66,7 +75,11 @@ pub(crate) fn import(
     let _lock = if dry_run { None } else { Some(settle::lock(host, &name)?) };
     check_place(host, &name)?;
     let archived = archived(&description, &name).map_err(|error| refused(error, &shown.to_string()))?;
-    may_be_recorded(host, &name, &archived)?;
+    let layer = layer(&archived.overrides, overrides)?;
+    let mut expected = archived.clone();
+    // The options that are archived have the layer of the other host already.
+    expected.container = over(&layer, &archived.container).map_err(Failed::refused)?;
+    may_be_recorded(host, &name, &expected)?;
     let has_state = sizes.entries > 0;
     check_space(host, sizes.state)?;
     let state = state_directory::directory(host, &name);
@@ -86,7 +99,7 @@ pub(crate) fn import(
     })
     .map_err(|error| under(error, &what, "nothing was recorded"))?;
     failpoint("import-closure");
-    let intent = intent(host, &description, &name, &archived)
+    let intent = intent(host, &description, &name, (&archived, layer))
         .map_err(|error| under(error, &what, "nothing was recorded"))?;
     may_be_recorded(host, &name, &intent)?;
     let subvolume = intent.container.activation.snapshot;
@@ -141,14 +154,19 @@ fn archived(description: &Description, name: &MachineName) -> Result<Intent> {
 
 /// Returns the intent that is recorded: the options of the profile, which are checked as for a new container, and what the
 /// administrator has set.
-fn intent(host: &Host, description: &Description, name: &MachineName, archived: &Intent) -> Result<Intent> {
+fn intent(
+    host: &Host,
+    description: &Description,
+    name: &MachineName,
+    (archived, layer): (&Intent, Overrides),
+) -> Result<Intent> {
     let read = profile::read(host, &description.profile, name)?;
     for text in &read.warnings {
         host.report(Event::ProfileWarning { text: text.clone() });
     }
     let mut source = archived.source.clone().unwrap_or_default();
     source.applied = false;
-    let intent = next::intent(host, name, &read, source)?;
+    let intent = next::intent(host, name, &read, source, layer)?;
     Ok(Intent { autostart: archived.autostart, ..intent })
 }
 

@@ -25,6 +25,7 @@ pub(super) const RESTART: UpdateOptions = UpdateOptions {
         system: None,
         nix_args: &[],
         save_args: false,
+        built: &[],
     },
     activation: Activation {
         strategy: Some(Strategy::Restart),
@@ -33,6 +34,7 @@ pub(super) const RESTART: UpdateOptions = UpdateOptions {
     },
     consent: Consent::Nothing,
     allow_taken_ports: false,
+    overrides: None,
     applied_from: None,
     all: false,
     retry: false,

@@ -7,6 +7,7 @@ mod doctor;
 pub(crate) mod hints;
 mod list;
 mod moves;
+mod overrides;
 mod values;
 mod words;
 
@@ -22,6 +23,7 @@ pub(crate) use build::{
 pub(crate) use doctor::Doctor;
 pub(crate) use list::{KindFilter, List, SortKey};
 pub(crate) use moves::{Clone, Export, Import, ImportArchive, Rename};
+pub(crate) use overrides::Override;
 pub(crate) use values::ANY_REACH;
 use values::generation;
 pub(crate) use words::{Logs, Run, Shell, Units};
@@ -48,6 +50,12 @@ pub(crate) struct Global {
     /// Colour the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+    /// Run on another host, over ssh; on several side by side
+    #[arg(short = 'H', long = "host", global = true, value_name = "[USER@]HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// Run on the hosts in FILE, one in each line
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) hosts_file: Option<PathBuf>,
     /// Print JSON for scripts; messages go to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::overrides::Override;
+
 #[derive(Debug, Args)]
 pub(crate) struct Rename {
     /// Name of the container
@@ -29,6 +31,8 @@ pub(crate) struct Clone {
     /// A profile for the copy, in place of the container's
     #[arg(long, value_name = "PATH")]
     pub(crate) profile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overrides: Override,
     /// Show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -61,6 +65,8 @@ pub(crate) struct ImportArchive {
     /// Name of the container [default: as in the archive]
     #[arg(long = "name", value_name = "NAME")]
     pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) overrides: Override,
     /// Check the archive, and show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -37,9 +37,9 @@ pub(crate) struct Logs {
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) lines: Option<u32>,
     /// Show only messages of UNIT inside
-    #[arg(short, long, value_name = "UNIT", conflicts_with = "host")]
+    #[arg(short, long, value_name = "UNIT", conflicts_with = "outside")]
     pub(crate) unit: Option<String>,
     /// Show what the host has logged of the container, its console included [default: if it is stopped]
     #[arg(long)]
-    pub(crate) host: bool,
+    pub(crate) outside: bool,
 }

@@ -24,6 +24,7 @@ use crate::command::hold::HoldAnswer;
 use crate::command::host_status::HostAnswer;
 use crate::command::import::ImportAnswer;
 use crate::command::list_generations::GenerationEntry;
+use crate::command::on_hosts::OfHost;
 use crate::command::pin::PinAnswer;
 use crate::command::remove::RemoveAnswer;
 use crate::command::rename::RenameAnswer;
@@ -93,6 +94,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         ("hold", schema::<HoldAnswer>("hold")),
         ("import", schema::<ImportAnswer>("import")),
         ("ip", schema::<IpAnswer>("ip")),
+        ("hosts", schema::<Vec<OfHost>>("with several hosts")),
         ("list", schema::<Vec<Summary>>("list")),
         ("list-generations", schema::<Vec<GenerationEntry>>("list-generations")),
         ("pin", schema::<ForEach<PinAnswer>>("pin")),

@@ -11,6 +11,7 @@ use crate::base::context::Context;
 use crate::change::clone::{CloneOptions, Cloned, CopyWay, clone};
 use crate::cli::Clone;
 use crate::command::begin::begin;
+use crate::command::overrides::changes;
 use crate::fact::lookup::machine_name;
 
 /// The result, as scripts see it.
@@ -64,7 +65,9 @@ pub(crate) fn run(context: &Context, arguments: &Clone) -> Result<()> {
     if !dry_run {
         begin(context, "clone")?;
     }
-    let options = CloneOptions { profile: arguments.profile.as_deref(), dry_run };
+    let changes = changes(&arguments.overrides, &[])?;
+    let options =
+        CloneOptions { profile: arguments.profile.as_deref(), overrides: changes.as_ref(), dry_run };
     let Cloned { way, state: (_, state), profile, notes } = clone(context, &of, &name, options)?;
     let state_by = StateBy::of(way);
     context.answer(&CloneAnswer { name, of, dry_run, state_by, state, profile, notes }, text)

@@ -17,12 +17,14 @@ use crate::change::create_draft;
 use crate::cli::Create;
 use crate::command::begin::begin;
 use crate::command::reachable::reachable;
+use crate::command::{arguments as given, overrides};
+use crate::decision::overrides::OverrideChanges;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::lookup::machine_name;
 use crate::fact::reachable::Reachable;
 use crate::fact::{installation, setuid_places};
 use crate::host::state_directory;
-use crate::nix::source::SourceArguments;
+use crate::nix::source::{BuiltElsewhere, SourceArguments};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
@@ -30,7 +32,9 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     if !context.live() && arguments.profile.is_none() {
         return unchanged("--root works with --profile only", "");
     }
-    let options = options(arguments);
+    let overrides = overrides::changes(&arguments.overrides, &[])?;
+    let built = given::built(&arguments.built, arguments.build_on_host)?;
+    let options = options(arguments, overrides.as_ref(), &built);
     if arguments.dry_run {
         return dry_run(context, &name, &options);
     }
@@ -42,7 +46,11 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     report(context, &name, &created)
 }
 
-fn options(arguments: &Create) -> CreateOptions<'_> {
+fn options<'a>(
+    arguments: &'a Create,
+    overrides: Option<&'a OverrideChanges>,
+    built: &'a [BuiltElsewhere],
+) -> CreateOptions<'a> {
     CreateOptions {
         source: SourceArguments {
             flake: arguments.flake.as_deref(),
@@ -52,7 +60,9 @@ fn options(arguments: &Create) -> CreateOptions<'_> {
             system: arguments.system.as_deref(),
             nix_args: &arguments.nix_args,
             save_args: true,
+            built,
         },
+        overrides,
         start: !arguments.no_start,
         allow_user_store: arguments.allow_user_store,
         allow_taken_ports: arguments.allow_taken_ports,

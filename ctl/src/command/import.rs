@@ -7,9 +7,10 @@ use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::change::import::{Imported, import};
+use crate::change::import::{ImportOptions, Imported, import};
 use crate::cli::{Import, ImportArchive};
 use crate::command::begin::begin;
+use crate::command::overrides::changes;
 use crate::fact::lookup::machine_name;
 
 /// The result, as scripts see it.
@@ -31,7 +32,8 @@ pub(super) struct ImportAnswer {
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
-    let Import::Archive(ImportArchive { file, name, dry_run }) = arguments;
+    let Import::Archive(ImportArchive { file, name, overrides, dry_run }) = arguments;
+    let changes = changes(overrides, &[])?;
     let name = name.as_deref().map(machine_name).transpose()?;
     context.need_systemd()?;
     // Nobody else can read the state, and what is checked.
@@ -40,7 +42,8 @@ pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
     } else {
         begin(context, "import")?;
     }
-    let Imported { name, archived, state, sizes } = import(context, file, name.as_ref(), *dry_run)?;
+    let options = ImportOptions { name: name.as_ref(), overrides: changes.as_ref(), dry_run: *dry_run };
+    let Imported { name, archived, state, sizes } = import(context, file, options)?;
     let answer = ImportAnswer {
         name,
         archived_name: archived,

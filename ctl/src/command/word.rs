@@ -48,12 +48,12 @@ pub(crate) fn run(context: &Context, arguments: &Run) -> Result<()> {
 
 /// Runs `logs`.
 pub(crate) fn logs(context: &Context, arguments: &Logs) -> Result<()> {
-    let Logs { follow, lines, ref unit, host, .. } = *arguments;
+    let Logs { follow, lines, ref unit, outside, .. } = *arguments;
     let name = machine_name(&arguments.name)?;
     context.need_systemd()?;
     known(context, &name)?;
     let of = match unit {
-        None if host || inside::leader(context, &name).is_none() => LogsOf::Host,
+        None if outside || inside::leader(context, &name).is_none() => LogsOf::Host,
         unit => {
             running(context, &name, "logs")?;
             LogsOf::Inside(unit.clone())
