@@ -41,7 +41,7 @@ pub fn named(host: &Host, name: &str) -> String {
     host.sh(&format!(
         "find /etc/nixos-nspawn /etc/systemd/system /nix/var/nix/profiles/per-nspawn /nix/var/nix/gcroots /var/lib/machines \
             /run/nixos-nspawn /run/systemd/nspawn /run/systemd/generator /run/systemd/network \
-            -name '*{name}*' ! -path '/var/lib/machines/*/*' ! -path '/run/nixos-nspawn/nix/*/*' 2> /dev/null | grep -v pid$ || true"
+            -name '*{name}*' ! -path '/var/lib/machines/*/*' ! -path '/run/nixos-nspawn/nix/*/*' 2> /dev/null | grep -vE '[.](pid|lock)$' || true"
     ))
 }
 
