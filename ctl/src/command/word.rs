@@ -85,8 +85,10 @@ pub(crate) fn ip(context: &Context, arguments: &Show) -> Result<()> {
     context.need_systemd()?;
     known(context, &name)?;
     must_run(context, &name)?;
-    let told = || machined::all_addresses(context).remove(&name);
-    let addresses = addresses::addresses(context, &name).or_else(told).unwrap_or_default();
+    let addresses = match addresses::addresses(context, &name) {
+        Some(addresses) => addresses,
+        None => machined::all_addresses(context)?.remove(&name).unwrap_or_default(),
+    };
     if addresses.is_empty() {
         return refuse(format!("container '{name}' has no address of its own"));
     }

@@ -79,7 +79,7 @@ fn archives(host: &Host) {
     assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "first\n");
 }
 
-/// Imports what cannot be imported.
+/// Imports what cannot be imported, at least not as it is.
 fn bad_input(host: &Host, file: &str) {
     host.ctl_ok(&["export", "ports", "-o", "/root/ports.tar"]);
     host.sh(&format!(

@@ -57,7 +57,12 @@ fn clones(host: &Host) {
     assert_ne!(machine_id(host, "copy"), id);
     host.ctl_ok(&["stop", "web"]);
     host.ctl_ok(&["remove", "copy", "--delete-state"]);
-    // Another profile may have other ports.
+    // The copy can have other ports, which updates keep, or another profile.
+    host.ctl_ok(&["clone", "ports", "copy", "--port", "8081:80"]);
+    let ports = &host.intent("copy")["container"]["forwardPorts"];
+    assert!(ports.to_string().contains("8081") && !ports.to_string().contains("8080"), "{ports}");
+    assert_ne!(host.intent("copy")["overrides"], serde_json::Value::Null);
+    host.ctl_ok(&["remove", "copy", "--delete-state"]);
     host.ctl_ok(&["clone", "ports", "copy", "--profile", "/nix/var/nix/profiles/per-nspawn/stopped/system"]);
     host.ctl_ok(&["remove", "copy", "--delete-state"]);
     host.assert_no_traces_since(&before);
