@@ -134,7 +134,7 @@ fn draft(
     let moved = planned(host, &record)?;
     let profile = sides(&record)?.1.profile().to_owned();
     for (_, to) in &moved {
-        if is_there(to)? && *to != host.directory(&profile) {
+        if is_there(to)? && *to != host.path(&profile) {
             return unchanged(
                 format!("{}: already exists", to.display()),
                 "move it away, or use another name",

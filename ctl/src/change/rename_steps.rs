@@ -127,7 +127,7 @@ fn moves(host: &Host, from: &Side, to: &Side) -> Result<Vec<(PathBuf, PathBuf)>>
         (snapshots::directory(host, from.name), snapshots::directory(host, to.name)),
     ];
     if !from.profile.as_os_str().is_empty() {
-        moves.push((host.directory(&from.profile), host.directory(&to.profile)));
+        moves.push((host.path(&from.profile), host.path(&to.profile)));
     }
     moves.extend(gc_roots::renamed(host, from.name, to.name)?);
     for link in enabled_links(host, from.name)? {

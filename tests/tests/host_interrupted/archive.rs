@@ -106,6 +106,9 @@ fn bad_input(host: &Host, file: &str) {
         let refused = host.ctl(&[&["import", "archive"], words].concat());
         assert!(refused.code() == code && refused.stderr.contains(text), "{words:?}: {refused}");
     }
+    host.ctl_ok(&["import", "archive", "/root/ports.tar", "--name", "copy", "--port", "8081:80"]);
+    assert!(host.intent("copy")["container"]["forwardPorts"].to_string().contains("8081"));
+    host.ctl_ok(&["remove", "copy"]);
     let nobody =
         ["setpriv", "--reuid=nobody", "--clear-groups", "nixos-nspawn", "import", "archive", "/etc/hostname"];
     assert_eq!(host.run(&nobody).code(), 10);

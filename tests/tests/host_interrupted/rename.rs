@@ -1,11 +1,11 @@
 //! Renames: everything has the new name afterwards, however often they are killed.
 
-use nixos_nspawn_tests::host::{FLAKE, Host};
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, light};
 use nixos_nspawn_tests::on_both_hosts;
 
 use crate::{assert_half, killed, settle, stoppable};
 
-on_both_hosts!(renames, renames_on_btrfs);
+on_both_hosts!(renames, renames_on_btrfs, renames_killed_at_any_time);
 
 /// Sets and shows extended attributes; one of them is an access control list (`acl(5)`), which 1234 has a part in.
 const ATTRIBUTES: &str = r#"use strict; my ($do, @paths) = @ARGV;
@@ -132,4 +132,28 @@ fn renames_on_btrfs(host: &Host) {
     host.sh("echo lost > /var/lib/machines/shop/srv/data");
     host.ctl_ok(&["rollback", "shop", "--to", "1", "--with-state"]);
     assert_eq!(host.file("/var/lib/machines/shop/srv/data"), "kept\n");
+}
+
+/// Kills that no failpoint is at. The container always has one name, with everything.
+fn renames_killed_at_any_time(host: &Host) {
+    host.install(bins());
+    host.own(&serde_json::json!({"web": light("first\n"), "stopped": light("first\n")}));
+    host.create("web");
+    host.ctl_ok(&["create", "stopped", "--flake", FLAKE, "--no-start"]);
+    fill(host, "web");
+    let before = state(host, "web");
+    let (mut old, mut new, mut kills) = ("web", "shop", 0);
+    for milliseconds in [15, 30, 45, 60, 80, 100, 120, 145, 170, 200, 240, 300] {
+        let limit = format!("0.{milliseconds:03}");
+        let words = ["timeout", "--signal=KILL", &limit, "nixos-nspawn", "rename", old, new, "--restart"];
+        kills += usize::from(host.run(&words).code() != 0);
+        settle(host);
+        if host.exists(&format!("/etc/nixos-nspawn/{new}.json")) {
+            (old, new) = (new, old);
+        }
+        assert_eq!(named(host, new), "", "{limit}");
+        assert_eq!((host.state(old).as_str(), state(host, old)), ("active", before.clone()), "{limit}");
+        host.assert_agreed(old);
+    }
+    assert!(kills > 3, "only {kills} kills");
 }
