@@ -278,7 +278,7 @@ fn make_state(host: &Host, name: &MachineName, intent: &Intent, record: &mut Rec
 }
 
 /// Creates /etc/nixos-nspawn if it does not exist.
-fn make_directory(host: &Host) -> Result<()> {
+pub(super) fn make_directory(host: &Host) -> Result<()> {
     let directory = host.path(host.scope.intents);
     if directory.is_dir() {
         return Ok(());

@@ -1,200 +1,212 @@
-//! Takes a container over from another program, and gives it back. What is moved is recorded before it is; until the end,
-//! a killed import is settled as a killed create, which moves everything back.
+//! Records a container from an archive. The archive is checked completely before anything is done.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::intent::{Intent, Overrides, parse};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::Kind;
-use nixos_nspawn_units::value::StorePath;
+use rustix::fs::{CWD, Mode, OFlags, openat, statvfs};
 
-use crate::base::exit::{Failed, unchanged};
+use crate::base::event::{Event, Step};
+use crate::base::exit::{Failed, refuse, unchanged, under};
+use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
-use crate::change::create;
-use crate::change::create::{CreateOptions, Created};
-use crate::change::create_draft;
-use crate::change::create_draft::CreateDraft;
-use crate::change::forget::forget;
-use crate::change::give_back::{can_give_back, unit};
-use crate::change::import_options::Import;
-use crate::change::remove::profile_directory;
-use crate::change::settle;
-use crate::decision::import::{Translation, conf, limits, nixos_container};
-use crate::fact::importable;
-use crate::fact::importable::Importable;
-use crate::fact::lookup::{all_seen, declarative, find};
-use crate::host::imported::{Imported, Tool};
-use crate::host::record::{Begun, Record, RecordDetails};
-use crate::host::{profile_links, state_directory, systemd};
+use crate::base::interrupt;
+use crate::change::new_copy::{NewCopy, check_place, make, make_state, sync_state};
+use crate::change::next::layer;
+use crate::change::{next, settle, snapshot};
+use crate::decision::overrides::{OverrideChanges, over};
+use crate::fact::installation;
+use crate::host::archive::Description;
+use crate::host::archive::extract::Extraction;
+use crate::host::archive::read::{Sizes, TakenAttributes, Taker, What, check, read};
+use crate::host::intent_file::{self, Conflicts};
+use crate::host::{host_file, state_directory};
 use crate::nix::profile;
-use crate::nix::source::SourceArguments;
+use crate::nix::tool::Nix;
 
-/// A container of another program, translated.
-#[derive(Debug)]
-pub(crate) struct Translated {
-    /// What is taken over.
-    pub(crate) import: Import,
-    /// The profile that it is built from.
-    pub(crate) profile: PathBuf,
-    /// The moves, as paths of the system.
-    pub(crate) moves: Vec<(PathBuf, PathBuf)>,
-    /// What has no counterpart.
-    pub(crate) missing: Vec<String>,
-    /// Why it cannot be imported.
-    pub(crate) refusal: Option<Failed>,
+/// What an import did, or would do.
+#[derive(Debug, Clone)]
+pub(crate) struct Imported {
+    /// The name of the container.
+    pub(crate) name: MachineName,
+    /// Its name in the archive.
+    pub(crate) archived: MachineName,
+    /// The state.
+    pub(crate) state: Option<PathBuf>,
+    /// The sizes of what is imported.
+    pub(crate) sizes: Sizes,
 }
 
 /// The options of an import.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ImportOptions {
-    /// Whether to start a container that does not run.
-    pub(crate) start: bool,
-    /// Whether to accept a store that root does not own.
-    pub(crate) allow_user_store: bool,
-    /// Whether to accept forwards of ports that a service of the host uses.
-    pub(crate) allow_taken_ports: bool,
+pub(crate) struct ImportOptions<'a> {
+    /// The name of the container, if it is another one than in the archive.
+    pub(crate) name: Option<&'a MachineName>,
+    /// What the administrator sets here, over the options of the build and those set before.
+    pub(crate) overrides: Option<&'a OverrideChanges>,
+    /// Whether to change nothing.
+    pub(crate) dry_run: bool,
 }
 
-/// Reads and translates a container of another program. Nothing is changed.
-pub(crate) fn translated(host: &Host, tool: Tool, name: &MachineName) -> Result<Translated> {
-    let found = importable::find(host, tool, name)?;
-    let (translation, profile) = match tool {
-        Tool::NixosContainer => nixos_container(&found, host)?,
-        // Its options are in the profile.
-        Tool::PythonNixosNspawn => {
-            let stored = profile::store_path(host, &found.profile)?;
-            (Translation::default(), PathBuf::from(stored.as_str()))
+/// Imports a container under its own name or another one.
+pub(crate) fn import(host: &Host, path: &Path, options: ImportOptions) -> Result<Imported> {
+    let ImportOptions { name, overrides, dry_run } = options;
+    let nix = Nix::find(host)?;
+    if !dry_run {
+        installation::check(host)?;
+    }
+    let file = open(path)?;
+    let whole = file.metadata()?.len();
+    let shown = path.display();
+    let progress = |name: Option<&MachineName>, step: fn(u64, u64) -> Step| {
+        let name = name.cloned();
+        move |bytes: u64| {
+            if let Some(name) = name.clone() {
+                host.report(Event::Progress { name, step: Some(step(bytes, whole)) });
+            }
         }
     };
-    let own_unit = unit(tool, name);
-    let runs = systemd::unit_is(host, "is-active", &own_unit)?;
-    let refusal = refusal(host, tool, name, &found, runs.then_some(&*own_unit));
-    let Importable { imported, .. } = found;
-    let moves = imported.moves.iter().map(|one| (one.from.clone(), one.to(host, name))).collect();
-    let Translation { layer, autostart, missing } = translation;
-    let runs = runs && tool == Tool::PythonNixosNspawn;
-    Ok(Translated { import: Import { layer, autostart, imported, runs }, profile, moves, missing, refusal })
-}
-
-/// Translates the configuration of nixos-container. Returns the profile as well.
-fn nixos_container(found: &Importable, host: &Host) -> Result<(Translation, PathBuf)> {
-    let file = found.file.display();
-    let conf = conf::parse(&found.text).map_err(|fault| {
-        Failed::unchanged(format!("{file}:{}: {}", fault.line, fault.reason), "correct that line")
-    })?;
-    let mut translation = nixos_container::translate(&conf);
-    for (path, key, value) in &found.unit_settings {
-        limits::limit(key, value, &path.display().to_string(), &mut translation);
-    }
-    let system = conf.get("SYSTEM_PATH").and_then(|path| path.parse::<StorePath>().ok());
-    let profile = system.map_or_else(|| found.profile.clone(), |path| PathBuf::from(path.as_str()));
-    profile::store_path(host, &profile)?;
-    Ok((translation, profile))
-}
-
-/// Returns why a container cannot be imported now.
-fn refusal(
-    host: &Host,
-    tool: Tool,
-    name: &MachineName,
-    found: &Importable,
-    running: Option<&str>,
-) -> Option<Failed> {
-    if let Some(target) = &found.declared {
-        return Some(Failed::unchanged(
-            format!(
-                "{}: links to {}, so the container belongs to the configuration of the host",
-                found.file.display(),
-                target.display()
-            ),
-            "remove it there, and add what lib.fromContainers makes of it (docs/coming-from-containers.md)",
-        ));
-    }
-    if tool == Tool::PythonNixosNspawn {
-        return None;
-    }
-    if let Some(unit) = running {
-        let stop = unit.trim_end_matches(".service");
-        return Some(Failed::unchanged(
-            format!("{unit} runs"),
-            format!("'systemctl stop {stop}' stops it, then import '{name}' again"),
-        ));
-    }
-    let state = state_directory::directory(host, name);
-    state_directory::exists(host, name).then(|| {
-        Failed::unchanged(
-            format!("{}: exists already, so the state cannot be moved there", state.display()),
-            "move it away first",
-        )
-    })
-}
-
-fn options<'a>(translated: &'a Translated, options: ImportOptions) -> CreateOptions<'a> {
-    CreateOptions {
-        source: SourceArguments { profile: Some(&translated.profile), ..SourceArguments::default() },
-        overrides: None,
-        start: options.start,
-        allow_user_store: options.allow_user_store,
-        allow_taken_ports: options.allow_taken_ports,
-        applied: None,
-        import: Some(&translated.import),
-    }
-}
-
-/// Returns what an import would record.
-pub(crate) fn draft(
-    host: &Host,
-    name: &MachineName,
-    from: &Translated,
-    how: ImportOptions,
-) -> Result<CreateDraft> {
-    create_draft::draft(host, name, &options(from, how))
-}
-
-/// Imports a container. What can be refused is refused before the first write.
-pub(crate) fn import(
-    host: &Host,
-    name: &MachineName,
-    from: Translated,
-    how: ImportOptions,
-) -> Result<Created> {
-    let mut from = from;
-    if let Some(refusal) = from.refusal.take() {
-        return Err(refusal.into());
-    }
-    draft(host, name, &from, how)?;
-    create::create(host, name, &options(&from, how))
-}
-
-/// Gives a container back to the program that it was imported from. Returns what was moved.
-pub(crate) fn undo(host: &Host, name: &MachineName, dry_run: bool) -> Result<Imported> {
-    let _lock = match dry_run {
-        true => None,
-        false => Some(settle::lock(host, name)?),
+    let (description, sizes) = check(&file, &progress(name, |bytes, whole| Step::Verifying { bytes, whole }))
+        .map_err(|error| refused(error, &shown.to_string()))?;
+    let name = name.unwrap_or(&description.name).clone();
+    let _lock = if dry_run { None } else { Some(settle::lock(host, &name)?) };
+    check_place(host, &name)?;
+    let archived = archived(&description, &name).map_err(|error| refused(error, &shown.to_string()))?;
+    let layer = layer(&archived.overrides, overrides)?;
+    let mut expected = archived.clone();
+    // The options that are archived have the layer of the other host already.
+    expected.container = over(&layer, &archived.container).map_err(Failed::refused)?;
+    may_be_recorded(host, &name, &expected)?;
+    let has_state = sizes.entries > 0;
+    check_space(host, sizes.state)?;
+    let state = state_directory::directory(host, &name);
+    let imported = Imported {
+        name: name.clone(),
+        archived: description.name.clone(),
+        state: has_state.then(|| state.clone()),
+        sizes,
     };
-    let Some(imported) = Imported::of(host, name)? else {
-        return Err(Failed::Usage(format!(
-            "container '{name}' was not imported, so there is nothing to undo"
-        ))
-        .into());
-    };
-    let loaded = host.load();
-    all_seen(&loaded)?;
-    let found = find(&loaded, name);
-    if found.as_ref().is_some_and(|found| found.kind() == Kind::Declarative) {
-        return unchanged(declarative(name), "");
-    }
-    let profile_directory = match &found {
-        Some(found) => profile_directory(host, found, name),
-        None => profile_links::proven_directory(host, name),
-    };
-    can_give_back(host, name, &imported, &profile_directory)?;
     if dry_run {
         return Ok(imported);
     }
-    let details =
-        RecordDetails { profile_directory, import: Some(imported.clone()), ..RecordDetails::default() };
-    let record = Record::begin(host, name, Begun::Removing, details)?;
-    forget(host, &record)?;
+    let what = format!("container '{name}' was not imported");
+    nix.import(|out| {
+        let reading = progress(Some(&name), |bytes, whole| Step::Reading { bytes, whole });
+        read(&file, &mut ClosureOnly { out }, &reading).map(drop)
+    })
+    .map_err(|error| under(error, &what, "nothing was recorded"))?;
+    failpoint("import-closure");
+    let intent = intent(host, &description, &name, (&archived, layer))
+        .map_err(|error| under(error, &what, "nothing was recorded"))?;
+    may_be_recorded(host, &name, &intent)?;
+    let subvolume = intent.container.activation.snapshot;
+    let copy = NewCopy { name: &name, profile: &description.profile, intent };
+    make(host, Some(&nix), copy, &what, |record| {
+        if !has_state {
+            return Ok(());
+        }
+        make_state(host, &name, subvolume, record)?;
+        failpoint("import-made");
+        let mut extraction = Extraction::into(&state)?;
+        let reading = progress(Some(&name), |bytes, whole| Step::Reading { bytes, whole });
+        read(&file, &mut extraction, &reading).map_err(|error| refused(error, &shown.to_string()))?;
+        extraction.end()?;
+        failpoint("import-filled");
+        sync_state(host, &state)
+    })?;
+    host.report(Event::Progress { name, step: None });
     Ok(imported)
+}
+
+/// Opens the archive, which is read several times.
+fn open(path: &Path) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(CWD, path, flags, Mode::empty()).map_err(|error| {
+        Failed::Usage(format!("{}: cannot be opened: {}", path.display(), std::io::Error::from(error)))
+    })?);
+    if !file.metadata()?.is_file() {
+        return unchanged(
+            format!("{}: is not a regular file", path.display()),
+            "an archive is read several times",
+        );
+    }
+    Ok(file)
+}
+
+/// Adds the file to a refusal, and that nothing was changed.
+fn refused(error: anyhow::Error, file: &str) -> anyhow::Error {
+    if interrupt::wanted() {
+        return error;
+    }
+    Failed::unchanged(format!("{file}: {error:#}"), "").into()
+}
+
+/// Returns the intent in the archive, with the name that the container gets here.
+fn archived(description: &Description, name: &MachineName) -> Result<Intent> {
+    let mut value = description.intent.clone();
+    value["name"] = serde_json::Value::String(name.to_string());
+    let intent = parse(value.to_string().as_bytes(), name);
+    intent.map_err(|fault| Failed::refused(format!("the intent in it cannot be used here: {fault}")).into())
+}
+
+/// Returns the intent that is recorded: the options of the profile, which are checked as for a new container, and what the
+/// administrator has set.
+fn intent(
+    host: &Host,
+    description: &Description,
+    name: &MachineName,
+    (archived, layer): (&Intent, Overrides),
+) -> Result<Intent> {
+    let read = profile::read(host, &description.profile, name)?;
+    for text in &read.warnings {
+        host.report(Event::ProfileWarning { text: text.clone() });
+    }
+    let mut source = archived.source.clone().unwrap_or_default();
+    source.applied = false;
+    let intent = next::intent(host, name, &read, source, layer)?;
+    Ok(Intent { autostart: archived.autostart, ..intent })
+}
+
+/// Refuses what the generator would refuse, and what other containers have.
+fn may_be_recorded(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
+    let loaded = host_file::load(host)?;
+    intent_file::check(&loaded, name, intent, Conflicts::Refused).map_err(|error| {
+        under(error, &format!("container '{name}' cannot be imported"), "nothing was changed")
+    })?;
+    snapshot::check(host, name, intent)
+}
+
+/// Refuses state that does not fit.
+fn check_space(host: &Host, needed: u64) -> Result<()> {
+    let machines = host.machines();
+    let on = machines.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
+    let found = statvfs(on).with_context(|| on.display().to_string())?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    if needed > free {
+        return refuse(format!(
+            "{}: {} MiB are free, and the state needs {} MiB, nothing was changed",
+            machines.display(),
+            free >> 20,
+            (needed >> 20) + 1
+        ));
+    }
+    Ok(())
+}
+
+/// Passes the closure on, and drops the state.
+struct ClosureOnly<'a> {
+    out: &'a mut dyn Write,
+}
+
+impl Taker for ClosureOnly<'_> {
+    fn closure(&mut self, part: &mut dyn Read) -> Result<()> {
+        std::io::copy(part, self.out).map(drop).context("nix-store --import")
+    }
+
+    fn state(&mut self, _: &[u8], _: What, _: &TakenAttributes) -> Result<()> {
+        Ok(())
+    }
 }

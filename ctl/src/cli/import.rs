@@ -1,30 +1,43 @@
 //! Arguments of `import`.
 
-use clap::{Args, ValueEnum};
+use std::path::PathBuf;
 
-/// A program to import from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Program {
-    /// nixos-container, in /etc/nixos-containers
-    NixosContainer,
-    /// python-nixos-nspawn, in /etc/systemd/nspawn
-    PythonNixosNspawn,
+use clap::{Args, Subcommand};
+
+use super::overrides::Override;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Import {
+    #[command(subcommand)]
+    pub(crate) what: Option<Imported>,
+    /// Give containers back to the programs that they were imported from
+    #[arg(long, value_name = "NAME", num_args = 1.., required = true)]
+    pub(crate) undo: Vec<String>,
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What is imported.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Imported {
+    /// Record a container from an archive of 'export'
+    Archive(ImportArchive),
+    /// Take over containers of nixos-container, in /etc/nixos-containers
+    NixosContainer(ImportForeign),
+    /// Take over containers of python-nixos-nspawn, in /etc/systemd/nspawn
+    PythonNixosNspawn(ImportForeign),
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Import {
-    /// Program that the containers belong to
-    #[arg(value_name = "PROGRAM", required_unless_present = "undo")]
-    pub(crate) program: Option<Program>,
+pub(crate) struct ImportForeign {
     /// Names of the containers
-    #[arg(value_name = "NAME", required_unless_present_any = ["all", "undo"])]
+    #[arg(value_name = "NAME", required_unless_present = "all")]
     pub(crate) containers: Vec<String>,
     /// Import all containers of the program
-    #[arg(long, conflicts_with_all = ["containers", "undo"])]
+    #[arg(long, conflicts_with = "containers")]
     pub(crate) all: bool,
-    /// Give imported containers back to the program that they came from
-    #[arg(long, value_name = "NAME", num_args = 1.., conflicts_with_all = ["program", "start"])]
-    pub(crate) undo: Vec<String>,
     /// Start containers that do not run
     #[arg(long)]
     pub(crate) start: bool,
@@ -35,6 +48,21 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) allow_taken_ports: bool,
     /// Show what would be moved and recorded, and what has no counterpart
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArchive {
+    /// The archive
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Name of the container [default: as in the archive]
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) overrides: Override,
+    /// Check the archive, and show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -7,8 +7,10 @@ mod doctor;
 pub(crate) mod hints;
 mod import;
 mod list;
+mod moves;
 mod overrides;
 mod values;
+mod words;
 
 use std::path::PathBuf;
 
@@ -20,11 +22,13 @@ pub(crate) use build::{
     Activation, Create, Expect, Expected, From, Plan, Rollback, Several, Strategy, Update,
 };
 pub(crate) use doctor::Doctor;
-pub(crate) use import::{Import, Program};
+pub(crate) use import::{Import, ImportArchive, ImportForeign, Imported};
 pub(crate) use list::{KindFilter, List, SortKey};
+pub(crate) use moves::{Clone, Export, Rename};
 pub(crate) use overrides::Override;
 pub(crate) use values::ANY_REACH;
 use values::generation;
+pub(crate) use words::{Logs, Run, Shell, Units};
 
 /// Manage NixOS containers on systemd-nspawn.
 #[derive(Debug, Parser)]
@@ -38,6 +42,7 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "General options")]
 pub(crate) struct Global {
     /// Work offline on the system tree below DIR
     #[arg(long, global = true, value_name = "DIR", default_value = "/", hide_default_value = true)]
@@ -77,8 +82,6 @@ pub(crate) enum Command {
     Create(Create),
     /// Rebuild containers and switch to the result; failures are rolled back
     Update(Update),
-    /// Take containers over from another program, with their state
-    Import(Import),
     /// Make the containers of this host what a flake says
     Apply(Apply),
     /// Show what an update would change and do
@@ -87,6 +90,30 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Stop and remove containers; their state is kept
     Remove(Remove),
+    /// Give a container another name
+    Rename(Rename),
+    /// Copy a container with its state
+    Clone(Clone),
+    /// Write a container with its state into an archive
+    Export(Export),
+    /// Take over a container from elsewhere
+    Import(Import),
+    /// Start containers
+    Start(Units),
+    /// Stop containers
+    Stop(Units),
+    /// Restart containers
+    Restart(Units),
+    /// Open a shell in a running container
+    Shell(Shell),
+    /// Run a command in a running container
+    Run(Run),
+    /// Show the journal of a container
+    Logs(Logs),
+    /// Print the addresses of a running container
+    Ip(Show),
+    /// Print the public SSH host keys of a running container
+    SshHostKey(Show),
     /// List containers
     List(List),
     /// Show everything known about containers

@@ -1,205 +1,73 @@
-//! `import`: takes containers over from another program, and gives them back.
+//! `import archive`: records a container from an archive.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::reach::Reach;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::change::give_back::unit;
-use crate::change::import;
-use crate::change::import::{ImportOptions, Translated};
-use crate::cli::{Import, Program};
+use crate::change::import::{ImportOptions, Imported, import};
+use crate::cli::ImportArchive;
 use crate::command::begin::begin;
-use crate::command::several::{each, machine_names};
-use crate::decision::overrides::lines;
-use crate::fact::importable;
-use crate::host::imported::{Imported, Tool};
-use crate::host::state_directory;
+use crate::command::overrides::changes;
+use crate::fact::lookup::machine_name;
 
-/// Runs the command.
-pub(crate) fn run(context: &Context, arguments: &Import) -> Result<()> {
-    context.need_live("import")?;
-    let undone = machine_names(&arguments.undo)?;
-    let given = match (arguments.program, arguments.all) {
-        (Some(program), true) => importable::names(context, tool(program))?,
-        _ => arguments.containers.clone(),
-    };
-    let names = machine_names(&given)?;
-    if !arguments.dry_run {
-        begin(context, "import")?;
-    }
-    context.need_systemd()?;
-    match arguments.program {
-        Some(_) if names.is_empty() => {
-            context.answer(&Vec::<String>::new(), |_| "there is no container to import\n".to_owned())
-        }
-        Some(program) => {
-            each(context, &names, |name| name, |name| one(context, tool(program), name, arguments))
-        }
-        None => each(context, &undone, |name| name, |name| undo(context, name, arguments.dry_run)),
-    }
-}
-
-fn tool(program: Program) -> Tool {
-    match program {
-        Program::NixosContainer => Tool::NixosContainer,
-        Program::PythonNixosNspawn => Tool::PythonNixosNspawn,
-    }
-}
-
-/// What an import does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-enum ImportResult {
-    Imported,
-    WouldImport,
-    /// Given back to the other program.
-    Undone,
-    WouldUndo,
-}
-
-/// A file or directory that is moved.
-#[derive(Debug, Clone, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-struct Moved {
-    from: PathBuf,
-    to: PathBuf,
-}
-
-/// One container's import, as scripts see it.
+/// The result, as scripts see it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct ImportAnswer {
     name: MachineName,
-    /// The program on the other side.
-    program: Tool,
-    result: ImportResult,
-    /// Whether the container runs afterwards.
-    runs: bool,
-    /// What is moved.
-    moved: Vec<Moved>,
-    /// Options of the other program that are now set on the host, as lines.
-    options: Vec<String>,
-    /// What has no counterpart.
-    missing: Vec<String>,
-    /// What keeps the container from being imported now, in a dry run.
-    refusal: Option<String>,
-    /// The intent.
-    intent: Option<Intent>,
+    /// Its name in the archive.
+    archived_name: MachineName,
+    /// Whether nothing was done.
+    dry_run: bool,
+    /// Its state, if the archive has some.
+    state: Option<PathBuf>,
+    /// The size of the files in its state, in bytes.
+    state_size: u64,
+    /// The size of its closure, in bytes.
+    closure_size: u64,
 }
 
-fn one(
-    context: &Context,
-    tool: Tool,
-    name: &MachineName,
-    arguments: &Import,
-) -> Result<(ImportAnswer, String)> {
-    let how = ImportOptions {
-        start: arguments.start,
-        allow_user_store: arguments.allow_user_store,
-        allow_taken_ports: arguments.allow_taken_ports,
-    };
-    let from = import::translated(context, tool, name)?;
-    let mut answer = ImportAnswer {
-        name: name.clone(),
-        program: tool,
-        result: ImportResult::WouldImport,
-        runs: from.import.runs || arguments.start,
-        moved: moved(&from),
-        options: lines(&from.import.layer),
-        missing: from.missing.clone(),
-        refusal: from.refusal.as_ref().map(ToString::to_string),
-        intent: None,
-    };
-    if arguments.dry_run {
-        let draft = import::draft(context, name, &from, how)?;
-        answer.intent = Some(draft.intent);
+/// Runs the command.
+pub(crate) fn run(context: &Context, arguments: &ImportArchive) -> Result<()> {
+    let ImportArchive { file, name, overrides, dry_run } = arguments;
+    let changes = changes(overrides, &[])?;
+    let name = name.as_deref().map(machine_name).transpose()?;
+    context.need_systemd()?;
+    // Nobody else can read the state, and what is checked.
+    if *dry_run {
+        context.need_root("import")?;
     } else {
-        let created = import::import(context, name, from, how)?;
-        answer.result = ImportResult::Imported;
-        answer.runs = created.started;
-        answer.intent = Some(created.intent);
+        begin(context, "import")?;
     }
-    let text = text(&answer);
-    Ok((answer, text))
-}
-
-fn moved(from: &Translated) -> Vec<Moved> {
-    from.moves.iter().cloned().map(|(from, to)| Moved { from, to }).collect()
-}
-
-/// Returns the text for people.
-fn text(answer: &ImportAnswer) -> String {
-    let name = &answer.name;
-    let would = answer.result == ImportResult::WouldImport;
-    let mut lines = Vec::new();
-    lines.extend(answer.refusal.iter().map(|why| format!("cannot be imported now: {why}")));
-    let verb = if would { "would move" } else { "moved" };
-    lines.extend(
-        answer.moved.iter().map(|one| format!("{verb} {} to {}", one.from.display(), one.to.display())),
-    );
-    lines.extend(answer.options.iter().map(|option| format!("option: {option}")));
-    lines.extend(answer.missing.iter().map(|what| format!("no counterpart: {what}")));
-    if let Some(intent) = &answer.intent {
-        if would {
-            lines.push(format!("would write /etc/nixos-nspawn/{name}.json:"));
-            let text = intent.to_json().unwrap_or_default();
-            lines.extend(text.lines().map(|line| format!("  {line}")));
-        }
-        lines.extend(Reach::of(&intent.container).lines().iter().map(|line| format!("host reach: {line}")));
-        let boot = if intent.starts_at_boot() { "starts" } else { "does not start" };
-        let now = match (would, answer.runs) {
-            (true, true) => "would be imported, and run",
-            (true, false) => "would be imported, and not be started",
-            (false, true) => "is imported, and runs",
-            (false, false) => "is imported, and does not run",
-        };
-        lines.push(format!("container '{name}' {now}; it {boot} with the host"));
-    }
-    if !would {
-        lines.push(format!("note: 'nixos-nspawn import --undo {name}' gives it back"));
-    }
-    lines.join("\n") + "\n"
-}
-
-fn undo(context: &Context, name: &MachineName, dry_run: bool) -> Result<(ImportAnswer, String)> {
-    let imported = import::undo(context, name, dry_run)?;
-    let Imported { tool, moves, copied_from } = &imported;
-    let moves: Vec<Moved> =
-        moves.iter().map(|one| Moved { from: one.to(context, name), to: one.from.clone() }).collect();
-    let verb = if dry_run { "would move" } else { "moved" };
-    let mut lines: Vec<String> = moves
-        .iter()
-        .rev()
-        .map(|one| format!("{verb} {} back to {}", one.from.display(), one.to.display()))
-        .collect();
-    if let Some(copied) = copied_from {
-        let state = state_directory::directory(context, name);
-        let (state, copied) = (state.display(), copied.display());
-        lines.push(format!(
-            "note: {copied} is as it was before the import; what changed since stays in {state}"
-        ));
-    }
-    let unit = unit(*tool, name);
-    lines.push(match dry_run {
-        true => format!("container '{name}' would be stopped and given back"),
-        false => format!("container '{name}' is given back; 'systemctl start {unit}' starts it"),
-    });
+    let options = ImportOptions { name: name.as_ref(), overrides: changes.as_ref(), dry_run: *dry_run };
+    let Imported { name, archived, state, sizes } = import(context, file, options)?;
     let answer = ImportAnswer {
-        name: name.clone(),
-        program: *tool,
-        result: if dry_run { ImportResult::WouldUndo } else { ImportResult::Undone },
-        runs: false,
-        moved: moves,
-        options: Vec::new(),
-        missing: Vec::new(),
-        refusal: None,
-        intent: None,
+        name,
+        archived_name: archived,
+        dry_run: *dry_run,
+        state,
+        state_size: sizes.state,
+        closure_size: sizes.closure,
     };
-    Ok((answer, lines.join("\n") + "\n"))
+    context.answer(&answer, text)
+}
+
+fn text(answer: &ImportAnswer) -> String {
+    let ImportAnswer { name, archived_name, dry_run, state, state_size, closure_size } = answer;
+    let of = if name == archived_name { String::new() } else { format!(", which was '{archived_name}'") };
+    if !dry_run {
+        return format!("container '{name}'{of} is imported; 'nixos-nspawn start {name}' starts it\n");
+    }
+    let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+    let state = match state {
+        Some(state) => format!("{} MiB of state in {}", mebibytes(*state_size), state.display()),
+        None => "no state".to_owned(),
+    };
+    format!(
+        "would record container '{name}'{of}: {} MiB of store paths and {state}\n",
+        mebibytes(*closure_size)
+    )
 }

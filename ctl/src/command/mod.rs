@@ -11,6 +11,7 @@ mod begin;
 mod built_here;
 mod cat;
 mod check;
+mod clone;
 pub(crate) mod completions;
 mod create;
 mod delete_generations;
@@ -20,9 +21,11 @@ mod doctor_checks;
 mod doctor_text;
 mod enable;
 mod events;
+mod export;
 mod hold;
 mod host_status;
 mod import;
+mod import_foreign;
 mod list;
 mod list_generations;
 mod on_hosts;
@@ -32,6 +35,7 @@ mod plan;
 mod planned;
 mod reachable;
 mod remove;
+mod rename;
 mod rollback;
 mod setup;
 mod several;
@@ -40,6 +44,7 @@ mod status;
 mod update;
 mod updated;
 mod verify;
+mod word;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -52,7 +57,8 @@ use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::screen::Screen;
 use crate::cli;
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, Global, Imported};
+use crate::host::imported::Tool;
 
 /// Runs the command of the command line.
 pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
@@ -93,8 +99,28 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     match command {
         Command::Completions(_) | Command::Verify(_) => Ok(()),
         Command::Create(arguments) => create::run(context, arguments),
-        Command::Import(arguments) => import::run(context, arguments),
         Command::Remove(arguments) => remove::run(context, arguments),
+        Command::Rename(arguments) => rename::run(context, arguments),
+        Command::Clone(arguments) => clone::run(context, arguments),
+        Command::Export(arguments) => export::run(context, arguments),
+        Command::Import(cli::Import { what, undo, dry_run }) => match what {
+            Some(Imported::Archive(arguments)) => import::run(context, arguments),
+            Some(Imported::NixosContainer(arguments)) => {
+                import_foreign::run(context, Tool::NixosContainer, arguments)
+            }
+            Some(Imported::PythonNixosNspawn(arguments)) => {
+                import_foreign::run(context, Tool::PythonNixosNspawn, arguments)
+            }
+            None => import_foreign::undo(context, undo, *dry_run),
+        },
+        Command::Start(arguments) => word::units(context, "start", arguments),
+        Command::Stop(arguments) => word::units(context, "stop", arguments),
+        Command::Restart(arguments) => word::units(context, "restart", arguments),
+        Command::Shell(arguments) => word::shell(context, arguments),
+        Command::Run(arguments) => word::run(context, arguments),
+        Command::Logs(arguments) => word::logs(context, arguments),
+        Command::Ip(arguments) => word::ip(context, arguments),
+        Command::SshHostKey(arguments) => word::ssh_host_key(context, arguments),
         Command::List(arguments) => list::list(context, arguments),
         Command::Show(arguments) => show::show(context, arguments),
         Command::Cat(arguments) => cat::run(context, arguments),
@@ -134,6 +160,11 @@ fn only_reads(command: &Command) -> bool {
             | Command::Diff(_)
             | Command::Check(_)
             | Command::Audit(_)
+            | Command::Shell(_)
+            | Command::Run(_)
+            | Command::Logs(_)
+            | Command::Ip(_)
+            | Command::SshHostKey(_)
             | Command::Completions(_)
     )
 }

@@ -13,13 +13,14 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::resolve::open_resolved;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, ResolveFlags, flock, fstat, openat, renameat, unlinkat,
+    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, ResolveFlags, fcntl_lock, fstat, openat, renameat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
 use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
-use crate::host::files::{open_directory, sync_directory};
+use crate::host::files::{is_there, open_directory, sync_directory};
 use crate::host::mounts::mounts_below;
 use crate::host::record::{FileId, StateClaim};
 use crate::host::remove_tree::{clear_flags, remove_tree};
@@ -111,6 +112,10 @@ pub(crate) fn delete_claimed(host: &Host, name: &MachineName, claim: &StateClaim
             Some(there) if there.uuid == *uuid => delete(host, name),
             _ => Ok(()),
         },
+        StateClaim::SnapshotOf(source) => match Btrfs::find(host)?.show(&directory(host, name))? {
+            Some(there) if there.parent.as_ref() == Some(source) => delete(host, name),
+            _ => Ok(()),
+        },
         StateClaim::Asked => delete(host, name),
     }
 }
@@ -179,6 +184,14 @@ pub(crate) fn reserve(host: &Host, name: &MachineName) -> Result<Reserved> {
     }
 }
 
+/// Removes the lock beside a root that is gone, if a killed command has left it.
+pub(crate) fn remove_lock(host: &Host, name: &MachineName) -> Result<()> {
+    if !exists(host, name) && is_there(&host.machines().join(format!(".#{name}.lck")))? {
+        drop(reserve(host, name)?);
+    }
+    Ok(())
+}
+
 /// Takes the lock that nspawn holds beside the root while it runs. This also detects containers that no unit runs.
 fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
     let path = host.machines().join(format!(".#{name}.lck"));
@@ -196,11 +209,12 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// Locks the file, or returns `None` if somebody else has.
+/// Locks the file, or returns `None` if somebody else has. nspawn takes a record lock of the open file (`F_OFD_SETLK`), which
+/// excludes record locks, but not those of flock(2).
 fn locked(host: &Host, name: &MachineName, lock: OwnedFd) -> Result<Option<OwnedFd>> {
     let path = host.machines().join(format!(".#{name}.lck"));
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Ok(None),
+    match fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
         Ok(()) => Ok(Some(lock)),
         Err(error) => Err(error).with_context(|| format!("{}: cannot be locked", path.display())),
     }

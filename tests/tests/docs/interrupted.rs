@@ -15,7 +15,9 @@ fn test_name(row: &str) -> Option<String> {
 fn each_row_is_a_test() {
     let page = text("docs/decisions/interrupted.md");
     let about_records = |row: &&str| {
-        ["| create", "| import", "| remove", "| update", "| …"].iter().any(|start| row.starts_with(start))
+        ["| create", "| clone", "| import", "| remove", "| rename", "| update", "| …"]
+            .iter()
+            .any(|start| row.starts_with(start))
     };
     let rows: Vec<String> = page.lines().filter(about_records).filter_map(test_name).collect();
     assert!(rows.len() > 10, "found only {rows:?}");

@@ -5,9 +5,12 @@
 //! cut is made once for all containers of a test.
 
 mod all;
+mod archive;
+mod clone;
 mod create_remove;
 mod import;
 mod reach;
+mod rename;
 mod rollback;
 mod signals;
 mod snapshots;

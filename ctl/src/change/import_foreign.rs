@@ -1,0 +1,200 @@
+//! Takes a container over from another program, and gives it back. What is moved is recorded before it is; until the end,
+//! a killed import is settled as a killed create, which moves everything back.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::store::Kind;
+use nixos_nspawn_units::value::StorePath;
+
+use crate::base::exit::{Failed, unchanged};
+use crate::base::host::Host;
+use crate::change::create;
+use crate::change::create::{CreateOptions, Created};
+use crate::change::create_draft;
+use crate::change::create_draft::CreateDraft;
+use crate::change::forget::forget;
+use crate::change::give_back::{can_give_back, unit};
+use crate::change::import_options::Import;
+use crate::change::remove::profile_directory;
+use crate::change::settle;
+use crate::decision::import::{Translation, conf, limits, nixos_container};
+use crate::fact::importable;
+use crate::fact::importable::Importable;
+use crate::fact::lookup::{all_seen, declarative, find};
+use crate::host::imported::{Imported, Tool};
+use crate::host::record::{Begun, Record, RecordDetails};
+use crate::host::{profile_links, state_directory, systemd};
+use crate::nix::profile;
+use crate::nix::source::SourceArguments;
+
+/// A container of another program, translated.
+#[derive(Debug)]
+pub(crate) struct Translated {
+    /// What is taken over.
+    pub(crate) import: Import,
+    /// The profile that it is built from.
+    pub(crate) profile: PathBuf,
+    /// The moves, as paths of the system.
+    pub(crate) moves: Vec<(PathBuf, PathBuf)>,
+    /// What has no counterpart.
+    pub(crate) missing: Vec<String>,
+    /// Why it cannot be imported.
+    pub(crate) refusal: Option<Failed>,
+}
+
+/// The options of an import.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForeignOptions {
+    /// Whether to start a container that does not run.
+    pub(crate) start: bool,
+    /// Whether to accept a store that root does not own.
+    pub(crate) allow_user_store: bool,
+    /// Whether to accept forwards of ports that a service of the host uses.
+    pub(crate) allow_taken_ports: bool,
+}
+
+/// Reads and translates a container of another program. Nothing is changed.
+pub(crate) fn translated(host: &Host, tool: Tool, name: &MachineName) -> Result<Translated> {
+    let found = importable::find(host, tool, name)?;
+    let (translation, profile) = match tool {
+        Tool::NixosContainer => nixos_container(&found, host)?,
+        // Its options are in the profile.
+        Tool::PythonNixosNspawn => {
+            let stored = profile::store_path(host, &found.profile)?;
+            (Translation::default(), PathBuf::from(stored.as_str()))
+        }
+    };
+    let own_unit = unit(tool, name);
+    let runs = systemd::unit_is(host, "is-active", &own_unit)?;
+    let refusal = refusal(host, tool, name, &found, runs.then_some(&*own_unit));
+    let Importable { imported, .. } = found;
+    let moves = imported.moves.iter().map(|one| (one.from.clone(), one.to(host, name))).collect();
+    let Translation { layer, autostart, missing } = translation;
+    let runs = runs && tool == Tool::PythonNixosNspawn;
+    Ok(Translated { import: Import { layer, autostart, imported, runs }, profile, moves, missing, refusal })
+}
+
+/// Translates the configuration of nixos-container. Returns the profile as well.
+fn nixos_container(found: &Importable, host: &Host) -> Result<(Translation, PathBuf)> {
+    let file = found.file.display();
+    let conf = conf::parse(&found.text).map_err(|fault| {
+        Failed::unchanged(format!("{file}:{}: {}", fault.line, fault.reason), "correct that line")
+    })?;
+    let mut translation = nixos_container::translate(&conf);
+    for (path, key, value) in &found.unit_settings {
+        limits::limit(key, value, &path.display().to_string(), &mut translation);
+    }
+    let system = conf.get("SYSTEM_PATH").and_then(|path| path.parse::<StorePath>().ok());
+    let profile = system.map_or_else(|| found.profile.clone(), |path| PathBuf::from(path.as_str()));
+    profile::store_path(host, &profile)?;
+    Ok((translation, profile))
+}
+
+/// Returns why a container cannot be imported now.
+fn refusal(
+    host: &Host,
+    tool: Tool,
+    name: &MachineName,
+    found: &Importable,
+    running: Option<&str>,
+) -> Option<Failed> {
+    if let Some(target) = &found.declared {
+        return Some(Failed::unchanged(
+            format!(
+                "{}: links to {}, so the container belongs to the configuration of the host",
+                found.file.display(),
+                target.display()
+            ),
+            "remove it there, and add what lib.fromContainers makes of it (docs/coming-from-containers.md)",
+        ));
+    }
+    if tool == Tool::PythonNixosNspawn {
+        return None;
+    }
+    if let Some(unit) = running {
+        let stop = unit.trim_end_matches(".service");
+        return Some(Failed::unchanged(
+            format!("{unit} runs"),
+            format!("'systemctl stop {stop}' stops it, then import '{name}' again"),
+        ));
+    }
+    let state = state_directory::directory(host, name);
+    state_directory::exists(host, name).then(|| {
+        Failed::unchanged(
+            format!("{}: exists already, so the state cannot be moved there", state.display()),
+            "move it away first",
+        )
+    })
+}
+
+fn options<'a>(translated: &'a Translated, options: ForeignOptions) -> CreateOptions<'a> {
+    CreateOptions {
+        source: SourceArguments { profile: Some(&translated.profile), ..SourceArguments::default() },
+        overrides: None,
+        start: options.start,
+        allow_user_store: options.allow_user_store,
+        allow_taken_ports: options.allow_taken_ports,
+        applied: None,
+        import: Some(&translated.import),
+    }
+}
+
+/// Returns what an import would record.
+pub(crate) fn draft(
+    host: &Host,
+    name: &MachineName,
+    from: &Translated,
+    how: ForeignOptions,
+) -> Result<CreateDraft> {
+    create_draft::draft(host, name, &options(from, how))
+}
+
+/// Imports a container. What can be refused is refused before the first write.
+pub(crate) fn import(
+    host: &Host,
+    name: &MachineName,
+    from: Translated,
+    how: ForeignOptions,
+) -> Result<Created> {
+    let mut from = from;
+    if let Some(refusal) = from.refusal.take() {
+        return Err(refusal.into());
+    }
+    draft(host, name, &from, how)?;
+    create::create(host, name, &options(&from, how))
+}
+
+/// Gives a container back to the program that it was imported from. Returns what was moved.
+pub(crate) fn undo(host: &Host, name: &MachineName, dry_run: bool) -> Result<Imported> {
+    let _lock = match dry_run {
+        true => None,
+        false => Some(settle::lock(host, name)?),
+    };
+    let Some(imported) = Imported::of(host, name)? else {
+        return Err(Failed::Usage(format!(
+            "container '{name}' was not imported, so there is nothing to undo"
+        ))
+        .into());
+    };
+    let loaded = host.load();
+    all_seen(&loaded)?;
+    let found = find(&loaded, name);
+    if found.as_ref().is_some_and(|found| found.kind() == Kind::Declarative) {
+        return unchanged(declarative(name), "");
+    }
+    let profile_directory = match &found {
+        Some(found) => profile_directory(host, found, name),
+        None => profile_links::proven_directory(host, name),
+    };
+    can_give_back(host, name, &imported, &profile_directory)?;
+    if dry_run {
+        return Ok(imported);
+    }
+    let details =
+        RecordDetails { profile_directory, import: Some(imported.clone()), ..RecordDetails::default() };
+    let record = Record::begin(host, name, Begun::Removing, details)?;
+    forget(host, &record)?;
+    Ok(imported)
+}
