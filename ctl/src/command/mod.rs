@@ -36,6 +36,7 @@ mod status;
 mod update;
 mod updated;
 mod verify;
+pub(crate) mod version;
 
 use std::cell::RefCell;
 use std::rc::Rc;
