@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo bench bench-updates torture vm-check fuzz verify-nspawn nixos-check install uninstall deps
+.PHONY: build check test demo bench bench-updates torture vm-check fuzz verify-nspawn nixos-check install uninstall deb deb-check deps
 
 # No directory of this machine gets into the programs; rustc's arguments are separated by the byte 0x1f.
 build:
@@ -138,3 +138,16 @@ uninstall:
 	-rmdir $(DESTDIR)$(dir $(HELPER)) 2> /dev/null
 	@$(RELOAD)
 	@$(if $(DESTDIR),,echo "running containers keep running and are not started again; records in /etc/nixos-nspawn and state in /var/lib/machines stay")
+
+# The Debian package, and one with its debug information, in target/deb. It is built in a copy of the tree, and Rust may be
+# rustup's: only debhelper and dpkg-dev must be installed.
+DEB = $(abspath $(TARGET_DIR))/deb
+deb:
+	@command -v dh > /dev/null || { echo "dh: not found; install the Debian packages debhelper and dpkg-dev" >&2; exit 1; }
+	sh tests/deb/build.sh '$(DEB)'
+
+# Two builds of the package are identical, lintian is content, and the package works on throwaway hosts.
+deb-check: deps deb
+	sh tests/deb/build.sh '$(DEB)-again'
+	sh tests/deb/check.sh '$(DEB)' '$(DEB)-again'
+	NIXOS_NSPAWN_DEB='$(DEB)' $(CARGO) test --locked --all-features -p nixos-nspawn-tests --test host_deb
