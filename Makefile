@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo bench bench-updates torture vm-check fuzz verify-nspawn nixos-check install uninstall deb deb-check deps
+.PHONY: build check test demo bench bench-updates torture vm-check fuzz verify-nspawn nixos-check install uninstall deb deb-check book book-check deps
 
 # No directory of this machine gets into the programs; rustc's arguments are separated by the byte 0x1f.
 build:
@@ -151,3 +151,17 @@ deb-check: deps deb
 	sh tests/deb/build.sh '$(DEB)-again'
 	sh tests/deb/check.sh '$(DEB)' '$(DEB)-again'
 	NIXOS_NSPAWN_DEB='$(DEB)' $(CARGO) test --locked --all-features -p nixos-nspawn-tests --test host_deb
+
+# The book, in target/book/html. mdBook is compiled once, to target/tools.
+MDBOOK_VERSION = 0.4.52
+MDBOOK = $(TARGET_DIR)/tools/bin/mdbook
+book:
+	[ "$$($(MDBOOK) --version 2> /dev/null)" = "mdbook v$(MDBOOK_VERSION)" ] || $(CARGO) install mdbook --locked \
+		--version $(MDBOOK_VERSION) --no-default-features --features search --root $(TARGET_DIR)/tools
+	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin book -- $(TARGET_DIR)/book
+	$(MDBOOK) build $(TARGET_DIR)/book
+
+# Opens the book in headless Chromium; screenshots are in target/book/seen.
+book-check: book
+	command -v chromedriver > /dev/null || apt-get install -qq -y --no-install-recommends chromium chromium-driver > /dev/null
+	python3 tests/book/check.py $(TARGET_DIR)/book/html $(TARGET_DIR)/book/seen

@@ -1,6 +1,7 @@
 //! Harness of the tests: golden cases, trees for `--root`, throwaway hosts, and the real parsers of systemd.
 
 pub mod answers;
+pub mod book;
 pub mod golden;
 pub mod host;
 pub mod imports;
