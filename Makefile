@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo bench bench-updates torture vm-check fuzz verify-nspawn nixos-check install uninstall deb deb-check book book-check deps
+.PHONY: build check test demo demo-intro bench bench-updates torture vm-check fuzz verify-nspawn nixos-check install uninstall deb deb-check book book-check deps
 
 # No directory of this machine gets into the programs; rustc's arguments are separated by the byte 0x1f.
 build:
@@ -43,8 +43,13 @@ check: deps
 test: deps check build fuzz
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --workspace --all-features --locked
 
-demo: deps build
+demo: demo-intro deps build
 	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin demo
+
+demo-intro:
+	@echo "The programs are built, which takes some minutes the first time. Then a throwaway Debian 13 is booted in namespaces, and"
+	@echo "there a container is built by Nix, runs, survives a reboot of that host, is updated, rolled back and removed. This machine"
+	@echo "is not changed, except for packages that are missing."
 
 bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench
