@@ -25,8 +25,17 @@ use systemd_unit_syntax::{Section, UnitFile};
 /// ```
 pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     // Destructured without `..`: a new option does not compile until it is emitted or named here.
-    let Intent { version: _, name, toplevel, source: _, profile: _, generation: _, autostart: _, container } =
-        intent;
+    let Intent {
+        version: _,
+        name,
+        toplevel,
+        source: _,
+        profile: _,
+        generation: _,
+        autostart: _,
+        overrides: _,
+        container,
+    } = intent;
     let Container {
         activation: _,               // For updates; reloadScript is in service.rs.
         bind_mounts: _,              // nspawn/files.rs

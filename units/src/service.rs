@@ -42,6 +42,7 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
         profile: _,
         generation: _,
         autostart: _,
+        overrides: _,
         container,
     } = intent;
     let Container {

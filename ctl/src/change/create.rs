@@ -6,7 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
-use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::intent::{Intent, Overrides};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 use nixos_nspawn_units::store::{DIRECTORY, Loaded};
@@ -19,9 +19,10 @@ use crate::base::interrupt;
 use crate::change::conditions::check_ports;
 use crate::change::effect::StartLimit;
 use crate::change::forget::forget;
-use crate::change::next::{intent, limit_or_start, missing_sources};
+use crate::change::next::{intent, layer, limit_or_start, missing_sources};
 use crate::change::profile_steps::remove_pending;
 use crate::change::{effect, settle, snapshot};
+use crate::decision::overrides::OverrideChanges;
 use crate::fact::lookup::{all_seen, find};
 use crate::fact::{dependents, host_network, installation};
 use crate::host::intent_file::Conflicts;
@@ -44,6 +45,8 @@ use crate::nix::tool::Nix;
 pub(crate) struct CreateOptions<'a> {
     /// The source of the container.
     pub(crate) source: SourceArguments<'a>,
+    /// What the administrator sets over the options of the build.
+    pub(crate) overrides: Option<&'a OverrideChanges>,
     /// Whether to start it now, on a running system.
     pub(crate) start: bool,
     /// Whether to accept a store that root does not own.
@@ -96,6 +99,7 @@ pub(crate) fn create_with(
     if let Some(path) = options.source.profile {
         profile::store_path(host, path)?;
     }
+    let layer = layer(&Overrides::default(), options.overrides)?;
     let mut wanted = options.source.wanted(host, None)?;
     if let Some(AppliedBy { owner }) = options.applied {
         wanted.source.applied = true;
@@ -118,7 +122,7 @@ pub(crate) fn create_with(
     // A hold or a failure of an earlier container of this name is none of this one's.
     profile_links::remove_notes(host, &record.details.profile_directory)?;
     let begun = journal_time();
-    match make(host, options, name, nix, (&wanted, built), &mut record) {
+    match make(host, options, name, nix, (&wanted, &layer, built), &mut record) {
         Ok(intent) => {
             profile_links::sync(host, &record.details.profile_directory)?;
             record.finish(host)?;
@@ -149,7 +153,7 @@ fn make(
     options: &CreateOptions,
     name: &MachineName,
     nix: Option<&Nix>,
-    (wanted, built): (&Wanted, Option<&BuiltFrom>),
+    (wanted, layer, built): (&Wanted, &Overrides, Option<&BuiltFrom>),
     record: &mut Record,
 ) -> Result<Intent> {
     let directory = record.details.profile_directory.clone();
@@ -173,7 +177,7 @@ fn make(
     UpdateMemory::change(host, name, &directory, |memory| memory.built = from)?;
     remove_pending(host, &directory);
 
-    let mut intent = intent(host, name, &profile, source)?;
+    let mut intent = intent(host, name, &profile, source, layer.clone())?;
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(generation);
     host_network::check_uplinks(host, name, &intent.container)?;

@@ -32,6 +32,7 @@ pub(super) struct New {
 fn create_options<'a>(flake: &'a str, owner: Option<u32>, options: &ApplyOptions<'a>) -> CreateOptions<'a> {
     CreateOptions {
         source: SourceArguments { flake: Some(flake), save_args: true, ..options.update.source },
+        overrides: None,
         start: false,
         allow_user_store: false,
         allow_taken_ports: options.update.allow_taken_ports,

@@ -1,13 +1,13 @@
 //! What a create would make, by its own steps. Nothing but the Nix store is changed.
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::intent::{Intent, Overrides};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Plan, Planned};
 
 use crate::base::host::Host;
 use crate::change::create::{CreateOptions, name_is_free};
-use crate::change::next::intent;
+use crate::change::next::{intent, layer};
 use crate::change::snapshot;
 use crate::fact::{dependents, setuid_places};
 use crate::host::intent_file::Conflicts;
@@ -37,12 +37,13 @@ pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) ->
     name_is_free(host, &loaded, name)?;
     profile::check_store(host, options.allow_user_store)?;
     let nix = if options.source.profile.is_none() { Some(Nix::find(host)?) } else { None };
+    let layer = layer(&Overrides::default(), options.overrides)?;
     let wanted = options.source.wanted(host, None)?;
     let request =
         Request { host, nix: nix.as_ref(), name, wanted: &wanted, recorded: None, last: None, limit: None };
     let Made { path, source, .. } = request.build(None)?;
     let profile = profile::read(host, &path, name)?;
-    let mut intent = intent(host, name, &profile, source)?;
+    let mut intent = intent(host, name, &profile, source, layer)?;
     let system = profile_links::profile_directory(host, name).join("system");
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(1);

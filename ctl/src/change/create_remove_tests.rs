@@ -30,6 +30,7 @@ fn a_create_does_not_delete_what_it_has_not_made() {
     let profile = played.host.path(&path);
     let source = SourceArguments { profile: Some(&profile), ..SourceArguments::default() };
     let options = CreateOptions {
+        overrides: None,
         source,
         start: true,
         allow_user_store: true,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::{Intent, Source, Strategy, Timezone};
+use nixos_nspawn_units::intent::{Intent, Overrides, Source, Strategy, Timezone};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
@@ -13,9 +13,11 @@ use nixos_nspawn_units::value::{StorePath, Timespan};
 use systemd_unit_syntax::words::bind_fields;
 
 use crate::base::event::Event;
-use crate::base::exit::unchanged;
+use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::decision::activation::{Action, Decision, decide};
+use crate::decision::overrides;
+use crate::decision::overrides::OverrideChanges;
 use crate::fact::generations::generations;
 use crate::host::profile_links;
 use crate::host::update_memory::{BuiltFrom, UpdateMemory};
@@ -25,10 +27,28 @@ use crate::nix::profile::Profile;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
 
-/// Returns the intent, with the administrator's defaults resolved.
-pub(crate) fn intent(host: &Host, name: &MachineName, profile: &Profile, source: Source) -> Result<Intent> {
+/// Returns the administrator's layer, with the changes of this command line.
+pub(crate) fn layer(old: &Overrides, changes: Option<&OverrideChanges>) -> Result<Overrides> {
+    let Some(changes) = changes else { return Ok(old.clone()) };
+    overrides::changed(old, changes)
+        .map_err(|why| Failed::Usage(format!("{why}, nothing was changed")).into())
+}
+
+/// Returns the intent, with the administrator's layer and defaults.
+pub(crate) fn intent(
+    host: &Host,
+    name: &MachineName,
+    profile: &Profile,
+    source: Source,
+    layer: Overrides,
+) -> Result<Intent> {
     let mut intent = Intent::new(name.clone(), profile.toplevel.clone());
-    intent.container = profile.container.clone();
+    intent.container = overrides::over(&layer, &profile.container).map_err(|why| {
+        let remedy =
+            format!("'nixos-nspawn update {name} --unset OPTION' leaves an option to the build again");
+        Failed::unchanged(format!("the overrides of container '{name}' do not fit this build: {why}"), remedy)
+    })?;
+    intent.overrides = layer;
     intent.source = Some(source);
     if intent.container.timeout_start_sec.is_none() {
         intent.container.timeout_start_sec = host.config.timeout_start_sec.clone();
@@ -152,11 +172,11 @@ pub(crate) fn next(
     nix: &Nix,
     name: &MachineName,
     old: &Intent,
-    said: &SourceArguments,
+    (said, layer): (&SourceArguments, &Overrides),
     link: Option<&std::path::Path>,
 ) -> Result<Next> {
     let made = requested(host, nix, name, old, said, |request| request.build(link))?;
-    of_build(host, name, old, made)
+    of_build(host, name, old, made, layer)
 }
 
 /// Returns what an update would record without a build, or `None` if the source has changed since the last build.
@@ -165,10 +185,10 @@ pub(crate) fn known(
     nix: &Nix,
     name: &MachineName,
     old: &Intent,
-    said: &SourceArguments,
+    (said, layer): (&SourceArguments, &Overrides),
 ) -> Result<Option<Next>> {
     let made = requested(host, nix, name, old, said, |request| request.known())?;
-    made.map(|made| of_build(host, name, old, made)).transpose()
+    made.map(|made| of_build(host, name, old, made, layer)).transpose()
 }
 
 /// Makes a request of the build that these arguments and the recorded source ask for.
@@ -194,13 +214,19 @@ fn requested<T>(
 }
 
 /// Reads the profile that was built.
-pub(crate) fn of_build(host: &Host, name: &MachineName, old: &Intent, made: Made) -> Result<Next> {
+pub(crate) fn of_build(
+    host: &Host,
+    name: &MachineName,
+    old: &Intent,
+    made: Made,
+    layer: &Overrides,
+) -> Result<Next> {
     let Made { path, source, from, stale } = made;
     let built = profile::read(host, &path, name)?;
     for warning in &built.warnings {
         host.report(Event::ProfileWarning { text: warning.clone() });
     }
-    let mut intent = self::intent(host, name, &built, source)?;
+    let mut intent = self::intent(host, name, &built, source, layer.clone())?;
     intent.profile = old.profile.clone();
     if intent.profile.is_none() {
         let system = profile_links::profile_directory(host, name).join("system");
@@ -211,9 +237,11 @@ pub(crate) fn of_build(host: &Host, name: &MachineName, old: &Intent, made: Made
     Ok(Next { intent, profile: path, from, stale })
 }
 
-/// Returns whether two intents differ in nothing but the source.
+/// Returns whether two intents differ in nothing but the source, and the layer that led to the same options.
 pub(crate) fn same_but_source(old: &Intent, new: &Intent) -> bool {
-    Intent { source: None, ..old.clone() } == Intent { source: None, ..new.clone() }
+    let effective =
+        |intent: &Intent| Intent { source: None, overrides: Overrides::default(), ..intent.clone() };
+    effective(old) == effective(new)
 }
 
 /// Returns the source without the revision, which changes with every commit even if the build does not.

@@ -5,11 +5,12 @@ use nixos_nspawn_units::intent::Strategy;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
-use crate::change::next::{decision, next, profile_folder, same_but_source};
+use crate::change::next::{decision, layer, next, profile_folder, same_but_source};
 use crate::change::planned::Planned;
 use crate::change::reach::Approved;
 use crate::change::skip::{not_again, skipped};
 use crate::change::snapshot;
+use crate::decision::overrides::OverrideChanges;
 use crate::fact::dependents;
 use crate::fact::lookup::imperative;
 use crate::host::intent_file::Conflicts;
@@ -23,7 +24,7 @@ pub(crate) fn plan(
     host: &Host,
     nix: &Nix,
     name: &MachineName,
-    source: &SourceArguments,
+    (source, overrides): (&SourceArguments, Option<&OverrideChanges>),
     given: Option<Strategy>,
     (all, retry): (bool, bool),
 ) -> Result<Planned> {
@@ -37,7 +38,8 @@ pub(crate) fn plan(
     if let Some(reason) = skipped(old, &memory).filter(|_| all) {
         return Ok(Planned::skipped(name, old.generation, reason));
     }
-    let next = next(host, nix, name, old, source, None)?;
+    let layer = layer(&old.overrides, overrides)?;
+    let next = next(host, nix, name, old, (source, &layer), None)?;
     if same_but_source(old, &next.intent) {
         return Ok(Planned::nothing(name, old.generation));
     }

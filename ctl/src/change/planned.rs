@@ -1,7 +1,7 @@
 //! What a change would do, for `plan` and dry runs.
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::intent::{Intent, Overrides};
 use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
 
@@ -31,6 +31,8 @@ pub(crate) struct Planned {
     /// What would change in the container's reach into the host.
     pub(crate) host_reach: ReachPlan,
     pub(crate) notes: Vec<String>,
+    /// What the administrator has set over the options of the build.
+    pub(crate) overrides: Overrides,
     /// Why an update of all leaves the container as it is.
     pub(crate) skipped: Option<String>,
     /// Why it cannot be determined.
@@ -50,6 +52,7 @@ impl Planned {
             difference: Difference::default(),
             host_reach: ReachPlan::default(),
             notes: Vec::new(),
+            overrides: Overrides::default(),
             skipped: None,
             error: None,
         }
@@ -77,6 +80,7 @@ impl Planned {
             difference: between(host, name, old, new)?,
             host_reach: reach::plan(host, old, new, approved),
             notes: setuid_places::warning(host, name, new, Some(old)).into_iter().collect(),
+            overrides: new.overrides.clone(),
             ..Self::nothing(name, old.generation)
         })
     }

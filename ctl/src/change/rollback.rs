@@ -231,7 +231,7 @@ fn target(host: &Host, name: &MachineName, old: &Intent, to: Option<u64>) -> Res
     let built = profile::read(host, &found.path, name)?;
     // The source is kept, so that the next update builds from it again.
     let source = old.source.clone().unwrap_or_default();
-    let mut new = next::intent(host, name, &built, source)?;
+    let mut new = next::intent(host, name, &built, source, old.overrides.clone())?;
     new.source = old.source.clone();
     new.profile =
         old.profile.clone().or_else(|| profile_link(host, name, old).to_string_lossy().parse().ok());

@@ -33,6 +33,7 @@ pub(super) const RESTART: UpdateOptions = UpdateOptions {
     },
     consent: Consent::Nothing,
     allow_taken_ports: false,
+    overrides: None,
     applied_from: None,
     all: false,
     retry: false,

@@ -234,7 +234,7 @@ fn a_plan_of_all_skips_what_an_update_of_all_skips() {
     played.record();
     let planned = |all, retry| {
         let nix = Nix::find(&played.host).unwrap();
-        plan(&played.host, &nix, &web(), &RESTART.source, None, (all, retry)).unwrap()
+        plan(&played.host, &nix, &web(), (&RESTART.source, None), None, (all, retry)).unwrap()
     };
     let change = |change: &dyn Fn(&mut UpdateMemory)| {
         UpdateMemory::change(&played.host, &web(), Path::new(FOLDER), |memory| change(memory)).unwrap();

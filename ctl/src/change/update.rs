@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use nixos_nspawn_units::intent::{Expect, Intent};
+use nixos_nspawn_units::intent::{Expect, Intent, Overrides};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
@@ -16,7 +16,8 @@ use crate::base::interrupt;
 use crate::change::conditions::{check_ports, ready};
 use crate::change::gate::Before;
 use crate::change::next::{
-    MadeAhead, Next, decision, known, newest, next, of_build, profile_folder, same_but_source, unlocked,
+    MadeAhead, Next, decision, known, layer, newest, next, of_build, profile_folder, same_but_source,
+    unlocked,
 };
 use crate::change::profile_steps::{align_profile, remove_pending};
 use crate::change::reach::Approved;
@@ -94,8 +95,10 @@ fn attempt(
     output: &mut Option<StorePath>,
 ) -> Result<Updated> {
     let directory = profile_folder(host, name, old);
+    // A mistake in it is found before a build.
+    let layer = layer(&old.overrides, options.overrides)?;
     if ahead.is_none() {
-        match known(host, nix, name, old, &options.source) {
+        match known(host, nix, name, old, (&options.source, &layer)) {
             // Nothing is written.
             Ok(Some(next)) if same(old, &next.intent) => {
                 *output = Some(next.profile);
@@ -123,7 +126,7 @@ fn attempt(
         ..RecordDetails::default()
     };
     let mut record = Record::begin(host, name, Begun::Updating, details)?;
-    let prepared = prepare(host, nix, (name, old), options, &directory, ahead);
+    let prepared = prepare(host, nix, (name, old, &layer), options, &directory, ahead);
     let (next, decision, only_takes_away) = match prepared {
         Ok(Prepared::Switch { next, decision, runs, only_takes_away }) => {
             // It may have been started or stopped during the build.
@@ -179,7 +182,7 @@ fn not_updated(error: anyhow::Error, name: &MachineName) -> anyhow::Error {
 
 /// Returns whether both intents are the same, so that nothing has to be recorded.
 fn same(old: &Intent, new: &Intent) -> bool {
-    same_but_source(old, new) && unlocked(old) == unlocked(new)
+    same_but_source(old, new) && unlocked(old) == unlocked(new) && old.overrides == new.overrides
 }
 
 enum Prepared {
@@ -200,7 +203,7 @@ enum Prepared {
 fn prepare(
     host: &Host,
     nix: &Nix,
-    (name, old): (&MachineName, &Intent),
+    (name, old, layer): (&MachineName, &Intent, &Overrides),
     options: &UpdateOptions,
     directory: &Path,
     ahead: Option<Result<Made>>,
@@ -208,8 +211,8 @@ fn prepare(
     let below = host.path(directory);
     std::fs::create_dir_all(&below).with_context(|| below.display().to_string())?;
     let next = match ahead {
-        Some(made) => of_build(host, name, old, made?)?,
-        None => next(host, nix, name, old, &options.source, Some(&directory.join("pending")))?,
+        Some(made) => of_build(host, name, old, made?, layer)?,
+        None => next(host, nix, name, old, (&options.source, layer), Some(&directory.join("pending")))?,
     };
     failpoint("built");
     UpdateMemory::change(host, name, directory, |memory| memory.built.clone_from(&next.from))?;

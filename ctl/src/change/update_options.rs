@@ -1,6 +1,7 @@
 //! The options of an update.
 
 use crate::change::switch_options::Activation;
+use crate::decision::overrides::OverrideChanges;
 use crate::decision::reach::Consent;
 use crate::nix::source::SourceArguments;
 
@@ -9,6 +10,8 @@ use crate::nix::source::SourceArguments;
 pub(crate) struct UpdateOptions<'a> {
     /// The source of the new system.
     pub(crate) source: SourceArguments<'a>,
+    /// What changes in the administrator's own layer over the options of the build.
+    pub(crate) overrides: Option<&'a OverrideChanges>,
     /// How it is activated.
     pub(crate) activation: Activation<'a>,
     /// The additional reach into the host that is accepted.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+use super::overrides::Override;
 use super::values::{ANY_REACH, generation, reach_token};
 
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ pub(crate) struct Create {
     /// Nix system to build for
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) system: Option<String>,
+    #[command(flatten)]
+    pub(crate) overrides: Override,
     /// Record it, but do not start it now
     #[arg(long)]
     pub(crate) no_start: bool,
@@ -50,10 +53,15 @@ pub(crate) struct Update {
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs"])]
+    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs", "set", "port", "bind", "bind_ro", "memory_max", "zone", "env", "unset"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
+    #[command(flatten)]
+    pub(crate) overrides: Override,
+    /// Leave an option that was set on this host to the build again
+    #[arg(long, value_name = "OPTION")]
+    pub(crate) unset: Vec<String>,
     #[command(flatten)]
     pub(crate) activation: Activation,
     /// With --all: also activate generations that failed or were rolled back
@@ -76,10 +84,15 @@ pub(crate) struct Plan {
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs"])]
+    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs", "set", "port", "bind", "bind_ro", "memory_max", "zone", "env", "unset"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
+    #[command(flatten)]
+    pub(crate) overrides: Override,
+    /// Leave an option that was set on this host to the build again
+    #[arg(long, value_name = "OPTION")]
+    pub(crate) unset: Vec<String>,
     /// How the update would take effect
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) strategy: Option<Strategy>,

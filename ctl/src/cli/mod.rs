@@ -6,6 +6,7 @@ mod build;
 mod doctor;
 pub(crate) mod hints;
 mod list;
+mod overrides;
 mod values;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub(crate) use build::{
 };
 pub(crate) use doctor::Doctor;
 pub(crate) use list::{KindFilter, List, SortKey};
+pub(crate) use overrides::Override;
 pub(crate) use values::ANY_REACH;
 use values::generation;
 

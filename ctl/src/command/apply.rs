@@ -64,6 +64,7 @@ pub(crate) fn run(context: &Context, given: &Apply) -> Result<()> {
         update: UpdateOptions {
             // What is recorded names the flake and its attribute.
             source: SourceArguments { flake: None, ..source },
+            overrides: None,
             activation,
             consent: arguments::consent(given.several.allow_host_changes.as_deref()),
             allow_taken_ports: given.several.allow_taken_ports,
@@ -197,7 +198,7 @@ fn dry_run(
             WouldApply::new(name, Would::Gone, Some(why.to_owned()))
         }
         Part::Gone => WouldApply::new(name, Would::Gone, Some("--prune would remove it".to_owned())),
-        Part::Update => match plan(context, nix, name, &source, strategy, (true, given.retry)) {
+        Part::Update => match plan(context, nix, name, (&source, None), strategy, (true, given.retry)) {
             Ok(planned) if planned.skipped.is_some() => WouldApply::new(name, Would::Skip, planned.skipped),
             Ok(planned) if planned.changes => WouldApply::new(name, Would::Update, planned.reason),
             Ok(_) if starts(name) => WouldApply::new(name, Would::Start, None),

@@ -16,7 +16,9 @@ use crate::change::create::{CreateOptions, Created};
 use crate::change::create_draft;
 use crate::cli::Create;
 use crate::command::begin::begin;
+use crate::command::overrides;
 use crate::command::reachable::reachable;
+use crate::decision::overrides::OverrideChanges;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::lookup::machine_name;
 use crate::fact::reachable::Reachable;
@@ -30,7 +32,8 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     if !context.live() && arguments.profile.is_none() {
         return unchanged("--root works with --profile only", "");
     }
-    let options = options(arguments);
+    let overrides = overrides::changes(&arguments.overrides, &[])?;
+    let options = options(arguments, overrides.as_ref());
     if arguments.dry_run {
         return dry_run(context, &name, &options);
     }
@@ -42,7 +45,7 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     report(context, &name, &created)
 }
 
-fn options(arguments: &Create) -> CreateOptions<'_> {
+fn options<'a>(arguments: &'a Create, overrides: Option<&'a OverrideChanges>) -> CreateOptions<'a> {
     CreateOptions {
         source: SourceArguments {
             flake: arguments.flake.as_deref(),
@@ -53,6 +56,7 @@ fn options(arguments: &Create) -> CreateOptions<'_> {
             nix_args: &arguments.nix_args,
             save_args: true,
         },
+        overrides,
         start: !arguments.no_start,
         allow_user_store: arguments.allow_user_store,
         allow_taken_ports: arguments.allow_taken_ports,

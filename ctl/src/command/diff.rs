@@ -3,7 +3,7 @@
 //! of the container.
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::Intent;
+use nixos_nspawn_units::intent::{Intent, Overrides};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::reach::{Changes, changes};
 use serde::Serialize;
@@ -12,6 +12,7 @@ use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::output::{Tone, painted};
 use crate::cli::Diff;
+use crate::decision::overrides::{lines as layer_lines, over};
 use crate::fact::difference::{Difference, between};
 use crate::fact::generations::{Generation, generations};
 use crate::fact::lookup::{machine_name, numbered, readable};
@@ -54,6 +55,7 @@ pub(crate) fn run(context: &Context, arguments: &Diff) -> Result<()> {
         changes: !difference.is_empty(),
         difference,
         host_reach: changes(&before.container, &after.container),
+        overrides: recorded.overrides,
     };
     context.answer(&compared, |compared| text(compared, context.color))
 }
@@ -70,10 +72,13 @@ pub(super) struct Compared {
     difference: Difference,
     /// What changes in the container's reach into the host.
     host_reach: Changes,
+    /// What the administrator has set over both.
+    overrides: Overrides,
 }
 
 fn text(compared: &Compared, color: bool) -> String {
-    let Compared { old_generation, generation, changes, difference, host_reach, name: _ } = compared;
+    let Compared { old_generation, generation, changes, difference, host_reach, overrides, name: _ } =
+        compared;
     if !changes {
         return String::new();
     }
@@ -87,6 +92,11 @@ fn text(compared: &Compared, color: bool) -> String {
     if !reach.is_empty() {
         lines.push("host reach:");
         lines.extend(reach.iter().map(String::as_str));
+    }
+    let layer = layer_lines(overrides);
+    if !layer.is_empty() {
+        lines.push("set on this host, over both:");
+        lines.extend(layer.iter().map(String::as_str));
     }
     let head = painted(&format!("generation {old_generation} -> {generation}"), Tone::Strong, color);
     lines.iter().fold(head + "\n", |text, line| text + &coloured(line, color) + "\n")
@@ -109,7 +119,8 @@ fn intent(
         );
     }
     let built = profile::read(context, path, name)?;
-    let mut intent = Intent { toplevel: built.toplevel, container: built.container, ..recorded.clone() };
+    let container = over(&recorded.overrides, &built.container).map_err(anyhow::Error::msg)?;
+    let mut intent = Intent { toplevel: built.toplevel, container, ..recorded.clone() };
     intent.generation = Some(*number);
     // As when it is recorded, the administrator's default is resolved.
     if intent.container.timeout_start_sec.is_none() {

@@ -23,6 +23,7 @@ mod hold;
 mod host_status;
 mod list;
 mod list_generations;
+mod overrides;
 mod pin;
 mod plan;
 mod planned;

@@ -4,10 +4,11 @@ use anyhow::Result;
 
 use crate::base::context::Context;
 use crate::cli::Plan;
-use crate::command::{arguments, planned};
+use crate::command::{arguments, overrides, planned};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, given: &Plan) -> Result<()> {
+    let overrides = overrides::changes(&given.overrides, &given.unset)?;
     let source = arguments::source(&given.from, &given.nix_args, false);
     let names = || arguments::names(context, &given.names, given.all, &given.from);
     let how = planned::How {
@@ -17,5 +18,5 @@ pub(crate) fn run(context: &Context, given: &Plan) -> Result<()> {
         retry: false,
         exit_code: given.exit_code,
     };
-    planned::run(context, names, &source, how)
+    planned::run(context, names, (&source, overrides.as_ref()), how)
 }

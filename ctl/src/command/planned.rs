@@ -10,6 +10,8 @@ use crate::base::secrets::without_secrets;
 use crate::change::plan::plan;
 use crate::change::planned::Planned;
 use crate::change::reach::ReachPlan;
+use crate::decision::overrides;
+use crate::decision::overrides::OverrideChanges;
 use crate::host::last_activation::AppliedAction;
 use crate::nix::source::SourceArguments;
 use crate::nix::tool::Nix;
@@ -33,7 +35,7 @@ pub(crate) struct How {
 pub(crate) fn run(
     context: &Context,
     names: impl FnOnce() -> Result<Vec<MachineName>>,
-    source: &SourceArguments,
+    what: (&SourceArguments, Option<&OverrideChanges>),
     how: How,
 ) -> Result<()> {
     context.need_systemd()?;
@@ -43,7 +45,7 @@ pub(crate) fn run(
     let mut all = Vec::new();
     let mut failed = None;
     for name in &names {
-        match plan(context, &nix, name, source, strategy, (of_all, retry)) {
+        match plan(context, &nix, name, what, strategy, (of_all, retry)) {
             Ok(planned) if context.json => all.push(planned),
             Ok(planned) => {
                 context.screen.print(&text(&planned))?;
@@ -98,6 +100,7 @@ pub(crate) fn text(planned: &Planned) -> String {
         };
     };
     let mut lines: Vec<String> = difference.lines().into_iter().map(str::to_owned).collect();
+    lines.extend(overrides::lines(&planned.overrides).iter().map(|line| format!("set on this host: {line}")));
     lines.extend(planned.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(difference.closure.clone());
     lines.extend(reach(&planned.host_reach));

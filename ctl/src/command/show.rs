@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use nixos_nspawn_units::intent::{Intent, Source};
+use nixos_nspawn_units::intent::{Intent, Overrides, Source};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::belongs_to;
 use nixos_nspawn_units::reach::Reach;
@@ -19,6 +19,7 @@ use crate::change::tidy::tidy;
 use crate::cli::Shown;
 use crate::command::cat;
 use crate::command::several::{each, machine_names};
+use crate::decision::overrides;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::generations::generations;
 use crate::fact::lookup::in_overview;
@@ -41,7 +42,9 @@ pub(crate) struct ShowAnswer<'a> {
     pub(crate) profile: Option<&'a str>,
     /// The administrator's setting; null leaves it to the container.
     pub(crate) autostart_override: Option<bool>,
-    /// The options that differ from their default.
+    /// What the administrator has set over the options of the build.
+    pub(crate) overrides: Option<&'a Overrides>,
+    /// The options that differ from their default, with the overrides.
     pub(crate) options: serde_json::Value,
     pub(crate) host_reach: Vec<String>,
     /// Settings of a python-nixos-nspawn profile that serve only its own machinery.
@@ -107,6 +110,7 @@ fn details<'a>(
         source: intent.and_then(|intent| intent.source.as_ref()).map(masked),
         profile: intent.and_then(|intent| intent.profile.as_ref()).map(|path| path.as_str()),
         autostart_override: intent.and_then(|intent| intent.autostart),
+        overrides: intent.map(|intent| &intent.overrides),
         options,
         host_reach: intent.map(|intent| Reach::of(&intent.container).lines()).unwrap_or_default(),
         left_out: intent.map(|intent| left_out(context, name, intent)).unwrap_or_default(),
@@ -148,6 +152,7 @@ pub(crate) fn text(container: &Container, details: &ShowAnswer, color: bool) -> 
     let interface = details.host_interface.iter().filter(|_| container.runs());
     section("Interface", interface.map(|name| format!("{name} (on the host)")).collect());
     section("Addresses", container.addresses.clone());
+    section("Overrides", details.overrides.map(overrides::lines).unwrap_or_default());
     section("Options", option_lines(&details.options));
     section("Host reach", host_reach_lines(container, details));
     section("Left out", details.left_out.clone());

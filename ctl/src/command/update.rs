@@ -17,13 +17,14 @@ use crate::change::update_options::UpdateOptions;
 use crate::change::updated::Updated;
 use crate::cli::Update;
 use crate::command::begin::begin;
-use crate::command::{arguments, planned, reachable, updated};
+use crate::command::{arguments, overrides, planned, reachable, updated};
 use crate::decision::activation_order::activation_order;
 use crate::fact::installation;
 use crate::nix::tool::Nix;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
+    let overrides = overrides::changes(&given.overrides, &given.unset)?;
     let source = arguments::source(&given.from, &given.nix_args, given.save_args);
     let names = || arguments::names(context, &given.names, given.all, &given.from);
     if given.several.dry_run {
@@ -34,12 +35,13 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
             retry: given.retry,
             exit_code: given.several.exit_code,
         };
-        return planned::run(context, names, &source, how);
+        return planned::run(context, names, (&source, overrides.as_ref()), how);
     }
     begin(context, "update")?;
     context.need_systemd()?;
     let options = UpdateOptions {
         source,
+        overrides: overrides.as_ref(),
         activation: arguments::activation(&given.activation)?,
         consent: arguments::consent(given.several.allow_host_changes.as_deref()),
         allow_taken_ports: given.several.allow_taken_ports,

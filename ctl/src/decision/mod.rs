@@ -5,6 +5,7 @@ pub(crate) mod activation_order;
 pub(crate) mod crash_loop;
 pub(crate) mod doctor;
 pub(crate) mod host_flake;
+pub(crate) mod overrides;
 pub(crate) mod reach;
 pub(crate) mod settlement;
 pub(crate) mod which_generations;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container::Container;
 use super::object::{is_default, null_as_default};
+use super::overrides::Overrides;
 use crate::name::MachineName;
 use crate::value::{AbsolutePath, StorePath, Text};
 
@@ -31,7 +32,11 @@ pub struct Intent {
     /// The administrator's override of `container.activation.autoStart`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autostart: Option<bool>,
-    /// The container's own options, as its data.json has them.
+    /// The administrator's own layer over the options of the build. `container` already has it.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Overrides>"))]
+    pub overrides: Overrides,
+    /// The container's options: those in the build's data.json, with the overrides.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "is_default")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<Container>"))]
     pub container: Container,
@@ -48,6 +53,7 @@ impl Intent {
             profile: None,
             generation: None,
             autostart: None,
+            overrides: Overrides::default(),
             container: Container::default(),
         }
     }
