@@ -8,7 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use nixos_nspawn_tests::host::{Host, Output, Suite, bins, unit};
+use nixos_nspawn_tests::host::{FLAKE, Host, Output, Suite, bins, unit};
+
+/// The version before.
+const OLD: &str = "0.1.0";
+
+/// The generator's place below the prefix.
+const GENERATOR: &str = "lib/systemd/system-generators/nixos-nspawn-generator";
 
 /// The packages, and where they install.
 struct Packages {
@@ -24,7 +30,19 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}{said}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// Makes the package, and another that differs from it by an older version only.
+/// Makes a program report an older version. The numbers are equally long, so nothing else in it moves.
+fn make_older(program: &Path) {
+    let (new, old) = (env!("CARGO_PKG_VERSION").as_bytes(), OLD.as_bytes());
+    assert_eq!(new.len(), old.len());
+    let mut bytes = fs::read(program).expect("readable");
+    let places: Vec<usize> =
+        bytes.windows(new.len()).enumerate().filter(|(_, window)| *window == new).map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "{}: does not hold its version", program.display());
+    places.iter().for_each(|at| bytes[*at..at + old.len()].copy_from_slice(old));
+    fs::write(program, bytes).expect("writable");
+}
+
+/// Makes the package, and another whose generator and unit helper report an older version.
 fn packages() -> &'static Packages {
     static PACKAGES: OnceLock<Packages> = OnceLock::new();
     PACKAGES.get_or_init(|| {
@@ -51,9 +69,13 @@ fn packages() -> &'static Packages {
         run(Command::new("dpkg-deb").arg("--raw-extract").args([&new, &unpacked]));
         let control = unpacked.join("DEBIAN/control");
         let text = fs::read_to_string(&control).expect("readable");
-        let older = text.replace(concat!("\nVersion: ", env!("CARGO_PKG_VERSION")), "\nVersion: 0.1.0");
+        let older =
+            text.replace(concat!("\nVersion: ", env!("CARGO_PKG_VERSION")), &format!("\nVersion: {OLD}"));
         assert_ne!(older, text, "it has a version");
         fs::write(&control, older).expect("writable");
+        for program in [GENERATOR, "libexec/nixos-nspawn/unit-helper"] {
+            make_older(&unpacked.join(prefix.trim_start_matches('/')).join(program));
+        }
         run(Command::new("dpkg-deb").args(["--build", "-Zgzip", "-z1"]).args([&unpacked, &old]));
         Packages { old, new, prefix, _place: place }
     })
@@ -71,17 +93,25 @@ fn process(host: &Host) -> String {
     host.property("web", "MainPID")
 }
 
+/// What `--version` prints for a version of the generator and the unit helper.
+fn versions(prefix: &str, version: &str) -> String {
+    format!(
+        "nixos-nspawn {}\ngenerator {version}, {prefix}/{GENERATOR}\nunit helper {version}, {prefix}/libexec/nixos-nspawn/unit-helper\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
 fn whole_life(suite: Suite) {
     let Packages { old, new, prefix, .. } = packages();
     let host = Host::boot_with_own_usr(suite);
     host.install_flakes();
     host.copy_in(old, "/root/old.deb", 0o644);
     host.copy_in(new, "/root/new.deb", 0o644);
-    let generator = format!("{prefix}/lib/systemd/system-generators/nixos-nspawn-generator");
+    let generator = format!("{prefix}/{GENERATOR}");
     let timer = "nixos-nspawn-update.timer";
 
     // Nothing else is needed before a container can be created.
-    dpkg(&host, &["--install", "/root/old.deb"]);
+    dpkg(&host, &["--install", "/root/new.deb"]);
     assert_eq!(host.run(&["systemctl", "is-enabled", timer]).stdout.trim(), "disabled");
     let configuration = host.ok(&["systemd-analyze", "cat-config", "systemd/networkd.conf"]);
     assert!(configuration.contains("\nManageForeignRoutingPolicyRules=no\n"), "{configuration}");
@@ -90,17 +120,20 @@ fn whole_life(suite: Suite) {
     assert_eq!(page(), "Hello from web.\n");
     let before = process(&host);
 
+    // A program that is newer than the generator refuses to create containers for it.
+    dpkg(&host, &["--install", "/root/old.deb"]);
+    assert_eq!(process(&host), before, "a downgrade does not touch it either");
+    assert_eq!(host.ctl_ok(&["--version"]).stdout, versions(prefix, OLD));
+    let refused = host.ctl(&["create", "db", "--flake", FLAKE]);
+    let message = format!("{generator}: version {OLD} is older than this program");
+    assert!(!refused.success() && refused.stderr.contains(&message), "{refused}");
+
     let upgraded = dpkg(&host, &["--install", "/root/new.deb"]);
-    assert!(upgraded.stdout.contains("(0.2.0) over (0.1.0)"), "{upgraded}");
+    assert!(upgraded.stdout.contains(&format!("({}) over ({OLD})", env!("CARGO_PKG_VERSION"))), "{upgraded}");
     assert_eq!(process(&host), before, "an upgrade does not touch a running container");
     assert_eq!(host.property("web", "NeedDaemonReload"), "no");
     assert_eq!(page(), "Hello from web.\n");
-    let versions = host.ctl_ok(&["--version"]).stdout;
-    let version = env!("CARGO_PKG_VERSION");
-    let expected = format!(
-        "nixos-nspawn {version}\ngenerator {version}, {generator}\nunit helper {version}, {prefix}/libexec/nixos-nspawn/unit-helper\n"
-    );
-    assert_eq!(versions, expected);
+    assert_eq!(host.ctl_ok(&["--version"]).stdout, versions(prefix, env!("CARGO_PKG_VERSION")));
     assert_eq!(host.run(&["systemctl", "is-enabled", timer]).stdout.trim(), "disabled");
 
     // After a removal it still runs, and nothing of ours does.
