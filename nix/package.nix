@@ -138,10 +138,10 @@ rustPlatform.buildRustPackage (finalAttrs: {
     runHook postInstallCheck
   '';
 
-  # One virtual machine test per file.
   # Other packages have the same name, but not the `verify` that mkContainer runs.
   passthru.canVerify = true;
 
+  # One virtual machine test per file.
   passthru.tests = lib.genAttrs (map (lib.removeSuffix ".nix") (
     builtins.attrNames (builtins.readDir ./tests)
   )) (

@@ -71,14 +71,27 @@ let
     in
     if destination == null then builtins.head found else destination;
 
+  # The parts of the short form of a bind mount, as written; null if it mounts no path of the host.
+  hostBind =
+    value:
+    let
+      found = match "(/${field})(:(/${field}))?(:(${bindOption}(,${bindOption})*))?" value;
+    in
+    if found == null then
+      null
+    else
+      {
+        source = builtins.elemAt found 0;
+        destination = builtins.elemAt found 3;
+        options = builtins.elemAt found 6;
+      };
+
   # Adds `idmap` to the short form of a bind mount, unless it has an option for owners or mounts no path of the host.
   mapOwners =
     value:
     let
-      found = match "(/${field})(:(/${field}))?(:(${bindOption}(,${bindOption})*))?" value;
-      source = builtins.elemAt found 0;
-      destination = builtins.elemAt found 3;
-      options = builtins.elemAt found 6;
+      found = hostBind value;
+      inherit (found) source destination options;
     in
     if found == null || (options != null && match ".*idmap.*" options != null) then
       value
@@ -91,9 +104,9 @@ let
   bindParts =
     value:
     let
-      found = match "(/${field})(:(/${field}))?(:(${bindOption}(,${bindOption})*))?" value;
-      at = builtins.elemAt found;
-      options = if at 6 == null then [ ] else filter isString (split "," (at 6));
+      found = hostBind value;
+      inherit (found) source destination;
+      options = if found.options == null then [ ] else filter isString (split "," found.options);
       # The last one counts.
       last =
         wanted:
@@ -112,8 +125,8 @@ let
     if found == null then
       null
     else
-      { source = unescaped (at 0); }
-      // (if at 3 == null then { } else { destination = unescaped (at 3); })
+      { source = unescaped source; }
+      // (if destination == null then { } else { destination = unescaped destination; })
       // (if recursion == "norbind" then { recursive = false; } else { })
       // (if idmap == null then { } else { inherit idmap; });
   unescaped =

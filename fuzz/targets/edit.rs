@@ -1,8 +1,8 @@
-//! An edit changes the setting that it is about and nothing else, whatever the file is.
+//! An edit changes the setting that it is about as it says, and nothing else, whatever the file is.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use systemd_unit_syntax::{Document, Line, lines};
+use systemd_unit_syntax::{Document, Line, Merged, UnitFile, lines, parse};
 
 /// Returns all settings, or all but one.
 fn settings<'a>(document: &'a Document, without: Option<(&str, &str)>) -> Vec<(&'a str, &'a str, &'a str)> {
@@ -40,19 +40,56 @@ fuzz_target!(|bytes: &[u8]| {
     let again = Document::parse(bytes.as_slice());
     if done.is_err() {
         assert_eq!(bytes, file);
+        // Nothing else may keep a setting of the file from being edited: what was read can be written, but for control
+        // characters, and a backslash or a blank at an end.
+        let mut one = UnitFile::default();
+        one.section(section).set(key.to_owned(), value);
+        assert!(before.error().is_some() || one.check().is_err());
         return;
     }
     assert!(again.error().is_none());
+    // The other reader, which knows nothing of edits, reads the same.
+    assert_eq!(parse(&bytes).expect("it has no error").file, again.to_unit_file());
     assert_eq!(settings(&again, None), settings(&document, None));
     let one = Some((section, key)).filter(|_| edit % 7 != 6);
     assert_eq!(settings(&again, one), settings(&before, one));
     assert_eq!(comments(&bytes), comments(file));
-    let found: Vec<&str> = again.values(section, key).filter(|value| !value.is_empty()).collect();
+    // What the setting has in force, from the values before the edit.
+    let list = |document: &Document| -> Vec<String> {
+        Merged::new([document]).list(section, key).into_iter().map(str::to_owned).collect()
+    };
+    let mut expected = list(&before);
     match edit % 7 {
-        0 => assert_eq!(found, ["edited"]),
-        1 => assert_eq!(again.values(section, key).last(), Some("")),
-        2 => assert_eq!(again.values(section, key).last(), Some("edited")),
-        3 => assert_eq!(again.values(section, key).count(), 0),
+        0 => expected = vec!["edited".to_owned()],
+        1 | 3 => expected.clear(),
+        2 => expected.push("edited".to_owned()),
+        // Without an empty one, earlier values are in force again.
+        4 if value.is_empty() => {
+            expected =
+                before.values(section, key).filter(|found| !found.is_empty()).map(str::to_owned).collect();
+        }
+        4 => expected.retain(|found| found != value),
+        5 if value.is_empty() => expected = vec!["two".to_owned()],
+        5 => expected = ["one", value, "two"].map(str::to_owned).to_vec(),
         _ => {}
     }
+    assert_eq!(list(&again), expected);
+    let values: Vec<&str> = again.values(section, key).collect();
+    match edit % 7 {
+        0 => assert_eq!(values.iter().filter(|value| !value.is_empty()).count(), 1),
+        1 => assert_eq!(values.last(), Some(&"")),
+        2 => assert_eq!(values.last(), Some(&"edited")),
+        3 => assert!(values.is_empty()),
+        4 => assert!(!values.contains(&value)),
+        _ => {}
+    }
+    // A section is made only if there is none of that name.
+    let mut sections: Vec<&str> = before.sections().collect();
+    let needed = match edit % 7 {
+        0 | 1 | 2 | 5 => Some(section),
+        6 => Some("Added"),
+        _ => None,
+    };
+    sections.extend(needed.filter(|needed| !sections.contains(needed)));
+    assert_eq!(again.sections().collect::<Vec<_>>(), sections);
 });

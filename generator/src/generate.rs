@@ -3,7 +3,7 @@
 //! of a run is limited.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nixos_nspawn_units::deadline::Work;
 use nixos_nspawn_units::plan::plan_in_time;
@@ -14,10 +14,11 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::log::Log;
 
-/// Returns the processor time after which the generator no longer begins this kind of work. Containers that were not
-/// read or planned by then are refused, and each refusal still has to be written: a run takes about two seconds of
-/// processor time. Time spent waiting for a slow disk or in a busy boot does not count, since healthy containers would
-/// be refused; it is bounded by the sizes of the files.
+/// Returns the processor time after which the generator no longer begins this kind of work. Each container is written as
+/// soon as it is planned, so the time of planning includes writing. Containers that were not read or planned by then are
+/// refused, and each refusal still has to be written: a run takes about two seconds of processor time. Time spent waiting
+/// for a slow disk or in a busy boot does not count, since healthy containers would be refused; it is bounded by the sizes
+/// of the files.
 fn limit(work: Work) -> Duration {
     Duration::from_millis(match work {
         Work::LargeFile => 500,
@@ -39,13 +40,14 @@ pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
     if std::env::var_os("SYSTEMD_IN_INITRD").is_some_and(|value| value == "1") {
         return 0;
     }
+    let began = SystemTime::now();
     let in_time = |work| used() < limit(work);
     let loaded = load_in_time(root, trust(root), &in_time);
     // Files are written as they are planned, so that only those of one container are in memory.
-    let mut writer = Writer::open(directory);
-    let plan = plan_in_time(&loaded, &in_time, &mut |files| {
+    let mut writer = Writer::open(directory, began);
+    let plan = plan_in_time(&loaded, &in_time, &mut |container, files| {
         if let Ok(writer) = &mut writer {
-            writer.write(&files);
+            writer.write(container, &files);
         }
     });
     let errors = writer.map_or_else(|error| vec![error], Writer::finish);

@@ -10,6 +10,7 @@ need mmdebstrap mmdebstrap
 need systemd-nspawn systemd-container
 need nsenter util-linux
 need mandoc mandoc
+need ip iproute2
 need mkfs.btrfs btrfs-progs
 need mount mount
 need strace strace

@@ -122,6 +122,10 @@ fn without_time_the_remaining_containers_are_refused() {
         );
     }
     assert!(units.join("multi-user.target.wants/systemd-nspawn@large-1499.service").is_symlink());
+    assert!(
+        !units.join("nixos-nspawn/writable").exists(),
+        "the list of writable mounts would not be complete"
+    );
 }
 
 /// systemd drops a whole file with a line of 1 MiB.

@@ -197,6 +197,18 @@ fn units_with_drop_ins(host: &Host) {
     for name in merged.list("Unit", "After").into_iter().flat_map(words) {
         assert!(words(&after).contains(&name), "{name}: {after}");
     }
+
+    // A unit with an error is not loaded, and its drop-ins are not read.
+    let paths =
+        ["broken.service", "broken.service.d/50-a.conf"].map(|path| format!("/etc/systemd/system/{path}"));
+    host.write(&paths[0], "[Service]\nExecStart=/bin/a\nEnvironment=A=1\n[Ser\n", 0o644);
+    host.write(&paths[1], "[Service]\nEnvironment=B=2\n", 0o644);
+    host.ok(&["systemctl", "daemon-reload"]);
+    let show = |property: &str| host.ok(&["systemctl", "show", "broken.service", "--value", "-p", property]);
+    assert_ne!(show("LoadState").trim(), "loaded");
+    assert!(!show("Environment").contains("B=2"), "{}", show("Environment"));
+    let documents = paths.map(|path| Document::parse(host.file(&path)));
+    assert!(Merged::new(&documents).list("Service", "Environment").is_empty());
 }
 
 fn words(text: &str) -> Vec<&str> {

@@ -138,6 +138,8 @@ fn allowed(root: &Root, call: &str) -> bool {
         "mkdirat" | "renameat" | "renameat2" | "symlinkat" | "unlinkat" | "fchmodat" => {
             paths.iter().all(|path| out(path))
         }
+        // The list of writable mounts has the time at which the run began.
+        "utimensat" => descriptor(rest).is_some_and(|path| out(&path) && path.ends_with(".writable.new")),
         // The link's content follows its path.
         "readlink" | "readlinkat" => paths.first().is_some_and(|path| own(path) || out(path)),
         "newfstatat" | "fstatat64" | "statx" | "stat" | "fstat" | "fstat64" => {

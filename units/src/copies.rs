@@ -54,36 +54,41 @@ pub fn remove(root: &Path, name: &MachineName) -> io::Result<bool> {
     remove_marked(&copy_path(root, name))
 }
 
+/// What containers leave in a directory, by their names.
+struct Remains {
+    directory: &'static str,
+    ending: &'static str,
+    /// Whether it is ours, as far as the name does not tell.
+    is_ours: fn(&Path) -> bool,
+    /// Removes it; returns whether there was one of ours.
+    remove: fn(&Path, &MachineName) -> io::Result<bool>,
+}
+
+const REMAINS: [Remains; 5] = [
+    Remains {
+        directory: NSPAWN_DIRECTORY,
+        ending: ".nspawn",
+        is_ours: |path| marked(path).is_ok_and(|mark| mark.is_some()),
+        remove,
+    },
+    Remains {
+        directory: GC_ROOTS,
+        ending: "-running",
+        is_ours: Path::is_symlink,
+        remove: |root, name| fs::remove_file(running_root(root, name)).map(|()| true),
+    },
+    Remains { directory: DEVICES, ending: "", is_ours: |_| true, remove: remove_devices },
+    Remains { directory: HOST_NIX, ending: "", is_ours: |_| true, remove: remove_host_nix },
+    Remains { directory: BINDS, ending: "", is_ours: |_| true, remove: remove_binds },
+];
+
 /// Removes leftovers of containers that are neither `kept` nor run. Deleting the intent, or masking the generator, makes
 /// systemd forget the drop-in whose `ExecStopPost=` would have cleaned up. Returns their names.
 pub fn sweep(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<MachineName> {
-    let listed = |directory: &str, ending: &str| listed(root, directory, ending);
-    let stale = |name: &MachineName| !kept(name) && !runs(root, name);
-    let mut swept: Vec<MachineName> = listed(NSPAWN_DIRECTORY, ".nspawn");
-    swept.retain(|name| stale(name) && remove(root, name).unwrap_or(false));
-    for name in listed(GC_ROOTS, "-running").iter().filter(|name| stale(name)) {
-        let link = running_root(root, name);
-        if fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_symlink())
-            && fs::remove_file(&link).is_ok()
-        {
-            swept.push(name.clone());
-        }
-    }
-    for name in listed(DEVICES, "").into_iter().filter(|name| stale(name)) {
-        if remove_devices(root, &name).unwrap_or(false) {
-            swept.push(name);
-        }
-    }
-    for name in listed(HOST_NIX, "").into_iter().filter(|name| stale(name)) {
-        if remove_host_nix(root, &name).unwrap_or(false) {
-            swept.push(name);
-        }
-    }
-    for name in listed(BINDS, "").into_iter().filter(|name| stale(name)) {
-        if remove_binds(root, &name).unwrap_or(false) {
-            swept.push(name);
-        }
-    }
+    let mut swept: Vec<MachineName> = stale(root, kept)
+        .filter(|(remains, name, _)| (remains.remove)(root, name).unwrap_or(false))
+        .map(|(_, name, _)| name)
+        .collect();
     swept.sort();
     swept.dedup();
     swept
@@ -91,31 +96,71 @@ pub fn sweep(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<MachineNam
 
 /// Returns what [`sweep`] would remove.
 pub fn leftovers(root: &Path, kept: impl Fn(&MachineName) -> bool) -> Vec<PathBuf> {
-    let stale = |name: &MachineName| !kept(name) && !runs(root, name);
-    let mut found = Vec::new();
-    for name in listed(root, NSPAWN_DIRECTORY, ".nspawn").iter().filter(|name| stale(name)) {
-        let path = copy_path(root, name);
-        if marked(&path).is_ok_and(|mark| mark.is_some()) {
-            found.push(path);
-        }
-    }
-    found.extend(
-        listed(root, GC_ROOTS, "-running")
-            .iter()
-            .filter(|name| stale(name))
-            .map(|name| running_root(root, name)),
-    );
-    for directory in [DEVICES, HOST_NIX, BINDS] {
-        let names = listed(root, directory, "");
-        found.extend(
-            names.iter().filter(|name| stale(name)).map(|name| root.join(directory).join(name.as_str())),
-        );
-    }
-    found
+    stale(root, kept).map(|(_, _, path)| path).collect()
 }
 
-/// Returns the containers whose names, with an ending, are those of entries of a directory.
-fn listed(root: &Path, directory: &str, ending: &str) -> Vec<MachineName> {
-    let entries = fs::read_dir(root.join(directory)).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(ending)?.parse().ok()).collect()
+/// Iterates over what containers have left that are neither `kept` nor run.
+fn stale(
+    root: &Path,
+    kept: impl Fn(&MachineName) -> bool,
+) -> impl Iterator<Item = (&'static Remains, MachineName, PathBuf)> {
+    let stale = move |name: &MachineName| !kept(name) && !runs(root, name);
+    let all = REMAINS.iter().flat_map(move |remains| {
+        let entries = fs::read_dir(root.join(remains.directory)).into_iter().flatten().flatten();
+        let named = entries.filter_map(move |entry| {
+            let name = entry.file_name().to_str()?.strip_suffix(remains.ending)?.parse().ok()?;
+            Some((remains, name, entry.path()))
+        });
+        // The whole directory, before anything is removed from it.
+        named.collect::<Vec<_>>()
+    });
+    all.filter(move |(remains, name, path)| stale(name) && (remains.is_ours)(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// What is reported is what is removed, and nothing else is touched.
+    #[test]
+    fn leftovers_are_what_is_swept() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        for directory in [NSPAWN_DIRECTORY, GC_ROOTS] {
+            fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        let names = ["gone", "kept"].map(|name| name.parse::<MachineName>().unwrap());
+        for name in &names {
+            put(root, name, format!("# {}0\n", crate::plan::MARKER).as_bytes()).unwrap();
+            symlink("/nix/store/x", running_root(root, name)).unwrap();
+            for directory in [DEVICES, HOST_NIX, BINDS] {
+                fs::create_dir_all(root.join(directory).join(name.as_str())).unwrap();
+            }
+        }
+        let foreign = [
+            root.join(NSPAWN_DIRECTORY).join("other.nspawn"),
+            root.join(GC_ROOTS).join("other-running"),
+            root.join(GC_ROOTS).join("gone"),
+        ];
+        for path in &foreign {
+            fs::write(path, "[Exec]\n").unwrap();
+        }
+        let [gone, kept] = &names;
+        let of = |name| {
+            [
+                copy_path(root, name),
+                running_root(root, name),
+                devices_directory(root, name),
+                host_nix_directory(root, name),
+                binds_directory(root, name),
+            ]
+        };
+        let is_kept = |name: &MachineName| name == kept;
+        assert_eq!(leftovers(root, is_kept), of(gone));
+        assert_eq!(sweep(root, is_kept), std::slice::from_ref(gone));
+        assert!(leftovers(root, is_kept).is_empty());
+        assert!(of(gone).iter().all(|path| path.symlink_metadata().is_err()));
+        assert!(of(kept).iter().chain(&foreign).all(|path| path.symlink_metadata().is_ok()));
+    }
 }

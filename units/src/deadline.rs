@@ -8,7 +8,7 @@ pub enum Work {
     SmallFile,
     /// Reading a larger one. They come last, so that they take no time from the others.
     LargeFile,
-    /// Planning a container.
+    /// Planning a container; those before it are written by then.
     Plan,
 }
 

@@ -20,7 +20,7 @@ use crate::network::{ENDING, PREFIX};
 use crate::nspawn::nspawn_file;
 use crate::ordering::Order;
 use crate::socket::container_of;
-use crate::store::{Host, Kind, Loaded, Stored};
+use crate::store::{Host, Kind, LoadError, Loaded, Stored};
 use crate::version::unmet;
 
 use container::{Surroundings, accepted, refused};
@@ -35,6 +35,9 @@ pub use contents::{
 /// The reason for refusing a container for which there was no time.
 const NO_TIME: &str =
     "was not planned, since nixos-nspawn-generator ran out of time; make the largest files smaller";
+
+/// Takes the files of a container as soon as they are planned, or those of no container in particular.
+pub type HandOver<'a> = &'a mut dyn FnMut(Option<&MachineName>, Files);
 
 /// Returns the plan for everything that was loaded.
 ///
@@ -62,7 +65,7 @@ pub fn plan(loaded: &Loaded) -> Plan {
 
 /// Does the same as long as there is time, and hands over the files of each container instead of keeping them. The start
 /// of containers that are not planned in time is refused.
-pub fn plan_in_time(loaded: &Loaded, in_time: InTime, hand_over: &mut dyn FnMut(Files)) -> Plan {
+pub fn plan_in_time(loaded: &Loaded, in_time: InTime, hand_over: HandOver) -> Plan {
     plan_with(loaded, in_time, &|_| true, Some(Writable::new()), hand_over)
 }
 
@@ -75,7 +78,7 @@ pub fn plan_some(loaded: &Loaded, wanted: &dyn Fn(&MachineName) -> bool) -> Plan
 fn collected(loaded: &Loaded, wanted: &dyn Fn(&MachineName) -> bool, whole: bool) -> Plan {
     let mut files = BTreeMap::new();
     let writable = whole.then(Writable::new);
-    let plan = plan_with(loaded, &unlimited, wanted, writable, &mut |own| files.extend(own));
+    let plan = plan_with(loaded, &unlimited, wanted, writable, &mut |_, own| files.extend(own));
     Plan { files, ..plan }
 }
 
@@ -83,9 +86,10 @@ fn plan_with(
     loaded: &Loaded,
     in_time: InTime,
     wanted: &dyn Fn(&MachineName) -> bool,
-    mut writable: Option<Writable>,
-    hand_over: &mut dyn FnMut(Files),
+    writable: Option<Writable>,
+    hand_over: HandOver,
 ) -> Plan {
+    let mut writable = writable.filter(|_| !loaded.errors.iter().any(LoadError::may_hide_containers));
     let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
     let limited = BootLimit::takes_turns(&loaded.host);
@@ -113,7 +117,7 @@ fn plan_with(
             Err(error) => plan.faults.push(brief(&format!("{path}: {error}"))),
         }
     }
-    hand_over(shared);
+    hand_over(None, shared);
     for stored in loaded.intents.iter().filter(|stored| wanted(&stored.name)) {
         let mut warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
         warnings.extend(host.order.warning(&stored.name));
@@ -141,7 +145,7 @@ fn plan_with(
                 refused(&stored.name, stored.kind, &stored.path, &reason, autostart)
             }
         };
-        hand_over(files);
+        hand_over(Some(&stored.name), files);
         plan.containers.push(planned);
     }
     for error in &loaded.errors {
@@ -150,14 +154,14 @@ fn plan_with(
             Some(name) if !error.shadowed => {
                 let (planned, files) =
                     refused(name, error.kind, &error.path, &error.to_string(), error.autostart);
-                hand_over(files);
+                hand_over(Some(name), files);
                 plan.containers.push(planned);
             }
             _ => plan.faults.push(brief(&error.to_string())),
         }
     }
     if let Some(writable) = writable.filter(|_| !loaded.intents.is_empty()) {
-        hand_over(writable.file().into_iter().collect());
+        hand_over(None, writable.file().into_iter().collect());
     }
     plan.containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     plan.faults.sort();
@@ -171,7 +175,7 @@ pub fn belongs_to(path: &str, name: &MachineName) -> bool {
 
 /// Returns the container that a file or link of the plan belongs to; `None` for those of all containers together, and for
 /// the target of a turn.
-pub fn owner(path: &str) -> Option<&str> {
+fn owner(path: &str) -> Option<&str> {
     let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
     if directory == OWN_DIRECTORY {
         let network =

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::fs::{
     AtFlags, CWD, Dir, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, statat, symlinkat,
@@ -14,7 +15,9 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::plan::{Entry, OWN_DIRECTORY, owner};
+use crate::name::MachineName;
+use crate::network::zone_bridge_of;
+use crate::plan::{Entry, OWN_DIRECTORY, WRITABLE};
 
 /// A file that could not be written.
 #[derive(Debug)]
@@ -23,16 +26,21 @@ pub struct WriteError {
     pub path: String,
     /// Why.
     pub error: io::Error,
-    /// The container it is a file of, which is not started with the host then.
-    pub container: Option<String>,
+    /// The container that it was planned for, which is not started with the host then.
+    pub container: Option<MachineName>,
 }
 
 impl fmt::Display for WriteError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}: cannot be written: {}", self.path, self.error)?;
-        match &self.container {
-            Some(name) => write!(out, ", container '{name}' is not started with the host"),
-            None => Ok(()),
+        let Some(name) = &self.container else { return Ok(()) };
+        let file_name = self.path.rsplit('/').next().unwrap_or_default();
+        match zone_bridge_of(file_name).and_then(|bridge| bridge.strip_prefix("vz-")) {
+            // It is handed over with the first container, but each of them waits for it.
+            Some(zone) => {
+                write!(out, ", container '{name}' and all others of zone '{zone}' are not started")
+            }
+            None => write!(out, ", container '{name}' is not started with the host"),
         }
     }
 }
@@ -47,16 +55,18 @@ const SHARED: [&str; 5] =
 /// untouched; files outside of the plan are ignored (systemd empties the directory before each run).
 pub struct Writer<'a> {
     directory: &'a Path,
+    began: SystemTime,
     out: OwnedFd,
     shared: [Option<Folder>; SHARED.len()],
     errors: Vec<WriteError>,
 }
 
 impl<'a> Writer<'a> {
-    /// Opens the directory, which exists.
-    pub fn open(directory: &'a Path) -> Result<Self, WriteError> {
+    /// Opens the directory, which exists. `began` is the time at which the first intent was about to be read; the list of
+    /// writable mounts gets it, since whatever is changed later may not be in the list.
+    pub fn open(directory: &'a Path, began: SystemTime) -> Result<Self, WriteError> {
         match openat(CWD, directory, DIRECTORY, Mode::empty()) {
-            Ok(out) => Ok(Self { directory, out, shared: Default::default(), errors: Vec::new() }),
+            Ok(out) => Ok(Self { directory, began, out, shared: Default::default(), errors: Vec::new() }),
             Err(error) => {
                 let path = directory.display().to_string();
                 Err(WriteError { path, error: error.into(), container: None })
@@ -64,17 +74,17 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes the files and links that belong together, mostly those of one container. First come the files that PID 1
-    /// ignores, then units and drop-ins, at last the links that start them. There are no links if one of the files could
-    /// not be written: without its drop-in, the stock template would start.
-    pub fn write(&mut self, entries: &[(String, Entry)]) {
+    /// Writes the files and links that belong together, mostly those of one container, which errors name. First come the
+    /// files that PID 1 ignores, then units and drop-ins, at last the links that start them. There are no links if one of
+    /// the files could not be written: without its drop-in, the stock template would start.
+    pub fn write(&mut self, container: Option<&MachineName>, entries: &[(String, Entry)]) {
         let own = |path: &str| path.strip_prefix(OWN_DIRECTORY).is_some_and(|rest| rest.starts_with('/'));
         let before = self.errors.len();
         for ignored in [true, false] {
             for (path, entry) in entries {
                 if let (Entry::File(text), true) = (entry, own(path) == ignored) {
                     let written = self.file(path, text.as_bytes());
-                    self.note(path, written, owner(path));
+                    self.note(path, written, container);
                 }
             }
         }
@@ -96,15 +106,16 @@ impl<'a> Writer<'a> {
         self.errors
     }
 
-    fn note(&mut self, path: &str, written: io::Result<()>, container: Option<&str>) {
+    fn note(&mut self, path: &str, written: io::Result<()>, container: Option<&MachineName>) {
         if let Err(error) = written {
             let path = format!("{}/{path}", self.directory.display());
-            self.errors.push(WriteError { path, error, container: container.map(str::to_owned) });
+            self.errors.push(WriteError { path, error, container: container.cloned() });
         }
     }
 
     fn file(&mut self, path: &str, text: &[u8]) -> io::Result<()> {
         let (folder, name) = split(path);
+        let modified = Some(self.began).filter(|_| (folder, name) == (OWN_DIRECTORY, WRITABLE));
         let transient;
         let folder = match self.shared(folder)? {
             Some(folder) => folder,
@@ -113,10 +124,11 @@ impl<'a> Writer<'a> {
                 &transient
             }
         };
+        // A list that stays has an earlier time, with which a start reads more than it must.
         if folder.present.has(name) && holds(&folder.open, name, text) {
             return Ok(());
         }
-        replace(&folder.open, name, text, Mode::from_raw_mode(0o644), false)
+        replace(&folder.open, name, text, Mode::from_raw_mode(0o644), Replace { durably: false, modified })
     }
 
     fn link<'b>(
@@ -174,17 +186,25 @@ impl Folder {
 /// Replaces the file `name` in `directory` by one with these bytes, atomically and durably: file and directory are on
 /// disk when this returns. A reader sees the old file or the new one.
 pub fn write_durably(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
-    replace(&directory, name, bytes, mode, true)?;
+    replace(&directory, name, bytes, mode, Replace { durably: true, modified: None })?;
     fsync(&directory)?;
     Ok(())
 }
 
 /// Replaces the file `name` in `directory` atomically; a power failure may lose it.
 pub fn write_at_once(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
-    replace(&directory, name, bytes, mode, false)
+    replace(&directory, name, bytes, mode, Replace { durably: false, modified: None })
 }
 
-fn replace(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode, durably: bool) -> io::Result<()> {
+/// How a file is replaced.
+struct Replace {
+    /// Whether it is on disk before it gets its name.
+    durably: bool,
+    /// The time that it gets in place of the present one.
+    modified: Option<SystemTime>,
+}
+
+fn replace(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode, how: Replace) -> io::Result<()> {
     // A fixed name: the next run replaces what a killed one left. It starts with a dot and ends in neither .json nor
     // .nspawn, so nobody reads it.
     let temporary = [".", name, ".new"].concat();
@@ -199,7 +219,10 @@ fn replace(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode, durably: 
     let mut file = File::from(fd);
     let written = (|| {
         file.write_all(bytes)?;
-        if durably {
+        if let Some(time) = how.modified {
+            file.set_modified(time)?;
+        }
+        if how.durably {
             file.sync_all()?;
         }
         Ok(renameat(&directory, &temporary, &directory, name)?)
@@ -251,3 +274,6 @@ pub fn link(directory: impl AsFd, name: &str, target: &str) -> io::Result<()> {
     symlinkat(target, &directory, &temporary)?;
     Ok(renameat(&directory, &temporary, &directory, name)?)
 }
+
+#[cfg(test)]
+mod tests;

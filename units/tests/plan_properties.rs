@@ -43,6 +43,7 @@ fn loaded(values: &[Value]) -> Loaded {
                 kind,
                 fault,
                 shadowed: false,
+                unread: false,
             }),
         }
     }
@@ -161,8 +162,8 @@ proptest! {
         let new = plan(&loaded(&values));
         for plan in [&old, &new, &new] {
             let entries: Vec<(String, Entry)> = plan.files.clone().into_iter().collect();
-            let mut writer = Writer::open(directory.path()).unwrap();
-            writer.write(&entries);
+            let mut writer = Writer::open(directory.path(), std::time::SystemTime::now()).unwrap();
+            writer.write(None, &entries);
             prop_assert!(writer.finish().is_empty());
         }
         for (path, entry) in &new.files {

@@ -16,6 +16,7 @@ pub(crate) mod output;
 pub(crate) mod passed_on;
 pub(crate) mod pattern;
 pub(crate) mod program;
+pub(crate) mod remote;
 pub(crate) mod scope;
 pub(crate) mod screen;
 pub(crate) mod secrets;

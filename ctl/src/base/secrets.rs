@@ -1,7 +1,7 @@
 //! Hides secrets in texts before anybody sees them: passwords in URLs and access tokens.
 
 /// What is shown in place of a secret.
-const MASK: &str = "***";
+pub(crate) const MASK: &str = "***";
 
 /// Settings of nix.conf(5) whose values are secret.
 const SECRET: [&str; 4] = ["access-tokens", "extra-access-tokens", "netrc-file", "secret-key-files"];

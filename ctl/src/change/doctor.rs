@@ -16,9 +16,10 @@ use crate::change::tidy::tidy;
 use crate::decision::doctor::fix::Fix;
 use crate::fact::doctor::records::{LitterSeen, profile_directories};
 use crate::fact::lookup::{Found, find, imperative};
-use crate::fact::overview::Overview;
+use crate::fact::overview::{Container, Overview};
 use crate::host::forwards::Forwards;
 use crate::host::lock::Lock;
+use crate::host::networkd_conf::{at_risk, how_to_keep};
 use crate::host::{gc_roots, networkd, profile_links, runtime_files, sockets, systemd};
 
 /// Makes a repair. Returns what was done.
@@ -50,11 +51,23 @@ pub(crate) fn fix(host: &Host, fix: &Fix) -> Result<Vec<String>> {
 /// How long systemd-networkd may take to masquerade again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Restarts systemd-networkd and waits until it masquerades, which it does when it has found the interfaces.
+/// Restarts systemd-networkd, unless that would delete something of other programs, and waits until it masquerades, which
+/// it does when it has found the interfaces.
 fn masquerade(host: &Host) -> Result<Vec<String>> {
+    let at_risk = at_risk(host);
+    if !at_risk.is_empty() {
+        return unchanged(
+            "a restart of systemd-networkd may delete rules or routes of other programs",
+            format!("{} first", how_to_keep(&at_risk)),
+        );
+    }
     networkd::restart(host)?;
+    let overview = Overview::gather(host)?;
     let end = Instant::now() + PATIENCE;
-    while !Forwards::read(host).is_some_and(|seen| seen.masquerades()) {
+    // networkd adds its rules interface by interface.
+    while !Forwards::read(host)?
+        .is_some_and(|seen| seen.masquerades() && all_masqueraded(host, &seen, &overview))
+    {
         if Instant::now() >= end {
             return Err(anyhow!(
                 "systemd-networkd was restarted, but does not masquerade; 'networkctl status' shows more"
@@ -64,6 +77,15 @@ fn masquerade(host: &Host) -> Result<Vec<String>> {
         interrupt::check()?;
     }
     Ok(vec!["restarted systemd-networkd, which masquerades again".to_owned()])
+}
+
+fn all_masqueraded(host: &Host, seen: &Forwards, overview: &Overview) -> bool {
+    let running = overview.containers.values().filter(|one| one.runs());
+    let gone = |one: &Container| {
+        let intent = one.intent.as_ref();
+        intent.is_some_and(|intent| seen.gone(host, &one.name, intent, &one.addresses).masquerade)
+    };
+    !running.into_iter().any(gone)
 }
 
 /// Roots the recorded system of a container, which may have changed since it was looked at.
@@ -79,8 +101,21 @@ fn open_ports(host: &Host, name: &MachineName) -> Result<Vec<String>> {
     let _lock = lock(host, name)?;
     let loaded = host.load();
     let Some(Found::Good(stored)) = find(&loaded, name) else { return Ok(Vec::new()) };
-    sockets::align(host, name, Some(&stored.intent), &stored.intent)?;
-    Ok(vec![format!("started the sockets of container '{name}'")])
+    let intent = &stored.intent;
+    sockets::align(host, name, Some(intent), intent)?;
+    // A port that cannot be opened is no error there.
+    let active = systemd::state(host, name)?.active == "active";
+    let closed = sockets::closed(name, intent, &sockets::known(host)?, active)?;
+    if closed.is_empty() {
+        return Ok(vec![format!("started the sockets of container '{name}'")]);
+    }
+    let ports: Vec<&str> = closed.iter().map(|socket| socket.host_side.as_str()).collect();
+    let units: Vec<&str> = closed.iter().map(|socket| socket.unit.as_str()).collect();
+    Err(anyhow!(
+        "ports of container '{name}' cannot be opened: {}; 'systemctl status {}' shows why",
+        ports.join(", "),
+        units.join(" ")
+    ))
 }
 
 /// Locks a container, unless another command is changing it.
@@ -118,4 +153,52 @@ fn set_up(host: &Host) -> Result<Vec<String>> {
         Ok(())
     })?;
     Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::testing::{Played, ended, web};
+
+    #[test]
+    fn networkd_is_not_restarted_where_it_deletes_what_others_made() {
+        let played = Played::new();
+        let conf = played.host.path("/etc/systemd/networkd.conf.d/a.conf");
+        fs::create_dir_all(conf.parent().unwrap()).unwrap();
+        fs::write(&conf, "[Network]\nManageForeignRoutingPolicyRules=no\nManageForeignRoutes=no\n").unwrap();
+        let error = fix(&played.host, &Fix::Masquerade).unwrap_err().to_string();
+        assert!(error.contains("'ManageForeignNextHops=no'"), "{error}");
+        assert!(!error.contains("ManageForeignRoutes") && played.calls().is_empty(), "{error}");
+        // With all three it is, and a failure is told.
+        let text = fs::read_to_string(&conf).unwrap();
+        fs::write(&conf, format!("{text}ManageForeignNextHops=no\n")).unwrap();
+        played.on_call(|words, _| words.contains(&"restart".into()).then(|| ended(1, "", "no networkd")));
+        assert!(fix(&played.host, &Fix::Masquerade).is_err());
+        assert_eq!(played.calls(), ["systemctl restart systemd-networkd.service"]);
+    }
+
+    #[test]
+    fn ports_that_stay_closed_are_not_called_open() {
+        let played = Played::new();
+        played.record();
+        let text = fs::read_to_string(played.intent()).unwrap();
+        let (start, _) = text.rsplit_once('}').unwrap();
+        let text = format!(r#"{start},"container":{{"forwardPorts":["127.0.0.1:8080:80"]}}}}"#);
+        fs::write(played.intent(), text).unwrap();
+        let listed = |state: &str| {
+            format!(r#"[{{"unit":"nixos-nspawn-proxy@web-tcp-127.0.0.1-8080.socket","active":"{state}"}}]"#)
+        };
+        for (state, opened) in [("failed", false), ("active", true)] {
+            let answer = listed(state);
+            played
+                .on_call(move |words, _| words.contains(&"list-units".into()).then(|| ended(0, &answer, "")));
+            let done = fix(&played.host, &Fix::Ports(web()));
+            assert_eq!(done.is_ok(), opened, "{done:?}");
+            if let Err(error) = done {
+                assert!(error.to_string().contains("tcp/127.0.0.1:8080"), "{error}");
+            }
+        }
+    }
 }

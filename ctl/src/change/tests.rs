@@ -25,6 +25,7 @@ pub(super) const RESTART: UpdateOptions = UpdateOptions {
         system: None,
         nix_args: &[],
         save_args: false,
+        built: &[],
     },
     activation: Activation {
         strategy: Some(Strategy::Restart),

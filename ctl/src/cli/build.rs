@@ -27,6 +27,12 @@ pub(crate) struct Create {
     /// Nix system to build for
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) system: Option<String>,
+    /// Use this build of the source, made elsewhere, instead of building it; --host passes it
+    #[arg(long, value_name = "NAME=PATH[,REF]")]
+    pub(crate) built: Vec<String>,
+    /// With --host: build there, instead of here
+    #[arg(long)]
+    pub(crate) build_on_host: bool,
     #[command(flatten)]
     pub(crate) overrides: Override,
     /// Record it, but do not start it now
@@ -148,6 +154,12 @@ pub(crate) struct From {
     /// Nix system to build for
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) system: Option<String>,
+    /// Use this build of the source, made elsewhere, instead of building it; --host passes it
+    #[arg(long, value_name = "NAME=PATH[,REF]")]
+    pub(crate) built: Vec<String>,
+    /// With --host: build there, instead of here
+    #[arg(long)]
+    pub(crate) build_on_host: bool,
     /// Use what Nix has fetched in the last hour, instead of asking servers for the newest revision
     #[arg(long)]
     pub(crate) no_refresh: bool,

@@ -46,6 +46,12 @@ pub(crate) struct Global {
     /// Colour the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+    /// Run on another host, over ssh; on several side by side
+    #[arg(short = 'H', long = "host", global = true, value_name = "[USER@]HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// Run on the hosts in FILE, one in each line
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) hosts_file: Option<PathBuf>,
     /// Print JSON for scripts; messages go to standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,

@@ -21,6 +21,7 @@ use crate::command::enable::EnableAnswer;
 use crate::command::hold::HoldAnswer;
 use crate::command::host_status::HostAnswer;
 use crate::command::list_generations::GenerationEntry;
+use crate::command::on_hosts::OfHost;
 use crate::command::pin::PinAnswer;
 use crate::command::remove::RemoveAnswer;
 use crate::command::setup::SetupAnswer;
@@ -84,6 +85,7 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         ("doctor", schema::<Vec<DoctorAnswer>>("doctor")),
         ("enable", schema::<ForEach<EnableAnswer>>("enable")),
         ("hold", schema::<HoldAnswer>("hold")),
+        ("hosts", schema::<Vec<OfHost>>("with several hosts")),
         ("list", schema::<Vec<Summary>>("list")),
         ("list-generations", schema::<Vec<GenerationEntry>>("list-generations")),
         ("pin", schema::<ForEach<PinAnswer>>("pin")),

@@ -19,10 +19,15 @@ use crate::cli::From;
 use crate::decision::reach::Consent;
 use crate::fact::jobs;
 use crate::fact::lookup::{all_seen, machine_name};
-use crate::nix::source::SourceArguments;
+use crate::nix::source::{BuiltElsewhere, SourceArguments};
 
 /// Returns the source that an update builds from.
-pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String], save_args: bool) -> SourceArguments<'a> {
+pub(crate) fn source<'a>(
+    from: &'a From,
+    nix_args: &'a [String],
+    save_args: bool,
+    built: &'a [BuiltElsewhere],
+) -> SourceArguments<'a> {
     SourceArguments {
         flake: from.flake.as_deref(),
         config: from.config.as_deref(),
@@ -31,7 +36,20 @@ pub(crate) fn source<'a>(from: &'a From, nix_args: &'a [String], save_args: bool
         system: from.system.as_deref(),
         nix_args,
         save_args,
+        built,
     }
+}
+
+/// Returns what was built elsewhere.
+pub(crate) fn built(given: &[String], on_host: bool) -> Result<Vec<BuiltElsewhere>> {
+    if on_host {
+        return Err(Failed::Usage("--build-on-host needs --host, nothing was changed".to_owned()).into());
+    }
+    let one = |text: &String| {
+        text.parse()
+            .map_err(|why| Failed::Usage(format!("--built {text}: {why}, nothing was changed")).into())
+    };
+    given.iter().map(one).collect()
 }
 
 /// Returns how to activate a new generation, and the conditions that the container must meet.

@@ -16,15 +16,15 @@ use crate::change::create::{CreateOptions, Created};
 use crate::change::create_draft;
 use crate::cli::Create;
 use crate::command::begin::begin;
-use crate::command::overrides;
 use crate::command::reachable::reachable;
+use crate::command::{arguments as given, overrides};
 use crate::decision::overrides::OverrideChanges;
 use crate::fact::generated_file::GeneratedFile;
 use crate::fact::lookup::machine_name;
 use crate::fact::reachable::Reachable;
 use crate::fact::{installation, setuid_places};
 use crate::host::state_directory;
-use crate::nix::source::SourceArguments;
+use crate::nix::source::{BuiltElsewhere, SourceArguments};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
@@ -33,7 +33,8 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
         return unchanged("--root works with --profile only", "");
     }
     let overrides = overrides::changes(&arguments.overrides, &[])?;
-    let options = options(arguments, overrides.as_ref());
+    let built = given::built(&arguments.built, arguments.build_on_host)?;
+    let options = options(arguments, overrides.as_ref(), &built);
     if arguments.dry_run {
         return dry_run(context, &name, &options);
     }
@@ -45,7 +46,11 @@ pub(crate) fn run(context: &Context, arguments: &Create) -> Result<()> {
     report(context, &name, &created)
 }
 
-fn options<'a>(arguments: &'a Create, overrides: Option<&'a OverrideChanges>) -> CreateOptions<'a> {
+fn options<'a>(
+    arguments: &'a Create,
+    overrides: Option<&'a OverrideChanges>,
+    built: &'a [BuiltElsewhere],
+) -> CreateOptions<'a> {
     CreateOptions {
         source: SourceArguments {
             flake: arguments.flake.as_deref(),
@@ -55,6 +60,7 @@ fn options<'a>(arguments: &'a Create, overrides: Option<&'a OverrideChanges>) ->
             system: arguments.system.as_deref(),
             nix_args: &arguments.nix_args,
             save_args: true,
+            built,
         },
         overrides,
         start: !arguments.no_start,

@@ -28,6 +28,7 @@ use crate::fact::doctor::records::{LitterSeen, RootsSeen};
 use crate::fact::doctor::sources::SourcesSeen;
 use crate::fact::doctor::space::spaces;
 use crate::fact::overview::Overview;
+use crate::host::networkd_conf::at_risk;
 
 /// Makes all checks. In an offline tree, those of files only.
 pub(super) fn look(context: &Context) -> Result<Vec<Verdict>> {
@@ -61,8 +62,9 @@ pub(super) fn look(context: &Context) -> Result<Vec<Verdict>> {
     all.extend(records::roots(&roots));
     all.extend(records::pins(&roots));
     all.extend(records::litter(&LitterSeen::look(context, &overview)));
-    all.extend(spaces(context).iter().map(space));
-    Ok(all)
+    all.extend(spaces(context).iter().flat_map(space));
+    let nixos = context.path("/etc/NIXOS").exists();
+    Ok(all.into_iter().map(|verdict| verdict.for_host(nixos)).collect())
 }
 
 /// Makes the checks of the network.
@@ -81,8 +83,7 @@ fn networks(context: &Context, overview: &Overview) -> Vec<Verdict> {
     all.extend(seen.iter().flat_map(network::forwarding));
     all.extend(firewall(&FirewallSeen::look(context, overview)));
     all.extend(network::addresses(&addressed(overview, context)));
-    let safe = seen.is_ok_and(|seen| !seen.deletes_rules || seen.foreign_rules == Ok(0));
-    all.extend(ports(&AllPorts::look(context, overview), safe));
+    all.extend(ports(&AllPorts::look(context, overview), &at_risk(context)));
     all.push(lookup);
     all
 }

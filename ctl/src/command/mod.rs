@@ -8,6 +8,7 @@ mod arguments;
 mod audit;
 mod autostart;
 mod begin;
+mod built_here;
 mod cat;
 mod check;
 pub(crate) mod completions;
@@ -23,6 +24,7 @@ mod hold;
 mod host_status;
 mod list;
 mod list_generations;
+mod on_hosts;
 mod overrides;
 mod pin;
 mod plan;
@@ -56,6 +58,10 @@ use crate::cli::{Cli, Command, Global};
 pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
     if let Command::Completions(arguments) = &cli.command {
         return completions::run(screen, arguments);
+    }
+    let targets = on_hosts::targets(&cli.global)?;
+    if !targets.is_empty() {
+        return on_hosts::run(&context(&cli.global, screen, true)?, &targets, &cli.command);
     }
     if let Command::Verify(arguments) = &cli.command {
         return verify::run(&cli.global, screen, arguments);

@@ -9,7 +9,8 @@ use crate::command::{arguments, overrides, planned};
 /// Runs the command.
 pub(crate) fn run(context: &Context, given: &Plan) -> Result<()> {
     let overrides = overrides::changes(&given.overrides, &given.unset)?;
-    let source = arguments::source(&given.from, &given.nix_args, false);
+    let built = arguments::built(&given.from.built, given.from.build_on_host)?;
+    let source = arguments::source(&given.from, &given.nix_args, false, &built);
     let names = || arguments::names(context, &given.names, given.all, &given.from);
     let how = planned::How {
         refresh: !given.from.no_refresh,

@@ -25,7 +25,8 @@ use crate::nix::tool::Nix;
 /// Runs the command.
 pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     let overrides = overrides::changes(&given.overrides, &given.unset)?;
-    let source = arguments::source(&given.from, &given.nix_args, given.save_args);
+    let built = arguments::built(&given.from.built, given.from.build_on_host)?;
+    let source = arguments::source(&given.from, &given.nix_args, given.save_args, &built);
     let names = || arguments::names(context, &given.names, given.all, &given.from);
     if given.several.dry_run {
         let how = planned::How {

@@ -46,6 +46,7 @@ impl Overview {
             containers: planned(&plan, &loaded),
             plan,
             unknown_states: None,
+            unknown_addresses: None,
             generator_fault: None,
         };
         overview.add_traces(host, wanted);
@@ -184,7 +185,12 @@ impl Overview {
         let mut asked = None;
         for (name, container) in self.containers.iter_mut().filter(|(_, one)| one.runs()) {
             container.addresses = addresses::addresses(host, name).unwrap_or_else(|| {
-                let all = asked.get_or_insert_with(|| machined::all_addresses(host));
+                let all = asked.get_or_insert_with(|| {
+                    machined::all_addresses(host).unwrap_or_else(|error| {
+                        self.unknown_addresses = Some(format!("{error:#}"));
+                        BTreeMap::new()
+                    })
+                });
                 all.get(name).cloned().unwrap_or_default()
             });
         }
@@ -203,7 +209,8 @@ impl Overview {
             return;
         }
         let listening = Listening::read(host, loaded);
-        let forwards = Forwards::read(host);
+        // Only doctor says that nft fails.
+        let forwards = Forwards::read(host).ok().flatten();
         for (name, container) in self.containers.iter_mut().filter(|(_, one)| runs(one)) {
             let Some(intent) = &container.intent else { continue };
             let taken = listening.taken(host, &intent.container, None).into_iter();
@@ -214,7 +221,9 @@ impl Overview {
                     taken.holder()
                 )
             }));
-            let gone = forwards.iter().flat_map(|forwards| forwards.missing(host, name, intent));
+            let gone = forwards
+                .iter()
+                .flat_map(|forwards| forwards.missing(host, name, intent, &container.addresses));
             container.warnings.extend(gone);
         }
     }
@@ -278,7 +287,7 @@ fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
 
 /// Returns the process that holds the container's lock. The file is read, not locked: readers may lack permission and
 /// must not block commands.
-fn busy(host: &Host, name: &MachineName) -> Option<u32> {
+pub(super) fn busy(host: &Host, name: &MachineName) -> Option<u32> {
     let holder = lock::holder(host, name.as_str())?;
     let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
     program.starts_with("nixos-nspawn").then_some(holder)

@@ -17,37 +17,52 @@ use systemd_unit_syntax::settings::parse_boolean;
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::host::files::{SYSTEM_FOLDERS, names_in, which};
-use crate::host::networkd_conf::RULES;
-use crate::host::{networkd, networkd_conf};
+use crate::host::networkd;
+use crate::host::networkd_conf::{RULES, at_risk, how_to_keep};
 
 /// Returns a warning if networkd would delete rules of other programs when it configures the container's interface.
 pub(crate) fn foreign_rules(host: &Host, container: &Container) -> Option<String> {
-    let deletes = container.has_virtual_ethernet()
-        && networkd_conf::manages_foreign(host, RULES)
-        && networkd::runs(host);
-    let count = if deletes { rules(host).unwrap_or(0) } else { 0 };
-    (count > 0).then(|| {
-        format!(
-            "systemd-networkd deletes the {count} routing policy rules of other programs on this host when it \
-             configures the container's interface; to keep them, put '{RULES}=no' below [Network] into a file in \
-             /etc/systemd/networkd.conf.d and run 'systemctl restart systemd-networkd'"
-        )
-    })
+    let at_risk = at_risk(host);
+    if !container.has_virtual_ethernet() || !at_risk.contains(&RULES) || !networkd::runs(host) {
+        return None;
+    }
+    let what = match rules(host) {
+        Ok(0) => return None,
+        Ok(count) => {
+            format!(
+                "systemd-networkd deletes the {count} routing policy rules of other programs on this host"
+            )
+        }
+        Err(error) => format!(
+            "systemd-networkd may delete routing policy rules of other programs on this host, which cannot be read \
+             ({error:#}),"
+        ),
+    };
+    Some(format!(
+        "{what} when it configures the container's interface; to keep them, {} and run 'systemctl restart \
+         systemd-networkd'",
+        how_to_keep(&at_risk)
+    ))
 }
 
 /// How long ip may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Counts the routing policy rules that neither the kernel nor networkd made, as far as `ip` tells. A kernel without IPv6
-/// has none for it.
+/// Counts the routing policy rules that neither the kernel nor networkd made, as far as `ip` tells. Fails if that cannot be
+/// told.
 pub(crate) fn rules(host: &Host) -> Result<usize> {
     let ip = which("ip", &SYSTEM_FOLDERS).unwrap_or_else(|| "ip".into());
     let of = |family: &str| host.program(&ip).args(["-j", family, "rule"]).limit(LIMIT);
-    let ipv6 = of("-6").output_if_any().unwrap_or_default();
-    Ok(foreign(&of("-4").output()?) + foreign(&ipv6))
+    let ipv4 = foreign(&of("-4").output()?)?;
+    // A kernel without IPv6 has no rules for it.
+    let ipv6 = match host.path("/proc/sys/net/ipv6").exists() {
+        true => foreign(&of("-6").output()?)?,
+        false => 0,
+    };
+    Ok(ipv4 + ipv6)
 }
 
-fn foreign(answer: &str) -> usize {
+fn foreign(answer: &str) -> Result<usize> {
     #[derive(Deserialize)]
     struct Rule {
         priority: u32,
@@ -58,8 +73,12 @@ fn foreign(answer: &str) -> usize {
         matches!(rule.priority, 0 | 32766 | 32767)
             || matches!(rule.protocol.as_deref(), Some("kernel" | "static"))
     };
-    let rules: Vec<Rule> = serde_json::from_str(answer).unwrap_or_default();
-    rules.iter().filter(|rule| !known(rule)).count()
+    // Without rules, some versions print nothing.
+    let rules: Vec<Rule> = match answer.trim() {
+        "" => Vec::new(),
+        answer => serde_json::from_str(answer).context("ip rule: unexpected answer")?,
+    };
+    Ok(rules.iter().filter(|rule| !known(rule)).count())
 }
 
 /// Refuses IPv6 forwarding that would cost the host a default route from router advertisements: a host that forwards is
@@ -171,7 +190,8 @@ fn heedless_file(host: &Host, interface: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{advertised, foreign};
+    use super::*;
+    use crate::testing::{Played, ended, store_path, web};
 
     #[test]
     fn default_routes_from_advertisements() {
@@ -190,7 +210,43 @@ mod tests {
             {"priority":5000,"src":"all","fwmark":"0x1","table":"100"},
             {"priority":5001,"src":"10.0.0.0","srclen":8,"table":"101","protocol":"static"},
             {"priority":32766,"src":"all","table":"main"},{"priority":32767,"src":"all","table":"default"}]"#;
-        assert_eq!(foreign(answer), 1);
-        assert_eq!(foreign(""), 0);
+        assert_eq!(foreign(answer).unwrap(), 1);
+        assert_eq!(foreign("").unwrap(), 0);
+        assert!(foreign("0: from all lookup local").is_err());
+    }
+
+    #[test]
+    fn rules_that_cannot_be_read_are_not_absent() {
+        const KERNEL: &str = r#"[{"priority":0},{"priority":32766}]"#;
+        const OTHER: &str = r#"[{"priority":5000,"protocol":"boot"}]"#;
+        for (v4, v6, ipv6, count) in [
+            ((0, KERNEL), (0, KERNEL), true, Some(0)),
+            ((0, OTHER), (0, OTHER), true, Some(2)),
+            ((0, OTHER), (1, ""), false, Some(1)),
+            ((0, KERNEL), (1, ""), true, None),
+            ((1, ""), (0, KERNEL), true, None),
+            ((0, "?"), (0, KERNEL), true, None),
+        ] {
+            let played = Played::new();
+            if ipv6 {
+                fs::create_dir_all(played.host.path("/proc/sys/net/ipv6")).unwrap();
+            }
+            played.on_call(move |words, _| match words.get(2).map_or("", String::as_str) {
+                "-4" => Some(ended(v4.0, v4.1, "")),
+                "-6" => Some(ended(v6.0, v6.1, "")),
+                _ => Some(ended(0, "", "")),
+            });
+            assert_eq!(rules(&played.host).ok(), count, "{v4:?} {v6:?}");
+            let text = r#"{"version":1,"toplevel":"TOPLEVEL"}"#.replace("TOPLEVEL", &store_path("one"));
+            let intent = nixos_nspawn_units::intent::parse(text.as_bytes(), &web()).unwrap();
+            let said = foreign_rules(&played.host, &intent.container).unwrap_or_default();
+            let part = match count {
+                Some(0) => "",
+                Some(_) => "systemd-networkd deletes the",
+                None => "may delete routing policy rules of other programs",
+            };
+            assert!(said.contains(part) && said.is_empty() == part.is_empty(), "{said}");
+            assert!(said.is_empty() || said.contains("'ManageForeignRoutes=no'"), "{said}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Container;
@@ -49,9 +50,12 @@ pub(crate) fn generator_fault(host: &Host) -> Option<String> {
         .then(|| format!("{}: masks the generator, so no container starts; remove this file", path.display()))
 }
 
+/// How long a generator may take to tell its version.
+const LIMIT: Duration = Duration::from_secs(10);
+
 /// Asks a generator for its version and helper.
 pub(crate) fn ask(host: &Host, path: &Path) -> Result<Installed> {
-    let answer = host.program(path).arg("--version").output()?;
+    let answer = host.program(path).arg("--version").limit(LIMIT).output()?;
     let word = |prefix: &str| answer.lines().find_map(|line| line.strip_prefix(prefix)).map(str::to_owned);
     match (word("nixos-nspawn-generator "), word("unit-helper ")) {
         (Some(version), Some(helper)) => {

@@ -66,6 +66,7 @@ mod tests {
             faults: Vec::new(),
             plan: Plan::default(),
             unknown_states: None,
+            unknown_addresses: None,
             generator_fault: None,
         };
         let remember = |overview: &mut Overview, name: &str| {

@@ -21,6 +21,8 @@ pub(crate) struct Overview {
     pub(crate) plan: Plan,
     /// Why the states are unknown, if systemd was asked.
     pub(crate) unknown_states: Option<String>,
+    /// Why addresses are unknown, if machined was asked and gave no answer.
+    pub(crate) unknown_addresses: Option<String>,
     /// Why systemd has none of our units, if so.
     pub(crate) generator_fault: Option<String>,
 }

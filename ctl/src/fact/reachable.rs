@@ -65,7 +65,7 @@ fn may_get_one(host: &Host, container: &Container) -> bool {
 }
 
 fn known(host: &Host, name: &MachineName) -> Vec<String> {
-    let told = || machined::all_addresses(host).remove(name);
+    let told = || machined::all_addresses(host).ok()?.remove(name);
     let mut addresses = addresses::addresses(host, name).or_else(told).unwrap_or_default();
     addresses.retain(|address| !is_link_local(address));
     addresses

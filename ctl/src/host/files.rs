@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::write::{link, write_at_once, write_durably};
 use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
 
+use crate::base::host::Host;
 use crate::base::tree::read_regular;
 
 /// Opens a directory as a descriptor.
@@ -50,6 +51,16 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Returns a path below the root with a link in its last component followed, in an offline tree inside of it.
+pub(crate) fn followed(host: &Host, path: &Path) -> PathBuf {
+    host.directory(Path::new("/").join(path.strip_prefix(&host.root).unwrap_or(path)))
+}
+
+/// Returns whether an error says that there is no such file.
+pub(crate) fn absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// Returns the names in a directory, or none if it does not exist. Other errors are not treated as absence.

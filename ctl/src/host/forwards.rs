@@ -1,18 +1,25 @@
 //! The rules of systemd-nspawn and networkd in nftables, which other programs can flush unnoticed.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::conflict::claimed_ports;
 use nixos_nspawn_units::copies::copy_path;
 use nixos_nspawn_units::intent::{Intent, Protocol};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::network::network_file;
+use nixos_nspawn_units::network::host_end;
 use nixos_nspawn_units::service::unit_name;
 use serde_json::Value;
+use systemd_unit_syntax::UnitFile;
 use systemd_unit_syntax::settings::parse_boolean;
 
+use crate::base::call::{Ended, Messages};
+use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::base::program::ended;
 use crate::host::files::{SYSTEM_FOLDERS, which};
 use crate::host::networkd;
 
@@ -26,48 +33,79 @@ const UNTIL_ADDRESS: Duration = Duration::from_secs(20);
 pub(crate) struct Forwards {
     /// The forwarded ports, as protocol and port.
     ports: BTreeSet<(u64, u64)>,
-    /// Whether networkd masquerades anything over IPv4.
-    masquerades: bool,
+    /// What networkd masquerades over IPv4.
+    masqueraded: Vec<Sources>,
 }
 
 impl Forwards {
-    /// Reads the forwards; returns `None` if the caller cannot.
-    pub(crate) fn read(host: &Host) -> Option<Self> {
+    /// Reads the forwards; returns `None` if the caller may not, or without nft. Fails if nft does.
+    pub(crate) fn read(host: &Host) -> Result<Option<Self>> {
         if !host.live() || !host.is_owner() {
-            return None;
+            return Ok(None);
         }
-        let nft = which("nft", &SYSTEM_FOLDERS)?;
-        // A missing table is an empty one.
+        match which("nft", &SYSTEM_FOLDERS) {
+            Some(nft) => Self::read_with(host, &nft).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn read_with(host: &Host, nft: &Path) -> Result<Self> {
         let list = |words: [&str; 4]| {
-            let call = host.program(&nft).args(["-j", "list"]).args(words).limit(LIMIT);
-            call.output_if_any().unwrap_or_default()
+            let call = host.program(nft).args(["-j", "list"]).args(words).limit(LIMIT);
+            table(&call.ended_with(Messages::Kept)?)
         };
-        let of = |family| ports(&list(["map", family, "io.systemd.nat", "map_port_ipport"]));
-        Some(Self {
-            ports: of("ip").into_iter().chain(of("ip6")).collect(),
-            masquerades: has_elements(&list(["set", "ip", "io.systemd.nat", "masq_saddr"])),
+        let of = |family| Ok(ports(&list(["map", family, "io.systemd.nat", "map_port_ipport"])?));
+        let both: Result<[Vec<_>; 2]> = of("ip").and_then(|ports| Ok([ports, of("ip6")?]));
+        Ok(Self {
+            ports: both?.into_iter().flatten().collect(),
+            masqueraded: sources(&list(["set", "ip", "io.systemd.nat", "masq_saddr"])?),
         })
     }
 
     /// Returns whether networkd masquerades anything over IPv4.
     pub(crate) fn masquerades(&self) -> bool {
-        self.masquerades
+        !self.masqueraded.is_empty()
+    }
+
+    /// Returns whether it masquerades a container with these addresses. Without any over IPv4, that cannot be told.
+    fn masquerades_any(&self, addresses: &[String]) -> bool {
+        let mut usable = addresses
+            .iter()
+            .filter_map(|address| address.parse::<Ipv4Addr>().ok())
+            .filter(|address| !address.is_link_local())
+            .peekable();
+        match usable.peek() {
+            None => self.masquerades(),
+            Some(_) => usable.any(|address| self.masqueraded.iter().any(|sources| sources.contain(address))),
+        }
     }
 
     /// Returns warnings about a running container whose rules are gone.
-    pub(crate) fn missing(&self, host: &Host, name: &MachineName, intent: &Intent) -> Vec<String> {
-        let gone = self.gone(host, name, intent);
+    pub(crate) fn missing(
+        &self,
+        host: &Host,
+        name: &MachineName,
+        intent: &Intent,
+        addresses: &[String],
+    ) -> Vec<String> {
+        let gone = self.gone(host, name, intent, addresses);
         let ports = gone
             .ports_text()
             .map(|text| format!("{text}; 'systemctl restart {}' restores them", unit_name(name)));
         let masquerade = gone.masquerade.then(|| {
-            format!("is not masqueraded: {NO_MASQUERADE}; 'systemctl restart systemd-networkd' restores them")
+            format!("is not masqueraded: {NO_MASQUERADE}; 'nixos-nspawn doctor' says how to restore them")
         });
         ports.into_iter().chain(masquerade).collect()
     }
 
-    /// Returns which rules of a running container are gone.
-    pub(crate) fn gone(&self, host: &Host, name: &MachineName, intent: &Intent) -> Gone {
+    /// Returns which rules of a running container with these addresses are gone.
+    pub(crate) fn gone(
+        &self,
+        host: &Host,
+        name: &MachineName,
+        intent: &Intent,
+        addresses: &[String],
+    ) -> Gone {
         if !has_had_time(host, name) {
             return Gone::default();
         }
@@ -76,7 +114,7 @@ impl Forwards {
             ports.filter(|port| !self.ports.contains(&(number(port.protocol), port.host_port.get().into())));
         Gone {
             ports: gone.map(|port| port.host_side()).collect(),
-            masquerade: !self.masquerades && masqueraded(name, intent) && networkd::runs(host),
+            masquerade: !self.masquerades_any(addresses) && masqueraded(name, intent) && networkd::runs(host),
         }
     }
 }
@@ -114,9 +152,13 @@ impl Gone {
     }
 }
 
-/// Returns whether networkd's file for the container masquerades IPv4. The bridge of a zone has a file of its own.
+/// Returns whether networkd's file for the container, or for the bridge of its zone, masquerades IPv4.
 pub(crate) fn masqueraded(name: &MachineName, intent: &Intent) -> bool {
-    let file = network_file(name, &intent.container, u32::MAX).unwrap_or_default();
+    host_end(name, &intent.container, u32::MAX).is_some_and(|end| masquerades(&end.file))
+}
+
+/// Returns whether a .network file masquerades IPv4.
+pub(crate) fn masquerades(file: &UnitFile) -> bool {
     let value = file.values("Network", "IPMasquerade").last();
     value.is_some_and(|value| ["ipv4", "both"].contains(&value) || parse_boolean(value) == Some(true))
 }
@@ -129,16 +171,59 @@ fn number(protocol: Protocol) -> u64 {
     }
 }
 
-/// Returns whether a set of nft has elements.
-fn has_elements(answer: &str) -> bool {
-    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-    let mut sets = answer["nftables"].as_array().into_iter().flatten();
-    sets.any(|entry| entry["set"]["elem"].as_array().is_some_and(|elements| !elements.is_empty()))
+/// Returns what nft lists. What is missing is empty; any other failure is an error.
+fn table(answer: &Ended) -> Result<Value> {
+    if answer.status.success() {
+        return serde_json::from_str(&answer.stdout).context("nft list: unexpected answer");
+    }
+    let message = answer.stderr.lines().next().unwrap_or_default();
+    if message.starts_with("Error: No such file or directory") {
+        return Ok(Value::Null);
+    }
+    Err(Failed::Program(format!("nft list: {}: {message}", ended(answer.status))).into())
+}
+
+/// A range of addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sources {
+    first: Ipv4Addr,
+    last: Ipv4Addr,
+}
+
+impl Sources {
+    fn contain(&self, address: Ipv4Addr) -> bool {
+        self.first <= address && address <= self.last
+    }
+
+    /// Parses an element: an address, a prefix, or a range. What is none of these may be anything.
+    fn of(element: &Value) -> Self {
+        let address = |value: &Value| value.as_str()?.parse::<Ipv4Addr>().ok();
+        let prefix = || {
+            let first = address(&element["prefix"]["addr"])?;
+            let length = u32::try_from(element["prefix"]["len"].as_u64()?).ok()?;
+            let rest = u32::MAX.checked_shr(length).unwrap_or(0);
+            Some(Self { first, last: Ipv4Addr::from(u32::from(first) | rest) })
+        };
+        let range = || {
+            let range = &element["range"];
+            Some(Self { first: address(&range[0])?, last: address(&range[1])? })
+        };
+        let single = address(element).map(|first| Self { first, last: first });
+        single
+            .or_else(prefix)
+            .or_else(range)
+            .unwrap_or(Self { first: Ipv4Addr::UNSPECIFIED, last: Ipv4Addr::BROADCAST })
+    }
+}
+
+/// Returns the elements of a set of nft.
+fn sources(answer: &Value) -> Vec<Sources> {
+    let sets = answer["nftables"].as_array().into_iter().flatten();
+    sets.filter_map(|entry| entry["set"]["elem"].as_array()).flatten().map(Sources::of).collect()
 }
 
 /// Returns the keys of a map of nft, as protocol and port. Some versions print the protocol's name.
-fn ports(answer: &str) -> Vec<(u64, u64)> {
-    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+fn ports(answer: &Value) -> Vec<(u64, u64)> {
     let maps = answer["nftables"].as_array().into_iter().flatten();
     let elements = maps.filter_map(|entry| entry["map"]["elem"].as_array()).flatten();
     let key = |element: &Value| {
@@ -156,7 +241,9 @@ fn ports(answer: &str) -> Vec<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_elements, ports};
+    use super::*;
+    use crate::testing::Played;
+    use crate::testing::ended as ends;
 
     #[test]
     fn answers_of_nft() {
@@ -165,11 +252,63 @@ mod tests {
             "map": ["ipv4_addr", "inet_service"], "elem": [
                 [{"concat": [6, 8080]}, {"concat": ["192.168.66.221", 80]}],
                 [{"concat": ["udp", 5353]}, {"concat": ["192.168.66.221", 53]}]]}}]}"#;
-        assert_eq!(ports(answer), [(6, 8080), (17, 5353)]);
-        assert!(ports("").is_empty());
-        assert!(ports(r#"{"nftables": [{"map": {"family": "ip"}}]}"#).is_empty());
-        let set = r#"{"nftables": [{"metainfo": {}}, {"set": {"family": "ip", "name": "masq_saddr", "elem": [
-            {"prefix": {"addr": "192.168.33.160", "len": 28}}]}}]}"#;
-        assert!(has_elements(set) && !has_elements("") && !has_elements(answer));
+        let parsed = |text: &str| table(&ends(0, text, "").unwrap()).unwrap();
+        assert_eq!(ports(&parsed(answer)), [(6, 8080), (17, 5353)]);
+        assert!(ports(&Value::Null).is_empty());
+        assert!(ports(&parsed(r#"{"nftables": [{"map": {"family": "ip"}}]}"#)).is_empty());
+    }
+
+    #[test]
+    fn what_is_masqueraded() {
+        const SET: &str = r#"{"nftables": [{"metainfo": {}}, {"set": {"family": "ip", "name": "masq_saddr", "elem": [
+            {"prefix": {"addr": "192.168.33.160", "len": 28}}, {"range": ["10.1.0.0", "10.1.0.31"]}, "10.3.0.1"]}}]}"#;
+        let with = |text: &str| Forwards {
+            ports: BTreeSet::new(),
+            masqueraded: sources(&table(&ends(0, text, "").unwrap()).unwrap()),
+        };
+        let any = |forwards: &Forwards, addresses: &[&str]| {
+            let addresses: Vec<String> = addresses.iter().map(|text| (*text).to_owned()).collect();
+            forwards.masquerades_any(&addresses)
+        };
+        let all = with(SET);
+        for (addresses, expected) in [
+            (&["192.168.33.175", "fe80::1"][..], true),
+            (&["192.168.33.176"], false),
+            (&["10.1.0.16"], true),
+            (&["172.17.0.1", "10.3.0.1"], true),
+            (&["10.3.0.2"], false),
+            // It may have no address yet.
+            (&["fe80::1", "169.254.1.1"], true),
+            (&[], true),
+        ] {
+            assert_eq!(any(&all, addresses), expected, "{addresses:?}");
+        }
+        let none = with(r#"{"nftables": [{"set": {"family": "ip"}}]}"#);
+        assert!(!any(&none, &[]) && !any(&none, &["10.3.0.1"]));
+        let strange = with(r#"{"nftables": [{"set": {"elem": [{"elem": {"val": "10.0.0.1"}}]}}]}"#);
+        assert!(any(&strange, &["10.3.0.1"]));
+    }
+
+    #[test]
+    fn only_a_missing_table_is_empty() {
+        const MISSING: &str =
+            "Error: No such file or directory; did you mean table \u{2018}f\u{2019} in family ip?";
+        for (code, stdout, stderr, read) in [
+            (1, "", "Error: No such file or directory\nlist set ip io.systemd.nat masq_saddr", true),
+            (1, "", MISSING, true),
+            (1, "", "netlink: Error: cache initialization failed: Operation not permitted", false),
+            (1, "", "", false),
+            (0, "", "", false),
+            (0, r#"{"nftables": []}"#, "", true),
+        ] {
+            let played = Played::new();
+            played.on_call(move |_, _| Some(ends(code, stdout, stderr)));
+            let seen = Forwards::read_with(&played.host, Path::new("nft"));
+            assert_eq!(seen.is_ok(), read, "{code} {stdout} {stderr}");
+            assert!(!seen.is_ok_and(|seen| seen.masquerades()));
+        }
+        let played = Played::new();
+        played.on_call(|_, _| Some(Err(Failed::Program("nft: took longer than 5 s".into()).into())));
+        assert!(Forwards::read_with(&played.host, Path::new("nft")).is_err());
     }
 }

@@ -30,6 +30,7 @@ pub(crate) mod setup_file;
 pub(crate) mod snapshots;
 pub(crate) mod sockets;
 pub(crate) mod source_secrets;
+pub(crate) mod ssh;
 pub(crate) mod state_directory;
 pub(crate) mod store_sync;
 pub(crate) mod subvolume;

@@ -129,14 +129,17 @@ fn parse_rule(expressions: &Value) -> Rule {
         match word.as_str() {
             "match" => rule.conditions.push(condition(value)),
             // These change nothing about the packet's way.
-            "counter" | "log" | "comment" | "meta" | "mangle" => {}
+            "counter" | "log" | "comment" | "meta" | "mangle" | "set" | "last" | "notrack" => {}
             "accept" => rule.outcome = Outcome::Accept,
             "drop" | "reject" => rule.outcome = Outcome::Drop,
             "jump" => rule.outcome = Outcome::Jump(target()),
             "goto" => rule.outcome = Outcome::Goto(target()),
             "return" => rule.outcome = Outcome::Return,
             "vmap" => rule.outcome = by_state(value),
-            // Limits, and what iptables has no other form for.
+            // The rest of the rule applies up to a limit.
+            "limit" | "quota" | "ct count" => rule.conditions.push(Condition::Unknown),
+            // A condition that iptables has no other form for.
+            "xt" if value["type"] == "match" => rule.conditions.push(Condition::Unknown),
             _ => {
                 rule.conditions.push(Condition::Unknown);
                 rule.outcome = Outcome::Unknown;
@@ -216,7 +219,11 @@ mod tests {
               {"limit": {"rate": 1}}, {"accept": null}]}},
             {"rule": {"family": "inet", "table": "f", "chain": "more", "handle": 6, "expr": [
               {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": "@open"}},
-              {"xt": null}, {"reject": {"type": "icmpx"}}]}}]}"#;
+              {"xt": null}, {"reject": {"type": "icmpx"}}]}},
+            {"rule": {"family": "inet", "table": "f", "chain": "more", "handle": 7, "expr": [
+              {"xt": {"type": "match", "name": "addrtype"}}, {"limit": {"rate": 1}}, {"counter": null}]}},
+            {"rule": {"family": "inet", "table": "f", "chain": "more", "handle": 8, "expr": [
+              {"xt": {"type": "target", "name": "REJECT"}}]}}]}"#;
         let chains = parse(answer).unwrap();
         assert_eq!((chains.len(), chains[0].hook.as_deref(), chains[0].drops), (2, Some("input"), true));
         assert_eq!((chains[1].hook.clone(), chains[1].drops), (None, false));
@@ -239,6 +246,8 @@ mod tests {
             (&more[2].conditions[..], &more[2].outcome),
             (&[Condition::Unknown, Condition::Unknown][..], &Outcome::Drop)
         );
+        assert_eq!((more[3].conditions.len(), &more[3].outcome), (2, &Outcome::Continue));
+        assert_eq!(more[4].outcome, Outcome::Unknown);
         assert!(parse("").is_err());
     }
 }

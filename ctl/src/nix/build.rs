@@ -18,7 +18,7 @@ use crate::host::update_memory::BuiltFrom;
 use crate::nix::cause::{Cause, Unbuilt};
 use crate::nix::flake::Flake;
 use crate::nix::metadata::Resolved;
-use crate::nix::source::Wanted;
+use crate::nix::source::{BuiltElsewhere, Wanted};
 use crate::nix::tool::{Nix, Outcome};
 use crate::nix::{configuration, profile, tool};
 
@@ -89,6 +89,9 @@ impl Request<'_> {
     /// Returns the last build if the source, at its present revision, would give the same result. Resolves the
     /// source, but builds nothing.
     pub(crate) fn known(&self) -> Result<Option<Made>> {
+        if let Some(built) = self.elsewhere() {
+            return self.made_elsewhere(built).map(Some);
+        }
         let (Some(reference), Some(nix)) = (&self.wanted.source.flake, self.nix) else { return Ok(None) };
         let flake = Flake::parse(reference.as_str(), Path::new("/"))?;
         let at = self.resolved(nix, &flake)?;
@@ -97,7 +100,10 @@ impl Request<'_> {
 
     /// Determines what has to be built.
     pub(crate) fn step(&self) -> Result<Step> {
-        let Wanted { source, arguments } = self.wanted;
+        if let Some(built) = self.elsewhere() {
+            return Ok(Step::Known(Box::new(self.made_elsewhere(built)?)));
+        }
+        let Wanted { source, arguments, .. } = self.wanted;
         if let Some(path) = &source.profile {
             let path = profile::store_path(self.host, Path::new(path.as_str()))?;
             return Ok(Step::Known(Box::new(Made { path, source: source.clone(), from: None, stale: None })));
@@ -136,7 +142,8 @@ impl Request<'_> {
     pub(crate) fn build(&self, link: Option<&Path>) -> Result<Made> {
         match (self.step()?, self.nix) {
             (Step::Known(made), nix) => {
-                if let (Some(nix), Some(_), Some(_)) = (nix, link, &made.from) {
+                let protected = made.from.is_some() || self.elsewhere().is_some();
+                if let (Some(nix), Some(_), true) = (nix, link, protected) {
                     nix.build(&[made.path.to_string()], None, link, &[], self.limit)
                         .map_err(Unbuilt::error)?;
                 }
@@ -147,6 +154,17 @@ impl Request<'_> {
                 unchanged("Nix is not installed", "install it, or use --profile with a built profile")
             }
         }
+    }
+
+    /// Returns what was built elsewhere for the container.
+    fn elsewhere(&self) -> Option<&BuiltElsewhere> {
+        self.wanted.built.iter().find(|built| built.name == self.name.as_str())
+    }
+
+    fn made_elsewhere(&self, built: &BuiltElsewhere) -> Result<Made> {
+        let path = profile::store_path(self.host, Path::new(built.path.as_str()))?;
+        let source = Source { locked: built.locked.clone(), ..self.wanted.source.clone() };
+        Ok(Made { path, source, from: None, stale: None })
     }
 
     fn built(&self, nix: &Nix, draft: Draft, link: Option<&Path>) -> Result<Made> {
@@ -174,7 +192,7 @@ impl Request<'_> {
 
     /// Searches the flake for the container's attribute.
     fn search(&self, nix: &Nix, flake: &Flake, at: &Resolved) -> Result<String> {
-        let Wanted { source, arguments } = self.wanted;
+        let Wanted { source, arguments, .. } = self.wanted;
         flake.attribute_of(nix, at, self.name, &self.system(), source.owner, arguments)
     }
 
@@ -214,7 +232,7 @@ impl Request<'_> {
     /// Resolves the flake. Without network, returns the recorded revision.
     fn resolved(&self, nix: &Nix, flake: &Flake) -> Result<Arc<Resolved>> {
         flake.check()?;
-        let Wanted { source, arguments } = self.wanted;
+        let Wanted { source, arguments, .. } = self.wanted;
         let others = self.last.map_or("", |last| last.inputs.as_str());
         let reason = match nix.resolve(&flake.reference, source.owner, arguments, others)? {
             Outcome::At(resolved) => return Ok(resolved),
@@ -245,7 +263,7 @@ impl Request<'_> {
 
     /// Returns the last build if its inputs were the same.
     fn same(&self, at: &Resolved) -> Option<&BuiltFrom> {
-        let Wanted { source, arguments } = self.wanted;
+        let Wanted { source, arguments, .. } = self.wanted;
         let impure = |word: &String| IMPURE.iter().any(|flag| word.split('=').next() == Some(flag));
         let last = self.last.filter(|_| !arguments.iter().any(impure))?;
         let same = source.flake.as_ref().is_some_and(|flake| without_password(flake.as_str()) == last.flake)

@@ -2,10 +2,11 @@
 //! depend on the working directory.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Source;
-use nixos_nspawn_units::value::Text;
+use nixos_nspawn_units::value::{Invalid, StorePath, Text};
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
@@ -32,6 +33,34 @@ pub(crate) struct SourceArguments<'a> {
     pub(crate) nix_args: &'a [String],
     /// Whether to record these arguments for later updates.
     pub(crate) save_args: bool,
+    /// What was built elsewhere, for the containers that it is for.
+    pub(crate) built: &'a [BuiltElsewhere],
+}
+
+/// A build of a container's source that another host has made, and that is in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BuiltElsewhere {
+    /// The container.
+    pub(crate) name: String,
+    pub(crate) path: StorePath,
+    /// The revision that was built.
+    pub(crate) locked: Option<Text>,
+}
+
+impl FromStr for BuiltElsewhere {
+    type Err = String;
+
+    /// Parses `NAME=PATH[,REF]`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, rest) = text.split_once('=').ok_or("is not NAME=PATH[,REF]")?;
+        let (path, locked) = match rest.split_once(',') {
+            Some((path, locked)) => (path, Some(locked)),
+            None => (rest, None),
+        };
+        let path = path.parse().map_err(|error: Invalid| error.to_string())?;
+        let locked = locked.map(|locked| locked.parse().map_err(|error: Invalid| error.to_string()));
+        Ok(Self { name: name.to_owned(), path, locked: locked.transpose()? })
+    }
 }
 
 /// The source that a command builds.
@@ -41,6 +70,8 @@ pub(crate) struct Wanted {
     pub(crate) source: Source,
     /// All arguments for Nix, including those that are not recorded.
     pub(crate) arguments: Vec<String>,
+    /// What was built elsewhere.
+    pub(crate) built: Vec<BuiltElsewhere>,
 }
 
 impl<'a> SourceArguments<'a> {
@@ -104,7 +135,7 @@ impl<'a> SourceArguments<'a> {
                 source.nix_args.push(text(word)?);
             }
         }
-        Ok(Wanted { source, arguments })
+        Ok(Wanted { source, arguments, built: self.built.to_vec() })
     }
 }
 
@@ -112,6 +143,6 @@ fn text(text: String) -> Result<Text> {
     text.parse().map_err(usage)
 }
 
-fn usage(error: nixos_nspawn_units::value::Invalid) -> anyhow::Error {
+fn usage(error: Invalid) -> anyhow::Error {
     Failed::Usage(error.to_string()).into()
 }

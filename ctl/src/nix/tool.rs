@@ -252,6 +252,11 @@ impl<'a> Nix<'a> {
         }
     }
 
+    /// Returns its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.program
+    }
+
     /// Returns the path of another program of the same Nix.
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.program.with_file_name(name)

@@ -1,4 +1,4 @@
-//! Finds the directories of the host that containers can write to, and where a link may therefore be theirs.
+//! Finds host directories that containers can write to, so that links in them are not trusted.
 
 mod changed;
 
@@ -7,14 +7,15 @@ use std::collections::BTreeSet;
 use std::fs::{File, Metadata, read_dir};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use nixos_nspawn_units::copies::{GENERATOR_DIRECTORY, NSPAWN_DIRECTORY, runs};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::nspawn::nspawn_file;
+use nixos_nspawn_units::nspawn::{is_writable_mount, nspawn_file};
 use nixos_nspawn_units::plan::{OWN_DIRECTORY, WRITABLE};
 use nixos_nspawn_units::store::{Loaded, Trust, load, load_some};
 use rustix::fs::{AtFlags, CWD, Stat, statat};
-use systemd_unit_syntax::words::bind_fields;
+use systemd_unit_syntax::words::{bind_fields, fields};
 use systemd_unit_syntax::{Section, UnitFile, parse};
 
 use changed::changed;
@@ -50,18 +51,19 @@ fn identity(path: &Path) -> Option<Identity> {
 fn read(root: &Path) -> Result<BTreeSet<Identity>, String> {
     let roots = entries(&root.join("var/lib/machines"))?;
     let mut known: BTreeSet<Identity> = roots.iter().filter_map(|path| identity(path)).collect();
-    known.extend(sources(root, |_| true)?);
+    known.extend(sources(root, Trust::default(), |_| true)?);
     Ok(known)
 }
 
 /// Returns the directories that other containers can write to through bind mounts.
 pub(crate) fn writable_by_others(root: &Path, name: &MachineName) -> Result<BTreeSet<Identity>, String> {
-    sources(root, |other| other != name.as_str())
+    sources(root, Trust::default(), |other| other != name.as_str())
 }
 
 /// Returns the sources of writable mounts of the containers whose names are wanted: as recorded, as the generator planned
-/// them, and as running containers were started. They differ until a reload and a restart.
-fn sources(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<Identity>, String> {
+/// them, and as running containers were started. They differ until a reload and a restart. A container whose intent is
+/// refused can only be running.
+fn sources(root: &Path, trust: Trust, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<Identity>, String> {
     let mut paths: BTreeSet<String> = BTreeSet::new();
     let mut add = |name: &str, file: &UnitFile| {
         if wanted(name) {
@@ -70,14 +72,14 @@ fn sources(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<Identi
     };
     let changed = match planned(root)? {
         // What the generator has planned is in one file, so that a start takes no longer if there are many containers.
-        Some((list, written)) => {
+        Some((list, metadata)) => {
             for Section { name, items } in list.sections {
                 let files = Section { name: "Files".to_owned(), items };
                 add(&name, &UnitFile { header: Vec::new(), sections: vec![files] });
             }
-            changed(root, &written)
+            changed(root, &metadata, SystemTime::now())
         }
-        // PID 1 is refilling the generator's directory.
+        // PID 1 is refilling the generator's directory, or the generator could not read or plan all containers.
         None => {
             for path in settings(&root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY))? {
                 parsed(&path)?.iter().for_each(|file| add(&name_of(&path), file));
@@ -85,7 +87,6 @@ fn sources(root: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeSet<Identi
             None
         }
     };
-    let trust = Trust::default();
     let recorded = match &changed {
         Some(names) if names.is_empty() => Loaded::default(),
         Some(names) => load_some(root, trust, &|name| names.contains(name)),
@@ -153,9 +154,12 @@ fn parsed(path: &Path) -> Result<Option<UnitFile>, String> {
 
 /// Returns the sources of the writable mounts that these settings make.
 fn writable_sources(file: &UnitFile) -> impl Iterator<Item = String> {
-    let binds = file.values("Files", "Bind").filter_map(|value| Some(bind_fields(value).ok()?.source));
-    let overlays = file.values("Files", "Overlay").flat_map(|value| value.split(':').map(str::to_owned));
-    binds.chain(overlays).filter(|source| source.starts_with('/'))
+    let mounts = file.settings().filter(|(section, key, _)| *section == "Files" && is_writable_mount(key));
+    let sources = mounts.flat_map(|(_, key, value)| match key {
+        "Overlay" => fields(value).unwrap_or_default(),
+        _ => bind_fields(value).map(|bind| vec![bind.source]).unwrap_or_default(),
+    });
+    sources.filter(|source| source.starts_with('/'))
 }
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, String> {
@@ -187,7 +191,7 @@ mod tests {
         let settings = |name: &str| format!("[Files]\nBindReadOnly=/srv/old\nBind=/srv/{name}:/srv:idmap\n");
         fs::write(folder.join("web.nspawn"), settings("web")).unwrap();
         let found = |wanted: &str| -> Vec<&str> {
-            let found = sources(&root, |name| name == wanted).unwrap();
+            let found = sources(&root, Trust::default(), |name| name == wanted).unwrap();
             let is_found = |name: &&str| found.contains(&identity(&root.join("srv").join(name)).unwrap());
             ["db", "web", "old"].into_iter().filter(is_found).collect()
         };
@@ -199,6 +203,59 @@ mod tests {
         fs::create_dir_all(root.join(NSPAWN_DIRECTORY)).unwrap();
         fs::write(root.join(NSPAWN_DIRECTORY).join("db.nspawn"), settings("old")).unwrap();
         assert_eq!(found("db"), ["db", "web", "old"]);
+        fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn all_directories_of_writable_mounts() {
+        let text = r"[Files]
+Bind=/a:/x:norbind
+Bind=/b\:c
+Bind=+/own:/y
+Bind=:/temporary
+BindReadOnly=/d
+Overlay=/e:/f\:g:/h
+Overlay=+/own:+/own:/z
+OverlayReadOnly=/i:/j
+[X-Files]
+Bind=/k
+";
+        let file = parse(text.as_bytes()).unwrap().file;
+        assert_eq!(writable_sources(&file).collect::<Vec<_>>(), ["/a", "/b:c", "/e", "/f:g", "/h", "/z"]);
+    }
+
+    /// The list and an intent that is newer count both, and so does the intent of a container that is not in the list.
+    #[test]
+    fn an_old_list_and_new_intents_add_up() {
+        let root = std::env::temp_dir().join(format!("nixos-nspawn-exposed-new-{}", std::process::id()));
+        let planned = root.join(GENERATOR_DIRECTORY).join(OWN_DIRECTORY);
+        let recorded = root.join("etc/nixos-nspawn");
+        for folder in
+            [&planned, &recorded, &root.join("srv/db"), &root.join("srv/web"), &root.join("srv/new")]
+        {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let write = |name: &str, source: &str| {
+            let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-a";
+            let options = format!(r#"{{"bindMounts":["/srv/{source}:/srv"]}}"#);
+            let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{options}}}"#);
+            fs::write(recorded.join(format!("{name}.json")), text).unwrap();
+        };
+        write("db", "db");
+        let list = planned.join(WRITABLE);
+        let trust = Trust { also: Some(rustix::process::geteuid().as_raw()) };
+        let found = |began: SystemTime| -> Vec<&str> {
+            fs::write(&list, "[web]\nBind=/srv/web:/srv:idmap\n").unwrap();
+            File::options().write(true).open(&list).unwrap().set_modified(began).unwrap();
+            let found = sources(&root, trust, |_| true).unwrap();
+            let is_found = |name: &&str| found.contains(&identity(&root.join("srv").join(name)).unwrap());
+            ["db", "web", "new"].into_iter().filter(is_found).collect()
+        };
+        assert_eq!(found(SystemTime::now()), ["db", "web"]);
+        write("web", "new");
+        assert_eq!(found(SystemTime::now()), ["db", "web", "new"]);
+        // The directory has changed since, so everything is read.
+        assert_eq!(found(SystemTime::UNIX_EPOCH), ["db", "web", "new"]);
         fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -17,6 +17,12 @@ const LONG: Duration = Duration::from_secs(180);
 impl Host {
     /// Installs the programs below /usr/local and the flakes of examples/ and tests/host/ below /root.
     pub fn install(&self, bins: &Bins) {
+        self.install_programs(bins);
+        self.install_flakes();
+    }
+
+    /// Installs the programs alone.
+    pub fn install_programs(&self, bins: &Bins) {
         self.copy_in(&bins.ctl, "/usr/local/bin/nixos-nspawn-ctl", 0o755);
         self.ok(&["ln", "-sf", "nixos-nspawn-ctl", "/usr/local/bin/nixos-nspawn"]);
         self.copy_in(
@@ -25,7 +31,6 @@ impl Host {
             0o755,
         );
         self.copy_in(&bins.generator, "/usr/local/libexec/nixos-nspawn/unit-helper", 0o755);
-        self.install_flakes();
     }
 
     /// Copies only the flakes: `/root/example` and [`FLAKE`], which share the file that makes containers.

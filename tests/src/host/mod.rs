@@ -11,6 +11,7 @@ mod btrfs;
 mod cgroup;
 mod command;
 mod container;
+mod fleet;
 mod recorded;
 mod stale;
 mod traces;
@@ -20,6 +21,7 @@ mod watch;
 pub use bins::{Bins, bins};
 pub use command::{Output, Timeout};
 pub use container::{FLAKE, NIXPKGS, unit};
+pub use fleet::{CONTROLLER, Fleet};
 pub use recorded::{BOOT, dynamic, light};
 pub use tree::{Suite, tree};
 
@@ -97,6 +99,16 @@ impl Host {
     /// Makes and boots a host of `suite` that has NetworkManager and ifupdown, neither of them enabled.
     pub fn boot_with_managers(suite: Suite) -> Self {
         Self::boot_files(suite, Files::Tree(tree::managers_tree(suite))).0
+    }
+
+    /// Makes and boots a host of `suite` that has ssh.
+    pub(crate) fn boot_with_ssh(suite: Suite) -> Self {
+        Self::boot_files(suite, Files::Tree(tree::fleet_tree(suite))).0
+    }
+
+    /// Returns the process whose namespaces are those of the host.
+    pub(crate) fn leader(&self) -> u32 {
+        self.machine.lock().expect("no panic while held").leader
     }
 
     /// Boots a host of `suite` whose files are on a disk. Units that need a kernel of their own may fail.

@@ -60,6 +60,9 @@ const WITH_KERNEL: &str = "kmod,libpam-systemd,udev";
 /// Packages installed in addition on a host whose network is not networkd's.
 const WITH_MANAGERS: &str = "ifupdown,network-manager";
 
+/// Packages installed in addition on hosts that reach each other by ssh.
+const WITH_SSH: &str = "openssh-client,openssh-server,sudo";
+
 /// Units without a purpose on a throwaway host: it has no network to wait for, no archive and no kernel to set up.
 const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dev-hugepages.mount dpkg-db-backup.timer fstrim.timer \
     ldconfig.service sys-kernel-debug.mount sys-kernel-tracing.mount systemd-modules-load.service \
@@ -95,6 +98,15 @@ pub(crate) fn machine_tree(suite: Suite) -> PathBuf {
 /// Does the same for the tree of a host with NetworkManager and ifupdown, both disabled.
 pub(super) fn managers_tree(suite: Suite) -> PathBuf {
     tree_named(&format!("net-{suite}"), suite, &format!("{PACKAGES},{WITH_MANAGERS}"))
+}
+
+/// Does the same for the tree of a host with ssh. The older suite has ansible as well, the other what ansible needs there.
+pub(super) fn fleet_tree(suite: Suite) -> PathBuf {
+    let ansible = match suite {
+        Suite::Trixie => "ansible-core",
+        Suite::Forky => "python3",
+    };
+    tree_named(&format!("fleet-{suite}"), suite, &format!("{PACKAGES},{WITH_SSH},{ansible}"))
 }
 
 fn tree_named(label: &str, suite: Suite, packages: &str) -> PathBuf {

@@ -95,10 +95,7 @@ fn one(whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts 
     }
     for (path, text) in found.iter().filter(|(path, _)| !is_temporary(path)) {
         let refused = text.contains(" --refuse ") || path.ends_with(".refused");
-        // The list of writable mounts leaves out those of a container that is refused.
-        let shorter = path.ends_with("/writable")
-            && whole.get(path).is_some_and(|all| text.lines().all(|line| all.lines().any(|one| one == line)));
-        if whole.get(path) != Some(text) && !refused && !shorter {
+        if whole.get(path) != Some(text) && !refused {
             wrong.push(format!("{path} is not as planned: {text}"));
         }
         if let Some((_, unit)) = path.split_once(".wants/") {
@@ -135,8 +132,11 @@ fn affected(
     };
     let concerns = |name: &str| named(&point.shown, name);
     let of_one = INTENTS.iter().any(|(name, _)| concerns(name));
-    // The names of all containers are unknown then.
-    let unlisted = point.call == "getdents64" && said.contains("/etc/nixos-nspawn: cannot be listed");
+    // All containers are unknown then, or none can be written.
+    let of_all = ["openat", "getdents64"].contains(&point.call.as_str())
+        && ["/etc/nixos-nspawn: cannot be ", "/generator: cannot be written: "]
+            .iter()
+            .any(|words| said.contains(words));
     let good = INTENTS.iter().map(|(name, _)| *name).filter(|name| *name != "broken");
     good.filter(|name| {
         let mut wanted = whole.iter().filter(|(path, _)| path.contains(name));
@@ -144,7 +144,7 @@ fn affected(
         let drop_in = format!("systemd-nspawn@{name}.service.d/50-nixos-nspawn.conf");
         let refused = found.get(&drop_in).is_some_and(|text| text.contains(" --refuse "))
             || named(said, name)
-            || unlisted;
+            || of_all;
         !complete && (of_one && !concerns(name) || !refused)
     })
     .map(|name| format!("{name} is not complete"))

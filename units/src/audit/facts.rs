@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::names::named;
 use crate::intent::{Activation, CAPABILITIES, Container, Network};
 use crate::reach::{Item, Reach, Subject};
 use systemd_unit_syntax::settings::parse_boolean;
+use systemd_unit_syntax::words::plain_words;
 
 /// What is known of a container.
 pub(super) struct Facts<'a> {
@@ -162,9 +164,11 @@ fn shares_network(options: &Container) -> bool {
 
 /// Returns the capabilities as nspawn computes them: its own list with what is added, without what is dropped.
 fn held(options: &Container) -> BTreeSet<&'static str> {
+    // systemd ignores the others.
     let free = |key: &str| -> Vec<&str> {
-        let values = options.nspawn_config.exec.get(key).unwrap_or_default();
-        values.iter().flat_map(|value| value.split_whitespace()).collect()
+        let values = options.nspawn_config.exec.get(key).unwrap_or_default().iter();
+        let words = values.flat_map(|value| plain_words(value).unwrap_or_default());
+        words.filter_map(|word| if word == "all" { Some("all") } else { named(&word) }).collect()
     };
     let mut added: Vec<&str> = options.capabilities.add.iter().map(|one| one.as_str()).collect();
     added.extend(free("Capability"));

@@ -84,79 +84,98 @@ pub(super) fn some(facts: &Facts, option: &'static str, exposure: u32) -> Findin
 }
 
 /// Directories of the host, writing to which makes one its root.
-const CRITICAL: [&str; 13] = [
-    "/",
-    "/boot",
-    "/dev",
-    "/etc",
-    "/nix",
-    "/proc",
-    "/root",
-    "/run",
-    "/sys",
-    "/usr",
-    "/var",
-    "/var/lib",
-    "/var/lib/machines",
-];
+const CRITICAL: [&str; 5] = ["/", "/run", "/var", "/var/lib", "/var/lib/machines"];
+
+/// Directories of which this is also true of everything below.
+const CRITICAL_BELOW: [&str; 11] =
+    ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/sbin", "/sys", "/usr"];
+
+/// The same, but every container may read its store.
+const NIX: &str = "/nix";
 
 /// Sockets of the host, connecting to which makes one its root: a read-only mount is no obstacle.
-const SOCKETS: [&str; 6] = [
-    "/run/containerd",
-    "/run/dbus",
-    "/run/docker.sock",
-    "/run/podman",
-    "/run/systemd",
-    "/var/run/docker.sock",
-];
+const SOCKETS: [&str; 5] =
+    ["/run/containerd", "/run/dbus", "/run/docker.sock", "/run/podman", "/run/systemd"];
+
+/// The folder of the socket of the Nix daemon, which trusts the host's root only.
+const DAEMON_SOCKET: &str = "/nix/var/nix/daemon-socket";
 
 fn binds(facts: &Facts) -> Finding {
     let found = facts.reach.items().iter().filter_map(|item| {
-        let Subject::Bind { source, write, below: _, owners } = &item.subject else { return None };
-        let (exposure, at_least) = bind(source, *write, *owners);
+        let Subject::Bind { source, write, below, owners } = &item.subject else { return None };
+        let (exposure, at_least) = bind(source, *write, *below, *owners);
         Some(Finding { exposure, at_least, details: vec![item.line()] })
     });
     Finding::worst(found.collect())
 }
 
-fn bind(source: &str, write: bool, owners: Owners) -> (u32, u32) {
-    let source = match source.trim_end_matches('/') {
-        "" => "/",
-        rest => rest,
-    };
-    let within = |place: &str| source == place || source.starts_with(&format!("{place}/"));
+fn bind(source: &str, write: bool, below: bool, owners: Owners) -> (u32, u32) {
+    let source = simplified(source);
+    let source = source.as_str();
     let nobody = owners == Owners::Nobody;
-    match write {
-        _ if SOCKETS.iter().any(|place| within(place)) || source == "/run" => (100, 95),
-        true if !nobody && critical(source) => (100, 95),
+    // /run is a file system of its own.
+    let has_socket =
+        source == "/run" || source == "/" && below || SOCKETS.iter().any(|socket| is_within(source, socket));
+    let (exposure, at_least) = match write {
+        _ if has_socket => (100, 95),
+        true if !nobody && critical(source, true) => (100, 95),
         true if owners == Owners::HostRoot => (80, 0),
         true if nobody => (30, 0),
         true => (60, 0),
-        false if critical(source) && !nobody => (60, 50),
+        false if !nobody && critical(source, false) => (60, 50),
         false if owners == Owners::HostRoot => (30, 0),
         false if nobody => (10, 0),
         false => (20, 0),
-    }
+    };
+    let has_daemon = is_within(source, DAEMON_SOCKET) || is_within(DAEMON_SOCKET, source);
+    let daemon = if has_daemon { daemon_socket(owners != Owners::HostRoot) } else { (0, 0) };
+    (exposure.max(daemon.0), at_least.max(daemon.1))
 }
 
-/// Returns whether it is one of the directories, or below one that belongs to the host's configuration.
-fn critical(source: &str) -> bool {
-    let below = ["/boot/", "/dev/", "/etc/", "/proc/", "/sys/", "/usr/"];
-    CRITICAL.contains(&source) || below.iter().any(|place| source.starts_with(place))
+/// Returns whether whoever writes to it, or reads it, is as good as the host's root.
+fn critical(source: &str, write: bool) -> bool {
+    CRITICAL.contains(&source)
+        || CRITICAL_BELOW.iter().any(|place| is_within(source, place))
+        || write && is_within(source, NIX)
+}
+
+/// Returns whether it is this directory, or below it; both are simplified.
+fn is_within(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || directory == "/")
+}
+
+/// Returns the path that is found by another one, as far as that can be told without looking at the disk.
+pub(super) fn simplified(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            // A link to /run on every host with systemd.
+            "run" if parts == ["var"] => parts = vec![part],
+            _ => parts.push(part),
+        }
+    }
+    if parts.is_empty() { "/".to_owned() } else { parts.iter().flat_map(|part| ["/", part]).collect() }
 }
 
 fn daemon(facts: &Facts) -> Finding {
     if !facts.options.mount_daemon_socket {
         return Finding::default();
     }
-    match facts.in_user_namespace {
-        true => Finding {
-            exposure: 50,
-            at_least: 0,
-            details: vec!["as a user of the host whom it does not trust".to_owned()],
-        },
-        false => Finding { exposure: 100, at_least: 90, details: vec!["as root, whom it trusts".to_owned()] },
-    }
+    let (exposure, at_least) = daemon_socket(facts.in_user_namespace);
+    let details = match facts.in_user_namespace {
+        true => "as a user of the host whom it does not trust",
+        false => "as root, whom it trusts",
+    };
+    Finding { exposure, at_least, details: vec![details.to_owned()] }
+}
+
+fn daemon_socket(in_user_namespace: bool) -> (u32, u32) {
+    if in_user_namespace { (50, 0) } else { (100, 90) }
 }
 
 /// Beginnings of devices that are disks or memory.
@@ -177,13 +196,18 @@ const RAW: [&str; 14] = [
     "/dev/xvd",
 ];
 
+/// Returns whether a simplified path is that of a disk or of memory.
+pub(super) fn is_raw(path: &str) -> bool {
+    RAW.iter().any(|beginning| path.starts_with(beginning))
+}
+
 fn devices(facts: &Facts) -> Finding {
     let found = facts.reach.items().iter().filter_map(|item| {
         let Subject::Device { path, permissions } = &item.subject else { return None };
         let writes = permissions.contains('w');
-        let raw = RAW.iter().any(|beginning| path.starts_with(beginning));
+        let path = simplified(path);
         let (exposure, at_least) = match path.as_str() {
-            _ if raw => (100, if writes { 95 } else { 75 }),
+            path if is_raw(path) => (100, if writes { 95 } else { 75 }),
             "/dev/net/tun" => (20, 0),
             "/dev/fuse" => (30, 0),
             _ if writes => (60, 0),
@@ -208,16 +232,54 @@ mod tests {
             ("/srv/web", true, Nobody, (30, 0)),
             ("/", true, Each, (100, 95)),
             ("//", true, Source, (100, 95)),
+            ("/", false, Nobody, (100, 95)),
             ("/etc/ssh", true, Each, (100, 95)),
+            ("//etc//ssh", true, Each, (100, 95)),
+            ("/srv/../etc/./ssh", true, Each, (100, 95)),
             ("/etc/ssh/", false, Each, (60, 50)),
             ("/etc", true, Nobody, (30, 0)),
+            ("/etcetera", true, Each, (60, 0)),
+            ("/root/", false, Each, (60, 50)),
+            ("/root/.ssh", true, Source, (100, 95)),
+            ("/lib/systemd", true, Each, (100, 95)),
             ("/var/lib/postgresql", true, Each, (60, 0)),
-            ("/var/lib", true, Each, (100, 95)),
+            ("/var/lib//", true, Each, (100, 95)),
             ("/run/docker.sock", false, Nobody, (100, 95)),
+            ("/var/run/docker.sock", false, Nobody, (100, 95)),
+            ("/var//run/../run/", false, Each, (100, 95)),
             ("/run/dockerish", false, Nobody, (10, 0)),
             ("/run/systemd/journal", false, Each, (100, 95)),
+            ("/nix/store", false, HostRoot, (30, 0)),
+            ("/nix/store", true, HostRoot, (100, 95)),
+            ("/nix/var/", true, Each, (100, 95)),
+            ("/nix/var/", false, HostRoot, (100, 90)),
+            ("/nix/var/", false, Each, (50, 0)),
+            ("/nix/var/nix/db", false, HostRoot, (30, 0)),
+            ("/nix/var/nix/daemon-socket//socket", false, HostRoot, (100, 90)),
+            ("/nix/var/nix/daemon-socket/socket", false, Nobody, (50, 0)),
         ] {
-            assert_eq!(bind(source, write, owners), expected, "{source} {write} {owners:?}");
+            assert_eq!(bind(source, write, true, owners), expected, "{source} {write} {owners:?}");
+        }
+        // Without the file systems below.
+        assert_eq!(bind("/", false, false, Each), (60, 50));
+        assert_eq!(bind("/", false, false, HostRoot), (100, 90));
+        assert_eq!(bind("/run", false, false, Each), (100, 95));
+    }
+
+    #[test]
+    fn paths_are_simplified() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("///", "/"),
+            ("/..", "/"),
+            ("/a//b/./c/", "/a/b/c"),
+            ("/a/../b", "/b"),
+            ("/var/run", "/run"),
+            ("/var/run/../a", "/a"),
+            ("/var/runs", "/var/runs"),
+            ("/srv/var/run", "/srv/var/run"),
+        ] {
+            assert_eq!(simplified(path), expected, "{path}");
         }
     }
 }

@@ -1,10 +1,11 @@
 //! How much of the host it can use up, and what runs on the host on its behalf.
 
 use super::facts::Facts;
-use super::files::some;
+use super::files::{is_raw, simplified, some};
 use super::matter::{Finding, Matter};
 use crate::intent::Amount;
 use crate::reach::Subject;
+use systemd_unit_syntax::words::unit_words;
 
 pub(super) const MATTERS: &[Matter] = &[
     Matter {
@@ -172,11 +173,11 @@ fn service(facts: &Facts) -> Finding {
     let service = &facts.options.service_config;
     let all_devices =
         service.get("DevicePolicy").and_then(|values| values.last()).is_some_and(|policy| policy == "auto");
-    let blocks = service.get("DeviceAllow").unwrap_or_default().iter().any(|device| {
-        ["block-", "/dev/sd", "/dev/nvme", "/dev/vd", "/dev/dm-", "/dev/mapper", "/dev/mem"]
-            .iter()
-            .any(|beginning| device.starts_with(beginning))
+    let allowed = service.get("DeviceAllow").unwrap_or_default().rsplit(String::is_empty).next();
+    let raw = allowed.into_iter().flatten().any(|value| {
+        let words = unit_words(value).unwrap_or_default();
+        words.first().is_some_and(|device| device.starts_with("block-") || is_raw(&simplified(device)))
     });
-    let at_least = if (all_devices || blocks) && !facts.in_user_namespace { 95 } else { 0 };
+    let at_least = if (all_devices || raw) && !facts.in_user_namespace { 95 } else { 0 };
     Finding { exposure: u32::try_from(40 * details.len()).unwrap_or(100).min(100), at_least, details }
 }

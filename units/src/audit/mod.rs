@@ -7,6 +7,7 @@ mod facts;
 mod files;
 mod limits;
 mod matter;
+mod names;
 mod network;
 mod rights;
 

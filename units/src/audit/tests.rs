@@ -37,7 +37,15 @@ fn scores_of_typical_containers() {
         (r#"{"mountDaemonSocket": true}"#, 90, Level::Unsafe),
         (r#"{"userNamespacing": true, "bindMounts": ["/etc:/etc/host:idmap"]}"#, 95, Level::Unsafe),
         (r#"{"userNamespacing": true, "bindMounts": ["/run/docker.sock"]}"#, 95, Level::Unsafe),
+        (
+            r#"{"bindMounts": [{"source": "/nix/var/nix/daemon-socket", "readOnly": true}]}"#,
+            90,
+            Level::Unsafe,
+        ),
         (r#"{"devices": ["/dev/sda"]}"#, 95, Level::Unsafe),
+        (r#"{"devices": ["/dev//sda"]}"#, 95, Level::Unsafe),
+        (r#"{"serviceConfig": {"DeviceAllow": ["/dev//disk/by-id/a rw"]}}"#, 95, Level::Unsafe),
+        (r#"{"serviceConfig": {"DeviceAllow": ["/dev/sda", "", "/dev/rtc"]}}"#, 75, Level::Exposed),
         (r#"{"serviceConfig": {"DevicePolicy": "auto"}}"#, 95, Level::Unsafe),
         (r#"{"capabilities": {"add": ["all"]}}"#, 100, Level::Dangerous),
     ] {
@@ -70,7 +78,12 @@ fn a_free_setting_counts_as_its_option() {
     assert_eq!(id(&free("Exec", "PrivateUsers", r#""65536:65536""#), "userNamespacing"), (0, 0));
     assert_eq!(id(&free("Exec", "NoNewPrivileges", "true"), "NoNewPrivileges"), (0, 0));
     assert_eq!(id(&free("Exec", "DropCapability", r#""CAP_SYS_PTRACE""#), "CAP_SYS_PTRACE"), (0, 0));
-    assert_eq!(id(&free("Exec", "Capability", r#""CAP_SYS_TIME""#), "CAP_SYS_TIME").0, 3);
+    for word in ["CAP_SYS_TIME", "cap_sys_time", "25", "0x19 CAP_KILL"] {
+        let value = format!("\"{word}\"");
+        assert_eq!(id(&free("Exec", "Capability", &value), "CAP_SYS_TIME").0, 3, "{word}");
+        assert_eq!(id(&free("Exec", "DropCapability", &value), "CAP_SYS_TIME").0, 0, "{word}");
+    }
+    assert_eq!(id(&free("Exec", "DropCapability", r#""19 cap_mknod""#), "CAP_SYS_PTRACE"), (0, 0));
     assert_eq!(id(&free("Exec", "SystemCallFilter", r#""bpf""#), "systemCallFilter"), (100, 0));
     assert_eq!(id(&free("Files", "Bind", r#""/etc:/etc/host:idmap""#), "bindMounts"), (100, 95));
     assert_eq!(id(&free("Network", "Private", "false"), "network"), (100, 50));

@@ -18,7 +18,7 @@ impl Container {
     }
 
     /// Returns the zone that the container is in.
-    pub(crate) fn zone_name(&self) -> Option<String> {
+    pub fn zone_name(&self) -> Option<String> {
         let zone = match self.free_network("Zone") {
             Some(free) => free.parse::<ZoneName>().ok()?,
             None => self.zone.clone()?,

@@ -26,7 +26,8 @@ pub const NETWORK_NAME: &str = "NetworkFileName";
 /// Its setting that tells whether the options ask for that file, so that its absence is worth a warning.
 pub const NETWORK_ASKED: &str = "HostNetworkConfig";
 
-/// The file with the writable mounts of all containers, in a section for each. It is complete or missing.
+/// The file with the writable mounts of all containers whose intents are usable, in a section for each. It is complete, or
+/// missing if an intent was not read or a container was not planned.
 pub const WRITABLE: &str = "writable";
 
 /// The name of our drop-in. Files of one name are merged over all drop-in directories (`systemd.unit(5)`), so the name

@@ -22,7 +22,7 @@ fn containers_without_time_are_refused() {
         left.get() >= 0
     };
     let mut files = BTreeMap::new();
-    let plan = plan_in_time(&loaded(&["a", "b", "c", "d"]), &in_time, &mut |own| files.extend(own));
+    let plan = plan_in_time(&loaded(&["a", "b", "c", "d"]), &in_time, &mut |_, own| files.extend(own));
     let refused: Vec<bool> = plan.containers.iter().map(|planned| planned.refusal.is_some()).collect();
     assert_eq!(refused, [false, false, true, true]);
     let Entry::File(drop_in) = &files["systemd-nspawn@d.service.d/50-nixos-nspawn.conf"] else {
@@ -49,4 +49,35 @@ fn each_path_has_its_owner() {
     ] {
         assert_eq!(owner(path), expected, "{path}");
     }
+}
+
+/// The list of writable mounts leaves out no container that may be usable.
+#[test]
+fn the_list_of_writable_mounts_is_complete_or_missing() {
+    let fault = crate::intent::Fault::whole("x");
+    let of_file = |unread: bool, shadowed: bool| LoadError {
+        path: "/etc/nixos-nspawn/z.json".to_owned(),
+        name: Some("z".parse().unwrap()),
+        kind: Kind::Imperative,
+        fault: fault.clone(),
+        autostart: false,
+        shadowed,
+        unread,
+    };
+    let whole = |path: &str| LoadError { path: path.to_owned(), name: None, ..of_file(false, false) };
+    for (error, listed) in [
+        (of_file(false, false), true),
+        (of_file(true, true), true),
+        (of_file(true, false), false),
+        (LoadError { name: None, ..of_file(true, false) }, true),
+        (whole("/etc/nixos-nspawn/host.json"), true),
+        (whole("/etc/nixos-nspawn/declarative.d"), false),
+        (whole("/etc/nixos-nspawn"), false),
+    ] {
+        let loaded = Loaded { errors: vec![error.clone()], ..loaded(&["a"]) };
+        assert_eq!(plan(&loaded).files.contains_key("nixos-nspawn/writable"), listed, "{error:?}");
+    }
+    let mut files = Files::new();
+    plan_in_time(&loaded(&["a"]), &|_| false, &mut |_, own| files.extend(own));
+    assert!(files.iter().all(|(path, _)| path != "nixos-nspawn/writable"), "{files:?}");
 }

@@ -81,14 +81,16 @@ impl Reader<'_> {
         let error = |fault, autostart| error(fault, autostart).of(Some(machine.clone()), autostart);
         let work = if most < MAX_SIZE { Work::SmallFile } else { Work::LargeFile };
         if !(self.in_time)(work) {
-            errors.push(error(Fault::whole(NO_TIME), true));
+            errors.push(LoadError { unread: true, ..error(Fault::whole(NO_TIME), true) });
             return true;
         }
         match self.file(directory, &file, &path, most) {
             // Removed since the directory was listed.
             Err(Unreadable::Missing) => {}
             Err(Unreadable::Large) => return false,
-            Err(Unreadable::Fault(why)) => errors.push(error(why, true)),
+            Err(Unreadable::Fault(why)) => {
+                errors.push(LoadError { unread: true, ..error(why, true) });
+            }
             Ok(bytes) => match parse(&bytes, &machine) {
                 Ok(intent) => intents.push(Stored { name: machine, kind, path, intent }),
                 Err(why) => errors.push(error(why, reads_as_autostart(&bytes).unwrap_or(true))),

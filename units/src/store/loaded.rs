@@ -69,17 +69,25 @@ pub struct LoadError {
     pub autostart: bool,
     /// Whether another file of the same name is used instead.
     pub shadowed: bool,
+    /// Whether its contents were not read, so that another attempt may find a usable intent.
+    pub unread: bool,
 }
 
 impl LoadError {
     /// Returns an error of a file or directory of which nothing else is known.
     pub(super) fn new(path: impl Into<String>, kind: Kind, fault: Fault) -> Self {
-        Self { path: path.into(), name: None, kind, fault, autostart: false, shadowed: false }
+        Self { path: path.into(), name: None, kind, fault, autostart: false, shadowed: false, unread: false }
     }
 
     /// Returns whether the error concerns a whole directory, so that the containers in it are unknown.
     pub fn hides_containers(&self) -> bool {
         [DIRECTORY, DECLARATIVE_DIRECTORY].contains(&self.path.as_str())
+    }
+
+    /// Returns whether containers may be missing from the list of usable intents that another run would find. A file that
+    /// was read and refused is no such error.
+    pub fn may_hide_containers(&self) -> bool {
+        self.hides_containers() || self.unread && !self.shadowed && self.name.is_some()
     }
 
     /// Returns the same error for the file of a container.

@@ -48,7 +48,7 @@ pub struct Document {
     source: Vec<u8>,
     /// The lines that systemd reads.
     rows: Vec<Row>,
-    /// Whether the file ends before its last line does, apart from comments: in a backslash.
+    /// Whether the file, comments aside, ends in a backslash, so that its last line is cut off.
     open: bool,
     stop: Option<Stop>,
 }

@@ -10,8 +10,11 @@ use super::Document;
 /// Files that systemd reads one after the other as if they were one, the unit first.
 ///
 /// A setting with one value has the last one that was assigned; a list has all that were assigned since an empty
-/// assignment. Which settings are lists depends on the program that reads them, so there is a method for each. Nothing is
-/// in force from a unit with an [error](Document::error), but everything before the error from a drop-in.
+/// assignment. Which settings are lists depends on the program that reads them, so there is a method for each.
+///
+/// systemd does not load a unit with an [error](Document::error), and then reads none of its drop-ins, so nothing is in
+/// force. Of a drop-in, everything before its error is. Where there are only drop-ins, an empty document takes the place of
+/// the unit.
 ///
 /// ```
 /// use systemd_unit_syntax::{Document, Merged};
@@ -38,9 +41,13 @@ pub struct Assignment<'a> {
 }
 
 impl<'a> Merged<'a> {
-    /// Merges files in the order in which systemd reads them.
+    /// Merges files in the order in which systemd reads them: the unit, then its drop-ins.
     pub fn new(files: impl IntoIterator<Item = &'a Document>) -> Self {
-        Self { files: files.into_iter().collect() }
+        let mut files: Vec<&Document> = files.into_iter().collect();
+        if files.first().is_some_and(|unit| unit.error().is_some()) {
+            files.clear();
+        }
+        Self { files }
     }
 
     /// Iterates over all assignments of a key, in the order in which systemd reads them.
@@ -92,4 +99,27 @@ pub fn drop_in_order<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Vec<
         }
     }
     files.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_in_the_unit_leaves_nothing_in_force() {
+        let good = Document::parse("[Service]\nUser=a\nEnvironment=A=1\n");
+        let bad = Document::parse("[Service]\nUser=b\nEnvironment=B=2\n[Service\nUser=c\n");
+        assert!(good.error().is_none() && bad.error().is_some());
+        let found = |files: &[&Document]| {
+            let merged = Merged::new(files.iter().copied());
+            let user = merged.last("Service", "User").map(str::to_owned);
+            (user, merged.list("Service", "Environment").join(" "))
+        };
+        assert_eq!(found(&[&bad, &good]), (None, String::new()));
+        assert_eq!(found(&[&good, &bad]), (Some("b".to_owned()), "A=1 B=2".to_owned()));
+        assert_eq!(found(&[&Document::default(), &bad, &good]), (Some("a".to_owned()), "B=2 A=1".to_owned()));
+        let merged = Merged::new([&good, &bad]);
+        let from: Vec<usize> = merged.assignments("Service", "User").map(|found| found.file).collect();
+        assert_eq!(from, [0, 1]);
+    }
 }

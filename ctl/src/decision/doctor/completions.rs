@@ -1,8 +1,12 @@
 //! Judges installed completion scripts.
 
 use crate::decision::doctor::verdict::Verdict;
-use crate::decision::doctor::words::listed;
+use crate::decision::doctor::words::{listed, quoted};
 use crate::fact::doctor::completions::InstalledScript;
+
+/// What makes the versions equal on NixOS.
+pub(super) const SAME: &str =
+    "use one version of nixos-nspawn in the host's configuration, then nixos-rebuild switch";
 
 /// Judges the scripts.
 pub(crate) fn completions(found: &[InstalledScript]) -> Vec<Verdict> {
@@ -11,7 +15,8 @@ pub(crate) fn completions(found: &[InstalledScript]) -> Vec<Verdict> {
         Ok(true) => None,
         Ok(false) => {
             let text = format!("{path}: is of another version, so completion may not work");
-            Some(Verdict::note(CHECK, text, format!("nixos-nspawn completions {shell} > {path}")))
+            let next = format!("nixos-nspawn completions {shell} > {}", quoted(path));
+            Some(Verdict::note(CHECK, text, next).on_nixos(SAME))
         }
         Err(unseen) => Some(Verdict::unseen(CHECK, unseen)),
     };

@@ -57,7 +57,9 @@ pub(crate) fn control_groups(seen: &Seen<ControlGroups>) -> Vec<Verdict> {
         let text =
             format!("/sys/fs/cgroup: is of type {kind}, not cgroup2, so NixOS does not boot in containers");
         let next = "boot the host without systemd.unified_cgroup_hierarchy=0 and systemd.legacy_systemd_cgroup_controller=1";
-        return vec![Verdict::failure(CHECK, text, next)];
+        let option = "remove these from boot.kernelParams: systemd.unified_cgroup_hierarchy=0 and \
+                      systemd.legacy_systemd_cgroup_controller=1";
+        return vec![Verdict::failure(CHECK, text, next).on_nixos(option)];
     }
     let missing = needed.iter().filter(|(controller, _)| !controllers.iter().any(|one| one == controller));
     let verdicts: Vec<Verdict> = missing
@@ -67,6 +69,7 @@ pub(crate) fn control_groups(seen: &Seen<ControlGroups>) -> Vec<Verdict> {
             );
             let next = format!("boot the host without cgroup_disable={controller}");
             Verdict::warning(CHECK, text, next)
+                .on_nixos(format!("remove \"cgroup_disable={controller}\" from boot.kernelParams"))
         })
         .collect();
     match verdicts.is_empty() {
@@ -80,16 +83,18 @@ pub(crate) fn journal(seen: &JournalSeen) -> Verdict {
     const CHECK: &str = "journal";
     match seen {
         JournalSeen { runs: Err(unseen), .. } => Verdict::unseen(CHECK, unseen),
+        JournalSeen { runs: Ok(true), kept: Err(unseen) } => Verdict::unseen(CHECK, unseen),
         JournalSeen { runs: Ok(false), .. } => Verdict::failure(
             CHECK,
             "systemd-journald does not run, so nobody will know why a container has failed",
             "systemctl restart systemd-journald",
         ),
-        JournalSeen { kept: false, .. } => Verdict::note(
+        JournalSeen { kept: Ok(false), .. } => Verdict::note(
             CHECK,
             "/var/log/journal: is missing, so the journal is lost at each boot, with the reasons of earlier failures",
             "mkdir -p /var/log/journal && journalctl --flush",
-        ),
+        )
+        .on_nixos("set services.journald.storage = \"persistent\""),
         JournalSeen { .. } => Verdict::ok(CHECK, "the journal is kept across boots"),
     }
 }
@@ -149,10 +154,11 @@ mod tests {
     #[test]
     fn the_journal_is_kept() {
         for (runs, kept, level) in [
-            (Ok(true), true, Level::Ok),
-            (Ok(true), false, Level::Note),
-            (Ok(false), true, Level::Failure),
-            (Err(unseen()), true, Level::Warning),
+            (Ok(true), Ok(true), Level::Ok),
+            (Ok(true), Ok(false), Level::Note),
+            (Ok(true), Err(unseen()), Level::Warning),
+            (Ok(false), Ok(true), Level::Failure),
+            (Err(unseen()), Ok(true), Level::Warning),
         ] {
             assert_eq!(journal(&JournalSeen { runs, kept }).level, level);
         }

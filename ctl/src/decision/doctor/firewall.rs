@@ -1,180 +1,120 @@
-//! Judges whether the firewall lets packets of containers through, by following a packet through its chains. Only what is
-//! certain is said: a condition that cannot be told may hold or not.
+//! Judges whether the firewall lets packets of containers through.
 
+use crate::decision::doctor::packet::{Packet, Passage, passage};
 use crate::decision::doctor::verdict::Verdict;
 use crate::decision::doctor::words::listed;
 use crate::fact::doctor::firewall::FirewallSeen;
 use crate::fact::doctor::seen::Seen;
-use crate::host::nft_ruleset::{Chain, Condition, Match, Outcome, Rule};
+use crate::host::nft_ruleset::Chain;
+
+const CHECK: &str = "firewall";
 
 /// Judges the firewall.
 pub(crate) fn firewall(seen: &Seen<FirewallSeen>) -> Vec<Verdict> {
-    const CHECK: &str = "firewall";
-    let FirewallSeen { chains, interfaces, outside, ports } = match seen {
+    let seen = match seen {
         Ok(seen) => seen,
         Err(unseen) => return vec![Verdict::unseen(CHECK, unseen)],
     };
-    let Some(chains) = chains else {
-        return vec![Verdict::note(CHECK, "not checked: nft: not found", "install nftables")];
+    let FirewallSeen { served, masqueraded, ports, .. } = seen;
+    if served.is_empty() && masqueraded.is_empty() && ports.is_empty() {
+        return vec![Verdict::ok(CHECK, "no container has a network for which it matters")];
+    }
+    let Some(chains) = &seen.chains else {
+        return vec![
+            Verdict::note(CHECK, "not checked: nft: not found", "install nftables")
+                .on_nixos("add pkgs.nftables to environment.systemPackages"),
+        ];
     };
-    let dropped = |hook: &str, packet: &Packet| {
-        let entered = chains.iter().filter(|chain| chain.hook.as_deref() == Some(hook));
-        let entered = entered.filter(|chain| ["ip", "inet"].contains(&chain.family.as_str()));
-        entered.into_iter().find(|chain| follow(chains, chain, packet, 0) == Fate::Dropped)
-    };
-    let by = |chain: &Chain| format!("chain {} of table {} {}", chain.name, chain.family, chain.table);
-    let mut verdicts = Vec::new();
-    let mut say = |found: Vec<(&String, &Chain)>, what: &str, next: &str| {
-        let Some((_, chain)) = found.first() else { return };
-        let names: Vec<&String> = found.iter().map(|(interface, _)| *interface).collect();
-        let text = format!("{} drops {what} {}", by(chain), listed(&names));
-        verdicts.push(Verdict::warning(CHECK, text, next));
-    };
-    let asked: Vec<(&String, &Chain)> = interfaces
-        .iter()
-        .filter_map(|name| Some((name, dropped("input", &Packet::new(name, "", "udp", 67))?)))
-        .collect();
-    say(
-        asked,
-        "requests for addresses (DHCP) from",
-        "nft add rule there: iifname { \"ve-*\", \"vz-*\" } udp dport 67 accept",
-    );
-    let out: Vec<(&String, &Chain)> = interfaces
-        .iter()
-        .filter_map(|name| Some((name, dropped("forward", &Packet::new(name, outside, "tcp", 443))?)))
-        .collect();
-    say(
-        out,
-        "what goes to the outside from",
-        "nft add rules there: iifname { \"ve-*\", \"vz-*\" } accept, and ct state established,related accept",
-    );
-    let forwarded: Vec<(&String, &Chain)> = ports
-        .iter()
-        .filter_map(|(protocol, port, name)| {
-            let mut packet = Packet::new(outside, name, protocol, *port);
-            packet.status = "dnat";
-            Some((name, dropped("forward", &packet)?))
-        })
-        .collect();
-    say(forwarded, "connections to forwarded ports of", "nft add rule there: ct status dnat accept");
+    let outside = seen.outside.as_deref();
+    let packet = |from, to, protocol, port| Packet { from, to, protocol, port, translated: false };
+    let asked = served.iter().map(|name| (name.as_str(), packet(name, None, "udp", Some(67))));
+    let out = masqueraded.iter().map(|name| (name.as_str(), packet(name, outside, "tcp", None)));
+    let forwarded = ports.iter().filter_map(|(protocol, port, name)| {
+        let packet = packet(outside?, Some(name.as_str()), protocol, Some(*port));
+        Some((name.as_str(), Packet { translated: true, ..packet }))
+    });
+    let mut verdicts = judged(chains, "input", asked, &DHCP);
+    verdicts.extend(judged(chains, "forward", out, &OUT));
+    verdicts.extend(judged(chains, "forward", forwarded, &PORTS));
     if verdicts.is_empty() {
-        let text = match interfaces.len() {
-            0 => "no container has a network for which it matters".to_owned(),
-            count => format!(
-                "no rule of nftables stops packets of {}",
-                if count == 1 { "the container" } else { "the containers" }
-            ),
-        };
-        verdicts.push(Verdict::ok(CHECK, text));
+        verdicts.push(Verdict::ok(CHECK, "no rule of nftables stops packets of containers"));
     }
     verdicts
 }
 
-/// A packet that begins a connection.
-struct Packet<'a> {
-    from: &'a str,
-    to: &'a str,
-    protocol: &'a str,
-    port: u64,
-    status: &'a str,
+/// Packets that containers need.
+struct Needed {
+    /// What they are.
+    what: &'static str,
+    /// The rules that let them through, in the order in which they are to be inserted.
+    rules: &'static [&'static str],
+    /// The option of NixOS that does.
+    nixos: &'static str,
 }
 
-impl<'a> Packet<'a> {
-    fn new(from: &'a str, to: &'a str, protocol: &'a str, port: u64) -> Self {
-        Self { from, to, protocol, port, status: "" }
-    }
+const DHCP: Needed = Needed {
+    what: "requests for addresses (DHCP) from",
+    rules: &["iifname { \"ve-*\", \"vz-*\" } udp dport 67 accept"],
+    nixos: "set nixos.containers.openFirewall = true",
+};
 
-    /// Returns whether a condition holds; `None` if that cannot be told.
-    fn meets(&self, condition: &Condition) -> Option<bool> {
-        let Condition::Is { key, values, not } = condition else { return None };
-        let (name, field) = key.split_once(' ').unwrap_or((key.as_str(), ""));
-        let text = |text: &str| Some(values.iter().any(|value| is(value, text)));
-        let holds = match (name, field) {
-            ("iifname" | "iif", _) => text(self.from),
-            ("oifname" | "oif", _) => text(self.to),
-            ("l4proto", _) | ("ip", "protocol") => text(self.protocol),
-            ("nfproto", _) => text("ipv4"),
-            ("protocol", _) => text("ip"),
-            // What is known of another protocol does not apply to it.
-            ("tcp" | "udp" | "sctp" | "dccp" | "icmp" | "icmpv6", _) if name != self.protocol => {
-                return Some(false);
+const OUT: Needed = Needed {
+    what: "what goes to the outside from",
+    rules: &["ct state established,related accept", "iifname { \"ve-*\", \"vz-*\" } accept"],
+    nixos: "add 'iifname { \"ve-*\", \"vz-*\" } accept' to networking.firewall.extraForwardRules, or to the rules of your \
+            own that drop it",
+};
+
+const PORTS: Needed = Needed {
+    what: "connections to forwarded ports of",
+    rules: &["ct state established,related accept", "ct status dnat accept"],
+    nixos: "add 'ct status dnat accept' to networking.firewall.extraForwardRules, or to the rules of your own that drop \
+            them",
+};
+
+/// Judges packets that enter the chains of a hook; each chain is told once, with the interfaces that it concerns.
+fn judged<'a>(
+    chains: &[Chain],
+    hook: &str,
+    packets: impl Iterator<Item = (&'a str, Packet<'a>)>,
+    needed: &Needed,
+) -> Vec<Verdict> {
+    let mut found: Vec<(&Chain, Passage, Vec<&str>)> = Vec::new();
+    for (name, packet) in packets {
+        let entered = chains.iter().filter(|chain| chain.hook.as_deref() == Some(hook));
+        let entered = entered.filter(|chain| ["ip", "inet"].contains(&chain.family.as_str()));
+        let all: Vec<(&Chain, Passage)> =
+            entered.map(|chain| (chain, passage(chains, chain, &packet))).collect();
+        // Where one chain is closed, what others may do is of no interest.
+        let worst = all.iter().map(|(_, passage)| *passage).max().unwrap_or(Passage::Open);
+        let told = all.into_iter().filter(|(_, passage)| *passage == worst && worst != Passage::Open);
+        for (chain, passage) in told {
+            match found.iter_mut().find(|(known, of, _)| *known == chain && *of == passage) {
+                Some((_, _, names)) if names.contains(&name) => {}
+                Some((_, _, names)) => names.push(name),
+                None => found.push((chain, passage, vec![name])),
             }
-            ("ip6", _) => return Some(false),
-            ("tcp" | "udp" | "th", "dport") => Some(values.iter().any(
-                |value| matches!(value, Match::Range(low, high) if (*low..=*high).contains(&self.port)),
-            )),
-            ("ct", "state") => text("new"),
-            ("ct", "status") => text(self.status),
-            _ => None,
-        };
-        holds.map(|holds| holds != *not)
+        }
     }
+    found.iter().map(|(chain, passage, names)| verdict(chain, *passage, names, needed)).collect()
 }
 
-fn is(value: &Match, text: &str) -> bool {
-    match value {
-        Match::Text(pattern) => match pattern.strip_suffix('*') {
-            Some(start) => text.starts_with(start),
-            None => text == pattern,
-        },
-        Match::Range(..) => false,
+fn verdict(chain: &Chain, passage: Passage, names: &[&str], needed: &Needed) -> Verdict {
+    let Chain { family, table, name, .. } = chain;
+    let whole = format!("chain {name} of table {family} {table}");
+    let Needed { what, rules, nixos } = needed;
+    if passage == Passage::Unknown {
+        let text = format!(
+            "{whole} may drop {what} {}: it has rules of which this program cannot tell whether they apply",
+            listed(names)
+        );
+        return Verdict::note(CHECK, text, format!("nft list chain {family} {table} {name}"));
     }
-}
-
-/// What becomes of a packet in a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Accepted,
-    Dropped,
-    /// It reaches the end.
-    Through,
-    /// It may be accepted.
-    Unknown,
-}
-
-/// How deep chains may call each other, as in the kernel.
-const DEEPEST: u8 = 16;
-
-/// Follows a packet through a chain and those that it calls.
-fn follow(chains: &[Chain], chain: &Chain, packet: &Packet, depth: u8) -> Fate {
-    let called = |name: &String| {
-        let same = |other: &&Chain| {
-            (&other.family, &other.table, &other.name) == (&chain.family, &chain.table, name)
-        };
-        match chains.iter().find(same) {
-            Some(other) if depth < DEEPEST => follow(chains, other, packet, depth + 1),
-            _ => Fate::Unknown,
-        }
-    };
-    let end = match (&chain.hook, chain.drops) {
-        (Some(_), true) => Fate::Dropped,
-        _ => Fate::Through,
-    };
-    for Rule { conditions, outcome } in &chain.rules {
-        let met: Vec<Option<bool>> = conditions.iter().map(|condition| packet.meets(condition)).collect();
-        if met.contains(&Some(false)) || *outcome == Outcome::Continue {
-            continue;
-        }
-        let certain = !met.contains(&None);
-        let fate = match outcome {
-            Outcome::Continue => Fate::Through,
-            Outcome::Accept => Fate::Accepted,
-            Outcome::Drop => Fate::Dropped,
-            Outcome::Jump(name) => called(name),
-            Outcome::Goto(name) => match called(name) {
-                Fate::Through => end,
-                fate => fate,
-            },
-            Outcome::Return => end,
-            Outcome::Unknown => Fate::Unknown,
-        };
-        let goes_on = fate == Fate::Through && matches!(outcome, Outcome::Jump(_));
-        if goes_on || fate == Fate::Dropped && !certain {
-            continue;
-        }
-        return if certain { fate } else { Fate::Unknown };
-    }
-    end
+    let text = format!("{whole} drops {what} {}", listed(names));
+    let insert: Vec<String> =
+        rules.iter().map(|rule| format!("nft 'insert rule {family} {table} {name} {rule}'")).collect();
+    let next = format!("{}, and the same in the configuration of the firewall", insert.join(" && "));
+    Verdict::warning(CHECK, text, next).on_nixos(*nixos)
 }
 
 #[cfg(test)]
@@ -182,107 +122,106 @@ mod tests {
     use super::*;
     use crate::decision::doctor::verdict::Level;
     use crate::fact::doctor::seen::Unseen;
+    use crate::host::nft_ruleset::{Condition, Match, Outcome, Rule};
 
-    fn is(key: &str, values: &[&str]) -> Condition {
-        let values = values.iter().map(|text| match text.parse() {
-            Ok(number) => Match::Range(number, number),
-            Err(_) => Match::Text((*text).into()),
-        });
-        Condition::Is { key: key.into(), values: values.collect(), not: false }
+    fn is(key: &str, value: &str) -> Condition {
+        Condition::Is { key: key.into(), values: vec![Match::Text(value.into())], not: false }
     }
 
-    fn rule(conditions: &[Condition], outcome: Outcome) -> Rule {
-        Rule { conditions: conditions.to_vec(), outcome }
+    fn rule(condition: Condition) -> Rule {
+        Rule { conditions: vec![condition], outcome: Outcome::Accept }
     }
 
-    fn chain(name: &str, hook: Option<&str>, drops: bool, rules: &[Rule]) -> Chain {
+    fn chain(hook: &str, rules: &[Rule]) -> Chain {
         Chain {
             family: "inet".into(),
-            table: "filter".into(),
-            name: name.into(),
-            hook: hook.map(str::to_owned),
-            drops,
+            table: "f".into(),
+            name: "c".into(),
+            hook: Some(hook.into()),
+            drops: true,
             rules: rules.to_vec(),
         }
     }
 
-    fn said(chains: &[Chain]) -> Vec<String> {
-        let seen = FirewallSeen {
+    fn seen(chains: &[Chain]) -> FirewallSeen {
+        FirewallSeen {
             chains: Some(chains.to_vec()),
-            interfaces: vec!["ve-web".into()],
-            outside: "eth0".into(),
-            ports: vec![("tcp".into(), 80, "ve-web".into())],
-        };
-        let verdicts = firewall(&Ok(seen));
-        verdicts.into_iter().filter(|one| one.level == Level::Warning).map(|one| one.text).collect()
+            served: vec!["ve-web".into(), "vz-lan".into()],
+            masqueraded: vec!["ve-web".into()],
+            outside: Some("eth0".into()),
+            ports: vec![("tcp".into(), 80, "ve-web".into()), ("tcp".into(), 443, "ve-web".into())],
+        }
+    }
+
+    fn texts(seen: FirewallSeen) -> Vec<String> {
+        let verdicts = firewall(&Ok(seen)).into_iter().filter(|one| one.level == Level::Warning);
+        verdicts.map(|one| one.text).collect()
     }
 
     #[test]
     fn requests_for_addresses() {
-        let input = |rules: &[Rule]| vec![chain("in", Some("input"), true, rules)];
-        let told = ["chain in of table inet filter drops requests for addresses (DHCP) from ve-web"];
-        let established = rule(&[is("ct state", &["established", "related"])], Outcome::Accept);
-        assert_eq!(said(&input(&[])), told);
-        assert_eq!(said(&input(std::slice::from_ref(&established))), told);
-        for passes in [
-            rule(&[is("iifname", &["ve-*", "vz-*"]), is("udp dport", &["67"])], Outcome::Accept),
-            rule(&[is("iifname", &["ve-web"])], Outcome::Accept),
-            rule(&[is("l4proto", &["udp"])], Outcome::Accept),
-            // What cannot be told may accept it.
-            rule(&[Condition::Unknown], Outcome::Accept),
-            rule(&[], Outcome::Jump("nowhere".into())),
-        ] {
-            assert!(said(&input(&[established.clone(), passes.clone()])).is_empty(), "{passes:?}");
-        }
-        for other in [
-            rule(&[is("iifname", &["lo"])], Outcome::Accept),
-            rule(&[is("tcp dport", &["67"])], Outcome::Accept),
-            rule(&[Condition::Unknown, is("udp dport", &["53"])], Outcome::Accept),
-            rule(&[Condition::Unknown], Outcome::Drop),
-        ] {
-            assert_eq!(said(&input(std::slice::from_ref(&other))), told, "{other:?}");
-        }
-        let rejects = chain("in", Some("input"), false, &[rule(&[], Outcome::Drop)]);
-        assert_eq!(said(&[rejects]), told);
-        assert!(said(&[chain("in", Some("input"), false, &[])]).is_empty());
-    }
-
-    #[test]
-    fn chains_call_chains() {
-        let calls = |rules: &[Rule]| {
-            vec![
-                chain("in", Some("input"), true, &[rule(&[], Outcome::Jump("more".into()))]),
-                chain("more", None, false, rules),
-            ]
-        };
-        assert_eq!(said(&calls(&[])).len(), 1);
-        assert!(said(&calls(&[rule(&[is("udp dport", &["67"])], Outcome::Accept)])).is_empty());
-        assert_eq!(said(&calls(&[rule(&[], Outcome::Return)])).len(), 1);
-        // One that calls itself.
-        assert!(said(&calls(&[rule(&[], Outcome::Jump("more".into()))])).is_empty());
+        let verdict = &firewall(&Ok(seen(&[chain("input", &[])])))[0];
+        assert_eq!(
+            verdict.text,
+            "chain c of table inet f drops requests for addresses (DHCP) from ve-web and vz-lan"
+        );
+        // A rule behind one that drops would have no effect.
+        assert_eq!(
+            verdict.next.as_deref(),
+            Some(
+                "nft 'insert rule inet f c iifname { \"ve-*\", \"vz-*\" } udp dport 67 accept', and the same in the \
+                 configuration of the firewall"
+            )
+        );
+        let zone = rule(is("iifname", "vz-*"));
+        assert_eq!(
+            texts(seen(&[chain("input", &[zone])])),
+            ["chain c of table inet f drops requests for addresses (DHCP) from ve-web"]
+        );
+        // Nobody serves addresses there.
+        assert!(texts(FirewallSeen { served: Vec::new(), ..seen(&[chain("input", &[])]) }).is_empty());
     }
 
     #[test]
     fn packets_to_and_from_the_outside() {
-        let forward = |rules: &[Rule]| vec![chain("fwd", Some("forward"), true, rules)];
+        let forward = |rules: &[Rule]| seen(&[chain("forward", rules)]);
+        let told = [
+            "chain c of table inet f drops what goes to the outside from ve-web",
+            "chain c of table inet f drops connections to forwarded ports of ve-web",
+        ];
+        assert_eq!(texts(forward(&[])), told);
+        let out = rule(is("iifname", "ve-*"));
+        let dnat = rule(is("ct status", "dnat"));
+        assert_eq!(texts(forward(std::slice::from_ref(&out))), told[1..]);
+        assert!(texts(forward(&[out, dnat])).is_empty());
+        // What is not masqueraded goes nowhere, whatever the firewall does.
+        assert_eq!(texts(FirewallSeen { masqueraded: Vec::new(), ..forward(&[]) }), told[1..]);
+        // Without a default route, nobody comes from the outside.
+        assert_eq!(texts(FirewallSeen { outside: None, ..forward(&[]) }), told[..1]);
+        // The rules end up in this order, each before the others.
+        let verdict = &firewall(&Ok(forward(&[])))[1];
         assert_eq!(
-            said(&forward(&[])),
-            [
-                "chain fwd of table inet filter drops what goes to the outside from ve-web",
-                "chain fwd of table inet filter drops connections to forwarded ports of ve-web"
-            ]
+            verdict.next.as_deref(),
+            Some(
+                "nft 'insert rule inet f c ct state established,related accept' && nft 'insert rule inet f c ct status dnat \
+                 accept', and the same in the configuration of the firewall"
+            )
         );
-        let out = rule(&[is("iifname", &["ve-*"])], Outcome::Accept);
-        let dnat = rule(&[is("ct status", &["dnat"])], Outcome::Accept);
-        assert_eq!(said(&forward(std::slice::from_ref(&out))).len(), 1);
-        assert!(said(&forward(&[out, dnat])).is_empty());
-        let seen = FirewallSeen {
-            chains: None,
-            interfaces: vec!["ve-web".into()],
-            outside: "eth0".into(),
-            ports: Vec::new(),
-        };
-        assert_eq!(firewall(&Ok(seen))[0].level, Level::Note);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_well() {
+        let verdicts = firewall(&Ok(seen(&[chain("forward", &[rule(Condition::Unknown)])])));
+        assert_eq!(verdicts.len(), 2);
+        for verdict in verdicts {
+            assert_eq!(verdict.level, Level::Note);
+            assert!(verdict.text.contains("may drop"), "{}", verdict.text);
+            assert_eq!(verdict.next.as_deref(), Some("nft list chain inet f c"));
+        }
+        let none = FirewallSeen { chains: None, ..seen(&[]) };
+        assert_eq!(firewall(&Ok(none.clone()))[0].text, "not checked: nft: not found");
+        let idle = FirewallSeen { served: Vec::new(), masqueraded: Vec::new(), ports: Vec::new(), ..none };
+        assert_eq!(firewall(&Ok(idle))[0].level, Level::Ok);
         let unseen = Unseen { why: "x".into(), needs_root: true };
         assert_eq!(firewall(&Err(unseen))[0].level, Level::Note);
     }

@@ -1,9 +1,9 @@
 //! Judges limits of the kernel against the number of containers.
 
-use crate::decision::doctor::verdict::Verdict;
-use crate::decision::doctor::words::counted;
+use crate::decision::doctor::sysctl::{round, to_set};
+use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::words::{counted, listed};
 use crate::fact::doctor::limits::LimitsSeen;
-use crate::fact::doctor::seen::Seen;
 
 /// The inotify instances that the host and each container use: systemd, D-Bus, networkd and resolved have some each, and
 /// all of them count for root, also those of user namespaces (the kernel's kernel/ucount.c).
@@ -34,7 +34,8 @@ pub(crate) fn inotify(seen: &LimitsSeen) -> Verdict {
                  fails with 'Too many open files'",
                 recorded(seen)
             );
-            return Verdict::warning(CHECK, text, raise(&format!("fs.inotify.max_user_{what}"), needed));
+            let setting = (format!("fs.inotify.max_user_{what}"), round(needed));
+            return to_set(Level::Warning, CHECK, text, &[setting]);
         }
     }
     Verdict::ok(CHECK, format!("instances and watches suffice for {}", recorded(seen)))
@@ -43,13 +44,14 @@ pub(crate) fn inotify(seen: &LimitsSeen) -> Verdict {
 /// Judges the limit of open files.
 pub(crate) fn files(seen: &LimitsSeen) -> Verdict {
     const CHECK: &str = "open-files";
-    match used(CHECK, &seen.files, 0) {
-        Err(verdict) => verdict,
-        Ok((used, limit, true)) => {
+    match seen.files {
+        Err(ref unseen) => Verdict::unseen(CHECK, unseen),
+        Ok((used, limit)) if scarce(used, limit, 0) => {
             let text = format!("{used} files of at most {limit} are open (fs.file-max)");
-            Verdict::warning(CHECK, text, raise("fs.file-max", limit.saturating_mul(2)))
+            let setting = ("fs.file-max".to_owned(), round(limit.saturating_mul(2)));
+            to_set(Level::Warning, CHECK, text, &[setting])
         }
-        Ok((used, ..)) => Verdict::ok(CHECK, format!("{used} files are open, far from the limit")),
+        Ok((used, _)) => Verdict::ok(CHECK, format!("{used} files are open, far from the limit")),
     }
 }
 
@@ -57,19 +59,36 @@ pub(crate) fn files(seen: &LimitsSeen) -> Verdict {
 pub(crate) fn processes(seen: &LimitsSeen) -> Verdict {
     const CHECK: &str = "processes";
     let needed = THREADS.0 + THREADS.1 * seen.containers;
-    match used(CHECK, &seen.threads, needed) {
-        Err(verdict) => verdict,
-        Ok((used, limit, true)) => {
-            let text = format!(
-                "there are {used} threads of at most {limit}, and the host with {} needs about {needed}",
-                recorded(seen)
-            );
-            let next = raise("kernel.pid_max", limit.max(needed).saturating_mul(2));
-            Verdict::warning(CHECK, text, format!("{next}; the same with kernel.threads-max"))
+    let (used, limits) = match (&seen.threads, &seen.pid_max, &seen.threads_max) {
+        (Ok(used), Ok(pids), Ok(threads)) => {
+            (*used, [("kernel.pid_max", *pids, MOST_PIDS), ("kernel.threads-max", *threads, u64::MAX)])
         }
-        Ok((used, limit, _)) => Verdict::ok(CHECK, format!("there are {used} threads of at most {limit}")),
+        (Err(unseen), ..) | (_, Err(unseen), _) | (.., Err(unseen)) => return Verdict::unseen(CHECK, unseen),
+    };
+    let limit = limits[0].1.min(limits[1].1);
+    let binding: Vec<_> = limits.into_iter().filter(|(_, limit, _)| scarce(used, *limit, needed)).collect();
+    if binding.is_empty() {
+        return Verdict::ok(CHECK, format!("there are {used} threads of at most {limit}"));
+    }
+    let keys: Vec<&str> = binding.iter().map(|(key, ..)| *key).collect();
+    let text = format!(
+        "there are {used} threads of at most {limit} ({}), and the host with {} needs about {needed}",
+        listed(&keys),
+        recorded(seen)
+    );
+    let more = |(key, limit, most): &(&str, u64, u64)| {
+        let value = round(limit.max(&needed).saturating_mul(2)).min(*most);
+        (value > *limit).then(|| ((*key).to_owned(), value))
+    };
+    let more: Vec<(String, u64)> = binding.iter().filter_map(more).collect();
+    match more.is_empty() {
+        true => Verdict::warning(CHECK, text, "stop something that makes threads"),
+        false => to_set(Level::Warning, CHECK, text, &more),
     }
 }
+
+/// The largest kernel.pid_max of 64-bit systems (`proc_sys_kernel(5)`).
+const MOST_PIDS: u64 = 1 << 22;
 
 /// Judges the number of user namespaces.
 pub(crate) fn namespaces(seen: &LimitsSeen) -> Verdict {
@@ -79,43 +98,37 @@ pub(crate) fn namespaces(seen: &LimitsSeen) -> Verdict {
         Err(unseen) => return Verdict::unseen(CHECK, unseen),
     };
     let needed = NAMESPACES * seen.mapped;
-    let next = raise("user.max_user_namespaces", needed.max(1024));
+    let setting = [("user.max_user_namespaces".to_owned(), round(needed.max(1024)))];
     match (limit, seen.mapped) {
         (0, 0) => {
-            Verdict::note(CHECK, "user.max_user_namespaces is 0, so userNamespacing cannot be used", next)
+            let text = "user.max_user_namespaces is 0, so userNamespacing cannot be used";
+            to_set(Level::Note, CHECK, text.to_owned(), &setting)
         }
         (0, mapped) => {
             let text = format!(
                 "user.max_user_namespaces is 0, so {} with userNamespacing cannot start",
                 counted(mapped as usize, "container")
             );
-            Verdict::failure(CHECK, text, next)
+            to_set(Level::Failure, CHECK, text, &setting)
         }
         (limit, mapped) if limit < needed => {
             let text = format!(
                 "user.max_user_namespaces is {limit}, and {} with userNamespacing need about {needed}",
                 counted(mapped as usize, "container")
             );
-            Verdict::warning(CHECK, text, next)
+            to_set(Level::Warning, CHECK, text, &setting)
         }
         _ => Verdict::ok(CHECK, format!("the kernel allows {limit}")),
     }
 }
 
-/// Returns what is used, the limit, and whether nearly all of it is, or less than what is needed.
-fn used(check: &'static str, seen: &Seen<(u64, u64)>, needed: u64) -> Result<(u64, u64, bool), Verdict> {
-    let (used, limit) = seen.as_ref().map_err(|unseen| Verdict::unseen(check, unseen))?;
-    Ok((*used, *limit, *used > limit / 10 * 8 || *limit < needed))
+/// Returns whether nearly all of a limit is used, or it is less than what is needed.
+fn scarce(used: u64, limit: u64, needed: u64) -> bool {
+    used > limit / 10 * 8 || limit < needed
 }
 
 fn recorded(seen: &LimitsSeen) -> String {
     counted(seen.containers as usize, "container")
-}
-
-/// Returns the command that raises a limit, to a round number.
-fn raise(key: &str, needed: u64) -> String {
-    let round = needed.checked_next_power_of_two().unwrap_or(needed);
-    format!("sysctl -w {key}={round}, and put that into a file in /etc/sysctl.d")
 }
 
 #[cfg(test)]
@@ -131,7 +144,9 @@ mod tests {
             instances: Ok(128),
             watches: Ok(65_536),
             files: Ok((1000, 100_000)),
-            threads: Ok((500, 32_768)),
+            threads: Ok(500),
+            pid_max: Ok(32_768),
+            threads_max: Ok(32_768),
             namespaces: Ok(10_000),
         }
     }
@@ -147,7 +162,7 @@ mod tests {
             (seen(1300), [warning, ok, warning, warning]),
             (LimitsSeen { instances: Ok(1 << 20), ..seen(1300) }, [warning, ok, warning, warning]),
             (LimitsSeen { files: Ok((80_001, 100_000)), ..seen(1) }, [ok, warning, ok, ok]),
-            (LimitsSeen { threads: Ok((900, 1000)), ..seen(1) }, [ok, ok, warning, ok]),
+            (LimitsSeen { threads: Ok(900), pid_max: Ok(1000), ..seen(1) }, [ok, ok, warning, ok]),
             (LimitsSeen { namespaces: Ok(0), ..seen(1) }, [ok, ok, ok, failure]),
             (LimitsSeen { namespaces: Ok(0), mapped: 0, ..seen(1) }, [ok, ok, ok, Level::Note]),
             (LimitsSeen { watches: Err(unseen()), ..seen(1) }, [warning, ok, ok, ok]),
@@ -155,6 +170,26 @@ mod tests {
             let verdicts = [inotify(&seen), files(&seen), processes(&seen), namespaces(&seen)];
             assert_eq!(verdicts.map(|verdict| verdict.level), levels, "{seen:?}");
         }
+        for (pid_max, threads_max, next) in [
+            (1 << 22, 1000, "sysctl -w kernel.threads-max=2048, and put that into a file in /etc/sysctl.d"),
+            (1000, 60_000, "sysctl -w kernel.pid_max=2048, and put that into a file in /etc/sysctl.d"),
+            (
+                1000,
+                1000,
+                "sysctl -w kernel.pid_max=2048 kernel.threads-max=2048, and put that into a file in /etc/sysctl.d",
+            ),
+        ] {
+            let seen = LimitsSeen {
+                threads: Ok(900),
+                pid_max: Ok(pid_max),
+                threads_max: Ok(threads_max),
+                ..seen(1)
+            };
+            assert_eq!(processes(&seen).next.as_deref(), Some(next));
+        }
+        let most =
+            LimitsSeen { threads: Ok(4 << 20), pid_max: Ok(1 << 22), threads_max: Ok(1 << 30), ..seen(1) };
+        assert_eq!(processes(&most).next.as_deref(), Some("stop something that makes threads"));
         let next = inotify(&seen(100)).next.unwrap();
         assert_eq!(
             next,

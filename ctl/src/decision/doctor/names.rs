@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use nixos_nspawn_units::name::MachineName;
 
-use crate::decision::doctor::verdict::Verdict;
-use crate::decision::doctor::words::containers;
+use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::words::{containers, quoted};
 use crate::fact::doctor::names::{Collisions, Lookup};
 
 /// Judges whether the host finds containers by their names.
@@ -34,16 +34,15 @@ pub(crate) fn lookup(seen: &Lookup) -> Verdict {
     } else {
         return Verdict::ok(CHECK, "the host finds containers by their names");
     };
-    match seen.needed {
-        true => Verdict::warning(CHECK, text, next),
-        false => Verdict::note(CHECK, text, next),
-    }
+    let level = if seen.needed { Level::Warning } else { Level::Note };
+    Verdict::at(level, CHECK, text, next)
+        .on_nixos("set system.nssDatabases.hosts = lib.mkBefore [ \"mymachines\" ]")
 }
 
 /// Judges what collides.
 pub(crate) fn collisions(seen: &Collisions) -> Vec<Verdict> {
     const CHECK: &str = "names";
-    let Collisions { names, host, hosts, twice, shared, foreign } = seen;
+    let Collisions { names, host, hosts, twice, shared, foreign, unseen } = seen;
     let mut verdicts: Vec<Verdict> = twice
         .iter()
         .map(|text| Verdict::warning(CHECK, text, "rename or remove one of the two files"))
@@ -51,7 +50,8 @@ pub(crate) fn collisions(seen: &Collisions) -> Vec<Verdict> {
     verdicts.extend(foreign.iter().map(|(name, path)| {
         let text =
             format!("{path}: would be used in place of our settings, so container '{name}' does not start");
-        Verdict::failure(CHECK, text, format!("rm {path}"))
+        Verdict::failure(CHECK, text, format!("rm {}", quoted(path)))
+            .on_nixos(format!("remove \"{name}\" from systemd.nspawn"))
     }));
     verdicts.extend(shared.iter().map(|(name, text)| {
         Verdict::warning(CHECK, format!("container '{name}': {text}"), "change one of them, then update it")
@@ -76,6 +76,7 @@ pub(crate) fn collisions(seen: &Collisions) -> Vec<Verdict> {
             verdicts.push(Verdict::note(CHECK, text, ""));
         }
     }
+    verdicts.extend(unseen.iter().map(|unseen| Verdict::unseen(CHECK, unseen)));
     if verdicts.is_empty() {
         verdicts.push(Verdict::ok(CHECK, "no names, interfaces or ports of containers collide"));
     }
@@ -85,7 +86,6 @@ pub(crate) fn collisions(seen: &Collisions) -> Vec<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::doctor::verdict::Level;
     use crate::fact::doctor::seen::Unseen;
 
     #[test]
@@ -127,6 +127,11 @@ mod tests {
             (Collisions { host: "web.example".into(), ..web() }, Level::Warning, "the name of the host"),
             (Collisions { hosts: vec!["WEB".into()], ..web() }, Level::Note, "/etc/hosts"),
             (Collisions { twice: vec!["x".into()], ..web() }, Level::Warning, "x"),
+            (
+                Collisions { unseen: vec![Unseen { why: "x".into(), needs_root: true }], ..web() },
+                Level::Note,
+                "not checked: x",
+            ),
             (Collisions { shared: vec![(name("web"), "x".into())], ..web() }, Level::Warning, "'web': x"),
             (
                 Collisions { foreign: vec![(name("web"), "/etc/x".into())], ..web() },

@@ -20,13 +20,6 @@ pub(crate) fn network_files(seen: &NetworkFiles) -> Vec<Verdict> {
             others.entry(other).or_default().push(end);
         }
     }
-    if others.is_empty() {
-        let text = match seen.ends.len() {
-            0 => "no container has an interface that systemd-networkd configures",
-            _ => "no other .network file takes the interfaces of containers",
-        };
-        return vec![Verdict::ok(CHECK, text)];
-    }
     let verdict = |(path, ends): (&str, Vec<&HostEnd>)| {
         let names: Vec<_> = ends.iter().map(|end| &end.name).collect();
         let file = seen.files.iter().find(|file| file.path == path);
@@ -42,10 +35,25 @@ pub(crate) fn network_files(seen: &NetworkFiles) -> Vec<Verdict> {
                 format!(
                     "limit [Match] of {path} to the interfaces that it is for, then run 'networkctl reload'"
                 ),
-            ),
+            )
+            .on_nixos(format!(
+                "limit matchConfig of systemd.network.networks.\"{}\" to the interfaces that it is for",
+                path.rsplit('/').next().unwrap_or_default().trim_end_matches(".network")
+            )),
         }
     };
-    others.into_iter().map(verdict).collect()
+    let mut verdicts: Vec<Verdict> = others.into_iter().map(verdict).collect();
+    // Without interfaces, it does not matter what they say.
+    let unseen = seen.unseen.first().filter(|_| !seen.ends.is_empty());
+    verdicts.extend(unseen.map(|unseen| Verdict::unseen(CHECK, unseen)));
+    if verdicts.is_empty() {
+        let text = match seen.ends.len() {
+            0 => "no container has an interface that systemd-networkd configures",
+            _ => "no other .network file takes the interfaces of containers",
+        };
+        verdicts.push(Verdict::ok(CHECK, text));
+    }
+    verdicts
 }
 
 /// Returns whether networkd considers a file before another: by the file names, in any directory.
@@ -114,7 +122,7 @@ mod tests {
             wanted: "/run/systemd/network/50-nixos-nspawn-web.network".into(),
             chosen: chosen.map(str::to_owned),
         };
-        NetworkFiles { files, ends: vec![end] }
+        NetworkFiles { files, ends: vec![end], unseen: Vec::new() }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use crate::decision::doctor::verdict::Verdict;
 use crate::decision::doctor::words::containers;
 use crate::fact::doctor::nix::{DaemonSeen, NixSeen};
-use crate::fact::doctor::seen::Unseen;
 
 /// The oldest Nix with flakes and the commands that this program calls.
 const OLDEST: (u32, u32) = (2, 4);
@@ -18,7 +17,7 @@ pub(crate) fn program(seen: &NixSeen) -> Verdict {
         }
         Ok(says) if version(says).is_some_and(|version| version < OLDEST) => {
             let text = format!("{says} has no flakes, so nothing can be built");
-            Verdict::warning(CHECK, text, "update Nix")
+            Verdict::warning(CHECK, text, "update Nix").on_nixos("set nix.package to a newer Nix")
         }
         // The program turns them on for its own calls.
         Ok(says) => Verdict::ok(CHECK, format!("{says}, with flakes for this program's calls")),
@@ -44,7 +43,7 @@ pub(crate) fn store(seen: &NixSeen) -> Verdict {
             Verdict::warning(CHECK, text, "install Nix with a daemon (multi-user)")
         }
         Ok(None) => Verdict::failure(CHECK, "/nix/store: is missing, so no container starts", "install Nix"),
-        Err(why) => Verdict::unseen(CHECK, &Unseen { why: why.clone(), needs_root: false }),
+        Err(unseen) => Verdict::unseen(CHECK, unseen),
     }
 }
 
@@ -52,20 +51,24 @@ pub(crate) fn store(seen: &NixSeen) -> Verdict {
 pub(crate) fn daemon(seen: &NixSeen) -> Verdict {
     const CHECK: &str = "nix-daemon";
     const START: &str = "systemctl enable --now nix-daemon.socket";
+    const ON_NIXOS: &str = "set nix.enable = true, or systemctl restart nix-daemon.socket";
     match &seen.daemon {
         DaemonSeen::Accepts => Verdict::ok(CHECK, "the daemon accepts connections"),
+        DaemonSeen::Unseen(unseen) => Verdict::unseen(CHECK, unseen),
         DaemonSeen::Missing if seen.use_daemon.is_empty() => {
             Verdict::ok(CHECK, "there is no daemon; root builds without it, and no container uses it")
         }
         DaemonSeen::Missing => {
             let text =
                 format!("there is no daemon, so Nix does not work inside {}", containers(&seen.use_daemon));
-            Verdict::failure(CHECK, text, START)
+            Verdict::failure(CHECK, text, START).on_nixos(ON_NIXOS)
         }
-        DaemonSeen::Refuses(why) if seen.use_daemon.is_empty() => Verdict::warning(CHECK, why, START),
+        DaemonSeen::Refuses(why) if seen.use_daemon.is_empty() => {
+            Verdict::warning(CHECK, why, START).on_nixos(ON_NIXOS)
+        }
         DaemonSeen::Refuses(why) => {
             let text = format!("{why}, so Nix does not work inside {}", containers(&seen.use_daemon));
-            Verdict::failure(CHECK, text, START)
+            Verdict::failure(CHECK, text, START).on_nixos(ON_NIXOS)
         }
     }
 }
@@ -74,6 +77,7 @@ pub(crate) fn daemon(seen: &NixSeen) -> Verdict {
 mod tests {
     use super::*;
     use crate::decision::doctor::verdict::Level;
+    use crate::fact::doctor::seen::Unseen;
 
     fn seen() -> NixSeen {
         NixSeen {
@@ -99,7 +103,7 @@ mod tests {
             (Ok(Some(0)), Level::Ok),
             (Ok(Some(1000)), Level::Warning),
             (Ok(None), Level::Failure),
-            (Err("x".to_owned()), Level::Warning),
+            (Err(Unseen { why: "x".into(), needs_root: false }), Level::Warning),
         ] {
             assert_eq!(store(&NixSeen { owner: owner.clone(), ..seen() }).level, level, "{owner:?}");
         }
@@ -112,6 +116,7 @@ mod tests {
             (DaemonSeen::Accepts, true, Level::Ok),
             (DaemonSeen::Missing, false, Level::Ok),
             (DaemonSeen::Missing, true, Level::Failure),
+            (DaemonSeen::Unseen(Unseen { why: "x".into(), needs_root: true }), true, Level::Note),
             (refuses(), false, Level::Warning),
             (refuses(), true, Level::Failure),
         ] {

@@ -1,8 +1,10 @@
 //! Judges records of killed commands, garbage collector roots, and what was left behind.
 
+use nixos_nspawn_units::store::DIRECTORY;
+
 use crate::decision::doctor::fix::Fix;
 use crate::decision::doctor::verdict::Verdict;
-use crate::decision::doctor::words::{are, counted, listed};
+use crate::decision::doctor::words::{are, counted, listed, quoted};
 use crate::fact::doctor::records::{LitterSeen, RootsSeen};
 use crate::fact::doctor::seen::Seen;
 use crate::fact::overview::{Container, Unfinished};
@@ -65,7 +67,7 @@ pub(crate) fn roots(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
             if count == 1 { "takes" } else { "take" },
             listed(&seen.unused)
         );
-        verdicts.push(Verdict::note(CHECK, text, format!("rm {}", seen.unused.join(" "))));
+        verdicts.push(Verdict::note(CHECK, text, next_for_unused(seen)));
     }
     if verdicts.is_empty() {
         let text = match seen.recorded {
@@ -79,23 +81,45 @@ pub(crate) fn roots(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
     verdicts
 }
 
+/// Returns the command that removes unused roots. Where containers may be missing, their roots look unused.
+fn next_for_unused(seen: &RootsSeen) -> String {
+    /// How many are named.
+    const NAMED: usize = 5;
+    if !seen.all_known {
+        return format!(
+            "see that {DIRECTORY} is mounted and can be read: otherwise, roots of containers look unused"
+        );
+    }
+    let shown: Vec<String> = seen.unused.iter().take(NAMED).map(|path| quoted(path)).collect();
+    let command = format!("rm {}", shown.join(" "));
+    match seen.unused.len() - shown.len() {
+        0 => command,
+        more => format!("{command}, and {more} more"),
+    }
+}
+
 /// Judges the pins.
 pub(crate) fn pins(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
     const CHECK: &str = "pins";
     // The check of the roots says what is wrong.
     let Ok(seen) = seen else { return Vec::new() };
-    if seen.dangling.is_empty() {
+    let strange = seen.strange.iter().map(|path| {
+        let text = format!("{path}: pins nothing, since it does not link to a path in the store");
+        Verdict::warning(CHECK, text, format!("rm {}", quoted(path)))
+    });
+    let dangling = seen.dangling.iter().map(|(name, number)| {
+        let text = format!("generation {number} of container '{name}' is pinned, but gone from the store");
+        Verdict::warning(CHECK, text, format!("nixos-nspawn unpin {name} {number}"))
+    });
+    let verdicts: Vec<Verdict> = dangling.chain(strange).collect();
+    if verdicts.is_empty() {
         let text = match seen.pins {
             0 => "no generation is pinned".to_owned(),
             count => format!("{} {} in the store", counted(count, "pinned generation"), are(count)),
         };
         return vec![Verdict::ok(CHECK, text)];
     }
-    let dangling = seen.dangling.iter().map(|(name, number)| {
-        let text = format!("generation {number} of container '{name}' is pinned, but gone from the store");
-        Verdict::warning(CHECK, text, format!("nixos-nspawn unpin {name} {number}"))
-    });
-    dangling.collect()
+    verdicts
 }
 
 /// Judges what was left behind.
@@ -150,7 +174,7 @@ mod tests {
 
     #[test]
     fn roots_of_systems() {
-        let good = || RootsSeen { recorded: 1, pins: 1, ..RootsSeen::default() };
+        let good = || RootsSeen { all_known: true, recorded: 1, pins: 1, ..RootsSeen::default() };
         let toplevel = crate::testing::store_path("one").parse().unwrap();
         for (seen, level, fix) in [
             (Ok(good()), Level::Ok, None),
@@ -162,9 +186,22 @@ mod tests {
             let verdict = &roots(&seen)[0];
             assert_eq!((verdict.level, &verdict.fix), (level, &fix), "{}", verdict.text);
         }
+        let unused = |count, all_known| {
+            let unused = (0..count).map(|number| format!("/r/{number}")).collect();
+            let seen = RootsSeen { unused, all_known, ..good() };
+            roots(&Ok(seen))[0].next.clone().unwrap()
+        };
+        assert_eq!(unused(1, true), "rm /r/0");
+        assert_eq!(unused(7, true), "rm /r/0 /r/1 /r/2 /r/3 /r/4, and 2 more");
+        assert_eq!(
+            unused(7, false),
+            "see that /etc/nixos-nspawn is mounted and can be read: otherwise, roots of containers look unused"
+        );
         assert_eq!(pins(&Ok(good()))[0].level, Level::Ok);
         let verdict = &pins(&Ok(RootsSeen { dangling: vec![(web(), 3)], ..good() }))[0];
         assert_eq!(verdict.next.as_deref(), Some("nixos-nspawn unpin web 3"));
+        let verdict = &pins(&Ok(RootsSeen { strange: vec!["/r/web-pin-1".into()], ..good() }))[0];
+        assert_eq!((verdict.level, verdict.next.as_deref()), (Level::Warning, Some("rm /r/web-pin-1")));
         assert!(pins(&Err(unseen())).is_empty());
     }
 

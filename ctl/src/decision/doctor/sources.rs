@@ -1,7 +1,7 @@
 //! Judges recorded sources.
 
 use crate::decision::doctor::verdict::Verdict;
-use crate::decision::doctor::words::counted;
+use crate::decision::doctor::words::{counted, quoted};
 use crate::fact::doctor::seen::Unseen;
 use crate::fact::doctor::sources::{SourceFault, SourcesSeen};
 
@@ -22,7 +22,7 @@ pub(crate) fn sources(seen: &SourcesSeen) -> Vec<Verdict> {
         }
         SourceFault::Owner(why, reference) => {
             let text = format!("{why}, so container '{name}' is not updated unattended");
-            Verdict::warning(CHECK, text, format!("nixos-nspawn update {name} --flake {reference}"))
+            Verdict::warning(CHECK, text, format!("nixos-nspawn update {name} --flake {}", quoted(reference)))
         }
         SourceFault::Unseen(Unseen { why, needs_root }) => {
             let why = format!("{why}, the source of container '{name}'");
@@ -55,7 +55,7 @@ mod tests {
             (
                 seen(1, Some(SourceFault::Owner("/srv/x: belongs to user 1".into(), "/srv/x#web".into()))),
                 Level::Warning,
-                Some("nixos-nspawn update web --flake /srv/x#web"),
+                Some("nixos-nspawn update web --flake '/srv/x#web'"),
             ),
             (seen(1, Some(unseen(true))), Level::Note, Some("sudo nixos-nspawn doctor")),
             (seen(1, Some(unseen(false))), Level::Warning, None),

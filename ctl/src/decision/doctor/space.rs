@@ -1,17 +1,38 @@
 //! Judges free space and inodes.
 
 use crate::decision::doctor::verdict::{Level, Verdict};
-use crate::decision::doctor::words::listed;
+use crate::decision::doctor::words::{are, listed};
 use crate::fact::doctor::seen::Seen;
 use crate::fact::doctor::space::Space;
 
+const CHECK: &str = "space";
+
 /// Judges a file system.
-pub(crate) fn space(seen: &Seen<Space>) -> Verdict {
-    const CHECK: &str = "space";
-    let Space { places, size, free, inodes, free_inodes } = match seen {
+pub(crate) fn space(seen: &Seen<Space>) -> Vec<Verdict> {
+    let space = match seen {
         Ok(space) => space,
-        Err(unseen) => return Verdict::unseen(CHECK, unseen),
+        Err(unseen) => return vec![Verdict::unseen(CHECK, unseen)],
     };
+    let read_only = &space.read_only;
+    let mut verdicts = Vec::new();
+    if let Some(first) = read_only.first() {
+        let text = format!(
+            "{}: {} read-only, so nothing can be changed there",
+            listed(read_only),
+            are(read_only.len())
+        );
+        let next = format!("findmnt --target {first}; 'journalctl --dmesg' tells errors of a disk");
+        verdicts.push(Verdict::warning(CHECK, text, next));
+    }
+    // Where nothing can be written, it does not matter what is free: an image is always full.
+    if read_only.len() < space.places.len() {
+        verdicts.push(free_space(space));
+    }
+    verdicts
+}
+
+fn free_space(space: &Space) -> Verdict {
+    let Space { places, size, free, inodes, free_inodes, .. } = space;
     let on = listed(places);
     let next = match places.contains(&"/nix") {
         true => "nixos-nspawn delete-generations NAME old, then nix-collect-garbage",
@@ -81,6 +102,7 @@ mod tests {
         let gib = 1u64 << 30;
         let with = |free, size, free_inodes, inodes| Space {
             places: vec!["/nix", "/run"],
+            read_only: Vec::new(),
             size,
             free,
             inodes,
@@ -95,11 +117,17 @@ mod tests {
             (with(50 * gib, 100 * gib, 40, 1000), Level::Warning, "40 of 1000 inodes"),
             (with(50 * gib, 100 * gib, 0, 1000), Level::Failure, "0 of 1000 inodes"),
         ] {
-            let verdict = space(&Ok(seen));
+            let verdict = &space(&Ok(seen))[0];
             assert!(verdict.level == level && verdict.text.contains(text), "{}", verdict.text);
             assert_eq!(verdict.next.is_some(), level != Level::Ok);
         }
         let unseen = Unseen { why: "x".into(), needs_root: false };
-        assert_eq!(space(&Err(unseen)).level, Level::Warning);
+        assert_eq!(space(&Err(unseen))[0].level, Level::Warning);
+        let some = Space { read_only: vec!["/nix"], ..with(50 * gib, 100 * gib, 0, 0) };
+        let verdicts = space(&Ok(some));
+        assert_eq!(verdicts[0].text, "/nix: is read-only, so nothing can be changed there");
+        assert_eq!((verdicts.len(), verdicts[0].level, verdicts[1].level), (2, Level::Warning, Level::Ok));
+        let image = Space { read_only: vec!["/nix", "/run"], ..with(0, gib, 0, 1000) };
+        assert_eq!(space(&Ok(image)).len(), 1);
     }
 }

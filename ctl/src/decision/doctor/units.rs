@@ -92,6 +92,7 @@ mod tests {
             faults: Vec::new(),
             plan: Plan::default(),
             unknown_states: None,
+            unknown_addresses: None,
             generator_fault: None,
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Verdict {
     pub(crate) text: String,
     /// The next step.
     pub(crate) next: Option<String>,
+    /// The next step on NixOS, where it is another one: there, files in /etc are generated.
+    pub(crate) nixos: Option<String>,
     /// The repair that `--fix` makes.
     pub(crate) fix: Option<Fix>,
 }
@@ -38,7 +40,7 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// Returns that all is well.
     pub(crate) fn ok(check: &'static str, text: impl Into<String>) -> Self {
-        Self { check, level: Level::Ok, text: text.into(), next: None, fix: None }
+        Self { check, level: Level::Ok, text: text.into(), next: None, nixos: None, fix: None }
     }
 
     /// Returns a note.
@@ -64,7 +66,7 @@ impl Verdict {
         next: impl Into<String>,
     ) -> Self {
         let next = Some(next.into()).filter(|next| !next.is_empty());
-        Self { check, level, text: text.into(), next, fix: None }
+        Self { check, level, text: text.into(), next, nixos: None, fix: None }
     }
 
     /// Returns that something could not be looked at: a note if root would see it, otherwise a warning.
@@ -76,8 +78,38 @@ impl Verdict {
         }
     }
 
+    /// Replaces the next step on a host whose files NixOS generates.
+    pub(crate) fn on_nixos(self, next: impl Into<String>) -> Self {
+        Self { nixos: Some(next.into()).filter(|next| !next.is_empty()), ..self }
+    }
+
+    /// Chooses the next step for the host. A repair does not write what NixOS generates.
+    pub(crate) fn for_host(self, nixos: bool) -> Self {
+        if !nixos {
+            return Self { nixos: None, ..self };
+        }
+        let fix = self.fix.filter(|fix| !matches!(fix, Fix::Setup | Fix::RecordHost));
+        Self { next: self.nixos.or(self.next), nixos: None, fix, ..self }
+    }
+
     /// Adds the repair that `--fix` makes.
     pub(crate) fn fixed_by(self, fix: Fix) -> Self {
         Self { fix: Some(fix), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_steps_on_nixos() {
+        let verdict = || Verdict::warning("x", "x", "setup").on_nixos("an option").fixed_by(Fix::RecordHost);
+        let there = verdict().for_host(true);
+        assert_eq!((there.next.as_deref(), there.fix), (Some("an option"), None));
+        let elsewhere = verdict().for_host(false);
+        assert_eq!((elsewhere.next.as_deref(), elsewhere.fix), (Some("setup"), Some(Fix::RecordHost)));
+        let same = Verdict::warning("x", "x", "systemctl daemon-reload").fixed_by(Fix::Reload).for_host(true);
+        assert_eq!((same.next.as_deref(), same.fix), (Some("systemctl daemon-reload"), Some(Fix::Reload)));
     }
 }

@@ -1,5 +1,6 @@
 //! Words of the verdicts.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 /// How many are named.
@@ -34,9 +35,21 @@ pub(super) fn are(count: usize) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }
 
+/// Returns a path or another word for a shell.
+pub(super) fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_for_a_shell() {
+        assert_eq!(quoted("/etc/a-b"), "/etc/a-b");
+        assert_eq!(quoted("/srv/a b"), "'/srv/a b'");
+        assert_eq!(quoted("/srv/x?dir=y&z#web"), "'/srv/x?dir=y&z#web'");
+    }
 
     #[test]
     fn lists() {

@@ -1,10 +1,10 @@
 //! Installed completion scripts.
 
 use std::fs;
-use std::io::ErrorKind;
 
 use crate::base::host::Host;
 use crate::fact::doctor::seen::{Seen, Unseen};
+use crate::host::files::absent;
 
 /// A completion script of this program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +36,11 @@ pub(crate) fn installed(host: &Host, scripts: &[Script]) -> Vec<InstalledScript>
     let mut found = Vec::new();
     for Script { shell, file, text } in scripts {
         for path in PREFIXES.iter().map(|prefix| format!("{prefix}/share/{file}")) {
-            let below = host.path(&path);
+            // A configuration or package manager makes links.
+            let below = host.directory(&path);
             let same = match fs::read(&below) {
                 Ok(bytes) => Ok(bytes == text.as_bytes()),
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                    continue;
-                }
+                Err(error) if absent(&error) => continue,
                 Err(error) => Err(Unseen::path(&below, &error)),
             };
             found.push(InstalledScript { shell, path, same });

@@ -15,6 +15,7 @@ use systemd_unit_syntax::words::bind_fields;
 use crate::base::host::Host;
 use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::fact::overview::Overview;
+use crate::host::files::absent;
 use crate::host::mounts::Mounts;
 use crate::host::systemd::unit_is;
 
@@ -101,7 +102,11 @@ pub(crate) struct ControlGroups {
 pub(crate) fn control_groups(host: &Host, overview: &Overview) -> Seen<ControlGroups> {
     let mounts = Mounts::read(host).map_err(Unseen::from)?;
     let top = host.path("/sys/fs/cgroup");
-    let controllers = fs::read_to_string(top.join("cgroup.controllers")).unwrap_or_default();
+    let path = top.join("cgroup.controllers");
+    let controllers = match fs::read_to_string(&path) {
+        Err(error) if !absent(&error) => return Err(Unseen::path(&path, &error)),
+        controllers => controllers.unwrap_or_default(),
+    };
     let mut needed = Vec::new();
     for (name, intent) in
         overview.containers.values().filter_map(|one| Some((&one.name, one.intent.as_ref()?)))
@@ -131,7 +136,7 @@ pub(crate) struct JournalSeen {
     /// Whether journald runs; true in an offline tree.
     pub(crate) runs: Seen<bool>,
     /// Whether it is kept across boots.
-    pub(crate) kept: bool,
+    pub(crate) kept: Seen<bool>,
 }
 
 /// Looks at the journal.
@@ -140,5 +145,11 @@ pub(crate) fn journal(host: &Host) -> JournalSeen {
         true => unit_is(host, "is-active", "systemd-journald.service").map_err(Unseen::from),
         false => Ok(true),
     };
-    JournalSeen { runs, kept: host.directory(host.scope.journal).is_dir() }
+    let path = host.directory(host.scope.journal);
+    let kept = match path.metadata() {
+        Ok(found) => Ok(found.is_dir()),
+        Err(error) if absent(&error) => Ok(false),
+        Err(error) => Err(Unseen::path(&path, &error)),
+    };
+    JournalSeen { runs, kept }
 }

@@ -19,8 +19,12 @@ pub(crate) struct LimitsSeen {
     pub(crate) watches: Seen<u64>,
     /// The open files, and fs.file-max.
     pub(crate) files: Seen<(u64, u64)>,
-    /// The threads, and the smaller one of kernel.pid_max and kernel.threads-max.
-    pub(crate) threads: Seen<(u64, u64)>,
+    /// The threads.
+    pub(crate) threads: Seen<u64>,
+    /// kernel.pid_max
+    pub(crate) pid_max: Seen<u64>,
+    /// kernel.threads-max
+    pub(crate) threads_max: Seen<u64>,
     /// user.max_user_namespaces
     pub(crate) namespaces: Seen<u64>,
 }
@@ -36,8 +40,7 @@ impl LimitsSeen {
         });
         let threads = words(host, LOAD).and_then(|words| {
             let all = words.get(3).and_then(|word| word.split_once('/')).map(|(_, all)| all.to_owned());
-            let limit = number("/proc/sys/kernel/pid_max")?.min(number("/proc/sys/kernel/threads-max")?);
-            Ok((first(LOAD, &Vec::from_iter(all), 0)?, limit))
+            first(LOAD, &Vec::from_iter(all), 0)
         });
         Self {
             containers: intents().count() as u64,
@@ -46,6 +49,8 @@ impl LimitsSeen {
             watches: number("/proc/sys/fs/inotify/max_user_watches"),
             files,
             threads,
+            pid_max: number("/proc/sys/kernel/pid_max"),
+            threads_max: number("/proc/sys/kernel/threads-max"),
             namespaces: number("/proc/sys/user/max_user_namespaces"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use nixos_nspawn_units::conflict::conflicts;
 use nixos_nspawn_units::name::MachineName;
@@ -9,7 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 use crate::base::host::Host;
 use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::fact::overview::Overview;
-use crate::host::files::names_in;
+use crate::host::files::{absent, names_in};
 
 /// How the host looks names up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,8 @@ const MODULE: &str = "libnss_mymachines.so.2";
 impl Lookup {
     /// Looks at nsswitch.conf and the module.
     pub(crate) fn look(host: &Host, overview: &Overview) -> Self {
-        let path = host.path("/etc/nsswitch.conf");
+        // On NixOS, files in /etc are links.
+        let path = host.directory("/etc/nsswitch.conf");
         let services = match fs::read_to_string(&path) {
             Ok(text) => Ok(services(&text)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -41,7 +43,7 @@ impl Lookup {
         let nixos = host.path("/etc/NIXOS").exists();
         Self {
             services,
-            module: (!nixos).then(|| has_module(host)),
+            module: if nixos { None } else { has_module(host) },
             needed: overview.containers.values().any(private),
         }
     }
@@ -63,18 +65,20 @@ fn services(text: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
-/// Returns whether the module is in a directory of libraries, also one for an architecture.
-fn has_module(host: &Host) -> bool {
+/// Returns whether the module is in a directory of libraries, also one for an architecture; `None` if that cannot be told.
+fn has_module(host: &Host) -> Option<bool> {
     let tops = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib"];
-    tops.iter().map(|top| host.directory(top)).any(|top| {
-        let triple = |name: &String| name.contains("-linux-");
-        top.join(MODULE).exists()
-            || names_in(&top)
-                .unwrap_or_default()
-                .iter()
-                .filter(|name| triple(name))
-                .any(|name| top.join(name).join(MODULE).exists())
-    })
+    let mut all_seen = true;
+    for top in tops.iter().map(|top| host.directory(top)) {
+        let names = names_in(&top);
+        all_seen &= names.is_ok();
+        let triples = names.unwrap_or_default().into_iter().filter(|name| name.contains("-linux-"));
+        let found = |folder: &Path| folder.join(MODULE).symlink_metadata().is_ok();
+        if found(&top) || triples.into_iter().any(|name| found(&top.join(name))) {
+            return Some(true);
+        }
+    }
+    all_seen.then_some(false)
 }
 
 /// Names that mean several things.
@@ -92,31 +96,46 @@ pub(crate) struct Collisions {
     pub(crate) shared: Vec<(MachineName, String)>,
     /// Other people's .nspawn files for our containers.
     pub(crate) foreign: Vec<(MachineName, String)>,
+    /// What could not be looked at.
+    pub(crate) unseen: Vec<Unseen>,
 }
 
 impl Collisions {
     /// Looks for them.
     pub(crate) fn look(host: &Host, overview: &Overview) -> Self {
         let loaded = host.load();
-        let read = |path: &str| fs::read_to_string(host.path(path)).unwrap_or_default();
-        let live = host.live().then(|| read("/proc/sys/kernel/hostname"));
-        let own = live.unwrap_or_else(|| read("/etc/hostname")).trim().to_owned();
+        let mut unseen = Vec::new();
+        let mut read = |path: &str| match fs::read_to_string(host.directory(path)) {
+            Ok(text) => text,
+            Err(error) => {
+                unseen.extend((!absent(&error)).then(|| Unseen::path(Path::new(path), &error)));
+                String::new()
+            }
+        };
+        let own = read(if host.live() { "/proc/sys/kernel/hostname" } else { "/etc/hostname" });
+        let hosts = read("/etc/hosts");
         let recorded = overview.containers.values().filter(|one| one.intent_file.is_some());
         let names: Vec<MachineName> = recorded.map(|one| one.name.clone()).collect();
-        let foreign = names.iter().filter_map(|name| {
+        let mut foreign = Vec::new();
+        for name in &names {
             let path = format!("{}/{name}.nspawn", host.scope.nspawn_files[0]);
-            host.path(&path).symlink_metadata().is_ok().then(|| (name.clone(), path))
-        });
+            match host.path(&path).symlink_metadata() {
+                Ok(_) => foreign.push((name.clone(), path)),
+                Err(error) if absent(&error) => {}
+                Err(error) => unseen.push(Unseen::path(Path::new(&path), &error)),
+            }
+        }
         let intents = loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
         let shared = conflicts(intents).into_iter();
         Self {
-            host: own,
-            hosts: read("/etc/hosts").lines().flat_map(hosts_of).collect(),
+            host: own.trim().to_owned(),
+            hosts: hosts.lines().flat_map(hosts_of).collect(),
             twice: loaded.errors.iter().filter(|one| one.shadowed).map(ToString::to_string).collect(),
             shared: shared
                 .flat_map(|(name, texts)| texts.into_iter().map(|text| (name.clone(), text)))
                 .collect(),
-            foreign: foreign.collect(),
+            foreign,
+            unseen,
             names,
         }
     }
@@ -145,5 +164,32 @@ mod tests {
     fn lines_of_hosts() {
         assert_eq!(hosts_of("127.0.0.1 localhost web # db"), ["localhost", "web"]);
         assert!(hosts_of("# 127.0.0.1 x").is_empty());
+    }
+
+    #[test]
+    fn links_of_an_offline_tree_stay_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put("nix/store/x/nsswitch.conf", "hosts: mymachines files\n");
+        put("nix/store/x/hosts", "127.0.0.2 web\n");
+        put("etc/nixos-nspawn/host.json", "{}");
+        for name in ["nsswitch.conf", "hosts"] {
+            let target = format!("/nix/store/x/{name}");
+            std::os::unix::fs::symlink(target, root.path().join("etc").join(name)).unwrap();
+        }
+        let host = Host::open(root.path(), false, Box::new(|_| {})).unwrap();
+        let overview = Overview::gather(&host).unwrap();
+        let words = Lookup::look(&host, &overview).services.unwrap().unwrap();
+        assert_eq!(words, ["mymachines", "files"]);
+        assert_eq!(Collisions::look(&host, &overview).hosts, ["web"]);
+        // A name that cannot be read is not absent.
+        fs::remove_file(root.path().join("etc/hosts")).unwrap();
+        fs::create_dir(root.path().join("etc/hosts")).unwrap();
+        let unseen = Collisions::look(&host, &overview).unseen;
+        assert!(unseen.len() == 1 && unseen[0].why.contains("/etc/hosts"), "{unseen:?}");
     }
 }

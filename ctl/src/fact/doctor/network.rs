@@ -12,10 +12,10 @@ use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::fact::host_network::{check_uplinks, deaf_uplinks, rules};
 use crate::fact::overview::{Container, Overview};
 use crate::host::forwards::{has_had_time, masqueraded};
+use crate::host::networkd;
 use crate::host::networkd::NETWORKD;
-use crate::host::networkd_conf::RULES;
+use crate::host::networkd_conf::at_risk;
 use crate::host::systemd::unit_is;
-use crate::host::{networkd, networkd_conf};
 
 /// The state of networkd and of forwarding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,16 +28,18 @@ pub(crate) struct NetworkSeen {
     pub(crate) runs: bool,
     /// Whether it starts with the host.
     pub(crate) enabled: bool,
-    /// Whether it deletes routing policy rules that it did not make.
-    pub(crate) deletes_rules: bool,
+    /// The settings without which it deletes what other programs made.
+    pub(crate) at_risk: Vec<&'static str>,
     /// How many of these there are.
     pub(crate) foreign_rules: Seen<usize>,
     /// Running containers whose packets the host must forward.
     pub(crate) forwarded: Vec<MachineName>,
     /// Whether the kernel forwards IPv4.
     pub(crate) forwards: Seen<bool>,
-    /// What IPv6 forwarding would cost the host, or has cost it: the text, and the next step.
-    pub(crate) uplinks: Vec<(String, String)>,
+    /// What IPv6 forwarding would cost the host: the text, and the next step.
+    pub(crate) costs: Vec<(String, String)>,
+    /// Interfaces that ignore router advertisements since the host forwards IPv6, and a container that asks for that.
+    pub(crate) deaf: Vec<(String, MachineName)>,
 }
 
 impl NetworkSeen {
@@ -55,11 +57,12 @@ impl NetworkSeen {
             linked: linked.map(|(one, _)| one.name.clone()).collect(),
             runs: unit_is(host, "is-active", NETWORKD)?,
             enabled: unit_is(host, "is-enabled", NETWORKD)?,
-            deletes_rules: networkd_conf::manages_foreign(host, RULES),
+            at_risk: at_risk(host),
             foreign_rules: rules(host).map_err(Unseen::from),
             forwarded: forwarded.map(|(one, _)| one.name.clone()).collect(),
             forwards: forwards.map(|value| value.trim() == "1"),
-            uplinks: uplinks(host, overview),
+            costs: costs(host, overview),
+            deaf: deaf(host, overview)?,
         })
     }
 }
@@ -82,30 +85,32 @@ fn settled(host: &Host, container: &Container) -> bool {
         && has_had_time(host, &container.name)
 }
 
-fn uplinks(host: &Host, overview: &Overview) -> Vec<(String, String)> {
+/// Returns the containers that make the host forward IPv6.
+fn forwarding_ipv6(overview: &Overview) -> Vec<&Container> {
     let asks = |one: &&Container| {
         one.intent.as_ref().is_some_and(|intent| ipv6_forwarding(&one.name, &intent.container).is_some())
     };
-    let asking: Vec<&Container> = overview.containers.values().filter(asks).collect();
-    let mut found = Vec::new();
-    for (one, intent) in asking.iter().filter_map(|one| Some((one, one.intent.as_ref()?))) {
-        let Err(error) = check_uplinks(host, &one.name, &intent.container) else { continue };
-        found.push(match refusal(&error) {
+    overview.containers.values().filter(asks).collect()
+}
+
+fn costs(host: &Host, overview: &Overview) -> Vec<(String, String)> {
+    let cost = |one: &Container| {
+        let error = check_uplinks(host, &one.name, &one.intent.as_ref()?.container).err()?;
+        Some(match refusal(&error) {
             Some(refusal) => (refusal.why.clone(), refusal.remedy.clone().unwrap_or_default()),
             None => (format!("{error:#}"), String::new()),
-        });
+        })
+    };
+    forwarding_ipv6(overview).into_iter().filter_map(cost).collect()
+}
+
+fn deaf(host: &Host, overview: &Overview) -> Seen<Vec<(String, MachineName)>> {
+    match forwarding_ipv6(overview).first() {
+        Some(first) => {
+            Ok(deaf_uplinks(host)?.into_iter().map(|uplink| (uplink, first.name.clone())).collect())
+        }
+        None => Ok(Vec::new()),
     }
-    let Some(first) = asking.first() else { return found };
-    for uplink in deaf_uplinks(host).unwrap_or_default() {
-        found.push((
-            format!(
-                "{uplink} ignores router advertisements, since the host forwards IPv6, as container '{}' asks for",
-                first.name
-            ),
-            format!("sysctl -w net.ipv6.conf.{uplink}.accept_ra=2, and put that into a file in /etc/sysctl.d"),
-        ));
-    }
-    found
 }
 
 /// A running container that should have got an address by DHCP.
@@ -122,7 +127,7 @@ pub(crate) struct Addressed {
 }
 
 /// Returns the running containers to which networkd serves DHCP, except those that have just started.
-pub(crate) fn addressed(overview: &Overview, host: &Host) -> Vec<Addressed> {
+pub(crate) fn addressed(overview: &Overview, host: &Host) -> Seen<Vec<Addressed>> {
     let one = |container: &Container| {
         let intent = container.intent.as_ref()?;
         let file = network_file(&container.name, &intent.container, u32::MAX)?;
@@ -137,5 +142,11 @@ pub(crate) fn addressed(overview: &Overview, host: &Host) -> Vec<Addressed> {
             interface,
         })
     };
-    overview.containers.values().filter_map(one).collect()
+    let all: Vec<Addressed> = overview.containers.values().filter_map(one).collect();
+    match &overview.unknown_addresses {
+        Some(why) if all.iter().any(|one| one.addresses.is_empty()) => {
+            Err(Unseen { why: why.clone(), needs_root: !host.is_owner() })
+        }
+        _ => Ok(all),
+    }
 }

@@ -10,8 +10,9 @@ use nixos_nspawn_units::network::file_name;
 use systemd_unit_syntax::parse;
 
 use crate::base::host::Host;
+use crate::fact::doctor::seen::Unseen;
 use crate::fact::overview::Overview;
-use crate::host::files::names_in;
+use crate::host::files::{absent, followed, names_in};
 use crate::host::networkd;
 use crate::host::unit_links::system_path;
 
@@ -52,21 +53,35 @@ pub(crate) struct NetworkFiles {
     pub(crate) files: Vec<NetworkFile>,
     /// The interfaces with a file of ours.
     pub(crate) ends: Vec<HostEnd>,
+    /// The files and directories that cannot be read.
+    pub(crate) unseen: Vec<Unseen>,
 }
 
 impl NetworkFiles {
     /// Reads the files.
     pub(crate) fn look(host: &Host, overview: &Overview) -> Self {
+        let mut unseen: Vec<Unseen> = Vec::new();
         let mut paths: BTreeMap<String, PathBuf> = BTreeMap::new();
         for place in PLACES {
             let directory = host.directory(place);
-            let names = names_in(&directory).unwrap_or_default();
+            let names = names_in(&directory).unwrap_or_else(|error| {
+                unseen.push(error.into());
+                Vec::new()
+            });
             for name in names.into_iter().filter(|name| name.ends_with(".network")) {
                 paths.entry(name.clone()).or_insert_with(|| directory.join(name));
             }
         }
-        let file = |path: PathBuf| {
-            let parsed = parse(&fs::read(&path).ok()?).ok()?;
+        let mut file = |path: PathBuf| {
+            let bytes = match fs::read(followed(host, &path)) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    unseen.extend((!absent(&error)).then(|| Unseen::path(&path, &error)));
+                    return None;
+                }
+            };
+            // networkd ignores what it cannot parse.
+            let parsed = parse(&bytes).ok()?;
             let matches = parsed.file.settings().filter(|(section, ..)| *section == "Match");
             let matches = matches.map(|(_, key, value)| (key.to_owned(), value.to_owned())).collect();
             Some(NetworkFile { path: system_path(host, &path), matches })
@@ -83,9 +98,28 @@ impl NetworkFiles {
                 interface,
             })
         };
-        Self {
-            files: paths.into_values().filter_map(file).collect(),
-            ends: overview.containers.values().filter_map(end).collect(),
-        }
+        let files = paths.into_values().filter_map(&mut file).collect();
+        Self { files, ends: overview.containers.values().filter_map(end).collect(), unseen }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Played;
+
+    #[test]
+    fn files_that_cannot_be_read_are_told() {
+        let played = Played::new();
+        played.record();
+        let overview = Overview::gather(&played.host).unwrap();
+        let directory = played.host.path("/etc/systemd/network");
+        fs::create_dir_all(directory.join("10-odd.network")).unwrap();
+        fs::write(directory.join("20-all.network"), "[Match]\nType=ether\n").unwrap();
+        std::os::unix::fs::symlink("gone", directory.join("30-gone.network")).unwrap();
+        let seen = NetworkFiles::look(&played.host, &overview);
+        assert_eq!(seen.files.len(), 1, "{seen:?}");
+        assert_eq!(seen.files[0].matches, [("Type".to_owned(), "ether".to_owned())]);
+        assert!(seen.unseen.len() == 1 && seen.unseen[0].why.contains("10-odd"), "{seen:?}");
     }
 }

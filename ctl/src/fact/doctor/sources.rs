@@ -63,7 +63,7 @@ fn paths(source: &Source) -> Vec<(String, Option<String>)> {
 }
 
 fn fault(host: &Host, path: &str, reference: Option<&str>, accepted: Option<u32>) -> Option<SourceFault> {
-    match fs::metadata(host.path(path)) {
+    match fs::metadata(host.directory(path)) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Some(SourceFault::Missing(path.to_owned()));

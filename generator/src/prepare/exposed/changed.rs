@@ -10,29 +10,35 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::store::{DECLARATIVE_DIRECTORY, DIRECTORY};
 
-/// The seconds by which a file may be older than what the generator wrote and still count as changed: a run takes time.
-const SLACK: i64 = 60;
+/// The seconds by which a file may be older than the generator's run and still count as changed: the kernel's stamps lag
+/// behind its clock by milliseconds, and some file systems keep whole seconds.
+const SLACK: i64 = 1;
 
 /// The maximum number of links that lead to each other, as in the kernel.
 const MOST_LINKS: u8 = 40;
 
-/// Returns the containers whose intents are not older than the time at which the generator wrote its output; `None` if
-/// that cannot be told.
-pub(super) fn changed(root: &Path, written: &Metadata) -> Option<BTreeSet<MachineName>> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+/// Returns the containers whose intents are not older than the generator's run, whose begin is the time of its list; `None`
+/// if that cannot be told, since the clock has been set back, or files have come or gone since.
+pub(super) fn changed(root: &Path, list: &Metadata, now: SystemTime) -> Option<BTreeSet<MachineName>> {
+    let now = now.duration_since(UNIX_EPOCH).ok()?;
     // The clock has been set back.
-    if i64::try_from(now.as_secs()).ok()? < written.mtime() {
+    if i64::try_from(now.as_secs()).ok()? < list.mtime() {
         return None;
     }
-    let mut links = Links { limit: written.mtime() - SLACK, known: BTreeMap::new() };
+    let mut links = Links { limit: list.mtime() - SLACK, known: BTreeMap::new() };
     let mut found = BTreeSet::new();
     for directory in [DIRECTORY, DECLARATIVE_DIRECTORY] {
         let directory = root.join(directory.trim_start_matches('/'));
-        let entries = match fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(_) => return None,
+        let (entries, folder) = match (fs::read_dir(&directory), fs::metadata(&directory)) {
+            (Ok(entries), Ok(folder)) => (entries, folder),
+            (Err(error), _) if error.kind() == ErrorKind::NotFound => continue,
+            _ => return None,
         };
+        // A file that has been moved there may have kept its times. There is no slack, since `create` changes the directory
+        // right before the generator runs; what comes at that very moment is found as a new file.
+        if (folder.ctime(), folder.ctime_nsec()) > (list.mtime(), list.mtime_nsec()) {
+            return None;
+        }
         let linked = fs::symlink_metadata(&directory).map_or(true, |found| found.is_symlink());
         for entry in entries {
             let entry = entry.ok()?;
@@ -97,8 +103,8 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::time::Duration;
 
-    /// Only what is as new as the generator's output has changed; the ctime of a file cannot be set, so the output is
-    /// made older or newer instead.
+    /// Only what is as new as the generator's run has changed; the ctime of a file cannot be set, so the run was earlier or
+    /// later instead.
     #[test]
     fn files_and_links_that_have_changed() {
         let root = std::env::temp_dir().join(format!("nixos-nspawn-changed-{}", std::process::id()));
@@ -110,21 +116,24 @@ mod tests {
         fs::write(root.join("static/db.json"), "{}").unwrap();
         symlink(root.join("static/db.json"), folder.join("db.json")).unwrap();
         symlink("nowhere", folder.join("gone.json")).unwrap();
-        let written = |ago: i64| {
-            let now = SystemTime::now();
-            let after = Duration::from_secs(ago.unsigned_abs());
+        let made = fs::metadata(&folder).unwrap().modified().unwrap();
+        let names = |began: SystemTime, now: SystemTime| -> Option<Vec<String>> {
             let output = File::create(root.join("output")).unwrap();
-            output.set_modified(if ago < 0 { now + after } else { now - after }).unwrap();
-            output.metadata().unwrap()
+            output.set_modified(began).unwrap();
+            let found = changed(&root, &output.metadata().unwrap(), now)?;
+            Some(found.iter().map(MachineName::to_string).collect())
         };
-        let names = |ago: i64| -> Option<Vec<String>> {
-            Some(changed(&root, &written(ago))?.iter().map(MachineName::to_string).collect())
-        };
-        assert_eq!(names(0).unwrap(), ["db", "gone", "web"], "they may have been read before");
-        assert_eq!(names(3600).unwrap(), ["db", "gone", "web"]);
-        assert_eq!(names(-3600), None, "the clock has been set back");
+        let second = Duration::from_secs(1);
+        let all = Some(["db", "gone", "web"].map(str::to_owned).to_vec());
+        assert_eq!(names(made, made), all, "they may have been read before");
+        assert_eq!(names(made + second, made + second), all);
+        // Of a link that leads nowhere, nothing is known.
+        let later = made + 3 * second;
+        assert_eq!(names(later, later).unwrap(), ["gone"], "older files have not changed");
+        assert_eq!(names(made - second, made), None, "the directories have changed");
+        assert_eq!(names(later, made), None, "the clock has been set back");
         fs::remove_dir_all(&root).unwrap();
-        assert_eq!(changed(&root, &fs::metadata("/").unwrap()), Some(BTreeSet::new()));
+        assert_eq!(changed(&root, &fs::metadata("/").unwrap(), SystemTime::now()), Some(BTreeSet::new()));
     }
 
     #[test]

@@ -26,8 +26,8 @@ impl Document {
             .collect()
     }
 
-    /// Returns the lines of the section with this header, and of another's only the comments that stand directly above
-    /// the next header, which belong to that.
+    /// Returns the lines of the section with this header, without the comments directly above the next header, which belong
+    /// to that.
     pub(super) fn body(&self, header: usize) -> std::ops::Range<usize> {
         let start = self.after(header);
         let rest = self.rows.get(start..).unwrap_or_default();
@@ -63,22 +63,22 @@ impl Document {
         self.open && self.rows.iter().rposition(|row| row.role.begins()) == Some(first)
     }
 
-    /// Returns where a new assignment goes that follows no other of its key: to the end of the section.
+    /// Returns where the first assignment of a key goes: at the end of the section.
     pub(super) fn end_of_section(&self, header: usize) -> usize {
         let body = self.body(header);
         let rows = self.rows.get(body.clone()).unwrap_or_default();
         rows.iter().rposition(|row| row.role != Role::Blank).map_or(body.start, |last| body.start + last + 1)
     }
 
-    /// Inserts a line, given without its end. A line of systemd's must not be in progress at `at`, apart from one that
-    /// the end of the file cuts off.
+    /// Inserts a line, given without its end. The place must not be inside a continued line, except one that the end of the
+    /// file cuts off.
     pub(super) fn insert(&mut self, at: usize, line: &str, role: Role) {
         let at = if at >= self.rows.len() { self.close() } else { at };
         let text = Text::New([line.as_bytes(), self.line_end().as_bytes()].concat());
         self.rows.insert(at, Row { text, role, mark: false });
     }
 
-    /// Makes a line at the end of the file one of its own; returns its place.
+    /// Ends the last line of the file, so that another can follow; returns the place for that.
     pub(super) fn close(&mut self) -> usize {
         let default = self.line_end().as_bytes();
         if let Some(last) = self.rows.last_mut() {
@@ -147,7 +147,7 @@ impl Document {
         }
     }
 
-    /// Ends an edit: what was removed gives up its place.
+    /// Ends an edit by dropping the lines that were removed.
     pub(super) fn sweep(&mut self) {
         self.rows.retain(|row| row.role != Role::Gone);
     }

@@ -1,4 +1,4 @@
-//! Reads the lines of a document and what they are for systemd.
+//! Reads the lines of a document, and what each is to systemd.
 
 use std::borrow::Cow;
 

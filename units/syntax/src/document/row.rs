@@ -21,7 +21,7 @@ pub(super) enum Text {
     New(Vec<u8>),
 }
 
-/// What a line is for systemd.
+/// What a line is to systemd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Role {
     Blank,
@@ -33,13 +33,13 @@ pub(super) enum Role {
         key: String,
         value: String,
     },
-    /// The first line of one that says nothing, and why it is worth a warning.
+    /// The first line of one that systemd ignores, and why, if it warns.
     Ignored(Option<Ignored>),
     /// It continues the line above, apart from comments.
     Continuation,
     /// The empty line that ends a continued one.
     End,
-    /// Removed; it is there until the end of the edit, so that others keep their places.
+    /// Removed. It stays until the end of the edit, so that the others keep their places.
     Gone,
 }
 
@@ -65,7 +65,7 @@ impl Row {
         String::from_utf8_lossy(text.strip_prefix(b" ").unwrap_or(text)).into_owned()
     }
 
-    /// Returns an empty line with the byte order mark of this one, since systemd would else skip another.
+    /// Returns an empty line with the byte order mark of this one, since systemd would otherwise skip a later one.
     pub(super) fn only_mark(&self, source: &[u8]) -> Option<Row> {
         let bytes = || [BYTE_ORDER_MARK, self.end(source)].concat();
         self.mark.then(|| Row { text: Text::New(bytes()), role: Role::Blank, mark: true })
@@ -73,7 +73,7 @@ impl Row {
 }
 
 impl Role {
-    /// Returns whether it begins a line of systemd's, with its continuations.
+    /// Returns whether it begins a line as systemd reads it, with its continuations.
     pub(super) fn begins(&self) -> bool {
         matches!(self, Role::Header(_) | Role::Setting { .. } | Role::Ignored(_))
     }

@@ -1,0 +1,260 @@
+//! Builds here what a command for another host needs, so that the host only gets the closure: the words for the command there name
+//! the build.
+
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::intent::Source;
+use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::value::StorePath;
+use serde::Deserialize;
+
+use crate::base::call::{Ended, Messages};
+use crate::base::context::Context;
+use crate::base::exit::Failed;
+use crate::base::program::Program;
+use crate::base::remote::{Target, without, without_flag};
+use crate::base::secrets::MASK;
+use crate::cli::{Command, Create, From};
+use crate::command::arguments;
+use crate::fact::lookup::machine_name;
+use crate::host::ssh;
+use crate::nix::build::{Made, Request};
+use crate::nix::local_path::local_path;
+use crate::nix::profile;
+use crate::nix::source::SourceArguments;
+use crate::nix::tool::Nix;
+
+/// What a command for a host needs.
+pub(super) struct ForHost {
+    /// The words of the command there.
+    pub(super) words: Vec<String>,
+    /// What is to be copied there first.
+    pub(super) paths: Vec<StorePath>,
+}
+
+/// Builds what the command needs on a host.
+pub(super) fn for_host(
+    context: &Context,
+    target: &Target,
+    command: &Command,
+    words: &[String],
+    asks: bool,
+) -> Result<ForHost> {
+    let (names, all, from, on_host) = match command {
+        Command::Create(create) => {
+            (std::slice::from_ref(&create.name), false, source_of(create), create.build_on_host)
+        }
+        Command::Update(update) => {
+            (&update.names[..], update.all, update.from.clone(), update.from.build_on_host)
+        }
+        Command::Plan(plan) => (&plan.names[..], plan.all, plan.from.clone(), plan.from.build_on_host),
+        _ => return Ok(ForHost { words: words.to_vec(), paths: Vec::new() }),
+    };
+    if on_host {
+        return on_the_host(target, &from, words);
+    }
+    let nix = Nix::find(context)?.refreshing(!from.no_refresh);
+    let system = match &from.system {
+        Some(system) => system.clone(),
+        None => system(context, target, asks)?,
+    };
+    let here = Here { context, nix: &nix, system: &system, command };
+    if from.flake.is_some() || from.config.is_some() || from.profile.is_some() {
+        let [name] = names else {
+            let why = "--flake, --config and --profile apply to one container only, nothing was changed";
+            return Err(Failed::Usage(why.to_owned()).into());
+        };
+        return here.named(&machine_name(name)?, &from, words);
+    }
+    let recorded = recorded(context, target, names, all, asks)?;
+    here.recorded(target, recorded, words)
+}
+
+fn source_of(create: &Create) -> From {
+    let Create { flake, config, profile, nixpkgs, system, .. } = create;
+    From {
+        flake: flake.clone(),
+        config: config.clone(),
+        profile: profile.clone(),
+        nixpkgs: nixpkgs.clone(),
+        system: system.clone(),
+        ..From::default()
+    }
+}
+
+/// Leaves the build to the host, which cannot read files of this one.
+fn on_the_host(target: &Target, from: &From, words: &[String]) -> Result<ForHost> {
+    let here = std::env::current_dir()?;
+    let local = match &from.flake {
+        Some(flake) => local_path(&crate::nix::flake::Flake::parse(flake, &here)?.recorded()).is_some(),
+        None => from.config.is_some(),
+    };
+    if local {
+        let why = format!(
+            "{target} cannot read the files of this host, nothing was changed; leave out --build-on-host"
+        );
+        return Err(Failed::Usage(why).into());
+    }
+    Ok(ForHost { words: without_flag(words, "--build-on-host"), paths: Vec::new() })
+}
+
+/// Builds on this host.
+struct Here<'a> {
+    context: &'a Context,
+    nix: &'a Nix<'a>,
+    system: &'a str,
+    command: &'a Command,
+}
+
+impl Here<'_> {
+    /// Builds a source that the command line names.
+    fn named(&self, name: &MachineName, from: &From, words: &[String]) -> Result<ForHost> {
+        let (given, save) = match self.command {
+            Command::Create(create) => (&create.nix_args[..], true),
+            Command::Update(update) => (&update.nix_args[..], update.save_args),
+            Command::Plan(plan) => (&plan.nix_args[..], false),
+            _ => (&[][..], false),
+        };
+        let arguments =
+            SourceArguments { system: Some(self.system), ..arguments::source(from, given, save, &[]) };
+        let Made { path, source, .. } = self.built(name, &arguments)?;
+        let flake = source.flake.as_ref().filter(|flake| local_path(flake.as_str()).is_none());
+        let mut words = words.to_vec();
+        for option in ["--flake", "--config", "--nixpkgs", "--profile", "--system"] {
+            words = without(&words, option);
+        }
+        let new = match flake {
+            Some(flake) => [
+                "--flake".to_owned(),
+                flake.to_string(),
+                "--system".to_owned(),
+                self.system.to_owned(),
+                "--built".to_owned(),
+                built(name, &path, &source),
+            ]
+            .to_vec(),
+            None => {
+                // The arguments were for the build.
+                words = words.into_iter().take_while(|word| word != "--").collect();
+                vec!["--profile".to_owned(), path.to_string()]
+            }
+        };
+        Ok(ForHost { words: before_arguments(words, new), paths: vec![path] })
+    }
+
+    /// Builds what is recorded on the host, as far as it can be built here.
+    fn recorded(&self, target: &Target, recorded: Vec<Recorded>, words: &[String]) -> Result<ForHost> {
+        let (mut new, mut paths) = (Vec::new(), Vec::new());
+        for Recorded { name, source } in recorded {
+            let Some(source) = source else { continue };
+            let text = serde_json::to_string(&source)?;
+            let flake = source.flake.as_ref().filter(|flake| local_path(flake.as_str()).is_none());
+            let Some(flake) = flake.filter(|_| !text.contains(MASK)) else {
+                self.context
+                    .screen
+                    .tell(&format!("{target}: '{name}' is built there, since its source is only there"));
+                continue;
+            };
+            let nix_args: Vec<String> = source.nix_args.iter().map(ToString::to_string).collect();
+            let system = source.system.as_ref().map_or(self.system, |system| system.as_str());
+            let arguments = SourceArguments {
+                flake: Some(flake.as_str()),
+                system: Some(system),
+                nix_args: &nix_args,
+                ..SourceArguments::default()
+            };
+            let made = self.built(&name, &arguments)?;
+            new.extend(["--built".to_owned(), built(&name, &made.path, &made.source)]);
+            paths.push(made.path);
+        }
+        Ok(ForHost { words: before_arguments(words.to_vec(), new), paths })
+    }
+
+    fn built(&self, name: &MachineName, arguments: &SourceArguments) -> Result<Made> {
+        if let Some(path) = arguments.profile {
+            let path = profile::store_path(self.context, path)?;
+            return Ok(Made { path, source: Source::default(), from: None, stale: None });
+        }
+        let wanted = arguments.wanted(self.context, None)?;
+        let (host, nix) = (&self.context.host, Some(self.nix));
+        Request { host, nix, name, wanted: &wanted, recorded: None, last: None, limit: None }.build(None)
+    }
+}
+
+/// Returns the value of `--built`.
+fn built(name: &MachineName, path: &StorePath, source: &Source) -> String {
+    let locked = source.locked.as_ref().map(|locked| format!(",{locked}")).unwrap_or_default();
+    format!("{name}={path}{locked}")
+}
+
+/// Puts words before the arguments for Nix.
+fn before_arguments(mut words: Vec<String>, new: Vec<String>) -> Vec<String> {
+    let at = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    words.splice(at..at, new);
+    words
+}
+
+/// A container of the host.
+#[derive(Debug, Deserialize)]
+struct Recorded {
+    name: MachineName,
+    #[serde(default)]
+    source: Option<Source>,
+}
+
+/// Asks the host for the sources of containers.
+fn recorded(
+    context: &Context,
+    target: &Target,
+    names: &[String],
+    all: bool,
+    asks: bool,
+) -> Result<Vec<Recorded>> {
+    let ask = |words: &[&str]| -> Result<String> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let Ended { status, stdout, stderr } =
+            ssh::call(context, target, &words, asks).ended_with(Messages::Kept)?;
+        match status.success() {
+            true => Ok(stdout),
+            false => Err(Failed::Program(format!("{target}: {}", stderr.trim())).into()),
+        }
+    };
+    let mut names: Vec<String> = names.to_vec();
+    if all {
+        let listed = ask(&["list", "--json", "--type", "imperative"])?;
+        let listed: Vec<Recorded> = serde_json::from_str(&listed).context("unexpected answer of 'list'")?;
+        names = listed.into_iter().map(|one| one.name.to_string()).collect();
+    }
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let words: Vec<&str> = ["show", "--json"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let shown = ask(&words)?;
+    let shown: serde_json::Value = serde_json::from_str(&shown).context("unexpected answer of 'show'")?;
+    let shown = if shown.is_array() { shown } else { serde_json::Value::Array(vec![shown]) };
+    serde_json::from_value(shown).context("unexpected answer of 'show'")
+}
+
+/// Asks for the Nix system of a host.
+fn system(context: &Context, target: &Target, asks: bool) -> Result<String> {
+    let program = context.program("ssh").args(ssh::words(target, false, asks, "uname -m"));
+    let machine = if asks { program.may_ask() } else { program }.output()?;
+    Ok(format!("{}-linux", machine.trim()))
+}
+
+/// Returns a call that copies builds to a host, with what they need.
+pub(super) fn copy<'a>(
+    context: &'a Context,
+    target: &Target,
+    paths: &[StorePath],
+    asks: bool,
+) -> Result<Program<'a>> {
+    let nix = Nix::find(context)?;
+    let options = ssh::options(target, asks).join(" ");
+    let call = context.program(nix.path()).args(["--extra-experimental-features", "nix-command flakes"]);
+    // Whom the host's Nix trusts may send builds without a signature; from others it still demands one.
+    let call = call
+        .args(["copy", "--no-check-sigs", "--to", &target.store()])
+        .args(paths.iter().map(StorePath::as_str));
+    let call = call.variable("NIX_SSHOPTS", Some(&options)).passing_on();
+    Ok(if asks { call.may_ask() } else { call })
+}

@@ -1,0 +1,135 @@
+//! Commands for other hosts, over ssh: systemd 257 and 262, builds on the one that gives the commands.
+
+use nixos_nspawn_tests::answers;
+use nixos_nspawn_tests::host::{CONTROLLER, FLAKE, Fleet, Host, Output, Suite, bins, dynamic};
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+/// Packs the flake for the server on the controller.
+fn publish(host: &Host, page: &str) {
+    host.own(&json!({ "web": dynamic(page) }));
+    host.sh(&format!("mkdir -p /srv/flakes; tar -czf /srv/flakes/flake.tar.gz -C {FLAKE} ."));
+}
+
+/// Runs a command on the controller. Its answer is that of several hosts or another host's, which has its own tests.
+fn ctl(fleet: &Fleet, arguments: &str) -> Output {
+    let patience = std::time::Duration::from_secs(180);
+    let words: Vec<&str> = std::iter::once("nixos-nspawn").chain(arguments.split(' ')).collect();
+    fleet.controller.run_with(&words, None, patience)
+}
+
+fn ctl_ok(fleet: &Fleet, arguments: &str) -> Output {
+    let output = ctl(fleet, arguments);
+    assert!(output.success(), "{arguments}: {output}");
+    output
+}
+
+#[test]
+fn commands_for_other_hosts() {
+    let fleet = Fleet::boot(&[Suite::Trixie, Suite::Forky], bins());
+    let (controller, [alpha, beta]) = (&fleet.controller, &fleet.hosts[..]) else { panic!("two hosts") };
+    for host in &fleet.hosts {
+        // Whatever is built was built elsewhere.
+        host.sh("echo 'max-jobs = 0' >> /etc/nix/nix.conf");
+    }
+    publish(controller, "one\n");
+    controller.sh(&format!(
+        "systemd-run --quiet --unit=flakes busybox httpd -f -p {CONTROLLER}:8000 -h /srv/flakes"
+    ));
+
+    // A flake of this host: its build is copied, and recorded as a profile there.
+    let output = ctl_ok(&fleet, &format!("create local --flake {FLAKE}#web -H host1"));
+    assert!(output.stdout.contains("container 'local' is created and running"), "{output}");
+    assert_eq!(alpha.system_page("local"), "one\n");
+    let source = alpha.intent("local")["source"].clone();
+    assert!(source["profile"].as_str().is_some_and(|path| path.starts_with("/nix/store/")), "{source}");
+    assert!(!controller.exists("/etc/nixos-nspawn/local.json"));
+    // Answers and exit codes are those of the host.
+    let there = alpha.ctl_ok(&["list", "--json"]).stdout;
+    assert_eq!(ctl_ok(&fleet, "-H root@host1:22 list --json").stdout, there);
+    let missing = ctl(&fleet, "show none -H host1");
+    assert_eq!((missing.code(), missing.stderr.contains("'none'")), (2, true), "{missing}");
+
+    // A flake that both can reach is recorded, at the revision that was built here.
+    let url = format!("http://{CONTROLLER}:8000/flake.tar.gz");
+    let created = ctl_ok(&fleet, &format!("create web --flake {url} -H host1 --host=host2"));
+    let rows: Vec<&str> = created.stdout.lines().rev().take(3).collect();
+    assert!(rows[2].starts_with("HOST   RESULT  TIME") && rows[1].starts_with("host1  done"), "{created}");
+    for host in [alpha, beta] {
+        assert_eq!(host.system_page("web"), "one\n");
+        let source = host.intent("web")["source"].clone();
+        assert_eq!(source["flake"], url.as_str());
+        assert!(source["locked"].as_str().is_some_and(|text| text.contains("narHash")), "{source}");
+    }
+    // An update builds here what is recorded there.
+    publish(controller, "two\n");
+    let on_host = ctl(&fleet, "update web --build-on-host -H host1");
+    assert_ne!(on_host.code(), 0, "nothing can be built there: {on_host}");
+    let plan = ctl_ok(&fleet, "plan web --host host1");
+    assert!(plan.stdout.contains("system: "), "{plan}");
+    controller.write("/root/hosts", "# both\nhost1\nhost2\n\n", 0o644);
+    let updated = ctl_ok(&fleet, "update web --json --hosts-file /root/hosts");
+    answers::check(&["hosts", "--json"], true, &updated.stdout);
+    let answers: Vec<Value> = serde_json::from_str(&updated.stdout).expect("JSON");
+    for (answer, name) in answers.iter().zip(["host1", "host2"]) {
+        assert_eq!((&answer["host"], &answer["exit_status"]), (&json!(name), &json!(0)), "{answer}");
+        assert_eq!(answer["answer"][0]["result"], "updated", "{answer}");
+    }
+    assert_eq!((alpha.system_page("web"), beta.system_page("web")), ("two\n".to_owned(), "two\n".to_owned()));
+    let again = ctl_ok(&fleet, "update --all -H host2");
+    assert!(again.stdout.contains("up to date"), "{again}");
+    // One whose source is only there is built there, which is said; a profile has nothing to build.
+    let all = ctl(&fleet, "update --all -H host1");
+    assert!(all.stderr.contains("host1: 'local' is built there"), "{all}");
+
+    // A host that cannot be reached fails alone.
+    let one = ctl(&fleet, "list -H host1 -H 10.88.0.1");
+    assert_eq!(one.code(), 1, "{one}");
+    assert!(one.stderr.contains("10.88.0.1: cannot be reached: "), "{one}");
+    assert!(one.stdout.contains("\nhost1      done") && one.stdout.contains("\n10.88.0.1  not run"), "{one}");
+    assert_eq!(ctl(&fleet, "list -H 10.88.0.1").code(), 11);
+
+    // Another user becomes root by sudo, or is told why not.
+    alpha.sh("useradd -m -s /bin/sh me; mkdir /home/me/.ssh; cp /root/.ssh/authorized_keys /home/me/.ssh/; chown -R me: /home/me/.ssh");
+    let refused = ctl(&fleet, "disable web -H me@host1");
+    assert!(refused.code() != 0 && refused.stderr.contains("sudo: a password is required"), "{refused}");
+    alpha.write("/etc/sudoers.d/me", "me ALL=(ALL) NOPASSWD: ALL\n", 0o440);
+    ctl_ok(&fleet, "disable web -H me@host1");
+    assert_eq!(alpha.intent("web")["autostart"], false);
+
+    mistakes(&fleet, beta);
+}
+
+fn mistakes(fleet: &Fleet, beta: &Host) {
+    let usage = |arguments: &str, why: &str| {
+        let output = ctl(fleet, arguments);
+        assert_eq!(output.code(), 2, "{output}");
+        assert!(output.stderr.contains(why), "{output}");
+        assert_eq!(output.stderr.lines().count(), 1, "{output}");
+    };
+    usage("list -H=-oProxyCommand=touch${IFS}/root/pwned", "is not the name or address of a host");
+    usage("list --host root@-oProxyCommand=x", "is not the name or address of a host");
+    usage("list --hosts-file /root/none", "/root/none: ");
+    usage("list --root /tmp -H host1", "--root /tmp is a tree of this host");
+    usage("update web --build-on-host", "--build-on-host needs --host");
+    usage(
+        &format!("create x --flake {FLAKE}#web --build-on-host -H host1"),
+        "cannot read the files of this host",
+    );
+    assert!(!fleet.controller.exists("/root/pwned"));
+    // Words cannot leave their quotes.
+    let strange = ctl(fleet, "show $(touch${IFS}/pwned);'x -H host1");
+    assert_eq!(strange.code(), 2, "{strange}");
+    assert!(!fleet.hosts[0].exists("/pwned"));
+
+    let program = "/usr/local/bin/nixos-nspawn-ctl";
+    beta.sh(&format!("mv {program} /root/ctl"));
+    beta.write(program, "#!/bin/sh\necho nixos-nspawn 0.0.9\n", 0o755);
+    let older = ctl(fleet, "list -H host2");
+    assert_eq!(older.code(), 10, "{older}");
+    assert!(older.stderr.contains("host2: nixos-nspawn there is 0.0.9, older than "), "{older}");
+    beta.sh(&format!("rm {program} /usr/local/bin/nixos-nspawn"));
+    let none = ctl(fleet, "list -H host2");
+    assert_eq!(none.code(), 10, "{none}");
+    assert!(none.stderr.contains("host2: nixos-nspawn is not installed there"), "{none}");
+}
