@@ -24,21 +24,19 @@ pub(crate) fn answer(error: &clap::Error, screen: &Rc<Screen>) -> Option<Result<
 }
 
 fn text(seen: Option<&GeneratorSeen>) -> String {
-    let mut text = format!("nixos-nspawn {}\n", env!("CARGO_PKG_VERSION"));
-    match seen {
-        None => {}
-        Some(GeneratorSeen::Missing { .. }) => text += "generator: not installed\n",
-        Some(GeneratorSeen::Masked(path)) => text += &format!("generator: masked by {}\n", path.display()),
-        Some(GeneratorSeen::NotExecutable(path)) => {
-            text += &format!("generator: {} is not executable\n", path.display());
-        }
-        Some(GeneratorSeen::Unasked(path)) => text += &format!("generator: {}\n", path.display()),
-        Some(GeneratorSeen::Strange(path, unseen)) => {
-            text += &format!("generator: {}: {}\n", path.display(), unseen.why)
-        }
-        Some(GeneratorSeen::Answers(answers)) => text += &installed(answers),
-    }
-    text
+    let own = format!("nixos-nspawn {}\n", env!("CARGO_PKG_VERSION"));
+    let generator = match seen {
+        None => return own,
+        Some(GeneratorSeen::Answers(answers)) => return own + &installed(answers),
+        Some(GeneratorSeen::Missing) => "not installed".to_owned(),
+        Some(GeneratorSeen::Masked(path)) => format!("masked by {}", path.display()),
+        Some(GeneratorSeen::Dangling(path)) => format!("{} leads nowhere", path.display()),
+        Some(GeneratorSeen::Unseen(unseen)) => unseen.why.clone(),
+        Some(GeneratorSeen::NotExecutable(path)) => format!("{} is not executable", path.display()),
+        Some(GeneratorSeen::Unasked(path)) => path.display().to_string(),
+        Some(GeneratorSeen::Strange(path, unseen)) => format!("{}: {}", path.display(), unseen.why),
+    };
+    format!("{own}generator: {generator}\n")
 }
 
 fn installed(Answers { generator, helper, .. }: &Answers) -> String {
@@ -78,7 +76,7 @@ mod tests {
             format!("{own}generator 0.1.0, /g\nunit helper 0.3.0, /l/unit-helper\n")
         );
         assert!(of(None).ends_with("unit helper: /l/unit-helper is missing\n"));
-        let missing = text(Some(&GeneratorSeen::Missing { nixos: false }));
+        let missing = text(Some(&GeneratorSeen::Missing));
         assert_eq!(missing, format!("{own}generator: not installed\n"));
     }
 }
