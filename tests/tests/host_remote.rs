@@ -97,7 +97,52 @@ fn commands_for_other_hosts() {
     ctl_ok(&fleet, "disable web -H me@host1");
     assert_eq!(alpha.intent("web")["autostart"], false);
 
+    apply(&fleet);
     mistakes(&fleet, beta);
+}
+
+/// A flake whose containers say for which hosts they are.
+const INFRA: &str = r#"{
+  outputs = { self }:
+    let
+      make = name: hosts:
+        import ./container.nix { inherit name; system = "x86_64-linux"; page = "PAGE"; }
+        // { config.nixosContainer = { inherit hosts; }; };
+    in
+    {
+      nixosContainers = { app = make "app" null; one = make "one" [ "first" ]; none = make "none" [ "third" ]; };
+    };
+}"#;
+
+/// A host gets what the flake has for it, built here.
+fn apply(fleet: &Fleet) {
+    let controller = &fleet.controller;
+    let publish = |page: &str| {
+        controller.write("/root/infra/flake.nix", INFRA.replace("PAGE", page), 0o644);
+        controller.sh(&format!(
+            "cp {FLAKE}/container.nix /root/infra; tar -czf /srv/flakes/infra.tar.gz -C /root/infra ."
+        ));
+    };
+    publish("a");
+    fleet.hosts[0].write("/etc/nixos-nspawn.conf", "[Host]\nTags=first\n", 0o644);
+    ctl_ok(fleet, &format!("apply --flake http://{CONTROLLER}:8000/infra.tar.gz -H host1 -H host2"));
+    let has = |host: &Host, name: &str| host.exists(&format!("/etc/nixos-nspawn/{name}.json"));
+    let there: Vec<[bool; 3]> =
+        fleet.hosts.iter().map(|host| ["app", "one", "none"].map(|name| has(host, name))).collect();
+    assert_eq!(there, [[true, true, false], [true, false, false]]);
+    assert_eq!(fleet.hosts[1].intent("app")["source"]["applied"], true);
+    // The flake that was applied there is taken again.
+    publish("b");
+    let applied = ctl_ok(fleet, "apply -H host2");
+    assert!(
+        applied.stdout.lines().any(|line| line.starts_with("app ") && line.contains("updated")),
+        "{applied}"
+    );
+    let applied = ctl_ok(fleet, "apply -H host2");
+    assert!(applied.stdout.contains("up to date"), "{applied}");
+    let local = ctl(fleet, "apply --flake /root/infra -H host2");
+    assert_eq!(local.code(), 2, "{local}");
+    assert!(local.stderr.contains("host2 applies the flake itself"), "{local}");
 }
 
 fn mistakes(fleet: &Fleet, beta: &Host) {

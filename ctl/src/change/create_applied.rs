@@ -26,7 +26,8 @@ pub(super) struct New {
     /// The reference to record.
     flake: String,
     owner: Option<u32>,
-    from: BuiltFrom,
+    /// Nothing is known of a build that was made elsewhere.
+    from: Option<BuiltFrom>,
 }
 
 fn create_options<'a>(flake: &'a str, owner: Option<u32>, options: &ApplyOptions<'a>) -> CreateOptions<'a> {
@@ -54,7 +55,7 @@ pub(super) fn create_all(
         }
         let begun = Instant::now();
         let given = create_options(&one.flake, one.owner, options);
-        let created = create_with(host, Some(nix), &one.name, &given, Some(&one.from));
+        let created = create_with(host, Some(nix), &one.name, &given, one.from.as_ref());
         let failed = created.is_err();
         let result = match created {
             Ok(created) => Updated {
@@ -84,11 +85,15 @@ pub(super) fn built(
         let error = under(error, &format!("container '{name}' was not created"), "nothing was changed");
         results.insert(name.clone(), Updated::failed(name, &error).with_time(begun.elapsed()).into());
     };
+    let mut new = Vec::new();
     let mut drafts: Vec<(&MachineName, String, Wanted, Draft)> = Vec::new();
     for name in names {
         let Some(attribute) = flake.attributes.get(name) else { continue };
         let recorded = format!("{}#{name}", flake.reference);
         match create_options(&recorded, flake.owner, options).source.wanted(host, None) {
+            Ok(wanted) if wanted.built.iter().any(|built| built.name == name.as_str()) => {
+                new.push(New { name: name.clone(), flake: recorded, owner: flake.owner, from: None });
+            }
             Ok(mut wanted) => {
                 wanted.source.owner = flake.owner;
                 let draft = request(host, nix, name, &wanted).draft_of(flake.at.clone(), attribute.clone());
@@ -98,7 +103,7 @@ pub(super) fn built(
         }
     }
     if drafts.is_empty() {
-        return Vec::new();
+        return new;
     }
     host.report(Event::Building { names: drafts.iter().map(|(name, ..)| (*name).clone()).collect() });
     let builds: Vec<Build> = drafts
@@ -116,17 +121,16 @@ pub(super) fn built(
         outputs.lock().unwrap_or_else(PoisonError::into_inner).insert(at, output);
     });
     let mut outputs = outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut new = Vec::new();
     for (at, (name, flake_of, wanted, draft)) in drafts.iter().enumerate() {
         match outputs.remove(&at) {
             Some(Ok(output)) => {
                 let made = request(host, nix, name, wanted).finished(draft.clone(), output);
-                new.extend(made.from.map(|from| New {
+                new.push(New {
                     name: (*name).clone(),
                     flake: flake_of.clone(),
                     owner: flake.owner,
-                    from,
-                }));
+                    from: made.from,
+                });
             }
             Some(Err(unbuilt)) => fail(name, unbuilt.error.into()),
             None => fail(name, Failed::Program("interrupted".to_owned()).into()),

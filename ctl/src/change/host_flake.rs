@@ -171,26 +171,28 @@ fn hold(host: &Host, stored: &Stored) -> Result<Option<Hold>> {
     Ok(UpdateMemory::read(host, &stored.name, &folder)?.hold)
 }
 
-/// Returns the flake as given, as configured, or as it was applied before.
+/// Returns the flake as configured, or as it was applied before, if that is one.
+pub(crate) fn usual(host: &Host, loaded: &Loaded) -> Option<String> {
+    if let Some(text) = &host.config.flake {
+        return Some(text.as_str().to_owned());
+    }
+    let applied = loaded.intents.iter();
+    let applied = applied.filter_map(|one| applied_from(&one.name, one.intent.source.as_ref()));
+    let mut applied: Vec<&str> = applied.collect();
+    applied.sort_unstable();
+    applied.dedup();
+    match applied[..] {
+        [one] => Some(one.to_owned()),
+        _ => None,
+    }
+}
+
+/// Returns the flake as given, or the usual one.
 fn reference(host: &Host, loaded: &Loaded, given: Option<&str>) -> Result<String> {
-    let text = match (given, &host.config.flake) {
-        (Some(text), _) => text.to_owned(),
-        (None, Some(text)) => text.as_str().to_owned(),
-        (None, None) => {
-            let applied =
-                loaded.intents.iter().filter_map(|one| applied_from(&one.name, one.intent.source.as_ref()));
-            let mut applied: Vec<&str> = applied.collect();
-            applied.sort_unstable();
-            applied.dedup();
-            match applied[..] {
-                [one] => one.to_owned(),
-                _ => {
-                    let text = "no flake is given, nothing was changed; pass --flake, or set Flake= in \
-                                nixos-nspawn.conf(5)";
-                    return Err(Failed::Usage(text.to_owned()).into());
-                }
-            }
-        }
+    let Some(text) = given.map(str::to_owned).or_else(|| usual(host, loaded)) else {
+        let text =
+            "no flake is given, nothing was changed; pass --flake, or set Flake= in nixos-nspawn.conf(5)";
+        return Err(Failed::Usage(text.to_owned()).into());
     };
     let flake = Flake::parse(&text, &std::env::current_dir()?)?;
     if let Some(attribute) = flake.attribute {
@@ -247,7 +249,7 @@ fn recorded(host: &Host, loaded: &Loaded) -> Result<BTreeMap<MachineName, Record
 }
 
 /// Returns the name and the tags of this host. A full name stands for the short one as well.
-fn host_names(host: &Host) -> HostNames {
+pub(crate) fn host_names(host: &Host) -> HostNames {
     let configured = host.config.host_name.as_ref().map(|name| name.as_str().to_owned());
     let file = || {
         let text = String::from_utf8(read_small(&host.path("/etc/hostname")).ok()?).ok()?;

@@ -21,6 +21,12 @@ pub(crate) struct Apply {
     /// Nix system to build for
     #[arg(long, value_name = "SYSTEM")]
     pub(crate) system: Option<String>,
+    /// Use this build of a container, made elsewhere, instead of building it; --host passes it
+    #[arg(long, value_name = "NAME=PATH[,REF]")]
+    pub(crate) built: Vec<String>,
+    /// With --host: build there, instead of here
+    #[arg(long)]
+    pub(crate) build_on_host: bool,
     /// Use what Nix has fetched in the last hour, instead of asking servers for the newest revision
     #[arg(long)]
     pub(crate) no_refresh: bool,

@@ -33,7 +33,9 @@ use crate::nix::tool::Nix;
 /// Runs the command.
 pub(crate) fn run(context: &Context, given: &Apply) -> Result<()> {
     let names = machine_names(&given.names)?;
+    let built = arguments::built(&given.built, given.build_on_host)?;
     let source = SourceArguments {
+        built: &built,
         flake: given.flake.as_deref(),
         system: given.system.as_deref(),
         nix_args: &given.nix_args,

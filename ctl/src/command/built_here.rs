@@ -1,6 +1,8 @@
 //! Builds here what a command for another host needs, so that the host only gets the closure: the words for the command there name
 //! the build.
 
+mod applied;
+
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::name::MachineName;
@@ -18,6 +20,7 @@ use crate::command::arguments;
 use crate::fact::lookup::machine_name;
 use crate::host::ssh;
 use crate::nix::build::{Made, Request};
+use crate::nix::flake::Flake;
 use crate::nix::local_path::local_path;
 use crate::nix::profile;
 use crate::nix::source::SourceArguments;
@@ -47,6 +50,15 @@ pub(super) fn for_host(
             (&update.names[..], update.all, update.from.clone(), update.from.build_on_host)
         }
         Command::Plan(plan) => (&plan.names[..], plan.all, plan.from.clone(), plan.from.build_on_host),
+        Command::Apply(apply) => {
+            let from = From {
+                flake: apply.flake.clone(),
+                system: apply.system.clone(),
+                no_refresh: apply.no_refresh,
+                ..From::default()
+            };
+            (&apply.names[..], false, from, apply.build_on_host)
+        }
         _ => return Ok(ForHost { words: words.to_vec(), paths: Vec::new() }),
     };
     if on_host {
@@ -58,6 +70,9 @@ pub(super) fn for_host(
         None => system(context, target, asks)?,
     };
     let here = Here { context, nix: &nix, system: &system, command };
+    if let Command::Apply(apply) = command {
+        return here.applied(target, apply, words, asks);
+    }
     if from.flake.is_some() || from.config.is_some() || from.profile.is_some() {
         let [name] = names else {
             let why = "--flake, --config and --profile apply to one container only, nothing was changed";
@@ -85,7 +100,7 @@ fn source_of(create: &Create) -> From {
 fn on_the_host(target: &Target, from: &From, words: &[String]) -> Result<ForHost> {
     let here = std::env::current_dir()?;
     let local = match &from.flake {
-        Some(flake) => local_path(&crate::nix::flake::Flake::parse(flake, &here)?.recorded()).is_some(),
+        Some(flake) => local_path(&Flake::parse(flake, &here)?.recorded()).is_some(),
         None => from.config.is_some(),
     };
     if local {
@@ -201,6 +216,17 @@ struct Recorded {
     source: Option<Source>,
 }
 
+/// Returns what a command prints on the host.
+fn ask(context: &Context, target: &Target, words: &[&str], asks: bool) -> Result<String> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let Ended { status, stdout, stderr } =
+        ssh::call(context, target, &words, asks).ended_with(Messages::Kept)?;
+    match status.success() {
+        true => Ok(stdout),
+        false => Err(Failed::Program(format!("{target}: {}", stderr.trim())).into()),
+    }
+}
+
 /// Asks the host for the sources of containers.
 fn recorded(
     context: &Context,
@@ -209,18 +235,9 @@ fn recorded(
     all: bool,
     asks: bool,
 ) -> Result<Vec<Recorded>> {
-    let ask = |words: &[&str]| -> Result<String> {
-        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let Ended { status, stdout, stderr } =
-            ssh::call(context, target, &words, asks).ended_with(Messages::Kept)?;
-        match status.success() {
-            true => Ok(stdout),
-            false => Err(Failed::Program(format!("{target}: {}", stderr.trim())).into()),
-        }
-    };
     let mut names: Vec<String> = names.to_vec();
     if all {
-        let listed = ask(&["list", "--json", "--type", "imperative"])?;
+        let listed = ask(context, target, &["list", "--json", "--type", "imperative"], asks)?;
         let listed: Vec<Recorded> = serde_json::from_str(&listed).context("unexpected answer of 'list'")?;
         names = listed.into_iter().map(|one| one.name.to_string()).collect();
     }
@@ -228,7 +245,7 @@ fn recorded(
         return Ok(Vec::new());
     }
     let words: Vec<&str> = ["show", "--json"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    let shown = ask(&words)?;
+    let shown = ask(context, target, &words, asks)?;
     let shown: serde_json::Value = serde_json::from_str(&shown).context("unexpected answer of 'show'")?;
     let shown = if shown.is_array() { shown } else { serde_json::Value::Array(vec![shown]) };
     serde_json::from_value(shown).context("unexpected answer of 'show'")

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted};
+use crate::base::secrets::without_password;
+use crate::change::host_flake::{host_names, usual};
 use crate::fact::notes::{notes, state_word};
 use crate::fact::overview::Overview;
 
@@ -20,6 +22,10 @@ pub(super) struct HostAnswer<'a> {
     attention: Vec<Attention<'a>>,
     /// Files in /etc/nixos-nspawn that are not containers.
     faults: Vec<&'a str>,
+    /// The name and the tags by which a flake knows this host.
+    host_names: Vec<String>,
+    /// The flake that `apply` takes by default, without passwords; null if there is none.
+    flake: Option<String>,
 }
 
 /// Something that needs attention.
@@ -52,7 +58,18 @@ pub(crate) fn answer(context: &Context, overview: &Overview) -> Result<()> {
     // Failures first, otherwise by name.
     attention.sort_by_key(|one| !one.failure);
     let faults = overview.faults.iter().map(|fault| fault.text.as_str()).collect();
-    let answer = HostAnswer { containers: overview.containers.len(), states, attention, faults };
+    let answer = HostAnswer {
+        containers: overview.containers.len(),
+        states,
+        attention,
+        faults,
+        host_names: host_names(context).all,
+        flake: context
+            .json
+            .then(|| usual(context, &context.load()))
+            .flatten()
+            .map(|text| without_password(&text)),
+    };
     context.answer(&answer, |answer| text(answer, context.color))
 }
 
@@ -95,6 +112,8 @@ mod tests {
             states: [("active", 2), ("failed", 1)].into(),
             attention: vec![attention("db", true), attention("web", false)],
             faults: vec!["/etc/nixos-nspawn/a b.json: a fault"],
+            host_names: Vec::new(),
+            flake: None,
         };
         assert_eq!(
             text(&answer, false),

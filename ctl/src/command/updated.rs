@@ -71,7 +71,11 @@ pub(crate) fn table<'a>(results: impl IntoIterator<Item = &'a Updated>, color: b
             (_, None) => "-".to_owned(),
         };
         let reason = match (&one.error, one.action) {
-            (Some(error), _) => error.lines().next().unwrap_or_default().to_owned(),
+            (Some(error), _) => {
+                let line = error.lines().next().unwrap_or_default();
+                // The row has its name.
+                line.strip_prefix(&format!("container '{}' ", one.name)).unwrap_or(line).to_owned()
+            }
             (None, Some(action)) => [how(action), one.reason.as_deref().unwrap_or_default()].join(": "),
             (None, None) => one.reason.clone().unwrap_or_default(),
         };

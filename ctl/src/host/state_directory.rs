@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::resolve::open_resolved;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, ResolveFlags, flock, fstat, openat, renameat, unlinkat,
+    AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, ResolveFlags, fcntl_lock, fstat, openat, renameat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -185,11 +186,12 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// Locks the file, or returns `None` if somebody else has.
+/// Locks the file, or returns `None` if somebody else has. nspawn takes a record lock of the open file (`F_OFD_SETLK`), which
+/// excludes record locks, but not those of flock(2).
 fn locked(host: &Host, name: &MachineName, lock: OwnedFd) -> Result<Option<OwnedFd>> {
     let path = host.machines().join(format!(".#{name}.lck"));
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Ok(None),
+    match fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
         Ok(()) => Ok(Some(lock)),
         Err(error) => Err(error).with_context(|| format!("{}: cannot be locked", path.display())),
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::web;
 
-on_both_hosts!(state_with_generations);
+on_both_hosts!(state_with_generations, starts_during_a_snapshot);
 
 const STATE: &str = "/var/lib/machines/web";
 const SNAPSHOTS: &str = "/var/lib/machines/nixos-nspawn.v/web";
@@ -205,4 +205,60 @@ fn state_with_generations(host: &Host) {
     host.sh(script);
     let missing = host.run(&["env", "PATH=/run/bin", "nixos-nspawn", "update", "web"]);
     assert!(missing.code() == 10 && missing.stderr.contains("install btrfs-progs"), "{missing}");
+}
+
+/// While a snapshot is made, nothing can start the container and write to its state.
+fn starts_during_a_snapshot(host: &Host) {
+    host.install(bins());
+    host.mount_btrfs();
+    web(host, &with_snapshots("one\n"));
+    host.create("web");
+    host.sh(&format!("mkdir -p '{STATE}/var/in ner'"));
+    fill(host, "one");
+    // btrfs waits before it makes the snapshot.
+    host.write(
+        "/usr/local/sbin/btrfs",
+        "#!/bin/sh\ncase $*-$# in subvolume\\ snapshot*)\n  touch /run/there; while [ ! -e /run/go ]; do sleep 0.1; done;;\nesac\n\
+         exec /usr/bin/btrfs \"$@\"\n",
+        0o755,
+    );
+    web(host, &with_snapshots("two\n"));
+    host.sh("systemd-run --quiet --unit=updating --property=Type=exec -p Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin nixos-nspawn update web");
+    host.wait_until("the snapshot is due", || host.exists("/run/there"));
+    let started = host.run(&["systemctl", "start", &unit("web")]);
+    assert!(!started.success(), "it was started: {started}{}", host.journal(60));
+    assert_ne!(host.state("web"), "active");
+    // Another command waits, or says who works.
+    host.sh("systemd-run --quiet --unit=rolling-back nixos-nspawn rollback web; sleep 1");
+    assert_ne!(host.state("web"), "active");
+    host.sh("touch /run/go");
+    host.wait_until("the update is done", || {
+        host.sh("systemctl is-active updating || true").trim() != "active"
+    });
+    host.wait_until("the rollback is done", || {
+        host.sh("systemctl is-active rolling-back || true").trim() != "active"
+    });
+    // The rollback came after the update.
+    assert_eq!(host.system_page("web"), "one\n");
+    let kept = snapshots(host, 1);
+    assert_eq!(kept.len(), 1, "{}", host.journal(60));
+    assert_eq!(data(host, &kept[0]), "one one ");
+    host.assert_agreed("web");
+
+    // What somebody runs on the state without a unit keeps it from being deleted.
+    host.sh(&format!(
+        "systemctl stop {}; systemd-run --quiet --unit=by-hand -p Environment=SYSTEMD_NSPAWN_CHECK_OS_RELEASE=0 \
+         systemd-nspawn -q -M by-hand -D {STATE} --bind-ro=/usr/bin/busybox:/busybox /busybox sleep 1000",
+        unit("web")
+    ));
+    host.wait_until("it runs", || host.run(&["machinectl", "show", "by-hand"]).success());
+    let refused = host.ctl(&["remove", "web", "--delete-state"]);
+    assert!(
+        !refused.success() && refused.stderr.contains("is in use, so the state was not deleted"),
+        "{refused}"
+    );
+    assert_eq!(data(host, STATE), "one one ");
+    host.sh("systemctl stop by-hand");
+    host.ctl_ok(&["remove", "web", "--delete-state"]);
+    assert!(!host.exists(STATE));
 }
