@@ -62,6 +62,10 @@ pub(crate) enum Event {
     CreateTakenBack { name: MachineName },
     /// A killed remove is being completed.
     RemoveFinished { name: MachineName },
+    /// A killed rename is being completed.
+    RenameFinished { name: MachineName, to: MachineName },
+    /// A killed rename is being reverted.
+    RenameTakenBack { name: MachineName, to: MachineName },
     /// The records of killed commands cannot be read.
     RecordsUnread { error: String },
     /// The intent was edited while the container was watched; the edit stays.
@@ -99,6 +103,12 @@ pub(crate) enum Event {
 /// A step that takes time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// An archive is being written.
+    Writing { bytes: u64 },
+    /// An archive is being checked.
+    Verifying { bytes: u64, whole: u64 },
+    /// An archive is being imported.
+    Reading { bytes: u64, whole: u64 },
     /// The container is being reloaded.
     Reloading,
     /// The container is being restarted.

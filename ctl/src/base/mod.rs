@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod config_files;
 pub(crate) mod context;
 pub(crate) mod event;
+pub(crate) mod exec;
 pub(crate) mod exit;
 pub(crate) mod failpoint;
 pub(crate) mod held;

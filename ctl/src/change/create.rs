@@ -289,7 +289,7 @@ pub(super) fn name_is_free(host: &Host, loaded: &Loaded, name: &MachineName) -> 
 }
 
 /// Creates /etc/nixos-nspawn if it does not exist.
-fn make_directory(host: &Host) -> Result<()> {
+pub(super) fn make_directory(host: &Host) -> Result<()> {
     let directory = host.path(host.scope.intents);
     if directory.is_dir() {
         return Ok(());

@@ -23,7 +23,7 @@ use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, StateClaim};
 use crate::host::unit_links::enabled_links;
-use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, state_directory, systemd};
+use crate::host::{gc_roots, intent_file, profile_links, runtime_files, sockets, state_directory, systemd};
 
 /// Stops the container and removes everything that the record covers. If a step fails, the record stays and the next
 /// command tries again.
@@ -82,17 +82,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
         gc_roots::remove_own(host, name, &intent.toplevel)?;
     }
     if ours {
-        copies::remove(&host.root, name).with_context(|| {
-            format!("{}: cannot be removed", copies::copy_path(&host.root, name).display())
-        })?;
-        networkd::remove(host, name);
-        copies::remove_devices(&host.root, name).with_context(|| {
-            format!("{}: cannot be removed", copies::devices_directory(&host.root, name).display())
-        })?;
-        remove_file(&copies::running_root(&host.root, name))?;
-        copies::remove_host_nix(&host.root, name).with_context(|| {
-            format!("{}: cannot be removed", copies::host_nix_directory(&host.root, name).display())
-        })?;
+        runtime_files::remove_all(host, name)?;
         state_directory::delete_claimed(host, name, &record.details.state)?;
         match (record.step, &record.details.state) {
             (Begun::Removing, StateClaim::Asked) => snapshot::delete_all(host, name)?,

@@ -6,6 +6,7 @@ pub(crate) mod applied;
 pub(crate) mod apply;
 pub(crate) mod apply_options;
 pub(crate) mod autostart;
+pub(crate) mod clone;
 pub(crate) mod conditions;
 pub(crate) mod create;
 mod create_applied;
@@ -14,10 +15,14 @@ pub(crate) mod delete_generations;
 pub(crate) mod doctor;
 pub(crate) mod effect;
 pub(crate) mod enable;
+pub(crate) mod export;
 pub(crate) mod forget;
 pub(crate) mod gate;
 pub(crate) mod hold;
 pub(crate) mod host_flake;
+pub(crate) mod import;
+mod load;
+pub(crate) mod new_copy;
 pub(crate) mod next;
 pub(crate) mod pin;
 pub(crate) mod plan;
@@ -25,6 +30,8 @@ pub(crate) mod planned;
 pub(crate) mod profile_steps;
 pub(crate) mod reach;
 pub(crate) mod remove;
+pub(crate) mod rename;
+pub(crate) mod rename_steps;
 pub(crate) mod rollback;
 pub(crate) mod settle;
 pub(crate) mod setup;
@@ -46,6 +53,8 @@ pub(crate) mod updated;
 mod create_remove_tests;
 #[cfg(test)]
 mod gate_tests;
+#[cfg(test)]
+mod rename_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]

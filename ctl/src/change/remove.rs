@@ -93,6 +93,9 @@ pub(crate) fn remove_if(host: &Host, name: &MachineName, wanted: impl Fn(&Stored
 
 fn remove_locked(host: &Host, name: &MachineName, options: RemoveOptions) -> Result<Removed> {
     let before = pending(host)?.into_iter().find(|record| record.name == *name);
+    if before.as_ref().is_none_or(|record| record.step == Begun::Renaming) {
+        settle::settled(host, name)?;
+    }
     // A killed create or remove: the container is removed in either case.
     if let Some(mut record) = before.clone().filter(|record| record.step != Begun::Updating) {
         record.readable(host)?;

@@ -19,11 +19,12 @@ use crate::change::forget::forget;
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::remove_pending;
 use crate::change::take_back::{Way, take_back};
-use crate::change::{effect, snapshot};
+use crate::change::{effect, load, rename_steps, snapshot};
 use crate::decision::settlement::{
     Observed, Settlement, SwitchObserved, SwitchSettlement, settlement, switch,
 };
 use crate::fact::dependents;
+use crate::fact::lookup::imperative;
 use crate::host::files::is_there;
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
@@ -44,7 +45,8 @@ pub(crate) fn settle_all(host: &Host, except: &[MachineName]) -> BTreeMap<Machin
             return failed;
         }
     };
-    for record in records.into_iter().filter(|record| !except.contains(&record.name)) {
+    let stays = |record: &Record| record.step != Begun::Renaming && except.contains(&record.name);
+    for record in records.into_iter().filter(|record| !stays(record)) {
         if let Err(error) = settle_if_free(host, &record.name) {
             host.report(Event::NotSettled { name: record.name.clone(), error: format!("{error:#}") });
             failed.insert(record.name, exit::code(&error));
@@ -58,7 +60,16 @@ fn settle_if_free(host: &Host, name: &MachineName) -> Result<()> {
     let Some(_lock) = Lock::container_if_free(host, name)? else { return Ok(()) };
     // The other command may have ended between listing and locking.
     match pending(host)?.into_iter().find(|record| record.name == *name) {
-        Some(record) => settle(host, &record),
+        Some(record) => {
+            let _other = match &record.details.to {
+                Some(to) => match Lock::container_if_free(host, to)? {
+                    Some(lock) => Some(lock),
+                    None => return Ok(()),
+                },
+                None => None,
+            };
+            settle(host, &record)
+        }
         None => Ok(()),
     }
 }
@@ -66,9 +77,22 @@ fn settle_if_free(host: &Host, name: &MachineName) -> Result<()> {
 /// Locks a container whose record is settled. A command that held the lock meanwhile may have been killed.
 pub(crate) fn lock(host: &Host, name: &MachineName) -> Result<Lock> {
     let lock = Lock::container(host, name)?;
-    match pending(host)?.into_iter().find(|record| record.name == *name) {
-        Some(_) => Err(Failed::Unsettled { name: name.clone(), code: 10 }.into()),
-        None => Ok(lock),
+    settled(host, name)?;
+    Ok(lock)
+}
+
+/// Locks two containers whose records are settled. All commands lock them in the same order.
+pub(crate) fn lock_both(host: &Host, one: &MachineName, other: &MachineName) -> Result<(Lock, Lock)> {
+    let (first, second) = if one < other { (one, other) } else { (other, one) };
+    Ok((lock(host, first)?, lock(host, second)?))
+}
+
+/// Fails if a killed command has left this container incomplete, or was giving its name to another.
+pub(crate) fn settled(host: &Host, name: &MachineName) -> Result<()> {
+    let of = |record: &Record| record.name == *name || record.details.to.as_ref() == Some(name);
+    match pending(host)?.into_iter().find(of) {
+        Some(record) => Err(Failed::Unsettled { name: record.name, code: 10 }.into()),
+        None => Ok(()),
     }
 }
 
@@ -86,7 +110,12 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
             "a command on the running system settles it",
         ),
         Settlement::Switch => settle_switch(host, record),
-        Settlement::Keep => {
+        Settlement::Rename => rename_steps::settle(host, record),
+        Settlement::Keep { load } => {
+            if load {
+                let loaded = host.load_one(name);
+                load::load(host, name, imperative(&loaded, name)?)?;
+            }
             host.report(Event::CreateAccepted { name: name.clone() });
             record.finish(host)
         }

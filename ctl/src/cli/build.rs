@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use super::overrides::Override;
+use super::overrides::{KEPT, Override};
 use super::values::{ANY_REACH, generation, reach_token};
 
 #[derive(Debug, Args)]
@@ -33,8 +33,6 @@ pub(crate) struct Create {
     /// With --host: build there, instead of here
     #[arg(long)]
     pub(crate) build_on_host: bool,
-    #[command(flatten)]
-    pub(crate) overrides: Override,
     /// Record it, but do not start it now
     #[arg(long)]
     pub(crate) no_start: bool,
@@ -50,6 +48,8 @@ pub(crate) struct Create {
     /// Additional arguments for nix build
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
+    #[command(flatten)]
+    pub(crate) overrides: Override,
 }
 
 #[derive(Debug, Args)]
@@ -64,11 +64,6 @@ pub(crate) struct Update {
     #[command(flatten)]
     pub(crate) from: From,
     #[command(flatten)]
-    pub(crate) overrides: Override,
-    /// Leave an option that was set on this host to the build again
-    #[arg(long, value_name = "OPTION")]
-    pub(crate) unset: Vec<String>,
-    #[command(flatten)]
     pub(crate) activation: Activation,
     /// With --all: also activate generations that failed or were rolled back
     #[arg(long, requires = "all")]
@@ -81,6 +76,11 @@ pub(crate) struct Update {
     /// Additional arguments for nix build, this time only
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
+    #[command(flatten)]
+    pub(crate) overrides: Override,
+    /// Leave an option that was set on this host to the build again
+    #[arg(long, value_name = "OPTION", help_heading = KEPT)]
+    pub(crate) unset: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -94,11 +94,6 @@ pub(crate) struct Plan {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
-    #[command(flatten)]
-    pub(crate) overrides: Override,
-    /// Leave an option that was set on this host to the build again
-    #[arg(long, value_name = "OPTION")]
-    pub(crate) unset: Vec<String>,
     /// How the update would take effect
     #[arg(long, value_name = "STRATEGY")]
     pub(crate) strategy: Option<Strategy>,
@@ -108,6 +103,11 @@ pub(crate) struct Plan {
     /// Additional arguments for nix build
     #[arg(last = true, value_name = "NIX-ARGS")]
     pub(crate) nix_args: Vec<String>,
+    #[command(flatten)]
+    pub(crate) overrides: Override,
+    /// Leave an option that was set on this host to the build again
+    #[arg(long, value_name = "OPTION", help_heading = KEPT)]
+    pub(crate) unset: Vec<String>,
 }
 
 /// How containers are updated, one or several.

@@ -23,14 +23,16 @@ pub(crate) fn hint(error: &clap::Error, arguments: impl Iterator<Item = OsString
 fn instead(word: &str, name: &str) -> Option<String> {
     let unit = format!("systemd-nspawn@{name}");
     Some(match word {
-        "start" | "stop" | "restart" | "reload" => format!("systemctl {word} {unit}"),
-        "up" => format!("systemctl start {unit}"),
-        "down" | "halt" | "shutdown" => format!("systemctl stop {unit}"),
+        "reload" => format!("systemctl reload {unit}"),
+        "up" => format!("nixos-nspawn start {name}"),
+        "down" | "halt" | "shutdown" => format!("nixos-nspawn stop {name}"),
         "reboot" | "poweroff" | "terminate" => format!("machinectl {word} {name}"),
         "kill" => format!("machinectl terminate {name}"),
-        "shell" | "login" | "root-login" | "enter" | "attach" => format!("machinectl shell {name}"),
-        "exec" | "run" => format!("systemd-run -M {name} --pipe --wait --quiet COMMAND"),
-        "log" | "logs" | "journal" => format!("journalctl -u {unit}"),
+        "login" | "root-login" | "enter" | "attach" => format!("nixos-nspawn shell {name}"),
+        "exec" => format!("nixos-nspawn run {name} -- COMMAND"),
+        "log" | "journal" => format!("nixos-nspawn logs {name}"),
+        "show-ip" => format!("nixos-nspawn ip {name}"),
+        "show-host-key" => format!("nixos-nspawn ssh-host-key {name}"),
         "ls" | "ps" => "nixos-nspawn list".to_owned(),
         "info" | "inspect" => format!("nixos-nspawn show {name}"),
         "destroy" | "delete" | "rm" => format!("nixos-nspawn remove {name}"),
@@ -55,12 +57,12 @@ mod tests {
 
     #[test]
     fn commands_that_systemd_has() {
-        let start = "there is no command 'start'; use 'systemctl start systemd-nspawn@web'";
-        assert_eq!(said("nixos-nspawn start web").as_deref(), Some(start));
-        assert_eq!(said("nixos-nspawn -v start --now web").as_deref(), Some(start));
-        let nameless = "there is no command 'logs'; use 'journalctl -u systemd-nspawn@NAME'";
-        assert_eq!(said("nixos-nspawn logs").as_deref(), Some(nameless));
-        assert_eq!(said("nixos-nspawn logs -f 'x;y'").as_deref(), Some(nameless));
+        let reload = "there is no command 'reload'; use 'systemctl reload systemd-nspawn@web'";
+        assert_eq!(said("nixos-nspawn reload web").as_deref(), Some(reload));
+        assert_eq!(said("nixos-nspawn -v reload --now web").as_deref(), Some(reload));
+        let nameless = "there is no command 'journal'; use 'nixos-nspawn logs NAME'";
+        assert_eq!(said("nixos-nspawn journal").as_deref(), Some(nameless));
+        assert_eq!(said("nixos-nspawn journal -f 'x;y'").as_deref(), Some(nameless));
         // clap's own suggestion is better.
         assert_eq!(said("nixos-nspawn statsu web"), None);
         assert_eq!(said("nixos-nspawn show"), None);

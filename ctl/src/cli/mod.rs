@@ -6,8 +6,10 @@ mod build;
 mod doctor;
 pub(crate) mod hints;
 mod list;
+mod moves;
 mod overrides;
 mod values;
+mod words;
 
 use std::path::PathBuf;
 
@@ -20,9 +22,11 @@ pub(crate) use build::{
 };
 pub(crate) use doctor::Doctor;
 pub(crate) use list::{KindFilter, List, SortKey};
+pub(crate) use moves::{Clone, Export, Import, ImportArchive, Rename};
 pub(crate) use overrides::Override;
 pub(crate) use values::ANY_REACH;
 use values::generation;
+pub(crate) use words::{Logs, Run, Shell, Units};
 
 /// Manage NixOS containers on systemd-nspawn.
 #[derive(Debug, Parser)]
@@ -36,6 +40,7 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "General options")]
 pub(crate) struct Global {
     /// Work offline on the system tree below DIR
     #[arg(long, global = true, value_name = "DIR", default_value = "/", hide_default_value = true)]
@@ -83,6 +88,31 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Stop and remove containers; their state is kept
     Remove(Remove),
+    /// Give a container another name
+    Rename(Rename),
+    /// Copy a container with its state
+    Clone(Clone),
+    /// Write a container with its state into an archive
+    Export(Export),
+    /// Take over a container from elsewhere
+    #[command(subcommand)]
+    Import(Import),
+    /// Start containers
+    Start(Units),
+    /// Stop containers
+    Stop(Units),
+    /// Restart containers
+    Restart(Units),
+    /// Open a shell in a running container
+    Shell(Shell),
+    /// Run a command in a running container
+    Run(Run),
+    /// Show the journal of a container
+    Logs(Logs),
+    /// Print the addresses of a running container
+    Ip(Show),
+    /// Print the public SSH host keys of a running container
+    SshHostKey(Show),
     /// List containers
     List(List),
     /// Show everything known about containers

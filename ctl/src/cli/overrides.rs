@@ -2,9 +2,12 @@
 
 use clap::Args;
 
+/// The heading of these arguments.
+pub(super) const KEPT: &str = "Options of the container, kept by updates";
+
 /// What is set on this host, over what the build says.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Options of the container, kept by updates")]
+#[command(next_help_heading = KEPT)]
 pub(crate) struct Override {
     /// Set an option, or add to a list with OPTION+=VALUE
     #[arg(long, value_name = "OPTION=VALUE", value_parser = assignment)]

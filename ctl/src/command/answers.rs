@@ -13,21 +13,26 @@ use crate::command::audit::{AuditAnswer, OverviewAnswer};
 use crate::command::autostart::StartAnswer;
 use crate::command::cat::CatAnswer;
 use crate::command::check::CheckAnswer;
+use crate::command::clone::CloneAnswer;
 use crate::command::create::{CreatedAnswer, WouldCreate};
 use crate::command::delete_generations::DeleteAnswer;
 use crate::command::diff::Compared;
 use crate::command::doctor_text::DoctorAnswer;
 use crate::command::enable::EnableAnswer;
+use crate::command::export::ExportAnswer;
 use crate::command::hold::HoldAnswer;
 use crate::command::host_status::HostAnswer;
+use crate::command::import::ImportAnswer;
 use crate::command::list_generations::GenerationEntry;
 use crate::command::on_hosts::OfHost;
 use crate::command::pin::PinAnswer;
 use crate::command::remove::RemoveAnswer;
+use crate::command::rename::RenameAnswer;
 use crate::command::setup::SetupAnswer;
 use crate::command::show::ShowAnswer;
 use crate::command::status::StatusAnswer;
 use crate::command::verify::VerifyAnswer;
+use crate::command::word::IpAnswer;
 use crate::fact::summary::Summary;
 
 /// An object for one container; for several, a list with an object for each.
@@ -78,19 +83,24 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         ("autostart", schema::<Vec<StartAnswer>>("autostart")),
         ("cat", schema::<ForEach<CatAnswer>>("cat")),
         ("check", schema::<CheckAnswer>("check")),
+        ("clone", schema::<CloneAnswer>("clone")),
         ("create", schema::<Either<CreatedAnswer, WouldCreate>>("create")),
         ("delete-generations", schema::<DeleteAnswer>("delete-generations")),
         ("diff", schema::<Compared>("diff")),
         ("disable", schema::<ForEach<EnableAnswer>>("disable")),
         ("doctor", schema::<Vec<DoctorAnswer>>("doctor")),
         ("enable", schema::<ForEach<EnableAnswer>>("enable")),
+        ("export", schema::<ExportAnswer>("export")),
         ("hold", schema::<HoldAnswer>("hold")),
+        ("import", schema::<ImportAnswer>("import")),
+        ("ip", schema::<IpAnswer>("ip")),
         ("hosts", schema::<Vec<OfHost>>("with several hosts")),
         ("list", schema::<Vec<Summary>>("list")),
         ("list-generations", schema::<Vec<GenerationEntry>>("list-generations")),
         ("pin", schema::<ForEach<PinAnswer>>("pin")),
         ("plan", schema::<Vec<Planned>>("plan")),
         ("remove", schema::<Vec<RemoveAnswer>>("remove")),
+        ("rename", schema::<RenameAnswer>("rename")),
         ("rollback", schema::<Either<Updated, Planned>>("rollback")),
         ("setup", schema::<SetupAnswer>("setup")),
         ("show", schema::<ForEach<ShowAnswer>>("show")),

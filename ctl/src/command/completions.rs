@@ -26,8 +26,20 @@ const VARIABLE: &str = "NIXOS_NSPAWN_COMPLETE";
 const PROGRAMS: [&str; 2] = ["nixos-nspawn", "nixos-nspawn-ctl"];
 
 /// The commands for imperative containers only.
-const IMPERATIVE: [&str; 9] =
-    ["update", "plan", "rollback", "remove", "pin", "unpin", "hold", "unhold", "delete-generations"];
+const IMPERATIVE: [&str; 12] = [
+    "update",
+    "plan",
+    "rollback",
+    "remove",
+    "rename",
+    "clone",
+    "export",
+    "pin",
+    "unpin",
+    "hold",
+    "unhold",
+    "delete-generations",
+];
 
 /// Runs the command.
 pub(crate) fn run(screen: &Screen, arguments: &Completions) -> Result<()> {

@@ -9,10 +9,19 @@ use crate::host::manager_inside::listed;
 /// The seconds after which a check is reported if there is no status line.
 const TOLD: [u64; 3] = [10, 60, 300];
 
+fn percent(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(100).checked_div(whole).unwrap_or(0).min(100)
+}
+
 /// Shows the step that the command waits for: in the status line on a terminal, otherwise in a line of its own.
 fn progress(screen: &Screen, name: &MachineName, step: Option<Step>) {
     let text = match step {
         None => return screen.end_live(),
+        Some(Step::Writing { bytes }) => format!("{} MiB written", bytes >> 20),
+        Some(Step::Verifying { bytes, whole }) => {
+            format!("checking the archive ({} %)", percent(bytes, whole))
+        }
+        Some(Step::Reading { bytes, whole }) => format!("importing ({} %)", percent(bytes, whole)),
         Some(Step::Reloading) => "reloading".to_owned(),
         Some(Step::Restarting) => "restarting".to_owned(),
         Some(Step::Checking { seconds, limit }) => format!("waiting for check ({seconds}/{limit} s)"),
@@ -20,6 +29,7 @@ fn progress(screen: &Screen, name: &MachineName, step: Option<Step>) {
     let line = format!("container '{name}': {text}");
     let told = match step {
         Some(Step::Checking { seconds, .. }) => TOLD.contains(&seconds),
+        Some(Step::Writing { .. } | Step::Verifying { .. } | Step::Reading { .. }) => false,
         _ => true,
     };
     if !screen.live(&line) && told {
@@ -103,6 +113,14 @@ fn text(event: Event) -> (String, Vec<String>) {
         }
         Event::RemoveFinished { name } => {
             format!("container '{name}' was left half removed by a killed command, removing it")
+        }
+        Event::RenameFinished { name, to } => {
+            format!("container '{name}' was left half renamed by a killed command, renaming it to '{to}'")
+        }
+        Event::RenameTakenBack { name, to } => {
+            format!(
+                "container '{name}' was left half renamed to '{to}' by a killed command, taking that back"
+            )
         }
         Event::RecordsUnread { error } => {
             format!("{error}, so what killed commands may have left is not settled")

@@ -11,6 +11,7 @@ mod begin;
 mod built_here;
 mod cat;
 mod check;
+mod clone;
 pub(crate) mod completions;
 mod create;
 mod delete_generations;
@@ -20,8 +21,10 @@ mod doctor_checks;
 mod doctor_text;
 mod enable;
 mod events;
+mod export;
 mod hold;
 mod host_status;
+mod import;
 mod list;
 mod list_generations;
 mod on_hosts;
@@ -31,6 +34,7 @@ mod plan;
 mod planned;
 mod reachable;
 mod remove;
+mod rename;
 mod rollback;
 mod setup;
 mod several;
@@ -40,6 +44,7 @@ mod update;
 mod updated;
 mod verify;
 pub(crate) mod version;
+mod word;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -94,6 +99,18 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
         Command::Completions(_) | Command::Verify(_) => Ok(()),
         Command::Create(arguments) => create::run(context, arguments),
         Command::Remove(arguments) => remove::run(context, arguments),
+        Command::Rename(arguments) => rename::run(context, arguments),
+        Command::Clone(arguments) => clone::run(context, arguments),
+        Command::Export(arguments) => export::run(context, arguments),
+        Command::Import(arguments) => import::run(context, arguments),
+        Command::Start(arguments) => word::units(context, "start", arguments),
+        Command::Stop(arguments) => word::units(context, "stop", arguments),
+        Command::Restart(arguments) => word::units(context, "restart", arguments),
+        Command::Shell(arguments) => word::shell(context, arguments),
+        Command::Run(arguments) => word::run(context, arguments),
+        Command::Logs(arguments) => word::logs(context, arguments),
+        Command::Ip(arguments) => word::ip(context, arguments),
+        Command::SshHostKey(arguments) => word::ssh_host_key(context, arguments),
         Command::List(arguments) => list::list(context, arguments),
         Command::Show(arguments) => show::show(context, arguments),
         Command::Cat(arguments) => cat::run(context, arguments),
@@ -133,6 +150,11 @@ fn only_reads(command: &Command) -> bool {
             | Command::Diff(_)
             | Command::Check(_)
             | Command::Audit(_)
+            | Command::Shell(_)
+            | Command::Run(_)
+            | Command::Logs(_)
+            | Command::Ip(_)
+            | Command::SshHostKey(_)
             | Command::Completions(_)
     )
 }

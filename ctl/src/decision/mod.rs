@@ -2,6 +2,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod activation_order;
+pub(crate) mod claims;
 pub(crate) mod crash_loop;
 pub(crate) mod doctor;
 pub(crate) mod host_flake;
@@ -9,3 +10,4 @@ pub(crate) mod overrides;
 pub(crate) mod reach;
 pub(crate) mod settlement;
 pub(crate) mod which_generations;
+pub(crate) mod word;

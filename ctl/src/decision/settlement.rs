@@ -9,7 +9,10 @@ pub(crate) enum Settlement {
     /// Only the running system can tell; the record stays.
     NeedsSystem,
     /// Everything was done; the record is removed.
-    Keep,
+    Keep {
+        /// Whether its units are loaded and its ports opened first.
+        load: bool,
+    },
     /// What a create made is removed, optionally with the state directory.
     TakeAway {
         /// Whether the state directory is removed.
@@ -19,6 +22,8 @@ pub(crate) enum Settlement {
     Finish,
     /// A switch between generations: [`switch`] decides.
     Switch,
+    /// A rename: [`rename`] decides.
+    Rename,
 }
 
 /// What is observed of a container whose create, remove or switch was killed.
@@ -37,7 +42,9 @@ pub(crate) fn settlement(step: Begun, phase: Phase, observed: Observed) -> Settl
     match (step, phase) {
         (Begun::Updating, _) if !observed.live => Settlement::NeedsSystem,
         (Begun::Updating, _) => Settlement::Switch,
-        (Begun::Creating, Phase::Started) if observed.recorded => Settlement::Keep,
+        (Begun::Creating, Phase::Started) if observed.recorded => Settlement::Keep { load: false },
+        // Its intent was the last that a copy lacked, and may not be loaded yet.
+        (Begun::Creating, Phase::Copied) if observed.recorded => Settlement::Keep { load: true },
         // A container that the create or a boot has started may hold data.
         (Begun::Creating, phase) => Settlement::TakeAway {
             state: observed.own_state
@@ -45,6 +52,7 @@ pub(crate) fn settlement(step: Begun, phase: Phase, observed: Observed) -> Settl
                 && !observed.recorded,
         },
         (Begun::Removing, _) => Settlement::Finish,
+        (Begun::Renaming, _) => Settlement::Rename,
     }
 }
 
@@ -128,6 +136,54 @@ pub(crate) fn switch(seen: SwitchObserved) -> SwitchSettlement {
         _ => seen.new_recorded && seen.started_as_recorded && seen.runs_recorded,
     };
     SwitchSettlement::Restore { restart: seen.ran && restart }
+}
+
+/// What is observed of a container whose rename was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RenameObserved {
+    /// Whether it was being taken back.
+    pub(crate) returning: bool,
+    /// Whether its state or its profile has the new name.
+    pub(crate) moved: bool,
+    /// The intent with the old name.
+    pub(crate) old: IntentSeen,
+    /// The intent with the new name.
+    pub(crate) new: IntentSeen,
+}
+
+/// An intent, compared with the recorded one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IntentSeen {
+    /// There is none.
+    Absent,
+    /// It is the recorded one.
+    Own,
+    /// Somebody has edited or written it since.
+    Foreign,
+}
+
+/// How to settle a rename.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RenameSettlement {
+    /// The rest gets the new name.
+    Complete,
+    /// The rest gets the old name again.
+    TakeBack,
+    /// Everything has the old name and stays as it is.
+    KeepEdit,
+}
+
+/// Decides how to settle a rename. An intent of somebody else stays in any case.
+pub(crate) fn rename(seen: RenameObserved) -> RenameSettlement {
+    match seen {
+        RenameObserved { old: IntentSeen::Foreign, moved: false, new: IntentSeen::Absent, .. } => {
+            RenameSettlement::KeepEdit
+        }
+        RenameObserved { new: IntentSeen::Foreign, .. } | RenameObserved { returning: true, .. } => {
+            RenameSettlement::TakeBack
+        }
+        _ => RenameSettlement::Complete,
+    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,12 @@ fn unfinished_note(unfinished: Unfinished, name: &str) -> (&'static str, String)
         (Begun::Updating, Some(process)) => {
             ("being updated", format!("is being updated by process {process}"))
         }
+        (Begun::Renaming, Some(process)) => {
+            ("being renamed", format!("is being renamed by process {process}"))
+        }
+        (Begun::Renaming, None) => {
+            ("half renamed", "half renamed by a killed command: the next command settles it".to_owned())
+        }
         (Begun::Updating, None) => {
             let long =
                 "half updated by a killed command: the next 'nixos-nspawn update' or 'rollback' settles it";

@@ -87,6 +87,7 @@ impl<'a> Summary<'a> {
                 Begun::Creating => "creating",
                 Begun::Updating => "updating",
                 Begun::Removing => "removing",
+                Begun::Renaming => "renaming",
             }),
             error: error(container),
             held: container.memory.hold.as_ref(),

@@ -54,6 +54,20 @@ pub(crate) fn remove_own(host: &Host, name: &MachineName, toplevel: &StorePath) 
     }
 }
 
+/// Returns the roots and pins of a container, with their names under another one.
+pub(crate) fn renamed(host: &Host, from: &MachineName, to: &MachineName) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let roots = host.gc_roots();
+    let pin = format!("{from}-pin-");
+    let numbered = |file: &str| file.strip_prefix(&pin)?.parse::<u64>().ok();
+    let mut all = vec![(roots.join(from.as_str()), roots.join(to.as_str()))];
+    for file in names_in(&roots)? {
+        if let Some(number) = numbered(&file) {
+            all.push((roots.join(&file), pin_link(host, to, number)));
+        }
+    }
+    Ok(all)
+}
+
 /// Removes all roots and pins of a container that is being removed.
 pub(crate) fn remove_all(host: &Host, name: &MachineName) -> Result<()> {
     // MachineName rejects names of this form.

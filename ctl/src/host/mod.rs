@@ -1,6 +1,7 @@
 //! The host: one file per external interface.
 
 pub(crate) mod addresses;
+pub(crate) mod archive;
 pub(crate) mod auto_update;
 pub(crate) mod credentials;
 pub(crate) mod elf;
@@ -21,7 +22,9 @@ pub(crate) mod manager_inside;
 pub(crate) mod mounts;
 pub(crate) mod networkd;
 pub(crate) mod networkd_conf;
+pub(crate) mod new_file;
 pub(crate) mod nft_ruleset;
+pub(crate) mod own_identity;
 pub(crate) mod profile_links;
 pub(crate) mod record;
 pub(crate) mod remove_tree;

@@ -26,6 +26,8 @@ pub(crate) enum Begun {
     Updating,
     /// A remove, which is completed.
     Removing,
+    /// A rename, which is completed, or reverted if it failed.
+    Renaming,
 }
 
 impl Begun {
@@ -34,6 +36,7 @@ impl Begun {
             Self::Creating => "creating",
             Self::Updating => "updating",
             Self::Removing => "removing",
+            Self::Renaming => "renaming",
         }
     }
 }
@@ -46,6 +49,8 @@ pub(crate) struct RecordDetails {
     pub(crate) profile_directory: PathBuf,
     /// Whether the create made the profile directory.
     pub(crate) made_profile: bool,
+    /// The new name in a rename.
+    pub(crate) to: Option<MachineName>,
     /// What may be deleted of the state, and why.
     pub(crate) state: StateClaim,
     /// The phase of an update.
@@ -86,6 +91,8 @@ pub(crate) enum StateClaim {
     /// A create has made it, the btrfs subvolume with this UUID. All subvolumes have the same inode, and the device changes
     /// with each mount.
     MadeSubvolume(String),
+    /// A clone is about to make it, as a snapshot of the subvolume with this UUID.
+    SnapshotOf(String),
     /// The administrator asked for it to be deleted.
     Asked,
 }
@@ -114,6 +121,8 @@ pub(crate) enum Phase {
     Passed,
     /// The old configuration is recorded again, and the container was stopped to be started with it.
     Returning,
+    /// A copy is complete but for its intent, which is written last.
+    Copied,
     /// The container was started for the first time, and may hold data.
     Started,
 }
@@ -146,9 +155,14 @@ impl Record {
         step: Begun,
         details: RecordDetails,
     ) -> Result<Self> {
-        let record = Self { name: name.clone(), step, details, unknown: None };
+        let record = Self::draft(name, step, details);
         record.save(host)?;
         Ok(record)
+    }
+
+    /// Returns a record that is not written yet.
+    pub(crate) fn draft(name: &MachineName, step: Begun, details: RecordDetails) -> Self {
+        Self { name: name.clone(), step, details, unknown: None }
     }
 
     /// Begins a removal when there is no room for a record: renaming the intent turns it into the record.
@@ -251,7 +265,7 @@ pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
 /// Returns the container and the command that a file name stands for.
 fn named(file: &str) -> Option<(MachineName, Begun)> {
     let file = file.strip_prefix('.')?;
-    [Begun::Creating, Begun::Updating, Begun::Removing].into_iter().find_map(|step| {
+    [Begun::Creating, Begun::Updating, Begun::Removing, Begun::Renaming].into_iter().find_map(|step| {
         Some((file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?, step))
     })
 }

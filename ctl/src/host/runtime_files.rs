@@ -4,15 +4,32 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use anyhow::{Context as _, Result};
+use nixos_nspawn_units::copies;
 use nixos_nspawn_units::copies::{copy_path, marked, runs};
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
-use crate::host::files::names_in;
+use crate::host::files::{names_in, remove_file};
+use crate::host::networkd;
 
 /// Returns the mark of the settings that nspawn was given, or `None` if they are not ours.
 pub(crate) fn mark(host: &Host, name: &MachineName) -> Option<String> {
     marked(&copy_path(&host.root, name)).ok().flatten()
+}
+
+/// Removes all files that a container's start has made.
+pub(crate) fn remove_all(host: &Host, name: &MachineName) -> Result<()> {
+    let root = &host.root;
+    copies::remove(root, name)
+        .with_context(|| format!("{}: cannot be removed", copy_path(root, name).display()))?;
+    networkd::remove(host, name);
+    copies::remove_devices(root, name)
+        .with_context(|| format!("{}: cannot be removed", copies::devices_directory(root, name).display()))?;
+    remove_file(&copies::running_root(root, name))?;
+    copies::remove_host_nix(root, name)
+        .map(drop)
+        .with_context(|| format!("{}: cannot be removed", copies::host_nix_directory(root, name).display()))
 }
 
 /// Removes temporary files of killed commands, except for containers that a command is working on.
@@ -53,7 +70,7 @@ pub(crate) fn unfinished(host: &Host) -> Vec<(MachineName, PathBuf)> {
 fn unfinished_of(file: &str) -> Option<MachineName> {
     let name = file.strip_prefix('.')?.strip_suffix(".new")?;
     let name = name.strip_prefix('.').unwrap_or(name);
-    let endings = [".json", ".creating", ".updating", ".removing", "-running"];
+    let endings = [".json", ".creating", ".updating", ".removing", ".renaming", "-running"];
     let plain = endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
     let plain = plain
         .rsplit_once("-pin-")
@@ -79,6 +96,7 @@ mod tests {
             ".web.json.new",
             "..web.creating.new",
             "..web.updating.new",
+            "..web.renaming.new",
             ".web.new",
             ".web-running.new",
             ".web-pin-3.new",

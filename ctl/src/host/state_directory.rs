@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
-use crate::host::files::{open_directory, sync_directory};
+use crate::host::files::{is_there, open_directory, sync_directory};
 use crate::host::mounts::mounts_below;
 use crate::host::record::{FileId, StateClaim};
 use crate::host::remove_tree::{clear_flags, remove_tree};
@@ -101,6 +101,10 @@ pub(crate) fn delete_claimed(host: &Host, name: &MachineName, claim: &StateClaim
             Some(there) if there.uuid == *uuid => delete(host, name),
             _ => Ok(()),
         },
+        StateClaim::SnapshotOf(source) => match Btrfs::find(host)?.show(&directory(host, name))? {
+            Some(there) if there.parent.as_ref() == Some(source) => delete(host, name),
+            _ => Ok(()),
+        },
         StateClaim::Asked => delete(host, name),
     }
 }
@@ -167,6 +171,14 @@ pub(crate) fn reserve(host: &Host, name: &MachineName) -> Result<Reserved> {
             return Ok(Reserved { _lock: lock, path });
         }
     }
+}
+
+/// Removes the lock beside a root that is gone, if a killed command has left it.
+pub(crate) fn remove_lock(host: &Host, name: &MachineName) -> Result<()> {
+    if !exists(host, name) && is_there(&host.machines().join(format!(".#{name}.lck")))? {
+        drop(reserve(host, name)?);
+    }
+    Ok(())
 }
 
 /// Takes the lock that nspawn holds beside the root while it runs. This also detects containers that no unit runs.

@@ -45,6 +45,11 @@ pub(crate) fn all_enabled_links(host: &Host) -> Result<BTreeMap<String, Vec<Path
     Ok(links)
 }
 
+/// Returns the link that enables another container in the same way.
+pub(crate) fn renamed_link(link: &Path, to: &MachineName) -> PathBuf {
+    link.with_file_name(unit_name(to))
+}
+
 /// Returns whether links in a directory of this name start units (`systemd.unit(5)`).
 fn starts_units(folder: &str) -> bool {
     [".wants", ".requires", ".upholds"].iter().any(|ending| folder.ends_with(ending))

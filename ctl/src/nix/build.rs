@@ -16,7 +16,7 @@ use crate::base::host::Host;
 use crate::base::secrets::{with_password, without_password};
 use crate::host::update_memory::BuiltFrom;
 use crate::nix::cause::{Cause, Unbuilt};
-use crate::nix::flake::Flake;
+use crate::nix::flake::{Flake, is_configuration};
 use crate::nix::metadata::Resolved;
 use crate::nix::source::{BuiltElsewhere, Wanted};
 use crate::nix::tool::{Nix, Outcome};
@@ -193,7 +193,15 @@ impl Request<'_> {
     /// Searches the flake for the container's attribute.
     fn search(&self, nix: &Nix, flake: &Flake, at: &Resolved) -> Result<String> {
         let Wanted { source, arguments, .. } = self.wanted;
-        flake.attribute_of(nix, at, self.name, &self.system(), source.owner, arguments)
+        let attribute = flake.attribute_of(nix, at, self.name, &self.system(), source.owner, arguments)?;
+        if is_configuration(&attribute) {
+            let text = format!(
+                "{attribute} is a NixOS configuration, so all options of the container have their defaults; it needs \
+                 boot.isNspawnContainer (or boot.isContainer) and networking.useNetworkd"
+            );
+            self.host.report(Event::Note { name: self.name.clone(), text });
+        }
+        Ok(attribute)
     }
 
     /// Returns the build of an attribute that the flake has at this revision.

@@ -80,11 +80,27 @@ impl Flake {
         if attribute.starts_with("nixosContainers.") {
             return Ok(attribute.to_owned());
         }
+        if let Some(rest) = attribute.strip_prefix(CONFIGURATIONS).and_then(|rest| rest.strip_prefix('.')) {
+            return Ok(match rest.contains(".config.") {
+                true => attribute.to_owned(),
+                false => format!("{CONFIGURATIONS}.{rest}.{SYSTEM}"),
+            });
+        }
         let attribute = attribute.trim_matches('"');
         let wanted = format!("neither {OUTPUT}.{attribute} nor {OUTPUT}.{system}.{attribute}");
         let all = nix
             .container_names(at, OUTPUT, accepted, arguments)
             .with_context(|| format!("{}: {wanted} could be read", self.reference))?;
+        let Some(all) = all else {
+            // A flake for hosts may have a configuration of that name.
+            let names = nix.container_names(at, CONFIGURATIONS, accepted, arguments)?.unwrap_or_default();
+            if names.contains_key(attribute) {
+                return Ok(format!("{CONFIGURATIONS}.{}.{SYSTEM}", quoted(attribute)));
+            }
+            let names: Vec<String> =
+                names.into_keys().map(|name| format!("{CONFIGURATIONS}.{name}")).collect();
+            return unchanged(format!("{}: there is no {OUTPUT}", self.reference), has(&names));
+        };
         if all.contains_key(attribute) && attribute != system {
             return Ok(format!("{OUTPUT}.{}", quoted(attribute)));
         }
@@ -97,6 +113,15 @@ impl Flake {
         let all: Vec<String> = names.chain(by_system).collect();
         unchanged(format!("{}: there is {wanted}", self.reference), has(&all))
     }
+}
+
+/// The output with NixOS configurations, and the attribute of a configuration that is its system.
+const CONFIGURATIONS: &str = "nixosConfigurations";
+const SYSTEM: &str = "config.system.build.toplevel";
+
+/// Returns whether an attribute is the system of a NixOS configuration, which may not have been made for a container.
+pub(crate) fn is_configuration(attribute: &str) -> bool {
+    attribute.starts_with(CONFIGURATIONS)
 }
 
 /// The maximum number of containers named in a message.

@@ -20,3 +20,4 @@ pub(crate) mod python_service;
 pub(crate) mod resolve;
 pub(crate) mod source;
 pub(crate) mod tool;
+mod transfer;

@@ -181,14 +181,15 @@ impl<'a> Nix<'a> {
         }
     }
 
-    /// Returns the names in `nixosContainers` of a flake, and the names below those that are Nix systems.
+    /// Returns the names in a set of a flake, and the names below those that are Nix systems; `None` if the flake does not
+    /// have that set.
     pub(crate) fn container_names(
         &self,
         flake: &Resolved,
         set: &str,
         accepted: Option<u32>,
         arguments: &[String],
-    ) -> Result<BTreeMap<String, Option<Vec<String>>>> {
+    ) -> Result<Option<BTreeMap<String, Option<Vec<String>>>>> {
         // Other names are containers, whose values are not evaluated.
         const NAMES: &str = "builtins.mapAttrs (name: value: \
             if builtins.match \".*-(linux|darwin)\" name != null then builtins.attrNames value else null)";
@@ -201,9 +202,13 @@ impl<'a> Nix<'a> {
             .may_ask()
             .ended_with(Messages::PassedOn)?;
         if !ended.status.success() {
-            return Err(failure("eval", &ended).into());
+            return match Cause::of(&ended.stderr) {
+                Some(Cause::Attribute) => Ok(None),
+                _ => Err(failure("eval", &ended).into()),
+            };
         }
         serde_json::from_str(&ended.stdout)
+            .map(Some)
             .with_context(|| format!("{}: unexpected answer of nix eval", self.program.display()))
     }
 

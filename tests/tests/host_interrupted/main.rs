@@ -5,8 +5,11 @@
 //! cut is made once for all containers of a test.
 
 mod all;
+mod archive;
+mod clone;
 mod create_remove;
 mod reach;
+mod rename;
 mod rollback;
 mod signals;
 mod snapshots;

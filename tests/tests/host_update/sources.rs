@@ -83,4 +83,30 @@ fn plans_and_sources(host: &Host) {
         );
         host.assert_agreed("web");
     }
+    configurations(host);
+}
+
+/// A flake for hosts has systems, but no containers.
+fn configurations(host: &Host) {
+    let text = r#"{ outputs = { self }: { nixosConfigurations.plain.config.system.build.toplevel =
+        import ./container.nix { name = "plain"; system = "x86_64-linux"; page = "plain\n"; }; }; }"#;
+    host.write("/root/systems/flake.nix", text, 0o644);
+    host.sh(&format!("cp {FLAKE}/container.nix /root/systems/"));
+    for attribute in ["", "#plain", "#nixosConfigurations.plain"] {
+        let reference = format!("/root/systems{attribute}");
+        let created = host.ctl_ok(&["create", "plain", "--flake", &reference]);
+        let note =
+            "nixosConfigurations.plain.config.system.build.toplevel is a NixOS configuration, so all options";
+        assert!(created.stderr.contains(note), "{created}");
+        assert_eq!(host.system_page("plain"), "plain\n");
+        assert!(host.ctl_ok(&["update", "plain"]).stdout.contains("up to date"));
+        host.ctl_ok(&["remove", "plain", "--delete-state"]);
+    }
+    let missing = host.ctl(&["create", "none", "--flake", "/root/systems"]);
+    assert_eq!(missing.code(), 10, "{missing}");
+    let why = "there is no nixosContainers";
+    assert!(
+        missing.stderr.contains(why) && missing.stderr.contains("nixosConfigurations.plain"),
+        "{missing}"
+    );
 }

@@ -24,6 +24,7 @@ pub(crate) fn records(seen: &Seen<Vec<&Container>>) -> Vec<Verdict> {
             Begun::Creating => ("created", "half created"),
             Begun::Updating => ("updated", "half updated"),
             Begun::Removing => ("removed", "half removed"),
+            Begun::Renaming => ("renamed", "half renamed"),
         };
         Some(match process {
             Some(process) => {

@@ -21,9 +21,22 @@ fn create_after_the_intent_and_before_the_end_of_the_start() {
 
 #[test]
 fn create_after_the_start() {
-    assert_eq!(create(Phase::Started, true), Settlement::Keep);
+    assert_eq!(create(Phase::Started, true), Settlement::Keep { load: false });
     // Another command took the change back, but was killed or failed before it was done.
     assert_eq!(create(Phase::Started, false), Settlement::TakeAway { state: false });
+}
+
+#[test]
+fn clone_or_import_before_the_intent() {
+    for phase in [Phase::Building, Phase::Copied] {
+        assert_eq!(create(phase, false), Settlement::TakeAway { state: true }, "{phase:?}");
+    }
+}
+
+#[test]
+fn clone_or_import_after_the_intent() {
+    assert_eq!(create(Phase::Copied, true), Settlement::Keep { load: true });
+    assert_eq!(create(Phase::Started, true), Settlement::Keep { load: false });
 }
 
 #[test]
@@ -166,4 +179,49 @@ fn while_it_is_taken_back_after_that() {
     assert_eq!(switch(SwitchObserved { active: false, ..seen }), RESTART);
     let back = SwitchObserved { started_as_recorded: true, runs_recorded: true, ..seen };
     assert_eq!(switch(back), RESTORE, "the old one was started already");
+}
+
+const RENAME: RenameObserved =
+    RenameObserved { returning: false, moved: false, old: IntentSeen::Own, new: IntentSeen::Absent };
+
+#[test]
+fn rename_anywhere_after_its_record() {
+    let settled = settlement(
+        Begun::Renaming,
+        Phase::Building,
+        Observed { live: true, recorded: true, own_state: false },
+    );
+    assert_eq!(settled, Settlement::Rename);
+    assert_eq!(rename(RENAME), RenameSettlement::Complete);
+    let away = RenameObserved { old: IntentSeen::Absent, ..RENAME };
+    for moved in [false, true] {
+        for new in [IntentSeen::Absent, IntentSeen::Own] {
+            assert_eq!(rename(RenameObserved { moved, new, ..away }), RenameSettlement::Complete);
+        }
+    }
+    let rewritten = RenameObserved { old: IntentSeen::Foreign, moved: true, ..RENAME };
+    assert_eq!(rename(rewritten), RenameSettlement::Complete, "the old name was used again");
+}
+
+#[test]
+fn rename_while_it_is_taken_back() {
+    for new in [IntentSeen::Absent, IntentSeen::Own, IntentSeen::Foreign] {
+        for old in [IntentSeen::Absent, IntentSeen::Own] {
+            let seen = RenameObserved { returning: true, moved: true, old, new };
+            assert_eq!(rename(seen), RenameSettlement::TakeBack);
+        }
+    }
+}
+
+#[test]
+fn rename_and_another_intent_has_the_new_name_since() {
+    let seen = RenameObserved { old: IntentSeen::Absent, new: IntentSeen::Foreign, moved: true, ..RENAME };
+    assert_eq!(rename(seen), RenameSettlement::TakeBack);
+}
+
+#[test]
+fn rename_before_anything_was_moved_and_the_intent_was_edited_since() {
+    let seen = RenameObserved { old: IntentSeen::Foreign, ..RENAME };
+    assert_eq!(rename(seen), RenameSettlement::KeepEdit);
+    assert_eq!(rename(RenameObserved { returning: true, ..seen }), RenameSettlement::KeepEdit);
 }

@@ -1,0 +1,208 @@
+//! Renames of a tree, interrupted between any two of their steps.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use nixos_nspawn_units::name::MachineName;
+
+use crate::base::exit;
+use crate::base::host::Host;
+use crate::change::remove::{RemoveOptions, remove};
+use crate::change::rename::{RenameOptions, rename};
+use crate::change::rename_steps::planned;
+use crate::change::settle::settle_all;
+use crate::host::record::{Begun, Phase, Record, RecordDetails};
+use crate::testing::{Played, store_path, web};
+
+const NOW: RenameOptions = RenameOptions { restart: false, dry_run: false };
+
+fn shop() -> MachineName {
+    "shop".parse().unwrap()
+}
+
+/// Returns a tree, which is not the running system, with everything that a container can have.
+fn tree() -> Played {
+    let mut played = Played::new();
+    played.record();
+    played.host.live = false;
+    let roots = played.host.gc_roots();
+    let links = played.host.unit_links().join("machines.target.wants");
+    let machines = played.host.machines();
+    for folder in [&roots, &links, &machines.join("web/srv"), &machines.join("nixos-nspawn.v/web/1-1")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(machines.join("web/srv/data"), "x").unwrap();
+    fs::write(
+        played.profile().join("updates.json"),
+        r#"{"version":1,"hold":{"since":"2026-01-01T00:00:00Z"}}"#,
+    )
+    .unwrap();
+    for root in ["web", "web-pin-1", "web-2", "webby"] {
+        symlink(store_path("one"), roots.join(root)).unwrap();
+    }
+    symlink("/usr/lib/systemd/system/systemd-nspawn@.service", links.join("systemd-nspawn@web.service"))
+        .unwrap();
+    played
+}
+
+/// Returns all paths of the tree that have a name, with that name replaced.
+fn paths(host: &Host, name: &str) -> Vec<String> {
+    let folders = ["etc", "var/lib/machines", "nix/var"];
+    let found = folders.iter().flat_map(|folder| walkdir::WalkDir::new(host.root.join(folder)));
+    let text = |entry: walkdir::DirEntry| {
+        entry.path().strip_prefix(&host.root).unwrap().display().to_string().replace(name, "NAME")
+    };
+    let mut all: Vec<String> =
+        found.map(|entry| text(entry.unwrap())).filter(|path| !path.contains("host.json")).collect();
+    all.sort();
+    all
+}
+
+/// Records a rename of which nothing is done yet.
+fn begin(host: &Host, phase: Phase) -> Record {
+    let old_intent = fs::read_to_string(host.path("/etc/nixos-nspawn/web.json")).unwrap();
+    let details = RecordDetails {
+        profile_directory: "/nix/var/nix/profiles/per-nspawn/web".into(),
+        to: Some(shop()),
+        new_intent: old_intent.replace("\"web\"", "\"shop\"").replace("per-nspawn/web/", "per-nspawn/shop/"),
+        old_intent,
+        phase,
+        ..RecordDetails::default()
+    };
+    Record::begin(host, &web(), Begun::Renaming, details).unwrap()
+}
+
+#[test]
+fn everything_gets_the_new_name() {
+    let played = tree();
+    let host = &played.host;
+    let before = paths(host, "web");
+    let would = rename(host, &web(), &shop(), RenameOptions { dry_run: true, ..NOW }).unwrap();
+    assert_eq!(paths(host, "web"), before, "a dry run changes nothing");
+    assert!(would.notes.iter().any(|note| note.contains("host name changes to 'shop'")), "{:?}", would.notes);
+    let done = rename(host, &web(), &shop(), NOW).unwrap();
+    assert_eq!((done.moved.len(), &done.moved), (7, &would.moved));
+    // Only the roots of other containers have a name that begins like the old one.
+    let after: Vec<String> = paths(host, "shop")
+        .iter()
+        .map(|path| path.replace("/webby", "/NAMEby").replace("/web-2", "/NAME-2"))
+        .collect();
+    let (mut before, mut after) = (before, after);
+    before.sort();
+    after.sort();
+    assert_eq!(after, before);
+    let intent = fs::read_to_string(host.path("/etc/nixos-nspawn/shop.json")).unwrap();
+    assert!(intent.contains(r#""name": "shop""#) && intent.contains("per-nspawn/shop/system"), "{intent}");
+    // And back again.
+    rename(host, &shop(), &web(), NOW).unwrap();
+    assert!(host.path("/var/lib/machines/web/srv/data").exists() && played.hidden().is_empty());
+}
+
+#[test]
+fn a_killed_rename_is_settled() {
+    for phase in [Phase::Building, Phase::Returning] {
+        for steps in 0..8 {
+            let played = tree();
+            let host = &played.host;
+            let before = paths(host, "web");
+            let record = begin(host, phase);
+            let moves: Vec<(PathBuf, PathBuf)> = planned(host, &record).unwrap();
+            assert_eq!(moves.len(), 7);
+            for (at, (from, to)) in moves.iter().enumerate().take(steps) {
+                match at {
+                    0 => fs::remove_file(from).unwrap(),
+                    _ => fs::rename(from, to).unwrap(),
+                }
+            }
+            if steps == 8 {
+                fs::write(host.path("/etc/nixos-nspawn/shop.json"), &record.details.new_intent).unwrap();
+            }
+            // Other commands for either name do nothing before it is settled.
+            let options = RemoveOptions { delete_state: true, dry_run: false };
+            for name in [web(), shop()] {
+                let refused = remove(host, &name, options).unwrap_err();
+                assert!(refused.to_string().contains("left incomplete"), "{refused}");
+            }
+            assert!(settle_all(host, &[web()]).is_empty(), "{:?}", played.events.borrow());
+            assert!(played.hidden().is_empty(), "{phase:?}, {steps}");
+            let (has, not) = if phase == Phase::Returning { ("web", "shop") } else { ("shop", "web") };
+            assert!(host.path(format!("/etc/nixos-nspawn/{has}.json")).exists(), "{phase:?}, {steps}");
+            assert!(!host.path(format!("/etc/nixos-nspawn/{not}.json")).exists(), "{phase:?}, {steps}");
+            assert!(host.path(format!("/var/lib/machines/{has}/srv/data")).exists(), "{phase:?}, {steps}");
+            if has == "web" {
+                assert_eq!(paths(host, "web"), before, "{steps}");
+            }
+        }
+    }
+}
+
+#[test]
+fn intents_of_others_stay() {
+    let other = format!(r#"{{"version":1,"toplevel":"{}"}}"#, store_path("two"));
+    // The new name was taken meanwhile: back to the old one.
+    let played = tree();
+    let host = &played.host;
+    let record = begin(host, Phase::Building);
+    for (from, to) in &planned(host, &record).unwrap()[1..3] {
+        fs::rename(from, to).unwrap();
+    }
+    fs::remove_file(played.intent()).unwrap();
+    fs::write(host.path("/etc/nixos-nspawn/shop.json"), &other).unwrap();
+    assert!(settle_all(host, &[]).is_empty(), "{:?}", played.events.borrow());
+    assert_eq!(fs::read_to_string(host.path("/etc/nixos-nspawn/shop.json")).unwrap(), other);
+    assert_eq!(fs::read_to_string(played.intent()).unwrap(), record.details.old_intent);
+    assert!(host.path("/var/lib/machines/web/srv/data").exists() && played.hidden().is_empty());
+
+    // The intent was edited before anything was done.
+    let played = tree();
+    begin(&played.host, Phase::Building);
+    fs::write(played.intent(), &other).unwrap();
+    assert!(settle_all(&played.host, &[]).is_empty());
+    assert_eq!(fs::read_to_string(played.intent()).unwrap(), other);
+    assert!(played.host.path("/var/lib/machines/web/srv/data").exists() && played.hidden().is_empty());
+}
+
+#[test]
+fn names_that_are_taken_are_refused() {
+    for place in
+        ["var/lib/machines/shop", "var/lib/machines/shop.raw", "var/lib/machines/nixos-nspawn.v/shop"]
+    {
+        let played = tree();
+        fs::create_dir_all(played.host.root.join(place)).unwrap();
+        let before = paths(&played.host, "web");
+        let error = rename(&played.host, &web(), &shop(), NOW).unwrap_err();
+        assert!(format!("{error:#}").contains("already exists") && exit::code(&error) == 10, "{error:#}");
+        assert_eq!(paths(&played.host, "web"), before);
+    }
+    let played = tree();
+    let profile = played.host.path("/nix/var/nix/profiles/per-nspawn/shop");
+    fs::create_dir_all(&profile).unwrap();
+    fs::write(profile.join("mine"), "").unwrap();
+    assert!(rename(&played.host, &web(), &shop(), NOW).is_err() && profile.join("mine").exists());
+    // Notes of an earlier container are not in the way.
+    fs::rename(profile.join("mine"), profile.join("last-activation.json")).unwrap();
+    rename(&played.host, &web(), &shop(), NOW).unwrap();
+    assert!(profile.join("system-1-link").is_symlink() && !profile.join("last-activation.json").exists());
+    let same = rename(&played.host, &shop(), &shop(), NOW).unwrap_err();
+    assert_eq!(exit::code(&same), 2);
+}
+
+#[test]
+fn a_rename_that_fails_is_taken_back() {
+    let played = tree();
+    let host = &played.host;
+    let before = paths(host, "web");
+    let pin = host.gc_roots().join("shop-pin-1");
+    fs::create_dir_all(&pin).unwrap();
+    let error = rename(host, &web(), &shop(), NOW).unwrap_err();
+    assert!(format!("{error:#}").contains("already exists, nothing was changed"), "{error:#}");
+    // It appeared after the check, as if made by somebody else.
+    begin(host, Phase::Building);
+    assert!(settle_all(host, &[]).is_empty(), "{:?}", played.events.borrow());
+    let said = format!("{:?}", played.events.borrow());
+    assert!(said.contains("it keeps its name") && said.contains("is in the way"), "{said}");
+    assert!(played.hidden().is_empty() && pin.is_dir());
+    fs::remove_dir(&pin).unwrap();
+    assert_eq!(paths(host, "web"), before);
+}
