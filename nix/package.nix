@@ -37,6 +37,10 @@ rustPlatform.buildRustPackage (finalAttrs: {
     inherit root;
     fileset = lib.fileset.unions [
       (root + "/Cargo.toml")
+      (root + "/CHANGELOG.md")
+      (root + "/CONTRIBUTING.md")
+      (root + "/LICENSE")
+      (root + "/README.md")
       # Lists the Nix files to install.
       (root + "/Makefile")
       (root + "/Cargo.lock")
@@ -100,6 +104,9 @@ rustPlatform.buildRustPackage (finalAttrs: {
     install -D --mode=0644 docs/json/*.schema.json --target-directory="$share/json"
     mkdir -p "$share/nix"
     cp --recursive examples "$share/examples"
+    doc="$out/share/doc/nixos-nspawn"
+    install -D --mode=0644 README.md CHANGELOG.md CONTRIBUTING.md LICENSE --target-directory="$doc"
+    (cd docs && find . \( -name '*.md' -o -name '*.svg' \) -exec install -D --mode=0644 {} "$doc/docs/{}" ';')
     install --mode=0644 $(sed -n 's/^NIX_FILES = //p' Makefile) "$share/nix"
   ''
   + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
@@ -154,8 +161,11 @@ rustPlatform.buildRustPackage (finalAttrs: {
 
   meta = {
     description = "NixOS containers on systemd-nspawn, managed one by one";
+    homepage = manifest.workspace.package.repository;
+    changelog = "${finalAttrs.meta.homepage}/CHANGELOG.md";
     license = lib.licenses.mit;
     mainProgram = "nixos-nspawn";
+    maintainers = [ ];
     platforms = lib.platforms.linux;
   };
 })

@@ -45,13 +45,16 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(answer) = command::version::answer(&error, &screen) {
+                return if answer.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            }
             match hints::hint(&error, std::env::args_os()) {
                 Some(hint) => screen.tell(&hint),
                 None => {
                     let _ = error.print();
                 }
             }
-            // --help and --version succeed; everything else is a usage error (2).
+            // --help succeeds; everything else is a usage error (2).
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

@@ -10,6 +10,9 @@
           name = "web";
           inherit system;
           page = "Hello from a container.\n";
+          # Root inside is an unprivileged user outside, and an update reloads the container if it can.
+          container.userNamespacing = true;
+          container.activation.strategy = "dynamic";
           container.forwardPorts = [
             {
               protocol = "tcp";

@@ -24,6 +24,8 @@ need timeout coreutils
 need zsh zsh
 need fish fish
 need python3 python3
+need dh debhelper
+need dpkg-buildpackage dpkg-dev
 # The schema test asks a validator that is not ours, from either Python.
 if ! python3 -c 'import jsonschema' 2> /dev/null && ! /usr/bin/python3 -c 'import jsonschema' 2> /dev/null; then
     missing="$missing python3-jsonschema"

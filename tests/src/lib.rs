@@ -1,6 +1,7 @@
 //! Harness of the tests: golden cases, trees for `--root`, throwaway hosts, and the real parsers of systemd.
 
 pub mod answers;
+pub mod book;
 pub mod golden;
 pub mod host;
 pub mod imports;
@@ -13,8 +14,10 @@ pub mod nspawn_files;
 pub mod nspawn_parser;
 pub mod offline;
 pub mod options_doc;
+pub mod picture;
 pub mod random;
 pub mod reference;
+pub mod session;
 pub mod setup;
 pub mod systemd;
 pub mod torture;

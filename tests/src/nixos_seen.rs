@@ -1,4 +1,4 @@
-//! What a run of `make nixos-check` saw: tests/nixos/seen has its output, a file for each suite, and README.md a table made
+//! What a run of `make nixos-check` saw: tests/nixos/seen has its output, a file for each suite, and docs/seen.md a table made
 //! from them.
 
 use std::fmt::Write as _;
@@ -135,7 +135,7 @@ pub fn merged(old: &str, new: &str) -> String {
     text
 }
 
-/// Returns the README's table: the numbers of lines that passed, and the measurements.
+/// Returns the table of docs/seen.md: the numbers of lines that passed, and the measurements.
 pub fn table(suites: &[Seen]) -> String {
     let mut table = String::from("| |");
     for seen in suites {

@@ -22,7 +22,19 @@ fn repository() -> PathBuf {
 /// Copies the files that Git tracks, as a flake would see them.
 fn install(host: &Host) {
     let mut copied = 0;
-    for place in ["default.nix", "flake.nix", "flake.lock", "Cargo.toml", "Cargo.lock", "Makefile", "nix"] {
+    for place in [
+        "default.nix",
+        "flake.nix",
+        "flake.lock",
+        "Cargo.toml",
+        "Cargo.lock",
+        "Makefile",
+        "LICENSE",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "nix",
+    ] {
         for entry in walkdir::WalkDir::new(repository().join(place)) {
             let entry = entry.expect("readable");
             if entry.file_type().is_file() {
@@ -111,7 +123,7 @@ fn phases_of_the_package(host: &Host) {
 
     let installed = place.path().join("installed");
     let mut make = Command::new("make");
-    make.args(["--silent", "--old-file=build", "install", "PREFIX=/usr/local"]).current_dir(repository());
+    make.args(["--silent", "install", "PREFIX=/usr/local"]).current_dir(repository());
     run(make.arg(format!("DESTDIR={}", installed.display())));
     assert_eq!(files(&out), files(&installed.join("usr/local")));
 }

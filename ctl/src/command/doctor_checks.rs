@@ -107,6 +107,7 @@ fn scripts() -> Result<Vec<Script>> {
     let places = [
         (Shell::Bash, "bash", "bash-completion/completions/nixos-nspawn"),
         (Shell::Zsh, "zsh", "zsh/site-functions/_nixos-nspawn"),
+        (Shell::Zsh, "zsh", "zsh/vendor-completions/_nixos-nspawn"),
         (Shell::Fish, "fish", "fish/vendor_completions.d/nixos-nspawn.fish"),
     ];
     places.into_iter().map(|(of, shell, file)| Ok(Script { shell, file, text: script(of)? })).collect()

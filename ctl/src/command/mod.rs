@@ -44,6 +44,7 @@ mod status;
 mod update;
 mod updated;
 mod verify;
+pub(crate) mod version;
 mod word;
 
 use std::cell::RefCell;

@@ -8,11 +8,10 @@
 
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
-    nixos-nspawn = {
-      # A copy of its repository, or its address on a Git server.
-      url = "path:/path/to/nixos-nspawn";
-      inputs.nixpkgs.follows = "nixpkgs";
-    };
+    # The flake that this template is from, by its name in the registry:
+    #     nix registry add nixos-nspawn URL
+    nixos-nspawn.url = "flake:nixos-nspawn";
+    nixos-nspawn.inputs.nixpkgs.follows = "nixpkgs";
   };
 
   outputs =

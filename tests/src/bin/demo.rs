@@ -1,5 +1,5 @@
-//! `make demo`: boots a throwaway Debian, creates a container from `examples/debian` with a real Nix build, shows it
-//! running, reboots the host, shows the container again, and removes it. Each command is printed with its output. Nothing
+//! `make demo`: boots a throwaway Debian, creates a container from `examples/debian` with a real Nix build, updates it and
+//! rolls it back, reboots the host, shows the container again, and removes it. Each command is printed with its output. Nothing
 //! is left on the machine except `target/`.
 
 use nixos_nspawn_tests::host::{Host, Suite, bins};
@@ -36,6 +36,12 @@ fn main() {
     host.watch("systemctl status --no-pager --lines=3 systemd-nspawn@web");
     host.watch("curl --silent --retry 20 --retry-delay 1 --retry-all-errors http://web/");
 
+    say("A line of its flake is changed, and it is updated; then it is rolled back");
+    host.watch("sed -i 's/Hello from a container/Hello again/' /root/example/flake.nix");
+    host.watch("nixos-nspawn update web");
+    host.watch("curl --silent http://web/");
+    host.watch("nixos-nspawn rollback web");
+
     say("The host reboots");
     println!("\n\x1b[1mhost#\x1b[0m \x1b[36msystemctl reboot\x1b[0m");
     println!("up again: {}", host.reboot());
@@ -50,4 +56,8 @@ fn main() {
 
     drop(host);
     say(&format!("Done, in {} s; the host is gone", start.elapsed().as_secs()));
+    println!(
+        "To try it on a host of yours: 'make deb' makes a package, README.md's \"The first container\" goes on from there.\n\
+         'make book' makes a book of the documents, 'make test' runs all tests."
+    );
 }

@@ -3,7 +3,7 @@
 //! `nixos_check NIXPKGS [--hold | --record] [--numbers | --strict] [trixie|forky]...` boots a host of each suite (both by default), copies the
 //! kit to it, runs the checks and measurements, and on trixie also the checks of a NixOS host. PEER is passed on to
 //! the kit. With `--hold`, it prints a command that runs its arguments on the host instead, and keeps the host
-//! until standard input ends. With `--record`, the output is written to tests/nixos/seen, for README.md's table. With
+//! until standard input ends. With `--record`, the output is written to tests/nixos/seen, for the table of docs/seen.md. With
 //! `--numbers`, it only measures, and with `--strict` it only checks a container with `hardening = "strict"`. Exits with 1 if a line failed.
 
 use nixos_nspawn_tests::host::{Host, Suite, bins};

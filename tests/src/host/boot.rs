@@ -21,6 +21,8 @@ pub(super) struct Machine {
 pub(super) enum Files {
     /// They are copied from this tree, whose /usr they share.
     Tree(PathBuf),
+    /// Likewise, but what the host writes to /usr is kept in its directory.
+    Overlay(PathBuf),
     /// They are on this disk, which only the host mounts.
     Disk(PathBuf),
 }
@@ -76,6 +78,11 @@ pub(super) fn start(name: &str, dir: &Path, files: &Files, cgroup: &Cgroup) -> M
         nspawn
             .arg(format!("--bind-ro={}:/usr", tree.join("usr").display()))
             .arg(format!("--bind={}:/usr/local", dir.join("local").display()));
+    }
+    if let Files::Overlay(tree) = files {
+        let upper = dir.join("usr");
+        fs::create_dir_all(&upper).expect("own directory");
+        nspawn.arg(format!("--overlay={}:{}:/usr", tree.join("usr").display(), upper.display()));
     }
     let mut nspawn = nspawn.spawn().expect("nspawn");
     let pid = nspawn.id();

@@ -90,6 +90,13 @@ impl Host {
         host
     }
 
+    /// Makes and boots a host of `suite` that can write to /usr, for packages.
+    pub fn boot_with_own_usr(suite: Suite) -> Self {
+        let (host, state) = Self::boot_files(suite, Files::Overlay(tree(suite)));
+        assert_eq!(state, "running", "{}: not all is well", host.name);
+        host
+    }
+
     /// Makes and boots a host of `suite` that has NetworkManager and ifupdown, neither of them enabled.
     pub fn boot_with_managers(suite: Suite) -> Self {
         Self::boot_files(suite, Files::Tree(tree::managers_tree(suite))).0
@@ -117,7 +124,7 @@ impl Host {
         let dir = stale::runs_dir().join(&name);
         let lock = stale::claim(&dir);
         match &files {
-            Files::Tree(tree) => copy_tree(tree, &dir.join("root")),
+            Files::Tree(tree) | Files::Overlay(tree) => copy_tree(tree, &dir.join("root")),
             Files::Disk(_) => fs::create_dir(dir.join("root")).expect("own folder"),
         }
 

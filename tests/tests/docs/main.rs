@@ -9,6 +9,7 @@ mod mdoc;
 mod options;
 mod prose;
 mod reach;
+mod readme;
 mod seen;
 mod usage;
 

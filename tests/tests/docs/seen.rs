@@ -1,4 +1,4 @@
-//! Checks that README.md says about real NixOS systems what `make nixos-check` printed, for all that it asks today.
+//! Checks that docs/seen.md says about real NixOS systems what `make nixos-check` printed, for all that it asks today.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,24 +14,27 @@ fn seen() -> Vec<Seen> {
     Suite::ALL.iter().map(|suite| read(suite.name())).collect()
 }
 
+/// The page with the table.
+const PAGE: &str = "docs/seen.md";
+
 /// The only table after this line.
 const BEFORE: &str = "`make nixos-check` printed:\n\n";
 
 #[test]
-fn readme_has_what_was_seen() {
-    let readme = text("README.md");
-    let at = readme.find(BEFORE).expect("a place for the table") + BEFORE.len();
-    let old: String = readme[at..].split_inclusive('\n').take_while(|line| line.starts_with('|')).collect();
+fn the_page_has_what_was_seen() {
+    let page = text(PAGE);
+    let at = page.find(BEFORE).expect("a place for the table") + BEFORE.len();
+    let old: String = page[at..].split_inclusive('\n').take_while(|line| line.starts_with('|')).collect();
     let new = table(&seen());
     if blessing() {
         let end = at + old.len();
-        fs::write(path("README.md"), format!("{}{new}{}", &readme[..at], &readme[end..])).expect("written");
+        fs::write(path(PAGE), format!("{}{new}{}", &page[..at], &page[end..])).expect("written");
         return;
     }
     assert_eq!(old, new, "NIXOS_NSPAWN_BLESS=1 writes it");
 }
 
-/// A check that was added or reworded is in README.md only after the next `make nixos-check RECORD=1`.
+/// A check that was added or reworded is on the page only after the next `make nixos-check RECORD=1`.
 #[test]
 fn what_was_seen_is_what_is_asked() {
     for (script, group) in [("check", GROUPS[0]), ("check-strict", GROUPS[1]), ("check-host", GROUPS[2])] {
