@@ -3,7 +3,7 @@
 {
   inputs = {
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
-    nixos-nspawn.url = "path:/path/to/nixos-nspawn";
+    nixos-nspawn.url = "git+https://git.example/nixos-nspawn";
     nixos-nspawn.inputs.nixpkgs.follows = "nixpkgs";
   };
 

@@ -5,7 +5,7 @@
     nixpkgs.url = "github:NixOS/nixpkgs/nixos-unstable";
     deploy-rs.url = "github:serokell/deploy-rs";
     deploy-rs.inputs.nixpkgs.follows = "nixpkgs";
-    nixos-nspawn.url = "path:/path/to/nixos-nspawn";
+    nixos-nspawn.url = "git+https://git.example/nixos-nspawn";
     nixos-nspawn.inputs.nixpkgs.follows = "nixpkgs";
   };
 
