@@ -109,6 +109,34 @@ fn refusals(host: &Host, system: &str) {
     host.ok(&["systemctl", "start", "container@web"]);
     import("web", 10, "'systemctl stop container@web' stops it");
     host.ok(&["systemctl", "stop", "container@web"]);
+    // It says that it is ready, and never is.
+    let starting = "[Service]\nType=notify\nTimeoutStartSec=infinity\nExecStart=sleep infinity\n";
+    host.write("/etc/systemd/system/container@.service", starting, 0o644);
+    host.ok(&["systemctl", "daemon-reload"]);
+    host.ok(&["systemctl", "start", "--no-block", "container@web"]);
+    host.wait_until("container@web starts", || {
+        host.run(&["systemctl", "is-active", "container@web"]).stdout.trim() == "activating"
+    });
+    import("web", 10, "container@web.service is activating");
+    host.ok(&["systemctl", "stop", "container@web"]);
+    held_root(host);
+}
+
+/// A container that no unit runs holds the lock beside its root.
+fn held_root(host: &Host) {
+    let lock = "/var/lib/nixos-containers/.#web.lck";
+    let hold = "open(F, '+>', $ARGV[0]) or die $!; fcntl(F, 6, pack('s s x4 q q i x4', 1, 0, 0, 0, 0)) or die $!; \
+                open(H, '>', '/run/held'); sleep 1000";
+    host.ok(&["systemd-run", "--quiet", "--collect", "--unit=holder", "perl", "-e", hold, lock]);
+    host.wait_until("the lock is held", || host.exists("/run/held"));
+    let state = host.imported_state("/var/lib/nixos-containers/web");
+    let output = host.ctl(&["import", "nixos-container", "web"]);
+    assert_eq!(output.code(), 10, "{output}");
+    assert!(output.stderr.contains("/var/lib/nixos-containers/web: is in use"), "{output}");
+    assert_eq!(host.imported_state("/var/lib/nixos-containers/web"), state);
+    assert!(host.exists("/etc/nixos-containers/web.conf") && !host.exists("/var/lib/machines/web"));
+    host.ok(&["systemctl", "stop", "holder"]);
+    host.sh("rm -f '/var/lib/nixos-containers/.#web.lck'");
 }
 
 /// The state is copied if it cannot be renamed, and the original stays.

@@ -41,7 +41,12 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     }
     // A declarative container of the same name is left alone; only the intent and its profile are removed.
     let ours = find(&loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
-    if ours && host.live() {
+    // Giving back comes last: what has these names now is the other program's.
+    let given_back = match &record.details.import {
+        Some(imported) => imported.has_back(host, &profile_links::profile_directory(host, name))?,
+        None => false,
+    };
+    if ours && !given_back && host.live() {
         // Sockets are closed first, or a connection would start the container again.
         sockets::close(host, name)?;
         // A unit that does not run may be about to: a killed command's start is a job of PID 1, which this cancels.
@@ -57,7 +62,10 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
             sync_directory(&host.intents())?;
         }
     }
-    let links = if ours && record.step == Begun::Removing { enabled_links(host, name)? } else { Vec::new() };
+    let links = match ours && !given_back && record.step == Begun::Removing {
+        true => enabled_links(host, name)?,
+        false => Vec::new(),
+    };
     for link in &links {
         remove_file(link)?;
     }
@@ -71,10 +79,8 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     }
     failpoint("remove-forgotten");
     let profile = profile_directory(host, record);
-    if record.step == Begun::Removing
-        || record.details.made_profile
-        || profile_links::is_adoptable(host, &profile)?
-    {
+    let made = record.step == Begun::Removing || record.details.made_profile;
+    if !given_back && (made || profile_links::is_adoptable(host, &profile)?) {
         profile_links::remove_profile(host, &profile)?;
     }
     if record.step == Begun::Removing {
@@ -83,7 +89,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     } else if let Ok(intent) = parse(record.details.new_intent.as_bytes(), name) {
         gc_roots::remove_own(host, name, &intent.toplevel)?;
     }
-    if ours {
+    if ours && !given_back {
         runtime_files::remove_all(host, name)?;
         state_directory::delete_claimed(host, name, &record.details.state)?;
         match (record.step, &record.details.state) {
@@ -110,6 +116,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
         remove_note(host, name)?;
     }
     sync_removed(host, &profile, &links)?;
+    failpoint("given-back");
     record.finish(host)
 }
 

@@ -21,10 +21,19 @@ use crate::host::{state_directory, systemd};
 pub(super) fn carry_out(host: &Host, record: &mut Record) -> Result<()> {
     let Some(imported) = record.details.import.clone() else { return Ok(()) };
     let name = record.name.clone();
+    // It may have been started since it was read, while this command waited for the lock.
+    if let Some(why) = why_not_stopped(host, imported.tool, &name)? {
+        return Err(why.into());
+    }
     for (index, one) in imported.moves.iter().enumerate() {
         if one.state {
             state_directory::make_parent(host)?;
         }
+        // It also detects a container that no unit runs.
+        let unused = match one.state {
+            true => Some(state_directory::reserve_root(&host.path(&one.from))?),
+            false => None,
+        };
         if !one.carry_out(host, &name)? {
             if !one.state {
                 let path = one.from.display();
@@ -32,6 +41,7 @@ pub(super) fn carry_out(host: &Host, record: &mut Record) -> Result<()> {
             }
             copy(host, record, one, index)?;
         }
+        drop(unused);
         failpoint(if one.state { "import-state" } else { "import-moved" });
     }
     if host.live() {
@@ -83,6 +93,7 @@ pub(super) fn give_back(host: &Host, record: &Record) -> Result<()> {
     }
     for one in imported.moves.iter().rev() {
         one.take_back(host, name)?;
+        failpoint("give-back-moved");
     }
     imported::remove_note(host, name)?;
     if !host.live() {
@@ -107,6 +118,24 @@ pub(crate) fn unit(tool: Tool, name: &MachineName) -> String {
         Tool::NixosContainer => format!("container@{name}.service"),
         Tool::PythonNixosNspawn => unit_name(name),
     }
+}
+
+/// Returns why a container of nixos-container cannot be moved: it runs, starts or stops.
+pub(super) fn why_not_stopped(host: &Host, tool: Tool, name: &MachineName) -> Result<Option<Failed>> {
+    if tool != Tool::NixosContainer {
+        return Ok(None);
+    }
+    let unit = unit(tool, name);
+    let does = match &*systemd::active_state(host, &unit)? {
+        "inactive" | "failed" => return Ok(None),
+        "active" => "runs".to_owned(),
+        state => format!("is {state}"),
+    };
+    let stop = unit.trim_end_matches(".service");
+    Ok(Some(Failed::unchanged(
+        format!("{unit} {does}"),
+        format!("'systemctl stop {stop}' stops it, then import '{name}' again"),
+    )))
 }
 
 /// Refuses to undo an import whose files cannot be moved back. The profile is removed before.

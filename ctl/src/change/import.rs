@@ -147,7 +147,10 @@ fn refused(error: anyhow::Error, file: &str) -> anyhow::Error {
 /// Returns the intent in the archive, with the name that the container gets here.
 fn archived(description: &Description, name: &MachineName) -> Result<Intent> {
     let mut value = description.intent.clone();
-    value["name"] = serde_json::Value::String(name.to_string());
+    let Some(fields) = value.as_object_mut() else {
+        return refuse("is damaged: the intent in it is not an object");
+    };
+    fields.insert("name".to_owned(), serde_json::Value::String(name.to_string()));
     let intent = parse(value.to_string().as_bytes(), name);
     intent.map_err(|fault| Failed::refused(format!("the intent in it cannot be used here: {fault}")).into())
 }
@@ -208,5 +211,25 @@ impl Taker for ClosureOnly<'_> {
 
     fn state(&mut self, _: &[u8], _: What, _: &TakenAttributes) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::archived;
+    use crate::host::archive::description;
+    use crate::testing::{store_path, web};
+
+    #[test]
+    fn an_intent_that_is_no_object_is_damaged() {
+        for value in [json!([]), json!("web"), json!(1), json!(null)] {
+            let path = store_path("one").parse().unwrap();
+            let time = "2026-01-01T00:00:00Z".to_owned();
+            let description = description(&web(), value.clone(), path, time);
+            let error = archived(&description, &web()).unwrap_err();
+            assert_eq!(error.to_string(), "is damaged: the intent in it is not an object", "{value}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::change::create::{CreateOptions, Created};
 use crate::change::create_draft;
 use crate::change::create_draft::CreateDraft;
 use crate::change::forget::forget;
-use crate::change::give_back::{can_give_back, unit};
+use crate::change::give_back::{can_give_back, unit, why_not_stopped};
 use crate::change::import_options::Import;
 use crate::change::remove::profile_directory;
 use crate::change::settle;
@@ -66,13 +66,11 @@ pub(crate) fn translated(host: &Host, tool: Tool, name: &MachineName) -> Result<
             (Translation::default(), PathBuf::from(stored.as_str()))
         }
     };
-    let own_unit = unit(tool, name);
-    let runs = systemd::unit_is(host, "is-active", &own_unit)?;
-    let refusal = refusal(host, tool, name, &found, runs.then_some(&*own_unit));
+    let refusal = refusal(host, tool, name, &found)?;
     let Importable { imported, .. } = found;
     let moves = imported.moves.iter().map(|one| (one.from.clone(), one.to(host, name))).collect();
     let Translation { layer, autostart, missing } = translation;
-    let runs = runs && tool == Tool::PythonNixosNspawn;
+    let runs = tool == Tool::PythonNixosNspawn && systemd::unit_is(host, "is-active", &unit(tool, name))?;
     Ok(Translated { import: Import { layer, autostart, imported, runs }, profile, moves, missing, refusal })
 }
 
@@ -93,40 +91,30 @@ fn nixos_container(found: &Importable, host: &Host) -> Result<(Translation, Path
 }
 
 /// Returns why a container cannot be imported now.
-fn refusal(
-    host: &Host,
-    tool: Tool,
-    name: &MachineName,
-    found: &Importable,
-    running: Option<&str>,
-) -> Option<Failed> {
+fn refusal(host: &Host, tool: Tool, name: &MachineName, found: &Importable) -> Result<Option<Failed>> {
     if let Some(target) = &found.declared {
-        return Some(Failed::unchanged(
+        return Ok(Some(Failed::unchanged(
             format!(
                 "{}: links to {}, so the container belongs to the configuration of the host",
                 found.file.display(),
                 target.display()
             ),
             "remove it there, and add what lib.fromContainers makes of it (docs/coming-from-containers.md)",
-        ));
+        )));
     }
     if tool == Tool::PythonNixosNspawn {
-        return None;
+        return Ok(None);
     }
-    if let Some(unit) = running {
-        let stop = unit.trim_end_matches(".service");
-        return Some(Failed::unchanged(
-            format!("{unit} runs"),
-            format!("'systemctl stop {stop}' stops it, then import '{name}' again"),
-        ));
+    if let Some(why) = why_not_stopped(host, tool, name)? {
+        return Ok(Some(why));
     }
     let state = state_directory::directory(host, name);
-    state_directory::exists(host, name).then(|| {
+    Ok(state_directory::exists(host, name).then(|| {
         Failed::unchanged(
             format!("{}: exists already, so the state cannot be moved there", state.display()),
             "move it away first",
         )
-    })
+    }))
 }
 
 fn options<'a>(translated: &'a Translated, options: ForeignOptions) -> CreateOptions<'a> {

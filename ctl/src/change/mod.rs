@@ -58,6 +58,8 @@ mod create_remove_tests;
 #[cfg(test)]
 mod gate_tests;
 #[cfg(test)]
+mod import_tests;
+#[cfg(test)]
 mod rename_tests;
 #[cfg(test)]
 mod snapshot_tests;

@@ -100,6 +100,14 @@ fn remove_locked(host: &Host, name: &MachineName, options: RemoveOptions) -> Res
     if let Some(mut record) = before.clone().filter(|record| record.step != Begun::Updating) {
         record.readable(host)?;
         all_seen(&host.load_one(name))?;
+        if let Some(imported) = record.details.import.as_ref().filter(|_| options.delete_state) {
+            // It goes back to the other program, and its state with it.
+            forget(host, &record)?;
+            let program = imported.tool.program();
+            return refuse(format!(
+                "container '{name}' belongs to {program} again, and so does its state, which was not deleted"
+            ));
+        }
         if options.delete_state {
             state_directory::check(host, name)?;
             record.details.state = StateClaim::Asked;

@@ -29,6 +29,16 @@ pub(crate) enum Tool {
     PythonNixosNspawn,
 }
 
+impl Tool {
+    /// Returns the name of the program.
+    pub(crate) fn program(self) -> &'static str {
+        match self {
+            Self::NixosContainer => "nixos-container",
+            Self::PythonNixosNspawn => "python-nixos-nspawn",
+        }
+    }
+}
+
 /// What an import moves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -138,6 +148,14 @@ impl Imported {
     /// Returns whether this path is moved out of the way.
     pub(crate) fn moves_away(&self, path: &Path) -> bool {
         self.moves.iter().any(|one| !one.state && one.from == path)
+    }
+
+    /// Returns whether this path is one that is moved out of the way, but is in its place: not moved yet, or given back.
+    pub(crate) fn has_back(&self, host: &Host, path: &Path) -> Result<bool> {
+        match self.moves.iter().find(|one| !one.state && one.from == path) {
+            Some(one) => one.is_at(&host.path(path)),
+            None => Ok(false),
+        }
     }
 
     /// Writes the note that later undoes the import.

@@ -1,7 +1,7 @@
 //! Deletes a container's state directory. It is renamed first, so that an interrupted deletion never leaves half a
 //! root under the container's name.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::fs::{DirBuilder, Metadata};
 use std::io::ErrorKind;
@@ -169,19 +169,32 @@ impl Drop for Reserved {
 
 /// Keeps nspawn from starting on the root, or fails if it runs.
 pub(crate) fn reserve(host: &Host, name: &MachineName) -> Result<Reserved> {
-    let path = host.machines().join(format!(".#{name}.lck"));
+    reserve_root(&directory(host, name))
+}
+
+/// Like [`reserve`], for a root in any directory.
+pub(crate) fn reserve_root(root: &Path) -> Result<Reserved> {
+    let path = lock_path(root);
     let cannot = || format!("{}: cannot be opened", path.display());
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     loop {
         let lock = openat(CWD, &path, flags, Mode::from_raw_mode(0o600)).with_context(cannot)?;
-        let Some(lock) = locked(host, name, lock)? else {
-            return refuse(format!("{}: is in use", directory(host, name).display()));
+        let Some(lock) = locked(&path, lock)? else {
+            return refuse(format!("{}: is in use", root.display()));
         };
         // Whoever held it before may have deleted the file, and then it locks nothing.
         if fstat(&lock).with_context(cannot)?.st_nlink > 0 {
             return Ok(Reserved { _lock: lock, path });
         }
     }
+}
+
+/// Returns the lock beside a root.
+fn lock_path(root: &Path) -> PathBuf {
+    let mut file = OsString::from(".#");
+    file.push(root.file_name().unwrap_or_default());
+    file.push(".lck");
+    root.with_file_name(file)
 }
 
 /// Removes the lock beside a root that is gone, if a killed command has left it.
@@ -194,13 +207,13 @@ pub(crate) fn remove_lock(host: &Host, name: &MachineName) -> Result<()> {
 
 /// Takes the lock that nspawn holds beside the root while it runs. This also detects containers that no unit runs.
 fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
-    let path = host.machines().join(format!(".#{name}.lck"));
+    let path = lock_path(&directory(host, name));
     let lock = match openat(CWD, &path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(lock) => lock,
         Err(Errno::NOENT) => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("{}: cannot be opened", path.display())),
     };
-    match locked(host, name, lock)? {
+    match locked(&path, lock)? {
         Some(lock) => Ok(Some(lock)),
         None => refuse(format!(
             "{}: is in use, so the state was not deleted; stop whatever uses it",
@@ -211,8 +224,7 @@ fn unused(host: &Host, name: &MachineName) -> Result<Option<OwnedFd>> {
 
 /// Locks the file, or returns `None` if somebody else has. nspawn takes a record lock of the open file (`F_OFD_SETLK`), which
 /// excludes record locks, but not those of flock(2).
-fn locked(host: &Host, name: &MachineName, lock: OwnedFd) -> Result<Option<OwnedFd>> {
-    let path = host.machines().join(format!(".#{name}.lck"));
+fn locked(path: &Path, lock: OwnedFd) -> Result<Option<OwnedFd>> {
     match fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(None),
         Ok(()) => Ok(Some(lock)),

@@ -171,6 +171,15 @@ pub(crate) fn unit_is(host: &Host, question: &str, unit: &str) -> Result<bool> {
     }
 }
 
+/// Returns the `ActiveState` of a unit.
+pub(crate) fn active_state(host: &Host, unit: &str) -> Result<String> {
+    let answer = host.manager("systemctl").args(["show", "-P", "ActiveState", "--", unit]).output()?;
+    match answer.trim() {
+        "" => Err(Failed::Program(format!("systemctl show {unit}: no answer")).into()),
+        state => Ok(state.to_owned()),
+    }
+}
+
 /// Makes PID 1 run the generators and reload all units.
 pub(crate) fn daemon_reload(host: &Host) -> Result<()> {
     host.manager("systemctl").arg("daemon-reload").output().map(|_| ())

@@ -44,7 +44,19 @@ fn killed_imports(host: &Host) {
         given_back(place);
         host.ctl_ok(&IMPORT);
     }
+    for place in ["give-back-moved", "given-back"] {
+        killed(host, place, &["import", "--undo", "web"]);
+        settle(host);
+        given_back(place);
+        host.ctl_ok(&IMPORT);
+    }
     host.ctl_ok(&["import", "--undo", "web"]);
+    // The state is the other program's until the import ends.
+    killed(host, "import-state", &IMPORT);
+    let refused = host.ctl(&["remove", "web", "--delete-state"]);
+    assert_eq!(refused.code(), 10, "{refused}");
+    assert!(refused.stderr.contains("belongs to nixos-container again"), "{refused}");
+    given_back("remove --delete-state");
     // Killed when only the record was left to delete: it stays, and can be undone.
     killed(host, "create-done", &IMPORT);
     settle(host);
@@ -66,6 +78,7 @@ fn running_and_copied(host: &Host, system: &str) {
         assert!(host.exists("/etc/systemd/nspawn/py.nspawn"), "{place}");
         assert!(!host.exists("/etc/nixos-nspawn/py.json"), "{place}");
     }
+    profile_given_back(host);
     host.sh("mkdir -p /srv/tmpfs && mount -t tmpfs tmpfs /srv/tmpfs && mv /var/lib/nixos-containers /srv/tmpfs/all");
     host.sh("ln -s /srv/tmpfs/all /var/lib/nixos-containers");
     for place in ["import-copied", "import-state"] {
@@ -73,5 +86,32 @@ fn running_and_copied(host: &Host, system: &str) {
         settle(host);
         assert!(host.exists("/etc/nixos-containers/web.conf"), "{place}");
         assert_eq!(host.sh("ls -A /var/lib/machines | grep web || true"), "", "{place}");
+    }
+}
+
+/// The profile that was given back is the other program's, however often the undo is killed.
+fn profile_given_back(host: &Host) {
+    let profile = "/nix/var/nix/profiles/per-nspawn/py";
+    host.ok(&["systemctl", "stop", &unit("py")]);
+    host.sh(&format!("ln -s $(readlink {profile}/system-1-link) {profile}/system-2-link"));
+    let links = || host.sh(&format!("cd {profile} && readlink system system-1-link system-2-link"));
+    let before = links();
+    for place in ["remove-forgotten", "give-back-moved", "given-back"] {
+        host.ctl_ok(&["import", "python-nixos-nspawn", "py"]);
+        killed(host, place, &["import", "--undo", "py"]);
+        if place == "give-back-moved" {
+            // Again, by the command that settles it.
+            let variable = format!("NIXOS_NSPAWN_FAIL_AT={place}");
+            host.run(&["env", &variable, "nixos-nspawn", "enable", "stopped"]);
+        }
+        if place == "given-back" {
+            host.ok(&["systemctl", "start", &unit("py")]);
+        }
+        settle(host);
+        assert_eq!(links(), before, "{place}");
+        assert!(host.exists("/etc/systemd/nspawn/py.nspawn") && !host.exists("/etc/nixos-nspawn/py.json"));
+        let state = if place == "given-back" { "active" } else { "inactive" };
+        assert_eq!(host.state("py"), state, "{place}");
+        host.sh(&format!("systemctl stop {}", unit("py")));
     }
 }

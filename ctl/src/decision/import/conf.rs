@@ -44,7 +44,9 @@ fn assignment(line: &str) -> Result<(String, String), String> {
     if !named {
         return Err(format!("'{}' is not the name of a variable", key.escape_debug()));
     }
-    Ok((key.to_owned(), literal(value)?))
+    // nixos-container writes it unquoted, though it may contain `?` and `&`. It is only shown.
+    let shown = key == "FLAKE" && !value.contains(char::is_control);
+    Ok((key.to_owned(), if shown { value.to_owned() } else { literal(value)? }))
 }
 
 /// Returns a value without its quotes.

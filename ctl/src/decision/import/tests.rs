@@ -27,7 +27,12 @@ fn the_configuration_is_read_and_never_run() {
     let conf = parse("# comment\n\n  A=1\nB=\"x y\"\nC='$(z)'\nA=2\nD=\n").unwrap();
     let pairs: Vec<(&str, &str)> = conf.iter().map(|(key, value)| (&**key, &**value)).collect();
     assert_eq!(pairs, [("A", "2"), ("B", "x y"), ("C", "$(z)"), ("D", "")]);
+    // As nixos-container writes it, without quotes.
+    let flake = "git+https://example.org/~me/infra?ref=main&dir=x";
+    assert_eq!(parse(&format!("FLAKE={flake}\n")).unwrap()["FLAKE"], flake);
     for (text, line, reason) in [
+        ("FLAKE=\u{1b}[2J", 1, "contains the control character"),
+        ("FLAKES=a?b", 1, "'?' outside quotes"),
         ("A=$(touch /tmp/x)", 1, "'$' is code"),
         ("\nA=\"`id`\"", 2, "'`' is code"),
         ("A=1; rm -rf /", 1, "';' outside quotes"),
