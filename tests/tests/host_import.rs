@@ -125,9 +125,12 @@ fn refusals(host: &Host, system: &str) {
 /// A container that no unit runs holds the lock beside its root.
 fn held_root(host: &Host) {
     let lock = "/var/lib/nixos-containers/.#web.lck";
-    let hold = "open(F, '+>', $ARGV[0]) or die $!; fcntl(F, 6, pack('s s x4 q q i x4', 1, 0, 0, 0, 0)) or die $!; \
-                open(H, '>', '/run/held'); sleep 1000";
-    host.ok(&["systemd-run", "--quiet", "--collect", "--unit=holder", "perl", "-e", hold, lock]);
+    // F_SETLK of the whole file; systemd-run would expand the `$`.
+    let hold = "my $lock = pack('s s x4 q q i x4', 1, 0, 0, 0, 0);
+        open(F, '+>', $ARGV[0]) or die $!; fcntl(F, 6, $lock) or die $!;
+        open(H, '>', '/run/held'); sleep 1000;\n";
+    host.write("/root/hold.pl", hold, 0o644);
+    host.ok(&["systemd-run", "--quiet", "--collect", "--unit=holder", "perl", "/root/hold.pl", lock]);
     host.wait_until("the lock is held", || host.exists("/run/held"));
     let state = host.imported_state("/var/lib/nixos-containers/web");
     let output = host.ctl(&["import", "nixos-container", "web"]);
