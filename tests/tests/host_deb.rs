@@ -172,7 +172,14 @@ fn whole_life(suite: Suite) {
     // Without containers, a purge leaves nothing.
     dpkg(&host, &["--install", "/root/new.deb"]);
     host.ctl_ok(&["remove", "web", "--delete-state"]);
-    dpkg(&host, &["--purge", "nixos-nspawn"]);
+    let other = "/etc/systemd/system/systemd-nspawn@other.service";
+    host.write(other, "[Service]\nExecStart=sleep infinity\n", 0o644);
+    host.ok(&["systemctl", "daemon-reload"]);
+    host.ok(&["systemctl", "start", &unit("other")]);
+    let purged = dpkg(&host, &["--purge", "nixos-nspawn"]);
+    assert!(!purged.stdout.contains("Containers that keep running"), "it is not ours: {purged}");
+    host.ok(&["systemctl", "stop", &unit("other")]);
+    host.sh(&format!("rm {other}; systemctl daemon-reload"));
     assert!(!host.exists("/etc/nixos-nspawn"));
     let left =
         host.sh(&format!("find {prefix} -name '*nixos-nspawn*'; dpkg --list | grep nixos-nspawn || :"));
