@@ -160,6 +160,12 @@ impl Imported {
     }
 }
 
+/// Returns the path of the note on an import of this name, if there is one.
+pub(crate) fn note_of(host: &Host, name: &MachineName) -> Result<Option<PathBuf>> {
+    let path = note(host, name);
+    Ok(is_there(&path)?.then_some(path))
+}
+
 /// Removes the note.
 pub(crate) fn remove_note(host: &Host, name: &MachineName) -> Result<()> {
     remove_file(&note(host, name))
