@@ -111,7 +111,7 @@ fn mistakes_change_nothing(host: &Host) {
     for (options, code, why) in [
         (&["--set", "network=host"][..], 2, "'network' also changes the system inside"),
         (&["--set", "memoryMaxx=1G"], 2, "did you mean 'memoryMax'?"),
-        (&["--set", "memoryMax"], 2, "has no '='"),
+        (&["--set", "memoryMax"], 2, "expected NAME=VALUE"),
         (&["--memory-max", "much"], 2, "memoryMax"),
         (&["--port", "99999:80"], 2, "forwardPorts"),
         (&["--bind", "/srv/pages:/pages:ro"], 2, "'ro' is not an option"),

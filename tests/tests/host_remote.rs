@@ -78,9 +78,20 @@ fn commands_for_other_hosts() {
     assert_eq!((alpha.system_page("web"), beta.system_page("web")), ("two\n".to_owned(), "two\n".to_owned()));
     let again = ctl_ok(&fleet, "update --all -H host2");
     assert!(again.stdout.contains("up to date"), "{again}");
-    // One whose source is only there is built there, which is said; a profile has nothing to build.
-    let all = ctl(&fleet, "update --all -H host1");
-    assert!(all.stderr.contains("host1: 'local' is built there"), "{all}");
+    // A profile has nothing to build. What a host has recorded as arguments for Nix is not used here.
+    let all = ctl_ok(&fleet, "update --all -H host1");
+    assert!(all.stdout.contains("local  up to date") && !all.stderr.contains("'local'"), "{all}");
+    ctl_ok(&fleet, &format!("create given --flake {url}#web --no-start -H host1 -- --option sandbox false"));
+    assert_eq!(alpha.intent("given")["source"]["nixArgs"], json!(["--option", "sandbox", "false"]));
+    let given = ctl(&fleet, "plan given -H host1");
+    assert!(
+        given.stderr.contains("host1: 'given' is built there: its source has arguments for Nix"),
+        "{given}"
+    );
+    ctl_ok(&fleet, "remove given --delete-state -H host1");
+    let relative = ctl(&fleet, "update web --bind data:/data -H host1");
+    assert_eq!(relative.code(), 2, "{relative}");
+    assert!(relative.stderr.contains("--bind data:/data: is relative"), "{relative}");
 
     // A host that cannot be reached fails alone.
     let one = ctl(&fleet, "list -H host1 -H 10.88.0.1");

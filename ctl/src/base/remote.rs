@@ -29,7 +29,7 @@ impl Target {
         };
         let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if user.is_some_and(|user| user.is_empty() || user.starts_with('-') || !user.chars().all(good)) {
-            return refused("has no user that ssh knows before the '@'");
+            return refused("has no valid user before the '@'");
         }
         let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((address, "")) => (address, None),
@@ -142,16 +142,41 @@ pub(crate) fn without_flag(words: &[String], flag: &str) -> Vec<String> {
     kept.map(|(_, word)| word.clone()).collect()
 }
 
-/// Returns the line for the shell there that runs the program as root with these words.
-pub(crate) fn line(words: &[String], asks: bool) -> String {
-    // sudo has no terminal to ask on when several hosts work at the same time.
-    let sudo = if asks { "sudo" } else { "sudo -n" };
-    // ssh gives a command the PATH of the system alone, and sudo its own.
+/// How the program there becomes root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// Not at all: it only reads.
+    Own,
+    /// By sudo, which may ask for a password on a terminal.
+    Asking,
+    /// By sudo, which may not ask: it has no terminal.
+    Silent,
+}
+
+/// Returns the line for the shell there that asks for the version.
+pub(crate) fn version_line() -> String {
+    let script = format!("{PLACES} exec nixos-nspawn --version");
+    format!("exec sh -c {}", quoted(&script))
+}
+
+/// ssh gives a command the PATH of the system alone, and sudo its own.
+const PLACES: &str = "PATH=$PATH:/usr/local/bin:/usr/local/sbin:/run/current-system/sw/bin; export PATH;";
+
+/// Returns the line for the shell there that runs the program with these words.
+pub(crate) fn line(words: &[String], rights: Rights) -> String {
+    let become_root = |sudo: &str| {
+        format!(
+            "if [ \"$(id -u)\" != 0 ] && command -v sudo >/dev/null; then exec {sudo} -- \"$p\" \"$@\"; fi; "
+        )
+    };
+    let become_root = match rights {
+        Rights::Own => String::new(),
+        Rights::Asking => become_root("sudo"),
+        Rights::Silent => become_root("sudo -n"),
+    };
     let script = format!(
-        "PATH=$PATH:/usr/local/bin:/usr/local/sbin:/run/current-system/sw/bin; \
-         p=$(command -v nixos-nspawn) || {{ echo 'nixos-nspawn is not installed' >&2; exit 127; }}; \
-         if [ \"$(id -u)\" != 0 ] && command -v sudo >/dev/null; then exec {sudo} -- \"$p\" \"$@\"; fi; \
-         exec \"$p\" \"$@\""
+        "{PLACES} p=$(command -v nixos-nspawn) || {{ echo 'nixos-nspawn is not installed' >&2; exit 127; }}; \
+         {become_root}exec \"$p\" \"$@\""
     );
     let words = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     format!("exec sh -c {} nixos-nspawn {words}", quoted(&script))

@@ -36,6 +36,6 @@ pub(crate) struct Override {
 fn assignment(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
-        _ => Err("has no '=' behind a name".to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
     }
 }

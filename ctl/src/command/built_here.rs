@@ -12,8 +12,9 @@ use serde::Deserialize;
 use crate::base::call::{Ended, Messages};
 use crate::base::context::Context;
 use crate::base::exit::Failed;
+use crate::base::interrupt;
 use crate::base::program::Program;
-use crate::base::remote::{Target, without, without_flag};
+use crate::base::remote::{Rights, Target, without, without_flag};
 use crate::base::secrets::MASK;
 use crate::cli::{Command, Create, From};
 use crate::command::arguments;
@@ -156,30 +157,46 @@ impl Here<'_> {
         Ok(ForHost { words: before_arguments(words, new), paths: vec![path] })
     }
 
-    /// Builds what is recorded on the host, as far as it can be built here.
+    /// Builds what is recorded on the host, as far as that is safe and possible here. Arguments that the host has recorded are
+    /// not used: they could make an evaluation read files of this host.
     fn recorded(&self, target: &Target, recorded: Vec<Recorded>, words: &[String]) -> Result<ForHost> {
+        let (given, wanted_system) = match self.command {
+            Command::Update(update) => (&update.nix_args[..], update.from.system.as_deref()),
+            Command::Plan(plan) => (&plan.nix_args[..], plan.from.system.as_deref()),
+            _ => (&[][..], None),
+        };
         let (mut new, mut paths) = (Vec::new(), Vec::new());
         for Recorded { name, source } in recorded {
+            // The host says what is wrong with it.
             let Some(source) = source else { continue };
-            let text = serde_json::to_string(&source)?;
-            let flake = source.flake.as_ref().filter(|flake| local_path(flake.as_str()).is_none());
-            let Some(flake) = flake.filter(|_| !text.contains(MASK)) else {
-                self.context
-                    .screen
-                    .tell(&format!("{target}: '{name}' is built there, since its source is only there"));
-                continue;
+            let flake = match buildable(&source) {
+                Ok(Some(flake)) => flake,
+                Ok(None) => continue,
+                Err(why) => {
+                    self.context.screen.tell(&format!("{target}: '{name}' is built there: {why}"));
+                    continue;
+                }
             };
-            let nix_args: Vec<String> = source.nix_args.iter().map(ToString::to_string).collect();
-            let system = source.system.as_ref().map_or(self.system, |system| system.as_str());
+            let system = wanted_system.or(source.system.as_ref().map(|system| system.as_str()));
             let arguments = SourceArguments {
-                flake: Some(flake.as_str()),
-                system: Some(system),
-                nix_args: &nix_args,
+                flake: Some(flake),
+                system: Some(system.unwrap_or(self.system)),
+                nix_args: given,
                 ..SourceArguments::default()
             };
-            let made = self.built(&name, &arguments)?;
-            new.extend(["--built".to_owned(), built(&name, &made.path, &made.source)]);
-            paths.push(made.path);
+            match self.built(&name, &arguments) {
+                Ok(made) => {
+                    new.extend(["--built".to_owned(), built(&name, &made.path, &made.source)]);
+                    paths.push(made.path);
+                }
+                // One that fails does not keep the others from being updated.
+                Err(error) => {
+                    interrupt::check()?;
+                    self.context
+                        .screen
+                        .tell(&format!("{target}: '{name}' is built there, since it failed here: {error:#}"));
+                }
+            }
         }
         Ok(ForHost { words: before_arguments(words.to_vec(), new), paths })
     }
@@ -193,6 +210,24 @@ impl Here<'_> {
         let (host, nix) = (&self.context.host, Some(self.nix));
         Request { host, nix, name, wanted: &wanted, recorded: None, last: None, limit: None }.build(None)
     }
+}
+
+/// Returns the flake of a recorded source if it can be built here, `None` if there is nothing to build, or why it is left to the
+/// host.
+fn buildable(source: &Source) -> Result<Option<&str>, &'static str> {
+    let Some(flake) = &source.flake else {
+        return if source.config.is_some() { Err("its configuration file is there") } else { Ok(None) };
+    };
+    if local_path(flake.as_str()).is_some() {
+        return Err("its flake is there");
+    }
+    if flake.as_str().contains(MASK) {
+        return Err("the password of its source is known there only");
+    }
+    if !source.nix_args.is_empty() {
+        return Err("its source has arguments for Nix, which are not taken from other hosts");
+    }
+    Ok(Some(flake.as_str()))
 }
 
 /// Returns the value of `--built`.
@@ -220,7 +255,7 @@ struct Recorded {
 fn ask(context: &Context, target: &Target, words: &[&str], asks: bool) -> Result<String> {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let Ended { status, stdout, stderr } =
-        ssh::call(context, target, &words, asks).ended_with(Messages::Kept)?;
+        ssh::call(context, target, &words, Rights::Own, asks).ended_with(Messages::Kept)?;
     match status.success() {
         true => Ok(stdout),
         false => Err(Failed::Program(format!("{target}: {}", stderr.trim())).into()),

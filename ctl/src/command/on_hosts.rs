@@ -17,7 +17,7 @@ use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::output::{Tone, painted};
 use crate::base::program::{Program, run_all};
-use crate::base::remote::{Target, line, listed, words};
+use crate::base::remote::{Rights, Target, line, listed, words};
 use crate::base::table::{Cell, table};
 use crate::cli::{Command, Global};
 use crate::command::built_here::{ForHost, copy, for_host};
@@ -61,8 +61,12 @@ pub(super) fn targets(global: &Global) -> Result<Vec<Target>> {
 
 /// Runs the command line of this process on other hosts.
 pub(super) fn run(context: &Context, targets: &[Target], command: &Command) -> Result<()> {
-    let given: Vec<String> = std::env::args().skip(1).collect();
-    let words = words(&given);
+    let given = std::env::args_os().skip(1).map(|word| {
+        let why = || Failed::Usage("with --host, every word must be UTF-8, nothing was changed".to_owned());
+        Ok(word.into_string().map_err(|_| why())?)
+    });
+    let words = words(&given.collect::<Result<Vec<String>>>()?);
+    absolute(command)?;
     let jobs = match command {
         Command::Update(update) => update.several.jobs,
         Command::Apply(apply) => apply.several.jobs,
@@ -71,6 +75,24 @@ pub(super) fn run(context: &Context, targets: &[Target], command: &Command) -> R
     match targets {
         [target] => alone(context, target, command, &words),
         _ => side_by_side(context, targets, (command, &words), jobs.map_or(AT_ONCE, usize::from)),
+    }
+}
+
+/// Refuses a relative source of a bind mount, which would mean another place there.
+fn absolute(command: &Command) -> Result<()> {
+    let overrides = match command {
+        Command::Create(create) => &create.overrides,
+        Command::Update(update) => &update.overrides,
+        Command::Plan(plan) => &plan.overrides,
+        _ => return Ok(()),
+    };
+    match overrides.bind.iter().chain(&overrides.bind_ro).find(|mount| !mount.starts_with('/')) {
+        Some(mount) => {
+            let why =
+                format!("--bind {mount}: is relative, nothing was changed; with --host, give the path there");
+            Err(Failed::Usage(why).into())
+        }
+        None => Ok(()),
     }
 }
 
@@ -83,7 +105,12 @@ fn alone(context: &Context, target: &Target, command: &Command, words: &[String]
         copy(context, target, &paths, asks)?.output().map_err(|error| not_copied(target, &error))?;
     }
     let terminal = asks && stdout().is_terminal();
-    let arguments = ssh::words(target, terminal, asks, &line(&words, terminal));
+    let arguments = ssh::words(
+        target,
+        terminal,
+        asks,
+        &line(&words, if terminal { Rights::Asking } else { Rights::Silent }),
+    );
     let error = Process::new("ssh").args(arguments).exec();
     Err(Failed::Program(format!("ssh: cannot be run: {error}")).into())
 }
@@ -102,7 +129,7 @@ fn not_copied(target: &Target, why: &Error) -> Error {
 pub(super) struct OfHost {
     /// The host, as it was given.
     host: String,
-    /// The exit status of the command there; null if it was not run.
+    /// The exit status of the command there; null if it was not run, or if the connection was lost meanwhile.
     exit_status: Option<i32>,
     /// What the command prints there with `--json`; null if that is nothing.
     answer: Value,
@@ -112,6 +139,9 @@ pub(super) struct OfHost {
     seconds: f64,
     #[serde(skip)]
     output: String,
+    /// Whether the connection was lost, so that the command may still run there.
+    #[serde(skip)]
+    lost: bool,
 }
 
 /// Runs it on several hosts, and shows the output of each as a whole, and a table.
@@ -153,7 +183,12 @@ fn side_by_side(
     step(
         &mut hosts,
         jobs,
-        |work| Ok(work.needed.as_ref().map(|needed| ssh::call(context, work.target, &needed.words, false))),
+        |work| {
+            Ok(work
+                .needed
+                .as_ref()
+                .map(|needed| ssh::call(context, work.target, &needed.words, Rights::Silent, false)))
+        },
         |work, ended| {
             work.result = Some(answered(work.target, ended, context.json, work.ended - work.begun));
             Ok(())
@@ -238,19 +273,22 @@ fn of_host(
     time: Duration,
 ) -> OfHost {
     let seconds = (time.as_secs_f64() * 10.0).round() / 10.0;
-    OfHost { host: target.to_string(), exit_status, answer: Value::Null, error, seconds, output }
+    OfHost { host: target.to_string(), exit_status, answer: Value::Null, error, seconds, output, lost: false }
 }
 
 /// Returns the result of a call.
 fn answered(target: &Target, ended: Result<Ended>, json: bool, time: Duration) -> OfHost {
+    let lost = |why: String| {
+        let why = format!("{target}: the connection was lost, so the command may still run there: {why}");
+        OfHost { lost: true, ..of_host(target, None, String::new(), Some(why), time) }
+    };
     let ended = match ended {
         Ok(ended) => ended,
-        Err(error) => return of_host(target, None, String::new(), Some(format!("{error:#}")), time),
+        Err(error) => return lost(format!("{error:#}")),
     };
     let code = ended.status.code();
-    if code == Some(ssh::NO_CONNECTION) {
-        let why = ssh::unreachable(target, &ended.stderr).to_string();
-        return of_host(target, None, String::new(), Some(why), time);
+    if code.is_none_or(|code| code == ssh::NO_CONNECTION) {
+        return lost(ended.stderr.trim().replace('\n', " | "));
     }
     let said = ended.stderr.trim().to_owned();
     let error = Some(said.clone()).filter(|said| code != Some(0) && !said.is_empty());
@@ -266,6 +304,7 @@ fn summary(results: &[OfHost], color: bool) -> String {
         let (word, tone) = match one.exit_status {
             Some(0) => ("done".to_owned(), Tone::Good),
             Some(code) => (format!("exit status {code}"), Tone::Bad),
+            None if one.lost => ("connection lost".to_owned(), Tone::Bad),
             None => ("not run".to_owned(), Tone::Bad),
         };
         vec![Cell::plain(&one.host), Cell::new(word, tone), Cell::plain(format!("{:.1} s", one.seconds))]

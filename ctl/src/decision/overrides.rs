@@ -46,8 +46,8 @@ pub(crate) fn changed(old: &Overrides, changes: &OverrideChanges) -> Result<Over
     for (option, given) in &changes.set {
         possible(option)?;
         let value = value(option, given)?;
-        layer.add.remove(option);
         // What is below it is replaced with it.
+        layer.add.retain(|other, _| other != option && !is_below(other, option));
         layer.set.retain(|other, _| !is_below(other, option));
         match (value, layer.set.get_mut(option)) {
             // One command line gives the items of a list one by one.
@@ -96,6 +96,9 @@ fn is_below(option: &str, other: &str) -> bool {
 
 /// Refuses options that the system inside depends on.
 fn possible(option: &str) -> Result<(), String> {
+    if option.split('.').any(str::is_empty) {
+        return Err(format!("'{option}' is not an option"));
+    }
     if ["declarative", "version"].contains(&option) {
         return Err(format!("'{option}' is not an option to set"));
     }

@@ -8,7 +8,7 @@ use crate::base::call::Ended;
 use crate::base::exit::{Failed, unchanged};
 use crate::base::host::Host;
 use crate::base::program::{Program, ended};
-use crate::base::remote::{Target, Version, line, too_old, version};
+use crate::base::remote::{Rights, Target, Version, line, too_old, version, version_line};
 
 /// Options for every call: a host that does not answer, or no longer does, is an error instead of silence.
 const PATIENCE: [&str; 4] =
@@ -37,14 +37,20 @@ pub(crate) fn words(target: &Target, terminal: bool, asks: bool, line: &str) -> 
 }
 
 /// Returns a call of the program there.
-pub(crate) fn call<'a>(host: &'a Host, target: &Target, given: &[String], asks: bool) -> Program<'a> {
-    let program = host.program("ssh").args(words(target, false, asks, &line(given, asks)));
+pub(crate) fn call<'a>(
+    host: &'a Host,
+    target: &Target,
+    given: &[String],
+    rights: Rights,
+    asks: bool,
+) -> Program<'a> {
+    let program = host.program("ssh").args(words(target, false, asks, &line(given, rights)));
     if asks { program.may_ask() } else { program }
 }
 
 /// Returns a call that asks the program there for its version.
 pub(crate) fn question<'a>(host: &'a Host, target: &Target, asks: bool) -> Program<'a> {
-    let program = host.program("ssh").args(words(target, false, asks, VERSION_LINE)).limit(VERSION);
+    let program = host.program("ssh").args(words(target, false, asks, &version_line())).limit(VERSION);
     if asks { program.may_ask() } else { program }
 }
 
@@ -72,10 +78,6 @@ pub(crate) fn check(target: &Target, answer: Result<Ended>) -> Result<()> {
         None => Ok(()),
     }
 }
-
-/// Asks for the version; this needs no rights.
-const VERSION_LINE: &str =
-    "PATH=$PATH:/usr/local/bin:/usr/local/sbin:/run/current-system/sw/bin exec nixos-nspawn --version";
 
 /// Returns the failure of a connection, with what ssh says.
 pub(crate) fn unreachable(target: &Target, stderr: &str) -> Failed {

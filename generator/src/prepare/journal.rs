@@ -79,33 +79,23 @@ fn followed(root: &Path, name: &MachineName, declared: &UnitFile, file: &UnitFil
         }
     }
     let mut walked: Vec<(PathBuf, Stat)> = Vec::new();
+    let mut there = true;
     for part in left.iter() {
         at.push(part);
         directory = match beneath(&directory, part, OFlags::DIRECTORY) {
             Ok(below) => below,
-            Err(Errno::NOENT) => return Ok(()),
+            // Whoever can write above it may put a link there before nspawn looks.
+            Err(Errno::NOENT) => {
+                there = false;
+                break;
+            }
             Err(Errno::LOOP) => return Err(format!("{}: is a symbolic link", at.display())),
             Err(error) => return Err(shown(&at, error)),
         };
         walked.push((at.clone(), fstat(&directory).map_err(|error| shown(&at, error))?));
     }
-    let listed =
-        openat(&directory, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .and_then(Dir::read_from)
-            .map_err(|error| shown(&at, error))?;
-    for (number, entry) in listed.enumerate() {
-        let entry = entry.map_err(|error| shown(&at, error))?;
-        if number >= MOST {
-            return Err(format!("{}: has more than {MOST} entries", at.display()));
-        }
-        let link = match entry.file_type() {
-            FileType::Unknown => beneath(&directory, entry.file_name(), OFlags::empty()).is_err(),
-            kind => kind == FileType::Symlink,
-        };
-        if link {
-            let file = entry.file_name().to_string_lossy().into_owned();
-            return Err(format!("{}: is a symbolic link", at.join(file).display()));
-        }
+    if there {
+        no_links(&directory, &at)?;
     }
     // Whoever can write above the host's own journal needs no link.
     let above = start.ancestors().filter(|above| !root.join(&JOURNAL[1..]).starts_with(above));
@@ -117,6 +107,29 @@ fn followed(root: &Path, name: &MachineName, declared: &UnitFile, file: &UnitFil
         Some((path, _)) => Err(format!("{}: another container can write to it", path.display())),
         None => Ok(()),
     }
+}
+
+/// Fails if the directory of journals has a symbolic link.
+fn no_links(directory: &OwnedFd, at: &Path) -> Result<(), String> {
+    let shown = |error: Errno| format!("{}: {}", at.display(), io::Error::from(error));
+    let listed = openat(directory, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(Dir::read_from)
+        .map_err(shown)?;
+    for (number, entry) in listed.enumerate() {
+        let entry = entry.map_err(shown)?;
+        if number >= MOST {
+            return Err(format!("{}: has more than {MOST} entries", at.display()));
+        }
+        let link = match entry.file_type() {
+            FileType::Unknown => beneath(directory, entry.file_name(), OFlags::empty()).is_err(),
+            kind => kind == FileType::Symlink,
+        };
+        if link {
+            let file = entry.file_name().to_string_lossy().into_owned();
+            return Err(format!("{}: is a symbolic link", at.join(file).display()));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the deepest mount at or above the directory of journals.

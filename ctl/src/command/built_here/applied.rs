@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{ForHost, Here, ask, before_arguments, built};
 use crate::base::event::Event;
 use crate::base::exit::Failed;
+use crate::base::interrupt;
 use crate::base::remote::Target;
 use crate::base::secrets::MASK;
 use crate::cli::Apply;
@@ -52,10 +53,12 @@ impl Here<'_> {
                 flake.recorded()
             }
             (None, Some(flake)) if local_path(&flake).is_none() && !flake.contains(MASK) => flake,
-            (None, Some(_)) => {
-                self.context.screen.tell(&format!(
-                    "{target}: the containers are built there, since their flake is only there"
-                ));
+            (None, Some(flake)) => {
+                let why = match local_path(&flake).is_some() {
+                    true => "their flake is there",
+                    false => "the password of their flake is known there only",
+                };
+                self.context.screen.tell(&format!("{target}: the containers are built there: {why}"));
                 return as_it_is();
             }
             // The host says what is missing.
@@ -97,9 +100,19 @@ impl Here<'_> {
             let draft = request.draft_of(at.clone(), container.attribute);
             host.report(Event::Building { names: vec![machine.clone()] });
             let output = self.nix.build(&draft.what, None, None, &wanted.arguments, None);
-            let made = request.finished(draft, output.map_err(Unbuilt::error)?);
-            new.extend(["--built".to_owned(), built(&machine, &made.path, &made.source)]);
-            paths.push(made.path);
+            match output.map_err(Unbuilt::error) {
+                Ok(output) => {
+                    let made = request.finished(draft, output);
+                    new.extend(["--built".to_owned(), built(&machine, &made.path, &made.source)]);
+                    paths.push(made.path);
+                }
+                // One that fails does not keep the others from being applied.
+                Err(error) => {
+                    interrupt::check()?;
+                    let text = format!("{target}: '{machine}' is built there, since it failed here: {error}");
+                    self.context.screen.tell(&text);
+                }
+            }
         }
         Ok(ForHost { words: before_arguments(words.to_vec(), new), paths })
     }

@@ -67,6 +67,7 @@ fn what_is_added_follows_the_build() {
     // The build has it now: it is there once.
     let options = over(&layer, &container(json!({"after": ["db"]}))).unwrap();
     assert_eq!(serde_json::to_value(options).unwrap()["after"], json!(["db"]));
+    assert!(changed(&layer, &add(&[(".after", "db")])).is_err());
     // Another list takes its place.
     let layer = changed(&layer, &set(&[("after", "mail")])).unwrap();
     assert_eq!(lines(&layer), ["after = mail"]);
@@ -96,8 +97,10 @@ fn refused() {
         ("activation.start", "no", "is not known"),
         ("macvlan", "a b", "'macvlan[0]': "),
         ("memoryMax.x", "1", "'memoryMax': "),
-        ("environment.", "1", "'environment"),
-        ("", "1", "is not known"),
+        ("environment.", "1", "'environment.' is not an option"),
+        ("", "1", "'' is not an option"),
+        (".network", "host", "'.network' is not an option"),
+        ("nspawnConfig..Network.Private", "false", "is not an option"),
         ("network", "host", "also changes the system inside"),
         ("userNamespacing", "false", "also changes the system inside"),
         ("nspawnConfig.Network", "{}", "also changes the system inside"),
