@@ -168,7 +168,7 @@ fn draft(
     let way = way(host, old, &resolved)?;
     let mut notes = Vec::new();
     if way != CopyWay::Nothing {
-        notes.push("its state has the same SSH host keys and other secrets as that of the other".to_owned());
+        notes.push("the copy has the same SSH host keys and other secrets as the original".to_owned());
     }
     let cloned =
         Cloned { way, state: (resolved, state_directory::directory(host, new)), profile: path, notes };

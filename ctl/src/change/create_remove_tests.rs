@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 
 use crate::base::exit;
 use crate::change::create::{CreateOptions, create};
+use crate::change::new_copy::check_place;
 use crate::change::remove::{RemoveOptions, Removed, remove};
 use crate::change::settle::settle_all;
 use crate::change::tests::{is_call, recorded};
@@ -183,4 +184,38 @@ fn a_hostile_tree_does_not_lead_out_of_itself() {
     settle_all(&played.host, &[]);
     assert!(victim.join("web/system-1-link").is_symlink(), "deleted outside of the tree");
     assert!(!played.intent().exists() && played.hidden().is_empty());
+}
+
+#[test]
+fn the_note_on_an_import_is_never_that_of_a_new_container() {
+    let mut played = Played::new();
+    played.host.live = false;
+    let host = &played.host;
+    let note = host.path("/etc/nixos-nspawn/.web.imported");
+    let text = r#"{"tool":"nixos-container","moves":[]}"#;
+    fs::write(&note, text).unwrap();
+    fs::remove_dir_all(played.profile()).unwrap();
+    let profile = host.path(store_path("two"));
+    let options = CreateOptions {
+        overrides: None,
+        source: SourceArguments { profile: Some(&profile), ..SourceArguments::default() },
+        start: false,
+        allow_user_store: true,
+        allow_taken_ports: false,
+        applied: None,
+        import: None,
+    };
+    // What clone and the import of an archive check, then a create.
+    let copied = check_place(host, &web()).unwrap_err();
+    let created = create(host, &web(), &options).unwrap_err();
+    for refused in [copied, created] {
+        let said = format!("{refused:#}");
+        assert!(said.contains("'web' was imported and removed") && exit::code(&refused) == 10, "{said}");
+        assert!(said.contains("'nixos-nspawn import --undo web' does so"), "{said}");
+    }
+    assert_eq!(fs::read_to_string(&note).unwrap(), text);
+    fs::remove_file(&note).unwrap();
+    check_place(host, &web()).unwrap();
+    create(host, &web(), &options).unwrap();
+    assert!(played.intent().exists() && !note.exists());
 }

@@ -12,7 +12,7 @@ use crate::base::exit::unchanged;
 use crate::base::host::Host;
 use crate::change::import_options::Import;
 use crate::fact::lookup::{all_seen, find};
-use crate::host::unit_links;
+use crate::host::{imported, unit_links};
 
 /// Refuses a name that a container, a machine or a settings file of others already has.
 pub(super) fn name_is_free(
@@ -35,6 +35,12 @@ pub(super) fn name_is_free(
     if let Some(found) = find(loaded, name) {
         let kind = found.kind();
         return unchanged(format!("{}: container '{name}' ({kind}) already exists", found.path()), "");
+    }
+    if let Some(note) = imported::note_of(host, name)? {
+        return unchanged(
+            format!("a container '{name}' was imported and removed, and can still be given back"),
+            format!("'nixos-nspawn import --undo {name}' does so, 'rm {}' gives that up", note.display()),
+        );
     }
     for folder in host.scope.nspawn_files {
         let file = Path::new(folder).join(format!("{name}.nspawn"));

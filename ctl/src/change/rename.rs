@@ -26,7 +26,7 @@ use crate::host::files::is_there;
 use crate::host::intent_file::{self, Conflicts};
 use crate::host::mounts::mounts_below;
 use crate::host::record::{Begun, Record, RecordDetails};
-use crate::host::{host_file, profile_links, snapshots, state_directory, systemd, unit_links};
+use crate::host::{host_file, imported, profile_links, snapshots, state_directory, systemd, unit_links};
 
 /// The options of a rename.
 #[derive(Debug, Clone, Copy)]
@@ -103,6 +103,12 @@ fn draft(
     let mut loaded = host_file::load(host)?;
     let present = imperative(&loaded, old)?.clone();
     name_is_free(host, &loaded, new, None)?;
+    if let Some(note) = imported::note_of(host, old)? {
+        return unchanged(
+            format!("container '{old}' was imported, and can be given back under this name only"),
+            format!("'rm {}' gives that up", note.display()),
+        );
+    }
     let folder = profile_folder(host, old, &present);
     let profile = own_profile(&folder, old);
     places_are_free(host, old, new, &profile)?;
@@ -112,6 +118,9 @@ fn draft(
             format!("container '{old}' is running"),
             format!("'nixos-nspawn stop {old}' stops it, or --restart restarts it with its new name"),
         );
+    }
+    if host.live() {
+        stops_nothing_else(host, &loaded, old)?;
     }
     let mut intent = Intent { name: Some(new.clone()), ..present.clone() };
     if !profile.as_os_str().is_empty() && intent.profile.is_some() {
@@ -142,6 +151,26 @@ fn draft(
         }
     }
     Ok((record, Renamed { moved, restarted: runs, notes }))
+}
+
+/// Refuses while something runs that requires the container: it would stop, and cannot start without the old name.
+fn stops_nothing_else(host: &Host, loaded: &Loaded, old: &MachineName) -> Result<()> {
+    for other in dependents::requiring(loaded, old) {
+        if !systemd::state(host, &other)?.stopped() {
+            return unchanged(
+                format!("container '{other}' is running and requires '{old}', so it would stop"),
+                format!("'nixos-nspawn stop {other}' stops it"),
+            );
+        }
+    }
+    // Others may require it by drop-ins, or by another container.
+    if let Some(unit) = dependents::running(host, old)?.first() {
+        return unchanged(
+            format!("{unit} is running and requires container '{old}', so it would stop"),
+            format!("'systemctl stop {unit}' stops it"),
+        );
+    }
+    Ok(())
 }
 
 /// Refuses a new name under which something exists, and state that cannot be renamed.

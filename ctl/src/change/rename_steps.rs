@@ -1,14 +1,12 @@
 //! The steps of a rename, in either direction. Each may find its work already done. Nothing is recorded while the parts
 //! have different names, so that no boot starts a container with half of them.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::parse;
 use nixos_nspawn_units::name::MachineName;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 
 use crate::base::event::Event;
 use crate::base::exit::{Failed, refuse};
@@ -20,7 +18,7 @@ use crate::change::effect::StartLimit;
 use crate::change::load::load;
 use crate::change::next::limit_or_start;
 use crate::decision::settlement::{IntentSeen, RenameObserved, RenameSettlement, rename};
-use crate::host::files::{is_there, remove_file, sync_directory};
+use crate::host::files::{is_there, remove_file, rename_new, sync_directory};
 use crate::host::intent_file::{hash, intent_path, text, write_text};
 use crate::host::lock::Lock;
 use crate::host::record::{Phase, Record};
@@ -158,12 +156,9 @@ fn move_path(from: &Path, to: &Path, back: bool) -> Result<()> {
     let cannot = || format!("{}: cannot be renamed to {}", from.display(), to.display());
     let taken =
         || refuse(format!("{}: is in the way of {}; move one of them away", to.display(), from.display()));
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+    match rename_new(from, to) {
         Ok(()) => {}
-        Err(Errno::EXIST) => return taken(),
-        // The file system does not know the flag.
-        Err(Errno::INVAL) if is_there(to)? => return taken(),
-        Err(Errno::INVAL) => fs::rename(from, to).with_context(cannot)?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return taken(),
         Err(error) => return Err(error).with_context(cannot),
     }
     to.parent().map_or(Ok(()), sync_directory)

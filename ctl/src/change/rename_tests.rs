@@ -13,7 +13,7 @@ use crate::change::rename::{RenameOptions, rename};
 use crate::change::rename_steps::planned;
 use crate::change::settle::settle_all;
 use crate::host::record::{Begun, Phase, Record, RecordDetails};
-use crate::testing::{Played, store_path, web};
+use crate::testing::{Played, ended, store_path, web};
 
 const NOW: RenameOptions = RenameOptions { restart: false, dry_run: false };
 
@@ -205,4 +205,79 @@ fn a_rename_that_fails_is_taken_back() {
     assert!(played.hidden().is_empty() && pin.is_dir());
     fs::remove_dir(&pin).unwrap();
     assert_eq!(paths(host, "web"), before);
+}
+
+#[test]
+fn a_rename_stops_nothing_that_requires_the_container() {
+    let other = format!(
+        r#"{{"version":1,"name":"app","toplevel":"{}","container":{{"requires":["web"]}}}}"#,
+        store_path("two")
+    );
+    for (restart, state, code) in [
+        (true, "active", 10),
+        (true, "deactivating", 10),
+        (true, "inactive", 0),
+        (true, "failed", 0),
+        (false, "active", 10),
+    ] {
+        let mut played = tree();
+        played.host.live = true;
+        if !restart {
+            played.stop();
+        }
+        fs::write(played.host.path("/etc/nixos-nspawn/app.json"), &other).unwrap();
+        played.on_call(move |words, _| {
+            let asked = words.get(1).is_some_and(|word| word == "show")
+                && words.last().is_some_and(|unit| unit == "systemd-nspawn@app.service");
+            asked.then(|| ended(0, &format!("Id=systemd-nspawn@app.service\nActiveState={state}\n"), ""))
+        });
+        let before = paths(&played.host, "web");
+        let would = rename(&played.host, &web(), &shop(), RenameOptions { restart, dry_run: true });
+        let said = would.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert_eq!(would.as_ref().err().map_or(0, exit::code), code, "{state}: {said}");
+        let refusal = "container 'app' is running and requires 'web', so it would stop, nothing was changed; \
+             'nixos-nspawn stop app' stops it";
+        assert_eq!(said, if code == 0 { "" } else { refusal }, "{state}");
+        assert_eq!(paths(&played.host, "web"), before);
+        let stopped = |call: &String| call.starts_with("systemctl stop");
+        assert!(!played.calls().iter().any(stopped), "{:?}", played.calls());
+    }
+}
+
+#[test]
+fn a_rename_stops_no_unit_that_requires_the_container() {
+    let mut played = tree();
+    played.host.live = true;
+    played.on_call(|words, _| {
+        let id = words.last().filter(|_| words.iter().any(|word| word == "RequiredBy"))?;
+        let required_by = if id == "backup.service" { "" } else { "backup.service" };
+        Some(ended(0, &format!("Id={id}\nActiveState=active\nRequiredBy={required_by}\nBoundBy=\n"), ""))
+    });
+    let options = RenameOptions { restart: true, dry_run: true };
+    let error = rename(&played.host, &web(), &shop(), options).unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains("backup.service is running") && exit::code(&error) == 10, "{said}");
+    assert!(said.contains("'systemctl stop backup.service' stops it"), "{said}");
+}
+
+#[test]
+fn an_import_that_can_be_undone_keeps_its_name() {
+    let played = tree();
+    let host = &played.host;
+    let before = paths(host, "web");
+    for (name, expected) in
+        [("web", "container 'web' was imported"), ("shop", "'shop' was imported and removed")]
+    {
+        let note = host.path(format!("/etc/nixos-nspawn/.{name}.imported"));
+        fs::write(&note, r#"{"tool":"nixos-container","moves":[]}"#).unwrap();
+        for dry_run in [true, false] {
+            let error = rename(host, &web(), &shop(), RenameOptions { dry_run, ..NOW }).unwrap_err();
+            let said = format!("{error:#}");
+            assert!(said.contains(expected) && exit::code(&error) == 10, "{said}");
+            assert!(said.contains(&format!("'rm {}' gives that up", note.display())), "{said}");
+        }
+        fs::remove_file(&note).unwrap();
+        assert_eq!(paths(host, "web"), before);
+    }
+    rename(host, &web(), &shop(), NOW).unwrap();
 }

@@ -7,7 +7,8 @@ use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::write::{link, write_at_once, write_durably};
-use rustix::fs::{CWD, Mode, OFlags, fsync, openat};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, fsync, openat, renameat_with};
+use rustix::io::Errno;
 
 use crate::base::host::Host;
 use crate::base::tree::read_regular;
@@ -95,6 +96,23 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
     }
 }
 
+/// Renames a path, and replaces nothing.
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    without_flag(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE), from, to)
+}
+
+/// Renames a path if the file system does not know the flag that protects what has the new name.
+fn without_flag(renamed: Result<(), Errno>, from: &Path, to: &Path) -> io::Result<()> {
+    match renamed {
+        Err(Errno::INVAL) => match fs::symlink_metadata(to) {
+            Ok(_) => Err(Errno::EXIST.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => fs::rename(from, to),
+            Err(error) => Err(error),
+        },
+        renamed => Ok(renamed?),
+    }
+}
+
 /// Where programs of administrators are if PATH does not name them, as in units of NixOS.
 pub(crate) const SYSTEM_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/run/current-system/sw/bin"];
 
@@ -148,5 +166,23 @@ mod tests {
             assert!(read_small(&at(name)).is_err(), "{name}");
         }
         assert_eq!(read_small(&at("none")).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_rename_replaces_nothing_without_the_flag_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+        fs::write(&from, "mine").unwrap();
+        fs::write(&to, "theirs").unwrap();
+        for refused in [rename_new(&from, &to), without_flag(Err(Errno::INVAL), &from, &to)] {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::AlreadyExists);
+        }
+        assert_eq!(fs::read_to_string(&to).unwrap(), "theirs");
+        fs::remove_file(&to).unwrap();
+        without_flag(Err(Errno::INVAL), &from, &to).unwrap();
+        rename_new(&to, &from).unwrap();
+        assert_eq!(fs::read_to_string(&from).unwrap(), "mine");
+        let refused = without_flag(Err(Errno::XDEV), &from, &to).unwrap_err();
+        assert!(refused.kind() == ErrorKind::CrossesDevices && from.exists());
     }
 }

@@ -10,13 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::AbsolutePath;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
-use crate::host::files::{is_there, read_small, remove_file, sync_directory, write_file};
+use crate::host::files::{is_there, read_small, remove_file, rename_new, sync_directory, write_file};
 
 /// The program that a container is imported from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,9 +122,9 @@ impl Move {
 
 /// Renames durably, and replaces nothing. Returns false if the file systems differ.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<bool> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+    match rename_new(from, to) {
         Ok(()) => {}
-        Err(Errno::XDEV) => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => return Ok(false),
         Err(error) => {
             return Err(error)
                 .with_context(|| format!("{}: cannot be renamed to {}", from.display(), to.display()));
@@ -178,6 +176,12 @@ impl Imported {
         }
         Ok(Some(imported))
     }
+}
+
+/// Returns the path of the note on an import of this name, if there is one.
+pub(crate) fn note_of(host: &Host, name: &MachineName) -> Result<Option<PathBuf>> {
+    let path = note(host, name);
+    Ok(is_there(&path)?.then_some(path))
 }
 
 /// Removes the note.

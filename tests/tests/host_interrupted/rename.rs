@@ -71,6 +71,21 @@ fn renames(host: &Host) {
         let refused = host.ctl(words);
         assert!(refused.code() == code && refused.stderr.contains(text), "{refused}");
     }
+    // What requires it would stop, and could not start again.
+    host.sh("systemd-run --unit=needing -p Requires=systemd-nspawn@web.service sleep infinity");
+    for words in
+        [&["rename", "web", "shop", "--restart"][..], &["rename", "web", "shop", "--restart", "--dry-run"]]
+    {
+        let refused = host.ctl(words);
+        let said =
+            "needing.service is running and requires container 'web', so it would stop, nothing was changed";
+        assert!(refused.code() == 10 && refused.stderr.contains(said), "{refused}");
+    }
+    assert_eq!(
+        (host.sh("systemctl is-active needing").trim(), host.state("web").as_str()),
+        ("active", "active")
+    );
+    host.sh("systemctl stop needing");
     let recorded = host.recorded("web");
     let would = host.ctl_ok(&["rename", "web", "shop", "--restart", "--dry-run"]);
     assert!(would.stdout.contains("would rename /var/lib/machines/web to /var/lib/machines/shop"), "{would}");
