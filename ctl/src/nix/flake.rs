@@ -97,6 +97,12 @@ impl Flake {
             if names.contains_key(attribute) {
                 return Ok(format!("{CONFIGURATIONS}.{}.{SYSTEM}", quoted(attribute)));
             }
+            if names.is_empty() {
+                return unchanged(
+                    format!("{}: has neither {OUTPUT} nor {CONFIGURATIONS}", self.reference),
+                    "'nix flake show' lists what it has",
+                );
+            }
             let names: Vec<String> =
                 names.into_keys().map(|name| format!("{CONFIGURATIONS}.{name}")).collect();
             return unchanged(format!("{}: there is no {OUTPUT}", self.reference), has(&names));
