@@ -143,6 +143,12 @@ impl<'a> Walk<'a> {
             _ => "K",
         };
         let value = if path.last() == Some(&"containerNetworkConfig") { "{}" } else { "\"v\"" };
+        if ["containerNetworkConfig", "set", "add"].contains(path.last().unwrap_or(&"")) {
+            // Objects take much more memory than their text, if they are kept as values.
+            let small = repeated(size / 5, |_| "{\"\":0}".to_owned());
+            let lists = vec![format!("[{small}]"); 4].join(",");
+            self.add(path, "small objects", format!("{{\"K\":[{lists}]}}"));
+        }
         self.add(path, "keys", keys(size, false, prefix, value));
         self.add(path, "keys descending", keys(size, true, prefix, value));
         let key = match path {

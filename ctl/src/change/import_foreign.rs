@@ -69,7 +69,8 @@ pub(crate) fn translated(host: &Host, tool: Tool, name: &MachineName) -> Result<
     let refusal = refusal(host, tool, name, &found)?;
     let Importable { imported, .. } = found;
     let moves = imported.moves.iter().map(|one| (one.from.clone(), one.to(host, name))).collect();
-    let Translation { layer, autostart, missing } = translation;
+    let layer = translation.layer();
+    let Translation { autostart, missing, .. } = translation;
     let runs = tool == Tool::PythonNixosNspawn && systemd::unit_is(host, "is-active", &unit(tool, name))?;
     Ok(Translated { import: Import { layer, autostart, imported, runs }, profile, moves, missing, refusal })
 }

@@ -42,7 +42,7 @@ fn claims(container: &Container) -> BTreeSet<Claim> {
         }
     }
     if let Some(config) = &container.container_network_config {
-        let value = serde_json::to_value(config).unwrap_or_default();
+        let value = Value::Object(config.object());
         addresses(&value, &mut |address| add("containerNetworkConfig", format!("address {address}")));
     }
     claims

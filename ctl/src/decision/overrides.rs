@@ -36,9 +36,21 @@ const INSIDE: [&str; 9] = [
     "sharedNix",
 ];
 
+/// The layer as values.
+struct Layer {
+    set: Map<String, Value>,
+    add: Map<String, Value>,
+}
+
+impl Layer {
+    fn of(recorded: &Overrides) -> Self {
+        Self { set: recorded.set.object(), add: recorded.add.object() }
+    }
+}
+
 /// Returns the layer after the changes, or why there can be none.
 pub(crate) fn changed(old: &Overrides, changes: &OverrideChanges) -> Result<Overrides, String> {
-    let mut layer = old.clone();
+    let mut layer = Layer::of(old);
     for option in &changes.unset {
         unset(&mut layer, option)?;
     }
@@ -71,11 +83,11 @@ pub(crate) fn changed(old: &Overrides, changes: &OverrideChanges) -> Result<Over
             items.extend(new);
         }
     }
-    Ok(layer)
+    Ok(Overrides { set: layer.set.into(), add: layer.add.into() })
 }
 
 /// Takes an option, and all below it, out of the layer.
-fn unset(layer: &mut Overrides, option: &str) -> Result<(), String> {
+fn unset(layer: &mut Layer, option: &str) -> Result<(), String> {
     let before = layer.set.len() + layer.add.len();
     for part in [&mut layer.set, &mut layer.add] {
         part.retain(|other, _| other != option && !is_below(other, option));
@@ -115,8 +127,8 @@ fn possible(option: &str) -> Result<(), String> {
 /// Returns the value that is meant, as the option takes it.
 fn value(option: &str, given: &Given) -> Result<Value, String> {
     let fits = |value: Value| {
-        let layer = Overrides { set: Map::from_iter([(option.to_owned(), value)]), add: Map::new() };
-        over(&layer, &Container::default()).map(|_| ())
+        let layer = Layer { set: Map::from_iter([(option.to_owned(), value)]), add: Map::new() };
+        laid_over(&layer, &Container::default()).map(|_| ())
     };
     let text = match given {
         Given::Value(value) => return fits(value.clone()).map(|()| value.clone()),
@@ -149,6 +161,10 @@ pub(crate) fn over(layer: &Overrides, build: &Container) -> Result<Container, St
     if layer.is_empty() {
         return Ok(build.clone());
     }
+    laid_over(&Layer::of(layer), build)
+}
+
+fn laid_over(layer: &Layer, build: &Container) -> Result<Container, String> {
     let mut options = serde_json::to_value(build).map_err(|error| error.to_string())?;
     for (option, value) in &layer.set {
         put(&mut options, option, value.clone())?;
@@ -194,7 +210,8 @@ fn put(options: &mut Value, path: &str, value: Value) -> Result<(), String> {
 }
 
 /// Returns the layer as lines, `OPTION = VALUE` or `OPTION += VALUE`.
-pub(crate) fn lines(layer: &Overrides) -> Vec<String> {
+pub(crate) fn lines(recorded: &Overrides) -> Vec<String> {
+    let layer = Layer::of(recorded);
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut lines = Vec::new();
     for (part, sign) in [(&layer.set, "="), (&layer.add, "+=")] {

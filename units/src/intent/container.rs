@@ -9,6 +9,7 @@ use super::credential::Credential;
 use super::device::Device;
 use super::exec::{Capabilities, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};
 use super::free::{FreeSettings, NspawnConfig};
+use super::free_json::Json;
 use super::host_network::HostNetworkConfig;
 use super::limit::{
     CpuQuota, CpuWeight, IoWeight, MemoryLimit, OomScoreAdjust, Rlimit, RlimitName, TasksMax,
@@ -266,9 +267,3 @@ impl Default for Container {
         }
     }
 }
-
-/// A JSON object, kept unchanged.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(transparent)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Json(pub serde_json::Map<String, serde_json::Value>);

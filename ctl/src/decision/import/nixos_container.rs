@@ -132,7 +132,7 @@ fn settle_network(network: NetworkSaid, to: &mut Translation) {
     let ports = to.has("forwardPorts");
     if !network.own && !network.namespace {
         if ports {
-            to.layer.set.remove("forwardPorts");
+            to.options.remove("forwardPorts");
             to.miss("HOST_PORT has no effect without a private network, so it is left out");
         }
         return to.set("network", "host");
@@ -140,7 +140,7 @@ fn settle_network(network: NetworkSaid, to: &mut Translation) {
     // To nspawn, a port alone makes no pair of interfaces.
     let pair = network.pair || network.namespace;
     if ports && !pair {
-        to.layer.set.remove("forwardPorts");
+        to.options.remove("forwardPorts");
         to.miss("HOST_PORT has no effect without interfaces to the host, so it is left out");
     }
     to.set("network", if pair { "private" } else { "none" });

@@ -14,8 +14,8 @@ fn of(text: &str) -> Translation {
 fn set(text: &str) -> Value {
     let translation = of(text);
     // What is translated must be options.
-    over(&translation.layer, &Default::default()).unwrap_or_else(|why| panic!("{text}: {why}"));
-    let mut set = translation.layer.set;
+    over(&translation.layer(), &Default::default()).unwrap_or_else(|why| panic!("{text}: {why}"));
+    let mut set = translation.options;
     if set.get("userNamespacing") == Some(&json!(false)) {
         set.remove("userNamespacing");
     }
@@ -175,7 +175,7 @@ fn limits_of_the_unit_are_translated() {
     }
     let expected =
         json!({ "memoryMax": "512M", "cpuWeight": 50, "serviceConfig.DeviceAllow": ["/dev/kvm rw"] });
-    assert_eq!(Value::Object(to.layer.set.clone()), expected);
-    over(&to.layer, &Default::default()).unwrap();
+    assert_eq!(Value::Object(to.options.clone()), expected);
+    over(&to.layer(), &Default::default()).unwrap();
     assert_eq!(to.missing, ["50-x.conf: Restart=no; set it for the container's new unit"]);
 }

@@ -1,13 +1,13 @@
 //! The result of a translation.
 
 use nixos_nspawn_units::intent::Overrides;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What was translated.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Translation {
     /// Options over those of the build, which later updates keep.
-    pub(crate) layer: Overrides,
+    pub(super) options: Map<String, Value>,
     /// Whether the container starts with the host, if that is said.
     pub(crate) autostart: Option<bool>,
     /// What has no counterpart, with the reason.
@@ -15,14 +15,19 @@ pub(crate) struct Translation {
 }
 
 impl Translation {
+    /// Returns the options as they are recorded.
+    pub(crate) fn layer(&self) -> Overrides {
+        Overrides { set: self.options.clone().into(), ..Overrides::default() }
+    }
+
     /// Sets an option.
     pub(super) fn set(&mut self, option: &str, value: impl Into<Value>) {
-        self.layer.set.insert(option.to_owned(), value.into());
+        self.options.insert(option.to_owned(), value.into());
     }
 
     /// Adds an item to a list.
     pub(super) fn push(&mut self, option: &str, item: impl Into<Value>) {
-        let list = self.layer.set.entry(option.to_owned()).or_insert_with(|| json!([]));
+        let list = self.options.entry(option.to_owned()).or_insert_with(|| json!([]));
         if let Value::Array(items) = list {
             let item = item.into();
             if !items.contains(&item) {
@@ -33,7 +38,7 @@ impl Translation {
 
     /// Returns whether an option is set.
     pub(super) fn has(&self, option: &str) -> bool {
-        self.layer.set.contains_key(option)
+        self.options.contains_key(option)
     }
 
     /// Lists something without a counterpart.
