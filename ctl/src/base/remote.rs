@@ -114,7 +114,7 @@ pub(crate) fn words(given: &[String]) -> Vec<String> {
 }
 
 /// The short options without a value.
-const FLAGS: &str = "vnqhVf";
+pub(crate) const FLAGS: &str = "vnqhVf";
 
 /// Returns the words without an option that takes a value.
 pub(crate) fn without(words: &[String], option: &str) -> Vec<String> {

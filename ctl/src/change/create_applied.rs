@@ -97,7 +97,8 @@ pub(super) fn built(
             }
             Ok(mut wanted) => {
                 wanted.source.owner = flake.owner;
-                let draft = request(host, nix, name, &wanted).draft_of(flake.at.clone(), attribute.clone());
+                let draft = Request::first(host, Some(nix), name, &wanted)
+                    .draft_of(flake.at.clone(), attribute.clone());
                 drafts.push((name, recorded, wanted, draft));
             }
             Err(error) => fail(name, error),
@@ -125,7 +126,7 @@ pub(super) fn built(
     for (at, (name, flake_of, wanted, draft)) in drafts.iter().enumerate() {
         match outputs.remove(&at) {
             Some(Ok(output)) => {
-                let made = request(host, nix, name, wanted).finished(draft.clone(), output);
+                let made = Request::first(host, Some(nix), name, wanted).finished(draft.clone(), output);
                 new.push(New {
                     name: (*name).clone(),
                     flake: flake_of.clone(),
@@ -138,8 +139,4 @@ pub(super) fn built(
         }
     }
     new
-}
-
-fn request<'a>(host: &'a Host, nix: &'a Nix<'a>, name: &'a MachineName, wanted: &'a Wanted) -> Request<'a> {
-    Request { host, nix: Some(nix), name, wanted, recorded: None, last: None, limit: None }
 }

@@ -40,9 +40,7 @@ pub(crate) fn draft(host: &Host, name: &MachineName, options: &CreateOptions) ->
     let nix = if options.source.profile.is_none() { Some(Nix::find(host)?) } else { None };
     let layer = new_layer(options)?;
     let wanted = options.source.wanted(host, None)?;
-    let request =
-        Request { host, nix: nix.as_ref(), name, wanted: &wanted, recorded: None, last: None, limit: None };
-    let Made { path, source, .. } = request.build(None)?;
+    let Made { path, source, .. } = Request::first(host, nix.as_ref(), name, &wanted).build(None)?;
     let profile = profile::read(host, &path, name)?;
     let mut intent = intent(host, name, &profile, source, layer)?;
     let system = profile_links::profile_directory(host, name).join("system");

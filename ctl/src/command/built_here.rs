@@ -8,6 +8,7 @@ use nixos_nspawn_units::intent::Source;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::base::call::{Ended, Messages};
 use crate::base::context::Context;
@@ -208,7 +209,7 @@ impl Here<'_> {
         }
         let wanted = arguments.wanted(self.context, None)?;
         let (host, nix) = (&self.context.host, Some(self.nix));
-        Request { host, nix, name, wanted: &wanted, recorded: None, last: None, limit: None }.build(None)
+        Request::first(host, nix, name, &wanted).build(None)
     }
 }
 
@@ -251,11 +252,19 @@ struct Recorded {
     source: Option<Source>,
 }
 
+/// Runs a command on the host that only reads. Fails if there is no connection.
+fn asked(context: &Context, target: &Target, words: &[&str], asks: bool) -> Result<Ended> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let ended = ssh::call(context, target, &words, Rights::Own, asks).ended_with(Messages::Kept)?;
+    match ended.status.code() {
+        Some(ssh::NO_CONNECTION) | None => Err(ssh::unreachable(target, &ended.stderr).into()),
+        Some(_) => Ok(ended),
+    }
+}
+
 /// Returns what a command prints on the host.
 fn ask(context: &Context, target: &Target, words: &[&str], asks: bool) -> Result<String> {
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let Ended { status, stdout, stderr } =
-        ssh::call(context, target, &words, Rights::Own, asks).ended_with(Messages::Kept)?;
+    let Ended { status, stdout, stderr } = asked(context, target, words, asks)?;
     match status.success() {
         true => Ok(stdout),
         false => Err(Failed::Program(format!("{target}: {}", stderr.trim())).into()),
@@ -280,9 +289,13 @@ fn recorded(
         return Ok(Vec::new());
     }
     let words: Vec<&str> = ["show", "--json"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    let shown = ask(context, target, &words, asks)?;
-    let shown: serde_json::Value = serde_json::from_str(&shown).context("unexpected answer of 'show'")?;
-    let shown = if shown.is_array() { shown } else { serde_json::Value::Array(vec![shown]) };
+    let shown = asked(context, target, &words, asks)?;
+    if !shown.status.success() && shown.stdout.is_empty() {
+        // There is no such container, and the command says so in its own words.
+        return Ok(Vec::new());
+    }
+    let shown: Value = serde_json::from_str(&shown.stdout).context("unexpected answer of 'show'")?;
+    let shown = if shown.is_array() { shown } else { Value::Array(vec![shown]) };
     serde_json::from_value(shown).context("unexpected answer of 'show'")
 }
 

@@ -2,9 +2,7 @@
 //! to itself; several work side by side, and a host that cannot be reached fails alone.
 
 use std::io::{IsTerminal, stdin, stdout};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command as Process;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +12,7 @@ use serde_json::Value;
 
 use crate::base::call::{Ended, Messages};
 use crate::base::context::Context;
+use crate::base::exec::exec;
 use crate::base::exit::Failed;
 use crate::base::output::{Tone, painted};
 use crate::base::program::{Program, run_all};
@@ -105,14 +104,9 @@ fn alone(context: &Context, target: &Target, command: &Command, words: &[String]
         copy(context, target, &paths, asks)?.output().map_err(|error| not_copied(target, &error))?;
     }
     let terminal = asks && stdout().is_terminal();
-    let arguments = ssh::words(
-        target,
-        terminal,
-        asks,
-        &line(&words, if terminal { Rights::Asking } else { Rights::Silent }),
-    );
-    let error = Process::new("ssh").args(arguments).exec();
-    Err(Failed::Program(format!("ssh: cannot be run: {error}")).into())
+    let rights = if terminal { Rights::Asking } else { Rights::Silent };
+    let there = ssh::words(target, terminal, asks, &line(&words, rights));
+    exec(context, &[vec!["ssh".to_owned()], there].concat())
 }
 
 /// Returns the failure of a copy.

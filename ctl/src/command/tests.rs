@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
+use crate::base::remote::FLAGS;
 use crate::cli::Cli;
 use crate::command::dispatch;
 use crate::testing::{Played, ended};
@@ -33,4 +34,24 @@ fn update_in_json_says_what_failed() {
     let error = dispatch(&context, &command).unwrap_err();
     assert!(!format!("{error:#}").is_empty());
     assert_eq!(answers.text(), "", "nothing is answered before the host is checked");
+}
+
+/// In `-vH alpha`, the letters before the H must be known to take no value.
+#[test]
+fn letters_that_may_stand_before_a_host() {
+    let cli = Cli::command();
+    let all: Vec<&clap::Arg> = std::iter::once(&cli)
+        .chain(cli.get_subcommands())
+        .flat_map(|command| {
+            command.get_arguments().chain(command.get_subcommands().flat_map(|one| one.get_arguments()))
+        })
+        .collect();
+    let mut found = 0;
+    for argument in all.iter().filter(|argument| !argument.get_action().takes_values()) {
+        if let Some(letter) = argument.get_short() {
+            assert!(FLAGS.contains(letter), "-{letter}");
+            found += 1;
+        }
+    }
+    assert!(found > 3, "{found}");
 }

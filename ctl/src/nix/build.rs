@@ -85,7 +85,17 @@ const IMPURE: [&str; 9] = [
     "--update-input",
 ];
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// Returns the request of a first build.
+    pub(crate) fn first(
+        host: &'a Host,
+        nix: Option<&'a Nix<'a>>,
+        name: &'a MachineName,
+        wanted: &'a Wanted,
+    ) -> Self {
+        Self { host, nix, name, wanted, recorded: None, last: None, limit: None }
+    }
+
     /// Returns the last build if the source, at its present revision, would give the same result. Resolves the
     /// source, but builds nothing.
     pub(crate) fn known(&self) -> Result<Option<Made>> {

@@ -88,15 +88,7 @@ impl Here<'_> {
                 continue;
             }
             let host = &self.context.host;
-            let request = Request {
-                host,
-                nix: Some(self.nix),
-                name: &machine,
-                wanted: &wanted,
-                recorded: None,
-                last: None,
-                limit: None,
-            };
+            let request = Request::first(host, Some(self.nix), &machine, &wanted);
             let draft = request.draft_of(at.clone(), container.attribute);
             host.report(Event::Building { names: vec![machine.clone()] });
             let output = self.nix.build(&draft.what, None, None, &wanted.arguments, None);
