@@ -4,6 +4,7 @@
 mod apply;
 mod build;
 mod doctor;
+mod generations;
 pub(crate) mod hints;
 mod import;
 mod list;
@@ -22,12 +23,12 @@ pub(crate) use build::{
     Activation, Create, Expect, Expected, From, Plan, Rollback, Several, Strategy, Update,
 };
 pub(crate) use doctor::Doctor;
+pub(crate) use generations::{DeleteGenerations, Diff, Pin};
 pub(crate) use import::{Import, ImportArchive, ImportForeign, Imported};
 pub(crate) use list::{KindFilter, List, SortKey};
 pub(crate) use moves::{Clone, Export, Rename};
 pub(crate) use overrides::Override;
 pub(crate) use values::ANY_REACH;
-use values::generation;
 pub(crate) use words::{Logs, Run, Shell, Units};
 
 /// Manage NixOS containers on systemd-nspawn.
@@ -166,28 +167,6 @@ pub(crate) struct Status {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct DeleteGenerations {
-    /// Name of the container
-    pub(crate) name: String,
-    /// Numbers, '+K' for all but the newest K, '30d' for those older than 30 days, or 'old' for all but the current
-    #[arg(required = true, value_name = "GENERATIONS")]
-    pub(crate) generations: Vec<String>,
-    /// Show what would be deleted
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Pin {
-    /// Names of containers, each with the number of a generation [default: the current one]
-    #[arg(required = true, value_name = "NAME [N]")]
-    pub(crate) which: Vec<String>,
-    /// Show what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Name of the container
     pub(crate) name: String,
@@ -204,18 +183,6 @@ pub(crate) struct Hold {
     /// Show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Diff {
-    /// Name of the container
-    pub(crate) name: String,
-    /// Generation to compare [default: the one before the current]
-    #[arg(value_name = "N", value_parser = generation)]
-    pub(crate) from: Option<u64>,
-    /// Generation to compare it with [default: the current one]
-    #[arg(value_name = "M", value_parser = generation)]
-    pub(crate) to: Option<u64>,
 }
 
 #[derive(Debug, Args)]

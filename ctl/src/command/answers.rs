@@ -25,7 +25,7 @@ use crate::command::host_status::HostAnswer;
 use crate::command::import::ImportAnswer;
 use crate::command::import_foreign::ForeignAnswer;
 use crate::command::list_generations::GenerationEntry;
-use crate::command::on_hosts::OfHost;
+use crate::command::on_hosts::several::OfHost;
 use crate::command::pin::PinAnswer;
 use crate::command::remove::RemoveAnswer;
 use crate::command::rename::RenameAnswer;

@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use serde::Deserialize;
 
-use super::{ForHost, Here, ask, before_arguments, built};
+use super::asked::ask;
+use super::{ForHost, Here, before_arguments, built};
 use crate::base::event::Event;
 use crate::base::exit::Failed;
 use crate::base::interrupt;
