@@ -3,6 +3,8 @@
 pub(crate) mod conf;
 mod flags;
 pub(crate) mod limits;
+mod mounts;
+mod network;
 pub(crate) mod nixos_container;
 mod translation;
 
