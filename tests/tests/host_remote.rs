@@ -94,6 +94,21 @@ fn commands_for_other_hosts() {
     assert_eq!(relative.code(), 2, "{relative}");
     assert!(relative.stderr.contains("--bind data:/data: is relative"), "{relative}");
 
+    // Their containers are in one table.
+    let listed = ctl_ok(&fleet, "list -H host1 -H host2").stdout;
+    let heads: Vec<&str> = listed.lines().next().unwrap_or_default().split_whitespace().take(3).collect();
+    assert_eq!(heads, ["HOST", "NAME", "STATE"], "{listed}");
+    let rows: Vec<Vec<&str>> = listed
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.split_whitespace().take(3).collect())
+        .collect();
+    assert_eq!(
+        rows,
+        [["host1", "local", "active"], ["host1", "web", "active"], ["host2", "web", "active"]],
+        "{listed}"
+    );
     // A host that cannot be reached fails alone.
     let one = ctl(&fleet, "list -H host1 -H 10.88.0.1");
     assert_eq!(one.code(), 1, "{one}");
