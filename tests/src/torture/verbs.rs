@@ -65,6 +65,24 @@ impl Verb {
         Self::RemoveWithState,
     ];
 
+    /// Returns the words of the command in docs/decisions/interrupted.md. Some commands have a counterpart, which is killed
+    /// in its turn.
+    pub fn commands(self) -> &'static [&'static str] {
+        match self {
+            Self::UpdateByRestart | Self::UpdateByReload => &["update"],
+            Self::Rollback => &["rollback"],
+            Self::Create => &["create"],
+            Self::Remove | Self::RemoveWithState => &["remove"],
+            Self::Enable => &["enable", "disable"],
+            Self::Activate => &["activate"],
+            Self::Pin => &["pin", "unpin"],
+            Self::DeleteGenerations => &["delete-generations"],
+            Self::Rename => &["rename"],
+            Self::Clone => &["clone"],
+            Self::ImportArchive => &["import of an archive"],
+        }
+    }
+
     /// Prepares the containers and returns the command for each, which changes something. `round` differs in each
     /// call.
     pub fn prepare(self, host: &Host, names: &[String], round: usize) -> Vec<Vec<String>> {
