@@ -10,6 +10,7 @@ mod import;
 mod list;
 mod moves;
 mod overrides;
+pub(crate) mod tips;
 mod values;
 mod words;
 
@@ -229,11 +230,11 @@ pub(crate) struct Changed {
 
 #[derive(Debug, Args)]
 pub(crate) struct Enable {
-    #[command(flatten)]
-    pub(crate) changed: Changed,
     /// Also start them now
     #[arg(long)]
     pub(crate) now: bool,
+    #[command(flatten)]
+    pub(crate) changed: Changed,
 }
 
 #[derive(Debug, Args)]
