@@ -17,13 +17,13 @@ mod nix;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
 use crate::base::screen::Screen;
 use crate::base::{exit, interrupt};
-use crate::cli::{Cli, hints};
+use crate::cli::{Cli, hints, tips};
 
 #[cfg(test)]
 mod testing;
@@ -48,14 +48,17 @@ pub fn main() -> ExitCode {
             if let Some(answer) = command::version::answer(&error, &screen) {
                 return if answer.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
             }
+            let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
             match hints::hint(&error, std::env::args_os()) {
                 Some(hint) => screen.tell(&hint),
                 None => {
-                    let _ = error.print();
+                    let words: Vec<String> =
+                        std::env::args_os().map(|word| word.to_string_lossy().into()).collect();
+                    let _ = tips::better(error, &mut Cli::command(), &words).print();
                 }
             }
             // --help succeeds; everything else is a usage error (2).
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return code;
         }
     };
     match interrupt::listen().and_then(|()| command::run(&cli, &screen)) {

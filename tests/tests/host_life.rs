@@ -146,6 +146,26 @@ fn enable_and_disable(host: &Host) {
     host.ctl_ok(&["autostart"]);
     assert_eq!(host.state("web"), "active");
     assert_eq!(host.state("off"), "inactive");
+
+    // With --now, they start and stop at once.
+    let planned = host.ctl_ok(&["enable", "--now", "--dry-run", "off"]).stdout;
+    assert_eq!(planned, "container 'off' would start with the host, and would be started\n");
+    assert_eq!(host.state("off"), "inactive");
+    let on = host.ctl_ok(&["enable", "--now", "off", "web", "--json"]).stdout;
+    let on: Value = serde_json::from_str(&on).expect("JSON");
+    assert_eq!((&on[0]["started"], &on[1]["started"]), (&json!(true), &json!(false)), "{on}");
+    assert_eq!(host.state("off"), "active");
+    let off = host.ctl_ok(&["disable", "--now", "off"]).stdout;
+    assert_eq!(off, "container 'off' no longer starts with the host, and was stopped\n");
+    assert_eq!(host.state("off"), "inactive");
+
+    // All are removed, the running ones as well.
+    let planned = host.ctl_ok(&["remove", "--all", "--dry-run"]).stdout;
+    assert!(planned.contains("would stop container 'web'") && planned.contains("off.json"), "{planned}");
+    assert_eq!(host.state("web"), "active");
+    host.ctl_ok(&["remove", "--all"]);
+    assert_eq!((host.state("web").as_str(), host.ctl_ok(&["list", "-q"]).stdout.as_str()), ("inactive", ""));
+    assert!(host.exists("/var/lib/machines/web"), "the state stays");
 }
 
 fn failed_create_leaves_nothing(host: &Host) {

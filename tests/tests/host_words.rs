@@ -36,9 +36,12 @@ fn words_of_systemd(host: &Host) {
         assert!(output.code() == 10 && output.stderr.contains("try again with sudo"), "{output}");
     }
 
-    // Several at once; -v prints the command.
-    let stopped = host.ctl_ok(&["-v", "stop", "web", "off"]);
+    // Several at once; -v prints the command, and a dry run only that.
+    let planned = host.ctl_ok(&["stop", "--dry-run", "web", "off"]);
     let command = "systemctl stop -- systemd-nspawn@web.service systemd-nspawn@off.service";
+    assert_eq!(planned.stdout, format!("would run '{command}'\n"));
+    assert_eq!(host.state("web"), "active");
+    let stopped = host.ctl_ok(&["-v", "stop", "web", "off"]);
     assert!(stopped.stderr.contains(command), "{stopped}");
     assert_eq!((host.state("web"), host.state("off")), ("inactive".into(), "inactive".into()));
     assert!(host.ctl_ok(&["logs", "web"]).stdout.contains("systemd-nspawn@web"));

@@ -4,6 +4,7 @@
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
 
 use crate::base::event::Event;
 use crate::base::exit::Failed;
@@ -49,6 +50,30 @@ pub(crate) enum StartOutcome {
         /// `Result=`
         result: String,
     },
+}
+
+impl StartOutcome {
+    /// Returns why the container does not run, or not as it should, with the next step.
+    pub(crate) fn why(&self, name: &MachineName) -> Option<String> {
+        let unit = unit_name(name);
+        Some(match self {
+            Self::AlreadyRunning | Self::Started | Self::WouldStart => return None,
+            Self::Refused(reason) => reason.clone(),
+            Self::Masked => {
+                format!("masked by 'systemctl mask'; 'systemctl unmask {unit}' lets it start again")
+            }
+            Self::Busy => "another command is changing it".to_owned(),
+            Self::NotLoaded => "systemd has not loaded its plan, even after a daemon-reload".to_owned(),
+            Self::WithoutSettings => {
+                format!("runs without its settings: stop it with 'systemctl stop {unit}'")
+            }
+            Self::Failed { active, result } => {
+                let is = if active == "failed" { String::new() } else { format!("is {active}, ") };
+                let result = if result.is_empty() { "unknown" } else { result };
+                format!("{is}result '{result}'; 'journalctl -u {unit}' shows why")
+            }
+        })
+    }
 }
 
 /// Starts the containers that should run.

@@ -29,6 +29,7 @@ mod load;
 mod name_is_free;
 pub(crate) mod new_copy;
 pub(crate) mod next;
+pub(crate) mod now;
 pub(crate) mod pin;
 pub(crate) mod plan;
 pub(crate) mod planned;

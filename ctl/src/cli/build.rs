@@ -16,10 +16,10 @@ pub(crate) struct Create {
     #[arg(long, value_name = "REF[#ATTR]")]
     pub(crate) flake: Option<String>,
     /// NixOS configuration file to build
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "config-file", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Use an existing build: a store path or a Nix profile
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, alias = "system-path", value_name = "PATH")]
     pub(crate) profile: Option<PathBuf>,
     /// With --config: nixpkgs to build it with, a path or a flake reference [default: <nixpkgs>]
     #[arg(long, value_name = "PATH|REF", conflicts_with_all = ["flake", "profile"])]
@@ -59,7 +59,7 @@ pub(crate) struct Update {
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs", "set", "port", "bind", "bind_ro", "memory_max", "zone", "env", "unset"])]
+    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs", "set", "port", "bind", "bind_ro", "memory_max", "zone", "bridge", "env", "unset"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
@@ -90,7 +90,7 @@ pub(crate) struct Plan {
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// Every imperative container
-    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs", "set", "port", "bind", "bind_ro", "memory_max", "zone", "env", "unset"])]
+    #[arg(long, conflicts_with_all = ["flake", "config", "profile", "nixpkgs", "set", "port", "bind", "bind_ro", "memory_max", "zone", "bridge", "env", "unset"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) from: From,
@@ -143,10 +143,10 @@ pub(crate) struct From {
     #[arg(long, value_name = "REF[#ATTR]", conflicts_with_all = ["config", "profile"])]
     pub(crate) flake: Option<String>,
     /// NixOS configuration file to build, recorded for later updates
-    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    #[arg(long, alias = "config-file", value_name = "FILE", conflicts_with = "profile")]
     pub(crate) config: Option<PathBuf>,
     /// Use an existing build: a store path or a Nix profile
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, alias = "system-path", value_name = "PATH")]
     pub(crate) profile: Option<PathBuf>,
     /// Nixpkgs to build a configuration file with, a path or a flake reference, recorded for later updates
     #[arg(long, value_name = "PATH|REF", conflicts_with_all = ["flake", "profile"])]

@@ -16,6 +16,13 @@ pub(crate) fn hint(error: &clap::Error, arguments: impl Iterator<Item = OsString
     let mut behind = arguments.skip_while(|argument| argument.to_str() != Some(word)).skip(1);
     let name = behind.find_map(|argument| argument.to_str()?.parse::<MachineName>().ok());
     let name = name.map_or_else(|| "NAME".to_owned(), |name| name.to_string());
+    if matches!(word.as_str(), "edit" | "config" | "configure") {
+        // What it is made of belongs to its source, and generated files are not edited.
+        return Some(format!(
+            "there is no command '{word}'; edit the source that 'nixos-nspawn show {name}' names and run 'nixos-nspawn \
+             update {name}', or set an option on this host with 'nixos-nspawn update {name} --set OPTION=VALUE'"
+        ));
+    }
     let instead = instead(word, &name)?;
     Some(format!("there is no command '{word}'; use '{instead}'"))
 }
@@ -24,11 +31,31 @@ fn instead(word: &str, name: &str) -> Option<String> {
     let unit = format!("systemd-nspawn@{name}");
     Some(match word {
         "reload" => format!("systemctl reload {unit}"),
+        "set" | "set-property" => format!("nixos-nspawn update {name} --set OPTION=VALUE"),
+        "mask" | "unmask" | "try-restart" | "reload-or-restart" | "is-active" | "is-enabled" => {
+            format!("systemctl {word} {unit}")
+        }
+        "daemon-reload" => "systemctl daemon-reload".to_owned(),
         "up" => format!("nixos-nspawn start {name}"),
         "down" | "halt" | "shutdown" => format!("nixos-nspawn stop {name}"),
         "reboot" | "poweroff" | "terminate" => format!("machinectl {word} {name}"),
         "kill" => format!("machinectl terminate {name}"),
         "login" | "root-login" | "enter" | "attach" => format!("nixos-nspawn shell {name}"),
+        "add" | "new" => format!("nixos-nspawn create {name} --flake REF"),
+        "build" => format!("nixos-nspawn plan {name}"),
+        "deploy" => "nixos-nspawn apply".to_owned(),
+        "copy" | "cp" => format!("nixos-nspawn clone {name} COPY"),
+        "move" | "mv" => format!("nixos-nspawn rename {name} NEW"),
+        "copy-to" | "copy-from" | "bind" => format!("machinectl {word} {name}"),
+        "backup" => format!("nixos-nspawn export {name}"),
+        "restore" => "nixos-nspawn import archive FILE".to_owned(),
+        "history" => format!("nixos-nspawn list-generations {name}"),
+        "undo" => format!("nixos-nspawn rollback {name}"),
+        "gc" | "prune" => format!("nixos-nspawn delete-generations {name} old"),
+        "lint" | "validate" => "nixos-nspawn verify".to_owned(),
+        "security" => format!("nixos-nspawn audit {name}"),
+        "auto-update" => "nixos-nspawn setup --auto-update".to_owned(),
+        "top" => "systemd-cgtop machine.slice".to_owned(),
         "exec" => format!("nixos-nspawn run {name} -- COMMAND"),
         "log" | "journal" => format!("nixos-nspawn logs {name}"),
         "show-ip" => format!("nixos-nspawn ip {name}"),
@@ -63,6 +90,11 @@ mod tests {
         let nameless = "there is no command 'journal'; use 'nixos-nspawn logs NAME'";
         assert_eq!(said("nixos-nspawn journal").as_deref(), Some(nameless));
         assert_eq!(said("nixos-nspawn journal -f 'x;y'").as_deref(), Some(nameless));
+        let edit = said("nixos-nspawn edit web").unwrap();
+        assert!(
+            edit.contains("'nixos-nspawn show web'") && edit.contains("'nixos-nspawn update web --set"),
+            "{edit}"
+        );
         // clap's own suggestion is better.
         assert_eq!(said("nixos-nspawn statsu web"), None);
         assert_eq!(said("nixos-nspawn show"), None);

@@ -23,7 +23,7 @@ pub(crate) struct Import {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Imported {
     /// Record a container from an archive of 'export'
-    Archive(ImportArchive),
+    Archive(Box<ImportArchive>),
     /// Take over containers of nixos-container, in /etc/nixos-containers
     NixosContainer(ImportForeign),
     /// Take over containers of python-nixos-nspawn, in /etc/systemd/nspawn

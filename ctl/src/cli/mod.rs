@@ -10,12 +10,13 @@ mod import;
 mod list;
 mod moves;
 mod overrides;
+pub(crate) mod tips;
 mod values;
 mod words;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use nixos_nspawn_units::verify::OLDEST;
 
 pub(crate) use apply::Apply;
@@ -142,9 +143,10 @@ pub(crate) enum Command {
     /// Show what differs between generations: options, files and closure
     Diff(Diff),
     /// Start containers with the host
-    Enable(Changed),
+    Enable(Enable),
     /// Do not start containers with the host
-    Disable(Changed),
+    #[command(mut_arg("now", |now| now.help("Also stop them now")))]
+    Disable(Enable),
     /// Apply the recorded configuration to running containers
     Activate(Activate),
     /// Start all containers that should run and do not
@@ -186,10 +188,14 @@ pub(crate) struct Hold {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("containers").required(true).args(["names", "all"])))]
 pub(crate) struct Remove {
     /// Names of the containers
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Every imperative container
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Delete the state in /var/lib/machines as well
     #[arg(long)]
     pub(crate) delete_state: bool,
@@ -220,6 +226,15 @@ pub(crate) struct Changed {
     /// Show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Enable {
+    /// Also start them now
+    #[arg(long)]
+    pub(crate) now: bool,
+    #[command(flatten)]
+    pub(crate) changed: Changed,
 }
 
 #[derive(Debug, Args)]

@@ -27,6 +27,9 @@ pub(crate) struct Override {
     /// Zone to attach it to
     #[arg(long, value_name = "ZONE")]
     pub(crate) zone: Option<String>,
+    /// Existing bridge of the host to attach it to
+    #[arg(long, value_name = "BRIDGE")]
+    pub(crate) bridge: Option<String>,
     /// Set an environment variable of its service manager
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub(crate) env: Vec<String>,

@@ -8,6 +8,9 @@ pub(crate) struct Units {
     /// Names of the containers
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
+    /// Show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

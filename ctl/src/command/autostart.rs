@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
 
 use crate::base::context::Context;
@@ -87,33 +86,17 @@ pub(super) struct StartAnswer {
 
 impl StartAnswer {
     fn of(name: &MachineName, outcome: &StartOutcome) -> Self {
-        let unit = unit_name(name);
-        let (outcome, reason) = match outcome {
-            StartOutcome::AlreadyRunning => (StartWord::AlreadyRunning, None),
-            StartOutcome::Started => (StartWord::Started, None),
-            StartOutcome::WouldStart => (StartWord::WouldStart, None),
-            StartOutcome::Refused(reason) => (StartWord::Refused, Some(reason.clone())),
-            StartOutcome::Masked => {
-                let remedy = format!("'systemctl unmask {unit}' lets it start again");
-                (StartWord::Skipped, Some(format!("masked by 'systemctl mask'; {remedy}")))
-            }
-            StartOutcome::Busy => (StartWord::Skipped, Some("another command is changing it".to_owned())),
-            StartOutcome::NotLoaded => {
-                let reason = "systemd has not loaded its plan, even after a daemon-reload";
-                (StartWord::Failed, Some(reason.to_owned()))
-            }
-            StartOutcome::WithoutSettings => {
-                let reason = format!("runs without its settings: stop it with 'systemctl stop {unit}'");
-                (StartWord::Failed, Some(reason))
-            }
-            StartOutcome::Failed { active, result } => {
-                let is = if active == "failed" { String::new() } else { format!("is {active}, ") };
-                let result = if result.is_empty() { "unknown" } else { result };
-                let reason = format!("{is}result '{result}'; 'journalctl -u {unit}' shows why");
-                (StartWord::Failed, Some(reason))
+        let word = match outcome {
+            StartOutcome::AlreadyRunning => StartWord::AlreadyRunning,
+            StartOutcome::Started => StartWord::Started,
+            StartOutcome::WouldStart => StartWord::WouldStart,
+            StartOutcome::Refused(_) => StartWord::Refused,
+            StartOutcome::Masked | StartOutcome::Busy => StartWord::Skipped,
+            StartOutcome::NotLoaded | StartOutcome::WithoutSettings | StartOutcome::Failed { .. } => {
+                StartWord::Failed
             }
         };
-        Self { name: name.clone(), outcome, reason }
+        Self { name: name.clone(), outcome: word, reason: outcome.why(name) }
     }
 }
 

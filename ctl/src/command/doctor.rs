@@ -16,19 +16,28 @@ use crate::decision::doctor::verdict::{Level, Verdict};
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Doctor) -> Result<()> {
     let mut fixed = Vec::new();
-    if arguments.fix {
+    let Doctor { fix, dry_run } = *arguments;
+    let repairs = fix && !dry_run;
+    if fix {
         context.need_systemd()?;
+    }
+    if repairs {
         // This settles what killed commands left.
         begin(context, "doctor --fix")?;
     }
     let mut verdicts = look(context)?;
-    if arguments.fix {
+    if repairs {
         fixed = repair(context, &verdicts)?;
         if !fixed.is_empty() {
             verdicts = look(context)?;
         }
     }
-    let answers = answers(&verdicts, &fixed);
+    let mut answers = answers(&verdicts, &fixed);
+    if dry_run {
+        for (answer, verdict) in answers.iter_mut().zip(&verdicts) {
+            answer.would_fix = verdict.fix.iter().map(Fix::to_string).collect();
+        }
+    }
     if context.json {
         context.screen.print_json(&answers)?;
     } else {
@@ -77,6 +86,7 @@ fn answers<'a>(verdicts: &'a [Verdict], fixed: &[Fixed]) -> Vec<DoctorAnswer<'a>
             text: &verdict.text,
             next: verdict.next.as_deref(),
             fixed: Vec::new(),
+            would_fix: Vec::new(),
         })
         .collect();
     for Fixed { check, done } in fixed {

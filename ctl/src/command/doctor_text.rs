@@ -19,6 +19,8 @@ pub(super) struct DoctorAnswer<'a> {
     pub(super) next: Option<&'a str>,
     /// What `--fix` did.
     pub(super) fixed: Vec<String>,
+    /// What `--fix` would do, with `--dry-run`.
+    pub(super) would_fix: Vec<String>,
 }
 
 /// The width of the column of levels.
@@ -57,7 +59,7 @@ pub(super) fn text(answers: &[DoctorAnswer], width: Option<usize>, color: bool) 
         format!("{}{}\n", " ".repeat(indent), wrapped_at(&printable(text), width, indent, indent + 2))
     };
     let mut out = String::new();
-    for DoctorAnswer { check, level, text, next, fixed } in answers {
+    for DoctorAnswer { check, level, text, next, fixed, would_fix } in answers {
         let gap = " ".repeat(LEVELS.saturating_sub(level.word().len()));
         out.push_str(&format!("{}{gap}", painted(level.word(), level.tone(), color)));
         match narrow {
@@ -68,6 +70,7 @@ pub(super) fn text(answers: &[DoctorAnswer], width: Option<usize>, color: bool) 
             }
         }
         out.extend(fixed.iter().map(|line| below(&format!("fixed: {line}"))));
+        out.extend(would_fix.iter().map(|line| below(&format!("would fix: {line}"))));
         out.extend(next.iter().map(|next| below(&format!("next: {next}"))));
     }
     out + &wrapped(&summary(answers), width) + "\n"
@@ -95,7 +98,10 @@ mod tests {
     use super::*;
 
     fn answers() -> Vec<DoctorAnswer<'static>> {
-        let answer = |check, level, text, next| DoctorAnswer { check, level, text, next, fixed: Vec::new() };
+        let answer = |check, level, text, next| {
+            let (fixed, would_fix) = (Vec::new(), Vec::new());
+            DoctorAnswer { check, level, text, next, fixed, would_fix }
+        };
         let mut answers = vec![
             answer(
                 "generator",
@@ -114,6 +120,7 @@ mod tests {
             answer("space", Level::Ok, "/run: 1.0 GiB of 2.0 GiB are free", None),
         ];
         answers[0].fixed.push("installed it".to_owned());
+        answers[3].would_fix.push("remove it".to_owned());
         answers
     }
 
@@ -129,6 +136,7 @@ warning  nsswitch    /etc/nsswitch.conf: 'mymachines' is not in the line
                        line
 failure  id-mapping  /srv: is bad\\u{1b}[1m
 note     space       a note
+                     would fix: remove it
 OK       space       /run: 1.0 GiB of 2.0 GiB are free
 1 failure, 1 warning, 1 note, 2 OK
 ";
@@ -142,7 +150,7 @@ OK       space       /run: 1.0 GiB of 2.0 GiB are free
         let longest = |text: &str| text.lines().map(|line| line.chars().count()).max();
         assert!(longest(&narrow) < Some(70), "only paths are longer:\n{narrow}");
         let pipe = text(&answers(), None, false);
-        assert_eq!(pipe.lines().count(), 5 + 2 + 1, "{pipe}");
+        assert_eq!(pipe.lines().count(), 5 + 3 + 1, "{pipe}");
         let coloured = text(&answers(), None, true);
         assert!(coloured.contains("\u{1b}[33mwarning\u{1b}[0m  nsswitch    /etc"), "{coloured:?}");
     }

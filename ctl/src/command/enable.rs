@@ -1,35 +1,38 @@
-//! `enable` and `disable`: whether a container starts with the host.
+//! `enable` and `disable`: whether a container starts with the host; with `--now`, it is started or stopped as well.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::change::enable;
 use crate::change::enable::Setting;
-use crate::cli::Changed;
+use crate::change::{enable, now};
+use crate::cli::{Changed, Enable};
 use crate::command::begin::begin;
 use crate::command::several::{each, machine_names};
 
 /// Runs `enable`.
-pub(crate) fn enable(context: &Context, arguments: &Changed) -> Result<()> {
+pub(crate) fn enable(context: &Context, arguments: &Enable) -> Result<()> {
     set(context, arguments, "enable", true)
 }
 
 /// Runs `disable`.
-pub(crate) fn disable(context: &Context, arguments: &Changed) -> Result<()> {
+pub(crate) fn disable(context: &Context, arguments: &Enable) -> Result<()> {
     set(context, arguments, "disable", false)
 }
 
-fn set(context: &Context, arguments: &Changed, command: &str, wanted: bool) -> Result<()> {
-    let names = machine_names(&arguments.names)?;
-    let dry_run = arguments.dry_run;
+fn set(context: &Context, arguments: &Enable, command: &str, wanted: bool) -> Result<()> {
+    let Enable { changed: Changed { names, dry_run }, now: at_once } = arguments;
+    let (names, dry_run, at_once) = (machine_names(names)?, *dry_run, *at_once);
+    if at_once {
+        context.need_live(&format!("{command} --now"))?;
+    }
     if !dry_run {
         begin(context, command)?;
-        if context.live() {
-            context.need_systemd()?;
-        }
+    }
+    if context.live() && (at_once || !dry_run) {
+        context.need_systemd()?;
     }
     each(
         context,
@@ -49,8 +52,27 @@ fn set(context: &Context, arguments: &Changed, command: &str, wanted: bool) -> R
                 ));
             }
             let how = if dry_run { would(setting, wanted) } else { words(setting, wanted) };
-            let answer = EnableAnswer { name: name.clone(), dry_run, autostart: wanted, changed, masked };
-            Ok((answer, format!("container '{name}' {how}\n")))
+            // Something may change by --now.
+            let how = if at_once { how.trim_end_matches(UNCHANGED) } else { how };
+            let acted = match (at_once, dry_run) {
+                (false, _) => false,
+                (true, true) => now::would(context, name, wanted)?,
+                (true, false) => {
+                    now::now(context, name, wanted).with_context(|| not_now(name, how, wanted))?
+                }
+            };
+            let text = format!("container '{name}' {how}{}\n", also(at_once, acted, dry_run, wanted));
+            let (started, stopped) = (acted && wanted, acted && !wanted);
+            let answer = EnableAnswer {
+                name: name.clone(),
+                dry_run,
+                autostart: wanted,
+                changed,
+                masked,
+                started,
+                stopped,
+            };
+            Ok((answer, text))
         },
     )
 }
@@ -68,7 +90,33 @@ pub(super) struct EnableAnswer {
     changed: bool,
     /// Whether `systemctl mask` prevents it from starting.
     masked: bool,
+    /// Whether it did not run, and is started.
+    started: bool,
+    /// Whether it was running, and is stopped.
+    stopped: bool,
 }
+
+/// Describes what `--now` did, or would do, after the setting.
+fn also(at_once: bool, acted: bool, dry_run: bool, wanted: bool) -> &'static str {
+    match (at_once, acted, dry_run, wanted) {
+        (false, ..) => "",
+        (true, true, true, true) => ", and would be started",
+        (true, true, true, false) => ", and would be stopped",
+        (true, true, false, true) => ", and was started",
+        (true, true, false, false) => ", and was stopped",
+        (true, false, _, true) => ", and is running already",
+        (true, false, _, false) => ", and is stopped already",
+    }
+}
+
+/// Describes a failure of `--now`, which the setting survives.
+fn not_now(name: &MachineName, how: &str, wanted: bool) -> String {
+    let act = if wanted { "started" } else { "stopped" };
+    format!("container '{name}' {how}, but was not {act}")
+}
+
+/// The end of a text if nothing was changed.
+const UNCHANGED: &str = ", nothing changed";
 
 /// Describes the result.
 fn words(setting: Setting, wanted: bool) -> &'static str {

@@ -153,7 +153,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
 fn only_reads(command: &Command) -> bool {
     matches!(
         command,
-        Command::Doctor(cli::Doctor { fix: false })
+        Command::Doctor(cli::Doctor { fix: false, .. })
             | Command::List(_)
             | Command::Show(_)
             | Command::Cat(_)

@@ -12,7 +12,7 @@ use crate::decision::overrides::{Given, OverrideChanges};
 
 /// Returns what changes in the layer; `None` if nothing does.
 pub(crate) fn changes(given: &Override, unset: &[String]) -> Result<Option<OverrideChanges>> {
-    let Override { set, port, bind, bind_ro, memory_max, zone, env } = given;
+    let Override { set, port, bind, bind_ro, memory_max, zone, bridge, env } = given;
     let mut changes = OverrideChanges { unset: unset.to_vec(), ..OverrideChanges::default() };
     let text = |option: &str, text: &str| (option.to_owned(), Given::Text(text.to_owned()));
     for assignment in set {
@@ -25,6 +25,7 @@ pub(crate) fn changes(given: &Override, unset: &[String]) -> Result<Option<Overr
     changes.set.extend(port.iter().map(|port| text("forwardPorts", port)));
     changes.set.extend(memory_max.iter().map(|size| text("memoryMax", size)));
     changes.set.extend(zone.iter().map(|zone| text("zone", zone)));
+    changes.set.extend(bridge.iter().map(|bridge| text("bridge", bridge)));
     for assignment in env {
         let (name, value) = assignment.split_once('=').unwrap_or((assignment, ""));
         changes.set.push((format!("environment.{name}"), Given::Value(value.into())));

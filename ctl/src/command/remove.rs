@@ -7,27 +7,38 @@ use std::path::PathBuf;
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
+use nixos_nspawn_units::store::{Kind, Loaded};
 use serde::Serialize;
 
 use crate::base::context::Context;
+use crate::base::interrupt;
 use crate::change::remove::{Left, Removal, RemoveOptions, Removed, remove};
 use crate::cli::Remove;
 use crate::command::begin::begin_except;
 use crate::command::several::{machine_names, told};
+use crate::decision::activation_order::activation_order;
+use crate::fact::lookup::all_seen;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
-    let names = machine_names(&arguments.names)?;
-    let Remove { delete_state, dry_run, .. } = *arguments;
+    let Remove { all, delete_state, dry_run, .. } = *arguments;
+    let names = if all { in_order(&context.load())? } else { machine_names(&arguments.names)? };
     if !dry_run {
         begin_except(context, "remove", &names)?;
         if context.live() {
             context.need_systemd()?;
         }
     }
+    if names.is_empty() {
+        context.screen.tell("there are no imperative containers, nothing to remove");
+    }
     let mut failures = Vec::new();
     let mut answers = Vec::new();
     for name in &names {
+        if let Err(interrupted) = interrupt::check() {
+            failures.push(interrupted);
+            break;
+        }
         match remove(context, name, RemoveOptions { delete_state, dry_run }) {
             Ok(removed) if context.json => answers.push(RemoveAnswer::of(name, &removed, dry_run)),
             Ok(removed) => context.screen.print(&text(name, &removed, dry_run))?,
@@ -42,6 +53,18 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
         context.screen.print_json(&answers)?;
     }
     told(context, failures)
+}
+
+/// Returns all imperative containers, each before those that it requires, so that nothing is left that cannot start.
+fn in_order(loaded: &Loaded) -> Result<Vec<MachineName>> {
+    all_seen(loaded)?;
+    let ours = loaded.intents.iter().filter(|stored| stored.kind == Kind::Imperative);
+    let mut names = activation_order(loaded, ours.map(|stored| stored.name.clone()).collect());
+    names.reverse();
+    // Nothing is known of those with a broken intent.
+    let broken = loaded.errors.iter().filter(|error| error.kind == Kind::Imperative);
+    names.extend(broken.filter_map(|error| error.name.clone()));
+    Ok(names)
 }
 
 /// The result for a container.

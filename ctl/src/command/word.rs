@@ -21,8 +21,12 @@ pub(crate) fn units(context: &Context, verb: &'static str, arguments: &Units) ->
     no_json(context, verb)?;
     context.need_systemd()?;
     names.iter().try_for_each(|name| known(context, name))?;
+    let words = command(&Word::Units { verb, names });
+    if arguments.dry_run {
+        return context.screen.print(&format!("would run '{}'\n", words.join(" ")));
+    }
     begin(context, verb)?;
-    exec(context, &command(&Word::Units { verb, names }))
+    exec(context, &words)
 }
 
 /// Runs `shell`.

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nixos_nspawn_tests::offline::Tree;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
@@ -74,4 +75,40 @@ fn remove_deletes_pins_and_records() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(left, ["webmail-pin-7"]);
+}
+
+#[test]
+fn all_imperative_containers_are_removed() {
+    let tree = Tree::new();
+    for name in ["a-db", "web"] {
+        tree.intent(name, json!({}));
+    }
+    tree.intent("app", json!({"container": {"requires": ["a-db"]}}));
+    tree.write("/etc/nixos-nspawn/torn.json", "{");
+    tree.write(
+        "/etc/nixos-nspawn/declarative.d/shop.json",
+        &json!({"version": 1, "toplevel": store("system-1")}).to_string(),
+    );
+    let before = tree.snapshot();
+    let names = |answer: &Value, result: &str| {
+        let all = answer.as_array().unwrap();
+        assert!(all.iter().all(|one| one["result"] == json!(result)), "{answer}");
+        all.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    // Each is before those that it requires; of a broken intent nothing is known.
+    let order = "app web a-db torn";
+    assert_eq!(names(&tree.json(&["remove", "--all", "--dry-run", "--json"]), "would_remove"), order);
+    assert_eq!(tree.snapshot(), before);
+    let said = tree.run(&["remove", "--all", "--json"]);
+    assert_eq!((said.status, said.err.as_str()), (0, ""));
+    assert_eq!(names(&serde_json::from_str(&said.out).unwrap(), "removed"), order);
+    assert_eq!(tree.ok(&["list", "-q"]), "shop\n");
+    let again = tree.run(&["remove", "--all"]);
+    let nothing = "nixos-nspawn: there are no imperative containers, nothing to remove\n";
+    assert_eq!((again.status, again.out.as_str(), again.err.as_str()), (0, "", nothing));
+    assert_eq!(tree.json(&["remove", "--all", "--json"]), json!([]));
+    // Offline, nothing can be started.
+    let now = tree.run(&["enable", "--now", "shop"]);
+    let refused = "nixos-nspawn: enable --now works on the running system only, nothing was changed; leave out --root\n";
+    assert_eq!((now.status, now.err.as_str()), (10, refused));
 }

@@ -14,6 +14,13 @@ pub(crate) fn repairs(host: &Host) {
     }
     host.sh("rm /nix/var/nix/gcroots/nixos-nspawn/nobody");
     host.sh("sed -i 's/\"systemd\": *[0-9]*/\"systemd\":260/' /etc/nixos-nspawn/host.json");
+    let planned = host.ctl(&["doctor", "--fix", "--dry-run"]).stdout;
+    for line in
+        ["make a root for container 'web'", "record the version of systemd", "remove what was left behind"]
+    {
+        assert!(planned.contains(&format!("would fix: {line}")), "{line}: {planned}");
+    }
+    assert!(!planned.contains(" fixed: ") && host.exists("/etc/nixos-nspawn/.gone.creating"), "{planned}");
     let output = host.ctl(&["doctor", "--fix", "--json"]);
     assert!(output.success(), "{output}");
     assert!(output.stderr.contains("container 'gone' was left half created by a killed command"), "{output}");

@@ -28,6 +28,7 @@ fn values_as_options_take_them() {
         (json!({}), "memoryMax", "1G", json!({"memoryMax": "1G"})),
         (json!({"memoryMax": "2G"}), "memoryMax", "1G", json!({"memoryMax": "1G"})),
         (json!({"memoryMax": "2G"}), "memoryMax", "null", json!({})),
+        (json!({}), "bridge", "br0", json!({"bridge": "br0"})),
         (json!({}), "tasksMax", "100", json!({"tasksMax": 100})),
         (json!({}), "ephemeral", "true", json!({"ephemeral": true})),
         (json!({}), "hostname", "123", json!({"hostname": "123"})),

@@ -1,0 +1,242 @@
+//! Tips for options and words that a command does not take. clap's own tips lead astray: it offers whatever option looks
+//! a little similar, and a way to give an option to Nix that Nix does not have either.
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Error};
+use nixos_nspawn_units::intent::nearest;
+
+/// Options of `nix build` and `nix eval` that belong after `--`.
+const OF_NIX: [&str; 33] = [
+    "--accept-flake-config",
+    "--arg",
+    "--argstr",
+    "--builders",
+    "--commit-lock-file",
+    "--cores",
+    "--eval-store",
+    "--experimental-features",
+    "--extra-experimental-features",
+    "--fallback",
+    "--impure",
+    "--include",
+    "--inputs-from",
+    "--keep-failed",
+    "--keep-going",
+    "--max-jobs",
+    "--no-eval-cache",
+    "--no-update-lock-file",
+    "--no-write-lock-file",
+    "--offline",
+    "--option",
+    "--override-flake",
+    "--override-input",
+    "--print-build-logs",
+    "--rebuild",
+    "--recreate-lock-file",
+    "--refresh",
+    "--repair",
+    "--show-trace",
+    "--substituters",
+    "--tarball-ttl",
+    "--update-input",
+    "-L",
+];
+
+/// Replaces clap's tips where they mislead. `line` is the whole command line.
+pub(crate) fn better(mut error: Error, cli: &mut Command, line: &[String]) -> Error {
+    match error.kind() {
+        ErrorKind::UnknownArgument => {}
+        ErrorKind::InvalidSubcommand => {
+            keep_near(&mut error, ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand);
+            return error;
+        }
+        _ => return error,
+    }
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return error };
+    let word = word.clone();
+    cli.build();
+    let Some(at) = line.iter().position(|word| cli.find_subcommand(word).is_some()) else { return error };
+    let before = line[..at].iter().any(|one| one.split('=').next() == Some(&word));
+    if before {
+        // clap names the command that takes the option.
+        return error;
+    }
+    let Some(verb) = cli.find_subcommand_mut(&line[at]) else { return error };
+    let near = keep_near(&mut error, ContextKind::InvalidArg, ContextKind::SuggestedArg);
+    let has_nix_args = verb.get_arguments().any(|one| one.get_id() == "nix_args");
+    let name = line[at + 1..].iter().find(|word| !word.starts_with('-')).map_or("NAME", String::as_str);
+    let tip = instead(verb, name, &word).or_else(|| match (near, has_nix_args) {
+        (_, true) if OF_NIX.contains(&word.as_str()) => {
+            Some(format!("'{word}' is an option of Nix; those stand behind '--', as in '-- {word}'"))
+        }
+        (false, true) if word.starts_with('-') => Some("options of Nix stand behind '--'".to_owned()),
+        _ => None,
+    });
+    if !near {
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(verb.render_usage()));
+    }
+    if tip.is_some() {
+        error.remove(ContextKind::SuggestedArg);
+    }
+    match tip {
+        Some(tip) => {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]))
+        }
+        None => error.remove(ContextKind::Suggested),
+    };
+    error
+}
+
+/// Removes suggestions that are too far from what was given. Returns whether one is left.
+fn keep_near(error: &mut Error, given: ContextKind, suggested: ContextKind) -> bool {
+    let text = |value: &ContextValue| match value {
+        ContextValue::String(text) => vec![text.clone()],
+        ContextValue::Strings(all) => all.clone(),
+        _ => Vec::new(),
+    };
+    let all = error.get(suggested).map(text).unwrap_or_default();
+    let given = error.get(given).map(text).unwrap_or_default().pop().unwrap_or_default();
+    let given = given.trim_start_matches('-');
+    let near = nearest(given, all.iter().map(|one| one.trim_start_matches('-'))).map(str::to_owned);
+    match near.and_then(|near| all.into_iter().find(|one| one.trim_start_matches('-') == near)) {
+        Some(near) if matches!(error.get(suggested), Some(ContextValue::Strings(_))) => {
+            error.insert(suggested, ContextValue::Strings(vec![near]));
+            true
+        }
+        Some(_) => true,
+        None => {
+            error.remove(suggested);
+            false
+        }
+    }
+}
+
+/// Returns what to use in place of an option or a word.
+fn instead(command: &Command, name: &str, word: &str) -> Option<String> {
+    let verb = command.get_name();
+    let takes = |id: &str| command.get_arguments().any(|one| one.get_id() == id);
+    let other = |option: &str, id: &str| takes(id).then(|| format!("use '{option}'"));
+    match (verb, word) {
+        ("list", "--all" | "-a") => {
+            Some(format!("leave out '{word}': 'list' shows stopped containers as well"))
+        }
+        ("list", "--running") => Some("use '--state active'".to_owned()),
+        ("list", "--stopped") => Some("use '--state inactive'".to_owned()),
+        ("list", "--failed") => Some("use '--state failed'".to_owned()),
+        ("remove", "--purge" | "--volumes") => Some("use '--delete-state'".to_owned()),
+        ("remove", "--now") => Some(format!("leave out '{word}': 'remove' stops the container")),
+        ("remove", "--force" | "-f" | "--yes" | "-y") => {
+            Some(format!("leave out '{word}': nothing is asked"))
+        }
+        ("rollback", "--generation" | "-g") => Some("use '--to'".to_owned()),
+        ("rollback", number) if number.parse::<u64>().is_ok() => Some(format!("use '--to {number}'")),
+        ("shell", "--user" | "--uid" | "-u") => Some(format!("use 'USER@{name}'")),
+        ("shell", command) if !command.starts_with('-') => {
+            Some(format!("use 'nixos-nspawn run {name} -- {command}'"))
+        }
+        ("run", command) if !command.starts_with('-') => {
+            Some(format!("put the command behind '--': 'nixos-nspawn run {name} -- {command}'"))
+        }
+        ("logs", unit) if !unit.starts_with('-') => Some(format!("use '--unit {unit}'")),
+        ("logs", _) => Some(format!("'journalctl -M {name}' takes all options of journalctl(1)")),
+        ("create", "--auto-start" | "--autostart") => {
+            Some(format!("leave out '{word}': containers start with the host unless 'disable' prevents it"))
+        }
+        ("status", "--all" | "-a") => {
+            Some(format!("leave out '{word}': without a name, the host is summed up"))
+        }
+        ("start" | "stop" | "restart" | "activate" | "hold", "--now") => {
+            Some(format!("leave out '{word}': '{verb}' acts at once"))
+        }
+        (_, "--all" | "-a") if takes("names") || takes("which") => {
+            Some(format!("name the containers: 'nixos-nspawn {verb} $(nixos-nspawn list --quiet)'"))
+        }
+        (_, "-n") => other("--dry-run", "dry_run"),
+        (_, "-j") => other("--jobs", "jobs"),
+        (_, "--format" | "--output" | "-o") => Some("use '--json' for scripts".to_owned()),
+        (_, "--network-bridge") => other("--bridge", "bridge"),
+        (_, "--network-zone") => other("--zone", "zone"),
+        (_, "--publish" | "-p") => other("--port", "port"),
+        (_, "--volume") => other("--bind", "bind"),
+        (_, "--memory" | "-m") => other("--memory-max", "memory_max"),
+        (_, "-e") => other("--env", "env"),
+        (_, "--nixos-path" | "--nixpkgs-path") => other("--nixpkgs", "nixpkgs"),
+        (_, "--host-address" | "--local-address") if takes("bridge") => Some(
+            "addresses are options of the container: 'hostNetworkConfig' and 'containerNetworkConfig'"
+                .to_owned(),
+        ),
+        (_, "--ensure-unique-name") => Some("leave it out: a name that is taken is refused".to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// Returns the tips for a command line, in one line.
+    fn tips(line: &str) -> String {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let error = Cli::try_parse_from(&words).unwrap_err();
+        let text = better(error, &mut Cli::command(), &words).to_string();
+        let tips = text.lines().filter_map(|line| line.trim().strip_prefix("tip: "));
+        tips.collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn options_that_other_programs_have() {
+        for (line, tip) in [
+            ("create web --flaek .", "a similar argument exists: '--flake'"),
+            (
+                "update web --impure",
+                "'--impure' is an option of Nix; those stand behind '--', as in '-- --impure'",
+            ),
+            ("create web --frobnicate", "options of Nix stand behind '--'"),
+            ("start --frobnicate web", ""),
+            ("list --foo", ""),
+            ("list --al", ""),
+            ("--port 80 create web --flake .", "'create --port' exists"),
+            ("list -a", "leave out '-a': 'list' shows stopped containers as well"),
+            ("list --running", "use '--state active'"),
+            ("remove -f web", "leave out '-f': nothing is asked"),
+            ("remove web --purge", "use '--delete-state'"),
+            ("rollback web --generation 3", "use '--to'"),
+            ("rollback web 3", "use '--to 3'"),
+            ("run web ls", "put the command behind '--': 'nixos-nspawn run web -- ls'"),
+            ("shell web -- ls", "use 'nixos-nspawn run web -- ls'"),
+            ("logs web nginx", "use '--unit nginx'"),
+            ("logs web -e", "'journalctl -M web' takes all options of journalctl(1)"),
+            ("stop --all", "name the containers: 'nixos-nspawn stop $(nixos-nspawn list --quiet)'"),
+            ("start --now web", "leave out '--now': 'start' acts at once"),
+            ("remove -n web", "use '--dry-run'"),
+            ("show -n web", ""),
+            ("create web --flake . --network-zone lab", "use '--zone'"),
+            ("create web --flake . -p 80", "use '--port'"),
+            (
+                "create web --flake . --host-address 10.0.0.1",
+                "addresses are options of the container: 'hostNetworkConfig' and 'containerNetworkConfig'",
+            ),
+            ("statsu web", "a similar subcommand exists: 'status'"),
+            ("foo web", ""),
+            ("xdit web", ""),
+        ] {
+            assert_eq!(tips(&format!("nixos-nspawn {line}")), tip, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_tip_names_what_exists_already() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands() {
+            for option in command.get_arguments().filter_map(|one| one.get_long()) {
+                let word = format!("--{option}");
+                assert!(!OF_NIX.contains(&word.as_str()) || option == "refresh", "{word}");
+            }
+        }
+    }
+}
