@@ -182,12 +182,19 @@ pub(crate) fn line(words: &[String], rights: Rights) -> String {
     format!("exec sh -c {} nixos-nspawn {words}", quoted(&script))
 }
 
-/// Returns a word as a shell reads it unchanged.
+/// Returns a word as a shell reads it unchanged. To fish, unlike others, a backslash means something in single quotes.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
         true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+        false => {
+            let parts =
+                word.split_inclusive(['\'', '\\']).map(|part| match part.strip_suffix(['\'', '\\']) {
+                    Some(before) => format!("{before}'\\{}'", &part[before.len()..]),
+                    None => part.to_owned(),
+                });
+            format!("'{}'", parts.collect::<String>())
+        }
     }
 }
 
