@@ -105,14 +105,14 @@ mod tests {
         check(
             &["hold", "web", "--json"],
             true,
-            r#"{"name":"web","dry_run":false,"held":true,"changed":true,"more":1}"#,
+            r#"{"name":"web","dry_run":false,"held":null,"changed":true,"more":1}"#,
         );
     }
 
     #[test]
     #[should_panic(expected = "'changed' is a required property")]
     fn keys_are_required() {
-        check(&["hold", "web", "--json"], true, r#"{"name":"web","dry_run":false,"held":true}"#);
+        check(&["hold", "web", "--json"], true, r#"{"name":"web","dry_run":false,"held":null}"#);
     }
 
     #[test]
@@ -120,7 +120,7 @@ mod tests {
         check(
             &["hold", "web", "--json"],
             true,
-            r#"{"name":"web","dry_run":false,"held":true,"changed":true}"#,
+            r#"{"name":"web","dry_run":false,"held":null,"changed":true}"#,
         );
         check(&["hold", "web", "--json"], false, "");
         check(&["hold", "web"], true, "text");

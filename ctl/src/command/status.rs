@@ -38,6 +38,7 @@ pub(super) struct StatusAnswer<'a> {
     #[serde(flatten)]
     unit: UnitSummary<'a>,
     /// Since when it has been in this state; UTC, RFC 3339.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     since: Option<String>,
     /// The recorded generation.
     generation: Option<u64>,
