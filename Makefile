@@ -18,7 +18,7 @@ NIX_FILES = nix/eval-config.nix nix/lib.nix nix/container.nix nix/container-prof
 # Where generated services find systemd's proxy. It is in no directory that is searched for commands.
 SOCKET_PROXYD ?= /usr/lib/systemd/systemd-socket-proxyd
 
-.PHONY: build check test demo demo-intro bench bench-updates torture vm-check fuzz verify-nspawn nixos-check install uninstall deb deb-check book book-check deps
+.PHONY: build check test demo demo-intro bench bench-updates torture vm-check fuzz verify-nspawn nixos-check install uninstall deb deb-check rpm rpm-check arch arch-check book book-check deps
 
 # No directory of this machine gets into the programs; rustc's arguments are separated by the byte 0x1f.
 build:
@@ -156,6 +156,32 @@ deb-check: deps deb
 	sh tests/deb/build.sh '$(DEB)-again'
 	sh tests/deb/check.sh '$(DEB)' '$(DEB)-again'
 	NIXOS_NSPAWN_DEB='$(DEB)' $(CARGO) test --locked --all-features -p nixos-nspawn-tests --test host_deb
+
+# The RPM package, in target/rpm, built in a copy of the tree. Rust may be rustup's: only rpmbuild must be installed.
+RPM = $(abspath $(TARGET_DIR))/rpm
+rpm:
+	@command -v rpmbuild > /dev/null || { echo "rpmbuild: not found; install rpm-build, or Debian's package rpm" >&2; exit 1; }
+	sh tests/rpm/build.sh '$(RPM)'
+
+# Two builds of the package are identical, rpm and rpmlint find no fault, and it is installed, upgraded and erased below a root.
+rpm-check: deps
+	command -v rpmbuild > /dev/null || apt-get install -qq -y --no-install-recommends rpm > /dev/null
+	$(MAKE) rpm
+	sh tests/rpm/build.sh '$(RPM)-again'
+	sh tests/rpm/check.sh '$(RPM)' '$(RPM)-again'
+
+# The package of Arch, in target/arch, built in a copy of the tree.
+ARCH = $(abspath $(TARGET_DIR))/arch
+arch:
+	@command -v makepkg > /dev/null || { echo "makepkg: not found; install base-devel, or Debian's packages makepkg and libarchive-tools" >&2; exit 1; }
+	sh tests/arch/build.sh '$(ARCH)'
+
+# makepkg reads PKGBUILD and builds the package, which pacman installs and removes below a root.
+arch-check: deps
+	command -v makepkg > /dev/null && command -v bsdtar > /dev/null && command -v pacman > /dev/null || \
+		apt-get install -qq -y --no-install-recommends makepkg pacman-package-manager libarchive-tools > /dev/null
+	$(MAKE) arch
+	sh tests/arch/check.sh '$(ARCH)'
 
 # The book, in target/book/html. mdBook is compiled once, to target/tools.
 MDBOOK_VERSION = 0.4.52

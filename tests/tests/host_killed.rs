@@ -15,7 +15,14 @@ fn commands_killed_at_system_calls(host: &Host) {
     let mut counts = Counts::default();
     for verb in Verb::ALL {
         let calls = match verb {
-            Verb::Enable | Verb::Pin | Verb::DeleteGenerations | Verb::Activate | Verb::UpdateByReload => 2,
+            Verb::Enable
+            | Verb::Pin
+            | Verb::DeleteGenerations
+            | Verb::Activate
+            | Verb::UpdateByReload
+            | Verb::Rename
+            | Verb::Clone
+            | Verb::ImportArchive => 2,
             _ => 4,
         };
         let of_verb = fault(&live, verb, Calls::Spread(calls), Fault::Signal("SIGKILL"));

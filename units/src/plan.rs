@@ -60,51 +60,71 @@ pub type HandOver<'a> = &'a mut dyn FnMut(Option<&MachineName>, Files);
 /// # Ok::<(), nixos_nspawn_units::invalid::Invalid>(())
 /// ```
 pub fn plan(loaded: &Loaded) -> Plan {
-    collected(loaded, &|_| true, true)
+    collected(&Input::of(loaded), &|_| true, true)
 }
 
 /// Does the same as long as there is time, and hands over the files of each container instead of keeping them. The start
 /// of containers that are not planned in time is refused.
 pub fn plan_in_time(loaded: &Loaded, in_time: InTime, hand_over: HandOver) -> Plan {
-    plan_with(loaded, in_time, &|_| true, Some(Writable::new()), hand_over)
+    plan_with(&Input::of(loaded), in_time, &|_| true, Some(Writable::new()), hand_over)
 }
 
 /// Plans only the containers that are wanted, each as if all were planned: the others take no time, but their conflicts and
 /// their order count.
 pub fn plan_some(loaded: &Loaded, wanted: &dyn Fn(&MachineName) -> bool) -> Plan {
-    collected(loaded, wanted, false)
+    collected(&Input::of(loaded), wanted, false)
 }
 
-fn collected(loaded: &Loaded, wanted: &dyn Fn(&MachineName) -> bool, whole: bool) -> Plan {
+/// Plans one intent as if it were in the place of what has its name, or new. Faults of other files are left out.
+pub fn plan_beside(loaded: &Loaded, stored: &Stored) -> Plan {
+    let others = loaded.intents.iter().filter(|other| other.name != stored.name);
+    let intents = others.chain([stored]).collect();
+    collected(&Input { intents, errors: &[], host: &loaded.host }, &|name| *name == stored.name, false)
+}
+
+/// What is planned.
+struct Input<'a> {
+    intents: Vec<&'a Stored>,
+    errors: &'a [LoadError],
+    host: &'a Host,
+}
+
+impl<'a> Input<'a> {
+    fn of(loaded: &'a Loaded) -> Self {
+        Self { intents: loaded.intents.iter().collect(), errors: &loaded.errors, host: &loaded.host }
+    }
+}
+
+fn collected(input: &Input, wanted: &dyn Fn(&MachineName) -> bool, whole: bool) -> Plan {
     let mut files = BTreeMap::new();
     let writable = whole.then(Writable::new);
-    let plan = plan_with(loaded, &unlimited, wanted, writable, &mut |_, own| files.extend(own));
+    let plan = plan_with(input, &unlimited, wanted, writable, &mut |_, own| files.extend(own));
     Plan { files, ..plan }
 }
 
 fn plan_with(
-    loaded: &Loaded,
+    input: &Input,
     in_time: InTime,
     wanted: &dyn Fn(&MachineName) -> bool,
     writable: Option<Writable>,
     hand_over: HandOver,
 ) -> Plan {
-    let mut writable = writable.filter(|_| !loaded.errors.iter().any(LoadError::may_hide_containers));
-    let intents = || loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
+    let mut writable = writable.filter(|_| !input.errors.iter().any(LoadError::may_hide_containers));
+    let intents = || input.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
-    let limited = BootLimit::takes_turns(&loaded.host);
+    let limited = BootLimit::takes_turns(input.host);
     // A refused container takes no turn, so that other containers do not depend on it. Only with turns is each
     // container rendered twice.
     let usable = |intent: &Intent| {
-        !limited || nspawn_file(intent).is_ok_and(|file| unmet(&file, loaded.host.systemd).is_none())
+        !limited || nspawn_file(intent).is_ok_and(|file| unmet(&file, input.host.systemd).is_none())
     };
     let order = Order::of(intents().filter(|(_, intent)| usable(intent)), limited);
-    let limit = BootLimit::of(&loaded.host, || {
+    let limit = BootLimit::of(input.host, || {
         let autostart: BTreeSet<&MachineName> =
             intents().filter(|(_, intent)| intent.starts_at_boot()).map(|(name, _)| name).collect();
         order.at_boot(|name| autostart.contains(name))
     });
-    let systemd = loaded.host.systemd;
+    let systemd = input.host.systemd;
     let zones = zones(intents().map(|(_, intent)| &intent.container), systemd);
     let host = Surroundings { systemd, order, limit, zones };
     let mut plan = Plan::default();
@@ -118,7 +138,7 @@ fn plan_with(
         }
     }
     hand_over(None, shared);
-    for stored in loaded.intents.iter().filter(|stored| wanted(&stored.name)) {
+    for stored in input.intents.iter().filter(|stored| wanted(&stored.name)) {
         let mut warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
         warnings.extend(host.order.warning(&stored.name));
         let files = if in_time(Work::Plan) {
@@ -148,7 +168,7 @@ fn plan_with(
         hand_over(Some(&stored.name), files);
         plan.containers.push(planned);
     }
-    for error in &loaded.errors {
+    for error in input.errors {
         match &error.name {
             Some(name) if !error.shadowed && !wanted(name) => {}
             Some(name) if !error.shadowed => {
@@ -160,7 +180,7 @@ fn plan_with(
             _ => plan.faults.push(brief(&error.to_string())),
         }
     }
-    if let Some(writable) = writable.filter(|_| !loaded.intents.is_empty()) {
+    if let Some(writable) = writable.filter(|_| !input.intents.is_empty()) {
         hand_over(None, writable.file().into_iter().collect());
     }
     plan.containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));

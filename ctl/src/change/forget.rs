@@ -20,7 +20,7 @@ use crate::change::next::sources;
 use crate::change::snapshot;
 use crate::fact::lookup::{all_seen, find};
 use crate::host::files::{is_there, remove_file, sync_directory};
-use crate::host::imported::remove_note;
+use crate::host::imported::{Tool, remove_note};
 use crate::host::intent_file::intent_path;
 use crate::host::lock::Lock;
 use crate::host::record::{Begun, Record, StateClaim};
@@ -62,7 +62,9 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
             sync_directory(&host.intents())?;
         }
     }
-    let links = match ours && !given_back && record.step == Begun::Removing {
+    // The links of another program's container start the same unit when it is given back.
+    let theirs = record.details.import.as_ref().is_some_and(|imported| imported.tool == Tool::Nspawn);
+    let links = match ours && !given_back && !theirs && record.step == Begun::Removing {
         true => enabled_links(host, name)?,
         false => Vec::new(),
     };

@@ -116,18 +116,19 @@ pub(super) fn give_back(host: &Host, record: &Record) -> Result<()> {
 pub(crate) fn unit(tool: Tool, name: &MachineName) -> String {
     match tool {
         Tool::NixosContainer => format!("container@{name}.service"),
-        Tool::PythonNixosNspawn => unit_name(name),
+        Tool::PythonNixosNspawn | Tool::Nspawn => unit_name(name),
     }
 }
 
-/// Returns why a container of nixos-container cannot be moved: it runs, starts or stops.
+/// Returns why a container cannot be taken over: it starts or stops, or it runs and is not restarted as ours.
 pub(super) fn why_not_stopped(host: &Host, tool: Tool, name: &MachineName) -> Result<Option<Failed>> {
-    if tool != Tool::NixosContainer {
+    if tool == Tool::PythonNixosNspawn {
         return Ok(None);
     }
     let unit = unit(tool, name);
     let does = match &*systemd::active_state(host, &unit)? {
         "inactive" | "failed" => return Ok(None),
+        "active" if tool == Tool::Nspawn => return Ok(None),
         "active" => "runs".to_owned(),
         state => format!("is {state}"),
     };

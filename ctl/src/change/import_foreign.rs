@@ -16,6 +16,8 @@ use crate::change::create_draft;
 use crate::change::create_draft::CreateDraft;
 use crate::change::forget::forget;
 use crate::change::give_back::{can_give_back, unit, why_not_stopped};
+use crate::change::import_nspawn;
+use crate::change::import_nspawn::StoreCopy;
 use crate::change::import_options::Import;
 use crate::change::remove::profile_directory;
 use crate::change::settle;
@@ -40,6 +42,8 @@ pub(crate) struct Translated {
     pub(crate) moves: Vec<(PathBuf, PathBuf)>,
     /// What has no counterpart.
     pub(crate) missing: Vec<String>,
+    /// What is copied into the host's store before.
+    pub(crate) copy: Option<StoreCopy>,
     /// Why it cannot be imported.
     pub(crate) refusal: Option<Failed>,
 }
@@ -53,26 +57,38 @@ pub(crate) struct ForeignOptions {
     pub(crate) allow_user_store: bool,
     /// Whether to accept forwards of ports that a service of the host uses.
     pub(crate) allow_taken_ports: bool,
+    /// Whether to copy store paths without a signature that the host trusts.
+    pub(crate) allow_unsigned: bool,
 }
 
 /// Reads and translates a container of another program. Nothing is changed.
 pub(crate) fn translated(host: &Host, tool: Tool, name: &MachineName) -> Result<Translated> {
     let found = importable::find(host, tool, name)?;
+    let runs = tool != Tool::NixosContainer && systemd::unit_is(host, "is-active", &unit(tool, name))?;
+    let mut copy = None;
     let (translation, profile) = match tool {
         Tool::NixosContainer => nixos_container(&found, host)?,
+        Tool::Nspawn => {
+            let (translation, system) = import_nspawn::translated(host, name, &found)?;
+            copy = import_nspawn::copy(host, name, &system, runs)?;
+            (translation, PathBuf::from(system.as_str()))
+        }
         // Its options are in the profile.
         Tool::PythonNixosNspawn => {
             let stored = profile::store_path(host, &found.profile)?;
             (Translation::default(), PathBuf::from(stored.as_str()))
         }
     };
-    let refusal = refusal(host, tool, name, &found)?;
+    let mut refusal = refusal(host, tool, name, &found)?;
     let Importable { imported, .. } = found;
     let moves = imported.moves.iter().map(|one| (one.from.clone(), one.to(host, name))).collect();
     let layer = translation.layer();
     let Translation { autostart, missing, .. } = translation;
-    let runs = tool == Tool::PythonNixosNspawn && systemd::unit_is(host, "is-active", &unit(tool, name))?;
-    Ok(Translated { import: Import { layer, autostart, imported, runs }, profile, moves, missing, refusal })
+    if runs && refusal.is_none() {
+        refusal = copy.as_ref().map(|copy| import_nspawn::must_stop(name, &copy.root));
+    }
+    let import = Import { layer, autostart, imported, runs };
+    Ok(Translated { import, profile, moves, missing, copy, refusal })
 }
 
 /// Translates the configuration of nixos-container. Returns the profile as well.
@@ -100,7 +116,13 @@ fn refusal(host: &Host, tool: Tool, name: &MachineName, found: &Importable) -> R
                 found.file.display(),
                 target.display()
             ),
-            "remove it there, and add what lib.fromContainers makes of it (docs/coming-from-containers.md)",
+            match tool {
+                Tool::Nspawn => "remove it there, and import a copy of the file",
+                _ => {
+                    "remove it there, and add what lib.fromContainers makes of it \
+                     (docs/coming-from-containers.md)"
+                }
+            },
         )));
     }
     if tool == Tool::PythonNixosNspawn {
@@ -108,6 +130,9 @@ fn refusal(host: &Host, tool: Tool, name: &MachineName, found: &Importable) -> R
     }
     if let Some(why) = why_not_stopped(host, tool, name)? {
         return Ok(Some(why));
+    }
+    if tool == Tool::Nspawn {
+        return import_nspawn::unit_of_others(host, name, found);
     }
     let state = state_directory::directory(host, name);
     Ok(state_directory::exists(host, name).then(|| {
@@ -150,6 +175,9 @@ pub(crate) fn import(
     let mut from = from;
     if let Some(refusal) = from.refusal.take() {
         return Err(refusal.into());
+    }
+    if let Some(copy) = &from.copy {
+        import_nspawn::carry_out(host, name, copy, how.allow_unsigned)?;
     }
     draft(host, name, &from, how)?;
     create::create(host, name, &options(&from, how))

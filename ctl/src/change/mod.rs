@@ -23,6 +23,7 @@ pub(crate) mod hold;
 pub(crate) mod host_flake;
 pub(crate) mod import;
 pub(crate) mod import_foreign;
+mod import_nspawn;
 pub(crate) mod import_options;
 mod load;
 mod name_is_free;

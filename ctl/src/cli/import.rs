@@ -28,6 +28,8 @@ pub(crate) enum Imported {
     NixosContainer(ImportForeign),
     /// Take over containers of python-nixos-nspawn, in /etc/systemd/nspawn
     PythonNixosNspawn(ImportForeign),
+    /// Take over containers with a .nspawn file and a NixOS root in /var/lib/machines
+    Nspawn(ImportNspawn),
 }
 
 #[derive(Debug, Args)]
@@ -48,6 +50,28 @@ pub(crate) struct ImportForeign {
     #[arg(long)]
     pub(crate) allow_taken_ports: bool,
     /// Show what would be moved and recorded, and what has no counterpart
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportNspawn {
+    /// Files /etc/systemd/nspawn/NAME.nspawn
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Start containers that do not run
+    #[arg(long)]
+    pub(crate) start: bool,
+    /// Copy store paths of the root that have no signature this host trusts
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
+    /// Use a /nix/store that does not belong to root
+    #[arg(long)]
+    pub(crate) allow_user_store: bool,
+    /// Forward ports even if a service of the host listens on them
+    #[arg(long)]
+    pub(crate) allow_taken_ports: bool,
+    /// Show what would be moved, copied and recorded, and what has no counterpart
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -1,6 +1,6 @@
-//! `import nixos-container`, `import python-nixos-nspawn` and `import --undo`: takes containers over from another program, and gives them back.
+//! `import nixos-container`, `import python-nixos-nspawn`, `import nspawn` and `import --undo`: takes containers over from another program, and gives them back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::Intent;
@@ -9,14 +9,17 @@ use nixos_nspawn_units::reach::Reach;
 use serde::Serialize;
 
 use crate::base::context::Context;
+use crate::base::exit::Failed;
 use crate::change::give_back::unit;
 use crate::change::import_foreign;
 use crate::change::import_foreign::{ForeignOptions, Translated};
-use crate::cli::ImportForeign;
+use crate::cli::{ImportForeign, ImportNspawn};
 use crate::command::begin::begin;
 use crate::command::several::{each, machine_names};
 use crate::decision::overrides::lines;
 use crate::fact::importable;
+use crate::fact::lookup::machine_name;
+use crate::host::files::is_there;
 use crate::host::imported::{Imported, Tool};
 use crate::host::state_directory;
 
@@ -25,14 +28,62 @@ pub(crate) fn run(context: &Context, tool: Tool, arguments: &ImportForeign) -> R
     context.need_live("import")?;
     let given = if arguments.all { importable::names(context, tool)? } else { arguments.containers.clone() };
     let names = machine_names(&given)?;
-    if !arguments.dry_run {
+    let how = ForeignOptions {
+        start: arguments.start,
+        allow_user_store: arguments.allow_user_store,
+        allow_taken_ports: arguments.allow_taken_ports,
+        allow_unsigned: false,
+    };
+    all(context, tool, &names, (how, arguments.dry_run))
+}
+
+/// Imports containers by their `.nspawn` files.
+pub(crate) fn nspawn(context: &Context, arguments: &ImportNspawn) -> Result<()> {
+    context.need_live("import")?;
+    let names: Vec<MachineName> =
+        arguments.files.iter().map(|file| named_by(context, file)).collect::<Result<_>>()?;
+    let how = ForeignOptions {
+        start: arguments.start,
+        allow_user_store: arguments.allow_user_store,
+        allow_taken_ports: arguments.allow_taken_ports,
+        allow_unsigned: arguments.allow_unsigned,
+    };
+    all(context, Tool::Nspawn, &names, (how, arguments.dry_run))
+}
+
+/// Returns the name of the container that a file is of. Elsewhere it would rule no container, and have no name.
+fn named_by(context: &Context, file: &Path) -> Result<MachineName> {
+    let absolute = std::path::absolute(file)?;
+    let [etc, run] = context.scope.nspawn_files;
+    let rules = [etc, run].iter().any(|folder| absolute.parent() == Some(Path::new(folder)));
+    let name = absolute.file_name().and_then(|file| file.to_str()?.strip_suffix(".nspawn"));
+    let Some(name) = name.filter(|_| rules) else {
+        return Err(Failed::Usage(format!(
+            "{}: is not a file {etc}/NAME.nspawn, and systemd-nspawn uses no other; copy it there first",
+            file.display()
+        ))
+        .into());
+    };
+    if !is_there(&absolute)? {
+        return Err(Failed::Usage(format!("{}: does not exist", file.display())).into());
+    }
+    machine_name(name)
+}
+
+fn all(
+    context: &Context,
+    tool: Tool,
+    names: &[MachineName],
+    (how, dry_run): (ForeignOptions, bool),
+) -> Result<()> {
+    if !dry_run {
         begin(context, "import")?;
     }
     context.need_systemd()?;
     if names.is_empty() {
         return context.answer(&Vec::<String>::new(), |_| "there is no container to import\n".to_owned());
     }
-    each(context, &names, |name| name, |name| one(context, tool, name, arguments))
+    each(context, names, |name| name, |name| one(context, tool, name, (how, dry_run)))
 }
 
 /// Gives imported containers back.
@@ -78,6 +129,8 @@ pub(super) struct ForeignAnswer {
     runs: bool,
     /// What is moved.
     moved: Vec<Moved>,
+    /// Store paths that are copied from the root into the host's store.
+    copied: Vec<String>,
     /// Options of the other program that are now set on the host, as lines.
     options: Vec<String>,
     /// What has no counterpart.
@@ -92,26 +145,24 @@ fn one(
     context: &Context,
     tool: Tool,
     name: &MachineName,
-    arguments: &ImportForeign,
+    (how, dry_run): (ForeignOptions, bool),
 ) -> Result<(ForeignAnswer, String)> {
-    let how = ForeignOptions {
-        start: arguments.start,
-        allow_user_store: arguments.allow_user_store,
-        allow_taken_ports: arguments.allow_taken_ports,
-    };
     let from = import_foreign::translated(context, tool, name)?;
     let mut answer = ForeignAnswer {
         name: name.clone(),
         program: tool,
         result: ImportResult::WouldImport,
-        runs: from.import.runs || arguments.start,
+        runs: from.import.runs || how.start,
         moved: moved(&from),
+        copied: from.copy.iter().flat_map(|copy| copy.paths.clone()).collect(),
         options: lines(&from.import.layer),
         missing: from.missing.clone(),
         refusal: from.refusal.as_ref().map(ToString::to_string),
         intent: None,
     };
-    if arguments.dry_run {
+    if dry_run && from.copy.is_some() {
+        // Its options are not readable before.
+    } else if dry_run {
         let draft = import_foreign::draft(context, name, &from, how)?;
         answer.intent = Some(draft.intent);
     } else {
@@ -138,6 +189,13 @@ fn text(answer: &ForeignAnswer) -> String {
     lines.extend(
         answer.moved.iter().map(|one| format!("{verb} {} to {}", one.from.display(), one.to.display())),
     );
+    if !answer.copied.is_empty() {
+        let verb = if would { "would copy" } else { "copied" };
+        let count = answer.copied.len();
+        lines.push(format!(
+            "{verb} store paths from /var/lib/machines/{name} to the store of the host: {count}"
+        ));
+    }
     lines.extend(answer.options.iter().map(|option| format!("option: {option}")));
     lines.extend(answer.missing.iter().map(|what| format!("no counterpart: {what}")));
     if let Some(intent) = &answer.intent {
@@ -155,6 +213,9 @@ fn text(answer: &ForeignAnswer) -> String {
             (false, false) => "is imported, and does not run",
         };
         lines.push(format!("container '{name}' {now}; it {boot} with the host"));
+    }
+    if would && answer.intent.is_none() {
+        lines.push("the intent is known when the system is in the host's store".to_owned());
     }
     if !would {
         lines.push(format!("note: 'nixos-nspawn import --undo {name}' gives it back"));
@@ -191,6 +252,7 @@ fn undo_one(context: &Context, name: &MachineName, dry_run: bool) -> Result<(For
         result: if dry_run { ImportResult::WouldUndo } else { ImportResult::Undone },
         runs: false,
         moved: moves,
+        copied: Vec::new(),
         options: Vec::new(),
         missing: Vec::new(),
         refusal: None,

@@ -112,6 +112,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
             Some(Imported::PythonNixosNspawn(arguments)) => {
                 import_foreign::run(context, Tool::PythonNixosNspawn, arguments)
             }
+            Some(Imported::Nspawn(arguments)) => import_foreign::nspawn(context, arguments),
             None => import_foreign::undo(context, undo, *dry_run),
         },
         Command::Start(arguments) => word::units(context, "start", arguments),

@@ -39,7 +39,10 @@ pub(crate) fn add<'a>(context: &Context, all: impl ExactSizeIterator<Item = &'a 
     if touched.is_empty() {
         return;
     }
-    let loaded = context.load();
+    let loaded = match &touched[..] {
+        [one] => context.load_one(&one.name),
+        _ => context.load(),
+    };
     for one in &mut touched {
         if let Ok(intent) = imperative(&loaded, &one.name) {
             one.reachable = of(context, &one.name, &intent.container, patience);

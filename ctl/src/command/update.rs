@@ -57,7 +57,10 @@ pub(crate) fn run(context: &Context, given: &Update) -> Result<()> {
     if names.is_empty() {
         context.screen.tell("there are no imperative containers, nothing to update");
     }
-    let loaded = context.load();
+    let loaded = match &names[..] {
+        [name] => context.load_one(name),
+        _ => context.load(),
+    };
     let names = activation_order(&loaded, names);
     let results = match &names[..] {
         [name] => {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::service::unit_name;
 use systemd_unit_syntax::parse;
 
 use crate::base::exit::{Failed, unchanged};
@@ -37,7 +38,7 @@ pub(crate) struct Importable {
     pub(crate) text: String,
     /// What the file links to if something else has made it, so that it cannot be moved away.
     pub(crate) declared: Option<PathBuf>,
-    /// The link of the profile.
+    /// The link of the profile; empty if the root says what the system is.
     pub(crate) profile: PathBuf,
     /// Settings of its unit: the file, the setting and the value.
     pub(crate) unit_settings: Vec<(PathBuf, String, String)>,
@@ -69,6 +70,8 @@ pub(crate) fn names(host: &Host, tool: Tool) -> Result<Vec<String>> {
                 }
             }
         }
+        // Its containers are named by their files.
+        Tool::Nspawn => {}
     }
     names.sort();
     names.dedup();
@@ -80,6 +83,7 @@ pub(crate) fn find(host: &Host, tool: Tool, name: &MachineName) -> Result<Import
     match tool {
         Tool::NixosContainer => nixos_container(host, name),
         Tool::PythonNixosNspawn => python(host, name),
+        Tool::Nspawn => nspawn(host, name),
     }
 }
 
@@ -139,6 +143,29 @@ fn python(host: &Host, name: &MachineName) -> Result<Importable> {
         imported: Imported { tool: Tool::PythonNixosNspawn, moves, copied_from: None },
         file,
     })
+}
+
+fn nspawn(host: &Host, name: &MachineName) -> Result<Importable> {
+    let files = host.scope.nspawn_files.map(|folder| Path::new(folder).join(format!("{name}.nspawn")));
+    for file in &files {
+        let Some(own) = Move::of(host, file, false)? else { continue };
+        let declared = fs::read_link(host.path(file)).ok();
+        if declared.as_ref().is_some_and(|target| target.starts_with(PER_NSPAWN)) {
+            return unchanged(
+                format!("{}: is of python-nixos-nspawn", file.display()),
+                format!("'nixos-nspawn import python-nixos-nspawn {name}' takes it over"),
+            );
+        }
+        return Ok(Importable {
+            text: text(host, file)?,
+            declared,
+            profile: PathBuf::new(),
+            unit_settings: unit_settings(host, &format!("{}.d", unit_name(name)))?,
+            imported: Imported { tool: Tool::Nspawn, moves: vec![own], copied_from: None },
+            file: file.clone(),
+        });
+    }
+    absent(name, &files[0].to_string_lossy())
 }
 
 fn absent<T>(name: &MachineName, path: &str) -> Result<T> {

@@ -14,6 +14,7 @@ pub(crate) mod known_names;
 pub(crate) mod lookup;
 pub(crate) mod metrics;
 pub(crate) mod notes;
+pub(crate) mod nspawn_root;
 pub(crate) mod option_lines;
 pub(crate) mod overview;
 pub(crate) mod reachable;

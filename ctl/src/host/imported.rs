@@ -25,6 +25,8 @@ pub(crate) enum Tool {
     NixosContainer,
     /// python-nixos-nspawn.
     PythonNixosNspawn,
+    /// systemd-nspawn itself, with a `.nspawn` file that somebody has written.
+    Nspawn,
 }
 
 impl Tool {
@@ -33,6 +35,7 @@ impl Tool {
         match self {
             Self::NixosContainer => "nixos-container",
             Self::PythonNixosNspawn => "python-nixos-nspawn",
+            Self::Nspawn => "systemd-nspawn",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::intent::{Intent, parse};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{Plan, Planned, plan_one, plan_some};
+use nixos_nspawn_units::plan::{Plan, Planned, plan_beside, plan_one};
 use nixos_nspawn_units::store::{DIRECTORY, Kind, Loaded, Stored};
 
 use crate::base::exit::{Failed, refuse};
@@ -56,11 +56,8 @@ fn planned(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan
     let intent = parse(intent.to_json()?.as_bytes(), name)
         .map_err(|fault| Failed::refused(format!("container '{name}': {fault}")))?;
     let path = format!("{DIRECTORY}/{name}.json");
-    let others = loaded.intents.iter().filter(|stored| stored.name != *name);
-    let mut all =
-        Loaded { intents: others.cloned().collect(), host: loaded.host.clone(), ..Loaded::default() };
-    all.intents.push(Stored { name: name.clone(), kind: Kind::Imperative, path, intent });
-    let plan = plan_some(&all, &|one| one == name);
+    let stored = Stored { name: name.clone(), kind: Kind::Imperative, path, intent };
+    let plan = plan_beside(loaded, &stored);
     let planned = plan.containers.iter().find(|planned| planned.name == *name).cloned();
     let planned = planned.with_context(|| format!("container '{name}' is not in the plan"))?;
     Ok((plan, planned))

@@ -6,6 +6,7 @@ pub(crate) mod auto_update;
 pub(crate) mod credentials;
 pub(crate) mod elf;
 pub(crate) mod files;
+pub(crate) mod foreign_root;
 pub(crate) mod forwards;
 pub(crate) mod gc_roots;
 pub(crate) mod host_file;

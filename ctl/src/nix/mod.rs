@@ -18,6 +18,7 @@ pub(crate) mod python_network;
 pub(crate) mod python_profile;
 pub(crate) mod python_service;
 pub(crate) mod resolve;
+pub(crate) mod root_store;
 pub(crate) mod source;
 pub(crate) mod tool;
 mod transfer;

@@ -12,6 +12,10 @@ pub const NAMES: [&str; 4] = ["t0", "t1", "t2", "t3"];
 /// A running container that must not change, and one whose change settles the others.
 pub const OTHERS: [&str; 2] = ["calm", "stopped"];
 
+/// The container that is copied, which is stopped, and its archive.
+const ORIGIN: &str = "origin";
+const ARCHIVE: &str = "/root/origin.tar";
+
 /// A command under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -35,11 +39,17 @@ pub enum Verb {
     Pin,
     /// Deletes a generation.
     DeleteGenerations,
+    /// Renames the container, which runs.
+    Rename,
+    /// Copies a container that is stopped.
+    Clone,
+    /// Unpacks a container from an archive.
+    ImportArchive,
 }
 
 impl Verb {
     /// All commands, in an order that gives each what it needs.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::UpdateByRestart,
         Self::UpdateByReload,
         Self::Rollback,
@@ -47,10 +57,31 @@ impl Verb {
         Self::Pin,
         Self::DeleteGenerations,
         Self::Activate,
+        Self::Rename,
+        Self::Clone,
+        Self::ImportArchive,
         Self::Create,
         Self::Remove,
         Self::RemoveWithState,
     ];
+
+    /// Returns the words of the command in docs/decisions/interrupted.md. Some commands have a counterpart, which is killed
+    /// in its turn.
+    pub fn commands(self) -> &'static [&'static str] {
+        match self {
+            Self::UpdateByRestart | Self::UpdateByReload => &["update"],
+            Self::Rollback => &["rollback"],
+            Self::Create => &["create"],
+            Self::Remove | Self::RemoveWithState => &["remove"],
+            Self::Enable => &["enable", "disable"],
+            Self::Activate => &["activate"],
+            Self::Pin => &["pin", "unpin"],
+            Self::DeleteGenerations => &["delete-generations"],
+            Self::Rename => &["rename"],
+            Self::Clone => &["clone"],
+            Self::ImportArchive => &["import of an archive"],
+        }
+    }
 
     /// Prepares the containers and returns the command for each, which changes something. `round` differs in each
     /// call.
@@ -58,8 +89,14 @@ impl Verb {
         if matches!(self, Self::UpdateByRestart | Self::UpdateByReload | Self::DeleteGenerations) {
             new_pages(host, &format!("round {round}\n"));
         }
+        if matches!(self, Self::Clone | Self::ImportArchive) {
+            origin(host);
+        }
         let prepare = |name: &str| {
-            if !matches!(self, Self::Create) && !host.exists(&intent(name)) {
+            if host.exists(&intent(&moved(name))) {
+                host.ctl_ok(&["rename", &moved(name), name, "--restart"]);
+            }
+            if !self.makes() && !host.exists(&intent(name)) {
                 host.ctl_ok(&["create", name, "--flake", FLAKE]);
             }
             self.prepared(host, name, round)
@@ -80,12 +117,18 @@ impl Verb {
                 words(&["rollback", name, "--to", &other.to_string()])
             }
             Self::Create => {
-                if host.exists(&intent(name)) {
-                    host.ctl_ok(&["remove", name, "--delete-state"]);
-                }
-                host.sh(&format!("rm -rf /var/lib/machines/{name} '/var/lib/machines/.#{name}.lck'"));
+                without(host, name);
                 words(&["create", name, "--flake", FLAKE])
             }
+            Self::Clone => {
+                without(host, name);
+                words(&["clone", ORIGIN, name])
+            }
+            Self::ImportArchive => {
+                without(host, name);
+                words(&["import", "archive", ARCHIVE, "--name", name])
+            }
+            Self::Rename => words(&["rename", name, &moved(name), "--restart"]),
             Self::Remove => words(&["remove", name]),
             Self::RemoveWithState => words(&["remove", name, "--delete-state"]),
             Self::Enable => {
@@ -115,6 +158,17 @@ impl Verb {
         }
     }
 
+    /// Returns whether the command makes a container of its name.
+    fn makes(self) -> bool {
+        matches!(self, Self::Create | Self::Clone | Self::ImportArchive)
+    }
+
+    /// Returns the names that containers may have after the command.
+    pub fn names(self, names: &[String]) -> Vec<String> {
+        let moved = names.iter().filter(|_| self == Self::Rename).map(|name| moved(name));
+        names.iter().cloned().chain(moved).collect()
+    }
+
     /// Returns the commands that must succeed after a fault has been settled.
     pub fn again(self, name: &str, words: &[String]) -> Vec<Vec<String>> {
         match self {
@@ -130,6 +184,12 @@ impl Verb {
     pub fn is_done(self, host: &Host, name: &str, words: &[String], again: &Output) -> bool {
         match self {
             Self::Create => again.stderr.contains("already exists") && host.state(name) == "active",
+            Self::Clone | Self::ImportArchive => {
+                again.stderr.contains("already exists") && host.exists(&intent(name))
+            }
+            Self::Rename => {
+                again.stderr.contains("there is no container") && host.state(&moved(name)) == "active"
+            }
             Self::DeleteGenerations => {
                 let number = words.last().map_or("", String::as_str);
                 let link = format!("/nix/var/nix/profiles/per-nspawn/{name}/system-{number}-link");
@@ -146,13 +206,46 @@ impl Verb {
         match self {
             Self::Enable => plan,
             Self::Activate => plan || stopped,
+            // They start nothing.
+            Self::Clone | Self::ImportArchive => stopped,
             _ => false,
         }
+    }
+
+    /// Returns whether a disagreement stays after the command has been repeated.
+    pub fn leaves_at_last(self, line: &str) -> bool {
+        matches!(self, Self::Clone | Self::ImportArchive) && self.leaves(line)
     }
 }
 
 fn intent(name: &str) -> String {
     format!("/etc/nixos-nspawn/{name}.json")
+}
+
+/// Returns the name that a renamed container has.
+fn moved(name: &str) -> String {
+    format!("moved-{name}")
+}
+
+/// Removes a container, with all that it has left.
+fn without(host: &Host, name: &str) {
+    if host.exists(&intent(name)) {
+        host.ctl_ok(&["remove", name, "--delete-state"]);
+    }
+    host.sh(&format!("rm -rf /var/lib/machines/{name} '/var/lib/machines/.#{name}.lck'"));
+}
+
+/// Makes the container that is copied, with state, and its archive.
+fn origin(host: &Host) {
+    if host.exists(ARCHIVE) {
+        return;
+    }
+    let toplevel = host.intent(OTHERS[1])["toplevel"].as_str().expect("a path").to_owned();
+    host.ctl_ok(&["create", ORIGIN, "--profile", &toplevel, "--no-start"]);
+    host.sh(&format!(
+        "cd /var/lib/machines/{ORIGIN} && mkdir srv && seq 1000 > srv/data && ln -s data srv/link"
+    ));
+    host.ctl_ok(&["export", ORIGIN, "-o", ARCHIVE]);
 }
 
 fn newest(host: &Host, name: &str) -> u64 {

@@ -1,6 +1,10 @@
 //! Compares the table of docs/decisions/interrupted.md with the tests of settlement: each row about a record is the name of
 //! a test.
 
+use std::collections::BTreeSet;
+
+use nixos_nspawn_tests::torture::verbs::Verb;
+
 use crate::text;
 
 /// Returns the name that a test of a row has: its first column in lower case, without punctuation and links.
@@ -30,4 +34,36 @@ fn each_row_is_a_test() {
     let unknown: Vec<&str> =
         tests.filter(|test| *test != "update_below_root" && !rows.iter().any(|row| row == test)).collect();
     assert!(unknown.is_empty(), "not in docs/decisions/interrupted.md: {unknown:#?}");
+}
+
+/// Commands that `make torture` does not kill: the host suite does, at each step.
+const NOT_TORTURED: [&str; 2] = ["import from another program", "setup --remove"];
+
+#[test]
+fn each_command_is_killed_at_its_system_calls() {
+    let page = text("docs/decisions/interrupted.md");
+    let table = page.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+    let cases = table.take_while(|line| line.starts_with("| ")).filter_map(|row| {
+        let case = row.strip_prefix("| ")?.split(" |").next()?;
+        // A state of the update above it, and what update and rollback do to snapshots.
+        (!case.starts_with('…') && !case.starts_with("a snapshot")).then_some(case)
+    });
+    let of_table: BTreeSet<&str> = cases
+        .flat_map(|case| {
+            let end = [",", " undone", " after", " before", " anywhere", " while", " and "]
+                .iter()
+                .filter_map(|end| case.find(end))
+                .min()
+                .unwrap_or(case.len());
+            // A list is a list of commands; anything else behind a comma tells when.
+            match case.contains(" or delete-generations") {
+                true => case.split([',', ' ']).collect::<Vec<_>>(),
+                false => case[..end].split(" or ").collect(),
+            }
+        })
+        .filter(|word| !word.is_empty() && *word != "or")
+        .collect();
+    let tortured = Verb::ALL.iter().flat_map(|verb| verb.commands()).copied();
+    let killed: BTreeSet<&str> = tortured.chain(["setup"]).chain(NOT_TORTURED).collect();
+    assert_eq!(of_table, killed);
 }

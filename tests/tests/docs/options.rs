@@ -95,7 +95,7 @@ fn ctl_page_has_the_options() {
     for command in commands().iter().filter(|command| *command != "help") {
         let mut own = options_of_help(&help(&[command]));
         // A command whose forms have a word more.
-        for form in ["archive", "nixos-container"].iter().filter(|_| command == "import") {
+        for form in ["archive", "nixos-container", "nspawn"].iter().filter(|_| command == "import") {
             own.extend(options_of_help(&help(&[command, form])));
         }
         own.retain(|long, _| !global.contains_key(long));
@@ -122,7 +122,7 @@ fn synopsis(page: &Page, command: &str) -> BTreeSet<String> {
         words.split(' ').any(|word| word == command)
     });
     let forms: Vec<&str> = forms.collect();
-    let expected = if command == "import" { 3 } else { 1 };
+    let expected = if command == "import" { 4 } else { 1 };
     assert_eq!(forms.len(), expected, "forms of {command} in the synopsis");
     let flags = forms.iter().flat_map(|form| form.lines()).flat_map(flags);
     flags.filter_map(|flag| flag.strip_prefix('-').filter(|l| !l.is_empty()).map(str::to_owned)).collect()

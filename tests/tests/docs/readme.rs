@@ -33,7 +33,9 @@ fn address() -> String {
 fn there_is_one_address() {
     let address = address();
     let mut files = markdown_files();
-    files.extend(["debian/control", "docs/book.toml", "tests/nixos/up"].map(str::to_owned));
+    let packages = ["debian/control", "packaging/arch/PKGBUILD", "packaging/rpm/nixos-nspawn.spec"];
+    files.extend(packages.map(str::to_owned));
+    files.extend(["docs/book.toml", "tests/nixos/up"].map(str::to_owned));
     let mut named = 0;
     for file in files {
         for (number, line) in text(&file).lines().enumerate() {

@@ -79,6 +79,7 @@ fn running_and_copied(host: &Host, system: &str) {
         assert!(!host.exists("/etc/nixos-nspawn/py.json"), "{place}");
     }
     profile_given_back(host);
+    nspawn_given_back(host, system);
     host.sh("mkdir -p /srv/tmpfs && mount -t tmpfs tmpfs /srv/tmpfs && mv /var/lib/nixos-containers /srv/tmpfs/all");
     host.sh("ln -s /srv/tmpfs/all /var/lib/nixos-containers");
     for place in ["import-copied", "import-state"] {
@@ -87,6 +88,34 @@ fn running_and_copied(host: &Host, system: &str) {
         assert!(host.exists("/etc/nixos-containers/web.conf"), "{place}");
         assert_eq!(host.sh("ls -A /var/lib/machines | grep web || true"), "", "{place}");
     }
+}
+
+/// A foreign .nspawn file rules again, and its container runs if it did.
+fn nspawn_given_back(host: &Host, system: &str) {
+    let file = "/etc/systemd/nspawn/own.nspawn";
+    let text = format!(
+        "[Exec]\nBoot=no\nParameters={system}/init\nKillSignal=SIGRTMIN+3\nNotifyReady=yes\nPrivateUsers=no\n\
+         [Files]\nBindReadOnly=/nix/store\n"
+    );
+    host.write(file, &text, 0o644);
+    host.sh("mkdir -p /var/lib/machines/own/etc /var/lib/machines/own/usr; touch /var/lib/machines/own/etc/os-release");
+    host.ok(&["systemctl", "start", &unit("own")]);
+    for place in ["import-moved", "create-intent", "create-started"] {
+        killed(host, place, &["import", "nspawn", file]);
+        settle(host);
+        assert_eq!(host.file(file), text, "{place}");
+        assert_eq!(host.state("own"), "active", "{place}");
+        assert!(!host.exists("/etc/nixos-nspawn/own.json"), "{place}");
+    }
+    host.ctl_ok(&["import", "nspawn", file]);
+    for place in ["remove-forgotten", "give-back-moved"] {
+        killed(host, place, &["import", "--undo", "own"]);
+        settle(host);
+        assert_eq!(host.file(file), text, "{place}");
+        assert!(!host.exists("/etc/nixos-nspawn/own.json"), "{place}");
+        host.ctl_ok(&["import", "nspawn", file, "--start"]);
+    }
+    host.ctl_ok(&["import", "--undo", "own"]);
 }
 
 /// The profile that was given back is the other program's, however often the undo is killed.

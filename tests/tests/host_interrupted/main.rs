@@ -18,40 +18,29 @@ mod update;
 
 use nixos_nspawn_tests::host::{Bins, Host, Output, bins, dynamic};
 use serde_json::{Map, Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 /// The places at which an update or a rollback can be killed after its build.
 const PLACES: [&str; 7] = ["recording", "profile", "intent", "reload", "activating", "activated", "passed"];
 
-/// Builds the programs, with failpoints in ctl.
+/// Builds the programs, with failpoints in ctl: with the features and the profile of the tests, so that hardly anything is
+/// compiled for it.
 fn stoppable() -> &'static Bins {
     static BINS: OnceLock<Bins> = OnceLock::new();
     BINS.get_or_init(|| {
-        let plain = bins();
-        // RELEASE/../../.. is the target directory.
-        let release = plain.ctl.parent().expect("a folder");
-        let triple =
-            release.parent().and_then(Path::file_name).and_then(|name| name.to_str()).expect("a target");
-        let target = release.ancestors().nth(2).expect("a target directory").join("failpoints");
-        let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"));
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let cargo = Command::new(env!("CARGO"))
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-            .args(["build", "--quiet", "--release", "--locked", "--target", triple])
-            .args(["-p", "nixos-nspawn-ctl", "--features", "nixos-nspawn-ctl/failpoints"])
-            // Like `make build`, but without what takes the linker minutes.
-            .env("CARGO_TARGET_DIR", &target)
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-            .env(flags, "-C target-feature=+crt-static")
-            .env("NIXOS_NSPAWN_HELPER", "/usr/local/libexec/nixos-nspawn/unit-helper")
+            .current_dir(&workspace)
+            .args(["build", "--quiet", "--locked", "--workspace", "--all-features"])
+            .args(["--bin", "nixos-nspawn-ctl"])
             .output()
             .expect("cargo");
         assert!(cargo.status.success(), "{}", String::from_utf8_lossy(&cargo.stderr));
-        let ctl = target.join(triple).join("release/nixos-nspawn-ctl");
-        Bins { generator: plain.generator.clone(), ctl }
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+        Bins { generator: bins().generator.clone(), ctl: target.join("debug/nixos-nspawn-ctl") }
     })
 }
 

@@ -1,21 +1,9 @@
 //! Translates arguments of systemd-nspawn.
 
-use serde_json::{Value, json};
-use systemd_unit_syntax::words::bind_fields;
-
 use super::Translation;
 use super::limits::limit;
-
-/// What the arguments say of the network.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct NetworkSaid {
-    /// A network of its own.
-    pub(super) own: bool,
-    /// A pair of interfaces to the host.
-    pub(super) pair: bool,
-    /// An existing namespace.
-    pub(super) namespace: bool,
-}
+use super::mounts::{Said, bind};
+use super::network::NetworkSaid;
 
 /// Flags whose value may follow as the next word.
 const SHORT: [(&str, &str); 4] =
@@ -48,8 +36,8 @@ fn flag(name: &str, value: &str, network: &mut NetworkSaid, to: &mut Translation
         value.split(',').filter(|item| !item.is_empty()).for_each(|item| to.push(option, item));
     };
     match name {
-        "--bind" => bind(value, false, to),
-        "--bind-ro" => bind(value, true, to),
+        "--bind" => bind(Said { key: "--bind=", value, read_only: false, idmap: None }, to),
+        "--bind-ro" => bind(Said { key: "--bind-ro=", value, read_only: true, idmap: None }, to),
         "--tmpfs" => to.push("tmpfs", value),
         "--inaccessible" => to.push("inaccessiblePaths", value),
         "--overlay" => to.push("nspawnConfig.Files.Overlay", value),
@@ -126,30 +114,4 @@ pub(super) fn users(value: &str, to: &mut Translation) {
         "no" | "0" | "false" | "off" => to.set("userNamespacing", false),
         other => to.set("nspawnConfig.Exec.PrivateUsers", other),
     }
-}
-
-/// Translates a bind mount. One that is read-only stays so.
-fn bind(value: &str, read_only: bool, to: &mut Translation) {
-    let name = if read_only { "--bind-ro" } else { "--bind" };
-    let Ok(fields) = bind_fields(value) else {
-        return to.miss(format!("{name}={value} cannot be read"));
-    };
-    let destination =
-        fields.destination.filter(|path| !path.is_empty()).unwrap_or_else(|| fields.source.clone());
-    if !fields.source.starts_with('/') {
-        return to.miss(format!("{name}={value}: only paths of the host can be bound"));
-    }
-    let mut mount = json!({ "source": fields.source, "destination": destination });
-    if read_only {
-        mount["readOnly"] = Value::Bool(true);
-    }
-    for option in fields.options.iter().flat_map(|options| options.split(',')) {
-        match option {
-            "rbind" | "" => {}
-            "norbind" => mount["recursive"] = Value::Bool(false),
-            "idmap" | "noidmap" | "rootidmap" | "owneridmap" => mount["idmap"] = Value::from(option),
-            other => return to.miss(format!("{name}={value}: '{other}' is not an option of a mount")),
-        }
-    }
-    to.push("bindMounts", mount);
 }

@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::Translation;
 use super::conf::Conf;
-use super::flags::{NetworkSaid, flags, users};
+use super::flags::{flags, users};
+use super::network::{NetworkSaid, settle_network};
 
 /// Variables that are read elsewhere, or have no meaning for a start.
 const ELSEWHERE: [&str; 2] = ["AUTO_START", "SYSTEM_PATH"];
@@ -44,7 +45,7 @@ pub(crate) fn translate(conf: &Conf) -> Translation {
         to.set("bridge", bridge);
     }
     addresses(conf, &mut network, &mut to);
-    settle_network(network, &mut to);
+    settle_network(network, "HOST_PORT", &mut to);
     if is_set("COPY_RESOLV_CONF") {
         to.set("resolvConf", "copy-host");
     }
@@ -125,23 +126,4 @@ fn addresses(conf: &Conf, network: &mut NetworkSaid, to: &mut Translation) {
         "hostNetworkConfig",
         json!({ "address": host, "routes": routes, "networkConfig": { "DHCPServer": "no" } }),
     );
-}
-
-/// Sets whose network the container is in.
-fn settle_network(network: NetworkSaid, to: &mut Translation) {
-    let ports = to.has("forwardPorts");
-    if !network.own && !network.namespace {
-        if ports {
-            to.options.remove("forwardPorts");
-            to.miss("HOST_PORT has no effect without a private network, so it is left out");
-        }
-        return to.set("network", "host");
-    }
-    // To nspawn, a port alone makes no pair of interfaces.
-    let pair = network.pair || network.namespace;
-    if ports && !pair {
-        to.options.remove("forwardPorts");
-        to.miss("HOST_PORT has no effect without interfaces to the host, so it is left out");
-    }
-    to.set("network", if pair { "private" } else { "none" });
 }

@@ -1,11 +1,12 @@
 //! `make bench`: measures the generator on 0, 10, 100 and 1000 containers, and compares it with /bin/true, with a program
 //! that does the same input and output but nothing else (floor.rs), and, if installed, with podman's generator on as many
 //! containers. Prints median times, peak memory, and ratios within this run; then the slowest file of 1 MiB for each field
-//! of an intent; then commands on a host with many containers. An argument selects one part: generator, worst, scale. No
-//! test depends on them.
+//! of an intent; then commands on a host with many containers, and on one with 20 that run. An argument selects one part:
+//! generator, worst, scale, running. No test depends on them.
 
 mod generator;
 mod input;
+mod running;
 mod sample;
 mod scale;
 mod tools;
@@ -13,6 +14,7 @@ mod turns;
 mod worst;
 
 use crate::generator::generator;
+use crate::running::running;
 use crate::scale::scale;
 use crate::tools::Tools;
 use crate::worst::worst;
@@ -32,5 +34,8 @@ fn main() {
     }
     if is_wanted("scale") {
         scale(&tools);
+    }
+    if is_wanted("running") {
+        running(&tools);
     }
 }

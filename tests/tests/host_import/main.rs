@@ -1,5 +1,7 @@
 //! Containers of other programs move in, with their state, and back, on a real systemd.
 
+mod nspawn;
+
 use nixos_nspawn_tests::host::{Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 use serde_json::json;
@@ -189,4 +191,6 @@ fn of_python_nixos_nspawn(host: &Host) {
     assert!(!host.exists("/etc/nixos-nspawn/web.json"));
     host.ok(&["systemctl", "start", &unit("web")]);
     assert_eq!(host.inside("web", &["cat", "/srv/file"]), "data\n");
+    nspawn::with_the_hosts_store(host, &system);
+    nspawn::with_a_store_of_its_own(host);
 }
