@@ -44,6 +44,7 @@ fn commands_for_other_hosts() {
     let source = alpha.intent("local")["source"].clone();
     assert!(source["profile"].as_str().is_some_and(|path| path.starts_with("/nix/store/")), "{source}");
     assert!(!controller.exists("/etc/nixos-nspawn/local.json"));
+    moves(&fleet);
     // Answers and exit codes are those of the host.
     let there = alpha.ctl_ok(&["list", "--json"]).stdout;
     assert_eq!(ctl_ok(&fleet, "-H root@host1:22 list --json").stdout, there);
@@ -93,6 +94,21 @@ fn commands_for_other_hosts() {
     assert_eq!(relative.code(), 2, "{relative}");
     assert!(relative.stderr.contains("--bind data:/data: is relative"), "{relative}");
 
+    // Their containers are in one table.
+    let listed = ctl_ok(&fleet, "list -H host1 -H host2").stdout;
+    let heads: Vec<&str> = listed.lines().next().unwrap_or_default().split_whitespace().take(3).collect();
+    assert_eq!(heads, ["HOST", "NAME", "STATE"], "{listed}");
+    let rows: Vec<Vec<&str>> = listed
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.split_whitespace().take(3).collect())
+        .collect();
+    assert_eq!(
+        rows,
+        [["host1", "local", "active"], ["host1", "web", "active"], ["host2", "web", "active"]],
+        "{listed}"
+    );
     // A host that cannot be reached fails alone.
     let one = ctl(&fleet, "list -H host1 -H 10.88.0.1");
     assert_eq!(one.code(), 1, "{one}");
@@ -110,6 +126,33 @@ fn commands_for_other_hosts() {
 
     apply(&fleet);
     mistakes(&fleet, beta);
+}
+
+/// A container moves to a host that has nothing of it, and can build nothing.
+fn moves(fleet: &Fleet) {
+    let [alpha, beta] = &fleet.hosts[..] else { panic!("two hosts") };
+    let root = "/var/lib/machines/local";
+    alpha.fill_state(root);
+    alpha.ctl_ok(&["disable", "local"]);
+    let (state, intent) = (alpha.imported_state(root), alpha.intent("local"));
+    let system = intent["toplevel"].as_str().expect("a system");
+    assert!(!beta.exists(system));
+    ctl_ok(fleet, "stop local -H host1");
+    ctl_ok(fleet, "export local --output /root/local.archive -H host1");
+    fleet.controller.ok(&["scp", "-q", "-3", "host1:/root/local.archive", "host2:/root/local.archive"]);
+    let imported = ctl_ok(fleet, "import archive /root/local.archive -H host2");
+    assert!(imported.stdout.contains("container 'local' is imported"), "{imported}");
+    assert_eq!(beta.imported_state(root), state);
+    beta.ok(&["nix-store", "--verify-path", system]);
+    ctl_ok(fleet, "start local -H host2");
+    beta.assert_agreed("local");
+    assert_eq!(beta.system_page("local"), "one\n");
+    assert_eq!(
+        (&beta.intent("local")["autostart"], &beta.intent("local")["container"]),
+        (&json!(false), &intent["container"])
+    );
+    ctl_ok(fleet, "remove local --delete-state -H host2");
+    ctl_ok(fleet, "start local -H host1");
 }
 
 /// A flake whose containers say for which hosts they are.

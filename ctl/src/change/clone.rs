@@ -121,9 +121,9 @@ fn take_snapshot(host: &Host, (from, to): (&Path, &Path), record: &mut Record) -
     record.save(host)
 }
 
-/// Copies all files with owners, attributes and links, but no other file systems that are mounted there.
+/// Copies all files with owners, attributes and links. Nothing is mounted there, but there may be subvolumes.
 fn copy_files(host: &Host, from: &Path, to: &Path) -> Result<()> {
-    let call = host.program("cp").args(["-a", "--reflink=auto", "--one-file-system", "--"]);
+    let call = host.program("cp").args(["-a", "--reflink=auto", "--"]);
     call.arg(from.join(".")).arg(to).output().map(drop)
 }
 

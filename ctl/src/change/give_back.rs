@@ -65,7 +65,8 @@ fn copy(host: &Host, record: &mut Record, one: &Move, index: usize) -> Result<()
         name: name.clone(),
         text: format!("{}: is on another file system, so the state is copied", one.from.display()),
     });
-    let words = ["--archive", "--reflink=auto", "--sparse=always", "--one-file-system", "--"];
+    // Nothing is mounted in it, but subvolumes of btrfs are file systems of their own.
+    let words = ["--archive", "--reflink=auto", "--sparse=always", "--"];
     host.program("cp").args(words).arg(host.path(&one.from)).arg(&draft).output()?;
     failpoint("import-copied");
     let made = state_directory::identity(&draft)?;

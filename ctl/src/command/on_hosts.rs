@@ -1,6 +1,7 @@
 //! Commands for other hosts (`--host`): each host runs the same command by its own program, over ssh. One host has the terminal
 //! to itself; [`several`] work side by side.
 
+mod list_table;
 pub(super) mod several;
 
 use std::io::{IsTerminal, stdin, stdout};

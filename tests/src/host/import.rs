@@ -28,8 +28,15 @@ impl Host {
         self.ok(&["nix-env", "-p", &format!("{profile}/system"), "--set", system]);
         self.write(&format!("/etc/nixos-containers/{name}.conf"), lines, 0o644);
         self.sh(&format!(
-            "mkdir -p -m 700 /var/lib/nixos-containers; mkdir -p {state}/etc {state}/var/empty {state}/srv
-            echo data > {state}/srv/file; ln {state}/srv/file {state}/srv/link
+            "mkdir -p -m 700 /var/lib/nixos-containers; mkdir -p {state}/etc {state}/var/empty"
+        ));
+        self.fill_state(&state);
+    }
+
+    /// Writes files with an owner, a mode, a hard link and an extended attribute, for [`Self::imported_state`].
+    pub fn fill_state(&self, state: &str) {
+        self.sh(&format!(
+            "mkdir -p {state}/srv; echo data > {state}/srv/file; ln {state}/srv/file {state}/srv/link
             chown 1234:4321 {state}/srv/file; chmod 640 {state}/srv/file"
         ));
         self.ok(&["perl", "-e", SETXATTR, &format!("{state}/srv/file")]);

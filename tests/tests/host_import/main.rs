@@ -74,8 +74,37 @@ fn of_nixos_container(host: &Host) {
     host.assert_no_traces_since(&before);
     let twice = host.ctl(&["import", "--undo", "web"]);
     assert_eq!(twice.code(), 2, "{twice}");
+    older_and_bridged(host, &system);
     refusals(host, &system);
     another_file_system(host, &system);
+    another_subvolume(host, &system);
+}
+
+/// The directories before NixOS 22.05, and a bridge of the host.
+fn older_and_bridged(host: &Host, system: &str) {
+    host.sh("ip link add br0 type bridge; ip link set br0 up");
+    let lines = "PRIVATE_NETWORK=1\nHOST_BRIDGE=br0\nLOCAL_ADDRESS=10.9.0.2/24\nAUTO_START=1\n";
+    host.nixos_container("old", system, lines);
+    host.sh(
+        "mkdir -p /etc/containers /var/lib/containers; echo x > /etc/containers/podman.conf
+        mv /etc/nixos-containers/old.conf /etc/containers; mv /var/lib/nixos-containers/old /var/lib/containers",
+    );
+    let state = host.imported_state("/var/lib/containers/old");
+    let imported = host.ctl_ok(&["import", "nixos-container", "--all", "--start"]);
+    assert!(
+        imported.stdout.contains("moved /etc/containers/old.conf to /etc/containers/old.conf.imported\n"),
+        "{imported}"
+    );
+    assert!(!imported.stdout.contains("podman"), "{imported}");
+    host.assert_agreed("old");
+    assert_eq!(host.imported_state("/var/lib/machines/old"), state);
+    assert!(host.sh("ip -o link show master br0").contains(" vb-old@"));
+    for name in ["old", "web"] {
+        host.ctl_ok(&["import", "--undo", name]);
+    }
+    assert_eq!(host.imported_state("/var/lib/containers/old"), state);
+    assert_eq!(host.file("/etc/containers/old.conf"), lines);
+    host.sh("rm -r /etc/containers /var/lib/containers; ip link delete br0");
 }
 
 /// Whatever cannot be imported is left as it is.
@@ -158,6 +187,24 @@ fn another_file_system(host: &Host, system: &str) {
     let undone = host.ctl_ok(&["import", "--undo", "far"]);
     assert!(undone.stdout.contains("what changed since stays in /var/lib/machines/far"), "{undone}");
     assert!(host.exists("/etc/nixos-containers/far.conf") && host.exists("/var/lib/machines/far"));
+}
+
+/// A directory cannot be renamed into another mount of a btrfs, but shares its data there. The subvolumes in it are part of it.
+fn another_subvolume(host: &Host, system: &str) {
+    host.sh("umount /srv/tmpfs; rm -f /var/lib/nixos-containers");
+    host.mount_btrfs();
+    host.sh("btrfs -q subvolume create /var/lib/machines/all; mkdir /var/lib/nixos-containers; mount --bind /var/lib/machines/all /var/lib/nixos-containers");
+    host.nixos_container("near", system, "AUTO_START=1\n");
+    host.sh("cd /var/lib/nixos-containers/near; btrfs -q subvolume create inner; echo inner > inner/file; dd if=/dev/urandom of=large bs=1M count=8 status=none; sync");
+    let state = host.imported_state("/var/lib/nixos-containers/near");
+    let imported = host.ctl_ok(&["import", "nixos-container", "near", "--start"]);
+    assert!(imported.stderr.contains("is on another file system, so the state is copied"), "{imported}");
+    assert_eq!(host.imported_state("/var/lib/machines/near"), state);
+    assert_eq!(host.inside("near", &["cat", "/inner/file"]), "inner\n");
+    let shared = host.sh("btrfs filesystem du -s --raw /var/lib/machines/near/large | tail -1");
+    assert_eq!(shared.split_whitespace().nth(1), Some("0"), "nothing of it is a copy: {shared}");
+    host.ctl_ok(&["import", "--undo", "near"]);
+    assert_eq!(host.file("/var/lib/nixos-containers/near/inner/file"), "inner\n");
 }
 
 fn of_python_nixos_nspawn(host: &Host) {

@@ -125,4 +125,8 @@ fn clones_on_btrfs(host: &Host) {
         );
         assert_eq!(state(host, "web"), of);
     }
+    // A root that is a directory, with a subvolume in it.
+    host.sh("cd /var/lib/machines; mkdir -p stopped; btrfs -q subvolume create stopped/inner; echo deep > stopped/inner/file");
+    host.ctl_ok(&["clone", "stopped", "copy"]);
+    assert_eq!(host.file("/var/lib/machines/copy/inner/file"), "deep\n");
 }

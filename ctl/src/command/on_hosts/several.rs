@@ -2,12 +2,13 @@
 //! reached fails alone.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::list_table;
 use crate::base::call::Ended;
 use crate::base::context::Context;
 use crate::base::exit::Failed;
@@ -35,6 +36,9 @@ pub(crate) struct OfHost {
     seconds: f64,
     #[serde(skip)]
     output: String,
+    /// Its messages alone.
+    #[serde(skip)]
+    said: String,
     /// Whether the connection was lost, so that the command may still run there.
     #[serde(skip)]
     lost: bool,
@@ -47,6 +51,12 @@ pub(super) fn run(
     (command, words): (&Command, &[String]),
     jobs: usize,
 ) -> Result<()> {
+    // Its text has a row for each container, made here of all answers.
+    let listed = match command {
+        Command::List(list) if !context.json && !list.quiet => Some(list),
+        _ => None,
+    };
+    let json = context.json || listed.is_some();
     let mut hosts: Vec<Work> = targets.iter().map(Work::new).collect();
     // The versions first, so that nothing happens on a host that does not understand the command.
     step(
@@ -80,13 +90,14 @@ pub(super) fn run(
         &mut hosts,
         jobs,
         |work| {
-            Ok(work
-                .needed
-                .as_ref()
-                .map(|needed| ssh::call(context, work.target, &needed.words, Rights::Silent, false)))
+            Ok(work.needed.as_ref().map(|needed| {
+                let more = listed.is_some().then(|| "--json".to_owned());
+                let words: Vec<String> = more.into_iter().chain(needed.words.iter().cloned()).collect();
+                ssh::call(context, work.target, &words, Rights::Silent, false)
+            }))
         },
         |work, ended| {
-            work.result = Some(answered(work.target, ended, context.json, work.ended - work.begun));
+            work.result = Some(answered(work.target, ended, json, work.ended - work.begun));
             Ok(())
         },
     );
@@ -97,6 +108,18 @@ pub(super) fn run(
     let failed = results.iter().any(|one| one.exit_status != Some(0));
     if context.json {
         context.screen.print_json(&results)?;
+    } else if let Some(list) = listed {
+        let answers: Vec<_> = results.iter().filter(|one| one.answer.is_array()).collect();
+        let answers: Vec<_> = answers.iter().map(|one| (one.host.as_str(), &one.answer)).collect();
+        let screen = (context.screen.width(), context.color);
+        let text = list_table::text(&answers, !list.no_legend, screen, SystemTime::now());
+        context.screen.print(&text)?;
+        for one in results.iter().filter(|one| one.exit_status.is_some()) {
+            one.said.lines().for_each(|line| context.screen.tell(&format!("{}: {line}", one.host)));
+        }
+        if failed {
+            context.screen.print(&format!("\n{}", summary(&results, context.color)))?;
+        }
     } else {
         for one in results.iter().filter(|one| !one.output.is_empty()) {
             let head = painted(&one.host, Tone::Strong, context.color);
@@ -169,7 +192,16 @@ fn of_host(
     time: Duration,
 ) -> OfHost {
     let seconds = (time.as_secs_f64() * 10.0).round() / 10.0;
-    OfHost { host: target.to_string(), exit_status, answer: Value::Null, error, seconds, output, lost: false }
+    OfHost {
+        host: target.to_string(),
+        exit_status,
+        answer: Value::Null,
+        error,
+        seconds,
+        output,
+        said: String::new(),
+        lost: false,
+    }
 }
 
 /// Returns the result of a call.
@@ -189,9 +221,9 @@ fn answered(target: &Target, ended: Result<Ended>, json: bool, time: Duration) -
     let said = ended.stderr.trim().to_owned();
     let error = Some(said.clone()).filter(|said| code != Some(0) && !said.is_empty());
     let answer = json.then(|| serde_json::from_str(&ended.stdout).ok()).flatten().unwrap_or_default();
-    let output = [said, ended.stdout.trim_end().to_owned()];
+    let output = [said.clone(), ended.stdout.trim_end().to_owned()];
     let output = output.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
-    OfHost { answer, ..of_host(target, code, output, error, time) }
+    OfHost { answer, said, ..of_host(target, code, output, error, time) }
 }
 
 /// Returns the table of results.
