@@ -38,18 +38,26 @@ deps:
 check: deps
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
+	$(CARGO) clippy --locked $(DEMO) -- -D warnings
 
 # Host tests mostly wait, for boots and timeouts: two run at once on each core.
 test: deps check build fuzz
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --workspace --all-features --locked
 
-demo: demo-intro deps build
-	$(CARGO) run --quiet --locked -p nixos-nspawn-tests --bin demo
+# The demonstration needs no second build of the programs: it is compiled without them (tests/Cargo.toml).
+DEMO = -p nixos-nspawn-tests --no-default-features --bin demo
+
+# The host's tree is made while the programs are built.
+demo: demo-intro deps
+	$(CARGO) build --quiet --locked $(DEMO)
+	@$(CARGO) run --quiet --locked $(DEMO) -- --prepare & prepared=$$!; status=0; \
+		$(MAKE) --no-print-directory build || status=$$?; wait $$prepared || status=$$?; exit $$status
+	$(CARGO) run --quiet --locked $(DEMO)
 
 demo-intro:
-	@echo "The programs are built, which takes some minutes the first time. Then a throwaway Debian 13 is booted in namespaces, and"
-	@echo "there a container is built by Nix, runs, survives a reboot of that host, is updated, rolled back and removed. This machine"
-	@echo "is not changed, except for packages that are missing."
+	@echo "The programs are built, and a throwaway Debian 13 is installed meanwhile, which takes some minutes the first time. Then it"
+	@echo "is booted in namespaces, and there a container is built by Nix, runs, survives a reboot of that host, is updated, rolled"
+	@echo "back and removed. This machine is not changed, except for packages that are missing."
 
 bench: deps build
 	$(CARGO) run --release --quiet --locked -p nixos-nspawn-tests --bin bench

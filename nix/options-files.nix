@@ -62,7 +62,7 @@ in
       container's service manager; nothing of them is in the store. A service inside gets one by
 
       ```nix
-      systemd.services.web.serviceConfig.LoadCredential = "token:token";
+      systemd.services.web.serviceConfig.LoadCredential = "token";
       ```
 
       See {manpage}`systemd.exec(5)` and {manpage}`systemd-nspawn(1)`.

@@ -38,7 +38,7 @@ import ./options-files.nix { inherit lib; }
     reloadScript = mkOption {
       type = own.nullOr types.path;
       default = null;
-      example = "/run/current-system/sw/bin/reload-web";
+      example = "/usr/local/bin/reload-web";
       description = ''
         A program on the host that reloads the container, instead of `switch-to-configuration test` inside it. It runs
         on the host, as root.
@@ -61,7 +61,7 @@ import ./options-files.nix { inherit lib; }
     check = mkOption {
       type = own.nullOr own.line;
       default = null;
-      example = "curl --fail --silent --output /dev/null http://localhost/health";
+      example = "curl --fail http://localhost/health";
       description = ''
         A command for `/bin/sh` inside the container that must succeed after an update; it is tried every second until
         the time is over. `nixos-nspawn check` runs it on demand.
@@ -217,7 +217,7 @@ import ./options-files.nix { inherit lib; }
     Files = mkOption {
       type = own.section;
       default = { };
-      example.BindReadOnly = [ "/etc/hosts:/etc/hosts.host" ];
+      example.BindReadOnly = [ "/srv:/mnt" ];
       description = ''
         Settings for section [Files] of {manpage}`systemd.nspawn(5)` that have no option of their own. Lists are added
         to those of nixos-nspawn, other settings replace them.

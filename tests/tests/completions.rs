@@ -1,6 +1,7 @@
 //! The completion scripts in the shells that they are for.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -28,6 +29,12 @@ impl Shells {
         for name in ["nixos-nspawn", "nixos-nspawn-ctl"] {
             std::os::unix::fs::symlink(&bins().ctl, folder.path().join(name)).unwrap();
         }
+        // As Nix answers the question for the names; the question itself is asked on a host with Nix.
+        let nix = folder.path().join("nix");
+        fs::write(&nix, "#!/bin/sh\necho '[\"db-2\",\"app\",\"db-1\"]'\n").unwrap();
+        fs::set_permissions(&nix, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(folder.path().join("flake")).unwrap();
+        fs::write(folder.path().join("flake/flake.nix"), "{}").unwrap();
         for (shell, file) in [("bash", "bash"), ("fish", "fish"), ("zsh", "_nixos-nspawn")] {
             let output = Command::new(&bins().ctl).args(["completions", shell]).output().unwrap();
             assert!(output.status.success(), "{output:?}");
@@ -83,36 +90,67 @@ impl Shells {
     }
 }
 
+/// What is typed, and what is offered, in the order of the alphabet. Each line is for both names of the program, and
+/// `FLAKE` is a flake with the containers `app`, `db-1` and `db-2`.
+const OFFERED: [(&str, &str); 11] = [
+    ("upd", "update"),
+    ("list-g", "list-generations"),
+    ("--root show w", "web web-2"),
+    ("--root remove web w", "web-2"),
+    ("--root enable db web-", "web-2"),
+    ("--root update web --strategy re", "reload restart"),
+    ("--root rollback web --to ", "1 2 3"),
+    ("--root delete-generations web ", "1 2 3"),
+    ("--root diff web 1 ", "1 2 3"),
+    ("create new --flake FLAKE#d", "FLAKE#db-1 FLAKE#db-2"),
+    ("update web --flake FLAKE#a", "FLAKE#app"),
+];
+
+/// Compares what a shell offers with [`OFFERED`].
+fn compare(shells: &Shells, shell: impl Fn(&str) -> String) {
+    let flake = shells.folder.path().join("flake").display().to_string();
+    for program in ["nixos-nspawn", "nixos-nspawn-ctl"] {
+        for (line, wanted) in OFFERED {
+            let offered = shell(&format!("{program} {}", line.replace("FLAKE", &flake)));
+            // Where an operand is typed, options are offered as well.
+            let operands = offered.split_whitespace().filter(|word| !word.starts_with("--"));
+            let mut offered: Vec<&str> = operands.collect();
+            offered.sort_unstable();
+            assert_eq!(offered.join(" "), wanted.replace("FLAKE", &flake), "{program} {line}");
+        }
+    }
+}
+
 #[test]
 fn bash() {
     let shells = Shells::new();
-    assert_eq!(shells.bash("nixos-nspawn upd"), "update");
-    assert_eq!(shells.bash("nixos-nspawn-ctl list-g"), "list-generations");
-    assert_eq!(shells.bash("nixos-nspawn --root show w"), "web web-2");
-    assert_eq!(shells.bash("nixos-nspawn --root remove web"), "web web-2");
-    assert_eq!(shells.bash("nixos-nspawn-ctl --root remove web w"), "web-2");
-    assert_eq!(shells.bash("nixos-nspawn --root update web --strategy re"), "reload restart");
-    for line in ["rollback web --to ", "pin web ", "diff web 1 "] {
-        let offered = shells.bash(&format!("nixos-nspawn --root {line}"));
-        assert!(offered.starts_with("3 2 1"), "{line}: {offered}");
-    }
+    compare(&shells, |line| shells.bash(line));
+    // The newest generation is first; behind a container, another one may follow.
+    assert!(shells.bash("nixos-nspawn --root pin web ").starts_with("3 2 1"));
 }
 
 #[test]
 fn fish() {
     let shells = Shells::new();
-    assert_eq!(shells.fish("nixos-nspawn upd"), "update");
-    assert_eq!(shells.fish("nixos-nspawn --root show w"), "web web-2");
-    assert_eq!(shells.fish("nixos-nspawn-ctl --root remove web w"), "web-2");
+    compare(&shells, |line| shells.fish(line));
 }
 
 #[test]
 fn zsh() {
     let shells = Shells::new();
-    for (line, wanted) in
-        [("nixos-nspawn --root show d", "show db"), ("nixos-nspawn-ctl --root remove web-", "remove web-2")]
-    {
-        let shown = shells.zsh(line, wanted);
-        assert!(shown.contains(wanted), "{shown:?}");
+    let flake = shells.folder.path().join("flake").display().to_string();
+    // What is typed, and what the screen shows then.
+    let lines = [
+        ("--root show d", "show db"),
+        ("--root remove web-", "remove web-2"),
+        ("--root update web --strategy relo", "--strategy reload"),
+        ("--root rollback web --to ", "2  -- current"),
+        ("create new --flake FLAKE#a", "#app"),
+    ];
+    for program in ["nixos-nspawn", "nixos-nspawn-ctl"] {
+        for (line, wanted) in lines {
+            let shown = shells.zsh(&format!("{program} {}", line.replace("FLAKE", &flake)), wanted);
+            assert!(shown.contains(wanted), "{program} {line}: {shown:?}");
+        }
     }
 }

@@ -252,7 +252,8 @@ fn where_it_can_be_reached(host: &Host) {
         serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output}"))
     };
     let created = json(&["create", "web", "--flake", FLAKE, "--json"]);
-    let ports = serde_json::json!(["*:8080 -> 80", "127.0.0.1:8081 -> 80", "*:53 -> 53 (udp)"]);
+    let ports = host.listed("web").expect("a container")["ports"].clone();
+    assert_eq!((&ports[1]["hostAddress"], &ports[1]["hostPort"]), (&"127.0.0.1".into(), &8081.into()));
     assert_eq!(
         (&created["addresses"][0], &created["ports"]),
         (&host.address("web").into(), &ports),

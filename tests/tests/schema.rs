@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use nixos_nspawn_tests::golden::{cases, compare};
 use nixos_nspawn_units::intent::parse;
 use nixos_nspawn_units::name::MachineName;
+use serde_json::Value;
 
 /// Files that the schema accepts and the types refuse, by the beginning of case and name, with the reason.
 const BEYOND_A_SCHEMA: &[(&str, &str)] = &[
@@ -86,6 +87,90 @@ fn the_committed_schemas_of_answers_are_current() {
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     assert_eq!(found, expected);
+}
+
+/// Keys that are of another kind in some answers, with the reason.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("action", "setup has steps, and the others what happens to a container"),
+    ("add", "an option's items, and the capabilities in a container's options"),
+    ("deleted", "numbers of generations, and paths"),
+    ("files", "what is generated, what differs, and how many were checked"),
+    ("host_reach", "what a container reaches, and what changes in that"),
+    ("kept", "generations that a pattern spares, and the path of a state"),
+    ("left_out", "settings of a profile, and files of an archive"),
+    ("options", "those of a container, what differs in them, and those of an import"),
+    ("result", "that of a command, and systemd's Result= of a unit"),
+    ("snapshot", "one that was made, and a container's option"),
+    ("snapshots", "those of a generation, and the path of all"),
+    ("source", "what a container is built from, and the source of a bind mount"),
+    ("version", "the release of NixOS, and that of the format of an intent"),
+];
+
+/// Keys of times.
+const TIMES: [&str; 3] = ["date", "since", "time"];
+
+/// A key means the same in every answer, and times look alike.
+#[test]
+fn keys_and_times_are_the_same_in_every_answer() {
+    let mut kinds: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for (verb, schema) in nixos_nspawn_ctl::schemas() {
+        properties(&schema, &mut |key, of| {
+            let is_time = TIMES.contains(&key);
+            assert_eq!(
+                of.get("pattern").is_some_and(|one| one.to_string().contains("T[0-9]")),
+                is_time,
+                "{verb}: {key}"
+            );
+            kinds.entry(key.to_owned()).or_default().insert(kind(&schema, of), verb.to_owned());
+        });
+    }
+    let differing = kinds.iter().filter(|(_, kinds)| kinds.len() > 1);
+    let differing: BTreeMap<&str, _> = differing.map(|(key, kinds)| (key.as_str(), kinds)).collect();
+    let allowed: BTreeSet<&str> = OTHERWISE.iter().map(|(key, _)| *key).collect();
+    let found: BTreeSet<&str> = differing.keys().copied().collect();
+    assert_eq!(found, allowed, "{differing:#?}");
+}
+
+/// Calls `seen` with each property in a schema.
+fn properties<'a>(schema: &'a Value, seen: &mut dyn FnMut(&'a str, &'a Value)) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Object(own)) = object.get("properties") {
+                own.iter().for_each(|(key, of)| seen(key, of));
+            }
+            object.values().for_each(|inner| properties(inner, seen));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| properties(inner, seen)),
+        _ => {}
+    }
+}
+
+/// Returns what kind of value a schema describes: its types without null, or the definition that it refers to.
+fn kind(root: &Value, of: &Value) -> String {
+    let inner = |of: &Value| kind(root, of);
+    if let Some(name) = of["$ref"].as_str() {
+        let target = root.pointer(name.trim_start_matches('#')).expect("a definition");
+        let composed =
+            ["properties", "enum", "oneOf", "anyOf"].iter().any(|part| target.get(*part).is_some());
+        return if composed { name.to_owned() } else { inner(target) };
+    }
+    let of_parts = |parts: &Vec<Value>| {
+        let kinds: BTreeSet<String> = parts.iter().map(inner).filter(|kind| kind != "null").collect();
+        kinds.into_iter().collect::<Vec<_>>().join(" or ")
+    };
+    if let Some(parts) = ["anyOf", "oneOf"].iter().find_map(|one| of[*one].as_array()) {
+        return of_parts(parts);
+    }
+    let types = match &of["type"] {
+        Value::Array(types) => types.iter().find(|one| *one != "null").cloned().unwrap_or_default(),
+        other => other.clone(),
+    };
+    match types.as_str() {
+        Some("array") => format!("array of {}", inner(&of["items"])),
+        Some(one) => one.to_owned(),
+        None if of.get("const").is_some() => "string".to_owned(),
+        None => "any".to_owned(),
+    }
 }
 
 #[test]

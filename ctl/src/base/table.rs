@@ -170,7 +170,7 @@ pub(crate) fn wrapped_at(text: &str, width: Option<usize>, start: usize, indent:
     let mut out = String::new();
     let mut column = start;
     for (at, word) in text.split(' ').enumerate() {
-        let length = word.chars().count();
+        let length = visible(word);
         if at > 0 && column + 1 + length > width {
             out.push('\n');
             out.push_str(&" ".repeat(indent));
@@ -181,6 +181,26 @@ pub(crate) fn wrapped_at(text: &str, width: Option<usize>, start: usize, indent:
         }
         out.push_str(word);
         column += length;
+    }
+    out
+}
+
+/// Returns how many characters of a word are seen: colours take no room.
+fn visible(word: &str) -> usize {
+    let mut parts = word.split('\u{1b}');
+    let first = parts.next().map_or(0, |part| part.chars().count());
+    first + parts.map(|part| part.split_once('m').map_or(0, |(_, rest)| rest.chars().count())).sum::<usize>()
+}
+
+/// Returns lines behind a label, which ends at the column `indent`.
+pub(crate) fn labelled(label: &str, indent: usize, lines: &[String], width: Option<usize>) -> String {
+    // On a terminal that leaves little room behind the labels, the terminal breaks the lines.
+    let width = width.filter(|width| *width >= indent + 20);
+    let mut out = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let label = if number == 0 && !label.is_empty() { format!("{label}:") } else { String::new() };
+        let text = wrapped_at(line, width, indent + 1, indent + 3);
+        out.push_str(&format!("{label:>indent$} {text}\n"));
     }
     out
 }
@@ -244,5 +264,13 @@ mod tests {
         assert_eq!(wrapped("one two", None), "one two");
         assert_eq!(wrapped_at("one two three", Some(12), 4, 4), "one two\n    three");
         assert_eq!(wrapped("/a/very/long/path is", Some(10)), "/a/very/long/path\n  is");
+        assert_eq!(
+            wrapped("\u{1b}[31mone two\u{1b}[0m three", Some(9)),
+            "\u{1b}[31mone two\u{1b}[0m\n  three"
+        );
+        let lines = ["one two three four five six".to_owned(), "seven".to_owned()];
+        let expected = " Notes: one two three four\n          five six\n        seven\n";
+        assert_eq!(labelled("Notes", 7, &lines, Some(28)), expected);
+        assert_eq!(labelled("Notes", 7, &lines[..1], None), " Notes: one two three four five six\n");
     }
 }

@@ -6,6 +6,10 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+/// The pattern of what [`utc`] returns.
+#[cfg(feature = "schema")]
+pub(crate) const UTC: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
+
 /// Converts an RFC 3339 time to local time, `2026-11-23 10:00:00`; other text is returned unchanged.
 pub(crate) fn local_of(text: &str) -> String {
     text.parse().map_or_else(|_| text.to_owned(), |time| in_zone(time, TimeZone::system()))

@@ -13,24 +13,57 @@ use crate::fact::lookup::imperative;
 use crate::host::profile_links;
 use crate::host::update_memory::{Hold, UpdateMemory, is_named_like};
 
-/// Holds a container, or replaces the reason. Returns whether the container was not held before.
-pub(crate) fn hold(host: &Host, name: &MachineName, reason: Option<&str>) -> Result<bool> {
-    change(host, name, Some(Hold::now(reason.map(str::to_owned))))
+/// The result of a hold or a release.
+pub(crate) struct Held {
+    /// The hold now, if there is one.
+    pub(crate) hold: Option<Hold>,
+    /// Whether the container was held or released by this.
+    pub(crate) changed: bool,
 }
 
-/// Releases a container. Returns whether the container was held.
-pub(crate) fn unhold(host: &Host, name: &MachineName) -> Result<bool> {
+/// Holds a container, or replaces the reason.
+pub(crate) fn hold(host: &Host, name: &MachineName, reason: Option<&str>) -> Result<Held> {
+    change(host, name, of(reason))
+}
+
+/// Releases a container.
+pub(crate) fn unhold(host: &Host, name: &MachineName) -> Result<Held> {
     change(host, name, None)
 }
 
-/// Returns whether holding or releasing a container would change anything.
-pub(crate) fn would(host: &Host, name: &MachineName, hold: bool) -> Result<bool> {
+/// Returns what [`hold`] would do.
+pub(crate) fn would_hold(host: &Host, name: &MachineName, reason: Option<&str>) -> Result<Held> {
+    would(host, name, of(reason))
+}
+
+/// Returns what [`unhold`] would do.
+pub(crate) fn would_unhold(host: &Host, name: &MachineName) -> Result<Held> {
+    would(host, name, None)
+}
+
+fn of(reason: Option<&str>) -> Option<Hold> {
+    Some(Hold::now(reason.map(str::to_owned)))
+}
+
+fn would(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<Held> {
     let loaded = host.load_one(name);
     let folder = profile_folder(host, name, imperative(&loaded, name)?);
-    if hold {
+    if hold.is_some() {
         may_be_held(&folder, name)?;
     }
-    Ok(UpdateMemory::read(host, name, &folder)?.hold.is_some() != hold)
+    let before = UpdateMemory::read(host, name, &folder)?.hold;
+    Ok(after(before, hold).0)
+}
+
+/// Returns the result, and whether anything must be written: the time is kept unless the reason changes.
+fn after(before: Option<Hold>, hold: Option<Hold>) -> (Held, bool) {
+    let changed = before.is_some() != hold.is_some();
+    let stays = match (&before, &hold) {
+        (Some(before), Some(hold)) => before.reason == hold.reason,
+        (None, None) => true,
+        _ => false,
+    };
+    (Held { hold: if stays { before } else { hold }, changed }, !stays)
 }
 
 /// Refuses a container of which nothing can be remembered.
@@ -47,7 +80,7 @@ fn may_be_held(folder: &Path, name: &MachineName) -> Result<()> {
     )
 }
 
-fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<bool> {
+fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<Held> {
     let _lock = settle::lock(host, name)?;
     let loaded = host.load_one(name);
     let folder = profile_folder(host, name, imperative(&loaded, name)?);
@@ -59,11 +92,10 @@ fn change(host: &Host, name: &MachineName, hold: Option<Hold>) -> Result<bool> {
         // A hand-written intent may have no profile yet.
         profile_links::make_directory(host, &folder)?;
     }
-    let wanted = hold.is_some();
-    // The time is kept unless the reason changes.
-    let keeps = |before: &Hold| hold.as_ref().is_some_and(|hold| hold.reason == before.reason);
-    if !before.as_ref().is_some_and(keeps) {
+    let (held, write) = after(before, hold);
+    if write {
+        let hold = held.hold.clone();
         UpdateMemory::change(host, name, &folder, |memory| memory.hold = hold)?;
     }
-    Ok(before.is_some() != wanted)
+    Ok(held)
 }

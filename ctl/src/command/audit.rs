@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::output::{Tone, painted};
-use crate::base::table::{Cell, Column, Table, wrapped};
+use crate::base::table::{Cell, Column, Table, wrapped_at};
 use crate::cli;
 use crate::command::several::{each, machine_names};
 use crate::fact::lookup::{Found, all_seen, find, no_such};
@@ -186,8 +186,11 @@ fn table(audits: &[(&Stored, Audit)], width: Option<usize>, color: bool) -> Stri
 
 /// Returns everything about one container: the rows, the score, and how it can be lessened.
 fn text(name: &MachineName, audit: &Audit, width: Option<usize>, color: bool) -> String {
-    const COLUMNS: [Column; 3] =
-        [Column::fixed("SETTING"), Column::fixed("EXPOSURE"), Column::shrinking("WHAT IT CAN DO", 20)];
+    const COLUMNS: [Column; 3] = [
+        Column::shrinking("SETTING", 12),
+        Column::fixed("EXPOSURE"),
+        Column::shrinking("WHAT IT CAN DO", 12),
+    ];
     let rows = audit.rows().iter().map(|row| {
         let (points, tone) = match row.exposure {
             0 => ("-".to_owned(), Tone::Good),
@@ -203,9 +206,9 @@ fn text(name: &MachineName, audit: &Audit, width: Option<usize>, color: bool) ->
     let mut lines = String::new();
     for row in audit.rows() {
         let Some(remedy) = row.remedy else { continue };
-        lines.push_str(&format!("  {}\n", wrapped(&format!("{}: {remedy}", row.id), width)));
+        lines.push_str(&format!("  {}\n", wrapped_at(&format!("{}: {remedy}", row.id), width, 2, 4)));
         for detail in &row.details {
-            lines.push_str(&format!("    {}\n", wrapped(detail, width)));
+            lines.push_str(&format!("    {}\n", wrapped_at(detail, width, 4, 6)));
         }
     }
     if !lines.is_empty() {
@@ -234,6 +237,9 @@ mod tests {
         let wide = text.lines().filter(|line| line.chars().count() > 80 || line.contains('…'));
         assert_eq!(wide.collect::<Vec<_>>(), Vec::<&str>::new());
         assert!(text.starts_with("SETTING"), "{text}");
+        let narrow = super::text(&name, &audit, Some(40), false);
+        let wide = narrow.lines().filter(|line| line.chars().count() > 40).count();
+        assert_eq!(wide, 0, "{narrow}");
         assert!(text.contains("\nbindMounts               0.39      sees files of the host\n"), "{text}");
         assert!(
             text.contains("\nmountDaemonSocket        -         cannot use the host's Nix daemon\n"),

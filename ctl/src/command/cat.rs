@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, arguments: &Shown) -> Result<()> {
 }
 
 /// Returns files with their paths, separated by empty lines.
-pub(crate) fn text(files: &[GeneratedFile], color: bool) -> String {
+fn text(files: &[GeneratedFile], color: bool) -> String {
     let one = |file: &GeneratedFile| {
         let target = file.link_to.map(|target| format!(" -> {target}")).unwrap_or_default();
         let head = painted(&format!("# {}{target}", file.path), Tone::Strong, color);

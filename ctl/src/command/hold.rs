@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::change::hold;
+use crate::change::hold::Held;
 use crate::cli::{Changed, Hold};
 use crate::command::begin::begin;
 use crate::command::several::{each, machine_names};
 use crate::fact::lookup::machine_name;
+use crate::host::update_memory;
 
 /// The answer for scripts.
 #[derive(Debug, Serialize)]
@@ -18,8 +20,8 @@ pub(super) struct HoldAnswer {
     name: MachineName,
     /// Whether nothing was done.
     dry_run: bool,
-    /// Whether the container is held now.
-    held: bool,
+    /// Since when and why the container is held.
+    held: Option<update_memory::Hold>,
     /// Whether the command changed that.
     changed: bool,
 }
@@ -32,14 +34,16 @@ pub(crate) fn hold(context: &Context, arguments: &Hold) -> Result<()> {
     if !dry_run {
         begin(context, "hold")?;
     }
-    let changed =
-        if dry_run { hold::would(context, &name, true)? } else { hold::hold(context, &name, reason)? };
+    let Held { hold: held, changed } = match dry_run {
+        true => hold::would_hold(context, &name, reason)?,
+        false => hold::hold(context, &name, reason)?,
+    };
     let how = match (changed, dry_run) {
         (true, true) => "would be held, and 'update --all' would skip it",
         (true, false) => "is held; 'update --all' skips it",
         (false, _) => "is already held; 'update --all' skips it",
     };
-    let answer = HoldAnswer { name: name.clone(), dry_run, held: true, changed };
+    let answer = HoldAnswer { name: name.clone(), dry_run, held, changed };
     context.answer(&answer, |_| format!("container '{name}' {how}\n"))
 }
 
@@ -55,14 +59,16 @@ pub(crate) fn unhold(context: &Context, arguments: &Changed) -> Result<()> {
         &names,
         |name| name,
         |name| {
-            let changed =
-                if dry_run { hold::would(context, name, false)? } else { hold::unhold(context, name)? };
+            let Held { hold: held, changed } = match dry_run {
+                true => hold::would_unhold(context, name)?,
+                false => hold::unhold(context, name)?,
+            };
             let how = match (changed, dry_run) {
                 (true, true) => "would no longer be held",
                 (true, false) => "is no longer held",
                 (false, _) => "was not held",
             };
-            let answer = HoldAnswer { name: name.clone(), dry_run, held: false, changed };
+            let answer = HoldAnswer { name: name.clone(), dry_run, held, changed };
             Ok((answer, format!("container '{name}' {how}\n")))
         },
     )

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted};
 use crate::base::secrets::without_password;
+use crate::base::table::wrapped;
 use crate::change::host_flake::{host_names, usual};
 use crate::fact::notes::{notes, state_word};
 use crate::fact::overview::Overview;
@@ -70,10 +71,10 @@ pub(crate) fn answer(context: &Context, overview: &Overview) -> Result<()> {
             .flatten()
             .map(|text| without_password(&text)),
     };
-    context.answer(&answer, |answer| text(answer, context.color))
+    context.answer(&answer, |answer| text(answer, context.screen.width(), context.color))
 }
 
-fn text(answer: &HostAnswer, color: bool) -> String {
+fn text(answer: &HostAnswer, width: Option<usize>, color: bool) -> String {
     let states: Vec<String> = answer.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
     let mut text = match answer.containers {
         0 => "no containers\n".to_owned(),
@@ -89,10 +90,11 @@ fn text(answer: &HostAnswer, color: bool) -> String {
     text.push('\n');
     for Attention { name, note, failure } in &answer.attention {
         let tone = if *failure { Tone::Bad } else { Tone::Doubtful };
-        text.push_str(&format!("{}: {note}\n", painted(name, tone, color)));
+        let line = wrapped(&format!("{}: {note}", painted(name, tone, color)), width);
+        text.push_str(&(line + "\n"));
     }
     for fault in &answer.faults {
-        text.push_str(&format!("{fault}\n"));
+        text.push_str(&(wrapped(fault, width) + "\n"));
     }
     text + "\n" + DOCTOR
 }
@@ -116,17 +118,19 @@ mod tests {
             flake: None,
         };
         assert_eq!(
-            text(&answer, false),
+            text(&answer, None, false),
             format!(
                 "3 containers: 2 active, 1 failed\n\ndb: a note; 'a command'\nweb: a note; 'a command'\n\
                  /etc/nixos-nspawn/a b.json: a fault\n\n{DOCTOR}"
             )
         );
+        let narrow = text(&answer, Some(20), false);
+        assert!(narrow.contains("\ndb: a note; 'a\n  command'\n"), "{narrow}");
         answer.attention.clear();
         answer.faults.clear();
         let fine = "3 containers: 2 active, 1 failed\nnothing needs attention\n";
-        assert_eq!(text(&answer, false), format!("{fine}{DOCTOR}"));
+        assert_eq!(text(&answer, None, false), format!("{fine}{DOCTOR}"));
         let answer = HostAnswer { containers: 0, states: BTreeMap::new(), ..answer };
-        assert_eq!(text(&answer, false), format!("no containers\n{DOCTOR}"));
+        assert_eq!(text(&answer, None, false), format!("no containers\n{DOCTOR}"));
     }
 }

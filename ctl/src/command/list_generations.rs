@@ -24,6 +24,7 @@ use crate::host::snapshots;
 pub(super) struct GenerationEntry<'a> {
     generation: u64,
     /// When it was made; UTC, RFC 3339; null if only a pin keeps it.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     date: Option<String>,
     /// Whether the intent records it.
     current: bool,
@@ -47,6 +48,7 @@ pub(super) struct GenerationEntry<'a> {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct SnapshotEntry {
     path: PathBuf,
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     date: String,
 }
 

@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted};
+use crate::base::table::labelled;
 use crate::base::time;
 use crate::change::tidy::tidy;
 use crate::cli::Shown;
-use crate::command::cat;
 use crate::command::several::{each, machine_names};
 use crate::decision::overrides;
 use crate::fact::generated_file::GeneratedFile;
@@ -73,7 +73,7 @@ pub(crate) fn show(context: &Context, arguments: &Shown) -> Result<()> {
         |name| {
             let container = in_overview(context, &overview, name)?;
             let details = details(context, &overview, container)?;
-            let text = format!("{gap}{}", text(container, &details, context.color));
+            let text = format!("{gap}{}", text(container, &details, context.screen.width(), context.color));
             gap = "\n";
             Ok((details, text))
         },
@@ -134,13 +134,10 @@ fn files<'a>(overview: &'a Overview, name: &MachineName) -> Vec<GeneratedFile<'a
 const INDENT: usize = 12;
 
 /// Returns the text for people.
-pub(crate) fn text(container: &Container, details: &ShowAnswer, color: bool) -> String {
+pub(crate) fn text(container: &Container, details: &ShowAnswer, width: Option<usize>, color: bool) -> String {
     let mut out = painted(container.name.as_str(), Tone::Strong, color) + "\n";
     let mut section = |label: &str, lines: Vec<String>| {
-        for (number, line) in lines.iter().enumerate() {
-            let label = if number == 0 && !label.is_empty() { format!("{label}:") } else { String::new() };
-            out.push_str(&format!("{label:>INDENT$} {line}\n"));
-        }
+        out.push_str(&labelled(label, INDENT, &lines, width));
     };
     section("Type", vec![container.kind.to_string()]);
     section("State", vec![state_line(container, details, color)]);
@@ -161,10 +158,7 @@ pub(crate) fn text(container: &Container, details: &ShowAnswer, color: bool) -> 
     section("Data", vec![details.state_directory.clone()]);
     section("Unit", vec![unit_name(&container.name)]);
     section("Plan", plan_lines(details));
-    if !details.files.is_empty() {
-        out.push('\n');
-        out.push_str(&cat::text(&details.files, color));
-    }
+    section("Files", file_lines(&container.name, details));
     out
 }
 
@@ -244,6 +238,15 @@ fn host_reach_lines(container: &Container, details: &ShowAnswer) -> Vec<String> 
         (Some(_), true) => vec!["none of its options".to_owned()],
         _ => details.host_reach.clone(),
     }
+}
+
+/// Returns the paths of the generated files, and how to see more of them.
+fn file_lines(name: &MachineName, details: &ShowAnswer) -> Vec<String> {
+    if details.files.is_empty() {
+        return Vec::new();
+    }
+    let hint = format!("('nixos-nspawn cat {name}' prints them)");
+    details.files.iter().map(|file| file.path.to_string()).chain([hint]).collect()
 }
 
 fn plan_lines(details: &ShowAnswer) -> Vec<String> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::base::context::Context;
 use crate::base::output::{Tone, painted, printable};
+use crate::base::table::labelled;
 use crate::base::time;
 use crate::change::tidy::tidy;
 use crate::cli::Status;
@@ -38,6 +39,7 @@ pub(super) struct StatusAnswer<'a> {
     #[serde(flatten)]
     unit: UnitSummary<'a>,
     /// Since when it has been in this state; UTC, RFC 3339.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     since: Option<String>,
     /// The recorded generation.
     generation: Option<u64>,
@@ -81,7 +83,8 @@ pub(crate) fn run(context: &Context, arguments: &Status) -> Result<()> {
             |name| {
                 let container = in_overview(context, &overview, name)?;
                 let details = details(context, container);
-                let text = format!("{gap}{}", text(container, &details, context.color));
+                let text =
+                    format!("{gap}{}", text(container, &details, context.screen.width(), context.color));
                 gap = "\n";
                 Ok((details, text))
             },
@@ -130,25 +133,20 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
 /// The width of the label column.
 const INDENT: usize = 16;
 
-fn text(container: &Container, details: &StatusAnswer, color: bool) -> String {
+fn text(container: &Container, details: &StatusAnswer, width: Option<usize>, color: bool) -> String {
     let mut out = painted(details.name, Tone::Strong, color) + "\n";
-    let mut line = |label: &str, text: &str| {
-        if !text.is_empty() {
-            let label = if label.is_empty() { String::new() } else { format!("{label}:") };
-            out.push_str(&format!("{label:>INDENT$} {text}\n"));
-        }
+    let mut section = |label: &str, mut lines: Vec<String>| {
+        lines.retain(|line| !line.is_empty());
+        out.push_str(&labelled(label, INDENT, &lines, width));
     };
-    line("State", &state_line(container, details, color));
-    line("Generation", &generation_line(details));
-    line("Restart", restart_line(details));
-    for (number, text) in activation_lines(details, color).iter().enumerate() {
-        line(if number == 0 { "Last activation" } else { "" }, text);
-    }
-    let remarks = notes(container);
-    for (number, Note { long, tone, .. }) in remarks.iter().enumerate() {
-        let tone = if *tone == Tone::Bad { Tone::Bad } else { Tone::Plain };
-        line(if number == 0 { "Notes" } else { "" }, &painted(long, tone, color));
-    }
+    section("State", vec![state_line(container, details, color)]);
+    section("Generation", vec![generation_line(details)]);
+    section("Restart", vec![restart_line(details).to_owned()]);
+    section("Last activation", activation_lines(details, color));
+    let note = |Note { long, tone, .. }: &Note| {
+        painted(long, if *tone == Tone::Bad { Tone::Bad } else { Tone::Plain }, color)
+    };
+    section("Notes", notes(container).iter().map(note).collect());
     out
 }
 

@@ -35,7 +35,7 @@ struct FindingAnswer<'a> {
     field: Option<&'a str>,
     reason: &'a str,
     meant: Option<&'a str>,
-    since: Option<u32>,
+    since_version: Option<u32>,
     effect: &'static str,
 }
 
@@ -84,7 +84,7 @@ fn answer(all: &[Verified], systemd: u32) -> VerifyAnswer<'_> {
                     field,
                     reason: &found.reason,
                     meant: found.meant.as_deref(),
-                    since: found.since,
+                    since_version: found.since,
                     effect: found.effect.as_str(),
                 }
             })

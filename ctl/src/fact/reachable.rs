@@ -1,5 +1,6 @@
 //! Where a container that was just started can be reached: its addresses, as soon as it has some, and its ports.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,8 +27,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) struct Reachable {
     /// Its addresses, except link-local ones.
     pub(crate) addresses: Vec<String>,
-    /// Ports of the host that are forwarded to it, such as `127.0.0.1:8080 -> 80`.
-    pub(crate) ports: Vec<String>,
+    /// The ports of the host that lead to it, as in `forwardPorts`.
+    pub(crate) ports: Vec<ForwardPort>,
 }
 
 impl Reachable {
@@ -43,7 +44,7 @@ impl Reachable {
             sleep(PAUSE);
             addresses = known(host, name);
         }
-        Self { addresses, ports: claimed_ports(container).map(|port| forward(&port)).collect() }
+        Self { addresses, ports: claimed_ports(container).map(Cow::into_owned).collect() }
     }
 
     /// Returns the lines for people.
@@ -52,7 +53,7 @@ impl Reachable {
         if !self.addresses.is_empty() {
             lines.push(format!("address {}", self.addresses.join(", ")));
         }
-        lines.extend(self.ports.iter().map(|port| format!("port {port}")));
+        lines.extend(self.ports.iter().map(|port| format!("port {}", forward(port))));
         lines
     }
 }
@@ -113,7 +114,7 @@ mod tests {
         }
         let found = Reachable {
             addresses: vec!["10.0.0.2".into(), "fd00::2".into()],
-            ports: vec!["*:53 -> 53".into()],
+            ports: vec!["53".parse().unwrap()],
         };
         assert_eq!(found.lines(), ["address 10.0.0.2, fd00::2", "port *:53 -> 53"]);
     }

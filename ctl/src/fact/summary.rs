@@ -1,7 +1,9 @@
 //! A container as `list --json` shows it, and its unit as other commands show it as well.
 
+use std::borrow::Cow;
 use std::path::Path;
 
+use nixos_nspawn_units::conflict::claimed_ports;
 use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
 use nixos_nspawn_units::intent::{ForwardPort, Intent};
 use nixos_nspawn_units::plan::OWN_DIRECTORY;
@@ -35,10 +37,11 @@ pub(crate) struct Summary<'a> {
     masked: bool,
     enabled_links: &'a [String],
     /// When it became active; UTC, RFC 3339.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     pub(crate) since: Option<&'a str>,
     addresses: &'a [String],
     /// The ports of the host that lead to it, as in `forwardPorts`.
-    ports: Vec<&'a ForwardPort>,
+    ports: Vec<Cow<'a, ForwardPort>>,
     toplevel: Option<&'a str>,
     /// The NixOS release of its system.
     version: Option<String>,
@@ -78,7 +81,7 @@ impl<'a> Summary<'a> {
                 .filter(|_| container.runs())
                 .and_then(|state| state.since.as_deref()),
             addresses: &container.addresses,
-            ports: intent.iter().flat_map(|intent| &intent.container.forward_ports).collect(),
+            ports: intent.iter().flat_map(|intent| claimed_ports(&intent.container)).collect(),
             toplevel: intent.as_ref().map(|intent| intent.toplevel.as_str()),
             version: version(host, container),
             generation: intent.as_ref().and_then(|Intent { generation, .. }| *generation),

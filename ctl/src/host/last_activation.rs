@@ -25,6 +25,7 @@ pub(crate) const ENDING: &str = ".activated";
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct LastActivation {
     /// When it ended, RFC 3339.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     pub(crate) time: String,
     /// The generation; 0 if it had no number yet.
     pub(crate) generation: u64,

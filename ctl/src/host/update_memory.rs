@@ -82,6 +82,7 @@ pub(crate) struct BuiltFrom {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Failure {
     /// The time of the failure (RFC 3339).
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     pub(crate) time: String,
     /// How the update failed.
     pub(crate) kind: FailureKind,
@@ -108,6 +109,7 @@ pub(crate) enum FailureKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Hold {
     /// The time since which the container is held (RFC 3339).
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     pub(crate) since: String,
     /// The reason, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

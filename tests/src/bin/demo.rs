@@ -1,8 +1,9 @@
 //! `make demo`: boots a throwaway Debian, creates a container from `examples/debian` with a real Nix build, updates it and
 //! rolls it back, reboots the host, shows the container again, and removes it. Each command is printed with its output. Nothing
-//! is left on the machine except `target/`.
+//! is left on the machine except `target/`. With `--prepare`, only the host's tree is made, which takes as long as the build of
+//! the programs: `make demo` does both at once.
 
-use nixos_nspawn_tests::host::{Host, Suite, bins};
+use nixos_nspawn_tests::host::{Host, Suite, bins, tree};
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,6 +12,10 @@ fn say(text: &str) {
 }
 
 fn main() {
+    if std::env::args().nth(1).is_some_and(|argument| argument == "--prepare") {
+        tree(Suite::Trixie);
+        return;
+    }
     let bins = bins();
     let start = Instant::now();
     say("A throwaway Debian 13 is booted in namespaces; nothing of this machine is touched");

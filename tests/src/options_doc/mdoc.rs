@@ -170,6 +170,10 @@ fn protected(line: &str) -> String {
 
 /// Returns a word for a macro line: quoted if it contains blanks, and protected from being read as punctuation.
 fn argument(text: &str) -> String {
+    // An empty list or set stays on one line.
+    if let "[ ]" | "{ }" = text {
+        return format!("\"{}\"", text.replace(' ', "\\ "));
+    }
     let safe = if DELIMITERS.contains(&text) { format!("\\&{text}") } else { escaped(text) };
     if text.is_empty() || text.contains(' ') { format!("\"{safe}\"") } else { safe }
 }

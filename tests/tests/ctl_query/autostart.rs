@@ -47,7 +47,7 @@ fn enable_and_disable_set_the_override() {
     assert!(left.is_empty(), "locks are left: {left:?}");
 
     for changed in [true, false] {
-        let expected = |dry_run: bool| json!({ "name": "off", "dry_run": dry_run, "autostart": true, "changed": changed, "masked": false });
+        let expected = |dry_run: bool| json!({ "name": "off", "dry_run": dry_run, "autostart": true, "changed": changed, "masked": false, "started": false, "stopped": false });
         let before = tree.snapshot();
         assert_eq!(tree.json(&["enable", "off", "--dry-run", "--json"]), expected(true));
         assert_eq!(tree.snapshot(), before);

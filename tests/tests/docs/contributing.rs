@@ -5,7 +5,7 @@ use std::fs;
 use nixos_nspawn_tests::golden::cases;
 use nixos_nspawn_tests::torture::verbs::Verb;
 
-use crate::prose::{code_spans, examples};
+use crate::prose::{code_spans, commands, examples};
 use crate::{path, text};
 
 const FILE: &str = "CONTRIBUTING.md";
@@ -13,7 +13,7 @@ const FILE: &str = "CONTRIBUTING.md";
 /// Returns the command lines of all examples, without comments.
 fn command_lines() -> Vec<String> {
     let examples = examples(&text(FILE));
-    let lines = examples.iter().flat_map(|example| example.text.lines());
+    let lines = examples.iter().flat_map(|example| commands(&example.text));
     let lines = lines.map(|line| line.split('#').next().unwrap_or_default().trim().to_owned());
     lines.filter(|line| !line.is_empty()).collect()
 }

@@ -6,7 +6,7 @@ use std::fs;
 
 use nixos_nspawn_units::intent::parse;
 
-use crate::{pages, path, text};
+use crate::{page, pages, path, text};
 
 /// A code block.
 pub struct Example {
@@ -66,6 +66,11 @@ pub fn examples(markdown: &str) -> Vec<Example> {
     }
     assert!(!fenced, "a fence is left open");
     examples
+}
+
+/// Returns the lines of an example, each with those that continue it.
+pub fn commands(text: &str) -> Vec<String> {
+    text.replace("\\\n", " ").lines().map(str::to_owned).collect()
 }
 
 /// Returns the text outside fenced code blocks.
@@ -176,4 +181,41 @@ fn decisions_are_listed_and_found() {
             );
         }
     }
+}
+
+/// Lines of examples fit a terminal of 80 columns, in manual pages with their indentation.
+#[test]
+fn examples_fit_a_terminal() {
+    let in_prose = markdown_files().into_iter().filter(|file| file != "CHANGELOG.md").flat_map(|file| {
+        let examples = examples(&text(&file));
+        // What a program prints is as long as it is, and an indented block may be an item of a list.
+        let ours = move |example: &Example, line: &str| match &*example.language {
+            "" => false,
+            "console" => line.starts_with("$ "),
+            _ => true,
+        };
+        examples.into_iter().flat_map(move |example| {
+            let file = file.clone();
+            let lines: Vec<String> =
+                example.text.lines().filter(|line| ours(&example, line)).map(str::to_owned).collect();
+            lines.into_iter().map(move |line| (file.clone(), line))
+        })
+    });
+    let in_pages = pages().into_iter().flat_map(|name| {
+        // Examples of options are in the items of lists.
+        let indentation = if name == "nixos-nspawn-options.5" { 19 } else { 11 };
+        let displays = page(&name).displays();
+        let lines = displays.into_iter().flat_map(|display| {
+            let lines =
+                display.text.lines().map(|line| " ".repeat(indentation) + &line.replace("\\(dq", "\""));
+            lines.collect::<Vec<_>>()
+        });
+        lines.map(move |line| (name.clone(), line)).collect::<Vec<_>>()
+    });
+    let long: Vec<String> = in_prose
+        .chain(in_pages)
+        .filter(|(_, line)| line.chars().count() > 80 && !line.contains("/nix/store/"))
+        .map(|(file, line)| format!("{file}: {line}"))
+        .collect();
+    assert!(long.is_empty(), "longer than 80 columns:\n{}", long.join("\n"));
 }

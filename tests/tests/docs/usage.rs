@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::prose::{code_spans, examples, markdown_files};
+use crate::prose::{code_spans, commands, examples, markdown_files};
 use crate::{ctl, page, pages, said, text};
 
 /// Returns the arguments of a `nixos-nspawn` line, without prompt, sudo, comment and redirection.
@@ -54,12 +54,12 @@ fn example_lines() -> Vec<(String, String)> {
     let mut lines = Vec::new();
     for name in pages() {
         for display in page(&name).displays() {
-            lines.extend(display.text.lines().map(|line| (format!("man/{name}"), line.to_owned())));
+            lines.extend(commands(&display.text).into_iter().map(|line| (format!("man/{name}"), line)));
         }
     }
     for file in markdown_files() {
         for example in examples(&text(&file)) {
-            lines.extend(example.text.lines().map(|line| (file.clone(), line.to_owned())));
+            lines.extend(commands(&example.text).into_iter().map(|line| (file.clone(), line)));
         }
     }
     lines
