@@ -216,6 +216,10 @@ fn mistakes(fleet: &Fleet, beta: &Host) {
         "cannot read the files of this host",
     );
     assert!(!fleet.controller.exists("/root/pwned"));
+    let without_ssh = ["env", "PATH=/root/none", "/usr/local/bin/nixos-nspawn", "list", "-H", "host1"];
+    let without_ssh = fleet.controller.run(&without_ssh);
+    assert_eq!(without_ssh.code(), 11, "{without_ssh}");
+    assert!(without_ssh.stderr.contains("host1: cannot be asked: ssh: not found"), "{without_ssh}");
     // Words cannot leave their quotes.
     let strange = ctl(fleet, "show $(touch${IFS}/pwned);'x -H host1");
     assert_eq!(strange.code(), 2, "{strange}");
