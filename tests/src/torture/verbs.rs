@@ -241,9 +241,10 @@ fn origin(host: &Host) {
         return;
     }
     let toplevel = host.intent(OTHERS[1])["toplevel"].as_str().expect("a path").to_owned();
-    host.ctl_ok(&["create", ORIGIN, "--profile", &toplevel, "--no-start"]);
+    host.ctl_ok(&["create", ORIGIN, "--profile", &toplevel]);
+    host.ctl_ok(&["disable", ORIGIN, "--now"]);
     host.sh(&format!(
-        "cd /var/lib/machines/{ORIGIN} && mkdir srv && seq 1000 > srv/data && ln -s data srv/link"
+        "cd /var/lib/machines/{ORIGIN} && mkdir -p srv && seq 1000 > srv/data && ln -s data srv/link"
     ));
     host.ctl_ok(&["export", ORIGIN, "-o", ARCHIVE]);
 }
