@@ -41,10 +41,10 @@ fn a_timer_updates(host: &Host) {
         webhook.replace("https://hooks.example.org/containers", "http://127.0.0.1:8098/cgi-bin/hook");
     assert_ne!(posted, webhook);
     host.write("/etc/systemd/system/notify-webhook@.service", posted, 0o644);
-    // The example for mail replaces the last line.
-    let (above, _) = webhook.trim_end().rsplit_once('\n').expect("lines");
-    let (_, last) = mail.trim_end().rsplit_once('\n').expect("lines");
-    host.write("/etc/systemd/system/notify-mail@.service", format!("{above}\n{last}\n"), 0o644);
+    // The example for mail replaces the command.
+    let (above, _) = webhook.split_once("ExecStart=").expect("a command");
+    let (_, command) = mail.split_once("ExecStart=").expect("a command");
+    host.write("/etc/systemd/system/notify-mail@.service", format!("{above}ExecStart={command}"), 0o644);
     host.write(
         "/usr/local/bin/mail",
         "#!/bin/sh\n{ echo \"$*\"; cat; } > /run/.mail && mv /run/.mail /run/mail\n",
