@@ -5,14 +5,14 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::base::output::{Tone, painted};
+use crate::base::output::{Tone, painted, printable};
 use crate::base::table::{Cell, Column, Table, wrapped};
 use crate::base::time;
 
 /// A container, as far as the table shows it. Newer programs may print more.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Listed {
+pub(super) struct Listed {
     name: String,
     state: Option<String>,
     since: Option<String>,
@@ -31,16 +31,22 @@ const COLUMNS: [Column; 6] = [
     Column::leaving("UPTIME", 1),
 ];
 
+/// Reads the answer of a host, or returns `None` if it is none.
+pub(super) fn read(answer: &Value) -> Option<Vec<Listed>> {
+    Deserialize::deserialize(answer).ok()
+}
+
 /// Returns the table of the answers of hosts, with the notes below it.
 pub(super) fn text(
-    answers: &[(&str, &Value)],
+    answers: Vec<(&str, Vec<Listed>)>,
     legend: bool,
     (width, color): (Option<usize>, bool),
     now: SystemTime,
 ) -> String {
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
-    for (host, answer) in answers {
-        let listed = Vec::<Listed>::deserialize(*answer).unwrap_or_default();
+    // Other hosts do not decide what the terminal does.
+    let cell = |text: &str| Cell::plain(printable(text));
+    for (host, listed) in answers {
         if listed.is_empty() {
             lines.push(format!("{}: no containers\n", painted(host, Tone::Plain, color)));
         }
@@ -51,15 +57,17 @@ pub(super) fn text(
                 Some("failed") => ("failed", Tone::Bad),
                 Some(other) => (other, Tone::Plain),
             };
+            let word = printable(word);
             let begun = since.as_deref().and_then(time::of);
             let uptime = begun.map(|begun| time::span(now.duration_since(begun).unwrap_or_default()));
-            lines.extend(notes.iter().map(|note| wrapped(&format!("{host}: {name}: {note}"), width) + "\n"));
+            let note = |note: &String| wrapped(&printable(&format!("{host}: {name}: {note}")), width) + "\n";
+            lines.extend(notes.iter().map(note));
             rows.push(vec![
-                Cell::plain(*host),
-                Cell::plain(name),
+                Cell::plain(host),
+                cell(&name),
                 Cell::new(word, tone),
-                Cell::plain(addresses.into_iter().next().unwrap_or_default()),
-                Cell::plain(version.unwrap_or_default()),
+                cell(addresses.first().map_or("", String::as_str)),
+                cell(&version.unwrap_or_default()),
                 Cell::plain(uptime.unwrap_or_default()),
             ]);
         }
@@ -91,8 +99,11 @@ mod tests {
             { "name": "web", "state": "failed", "since": null, "addresses": [], "version": null,
               "notes": ["exit status 1"] },
         ]);
-        let answers =
-            [("alpha", &alpha), ("b", &json!([])), ("me@gamma", &json!([{ "name": "web", "state": null }]))];
+        let (none, gamma) = (json!([]), json!([{ "name": "web", "state": null }]));
+        let answers = || {
+            let all = [("alpha", &alpha), ("b", &none), ("me@gamma", &gamma)];
+            all.map(|(host, answer)| (host, read(answer).unwrap())).into()
+        };
         let expected = "HOST      NAME  STATE   ADDRESS   VERSION  UPTIME\n\
             alpha     db    active  10.0.0.2  26.05    2h 0min\n\
             alpha     web   failed\n\
@@ -100,10 +111,24 @@ mod tests {
             \n\
             alpha: web: exit status 1\n\
             b: no containers\n";
-        let plain = text(&answers, true, (None, false), now);
+        let plain = text(answers(), true, (None, false), now);
         assert_eq!(plain, expected);
-        let bare = text(&answers, false, (None, false), now);
+        let bare = text(answers(), false, (None, false), now);
         assert_eq!(bare.lines().count(), 3, "{bare}");
-        assert_eq!(text(&[("a", &json!("odd"))], true, (None, false), now), "a: no containers\n");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_not_taken_for_no_containers() {
+        for odd in [json!("odd"), json!(null), json!([1]), json!([{ "name": 1 }]), json!({})] {
+            assert!(read(&odd).is_none(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn other_hosts_do_not_write_to_the_terminal() {
+        let odd = json!([{ "name": "a\u{1b}[2J", "state": "\u{1b}c", "addresses": ["\u{7}"], "version": "\u{9b}1m",
+            "notes": ["\u{1b}]0;x\u{7}"] }]);
+        let shown = text(vec![("a", read(&odd).unwrap())], true, (None, false), SystemTime::now());
+        assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
     }
 }

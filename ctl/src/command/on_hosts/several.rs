@@ -12,7 +12,7 @@ use super::list_table;
 use crate::base::call::Ended;
 use crate::base::context::Context;
 use crate::base::exit::Failed;
-use crate::base::output::{Tone, painted};
+use crate::base::output::{Tone, painted, printable};
 use crate::base::program::{Program, run_all};
 use crate::base::remote::{Rights, Target};
 use crate::base::table::{Cell, table};
@@ -101,18 +101,23 @@ pub(super) fn run(
             Ok(())
         },
     );
-    let results: Vec<OfHost> = hosts.into_iter().filter_map(|work| work.result).collect();
+    let mut results: Vec<OfHost> = hosts.into_iter().filter_map(|work| work.result).collect();
     for one in results.iter().filter(|one| one.exit_status.is_none()) {
         context.screen.tell(one.error.as_deref().unwrap_or_default());
     }
-    let failed = results.iter().any(|one| one.exit_status != Some(0));
+    if listed.is_some() {
+        results.iter_mut().for_each(OfHost::needs_list);
+    }
+    let failed = results.iter().any(|one| one.exit_status != Some(0) || one.error.is_some());
     if context.json {
         context.screen.print_json(&results)?;
     } else if let Some(list) = listed {
-        let answers: Vec<_> = results.iter().filter(|one| one.answer.is_array()).collect();
-        let answers: Vec<_> = answers.iter().map(|one| (one.host.as_str(), &one.answer)).collect();
+        let answers = results
+            .iter()
+            .filter_map(|one| Some((one.host.as_str(), list_table::read(&one.answer)?)))
+            .collect();
         let screen = (context.screen.width(), context.color);
-        let text = list_table::text(&answers, !list.no_legend, screen, SystemTime::now());
+        let text = list_table::text(answers, !list.no_legend, screen, SystemTime::now());
         context.screen.print(&text)?;
         for one in results.iter().filter(|one| one.exit_status.is_some()) {
             one.said.lines().for_each(|line| context.screen.tell(&format!("{}: {line}", one.host)));
@@ -123,11 +128,23 @@ pub(super) fn run(
     } else {
         for one in results.iter().filter(|one| !one.output.is_empty()) {
             let head = painted(&one.host, Tone::Strong, context.color);
-            context.screen.print(&format!("{head}\n{}\n\n", one.output.trim_end()))?;
+            // It was written to a pipe, so it has no colours.
+            context.screen.print(&format!("{head}\n{}\n\n", printable(one.output.trim_end())))?;
         }
         context.screen.print(&summary(&results, context.color))?;
     }
     if failed { Err(Failed::Silent.into()) } else { Ok(()) }
+}
+
+impl OfHost {
+    /// Makes an answer that is no list an error, which would otherwise look like a host without containers.
+    fn needs_list(&mut self) {
+        if self.exit_status == Some(0) && list_table::read(&self.answer).is_none() {
+            let why = "unexpected answer of 'list'";
+            self.error = Some(why.to_owned());
+            self.said = format!("{}\n{why}", self.said).trim_start().to_owned();
+        }
+    }
 }
 
 /// What is done for a host.
@@ -230,6 +247,7 @@ fn answered(target: &Target, ended: Result<Ended>, json: bool, time: Duration) -
 fn summary(results: &[OfHost], color: bool) -> String {
     let row = |one: &OfHost| {
         let (word, tone) = match one.exit_status {
+            Some(0) if one.error.is_some() => ("unexpected answer".to_owned(), Tone::Bad),
             Some(0) => ("done".to_owned(), Tone::Good),
             Some(code) => (format!("exit status {code}"), Tone::Bad),
             None if one.lost => ("connection lost".to_owned(), Tone::Bad),
