@@ -79,7 +79,7 @@ pub(super) fn copy(
     runs: bool,
 ) -> Result<Option<StoreCopy>> {
     let nix = Nix::find(host)?;
-    if nix.is_valid(system) {
+    if nix.is_valid(system)? {
         return Ok(None);
     }
     let root = root(host, name);

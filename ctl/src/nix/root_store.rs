@@ -31,10 +31,14 @@ pub(crate) struct RootStore<'a> {
 }
 
 impl Nix<'_> {
-    /// Returns whether a path is valid in the host's store.
-    pub(crate) fn is_valid(&self, path: &StorePath) -> bool {
+    /// Returns whether a path is valid in the host's store. A store that cannot be asked is an error.
+    pub(crate) fn is_valid(&self, path: &StorePath) -> Result<bool> {
         let call = self.host.program(self.tool("nix-store"));
-        call.args(["--query", "--hash", path.as_str()]).output().is_ok()
+        match call.args(["--query", "--hash", path.as_str()]).output() {
+            Ok(_) => Ok(true),
+            Err(error) if format!("{error:#}").contains("is not valid") => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
