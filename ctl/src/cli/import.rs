@@ -40,31 +40,16 @@ pub(crate) struct ImportForeign {
     /// Import all containers of the program
     #[arg(long, conflicts_with = "containers")]
     pub(crate) all: bool,
-    /// Start containers that do not run
-    #[arg(long)]
-    pub(crate) start: bool,
-    /// Use a /nix/store that does not belong to root
-    #[arg(long)]
-    pub(crate) allow_user_store: bool,
-    /// Forward ports even if a service of the host listens on them
-    #[arg(long)]
-    pub(crate) allow_taken_ports: bool,
-    /// Show what would be moved and recorded, and what has no counterpart
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) how: TakeOver,
 }
 
+/// How containers of other programs are taken over.
 #[derive(Debug, Args)]
-pub(crate) struct ImportNspawn {
-    /// Files /etc/systemd/nspawn/NAME.nspawn
-    #[arg(value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
+pub(crate) struct TakeOver {
     /// Start containers that do not run
     #[arg(long)]
     pub(crate) start: bool,
-    /// Copy store paths of the root that have no signature this host trusts
-    #[arg(long)]
-    pub(crate) allow_unsigned: bool,
     /// Use a /nix/store that does not belong to root
     #[arg(long)]
     pub(crate) allow_user_store: bool,
@@ -74,6 +59,18 @@ pub(crate) struct ImportNspawn {
     /// Show what would be moved, copied and recorded, and what has no counterpart
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportNspawn {
+    /// Files /etc/systemd/nspawn/NAME.nspawn
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Copy store paths of the root that have no signature this host trusts
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
+    #[command(flatten)]
+    pub(crate) how: TakeOver,
 }
 
 #[derive(Debug, Args)]

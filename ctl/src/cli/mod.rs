@@ -25,7 +25,7 @@ pub(crate) use build::{
 };
 pub(crate) use doctor::Doctor;
 pub(crate) use generations::{DeleteGenerations, Diff, Pin};
-pub(crate) use import::{Import, ImportArchive, ImportForeign, ImportNspawn, Imported};
+pub(crate) use import::{Import, ImportArchive, ImportForeign, ImportNspawn, Imported, TakeOver};
 pub(crate) use list::{KindFilter, List, SortKey};
 pub(crate) use moves::{Clone, Export, Rename};
 pub(crate) use overrides::Override;

@@ -1,4 +1,5 @@
-//! `import nixos-container`, `import python-nixos-nspawn`, `import nspawn` and `import --undo`: takes containers over from another program, and gives them back.
+//! `import nixos-container`, `import python-nixos-nspawn`, `import nspawn` and `import --undo`: takes containers over from
+//! another program, and gives them back.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use crate::base::exit::Failed;
 use crate::change::give_back::unit;
 use crate::change::import_foreign;
 use crate::change::import_foreign::{ForeignOptions, Translated};
-use crate::cli::{ImportForeign, ImportNspawn};
+use crate::cli::{ImportForeign, ImportNspawn, TakeOver};
 use crate::command::begin::begin;
 use crate::command::several::{each, machine_names};
 use crate::decision::overrides::lines;
@@ -28,13 +29,7 @@ pub(crate) fn run(context: &Context, tool: Tool, arguments: &ImportForeign) -> R
     context.need_live("import")?;
     let given = if arguments.all { importable::names(context, tool)? } else { arguments.containers.clone() };
     let names = machine_names(&given)?;
-    let how = ForeignOptions {
-        start: arguments.start,
-        allow_user_store: arguments.allow_user_store,
-        allow_taken_ports: arguments.allow_taken_ports,
-        allow_unsigned: false,
-    };
-    all(context, tool, &names, (how, arguments.dry_run))
+    all(context, tool, &names, (options(&arguments.how, false), arguments.how.dry_run))
 }
 
 /// Imports containers by their `.nspawn` files.
@@ -42,13 +37,13 @@ pub(crate) fn nspawn(context: &Context, arguments: &ImportNspawn) -> Result<()> 
     context.need_live("import")?;
     let names: Vec<MachineName> =
         arguments.files.iter().map(|file| named_by(context, file)).collect::<Result<_>>()?;
-    let how = ForeignOptions {
-        start: arguments.start,
-        allow_user_store: arguments.allow_user_store,
-        allow_taken_ports: arguments.allow_taken_ports,
-        allow_unsigned: arguments.allow_unsigned,
-    };
-    all(context, Tool::Nspawn, &names, (how, arguments.dry_run))
+    let how = options(&arguments.how, arguments.allow_unsigned);
+    all(context, Tool::Nspawn, &names, (how, arguments.how.dry_run))
+}
+
+fn options(how: &TakeOver, allow_unsigned: bool) -> ForeignOptions {
+    let TakeOver { start, allow_user_store, allow_taken_ports, .. } = *how;
+    ForeignOptions { start, allow_user_store, allow_taken_ports, allow_unsigned }
 }
 
 /// Returns the name of the container that a file is of. Elsewhere it would rule no container, and have no name.
