@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::process::ExitCode;
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, fstat, mkdirat, openat, renameat, symlinkat};
 
@@ -14,7 +15,18 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOC
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
 const NEW: OFlags = OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC);
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// Exits with 2 if it fails: `measure` accepts 1, with which the generator refuses something.
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("floor: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [intents, output, list] = arguments.as_slice() else {
         return Err("usage: floor INTENTS OUTPUT LIST".into());
@@ -45,7 +57,7 @@ fn read_all(folder: &str) -> Result<(), Box<dyn Error>> {
 
 fn write_all(output: &str, list: &str) -> Result<(), Box<dyn Error>> {
     let output = openat(CWD, output, FOLDER, Mode::empty())?;
-    let bytes = vec![b'#'; 1 << 16];
+    let mut bytes = Vec::new();
     let mut current: Option<OwnedFd> = None;
     for line in list.lines() {
         let (kind, rest) = line.split_once(' ').ok_or("a kind and a path")?;
@@ -62,7 +74,11 @@ fn write_all(output: &str, list: &str) -> Result<(), Box<dyn Error>> {
         }
         let temporary = format!(".{name}.new");
         let mut file = File::from(openat(folder, &temporary, NEW, Mode::from_raw_mode(0o644))?);
-        file.write_all(bytes.get(..what.parse::<usize>()?).ok_or("a small file")?)?;
+        let size: usize = what.parse()?;
+        if bytes.len() < size {
+            bytes.resize(size, b'#');
+        }
+        file.write_all(&bytes[..size])?;
         drop(file);
         renameat(folder, &temporary, folder, name)?;
     }
