@@ -14,8 +14,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::log::Log;
 
-/// Returns the processor time after which the generator no longer begins this kind of work. Each container is written as
-/// soon as it is planned, so the time of planning includes writing. Containers that were not read or planned by then are
+/// Returns the processor time after which the generator no longer begins this kind of work. Containers are written
+/// while others are planned, so the time of planning includes writing. Containers that were not read or planned by then are
 /// refused, and each refusal still has to be written: a run takes about two seconds of processor time. Time spent waiting
 /// for a slow disk or in a busy boot does not count, since healthy containers would be refused; it is bounded by the sizes
 /// of the files.
@@ -43,11 +43,11 @@ pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
     let began = SystemTime::now();
     let in_time = |work| used() < limit(work);
     let loaded = load_in_time(root, trust(root), &in_time);
-    // Files are written as they are planned, so that only those of one container are in memory.
+    // Files are written while others are planned, so that only some are in memory.
     let mut writer = Writer::open(directory, began);
     let plan = plan_in_time(&loaded, &in_time, &mut |container, files| {
         if let Ok(writer) = &mut writer {
-            writer.write(container, &files);
+            writer.write(container, files);
         }
     });
     let errors = writer.map_or_else(|error| vec![error], Writer::finish);

@@ -1,23 +1,25 @@
 //! Writes files so that no reader ever sees half of one: a temporary beside the target, then a rename. A file that
 //! already holds the same bytes is left alone. One failure does not keep the rest of a plan from being written.
 
+mod replace;
+
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::{
-    AtFlags, CWD, Dir, Mode, OFlags, fsync, mkdirat, openat, readlinkat, renameat, statat, symlinkat,
-    unlinkat,
-};
+use rustix::fs::{CWD, Dir, Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::name::MachineName;
 use crate::network::zone_bridge_of;
-use crate::plan::{Entry, OWN_DIRECTORY, WRITABLE};
+use crate::plan::{Entry, Files, OWN_DIRECTORY, WRITABLE};
+
+use replace::{Replace, holds, replace};
+
+pub use replace::{link, write_at_once, write_durably};
 
 /// A file that could not be written.
 #[derive(Debug)]
@@ -51,13 +53,20 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 const SHARED: [&str; 5] =
     [".", OWN_DIRECTORY, "machines.target.wants", "multi-user.target.wants", "sockets.target.wants"];
 
-/// Writes the files of a plan below a directory, container by container. Files that are already as planned stay
+/// So many bytes are written together: the files of some thirty containers. Planning and writing each container in turn
+/// takes a twentieth longer, since either finds the processor's caches full of the other.
+const TOGETHER: usize = 128 * 1024;
+
+/// Writes the files of a plan below a directory. Files that are already as planned stay
 /// untouched; files outside of the plan are ignored (systemd empties the directory before each run).
 pub struct Writer<'a> {
     directory: &'a Path,
     began: SystemTime,
     out: OwnedFd,
     shared: [Option<Folder>; SHARED.len()],
+    /// What is to be written next, and how many bytes that are.
+    waiting: Vec<(Option<MachineName>, Files)>,
+    bytes: usize,
     errors: Vec<WriteError>,
 }
 
@@ -66,7 +75,15 @@ impl<'a> Writer<'a> {
     /// writable mounts gets it, since whatever is changed later may not be in the list.
     pub fn open(directory: &'a Path, began: SystemTime) -> Result<Self, WriteError> {
         match openat(CWD, directory, DIRECTORY, Mode::empty()) {
-            Ok(out) => Ok(Self { directory, began, out, shared: Default::default(), errors: Vec::new() }),
+            Ok(out) => Ok(Self {
+                directory,
+                began,
+                out,
+                shared: Default::default(),
+                waiting: Vec::new(),
+                bytes: 0,
+                errors: Vec::new(),
+            }),
             Err(error) => {
                 let path = directory.display().to_string();
                 Err(WriteError { path, error: error.into(), container: None })
@@ -74,35 +91,53 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes the files and links that belong together, mostly those of one container, which errors name. First come the
-    /// files that PID 1 ignores, then units and drop-ins, at last the links that start them. There are no links if one of
-    /// the files could not be written: without its drop-in, the stock template would start.
-    pub fn write(&mut self, container: Option<&MachineName>, entries: &[(String, Entry)]) {
+    /// Writes the files and links that belong together, mostly those of one container, which errors name; at the latest
+    /// when [`Writer::finish`] is called. First come the files that PID 1 ignores, then units and drop-ins, at last the
+    /// links that start them. There are no links if one of the files could not be written: without its drop-in, the stock
+    /// template would start.
+    pub fn write(&mut self, container: Option<&MachineName>, files: Files) {
+        let length = |(_, entry): &(String, Entry)| match entry {
+            Entry::File(text) => text.len(),
+            Entry::Link(target) => target.len(),
+        };
+        self.bytes += files.iter().map(length).sum::<usize>();
+        self.waiting.push((container.cloned(), files));
+        if self.bytes >= TOGETHER {
+            self.write_waiting();
+        }
+    }
+
+    fn write_waiting(&mut self) {
         let own = |path: &str| path.strip_prefix(OWN_DIRECTORY).is_some_and(|rest| rest.starts_with('/'));
-        let before = self.errors.len();
+        let waiting = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        let mut failed = vec![false; waiting.len()];
         for ignored in [true, false] {
-            for (path, entry) in entries {
-                if let (Entry::File(text), true) = (entry, own(path) == ignored) {
-                    let written = self.file(path, text.as_bytes());
-                    self.note(path, written, container);
+            for ((container, entries), failed) in waiting.iter().zip(&mut failed) {
+                for (path, entry) in entries {
+                    if let (Entry::File(text), true) = (entry, own(path) == ignored) {
+                        let written = self.file(path, text.as_bytes());
+                        *failed |= written.is_err();
+                        self.note(path, written, container.as_ref());
+                    }
                 }
             }
         }
-        if self.errors.len() > before {
-            return;
-        }
         // Links of one directory follow each other.
         let mut last = None;
-        for (path, entry) in entries {
-            if let Entry::Link(target) = entry {
-                let written = self.link(path, target, &mut last);
-                self.note(path, written, None);
+        for ((_, entries), _) in waiting.iter().zip(failed).filter(|(_, failed)| !failed) {
+            for (path, entry) in entries {
+                if let Entry::Link(target) = entry {
+                    let written = self.link(path, target, &mut last);
+                    self.note(path, written, None);
+                }
             }
         }
     }
 
-    /// Returns what could not be written.
-    pub fn finish(self) -> Vec<WriteError> {
+    /// Writes the rest. Returns what could not be written.
+    pub fn finish(mut self) -> Vec<WriteError> {
+        self.write_waiting();
         self.errors
     }
 
@@ -183,57 +218,6 @@ impl Folder {
     }
 }
 
-/// Replaces the file `name` in `directory` by one with these bytes, atomically and durably: file and directory are on
-/// disk when this returns. A reader sees the old file or the new one.
-pub fn write_durably(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
-    replace(&directory, name, bytes, mode, Replace { durably: true, modified: None })?;
-    fsync(&directory)?;
-    Ok(())
-}
-
-/// Replaces the file `name` in `directory` atomically; a power failure may lose it.
-pub fn write_at_once(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
-    replace(&directory, name, bytes, mode, Replace { durably: false, modified: None })
-}
-
-/// How a file is replaced.
-struct Replace {
-    /// Whether it is on disk before it gets its name.
-    durably: bool,
-    /// The time that it gets in place of the present one.
-    modified: Option<SystemTime>,
-}
-
-fn replace(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode, how: Replace) -> io::Result<()> {
-    // A fixed name: the next run replaces what a killed one left. It starts with a dot and ends in neither .json nor
-    // .nspawn, so nobody reads it.
-    let temporary = [".", name, ".new"].concat();
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let fd = match openat(&directory, &temporary, flags, mode) {
-        Err(Errno::EXIST) => {
-            unlinkat(&directory, &temporary, AtFlags::empty())?;
-            openat(&directory, &temporary, flags, mode)?
-        }
-        opened => opened?,
-    };
-    let mut file = File::from(fd);
-    let written = (|| {
-        file.write_all(bytes)?;
-        if let Some(time) = how.modified {
-            file.set_modified(time)?;
-        }
-        if how.durably {
-            file.sync_all()?;
-        }
-        Ok(renameat(&directory, &temporary, &directory, name)?)
-    })();
-    if written.is_err() {
-        // The disk may be full: free what was taken. The first error is the one that matters.
-        let _ = unlinkat(&directory, &temporary, AtFlags::empty());
-    }
-    written
-}
-
 /// The names in a directory before anything was written to it. The generator's is empty, so no file has to be looked up.
 #[derive(Default)]
 struct Present(BTreeSet<Vec<u8>>);
@@ -247,32 +231,6 @@ impl Present {
     fn has(&self, name: &str) -> bool {
         !self.0.is_empty() && self.0.contains(name.as_bytes())
     }
-}
-
-fn holds(directory: &OwnedFd, name: &str, bytes: &[u8]) -> bool {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let Ok(fd) = openat(directory, name, flags, Mode::empty()) else { return false };
-    let mut present = Vec::with_capacity(bytes.len() + 1);
-    File::from(fd).take(bytes.len() as u64 + 1).read_to_end(&mut present).is_ok() && present == bytes
-}
-
-/// Creates a symbolic link, replacing what stands there.
-pub fn link(directory: impl AsFd, name: &str, target: &str) -> io::Result<()> {
-    match symlinkat(target, &directory, name) {
-        Err(Errno::EXIST) => {}
-        made => return Ok(made?),
-    }
-    if readlinkat(&directory, name, Vec::new()).is_ok_and(|present| present.to_bytes() == target.as_bytes()) {
-        return Ok(());
-    }
-    let temporary = format!(".{name}.new");
-    match statat(&directory, &temporary, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => unlinkat(&directory, &temporary, AtFlags::empty())?,
-        Err(Errno::NOENT) => {}
-        Err(error) => return Err(error.into()),
-    }
-    symlinkat(target, &directory, &temporary)?;
-    Ok(renameat(&directory, &temporary, &directory, name)?)
 }
 
 #[cfg(test)]

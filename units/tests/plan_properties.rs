@@ -163,7 +163,7 @@ proptest! {
         for plan in [&old, &new, &new] {
             let entries: Vec<(String, Entry)> = plan.files.clone().into_iter().collect();
             let mut writer = Writer::open(directory.path(), std::time::SystemTime::now()).unwrap();
-            writer.write(None, &entries);
+            writer.write(None, entries);
             prop_assert!(writer.finish().is_empty());
         }
         for (path, entry) in &new.files {

@@ -88,15 +88,15 @@ fn settle_names(intents: &mut Vec<Stored>, declarative: Vec<Stored>, errors: &mu
     for error in errors.iter_mut().filter(|e| e.kind == Kind::Imperative) {
         error.shadowed = error.name.as_ref().is_some_and(|name| claimed.contains(name));
     }
-    for stored in std::mem::take(intents) {
-        if claimed.contains(&stored.name) {
-            let reason = format!("'{}' is also a declarative container, which takes precedence", stored.name);
-            let error = LoadError::new(stored.path, Kind::Imperative, Fault::whole(reason));
-            errors.push(LoadError { shadowed: true, ..error.of(Some(stored.name), false) });
-        } else {
-            intents.push(stored);
+    intents.retain(|Stored { name, path, .. }| {
+        let usable = !claimed.contains(name);
+        if !usable {
+            let reason = format!("'{name}' is also a declarative container, which takes precedence");
+            let error = LoadError::new(path.clone(), Kind::Imperative, Fault::whole(reason));
+            errors.push(LoadError { shadowed: true, ..error.of(Some(name.clone()), false) });
         }
-    }
+        usable
+    });
     intents.extend(declarative);
 }
 
