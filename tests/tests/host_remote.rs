@@ -118,11 +118,33 @@ fn commands_for_other_hosts() {
 
     // Another user becomes root by sudo, or is told why not.
     alpha.sh("useradd -m -s /bin/sh me; mkdir /home/me/.ssh; cp /root/.ssh/authorized_keys /home/me/.ssh/; chown -R me: /home/me/.ssh");
-    let refused = ctl(&fleet, "disable web -H me@host1");
-    assert!(refused.code() != 0 && refused.stderr.contains("sudo: a password is required"), "{refused}");
+    for hosts in ["-H me@host1", "-H me@host1 -H me@host1:22"] {
+        let refused = ctl(&fleet, &format!("disable web {hosts}"));
+        let said = format!("{}{}", refused.stdout, refused.stderr);
+        let next = "log in as root, or let sudoers(5) there allow user me to run ";
+        assert!(said.contains("sudo: a password is required") && said.contains(next), "{refused}");
+        assert_eq!(refused.code(), 1, "{refused}");
+    }
     alpha.write("/etc/sudoers.d/me", "me ALL=(ALL) NOPASSWD: ALL\n", 0o440);
     ctl_ok(&fleet, "disable web -H me@host1");
     assert_eq!(alpha.intent("web")["autostart"], false);
+    // Its failures are its own.
+    let missing = ctl(&fleet, "enable none -H me@host1");
+    assert!(missing.code() == 2 && !missing.stderr.contains("sudoers"), "{missing}");
+    publish(controller, "three\n");
+    alpha.sh("systemd-run --quiet --unit=nix-daemon nix-daemon");
+    let refused = ctl(&fleet, "update web -H me@host1");
+    assert!(refused.stderr.contains("trusted-users in nix.conf(5)"), "{refused}");
+    assert_eq!(alpha.system_page("web"), "two\n");
+    alpha.sh("echo 'extra-trusted-users = me' >> /etc/nix/nix.conf; systemctl stop nix-daemon");
+    alpha.sh("systemd-run --quiet --unit=nix-daemon nix-daemon");
+    // What several hosts do is in one table.
+    let updated = ctl_ok(&fleet, "update web -H me@host1 -H host2").stdout;
+    let rows: Vec<Vec<&str>> =
+        updated.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
+    let expected = [["HOST", "NAME", "RESULT"], ["me@host1", "web", "updated"], ["host2", "web", "updated"]];
+    assert_eq!(rows, expected, "{updated}");
+    assert_eq!([alpha, beta].map(|host| host.system_page("web")), ["three\n", "three\n"]);
 
     apply(&fleet);
     mistakes(&fleet, beta);
@@ -179,7 +201,13 @@ fn apply(fleet: &Fleet) {
     };
     publish("a");
     fleet.hosts[0].write("/etc/nixos-nspawn.conf", "[Host]\nTags=first\n", 0o644);
-    ctl_ok(fleet, &format!("apply --flake http://{CONTROLLER}:8000/infra.tar.gz -H host1 -H host2"));
+    let flake = format!("http://{CONTROLLER}:8000/infra.tar.gz");
+    let applied = ctl_ok(fleet, &format!("apply --flake {flake} -H host1 -H host2")).stdout;
+    let mut rows: Vec<Vec<&str>> =
+        applied.lines().skip(1).map(|line| line.split_whitespace().take(3).collect()).collect();
+    rows.sort_unstable();
+    let created = [["host1", "app", "created"], ["host1", "one", "created"], ["host2", "app", "created"]];
+    assert_eq!(rows, created, "{applied}");
     let has = |host: &Host, name: &str| host.exists(&format!("/etc/nixos-nspawn/{name}.json"));
     let there: Vec<[bool; 3]> =
         fleet.hosts.iter().map(|host| ["app", "one", "none"].map(|name| has(host, name))).collect();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nixos_nspawn_units::name::MachineName;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::secrets::without_secrets;
 use crate::change::switch_options::Switched;
@@ -12,7 +12,7 @@ use crate::fact::reachable::Reachable;
 use crate::host::last_activation::AppliedAction;
 
 /// How an update or a rollback ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum UpdateResult {
@@ -37,7 +37,7 @@ pub(crate) enum UpdateResult {
 }
 
 /// One container's result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Updated {
     pub(crate) name: MachineName,

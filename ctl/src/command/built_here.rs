@@ -264,8 +264,15 @@ pub(super) fn copy<'a>(
 
 /// Returns the failure of a copy.
 pub(super) fn not_copied(target: &Target, why: &Error) -> Error {
+    let why = format!("{why:#}");
+    let next = match why.contains("signature by a trusted key") {
+        true => {
+            "; make that user a trusted one of Nix there (trusted-users in nix.conf(5)), or give --build-on-host"
+        }
+        false => "",
+    };
     Failed::Program(format!(
-        "{target}: what was built could not be copied there, nothing was changed: {why:#}"
+        "{target}: what was built could not be copied there, nothing was changed: {why}{next}"
     ))
     .into()
 }

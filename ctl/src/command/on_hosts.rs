@@ -2,7 +2,9 @@
 //! to itself; [`several`] work side by side.
 
 mod list_table;
+mod one_table;
 pub(super) mod several;
+mod updates_table;
 
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::Path;

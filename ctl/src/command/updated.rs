@@ -51,52 +51,57 @@ fn text(one: &Updated) -> String {
     }
 }
 
+/// The heads of the columns of [`row`].
+pub(crate) const HEADS: [&str; 5] = ["NAME", "RESULT", "GENERATION", "TIME", "REASON"];
+
 /// Returns a table of results: outcome, generations, duration and reason.
 pub(crate) fn table<'a>(results: impl IntoIterator<Item = &'a Updated>, color: bool) -> String {
-    let row = |one: &Updated| {
-        let (word, tone) = match one.result {
-            UpdateResult::Created => ("created", Tone::Good),
-            UpdateResult::Started => ("started", Tone::Good),
-            UpdateResult::Removed => ("removed", Tone::Good),
-            UpdateResult::Gone => ("gone", Tone::Doubtful),
-            UpdateResult::Updated => ("updated", Tone::Good),
-            UpdateResult::RolledBack => ("rolled back", Tone::Good),
-            UpdateResult::UpToDate => ("up to date", Tone::Plain),
-            UpdateResult::Skipped => ("skipped", Tone::Doubtful),
-            UpdateResult::Failed => ("failed", Tone::Bad),
-        };
-        let generations = match (one.old_generation, one.generation) {
-            (Some(old), Some(new)) if old != new => format!("{old} -> {new}"),
-            (_, Some(now)) => now.to_string(),
-            (_, None) => "-".to_owned(),
-        };
-        let reason = match (&one.error, one.action) {
-            (Some(error), _) => {
-                let line = error.lines().next().unwrap_or_default();
-                // The row has its name.
-                line.strip_prefix(&format!("container '{}' ", one.name)).unwrap_or(line).to_owned()
-            }
-            (None, Some(action)) => [how(action), one.reason.as_deref().unwrap_or_default()].join(": "),
-            (None, None) => one.reason.clone().unwrap_or_default(),
-        };
-        let reason = match &one.not_refreshed {
-            Some(why) if reason.is_empty() => format!("not refreshed: {why}"),
-            Some(_) => format!("{reason} (not refreshed)"),
-            None => reason,
-        };
-        let time = format!("{:.1} s", one.seconds);
-        // Makes columns equally wide in each run.
-        let time = if reason.is_empty() { time } else { format!("{time:<7}") };
-        vec![
-            Cell::plain(one.name.as_str()),
-            Cell::new(word, tone),
-            Cell::plain(generations),
-            Cell::plain(time),
-            Cell::plain(reason),
-        ]
-    };
     let rows: Vec<Vec<Cell>> = results.into_iter().map(row).collect();
-    table::table(&["NAME", "RESULT", "GENERATION", "TIME", "REASON"], &rows, color)
+    table::table(&HEADS, &rows, color)
+}
+
+/// Returns the row for a container.
+pub(crate) fn row(one: &Updated) -> Vec<Cell> {
+    let (word, tone) = match one.result {
+        UpdateResult::Created => ("created", Tone::Good),
+        UpdateResult::Started => ("started", Tone::Good),
+        UpdateResult::Removed => ("removed", Tone::Good),
+        UpdateResult::Gone => ("gone", Tone::Doubtful),
+        UpdateResult::Updated => ("updated", Tone::Good),
+        UpdateResult::RolledBack => ("rolled back", Tone::Good),
+        UpdateResult::UpToDate => ("up to date", Tone::Plain),
+        UpdateResult::Skipped => ("skipped", Tone::Doubtful),
+        UpdateResult::Failed => ("failed", Tone::Bad),
+    };
+    let generations = match (one.old_generation, one.generation) {
+        (Some(old), Some(new)) if old != new => format!("{old} -> {new}"),
+        (_, Some(now)) => now.to_string(),
+        (_, None) => "-".to_owned(),
+    };
+    let reason = match (&one.error, one.action) {
+        (Some(error), _) => {
+            let line = error.lines().next().unwrap_or_default();
+            // The row has its name.
+            line.strip_prefix(&format!("container '{}' ", one.name)).unwrap_or(line).to_owned()
+        }
+        (None, Some(action)) => [how(action), one.reason.as_deref().unwrap_or_default()].join(": "),
+        (None, None) => one.reason.clone().unwrap_or_default(),
+    };
+    let reason = match &one.not_refreshed {
+        Some(why) if reason.is_empty() => format!("not refreshed: {why}"),
+        Some(_) => format!("{reason} (not refreshed)"),
+        None => reason,
+    };
+    let time = format!("{:.1} s", one.seconds);
+    // Makes columns equally wide in each run.
+    let time = if reason.is_empty() { time } else { format!("{time:<7}") };
+    vec![
+        Cell::plain(one.name.as_str()),
+        Cell::new(word, tone),
+        Cell::plain(generations),
+        Cell::plain(time),
+        Cell::plain(reason),
+    ]
 }
 
 fn how(action: AppliedAction) -> &'static str {

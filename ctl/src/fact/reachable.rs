@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nixos_nspawn_units::conflict::claimed_ports;
 use nixos_nspawn_units::intent::{Container, ForwardPort, HostAddress, Network, Protocol};
 use nixos_nspawn_units::name::MachineName;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::host::Host;
 use crate::base::interrupt;
@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Where a container can be reached, as scripts see it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Reachable {
     /// Its addresses, except link-local ones.

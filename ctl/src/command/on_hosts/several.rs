@@ -2,13 +2,13 @@
 //! reached fails alone.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::list_table;
+use super::one_table::OneTable;
 use crate::base::call::Ended;
 use crate::base::context::Context;
 use crate::base::exit::Failed;
@@ -51,12 +51,8 @@ pub(super) fn run(
     (command, words): (&Command, &[String]),
     jobs: usize,
 ) -> Result<()> {
-    // Its text has a row for each container, made here of all answers.
-    let listed = match command {
-        Command::List(list) if !context.json && !list.quiet => Some(list),
-        _ => None,
-    };
-    let json = context.json || listed.is_some();
+    let shown = OneTable::of(command).filter(|_| !context.json);
+    let json = context.json || shown.is_some();
     let mut hosts: Vec<Work> = targets.iter().map(Work::new).collect();
     // The versions first, so that nothing happens on a host that does not understand the command.
     step(
@@ -91,7 +87,7 @@ pub(super) fn run(
         jobs,
         |work| {
             Ok(work.needed.as_ref().map(|needed| {
-                let more = listed.is_some().then(|| "--json".to_owned());
+                let more = shown.is_some().then(|| "--json".to_owned());
                 let words: Vec<String> = more.into_iter().chain(needed.words.iter().cloned()).collect();
                 ssh::call(context, work.target, &words, Rights::Silent, false)
             }))
@@ -105,23 +101,21 @@ pub(super) fn run(
     for one in results.iter().filter(|one| one.exit_status.is_none()) {
         context.screen.tell(one.error.as_deref().unwrap_or_default());
     }
-    if listed.is_some() {
-        results.iter_mut().for_each(OfHost::needs_list);
+    if let Some(shown) = shown {
+        results.iter_mut().for_each(|one| one.needs_answer(shown));
     }
     let failed = results.iter().any(|one| one.exit_status != Some(0) || one.error.is_some());
     if context.json {
         context.screen.print_json(&results)?;
-    } else if let Some(list) = listed {
-        let answers = results
-            .iter()
-            .filter_map(|one| Some((one.host.as_str(), list_table::read(&one.answer)?)))
-            .collect();
-        let screen = (context.screen.width(), context.color);
-        let text = list_table::text(answers, !list.no_legend, screen, SystemTime::now());
-        context.screen.print(&text)?;
+    } else if let Some(shown) = shown {
         for one in results.iter().filter(|one| one.exit_status.is_some()) {
-            one.said.lines().for_each(|line| context.screen.tell(&format!("{}: {line}", one.host)));
+            for line in one.said.lines().filter(|line| !shown.says(&one.answer, line)) {
+                context.screen.tell(&format!("{}: {line}", one.host));
+            }
         }
+        let answers: Vec<(&str, &Value)> =
+            results.iter().map(|one| (one.host.as_str(), &one.answer)).collect();
+        context.screen.print(&shown.text(&answers, (context.screen.width(), context.color)))?;
         if failed {
             context.screen.print(&format!("\n{}", summary(&results, context.color)))?;
         }
@@ -137,10 +131,10 @@ pub(super) fn run(
 }
 
 impl OfHost {
-    /// Makes an answer that is no list an error, which would otherwise look like a host without containers.
-    fn needs_list(&mut self) {
-        if self.exit_status == Some(0) && list_table::read(&self.answer).is_none() {
-            let why = "unexpected answer of 'list'";
+    /// Makes an answer that the table cannot be made of an error, which would otherwise look like a host without containers.
+    fn needs_answer(&mut self, shown: OneTable) {
+        if self.exit_status == Some(0) && !shown.reads(&self.answer) {
+            let why = "unexpected answer";
             self.error = Some(why.to_owned());
             self.said = format!("{}\n{why}", self.said).trim_start().to_owned();
         }
