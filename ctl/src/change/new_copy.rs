@@ -107,10 +107,13 @@ fn record_copy(
     failpoint("copy-filled");
     intent.profile = Some(system.to_string_lossy().parse()?);
     intent.generation = Some(generation);
+    // Names the root that is made next.
+    record.details.new_intent = intent.to_json()?;
+    record.save(host)?;
     gc_roots::keep(host, name, &intent.toplevel)?;
+    failpoint("copy-kept");
     sync_store(host)?;
     interrupt::check()?;
-    record.details.new_intent = intent.to_json()?;
     record.details.phase = Phase::Copied;
     record.save(host)?;
     failpoint("copy-complete");

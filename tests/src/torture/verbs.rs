@@ -137,6 +137,8 @@ impl Verb {
                 words(&[both[round % 2], name])
             }
             Self::Activate => {
+                // What a kill has stopped, `autostart` starts again only then.
+                host.ctl_ok(&["enable", name]);
                 let script = format!(
                     "jq '.container.environment.ROUND = \"{round}\"' {path} > /run/{name} && cat /run/{name} > {path}",
                     path = intent(name)

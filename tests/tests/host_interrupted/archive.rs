@@ -49,7 +49,9 @@ fn archives(host: &Host) {
     host.assert_no_traces_since(&before);
 
     for (at, place) in
-        ["import-closure", "copy-begun", "import-made", "import-filled", "copy-complete"].iter().enumerate()
+        ["import-closure", "copy-begun", "import-made", "import-filled", "copy-kept", "copy-complete"]
+            .iter()
+            .enumerate()
     {
         killed(host, place, &import);
         if at == 3 {

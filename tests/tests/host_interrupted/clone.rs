@@ -68,7 +68,9 @@ fn clones(host: &Host) {
     host.assert_no_traces_since(&before);
 
     for (at, place) in
-        ["copy-begun", "clone-made", "clone-copied", "copy-filled", "copy-complete"].iter().enumerate()
+        ["copy-begun", "clone-made", "clone-copied", "copy-filled", "copy-kept", "copy-complete"]
+            .iter()
+            .enumerate()
     {
         killed(host, place, &["clone", "web", "copy"]);
         if at == 2 {
