@@ -139,7 +139,9 @@ fn commands_for_other_hosts() {
     alpha.sh("echo 'extra-trusted-users = me' >> /etc/nix/nix.conf; systemctl stop nix-daemon");
     alpha.sh("systemd-run --quiet --unit=nix-daemon nix-daemon");
     // What several hosts do is in one table.
-    let updated = ctl_ok(&fleet, "update web -H me@host1 -H host2").stdout;
+    let updated = ctl_ok(&fleet, "update web -H me@host1 -H host2");
+    assert!(!updated.stderr.contains(": nixos-nspawn: "), "{updated}");
+    let updated = updated.stdout;
     let rows: Vec<Vec<&str>> =
         updated.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
     let expected = [["HOST", "NAME", "RESULT"], ["me@host1", "web", "updated"], ["host2", "web", "updated"]];

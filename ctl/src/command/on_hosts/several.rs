@@ -109,7 +109,8 @@ pub(super) fn run(
         context.screen.print_json(&results)?;
     } else if let Some(shown) = shown {
         for one in results.iter().filter(|one| one.exit_status.is_some()) {
-            for line in one.said.lines().filter(|line| !shown.says(&one.answer, line)) {
+            let own = |line: &'_ str| line.strip_prefix("nixos-nspawn: ").unwrap_or(line).to_owned();
+            for line in one.said.lines().map(own).filter(|line| !shown.says(&one.answer, line)) {
                 context.screen.tell(&format!("{}: {line}", one.host));
             }
         }
