@@ -164,13 +164,13 @@ const PLACES: &str = "PATH=$PATH:/usr/local/bin:/usr/local/sbin:/run/current-sys
 
 /// Returns the line for the shell there that runs the program with these words.
 pub(crate) fn line(words: &[String], rights: Rights) -> String {
-    let otherwise =
+    let unless_root =
         |sudo: &str| format!("if [ \"$(id -u)\" != 0 ] && command -v sudo >/dev/null; then {sudo}; fi; ");
     let become_root = match rights {
         Rights::Own => String::new(),
-        Rights::Asking => otherwise("exec sudo -- \"$p\" \"$@\""),
+        Rights::Asking => unless_root("exec sudo -- \"$p\" \"$@\""),
         // sudo's own words are followed by what to do.
-        Rights::Silent => otherwise(
+        Rights::Silent => unless_root(
             "sudo -n -- \"$p\" \"$@\"; s=$?; if [ $s = 1 ] && ! sudo -n -l \"$p\" >/dev/null 2>&1; then \
              echo \"log in as root, or let sudoers(5) there allow user $(id -un) to run $p without a password\" >&2; \
              fi; exit $s",

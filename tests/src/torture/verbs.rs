@@ -137,7 +137,7 @@ impl Verb {
                 words(&[both[round % 2], name])
             }
             Self::Activate => {
-                // What a kill has stopped, `autostart` starts again only then.
+                // `autostart` starts what a kill has stopped, but only if it is enabled.
                 host.ctl_ok(&["enable", name]);
                 let script = format!(
                     "jq '.container.environment.ROUND = \"{round}\"' {path} > /run/{name} && cat /run/{name} > {path}",

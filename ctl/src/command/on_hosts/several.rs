@@ -109,8 +109,8 @@ pub(super) fn run(
         context.screen.print_json(&results)?;
     } else if let Some(shown) = shown {
         for one in results.iter().filter(|one| one.exit_status.is_some()) {
-            let own = |line: &'_ str| line.strip_prefix("nixos-nspawn: ").unwrap_or(line).to_owned();
-            for line in one.said.lines().map(own).filter(|line| !shown.says(&one.answer, line)) {
+            let lines = one.said.lines().map(|line| line.strip_prefix("nixos-nspawn: ").unwrap_or(line));
+            for line in lines.filter(|line| !shown.says(&one.answer, line)) {
                 context.screen.tell(&format!("{}: {line}", one.host));
             }
         }
@@ -135,7 +135,7 @@ impl OfHost {
     /// Makes an answer that the table cannot be made of an error, which would otherwise look like a host without containers.
     fn needs_answer(&mut self, shown: OneTable) {
         if self.exit_status == Some(0) && !shown.reads(&self.answer) {
-            let why = "unexpected answer";
+            let why = "unexpected answer of the command there";
             self.error = Some(why.to_owned());
             self.said = format!("{}\n{why}", self.said).trim_start().to_owned();
         }

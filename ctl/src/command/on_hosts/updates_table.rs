@@ -30,9 +30,9 @@ pub(super) fn text(answers: &[(&str, Vec<Updated>)], color: bool) -> String {
     if rows.is_empty() { String::new() } else { table(&heads, &rows, color) }
 }
 
-/// Returns whether the table says what a message of the host says.
+/// Returns whether the table says what a message of the host says. It has the first line of an error alone.
 pub(super) fn says(all: &[Updated], message: &str) -> bool {
-    all.iter().any(|one| error_line(one).is_some_and(|line| line.lines().any(|line| line == message)))
+    all.iter().filter_map(error_line).any(|error| error.lines().next() == Some(message))
 }
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn results_of_all_hosts_are_in_one_table() {
         let failed = json!({ "result": "failed", "old_generation": null, "generation": null, "action": null,
-            "reason": null, "error": "it was rolled back" });
+            "reason": null, "error": "it was rolled back\nsee its journal" });
         let alpha = json!([answer("db", &json!({})), answer("web", &failed)]);
         let gamma = json!([answer("web", &json!({}))]);
         let all: Vec<(&str, Vec<Updated>)> = [("alpha", &alpha), ("beta", &json!([])), ("me@gamma", &gamma)]
@@ -68,7 +68,9 @@ mod tests {
             me@gamma  web   updated  1 -> 2      1.2 s    reloaded: the system changed\n";
         assert_eq!(text(&all, false), expected);
         assert!(says(&all[0].1, "container 'web': failed: it was rolled back"));
-        assert!(!says(&all[0].1, "container 'web': building"));
+        for other in ["see its journal", "container 'web': building"] {
+            assert!(!says(&all[0].1, other), "{other}");
+        }
         assert_eq!(text(&all[1..2], false), "");
     }
 
