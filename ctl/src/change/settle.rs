@@ -100,15 +100,12 @@ fn settle(host: &Host, record: &Record) -> Result<()> {
     record.readable(host)?;
     let name = &record.name;
     let observed = Observed {
-        live: host.live(),
+        step: record.step,
+        phase: record.details.phase,
         recorded: is_there(&intent_path(host, name))?,
         own_state: !matches!(record.details.state, StateClaim::None),
     };
-    match settlement(record.step, record.details.phase, observed) {
-        Settlement::NeedsSystem => unchanged(
-            format!("container '{name}' was left half updated"),
-            "a command on the running system settles it",
-        ),
+    match settlement(observed) {
         Settlement::Switch => settle_switch(host, record),
         Settlement::Rename => rename_steps::settle(host, record),
         Settlement::Keep { load } => {
@@ -141,6 +138,10 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
     let recorded =
         loaded.intents.iter().find(|stored| stored.name == *name && stored.kind == Kind::Imperative);
     match switch(observe(host, record, recorded)?) {
+        SwitchSettlement::NeedsSystem => unchanged(
+            format!("container '{name}' was left half updated"),
+            "a command on the running system settles it",
+        ),
         SwitchSettlement::DropBuild => {
             snapshot::keep(host, name)?;
             not_left(host, record);
@@ -218,6 +219,7 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
     let name = &record.name;
     let details = &record.details;
     let mut seen = SwitchObserved {
+        live: host.live(),
         phase: details.phase,
         reload: details.reload.as_ref().is_some_and(|boot| *boot == host.boot_id()),
         ran: details.ran,
@@ -229,7 +231,7 @@ fn observe(host: &Host, record: &Record, recorded: Option<&Stored>) -> Result<Sw
         runs_recorded: false,
         only_takes_away: details.only_takes_away,
     };
-    let Some(recorded) = recorded else { return Ok(seen) };
+    let Some(recorded) = recorded.filter(|_| seen.live) else { return Ok(seen) };
     let text = intent_file::text(host, name)?.unwrap_or_default();
     seen.new_recorded = text == details.new_intent;
     seen.edited = !seen.new_recorded && text != details.old_intent;

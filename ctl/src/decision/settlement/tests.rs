@@ -1,14 +1,25 @@
+//! The rows of the tables by their names, with what is seen spelled out.
+
 use super::*;
+use crate::host::record::{Begun, Phase};
 
 fn create(phase: Phase, recorded: bool) -> Settlement {
-    settlement(Begun::Creating, phase, Observed { live: true, recorded, own_state: true })
+    settlement(Observed { step: Begun::Creating, phase, recorded, own_state: true })
+}
+
+/// The state directory was there before.
+fn create_beside_state(phase: Phase, recorded: bool) -> Settlement {
+    settlement(Observed { step: Begun::Creating, phase, recorded, own_state: false })
+}
+
+fn remove(recorded: bool) -> Settlement {
+    settlement(Observed { step: Begun::Removing, phase: Phase::Building, recorded, own_state: false })
 }
 
 #[test]
 fn create_before_the_intent() {
     assert_eq!(create(Phase::Building, false), Settlement::TakeAway { state: true });
-    let observed = Observed { live: true, recorded: false, own_state: false };
-    let theirs = settlement(Begun::Creating, Phase::Building, observed);
+    let theirs = create_beside_state(Phase::Building, false);
     assert_eq!(theirs, Settlement::TakeAway { state: false }, "state of somebody else");
 }
 
@@ -30,8 +41,7 @@ fn create_after_the_start() {
 fn import_from_another_program_anywhere_before_its_end() {
     // It is a create whose record names what was moved; `TakeAway` moves it back, whatever becomes of a state that was made.
     for (phase, recorded) in [(Phase::Building, false), (Phase::Building, true), (Phase::Activating, true)] {
-        let observed = Observed { live: true, recorded, own_state: false };
-        let settled = settlement(Begun::Creating, phase, observed);
+        let settled = create_beside_state(phase, recorded);
         assert_eq!(settled, Settlement::TakeAway { state: false }, "{phase:?}");
     }
     // A copy of the state is its own, until it may have been used.
@@ -47,8 +57,7 @@ fn import_from_another_program_after_its_end() {
 #[test]
 fn import_from_another_program_undone_anywhere_after_its_record() {
     for recorded in [true, false] {
-        let observed = Observed { live: true, recorded, own_state: false };
-        assert_eq!(settlement(Begun::Removing, Phase::Building, observed), Settlement::Finish);
+        assert_eq!(remove(recorded), Settlement::Finish);
     }
 }
 
@@ -67,20 +76,14 @@ fn clone_or_import_of_an_archive_after_the_intent() {
 
 #[test]
 fn remove_anywhere_after_its_record() {
-    for live in [true, false] {
-        let observed = Observed { live, recorded: true, own_state: false };
-        assert_eq!(settlement(Begun::Removing, Phase::Building, observed), Settlement::Finish);
+    for recorded in [true, false] {
+        assert_eq!(remove(recorded), Settlement::Finish);
     }
-}
-
-#[test]
-fn update_below_root() {
-    let observed = Observed { live: false, recorded: true, own_state: false };
-    assert_eq!(settlement(Begun::Updating, Phase::Activating, observed), Settlement::NeedsSystem);
 }
 
 /// The container runs the old generation, the new one is recorded.
 const RECORDED: SwitchObserved = SwitchObserved {
+    live: true,
     phase: Phase::Recording,
     reload: false,
     ran: true,
@@ -108,7 +111,6 @@ fn after_the_profile_moved_before_the_intent() {
     // The old intent is recorded and runs.
     let seen = SwitchObserved { new_recorded: false, ..RUNS_NEW };
     assert_eq!(switch(seen), RESTORE);
-    assert_eq!(switch(SwitchObserved { recorded: false, ..seen }), RESTORE, "the intent is gone");
 }
 
 #[test]
@@ -193,18 +195,44 @@ fn at_any_of_these_points_and_the_intent_was_edited_since() {
 }
 
 #[test]
+fn at_any_of_these_points_and_the_intent_is_gone_since() {
+    for phase in [Phase::Recording, Phase::Activating, Phase::Passed, Phase::Returning] {
+        let seen = SwitchObserved { phase, recorded: false, new_recorded: false, ..RUNS_NEW };
+        assert_eq!(switch(seen), RESTORE, "{phase:?}");
+    }
+}
+
+#[test]
+fn at_any_of_these_points_and_the_next_command_is_offline() {
+    for phase in [Phase::Building, Phase::Recording, Phase::Activating, Phase::Passed, Phase::Returning] {
+        let seen = SwitchObserved { live: false, phase, active: false, ..RECORDED };
+        assert_eq!(switch(seen), SwitchSettlement::NeedsSystem, "{phase:?}");
+    }
+}
+
+#[test]
 fn while_it_is_taken_back_by_a_restart_before_the_container_was_stopped() {
     // The old intent is recorded again, the new system runs.
-    let seen = SwitchObserved { phase: Phase::Returning, new_recorded: false, ..RECORDED };
-    assert_eq!(switch(seen), RESTART);
+    for phase in [Phase::Activating, Phase::Passed] {
+        let seen = SwitchObserved { phase, new_recorded: false, ..RECORDED };
+        assert_eq!(switch(seen), RESTART, "{phase:?}");
+    }
 }
 
 #[test]
 fn while_it_is_taken_back_after_that() {
     let seen = SwitchObserved { phase: Phase::Returning, new_recorded: false, ..RECORDED };
     assert_eq!(switch(SwitchObserved { active: false, ..seen }), RESTART);
+    assert_eq!(switch(seen), RESTART, "a settlement was killed before it stopped the container");
     let back = SwitchObserved { started_as_recorded: true, runs_recorded: true, ..seen };
     assert_eq!(switch(back), RESTORE, "the old one was started already");
+}
+
+#[test]
+fn while_it_is_taken_back_and_the_new_intent_was_recorded_again_since() {
+    let seen = SwitchObserved { phase: Phase::Returning, ..RUNS_NEW };
+    assert_eq!(switch(seen), SwitchSettlement::Accept);
+    assert_eq!(switch(SwitchObserved { active: false, ..seen }), RESTART);
 }
 
 const RENAME: RenameObserved =
@@ -212,11 +240,8 @@ const RENAME: RenameObserved =
 
 #[test]
 fn rename_anywhere_after_its_record() {
-    let settled = settlement(
-        Begun::Renaming,
-        Phase::Building,
-        Observed { live: true, recorded: true, own_state: false },
-    );
+    let seen = Observed { step: Begun::Renaming, phase: Phase::Building, recorded: true, own_state: false };
+    let settled = settlement(seen);
     assert_eq!(settled, Settlement::Rename);
     assert_eq!(rename(RENAME), RenameSettlement::Complete);
     let away = RenameObserved { old: IntentSeen::Absent, ..RENAME };
