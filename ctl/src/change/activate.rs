@@ -81,7 +81,12 @@ pub(crate) fn activate(
     if dry_run {
         return Ok(Activated { decision, running: !state.stopped() });
     }
-    if state.plan.as_ref() != Some(&activation.hash) {
+    if stored.kind == Kind::Imperative {
+        // An intent that was edited may name another system than the one that is rooted.
+        gc_roots::keep(host, name, &stored.intent.toplevel)?;
+    }
+    // An edit may leave the plan as it is, and systemd still sees a changed file.
+    if state.need_reload || state.plan.as_ref() != Some(&activation.hash) {
         systemd::reload_to(host, name, Some(&activation.hash))?;
     }
     networkd::apply(host, name);

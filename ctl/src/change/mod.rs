@@ -25,6 +25,7 @@ pub(crate) mod import;
 pub(crate) mod import_foreign;
 mod import_nspawn;
 pub(crate) mod import_options;
+mod kept_edit;
 mod load;
 mod name_is_free;
 pub(crate) mod new_copy;

@@ -19,7 +19,7 @@ use crate::change::forget::forget;
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::remove_pending;
 use crate::change::take_back::{Way, take_back};
-use crate::change::{effect, load, rename_steps, snapshot};
+use crate::change::{effect, kept_edit, load, rename_steps, snapshot};
 use crate::decision::settlement::{
     Observed, Settlement, SwitchObserved, SwitchSettlement, settlement, switch,
 };
@@ -149,11 +149,9 @@ fn settle_switch(host: &Host, record: &Record) -> Result<()> {
             record.finish(host)
         }
         SwitchSettlement::KeepEdit => {
-            host.report(Event::EditKept { name: name.clone() });
-            snapshot::keep(host, name)?;
             not_left(host, record);
-            remove_pending(host, &record.details.profile_directory);
-            record.finish(host)
+            let edited = intent_file::text(host, name)?.unwrap_or_default();
+            kept_edit::keep(host, &Nix::find(host)?, record, &edited)
         }
         SwitchSettlement::Accept => {
             let Some(recorded) = recorded else { return Ok(()) };

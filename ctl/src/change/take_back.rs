@@ -15,7 +15,7 @@ use crate::change::effect::{Reloaded, StartLimit};
 use crate::change::gate::{Before, Gate};
 use crate::change::next::limit_or_start;
 use crate::change::profile_steps::{align_profile, remove_pending};
-use crate::change::{effect, gate, snapshot};
+use crate::change::{effect, gate, kept_edit, snapshot};
 use crate::decision::crash_loop::SETTLING;
 use crate::fact::dependents;
 use crate::fact::generations::generations;
@@ -50,11 +50,9 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
     {
         let _global = Lock::global(host)?;
         let present = intent_file::text(host, name)?;
-        if present.as_ref().is_some_and(|text| *text != details.old_intent && *text != details.new_intent) {
-            host.report(Event::EditKept { name: name.clone() });
-            snapshot::keep(host, name)?;
-            remove_pending(host, &details.profile_directory);
-            return record.finish(host);
+        let known = [&details.old_intent, &details.new_intent];
+        if let Some(edited) = present.as_ref().filter(|text| !known.contains(text)) {
+            return kept_edit::keep(host, nix, record, edited);
         }
         // On a full disk even an unchanged file cannot be rewritten.
         if present.as_ref() != Some(&details.old_intent) {

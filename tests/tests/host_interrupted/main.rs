@@ -6,6 +6,7 @@
 
 mod all;
 mod archive;
+mod by_hand;
 mod clone;
 mod create_remove;
 mod import;
