@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use nixos_nspawn_units::change::Change;
 use nixos_nspawn_units::copies::{copy_path, generated, put};
-use nixos_nspawn_units::intent::{Intent, Strategy, parse};
+use nixos_nspawn_units::intent::{Intent, Strategy};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::plan_some;
 use nixos_nspawn_units::store::{Kind, Stored};
-use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
 use crate::base::exit::{Failed, unchanged};
@@ -152,20 +151,12 @@ impl Activation<'_> {
     /// Returns the intent in effect in the running container.
     fn running(&self) -> Option<Intent> {
         let used = self.used()?;
-        let toplevel = running_toplevel(self.host, self.name());
-        let with = |toplevel: Option<StorePath>, intent: Intent| match toplevel {
-            Some(toplevel) => Intent { toplevel, ..intent },
-            None => intent,
-        };
-        let known = known_settings::read(self.host, self.name()).filter(|known| known.plan == used);
-        if let Some(intent) = known.and_then(|known| parse(known.intent.as_bytes(), self.name()).ok()) {
-            return Some(with(toplevel, intent));
-        }
-        // Nothing is known: the settings are the recorded ones if they have the same mark with the system that the
-        // container was started with.
         let Stored { name, kind, path, intent } = self.stored;
-        let started = running_settings::recorded(self.host, name, *kind, path, intent, &used)?;
-        Some(with(toplevel, started))
+        let effect = running_settings::in_effect(self.host, name, *kind, path, intent, &used)?;
+        Some(match running_toplevel(self.host, name) {
+            Some(toplevel) => Intent { toplevel, ..effect },
+            None => effect,
+        })
     }
 
     /// Applies a decision, and returns what was done and why.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use nixos_nspawn_units::copies::{copy_path, generated, put};
 use nixos_nspawn_units::intent::{Expect, Intent, parse};
 use nixos_nspawn_units::name::MachineName;
+use nixos_nspawn_units::store::{DIRECTORY, Kind};
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::{Event, Step};
@@ -22,7 +23,7 @@ use crate::change::reach::Approved;
 use crate::change::switch_options::{Activation, StateChange, Switched, Target};
 use crate::change::{effect, gate, snapshot};
 use crate::decision::activation::{Action, Decision};
-use crate::fact::dependents;
+use crate::fact::{dependents, running_settings};
 use crate::host::intent_file::Conflicts;
 use crate::host::journal::journal_time;
 use crate::host::last_activation::{ActivationResult, LastActivation};
@@ -30,7 +31,9 @@ use crate::host::lock::Lock;
 use crate::host::record::{Phase, Record};
 use crate::host::store_sync::sync_store;
 use crate::host::update_memory::UpdateMemory;
-use crate::host::{gc_roots, intent_file, networkd, profile_links, sockets, systemd};
+use crate::host::{
+    gc_roots, intent_file, known_settings, networkd, profile_links, runtime_files, sockets, systemd,
+};
 use crate::nix::tool::Nix;
 
 /// A switch.
@@ -225,7 +228,12 @@ impl Switch<'_> {
                 }
                 effect::start(host, name, plan, StartLimit::after(limit))?;
             }
-            _ => gc_roots::keep_running(host, name, &self.new.toplevel)?,
+            _ => {
+                gc_roots::keep_running(host, name, &self.new.toplevel)?;
+                if let Some(old) = &old {
+                    self.keeps_settings(old);
+                }
+            }
         }
         failpoint("activated");
         gate::pass(host, name, plan, &expectation.gate(&self.new, before))?;
@@ -233,6 +241,17 @@ impl Switch<'_> {
         record.save(host)?;
         failpoint("passed");
         Ok(action)
+    }
+
+    /// Remembers that a reload has left the settings as they were, as far as those are known.
+    fn keeps_settings(&self, old: &Intent) {
+        let (host, name) = (self.host, self.name);
+        let Some(used) = runtime_files::mark(host, name) else { return };
+        let path = format!("{DIRECTORY}/{name}.json");
+        if let Some(effect) = running_settings::in_effect(host, name, Kind::Imperative, &path, old, &used) {
+            let now = Intent { toplevel: self.new.toplevel.clone(), ..effect };
+            known_settings::remember(host, name, &used, &now);
+        }
     }
 
     /// Records that the container is about to be touched, and how it was before.

@@ -20,11 +20,10 @@ use crate::fact::overview::{Container, Fault, Overview, Unfinished};
 use crate::fact::taken_ports::Listening;
 use crate::fact::{dependents, running_settings};
 use crate::host::forwards::Forwards;
-use crate::host::inside::running_system;
 use crate::host::profile_links::profile_link;
 use crate::host::unit_links::{all_enabled_links, masked, system_path};
 use crate::host::update_memory::UpdateMemory;
-use crate::host::{addresses, journal, lock, machined, record, runtime_files, sockets, systemd};
+use crate::host::{addresses, journal, lock, machined, record, sockets, systemd};
 
 impl Overview {
     /// Gathers the state of all containers.
@@ -152,7 +151,7 @@ impl Overview {
                 && !container.masked;
             unloaded |= container.hash.is_some() && loaded.is_none() && !container.masked;
             if !state.stopped() && container.hash.is_some() {
-                container.restart_needed = runs_otherwise(host, container);
+                container.restart_needed = running_settings::runs_otherwise(host, container);
             }
             if let Some(intent) = &container.intent {
                 let active = state.active == "active";
@@ -227,23 +226,6 @@ impl Overview {
             container.warnings.extend(gone);
         }
     }
-}
-
-/// Returns whether a running container has another system or other settings than recorded. A reload switches the
-/// system under the settings of the last start; that is not a difference.
-fn runs_otherwise(host: &Host, container: &Container) -> bool {
-    let Container { name, kind, intent_file: Some(path), intent: Some(intent), .. } = container else {
-        return false;
-    };
-    let Some(used) = runtime_files::mark(host, name) else { return false };
-    let running = running_system(host, name);
-    if running.as_ref().is_some_and(|running| *running != intent.toplevel) {
-        return true;
-    }
-    if container.hash.as_ref() == Some(&used) {
-        return false;
-    }
-    running.is_none() || running_settings::recorded(host, name, *kind, path, intent, &used).is_none()
 }
 
 /// Returns the containers of the plan.

@@ -68,6 +68,29 @@ fn reload_restart_or_neither(host: &Host) {
     assert!(output.stdout.contains("not touched") && host.exists(&link), "{output}");
     assert_eq!(host.nspawn("web"), nspawn);
 
+    // A reload may come with changes that the running container does not see. Nothing is left to apply.
+    let off = json!({"strategy": "dynamic", "autoStart": false, "reloadScript": null});
+    for (page, settings) in [("off\n", with_option("off\n", "activation", off)), ("on\n", dynamic("on\n"))] {
+        let output = updated(settings, &[]);
+        served(page);
+        assert!(output.stdout.contains("reloaded"), "{output}");
+        let status = host.ctl_ok(&["status", "web"]);
+        assert!(status.stdout.contains("Restart: not due"), "{status}");
+        let listed = host.ctl_ok(&["list", "web"]);
+        assert!(!listed.stdout.contains("outdated"), "{listed}");
+        let activated = host.ctl_ok(&["activate", "web"]);
+        assert!(activated.stdout.contains("is left as it is"), "{activated}");
+        assert_eq!(host.nspawn("web"), nspawn);
+    }
+    // What only a restart applies is still seen.
+    let mut settings = with_option("later\n", "bindMounts", json!(["/srv/more:/srv/seen"]));
+    settings["container"]["activation"]["strategy"] = json!("reload");
+    let output = updated(settings, &["--allow-host-changes"]);
+    assert!(output.stdout.contains("reloaded"), "{output}");
+    let status = host.ctl_ok(&["status", "web"]);
+    assert!(status.stdout.contains("Restart: due"), "{status}");
+    updated(dynamic("on\n"), &["--allow-host-changes"]);
+
     // Systems that cannot be switched to in place.
     for (page, key, value, why) in [
         ("five\n", "switch", json!("exit 100"), "the new system requests a restart"),
