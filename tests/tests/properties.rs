@@ -153,11 +153,22 @@ fn systemd_accepts_arbitrary_intents_without_a_message() {
     }
 }
 
+/// Leaves out containers that come later: a circle of them is refused an order, with a message.
+fn without_circles(options: &mut serde_json::Map<String, serde_json::Value>, number: usize) {
+    for list in ["after", "requires", "wants"] {
+        if let Some(names) = options.get_mut(list).and_then(|names| names.as_array_mut()) {
+            let other = |name: &str| name.strip_prefix('c').and_then(|other| other.parse::<usize>().ok());
+            names.retain(|name| name.as_str().and_then(other).is_none_or(|other| other < number));
+        }
+    }
+}
+
 fn read_by_systemd(count: usize, runner: &mut TestRunner) {
     let mut files = Vec::new();
     let mut programs = vec![];
     while files.len() < count {
-        let options = arbitrary::options().new_tree(runner).expect("a value").current();
+        let mut options = arbitrary::options().new_tree(runner).expect("a value").current();
+        without_circles(&mut options, files.len());
         let value = serde_json::json!({"version": 1, "toplevel": arbitrary::TOPLEVEL, "container": options});
         let name: MachineName = format!("c{}", files.len()).parse().expect("a machine name");
         let Ok(intent) = parse(value.to_string().as_bytes(), &name) else { continue };

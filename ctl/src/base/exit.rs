@@ -19,9 +19,14 @@ pub(crate) enum Failed {
     /// Refused, and nothing was changed: a name is taken, privileges are missing, or a check failed.
     #[error("{0}")]
     Refused(Refusal),
-    /// A killed command left the container half done, and it could not be settled.
-    #[error("container '{name}' was left incomplete by a killed command, nothing was changed; try again")]
-    Unsettled {
+    /// A killed command left the container half done after everything was settled.
+    #[error("container '{0}' was left incomplete by a killed command, nothing was changed; try again")]
+    Unsettled(MachineName),
+    /// A killed command left the container half done, and it could not be settled. The reason has already been printed.
+    #[error(
+        "container '{name}' is still left incomplete by a killed command, nothing was changed; an earlier message says why"
+    )]
+    StillUnsettled {
         /// The container.
         name: MachineName,
         /// The exit code of the error that prevented settling it.
@@ -41,8 +46,8 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         Failed::Usage(_) => 2,
         Failed::NothingToRollBack(_) => 3,
         Failed::WouldChange => 4,
-        Failed::Refused(_) => 10,
-        Failed::Unsettled { code, .. } => *code,
+        Failed::Refused(_) | Failed::Unsettled(_) => 10,
+        Failed::StillUnsettled { code, .. } => *code,
         Failed::Program(_) => 11,
         Failed::Silent => 1,
     })

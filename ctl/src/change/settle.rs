@@ -91,7 +91,7 @@ pub(crate) fn lock_both(host: &Host, one: &MachineName, other: &MachineName) -> 
 pub(crate) fn settled(host: &Host, name: &MachineName) -> Result<()> {
     let of = |record: &Record| record.name == *name || record.details.to.as_ref() == Some(name);
     match pending(host)?.into_iter().find(of) {
-        Some(record) => Err(Failed::Unsettled { name: record.name, code: 10 }.into()),
+        Some(record) => Err(Failed::Unsettled(record.name).into()),
         None => Ok(()),
     }
 }

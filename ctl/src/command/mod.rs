@@ -51,10 +51,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use anyhow::Result;
-use nixos_nspawn_units::name::MachineName;
 
 use crate::base::context::{Color, Context};
-use crate::base::exit::Failed;
 use crate::base::host::Host;
 use crate::base::screen::Screen;
 use crate::cli;
@@ -74,25 +72,13 @@ pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
         return verify::run(&cli.global, screen, arguments);
     }
     let context = context(&cli.global, screen, only_reads(&cli.command))?;
-    let done = match dispatch(&context, &cli.command) {
-        Err(error) => match error.downcast_ref::<Failed>() {
-            Some(Failed::Unsettled { name, .. }) => again(&context, &cli.command, name.clone()),
-            _ => Err(error),
-        },
-        Ok(()) => Ok(()),
+    let done = match dispatch(&context, &cli.command).map_err(|error| several::still(&context, error)) {
+        // A command that we waited for was killed.
+        Err(error) if several::may_try_again(&error) => dispatch(&context, &cli.command),
+        done => done,
     };
     screen.end_live();
     done
-}
-
-/// Runs the verb again if a command that we waited for was killed and has left the container incomplete; fails if the
-/// container could not be settled.
-fn again(context: &Context, command: &Command, name: MachineName) -> Result<()> {
-    let failed = context.unsettled.borrow().get(&name).copied();
-    match failed {
-        Some(code) => Err(Failed::Unsettled { name, code }.into()),
-        None => dispatch(context, command),
-    }
 }
 
 /// Runs the verb.

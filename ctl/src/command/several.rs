@@ -36,8 +36,8 @@ pub(crate) fn each<T, A: Serialize>(
     let mut answers: Vec<Value> = Vec::new();
     let mut failures = Vec::new();
     for item in items {
-        let mut done = one(item);
-        if done.as_ref().is_err_and(|error| may_try_again(context, error)) {
+        let mut done = one(item).map_err(|error| still(context, error));
+        if done.as_ref().is_err_and(may_try_again) {
             done = one(item);
         }
         match done {
@@ -52,27 +52,33 @@ pub(crate) fn each<T, A: Serialize>(
     if context.json {
         context.screen.print_json(&answers)?;
     }
-    told(context, failures).map_err(|error| settled(context, error))
+    told(context, failures).map_err(settled)
 }
 
 /// Prints failures, the last as the error of the command, which decides the exit code.
 pub(crate) fn told(context: &Context, mut failures: Vec<Error>) -> Result<()> {
     let last = failures.pop();
     for error in failures {
-        context.screen.tell(&format!("{error:#}"));
+        context.screen.tell(&format!("{:#}", still(context, error)));
     }
-    last.map_or(Ok(()), Err)
+    last.map_or(Ok(()), |error| Err(still(context, error)))
+}
+
+/// Returns an error as it is, unless it is of a container that could not be settled.
+pub(crate) fn still(context: &Context, error: Error) -> Error {
+    let Some(Failed::Unsettled(name)) = error.downcast_ref::<Failed>() else { return error };
+    match context.unsettled.borrow().get(name) {
+        Some(code) => Failed::StillUnsettled { name: name.clone(), code: *code }.into(),
+        None => error,
+    }
 }
 
 /// Returns whether it failed only because a command that we waited for was killed.
-fn may_try_again(context: &Context, error: &Error) -> bool {
-    match error.downcast_ref::<Failed>() {
-        Some(Failed::Unsettled { name, .. }) => !context.unsettled.borrow().contains_key(name),
-        _ => false,
-    }
+pub(crate) fn may_try_again(error: &Error) -> bool {
+    matches!(error.downcast_ref::<Failed>(), Some(Failed::Unsettled(_)))
 }
 
 /// Keeps the whole command from being run again, as it is for one container.
-fn settled(context: &Context, error: Error) -> Error {
-    if may_try_again(context, &error) { Failed::Program(format!("{error:#}")).into() } else { error }
+fn settled(error: Error) -> Error {
+    if may_try_again(&error) { Failed::Program(format!("{error:#}")).into() } else { error }
 }
