@@ -90,8 +90,7 @@ impl Case {
         );
         // PID 1 runs generators with this umask.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-        let temporary = tempfile::tempdir().expect("temporary folder");
-        let root = Root { temporary };
+        let root = Root::new();
         copy(&self.dir, &root.path(), backwards);
         for own in ["setup", "expected"] {
             let _ = fs::remove_file(root.path().join(own));
@@ -124,9 +123,11 @@ fn copy(from: &Path, to: &Path, backwards: bool) {
     }
 }
 
-/// A root directory and, beside it, output directories. Removed when dropped.
+/// A root directory, and output directories in memory, as /run is: a slow disk would cost the generator processor time,
+/// which is limited. Removed when dropped.
 pub struct Root {
     temporary: TempDir,
+    out: TempDir,
 }
 
 /// The names that PID 1 gives to the output directories.
@@ -135,9 +136,16 @@ const OUTPUTS: [&str; 3] = ["generator", "generator.early", "generator.late"];
 impl Root {
     /// Makes an empty root.
     pub fn empty() -> Self {
-        let root = Self { temporary: tempfile::tempdir().expect("temporary folder") };
+        let root = Self::new();
         fs::create_dir(root.path()).expect("new");
         root
+    }
+
+    fn new() -> Self {
+        Self {
+            temporary: tempfile::tempdir().expect("temporary folder"),
+            out: tempfile::tempdir_in("/dev/shm").expect("temporary folder in memory"),
+        }
     }
 
     /// Its path.
@@ -153,7 +161,7 @@ impl Root {
     /// Makes the output directories and returns their paths: normal, early, late.
     pub fn outputs(&self) -> [PathBuf; 3] {
         OUTPUTS.map(|name| {
-            let path = self.temporary.path().join("out").join(name);
+            let path = self.out.path().join(name);
             fs::create_dir_all(&path).expect("output folder");
             path
         })
@@ -203,7 +211,7 @@ impl Root {
             mount --bind \"$2\" \"$0/program\" && exec chroot \"$0\" /program /run/systemd/generator \
             /run/systemd/generator.early /run/systemd/generator.late";
         let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-ec", script]).arg(&root).arg(self.temporary.path().join("out"));
+        command.args(["--mount", "sh", "-ec", script]).arg(&root).arg(self.out.path());
         command.arg(&bins().generator);
         self.run(command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
     }
@@ -224,14 +232,14 @@ impl Root {
                 .status
                 .code()
                 .unwrap_or_else(|| panic!("killed by a signal: {}; {stderr}", output.status)),
-            stderr: stderr.replace(&self.temporary.path().join("out").display().to_string(), "OUT"),
-            tree: manifest(&self.temporary.path().join("out")),
+            stderr: stderr.replace(&self.out.path().display().to_string(), "OUT"),
+            tree: manifest(self.out.path()),
         }
     }
 
     /// Returns the directory of the normal units.
     pub fn units(&self) -> PathBuf {
-        self.temporary.path().join("out/generator")
+        self.out.path().join("generator")
     }
 }
 
