@@ -2,10 +2,9 @@
 //! docs/decisions/interrupted.md is a print.
 
 mod making;
+mod renaming;
 mod row;
 mod switching;
-
-mod renaming;
 
 pub(crate) use making::{Observed, Settlement, settlement};
 pub(crate) use renaming::{IntentSeen, RenameObserved, RenameSettlement, rename};

@@ -1,15 +1,13 @@
 //! The rows of the tables.
 
 /// Where a command was killed, what is true then, and what the next command does.
+#[cfg_attr(not(test), expect(dead_code, reason = "its texts are for docs/decisions/interrupted.md"))]
 pub(crate) struct Row<Seen: 'static, Settled: 'static> {
     /// Where it was killed, or the host lost power.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is printed to docs/decisions/interrupted.md"))]
     pub(crate) killed: &'static str,
     /// What is true then.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is printed to docs/decisions/interrupted.md"))]
     pub(crate) state: &'static str,
     /// What the next command does.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is printed to docs/decisions/interrupted.md"))]
     pub(crate) next: &'static str,
     /// How that is seen and settled.
     pub(crate) cases: &'static [Case<Seen, Settled>],
