@@ -24,7 +24,7 @@ pub(crate) enum Failed {
     Unsettled(MachineName),
     /// A killed command left the container half done, and it could not be settled. The reason has already been printed.
     #[error(
-        "container '{name}' is still left incomplete by a killed command, nothing was changed; an earlier message says why"
+        "container '{name}' is still incomplete after a killed command, nothing was changed; an earlier message says why"
     )]
     StillUnsettled {
         /// The container.

@@ -1,5 +1,7 @@
 //! The end of a switch whose intent somebody has edited meanwhile.
 
+use std::path::Path;
+
 use anyhow::Result;
 use nixos_nspawn_units::intent::parse;
 
@@ -19,7 +21,11 @@ pub(crate) fn keep(host: &Host, nix: &Nix, record: &Record, edited: &str) -> Res
     // What is wrong in it is reported wherever it is read.
     if let Ok(intent) = parse(edited.as_bytes(), name) {
         gc_roots::keep(host, name, &intent.toplevel)?;
-        align_profile(host, nix, &intent);
+        // An edit may name any profile; only this container's is moved.
+        let own = record.details.profile_directory.join("system");
+        if intent.profile.as_ref().is_some_and(|profile| Path::new(profile.as_str()) == own) {
+            align_profile(host, nix, &intent);
+        }
     }
     remove_pending(host, &record.details.profile_directory);
     record.finish(host)

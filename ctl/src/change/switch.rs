@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use nixos_nspawn_units::copies::{copy_path, generated, put};
 use nixos_nspawn_units::intent::{Expect, Intent, parse};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::{DIRECTORY, Kind};
+use nixos_nspawn_units::store::Kind;
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::{Event, Step};
@@ -247,7 +247,7 @@ impl Switch<'_> {
     fn keeps_settings(&self, old: &Intent) {
         let (host, name) = (self.host, self.name);
         let Some(used) = runtime_files::mark(host, name) else { return };
-        let path = format!("{DIRECTORY}/{name}.json");
+        let path = intent_file::shown_path(name);
         if let Some(effect) = running_settings::in_effect(host, name, Kind::Imperative, &path, old, &used) {
             let now = Intent { toplevel: self.new.toplevel.clone(), ..effect };
             known_settings::remember(host, name, &used, &now);

@@ -47,17 +47,18 @@ pub(crate) fn take_back(host: &Host, nix: &Nix, record: &mut Record, way: Way) -
         parse(details.old_intent.as_bytes(), name).map_err(|fault| anyhow!("the old intent: {fault}"))?;
     // From the record: the file may contain the old intent again, if an earlier reversal was killed.
     let new = parse(details.new_intent.as_bytes(), name).ok();
-    {
+    let edited = {
         let _global = Lock::global(host)?;
         let present = intent_file::text(host, name)?;
         let known = [&details.old_intent, &details.new_intent];
-        if let Some(edited) = present.as_ref().filter(|text| !known.contains(text)) {
-            return kept_edit::keep(host, nix, record, edited);
-        }
         // On a full disk even an unchanged file cannot be rewritten.
-        if present.as_ref() != Some(&details.old_intent) {
+        if present.as_ref().is_none_or(|text| *text == details.new_intent && *text != details.old_intent) {
             intent_file::write_text(host, name, &details.old_intent)?;
         }
+        present.filter(|text| !known.contains(&text))
+    };
+    if let Some(edited) = edited {
+        return kept_edit::keep(host, nix, record, &edited);
     }
     failpoint("back-intent");
     let planned = intent_file::hash(name, &old);

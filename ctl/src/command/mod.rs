@@ -72,9 +72,10 @@ pub(crate) fn run(cli: &Cli, screen: &Rc<Screen>) -> Result<()> {
         return verify::run(&cli.global, screen, arguments);
     }
     let context = context(&cli.global, screen, only_reads(&cli.command))?;
-    let done = match dispatch(&context, &cli.command).map_err(|error| several::still(&context, error)) {
+    let run = || dispatch(&context, &cli.command).map_err(|error| several::still(&context, error));
+    let done = match run() {
         // A command that we waited for was killed.
-        Err(error) if several::may_try_again(&error) => dispatch(&context, &cli.command),
+        Err(error) if several::may_try_again(&error) => run(),
         done => done,
     };
     screen.end_live();

@@ -36,9 +36,10 @@ pub(crate) fn each<T, A: Serialize>(
     let mut answers: Vec<Value> = Vec::new();
     let mut failures = Vec::new();
     for item in items {
-        let mut done = one(item).map_err(|error| still(context, error));
+        let mut run = || one(item).map_err(|error| still(context, error));
+        let mut done = run();
         if done.as_ref().is_err_and(may_try_again) {
-            done = one(item);
+            done = run();
         }
         match done {
             Ok((answer, _)) if context.json => answers.push(serde_json::to_value(answer)?),

@@ -19,7 +19,7 @@ use crate::host::{known_settings, runtime_files};
 
 /// Returns the recorded intent with the system that the container was started with, if its settings have this `mark`;
 /// `None` if it was started with others.
-pub(crate) fn recorded(
+fn recorded(
     host: &Host,
     name: &MachineName,
     kind: Kind,

@@ -55,7 +55,7 @@ fn planned(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan
     // Parses it as the generator would: whatever is written must be readable.
     let intent = parse(intent.to_json()?.as_bytes(), name)
         .map_err(|fault| Failed::refused(format!("container '{name}': {fault}")))?;
-    let path = format!("{DIRECTORY}/{name}.json");
+    let path = shown_path(name);
     let stored = Stored { name: name.clone(), kind: Kind::Imperative, path, intent };
     let plan = plan_beside(loaded, &stored);
     let planned = plan.containers.iter().find(|planned| planned.name == *name).cloned();
@@ -63,17 +63,26 @@ fn planned(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan
     Ok((plan, planned))
 }
 
+/// Returns the path of an intent as its plan and messages have it, whatever the root.
+pub(crate) fn shown_path(name: &MachineName) -> String {
+    format!("{DIRECTORY}/{name}.json")
+}
+
 /// Returns the hash of the intent's plan, regardless of other containers.
 pub(crate) fn hash(name: &MachineName, intent: &Intent) -> Option<String> {
-    let path = format!("{DIRECTORY}/{name}.json");
+    let path = shown_path(name);
     let plan = plan_one(name, Kind::Imperative, &path, intent);
     plan.containers.into_iter().next().and_then(|planned| planned.hash)
 }
 
-/// Writes the intent atomically and durably. Only root can read one whose source has secrets.
+/// Returns the mode of a file with an intent. Only root can read one whose source has secrets.
+pub(crate) fn mode(intent: &Intent) -> u32 {
+    if intent.source.as_ref().is_some_and(has_secrets) { 0o600 } else { 0o644 }
+}
+
+/// Writes the intent atomically and durably.
 pub(crate) fn write(host: &Host, name: &MachineName, intent: &Intent) -> Result<()> {
-    let mode = if intent.source.as_ref().is_some_and(has_secrets) { 0o600 } else { 0o644 };
-    write_file(&intent_path(host, name), intent.to_json()?.as_bytes(), mode)
+    write_file(&intent_path(host, name), intent.to_json()?.as_bytes(), mode(intent))
 }
 
 /// Restores the text of an earlier intent.

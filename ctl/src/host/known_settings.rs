@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::event::Event;
 use crate::base::host::Host;
 use crate::host::files::write_file_for_now;
-use crate::host::last_activation;
+use crate::host::{intent_file, last_activation};
 
 /// The extension of these files.
 const ENDING: &str = ".known";
@@ -34,7 +34,7 @@ pub(crate) fn read(host: &Host, name: &MachineName) -> Option<KnownSettings> {
     serde_json::from_slice(&fs::read(path(host, name)).ok()?).ok()
 }
 
-/// Saves what a container runs with. On failure the next activation knows less, and may restart where a reload would
+/// Saves what a container runs with; who can read its intent can read that. On failure the next activation knows less, and may restart where a reload would
 /// do.
 pub(crate) fn remember(host: &Host, name: &MachineName, plan: &str, intent: &Intent) {
     let path = path(host, name);
@@ -42,7 +42,7 @@ pub(crate) fn remember(host: &Host, name: &MachineName, plan: &str, intent: &Int
     let written = fs::create_dir_all(&folder).map_err(anyhow::Error::from).and_then(|()| {
         let known = KnownSettings { plan: plan.to_owned(), intent: intent.to_json()? };
         let text = serde_json::to_string(&known)?;
-        Ok(write_file_for_now(&path, text.as_bytes(), 0o600)?)
+        Ok(write_file_for_now(&path, text.as_bytes(), intent_file::mode(intent))?)
     });
     if let Err(error) = written {
         host.report(Event::NotRemembered { path, error: format!("{error:#}") });

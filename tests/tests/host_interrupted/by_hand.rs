@@ -29,7 +29,7 @@ fn changed_by_hand(host: &Host) {
     let refused = offline("disable");
     assert_eq!(refused.code(), 10, "{refused}");
     assert!(refused.stderr.contains("container 'web' was left half updated"), "{refused}");
-    assert!(refused.stderr.contains("is still left incomplete by a killed command"), "{refused}");
+    assert!(refused.stderr.contains("is still incomplete after a killed command"), "{refused}");
     assert!(!refused.stderr.contains("try again"), "{refused}");
     for file in [INTENT, RECORD] {
         assert_eq!(host.file(&format!("/root/tree{file}")), host.file(file), "{file}: {refused}");

@@ -78,6 +78,9 @@ fn reload_restart_or_neither(host: &Host) {
         assert!(status.stdout.contains("Restart: not due"), "{status}");
         let listed = host.ctl_ok(&["list", "web"]);
         assert!(!listed.stdout.contains("outdated"), "{listed}");
+        let as_user = ["setpriv", "--reuid=65534", "--clear-groups", "nixos-nspawn", "list", "web"];
+        let listed = host.ok(&as_user);
+        assert!(listed.contains("active") && !listed.contains("outdated"), "{listed}");
         let activated = host.ctl_ok(&["activate", "web"]);
         assert!(activated.stdout.contains("is left as it is"), "{activated}");
         assert_eq!(host.nspawn("web"), nspawn);
