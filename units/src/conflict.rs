@@ -51,6 +51,10 @@ fn shared_interfaces<'a>(mut claims: Vec<(String, &'a MachineName)>, found: &mut
     claims.sort_unstable();
     claims.dedup();
     for claimants in claims.chunk_by(|(one, _), (other, _)| one == other) {
+        // Nearly every claim is the only one, and takes no text.
+        if let [_] = claimants {
+            continue;
+        }
         for (what, one) in claimants {
             let others = claimants.iter().map(|(_, other)| *other);
             add(found, &format!("interface '{what}'"), one, others);
@@ -76,6 +80,9 @@ fn shared_ports<'a>(mut claims: Vec<(Cow<'a, ForwardPort>, &'a MachineName)>, fo
         (one.protocol, one.host_port) == (other.protocol, other.host_port)
     };
     for claimants in claims.chunk_by(|(one, _), (other, _)| same_port(one, other)) {
+        if let [_] = claimants {
+            continue;
+        }
         // The addresses of a port are not compared pair by pair either.
         let mut by_address = ByAddress::default();
         for (port, name) in claimants {

@@ -102,7 +102,7 @@ fn check_zone_name(text: &str) -> Result<(), Invalid> {
     if text.is_empty() || text.len() > 12 {
         return Err(Invalid::new(text, "is not a zone name: it must have 1 to 12 characters"));
     }
-    check_interface_name(&format!("vz-{text}")).map_err(|_| {
+    check_interface_name(&["vz-", text].concat()).map_err(|_| {
         Invalid::new(text, "is not a zone name: it must not contain blanks, quotes, '/', ':', '%' or '\\'")
     })
 }
@@ -130,7 +130,7 @@ pub fn shortened(prefix: &str, name: &str) -> String {
     const KEY: [u8; 16] =
         [0xe1, 0x90, 0xa4, 0x04, 0xa8, 0xef, 0x4b, 0x51, 0x8c, 0xcc, 0xc3, 0x3a, 0x9f, 0x11, 0xfc, 0xa2];
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let full = format!("{prefix}{name}");
+    let full = [prefix, name].concat();
     if full.len() <= 15 {
         return full;
     }

@@ -118,7 +118,8 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     network::interfaces(network, container);
     // Socket units forward the others: see socket.rs.
     for port in forward_ports.iter().filter(|port| port.by_nspawn()) {
-        network.set("Port", format!("{}:{}:{}", port.protocol, port.host_port.get(), port.inside().get()));
+        let (outside, inside) = (port.host_port.get().to_string(), port.inside().get().to_string());
+        network.set("Port", [port.protocol.as_str(), ":", &outside, ":", &inside].concat());
     }
     merge(network, &nspawn_config.network, |_, _| true);
     Ok(file)

@@ -51,7 +51,7 @@ pub struct Socket {
 fn instance(name: &MachineName, port: &ForwardPort) -> String {
     let address =
         port.host_address.map(|address| String::from(address).replace(':', "_") + "-").unwrap_or_default();
-    format!("{name}-{}-{address}{}", port.protocol, port.host_port.get())
+    [name.as_str(), "-", port.protocol.as_str(), "-", &address, &port.host_port.get().to_string()].concat()
 }
 
 /// Returns the container that a unit's name identifies; `None` if the unit is not ours.
@@ -98,15 +98,13 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
         section.set("Before", container.as_str());
     }
     let section = socket_file.section("Socket");
-    let number = port.host_port.get();
+    section.set("ListenStream", port.listen_address());
     match port.host_address.map(HostAddress::get) {
-        Some(IpAddr::V4(address)) => section.set("ListenStream", format!("{address}:{number}")),
-        Some(IpAddr::V6(address)) => section
-            .set("ListenStream", format!("[{address}]:{number}"))
-            // `::` stands for all of IPv6, as 0.0.0.0 does for all of IPv4.
-            .fixed("BindIPv6Only", "ipv6-only"),
-        None => section.set("ListenStream", number.to_string()).fixed("BindIPv6Only", "both"),
-    };
+        Some(IpAddr::V4(_)) => {}
+        // `::` stands for all of IPv6, as 0.0.0.0 does for all of IPv4.
+        Some(IpAddr::V6(_)) => drop(section.fixed("BindIPv6Only", "ipv6-only")),
+        None => drop(section.fixed("BindIPv6Only", "both")),
+    }
     if port.host_address.is_some_and(|address| !address.get().is_unspecified()) {
         // The address may come later, or go and come again.
         section.fixed("FreeBind", "yes");
@@ -131,8 +129,9 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
     section.set("RuntimeDirectory", [RUNTIME_DIRECTORY, "/", &instance].concat());
     section.set("EnvironmentFile", ["-/run/", RUNTIME_DIRECTORY, "/", &instance, "/", TARGET_FILE].concat());
     // Entering the container's network takes root; carrying connections takes no rights.
-    section.set("ExecStartPre", format!("+{HELPER} --proxy {name} {}", port.inside().get()));
-    section.set("ExecStart", format!("{PROXY} --exit-idle-time=5min ${{{TARGET_VARIABLE}}}"));
+    let inside = port.inside().get().to_string();
+    section.set("ExecStartPre", ["+", HELPER, " --proxy ", name.as_str(), " ", &inside].concat());
+    section.set("ExecStart", [PROXY, " --exit-idle-time=5min ${", TARGET_VARIABLE, "}"].concat());
     for (key, value) in SANDBOX {
         section.fixed(key, value);
     }

@@ -1,5 +1,6 @@
-//! Writes files so that no reader ever sees half of one: a temporary beside the target, then a rename. A file that
-//! already holds the same bytes is left alone. One failure does not keep the rest of a plan from being written.
+//! Writes files so that no reader ever sees half of one: a temporary beside the target, then a rename. What only PID 1
+//! reads is written in its place, since PID 1 does so after the generator. A file that already holds the same bytes is left
+//! alone. One failure does not keep the rest of a plan from being written.
 
 mod replace;
 
@@ -10,14 +11,14 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::{CWD, Dir, Mode, OFlags, mkdirat, openat};
+use rustix::fs::{CWD, Dir, Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 
 use crate::name::MachineName;
 use crate::network::zone_bridge_of;
 use crate::plan::{Entry, Files, OWN_DIRECTORY, WRITABLE};
 
-use replace::{Replace, holds, replace};
+use replace::{Replace, create, holds, replace};
 
 pub use replace::{link, write_at_once, write_durably};
 
@@ -124,11 +125,11 @@ impl<'a> Writer<'a> {
             }
         }
         // Links of one directory follow each other.
-        let mut last = None;
+        let mut made = None;
         for ((_, entries), _) in waiting.iter().zip(failed).filter(|(_, failed)| !failed) {
             for (path, entry) in entries {
                 if let Entry::Link(target) = entry {
-                    let written = self.link(path, target, &mut last);
+                    let written = self.link(path, target, &mut made);
                     self.note(path, written, None);
                 }
             }
@@ -150,36 +151,44 @@ impl<'a> Writer<'a> {
 
     fn file(&mut self, path: &str, text: &[u8]) -> io::Result<()> {
         let (folder, name) = split(path);
+        let mode = Mode::from_raw_mode(0o644);
         let modified = Some(self.began).filter(|_| (folder, name) == (OWN_DIRECTORY, WRITABLE));
         let transient;
-        let folder = match self.shared(folder)? {
-            Some(folder) => folder,
+        let there = match self.shared(folder)? {
+            Some(there) => there,
             None => {
-                transient = Folder::make(&self.out, folder)?;
+                if make(&self.out, folder)? {
+                    return create(&self.out, path, text, mode);
+                }
+                transient = Folder::open(&self.out, folder)?;
                 &transient
             }
         };
         // A list that stays has an earlier time, with which a start reads more than it must.
-        if folder.present.has(name) && holds(&folder.open, name, text) {
+        let present = there.present.has(name);
+        if present && holds(&there.open, name, text) {
             return Ok(());
         }
-        replace(&folder.open, name, text, Mode::from_raw_mode(0o644), Replace { durably: false, modified })
+        // `--prepare` reads the files of our own directory at any time.
+        if present || folder == OWN_DIRECTORY {
+            return replace(&there.open, name, text, mode, Replace { durably: false, modified });
+        }
+        create(&there.open, name, text, mode)
     }
 
-    fn link<'b>(
-        &mut self,
-        path: &'b str,
-        target: &str,
-        last: &mut Option<(&'b str, Folder)>,
-    ) -> io::Result<()> {
+    /// Makes a link. `made` is the directory that was made last, which needs no look.
+    fn link<'b>(&mut self, path: &'b str, target: &str, made: &mut Option<&'b str>) -> io::Result<()> {
         let (folder, name) = split(path);
         if let Some(folder) = self.shared(folder)? {
             return link(&folder.open, name, target);
         }
-        if last.as_ref().is_none_or(|(open, _)| *open != folder) {
-            *last = Some((folder, Folder::make(&self.out, folder)?));
+        if *made != Some(folder) {
+            if !make(&self.out, folder)? {
+                return link(Folder::open(&self.out, folder)?.open, name, target);
+            }
+            *made = Some(folder);
         }
-        last.as_ref().map_or(Ok(()), |(_, folder)| link(&folder.open, name, target))
+        Ok(symlinkat(target, &self.out, path)?)
     }
 
     /// Returns a directory that is kept open, if this is one of them.
@@ -187,7 +196,10 @@ impl<'a> Writer<'a> {
         let Some(at) = SHARED.iter().position(|shared| *shared == folder) else { return Ok(None) };
         let slot = &mut self.shared[at];
         if slot.is_none() {
-            *slot = Some(Folder::make(&self.out, folder)?);
+            *slot = Some(match make(&self.out, folder)? {
+                true => Folder { open: open(&self.out, folder)?, present: Present::default() },
+                false => Folder::open(&self.out, folder)?,
+            });
         }
         Ok(slot.as_ref())
     }
@@ -204,16 +216,25 @@ struct Folder {
     present: Present,
 }
 
+/// Makes a directory; returns false if there is something of this name. A new one is empty, and is reached by its path:
+/// opening and closing it would take as long as making it.
+fn make(out: &OwnedFd, folder: &str) -> io::Result<bool> {
+    match mkdirat(out, folder, Mode::from_raw_mode(0o755)) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open(out: &OwnedFd, folder: &str) -> io::Result<OwnedFd> {
+    Ok(openat(out, folder, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
 impl Folder {
-    /// Makes a directory unless there is one, and opens it.
-    fn make(out: &OwnedFd, folder: &str) -> io::Result<Self> {
-        let made = match mkdirat(out, folder, Mode::from_raw_mode(0o755)) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            Err(error) => return Err(error.into()),
-        };
-        let open = openat(out, folder, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
-        let present = if made { Present::default() } else { Present::of(&open)? };
+    /// Opens a directory that was there.
+    fn open(out: &OwnedFd, folder: &str) -> io::Result<Self> {
+        let open = open(out, folder)?;
+        let present = Present::of(&open)?;
         Ok(Self { open, present })
     }
 }

@@ -23,7 +23,7 @@ impl Container {
             Some(free) => free.parse::<ZoneName>().ok()?,
             None => self.zone.clone()?,
         };
-        Some(zone.to_string())
+        Some(zone.into())
     }
 
     /// Returns whether there is a virtual Ethernet link between the host and `host0` inside.

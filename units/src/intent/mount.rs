@@ -70,8 +70,12 @@ fn within(place: &str, above: &str) -> bool {
 
 /// Returns the path with single slashes and none at its end.
 fn normal(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    format!("/{}", parts.join("/"))
+    let mut normal = String::with_capacity(path.len() + 1);
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        normal.push('/');
+        normal.push_str(part);
+    }
+    if normal.is_empty() { "/".to_owned() } else { normal }
 }
 
 #[cfg(test)]

@@ -43,12 +43,19 @@ pub enum Protocol {
     Udp,
 }
 
-impl fmt::Display for Protocol {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
+impl Protocol {
+    /// Returns its name as nspawn writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
     }
 }
 
@@ -121,10 +128,17 @@ impl ForwardPort {
 
     /// Returns what it occupies on the host: `tcp/8080`, `tcp/127.0.0.1:8080`, `tcp/[::1]:8080`.
     pub fn host_side(&self) -> String {
+        [self.protocol.as_str(), "/", &self.listen_address()].concat()
+    }
+
+    /// Returns address and port as `ListenStream=` of `systemd.socket(5)` takes them: `8080`, `127.0.0.1:8080`,
+    /// `[::1]:8080`.
+    pub fn listen_address(&self) -> String {
+        let port = self.host_port.get().to_string();
         match self.host_address.map(HostAddress::get) {
-            Some(IpAddr::V6(address)) => format!("{}/[{address}]:{}", self.protocol, self.host_port.get()),
-            Some(address) => format!("{}/{address}:{}", self.protocol, self.host_port.get()),
-            None => format!("{}/{}", self.protocol, self.host_port.get()),
+            Some(IpAddr::V6(address)) => ["[", &address.to_string(), "]:", &port].concat(),
+            Some(IpAddr::V4(address)) => [&address.to_string(), ":", &port].concat(),
+            None => port,
         }
     }
 

@@ -54,14 +54,15 @@ impl<'de> Reader<'de> {
             return Err(self.unexpected(expected));
         }
         let number = self.number()?;
-        let (found, expected) = (described(&number.unexpected()), expected.to_owned());
-        match (number, visit(number)) {
-            (_, Some(result)) => result,
-            (Number::Float(number), None) if whole(number).is_none() => {
-                Err(self.wrong(start, Kind::Type { found, expected }))
-            }
-            (_, None) => Err(self.wrong(start, Kind::Value { found, expected })),
+        if let Some(result) = visit(number) {
+            return result;
         }
+        let (found, expected) = (described(&number.unexpected()), expected.to_owned());
+        let kind = match number {
+            Number::Float(number) if whole(number).is_none() => Kind::Type { found, expected },
+            _ => Kind::Value { found, expected },
+        };
+        Err(self.wrong(start, kind))
     }
 
     fn object<V: Visitor<'de>>(

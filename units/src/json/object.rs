@@ -151,5 +151,5 @@ impl<'de> Deserializer<'de> for Asked<'_> {
 }
 
 fn none() -> Error {
-    Error::new(Kind::Refused("there is no value".to_owned()))
+    Error::new(Kind::MissingField(""))
 }

@@ -4,16 +4,22 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use systemd_unit_syntax::UnitFile;
+use systemd_unit_syntax::{Item, UnitFile};
 
 /// Returns the hash over the settings of all files. With equal hashes, systemd and nspawn do the same.
 pub(super) fn plan_hash<'a>(files: impl Iterator<Item = &'a UnitFile>) -> String {
     let mut text = String::with_capacity(4096);
     for file in files {
-        for (section, key, value) in file.settings() {
+        for section in &file.sections {
             // No name or value contains a line break, so no two lists of settings look the same.
-            for part in [section, key, value] {
-                text.push_str(part);
+            let name = [section.name.as_str(), "\n"].concat();
+            for item in &section.items {
+                let Item::Setting { key, value } = item else { continue };
+                text.reserve(name.len() + key.len() + value.len() + 2);
+                text.push_str(&name);
+                text.push_str(key);
+                text.push('\n');
+                text.push_str(value);
                 text.push('\n');
             }
         }

@@ -1,4 +1,5 @@
-//! Replaces a single file or link, so that no reader ever sees half of one: a temporary beside it, then a rename.
+//! Replaces a single file or link, so that no reader ever sees half of one: a temporary beside it, then a rename. Or creates
+//! a file for which nobody waits yet.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -21,6 +22,19 @@ pub fn write_at_once(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode)
     replace(&directory, name, bytes, mode, Replace { durably: false, modified: None })
 }
 
+/// Creates a file that nobody reads before all are written. None is left if it fails.
+pub(super) fn create(directory: impl AsFd, path: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
+    let mut file = File::from(openat(&directory, path, NEW, mode)?);
+    let written = file.write_all(bytes);
+    if written.is_err() {
+        let _ = unlinkat(&directory, path, AtFlags::empty());
+    }
+    written
+}
+
+const NEW: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+
 /// How a file is replaced.
 pub(super) struct Replace {
     /// Whether it is on disk before it gets its name.
@@ -40,11 +54,10 @@ pub(super) fn replace(
     // A fixed name: the next run replaces what a killed one left. It starts with a dot and ends in neither .json nor
     // .nspawn, so nobody reads it.
     let temporary = [".", name, ".new"].concat();
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let fd = match openat(&directory, &temporary, flags, mode) {
+    let fd = match openat(&directory, &temporary, NEW, mode) {
         Err(Errno::EXIST) => {
             unlinkat(&directory, &temporary, AtFlags::empty())?;
-            openat(&directory, &temporary, flags, mode)?
+            openat(&directory, &temporary, NEW, mode)?
         }
         opened => opened?,
     };

@@ -99,20 +99,42 @@ pub(super) fn check_section(name: &str) -> Result<(), RenderError> {
     }
 }
 
+/// Returns whether a key consists of letters and digits, as all keys of systemd do. A table is faster than comparisons.
+fn is_simple(key: &str) -> bool {
+    const SIMPLE: [bool; 256] = {
+        let mut simple = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            simple[byte as usize] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        simple
+    };
+    key.bytes().all(|byte| SIMPLE[usize::from(byte)])
+}
+
+/// Returns whether a value is printable ASCII and means the same at the end of its line, as almost every value does.
+fn is_plain(value: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b' ' | b'\\'));
+    let bytes = value.as_bytes();
+    !edge(bytes.first()) && !edge(bytes.last()) && is_printable_ascii(value)
+}
+
 pub(super) fn check_setting(section: &str, key: &str, value: &str) -> Result<(), RenderError> {
+    if !key.is_empty() && is_simple(key) && key.len() + 1 + value.len() < LONG_LINE_MAX && is_plain(value) {
+        return Ok(());
+    }
     let blank = [' ', '\t'];
     let bad = |c: char| (c.is_ascii_control() && c != '\t') || is_noncharacter(c);
     // A byte order mark in front is stripped, once.
     let bad_start = [' ', '\t', '#', ';', '[', '\u{feff}'];
-    // The keys of systemd are letters and digits.
     if key.is_empty()
-        || !key.bytes().all(|b| b.is_ascii_alphanumeric())
+        || !is_simple(key)
             && (key.starts_with(bad_start) || key.ends_with(blank) || key.contains(|c| c == '=' || bad(c)))
     {
         return Err(RenderError::Key { section: section.to_owned(), key: key.to_owned() });
     }
-    let found = if is_printable_ascii(value) { None } else { value.chars().find(|c| bad(*c)) };
-    let reason = if let Some(c) = found {
+    let reason = if let Some(c) = value.chars().find(|c| bad(*c)) {
         ValueFault::Character(c)
     } else if value.starts_with(blank) || value.ends_with(blank) {
         ValueFault::EdgeBlank

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::escape::is_printable_ascii;
+
 /// A unit file, drop-in or `.nspawn` file (`systemd.syntax(7)`).
 ///
 /// ```
@@ -212,7 +214,7 @@ fn push_comment(text: &mut String, line: &str) {
     }
     let begin = text.len();
     text.push_str(line);
-    if line.contains(['\n', '\r', '\0']) {
+    if !is_printable_ascii(line) && line.contains(['\n', '\r', '\0']) {
         text.truncate(begin);
         text.extend(line.chars().map(|c| if matches!(c, '\n' | '\r' | '\0') { ' ' } else { c }));
     }

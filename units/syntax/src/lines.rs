@@ -129,7 +129,9 @@ impl Line<'_> {
 
 /// Returns whether systemd takes this for the name of a section (`string_is_safe()`).
 pub fn is_section_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['*', '?', '[']) && was_section_name(name)
+    let simple = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !name.is_empty()
+        && (name.bytes().all(simple) || !name.contains(['*', '?', '[']) && was_section_name(name))
 }
 
 /// Returns whether versions up to 261 take this for the name of a section; they warn if they do not know it.

@@ -105,16 +105,16 @@ fn container(at: usize) -> String {
     )
 }
 
-/// Returns the list for floor.rs, each directory followed by its contents.
+/// Returns the list for floor.rs, each directory before its contents.
 fn list(out: &Path) -> String {
     let mut text = String::new();
     for path in paths(out) {
         let full = out.join(&path);
-        let name = path.file_name().expect("a name").to_string_lossy();
+        let name = path.display();
         text += &if full.is_symlink() {
             format!("l {} {name}\n", fs::read_link(&full).expect("just seen").display())
         } else if full.is_dir() {
-            format!("d {}\n", path.display())
+            format!("d {name}\n")
         } else {
             format!("f {} {name}\n", fs::metadata(&full).expect("just seen").len())
         };

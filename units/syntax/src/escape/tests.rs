@@ -102,3 +102,21 @@ fn bind_fields_escape_colon_and_backslash_only() {
     assert_eq!(bind_field_value(r"/a\:b\\c").unwrap(), r"/a:b\c");
     assert!(matches!(refused(bind_field("/a\r")), EscapeError::Character { .. }));
 }
+
+/// Words of eight bytes are looked at together: every byte counts in every place, beside any neighbour.
+#[test]
+fn printable_ascii_in_every_place() {
+    let all: Vec<char> = (0..=0x80).filter_map(char::from_u32).chain(['\u{ff}', '\u{ffff}']).collect();
+    for length in 0..20 {
+        for around in [' ', '0', '~'] {
+            let text: Vec<char> = vec![around; length];
+            assert!(is_printable_ascii(&text.iter().collect::<String>()));
+            for (at, c) in (0..length).flat_map(|at| all.iter().map(move |c| (at, *c))) {
+                let mut changed = text.clone();
+                changed[at] = c;
+                let changed: String = changed.iter().collect();
+                assert_eq!(is_printable_ascii(&changed), (' '..='~').contains(&c), "{changed:?}");
+            }
+        }
+    }
+}
