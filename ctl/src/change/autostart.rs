@@ -14,7 +14,7 @@ use crate::change::tidy::tidy;
 use crate::fact::overview::{Container, Fault, Overview};
 use crate::host::lock::Lock;
 use crate::host::record::Begun;
-use crate::host::systemd;
+use crate::host::{systemd, unit_states};
 
 /// What was or would be started.
 pub(crate) struct Started {
@@ -182,7 +182,7 @@ fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Start
     // The states show which of them failed; the error matters only if they are unavailable.
     let started = systemd::start(host, &names);
     interrupt::check()?;
-    let states = match systemd::states(host, &names) {
+    let states = match unit_states::states(host, &names) {
         Ok(states) => states,
         Err(error) => return Err(started.err().unwrap_or(error)),
     };

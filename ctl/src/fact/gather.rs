@@ -23,7 +23,7 @@ use crate::host::forwards::Forwards;
 use crate::host::profile_links::profile_link;
 use crate::host::unit_links::{all_enabled_links, masked, system_path};
 use crate::host::update_memory::UpdateMemory;
-use crate::host::{addresses, journal, lock, machined, record, sockets, systemd};
+use crate::host::{addresses, journal, lock, machined, record, sockets, unit_states};
 
 impl Overview {
     /// Gathers the state of all containers.
@@ -126,7 +126,7 @@ impl Overview {
             return Ok(());
         }
         let names: Vec<MachineName> = self.containers.keys().cloned().collect();
-        let mut states = match systemd::states(host, &names) {
+        let mut states = match unit_states::states(host, &names) {
             Ok(states) => states,
             Err(error) => {
                 crate::base::interrupt::check()?;

@@ -42,4 +42,5 @@ pub(crate) mod subvolume;
 pub(crate) mod systemd;
 pub(crate) mod trusted;
 pub(crate) mod unit_links;
+pub(crate) mod unit_states;
 pub(crate) mod update_memory;

@@ -1,16 +1,11 @@
 //! Calls systemctl, with one call for many units. A daemon-reload has succeeded only if PID 1 shows that it has loaded
 //! the plan.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
-use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::DROP_IN;
 use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
-use serde::Deserialize;
-use systemd_unit_syntax::parse;
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
@@ -53,17 +48,6 @@ const PROPERTIES: [&str; 8] = [
     "FreezerState",
 ];
 
-/// Returns the units of these containers. Asks PID 1 only about units that it has loaded, since a question about any
-/// other makes it load that, which takes milliseconds. The state of the others follows from their files.
-pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
-    let loaded = loaded_units(host)?;
-    let (asked, others): (Vec<&MachineName>, Vec<&MachineName>) =
-        names.iter().partition(|name| loaded.contains(&unit_name(name)));
-    let mut states = shown(host, &asked)?;
-    states.extend(others.into_iter().map(|name| (name.clone(), not_loaded(host, name))));
-    Ok(states)
-}
-
 /// Returns the unit of one container; PID 1 loads it for that.
 pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
     // A unit with another Id= is an alias, about which nothing is known.
@@ -73,46 +57,8 @@ pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
     })
 }
 
-/// Returns the instances of the template that PID 1 has loaded.
-fn loaded_units(host: &Host) -> Result<BTreeSet<String>> {
-    #[derive(Deserialize)]
-    struct Unit {
-        unit: String,
-    }
-    let answer = host
-        .manager("systemctl")
-        .args([
-            "list-units",
-            "--all",
-            "--full",
-            "--no-pager",
-            "--output=json",
-            "--",
-            "systemd-nspawn@*.service",
-        ])
-        .output()?;
-    let units: Vec<Unit> = serde_json::from_str(&answer)
-        .map_err(|error| Failed::Program(format!("systemctl list-units: unexpected answer: {error}")))?;
-    Ok(units.into_iter().map(|unit| unit.unit).collect())
-}
-
-/// Returns the state that PID 1 would find for a unit that it has not loaded.
-fn not_loaded(host: &Host, name: &MachineName) -> UnitState {
-    let drop_in = host.path(format!("/{GENERATOR_DIRECTORY}/{}.d/{DROP_IN}", unit_name(name)));
-    let parsed = fs::read(drop_in).ok().and_then(|bytes| parse(&bytes).ok()).unwrap_or_default();
-    let prefix = format!("{PLAN_VARIABLE}=");
-    let mut environment = parsed.file.values("Service", "Environment");
-    UnitState {
-        active: "inactive".to_owned(),
-        sub: "dead".to_owned(),
-        result: "success".to_owned(),
-        plan: environment.find_map(|value| value.strip_prefix(&prefix)).map(str::to_owned),
-        ..UnitState::default()
-    }
-}
-
 /// Asks PID 1 for units, in one call.
-fn shown(host: &Host, names: &[&MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
+pub(super) fn shown(host: &Host, names: &[&MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }

@@ -18,7 +18,7 @@ use crate::fact::installation;
 use crate::fact::installation::Installed;
 use crate::fact::lookup::all_seen;
 use crate::host::files::remove_file;
-use crate::host::{auto_update, networkd, networkd_conf, sockets, systemd};
+use crate::host::{auto_update, networkd, networkd_conf, sockets, systemd, unit_states};
 use crate::nix::files;
 use crate::nix::files::FILES;
 
@@ -77,7 +77,7 @@ fn remove_programs(
     let good = loaded.intents.iter().map(|stored| stored.name.clone());
     let broken = loaded.errors.iter().filter_map(|error| error.name.clone());
     let names: Vec<MachineName> = good.chain(broken).collect::<BTreeSet<_>>().into_iter().collect();
-    let states = systemd::states(host, &names)?;
+    let states = unit_states::states(host, &names)?;
     let mut running = Vec::new();
     for name in names {
         match states.get(&name) {

@@ -1,0 +1,64 @@
+//! What `list` says of containers that start with the host and are stopped: PID 1 has loaded their units, but is not asked
+//! about each of them.
+
+use nixos_nspawn_tests::host::{Host, bins, dynamic, unit};
+use nixos_nspawn_tests::on_both_hosts;
+use serde_json::{Value, json};
+
+on_both_hosts!(stopped_and_loaded);
+
+const NAMES: [&str; 5] = ["own", "a-b-c", "c3", "c4", "c5"];
+
+/// Returns the names with a note that a daemon-reload is needed.
+fn outdated(host: &Host) -> Vec<String> {
+    let answer = host.ctl_ok(&["list"]).stdout;
+    let rows = answer.lines().filter(|row| row.contains("not loaded"));
+    rows.filter_map(|row| row.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+fn stopped_and_loaded(host: &Host) {
+    host.install(bins());
+    host.own(&json!({"own": dynamic("one\n")}));
+    host.ctl_ok(&["create", "own", "--flake", "/root/flake", "--no-start"]);
+    let own: Value = serde_json::from_str(&host.file("/etc/nixos-nspawn/own.json")).expect("JSON");
+    let intent = json!({"version": 1, "toplevel": own["toplevel"], "autostart": true}).to_string();
+    for name in &NAMES[1..] {
+        host.write(&format!("/etc/nixos-nspawn/{name}.json"), &intent, 0o644);
+    }
+    // The links that start them are loaded with the targets that want them.
+    host.sh("systemctl daemon-reload; systemctl show machines.target multi-user.target >/dev/null");
+    let loaded =
+        host.ok(&["systemctl", "list-units", "--all", "--full", "--plain", "systemd-nspawn@*.service"]);
+    assert!(NAMES.iter().all(|name| loaded.contains(&unit(name))), "{loaded}");
+    assert_eq!(outdated(host), [""; 0]);
+
+    // A file for one container, by either name, and for all of them.
+    let write = |path: &str, text: &str| {
+        host.sh(&format!("mkdir -p {}", path.rsplit_once('/').expect("a path").0));
+        host.write(path, text, 0o644);
+    };
+    write("/etc/systemd/system/systemd-nspawn@c4.service.d/mine.conf", "[Service]\nNice=1\n");
+    assert_eq!(outdated(host), ["c4"]);
+    write("/run/systemd/system/systemd-@a-b-c.service.d/mine.conf", "[Service]\nNice=1\n");
+    assert_eq!(outdated(host), ["a-b-c", "c4"]);
+    host.ok(&["systemctl", "daemon-reload"]);
+    assert_eq!(outdated(host), [""; 0]);
+    write("/etc/systemd/system/systemd-nspawn@.service.d/all.conf", "[Service]\nNice=2\n");
+    assert_eq!(outdated(host), ["a-b-c", "c3", "c4", "c5", "own"]);
+    host.ok(&["systemctl", "daemon-reload"]);
+    assert_eq!(outdated(host), [""; 0]);
+
+    // What another intent would change is known without PID 1.
+    host.write(
+        "/etc/nixos-nspawn/c5.json",
+        &intent.replace("true", "true, \"container\": {\"memoryMax\": \"2G\"}"),
+        0o644,
+    );
+    assert_eq!(outdated(host), ["c5"]);
+    // Nothing is loaded of a masked unit, which is no reason to load it again.
+    host.sh("systemctl mask systemd-nspawn@c3.service; systemctl daemon-reload");
+    let rows = host.ctl_ok(&["list"]).stdout;
+    let row = rows.lines().find(|row| row.starts_with("c3 ")).expect("a row");
+    assert!(row.contains("inactive") && row.ends_with("masked"), "{rows}");
+    assert_eq!(outdated(host), [""; 0]);
+}
