@@ -40,9 +40,9 @@ check: deps
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 	$(CARGO) clippy --locked $(DEMO) -- -D warnings
 
-# Host tests mostly wait, for boots and timeouts: two run at once on each core.
+# Host tests mostly wait, for boots and timeouts: three run at once on each core.
 test: deps check build fuzz
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(nproc)))} $(CARGO) test --workspace --all-features --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((3 * $$(nproc)))} $(CARGO) test --workspace --all-features --locked
 
 # The demonstration needs no second build of the programs: it is compiled without them (tests/Cargo.toml).
 DEMO = -p nixos-nspawn-tests --no-default-features --bin demo
