@@ -51,7 +51,7 @@ fn stopped_and_loaded(host: &Host) {
     // What another intent would change is known without PID 1.
     host.write(
         "/etc/nixos-nspawn/c5.json",
-        &intent.replace("true", "true, \"container\": {\"memoryMax\": \"2G\"}"),
+        intent.replace("true", "true, \"container\": {\"memoryMax\": \"2G\"}"),
         0o644,
     );
     assert_eq!(outdated(host), ["c5"]);

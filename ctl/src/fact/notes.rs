@@ -35,7 +35,13 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
         Some(reason) if container.runs() => {
             note("refused", Tone::Bad, format!("running; the next start will be refused: {reason}"));
         }
-        Some(reason) => note("refused", Tone::Bad, format!("the start is refused: {reason}")),
+        Some(reason) => {
+            let remedy = match container.kind {
+                Kind::Imperative => "after a correction, 'systemctl daemon-reload' reads it again",
+                Kind::Declarative => "a corrected configuration of the system replaces it",
+            };
+            note("refused", Tone::Bad, format!("the start is refused: {reason}; {remedy}"));
+        }
         None => {}
     }
     // The reason why a broken intent is refused is already among the notes.

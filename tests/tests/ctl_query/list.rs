@@ -19,7 +19,8 @@ old    -      warning, …
 quiet  -
 web    -      warning
 
-db: the start is refused: /etc/nixos-nspawn/db.json:2: field 'container.zoen': is not known (did you mean 'zone'?)
+db: the start is refused: /etc/nixos-nspawn/db.json:2: field 'container.zoen': is not known (did you mean 'zone'?); \
+after a correction, 'systemctl daemon-reload' reads it again
 dup: /etc/nixos-nspawn/dup.json: 'dup' is also a declarative container, which takes precedence
 dup: masked by 'systemctl mask'; 'systemctl unmask systemd-nspawn@dup.service' lets it start again
 gone: half removed: 'nixos-nspawn remove gone' finishes it

@@ -59,6 +59,25 @@ fn changed_by_hand(host: &Host) {
         assert_eq!((host.file(INTENT), host.system_page("web")), (edited, format!("edited at {place}\n")));
     }
 
+    // An edit that names the profile of another container does not move that.
+    host.own(&flake(["web", "stopped"], "two\n", "restart"));
+    host.ctl_ok(&["update", "stopped", "--flake", "/root/flake"]);
+    let other = "/nix/var/nix/profiles/per-nspawn/stopped";
+    let generation = || host.ok(&["readlink", &format!("{other}/system")]).trim().to_owned();
+    assert_eq!(generation(), "system-2-link");
+    update("activating", "of another\n");
+    let moved =
+        r#"s|per-nspawn/web/system|per-nspawn/stopped/system|; s|"generation": *[0-9]*|"generation": 1|"#;
+    let original = host.file(INTENT);
+    host.ok(&["sed", "-i", moved, INTENT]);
+    assert_ne!(host.file(INTENT), original);
+    let settled = settle(host);
+    assert_eq!(generation(), "system-2-link", "{settled}");
+    assert!(!host.exists(RECORD), "{settled}");
+    host.write(INTENT, original, 0o644);
+    host.ctl_ok(&["activate", "web"]);
+    host.assert_agreed("web");
+
     // A deleted intent comes back with its generation, and the container runs on.
     let before = host.recorded("web");
     update("intent", "deleted\n");

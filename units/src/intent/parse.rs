@@ -10,6 +10,7 @@ use super::record::Intent;
 use crate::invalid::shown;
 use crate::json::{self, Error, Kind, field_names, find};
 use crate::name::MachineName;
+use crate::nearest::nearest;
 
 /// The largest intent file that is read, in bytes: the generator runs at every boot and must stay small.
 pub const MAX_SIZE: usize = 1 << 20;
@@ -92,7 +93,11 @@ fn why(text: &str, error: &Error) -> Fault {
     }
     match version(text) {
         Err(fault) => return fault,
-        Ok(false) => return Fault { field: "version".to_owned(), ..Fault::whole("is missing") },
+        // A misspelt name tells more than that the right one is missing.
+        Ok(false) if !matches!(error.kind(), Kind::UnknownField { name, .. } if means_version(name)) => {
+            return Fault { field: "version".to_owned(), ..Fault::whole("is missing") };
+        }
+        Ok(false) => {}
         Ok(true) => {}
     }
     let fault = Fault::of(text, error);
@@ -105,6 +110,10 @@ fn why(text: &str, error: &Error) -> Fault {
         }
         _ => fault,
     }
+}
+
+fn means_version(name: &str) -> bool {
+    nearest(name, std::iter::once("version")).is_some()
 }
 
 /// Returns whether a refused file asks to start with the host; `None` if that is unknown.

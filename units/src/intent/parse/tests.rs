@@ -89,6 +89,21 @@ fn only_one_way_to_write_a_value() {
     assert_eq!(host(twice), Err((Some(3), "duplicate field 'systemd'".to_owned())));
 }
 
+/// A misspelt version tells more than that there is none.
+#[test]
+fn misspelt_versions() {
+    let name = "web".parse().unwrap();
+    for (text, line, reason) in [
+        ("{\"toplevel\": 1}", None, "field 'version': is missing"),
+        ("{\n\"versoin\": 1}", Some(2), "field 'versoin': is not known (did you mean 'version'?)"),
+        ("{\n\"Version\": 1,\n\"x\": 1}", Some(2), "field 'Version': is not known (did you mean 'version'?)"),
+        ("{\"ports\": 1}", None, "field 'version': is missing"),
+    ] {
+        let fault = parse(text.as_bytes(), &name).unwrap_err();
+        assert_eq!((fault.line, fault.to_string().as_str()), (line, reason), "{text}");
+    }
+}
+
 /// The largest files of each kind: comparing names, sorting or looking for a field must not take quadratic time.
 #[test]
 fn large_files_are_read_in_time() {
