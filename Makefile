@@ -163,7 +163,7 @@ deb:
 deb-check: deps deb
 	sh tests/deb/build.sh '$(DEB)-again'
 	sh tests/deb/check.sh '$(DEB)' '$(DEB)-again'
-	NIXOS_NSPAWN_DEB='$(DEB)' $(CARGO) test --locked --all-features -p nixos-nspawn-tests --test host_deb
+	NIXOS_NSPAWN_DEB='$(DEB)' $(CARGO) test --locked --all-features -p nixos-nspawn-tests --test hosts deb::
 
 # The RPM package, in target/rpm, built in a copy of the tree. Rust may be rustup's: only rpmbuild must be installed.
 RPM = $(abspath $(TARGET_DIR))/rpm

@@ -184,7 +184,7 @@ impl<'a> Writer<'a> {
         }
         if *made != Some(folder) {
             if !make(&self.out, folder)? {
-                return link(Folder::open(&self.out, folder)?.open, name, target);
+                return link(open(&self.out, folder)?, name, target);
             }
             *made = Some(folder);
         }

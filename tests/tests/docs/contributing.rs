@@ -32,7 +32,7 @@ fn test_source(name: &str) -> Option<String> {
 
 /// Checks that everything in a `cargo test` command exists.
 fn check_cargo_test(words: &[&str]) -> Result<(), String> {
-    let mut source = None;
+    let (mut source, mut program) = (None, "");
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
@@ -46,9 +46,17 @@ fn check_cargo_test(words: &[&str]) -> Result<(), String> {
             }
             "--test" => {
                 let name = words.next().ok_or("no test program")?;
+                program = *name;
                 source = Some(test_source(name).ok_or(format!("no test program {name}"))?);
             }
             option if option.starts_with('-') => return Err(format!("unknown option {option}")),
+            // All tests of one file.
+            module if module.ends_with("::") => {
+                let file = path(&format!("tests/tests/{program}/{}", module.trim_end_matches("::")));
+                if !file.with_extension("rs").exists() && !file.join("mod.rs").exists() {
+                    return Err(format!("no tests {module}"));
+                }
+            }
             filter => {
                 let source = source.as_ref().ok_or("a test without a program")?;
                 let (function, suite) = filter.split_once("::").unwrap_or((filter, ""));

@@ -1,0 +1,45 @@
+//! What is tried on booted hosts with systemd 257 and 262. It is one program, so that tests of all files run side by side: most of
+//! them wait.
+
+mod ansible;
+mod apply;
+mod attacks;
+mod bad_input;
+mod beside;
+mod binds;
+mod config;
+mod deb;
+mod declarative;
+mod doctor;
+mod durable;
+mod edits;
+mod full;
+mod generations;
+mod harness;
+mod hostile;
+mod import;
+mod interrupted;
+mod killed;
+mod life;
+mod like_nixos;
+mod limits;
+mod managers;
+mod neighbours;
+mod network;
+mod options;
+mod ordering;
+mod overrides;
+mod peer;
+mod ports;
+mod refused;
+mod remote;
+mod roots;
+mod safety;
+mod started;
+mod states;
+mod store;
+mod stuck;
+mod texts;
+mod untouched;
+mod update;
+mod words;
