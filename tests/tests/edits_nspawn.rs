@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nixos_nspawn_tests::host::{Suite, tree};
+use nixos_nspawn_tests::host::{Suite, systemd_corpora, tree};
 use nixos_nspawn_tests::nspawn_files::{Random, nspawn_file};
 use nixos_nspawn_tests::nspawn_parser::verdicts;
 use pretty_assertions::assert_eq;
@@ -39,8 +39,7 @@ fn files(top: &Path, any: bool) -> Vec<PathBuf> {
     files.filter(|path| any || ending(path)).collect()
 }
 
-/// Every unit and configuration file of both hosts and of this repository, and with VERIFY_CORPUS each file of a directory,
-/// for instance of systemd's own corpora.
+/// Every unit and configuration file of both hosts and of this repository, and each file that systemd's fuzzers start from.
 #[test]
 fn real_files_come_back_to_the_byte() {
     let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
@@ -50,9 +49,9 @@ fn real_files_come_back_to_the_byte() {
             all.extend(files(&tree(suite).join(place), false));
         }
     }
-    if let Some(corpus) = std::env::var_os("VERIFY_CORPUS") {
-        all.extend(files(Path::new(&corpus), true));
-    }
+    let corpora = files(&systemd_corpora(), true);
+    assert!(corpora.len() > 300, "{} files of systemd's fuzzers", corpora.len());
+    all.extend(corpora);
     let mut edited = 0;
     for path in &all {
         let bytes = fs::read(path).expect("readable");

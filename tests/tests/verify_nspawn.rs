@@ -1,12 +1,12 @@
-//! What `verify` finds in `.nspawn` files is what the parsers of systemd 257 and 262 complain about: generated files, and
-//! one of each case. `make verify-nspawn` compares more files.
+//! What `verify` finds in `.nspawn` files is what the parsers of systemd 257 and 262 complain about: generated files, the
+//! corpora of systemd's fuzzers, and one of each case. `make verify-nspawn` compares more files.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use nixos_nspawn_tests::host::{Suite, tree};
+use nixos_nspawn_tests::host::{Suite, systemd_corpora, tree};
 use nixos_nspawn_tests::nspawn_files::{Random, nspawn_file};
 use nixos_nspawn_tests::nspawn_parser::{Verdict, verdicts};
 use nixos_nspawn_units::verify::{Effect, nspawn};
@@ -78,21 +78,21 @@ fn generated_files() {
     compare(&files);
 }
 
-/// Files of VERIFY_CORPUS, a directory, or the cases of this repository.
+/// The files that systemd's fuzzers of unit files, of other files in their syntax and of anything else start from, read as
+/// `.nspawn` files, and the cases of this repository.
 #[test]
-fn files_of_a_corpus() {
+fn files_of_corpora() {
     let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
-    let corpus = std::env::var_os("VERIFY_CORPUS").map_or(golden, PathBuf::from);
-    let named = std::env::var_os("VERIFY_CORPUS").is_some();
-    let mut files: Vec<Vec<u8>> = walkdir::WalkDir::new(corpus)
-        .sort_by_file_name()
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry.file_type().is_file())
-        .filter(|entry| named || entry.path().extension().is_some_and(|end| end == "nspawn"))
-        .map(|entry| fs::read(entry.path()).expect("readable"))
-        .collect();
-    assert!(!files.is_empty());
+    let read = |top: PathBuf, wanted: fn(&Path) -> bool| -> Vec<Vec<u8>> {
+        let entries = walkdir::WalkDir::new(top).sort_by_file_name().into_iter().flatten();
+        let entries = entries.filter(|entry| entry.file_type().is_file() && wanted(entry.path()));
+        entries.map(|entry| fs::read(entry.path()).expect("readable")).collect()
+    };
+    let mut files = read(systemd_corpora(), |_| true);
+    assert!(files.len() > 300, "{} files of systemd's fuzzers", files.len());
+    let cases = read(golden, |path| path.extension().is_some_and(|end| end == "nspawn"));
+    assert!(!cases.is_empty());
+    files.extend(cases);
     files.push(long_line(1024 * 1024 - 1, ""));
     files.push(long_line(1024 * 1024, ""));
     files.push(long_line(1024 * 1024 - 2, "\\\nx"));
