@@ -1,6 +1,6 @@
 //! The administrator's layer over the options of a build: what a command line changes in it, and the options with it.
 
-use nixos_nspawn_units::intent::{Container, Fault, Overrides, parse_data};
+use nixos_nspawn_units::intent::{Container, Overrides, parse_data};
 use serde_json::{Map, Value, json};
 
 /// What a command line changes in the layer, in the order in which it is done.
@@ -182,9 +182,9 @@ fn laid_over(layer: &Layer, build: &Container) -> Result<Container, String> {
     }
     put(&mut options, "version", json!(1))?;
     let read = parse_data(options.to_string().as_bytes());
-    read.map(|reading| reading.container).map_err(|Fault { field, reason, .. }| match field.is_empty() {
-        true => reason,
-        false => format!("'{field}': {reason}"),
+    read.map(|reading| reading.container).map_err(|fault| match fault.field.as_str() {
+        "" => fault.explained(),
+        field => format!("'{field}': {}", fault.explained()),
     })
 }
 

@@ -55,9 +55,8 @@ fn fetch(host: &Path, directory: &Path) {
     };
     apt(&["update"]);
     apt(&["source", "--download-only", "systemd"]);
-    let archive = fs::read_dir(directory).expect("made").flatten().map(|entry| entry.path());
-    let archive =
-        archive.filter(|path| path.to_string_lossy().contains(".orig.tar.")).next().expect("an archive");
+    let mut archive = fs::read_dir(directory).expect("made").flatten().map(|entry| entry.path());
+    let archive = archive.find(|path| path.to_string_lossy().contains(".orig.tar.")).expect("an archive");
     let mut tar = Command::new("tar");
     tar.arg("-xf").arg(archive).arg("-C").arg(directory);
     let tar = run(

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::invalid::shown;
 use crate::json::{Error, Kind, find, line_and_column};
-use crate::nearest::unknown;
+use crate::nearest::nearest;
 
 /// What is wrong with an intent, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Fault {
     pub field: String,
     /// The reason, one line without a full stop.
     pub reason: String,
+    /// The name that may be meant instead of an unknown one.
+    pub meant: Option<String>,
 }
 
 impl Fault {
@@ -28,7 +30,13 @@ impl Fault {
     /// Returns a fault at an offset of a text.
     pub(super) fn at(text: &str, offset: usize, field: impl Into<String>, reason: impl Into<String>) -> Self {
         let (line, column) = line_and_column(text, offset);
-        Self { line: Some(line), column: Some(column), field: field.into(), reason: reason.into() }
+        Self {
+            line: Some(line),
+            column: Some(column),
+            field: field.into(),
+            reason: reason.into(),
+            meant: None,
+        }
     }
 
     /// Returns a fault of a field, at its value, or at the nearest object around it.
@@ -45,11 +53,19 @@ impl Fault {
 
     /// Returns what the JSON reader found.
     pub(super) fn of(text: &str, error: &Error) -> Self {
-        let reason = match error.kind() {
-            Kind::UnknownField { name, known } => unknown(name, known),
-            kind => kind.to_string(),
+        let (reason, meant) = match error.kind() {
+            Kind::UnknownField { name, known } => {
+                ("is not known".to_owned(), nearest(name, known.iter().copied()))
+            }
+            kind => (kind.to_string(), None),
         };
-        Self::at(text, error.offset(), error.field(), reason)
+        Self { meant: meant.map(str::to_owned), ..Self::at(text, error.offset(), error.field(), reason) }
+    }
+
+    /// Returns the reason with the name that may be meant.
+    pub fn explained(&self) -> String {
+        let meant = self.meant.as_ref().map(|meant| format!(" (did you mean '{meant}'?)"));
+        [self.reason.as_str(), meant.as_deref().unwrap_or_default()].concat()
     }
 }
 
@@ -59,7 +75,7 @@ impl fmt::Display for Fault {
         if !self.field.is_empty() {
             write!(out, "field '{}': ", shown(&self.field))?;
         }
-        out.write_str(&self.reason)
+        out.write_str(&self.explained())
     }
 }
 

@@ -106,7 +106,7 @@ fn why(text: &str, error: &Error) -> Fault {
         Kind::UnknownField { name, .. }
             if *name == fault.field && field_names::<Container>().contains(&name.as_str()) =>
         {
-            Fault { reason: format!("is not known (did you mean 'container.{name}'?)"), ..fault }
+            Fault { meant: Some(format!("container.{name}")), ..fault }
         }
         _ => fault,
     }

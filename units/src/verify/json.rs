@@ -41,9 +41,9 @@ pub fn host(bytes: &[u8]) -> Vec<Finding> {
 }
 
 fn refused(fault: Fault) -> Finding {
-    let Fault { line, column, field, reason } = fault;
+    let Fault { line, column, field, reason, meant } = fault;
     let place = (!field.is_empty()).then_some(Place::Field(field));
-    Finding { line, column, place, reason, ..Finding::default() }
+    Finding { line, column, place, reason, meant, ..Finding::default() }
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
     fn faults_have_line_and_field() {
         let name = "web".parse().expect("a name");
         let text = b"{\n \"version\": 1,\n \"toplevl\": \"/x\"\n}";
-        let fault = "Some(3) Refused field 'toplevl': is not known (did you mean 'toplevel'?)\n";
+        let fault = "Some(3) Refused field 'toplevl': is not known; did you mean 'toplevel'?\n";
         assert_eq!(shown(&intent(text, &name, 257)), fault);
         let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
         let network = r#"{"NamespacePath": ["/run/netns/a"], "Port": ["x"]}"#;
