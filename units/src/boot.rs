@@ -86,9 +86,17 @@ impl<'a> BootLimit<'a> {
     }
 }
 
+const TURN_PREFIX: &str = "nixos-nspawn-turn-";
+const TURN_ENDING: &str = ".target";
+
 /// Returns the name of the target that is reached when a container may start.
 pub fn turn_unit(name: &MachineName) -> String {
-    format!("nixos-nspawn-turn-{name}.target")
+    format!("{TURN_PREFIX}{name}{TURN_ENDING}")
+}
+
+/// Returns the container of such a target.
+pub(crate) fn turn_of(unit: &str) -> Option<&str> {
+    unit.strip_prefix(TURN_PREFIX)?.strip_suffix(TURN_ENDING)
 }
 
 fn slice(limit: u32) -> UnitFile {

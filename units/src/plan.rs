@@ -10,7 +10,7 @@ mod writable;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::boot::{BootLimit, turn_unit};
+use crate::boot::{BootLimit, turn_of};
 use crate::conflict::conflicts;
 use crate::deadline::{InTime, Work, unlimited};
 use crate::intent::Intent;
@@ -190,7 +190,26 @@ fn plan_with(
 
 /// Returns whether a path of the plan belongs to the container.
 pub fn belongs_to(path: &str, name: &MachineName) -> bool {
-    path == turn_unit(name) || owner(path) == Some(name.as_str())
+    whose(path) == Some(name.as_str())
+}
+
+impl Plan {
+    /// Returns the files and links of each container, by name. To look through all of them for each name would take time
+    /// that grows with the square of their number.
+    pub fn files_by_container(&self) -> BTreeMap<&str, Vec<(&str, &Entry)>> {
+        let mut grouped: BTreeMap<&str, Vec<(&str, &Entry)>> = BTreeMap::new();
+        for (path, entry) in &self.files {
+            if let Some(name) = whose(path) {
+                grouped.entry(name).or_default().push((path, entry));
+            }
+        }
+        grouped
+    }
+}
+
+/// Returns the container that a path of the plan belongs to; `None` for those of all containers together.
+fn whose(path: &str) -> Option<&str> {
+    turn_of(path).or_else(|| owner(path))
 }
 
 /// Returns the container that a file or link of the plan belongs to; `None` for those of all containers together, and for

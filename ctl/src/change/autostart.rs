@@ -143,27 +143,23 @@ fn first_look(container: &Container) -> StartOutcome {
 /// Starts containers and stores the results.
 fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, StartOutcome)]) -> Result<()> {
     let mut locks = Vec::new();
-    let mut names = Vec::new();
     for (name, outcome) in containers.iter_mut().filter(|(_, outcome)| *outcome == StartOutcome::WouldStart) {
         if overview.containers.get(name).is_some_and(|container| container.reload_needed) {
             *outcome = StartOutcome::NotLoaded;
             continue;
         }
         match Lock::container_if_free(host, name)? {
-            Some(lock) => {
-                locks.push(lock);
-                names.push(name.clone());
-            }
+            Some(lock) => locks.push(lock),
             None => *outcome = StartOutcome::Busy,
         }
     }
-    if names.is_empty() {
+    if locks.is_empty() {
         return Ok(());
     }
     // Until it was locked, another command may have changed or removed it: without settings it would start as the bare
     // template.
     let overview = Overview::gather(host)?;
-    for (name, outcome) in containers.iter_mut().filter(|(name, _)| names.contains(name)) {
+    for (name, outcome) in containers.iter_mut().filter(|(_, outcome)| *outcome == StartOutcome::WouldStart) {
         let container = overview.containers.get(name).filter(|container| container.intent_file.is_some());
         *outcome = match container {
             None => StartOutcome::Busy,
@@ -171,9 +167,9 @@ fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Start
             Some(container) => first_look(container),
         };
     }
-    names = containers
+    let names: Vec<MachineName> = containers
         .iter()
-        .filter(|(name, outcome)| names.contains(name) && *outcome == StartOutcome::WouldStart)
+        .filter(|(_, outcome)| *outcome == StartOutcome::WouldStart)
         .map(|(name, _)| name.clone())
         .collect();
     if names.is_empty() {
@@ -186,7 +182,7 @@ fn start(host: &Host, overview: &Overview, containers: &mut [(MachineName, Start
         Ok(states) => states,
         Err(error) => return Err(started.err().unwrap_or(error)),
     };
-    for (name, outcome) in containers.iter_mut().filter(|(name, _)| names.contains(name)) {
+    for (name, outcome) in containers.iter_mut().filter(|(_, outcome)| *outcome == StartOutcome::WouldStart) {
         let Some(state) = states.get(name) else {
             *outcome = StartOutcome::Failed { active: "unknown".to_owned(), result: "unknown".to_owned() };
             continue;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::{belongs_to, plan_some};
+use nixos_nspawn_units::plan::plan_some;
 use serde::Serialize;
 
 use crate::base::context::Context;
@@ -28,17 +28,19 @@ pub(crate) fn run(context: &Context, arguments: &Shown) -> Result<()> {
     let asked: BTreeSet<&MachineName> = names.iter().collect();
     let loaded = context.load();
     let plan = plan_some(&loaded, &|name| asked.contains(name));
+    let known: BTreeSet<&MachineName> = plan.containers.iter().map(|planned| &planned.name).collect();
+    let by_container = plan.files_by_container();
     let mut gap = "";
     each(
         context,
         &names,
         |name| name,
         |name| {
-            if !plan.containers.iter().any(|planned| planned.name == *name) {
+            if !known.contains(name) {
                 all_seen(&loaded)?;
                 return Err(no_such(name));
             }
-            let own = plan.files.iter().filter(|(path, _)| belongs_to(path, name));
+            let own = by_container.get(name.as_str()).into_iter().flatten();
             let files: Vec<GeneratedFile> = own.map(|(path, entry)| GeneratedFile::of(path, entry)).collect();
             let text = format!("{gap}{}", text(&files, context.color));
             gap = "\n";

@@ -1,5 +1,7 @@
 //! Commands for one or several containers, which are handled one after the other. A failure does not affect the others.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Error, Result};
 use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
@@ -11,13 +13,9 @@ use crate::fact::lookup::machine_name;
 
 /// Returns the names of containers as given, each once.
 pub(crate) fn machine_names(given: &[String]) -> Result<Vec<MachineName>> {
-    let mut names: Vec<MachineName> = Vec::with_capacity(given.len());
-    for text in given {
-        let name = machine_name(text)?;
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
+    let mut names: Vec<MachineName> = given.iter().map(|text| machine_name(text)).collect::<Result<_>>()?;
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     Ok(names)
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use nixos_nspawn_units::intent::{Intent, Overrides, Source};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::plan::belongs_to;
+use nixos_nspawn_units::plan::Entry;
 use nixos_nspawn_units::reach::Reach;
 use nixos_nspawn_units::service::unit_name;
 use serde::Serialize;
@@ -65,6 +65,7 @@ pub(crate) fn show(context: &Context, arguments: &Shown) -> Result<()> {
     let asked: BTreeSet<&MachineName> = names.iter().collect();
     tidy(context);
     let overview = Overview::gather_some(context, &|name| asked.contains(name))?;
+    let files = overview.plan.files_by_container();
     let mut gap = "";
     let shown = each(
         context,
@@ -72,7 +73,8 @@ pub(crate) fn show(context: &Context, arguments: &Shown) -> Result<()> {
         |name| name,
         |name| {
             let container = in_overview(context, &overview, name)?;
-            let details = details(context, &overview, container)?;
+            let own = files.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            let details = details(context, container, own)?;
             let text = format!("{gap}{}", text(container, &details, context.screen.width(), context.color));
             gap = "\n";
             Ok((details, text))
@@ -94,8 +96,8 @@ fn left_out(context: &Context, name: &MachineName, intent: &Intent) -> Vec<Strin
 
 fn details<'a>(
     context: &Context,
-    overview: &'a Overview,
     container: &'a Container,
+    files: &[(&'a str, &'a Entry)],
 ) -> Result<ShowAnswer<'a>> {
     let name = &container.name;
     let intent = container.intent.as_ref();
@@ -120,14 +122,8 @@ fn details<'a>(
         plan: container.hash.as_deref(),
         loaded_plan: state.and_then(|state| state.plan.as_deref()),
         running_plan: running.then(|| runtime_files::mark(context, name)).flatten(),
-        files: files(overview, name),
+        files: files.iter().map(|(path, entry)| GeneratedFile::of(path, entry)).collect(),
     })
-}
-
-/// Returns the container's files in the plan.
-fn files<'a>(overview: &'a Overview, name: &MachineName) -> Vec<GeneratedFile<'a>> {
-    let files = overview.plan.files.iter().filter(|(path, _)| belongs_to(path, name));
-    files.map(|(path, entry)| GeneratedFile::of(path, entry)).collect()
 }
 
 /// The width of the label column.

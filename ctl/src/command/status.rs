@@ -26,7 +26,6 @@ use crate::host::inside::running_system;
 use crate::host::last_activation::{ActivationResult, AppliedAction, LastActivation};
 use crate::host::profile_links::profile_link;
 use crate::host::runtime_files;
-use crate::host::systemd::state_since;
 use crate::host::update_memory::{Failure, Hold};
 
 /// A container as scripts see it.
@@ -107,7 +106,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
         name: name.as_str(),
         kind: *kind,
         unit: UnitSummary::of(container),
-        since: state.as_ref().and_then(|_| state_since(context, name)),
+        since: state.as_ref().and_then(|state| state.changed.clone()),
         generation: intent.and_then(|intent| intent.generation),
         // Several may have the same system: prefer the recorded one, then the newest.
         running_generation: running.max_by_key(|one| (one.current, one.number)).map(|one| one.number),

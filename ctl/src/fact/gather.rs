@@ -21,6 +21,7 @@ use crate::fact::taken_ports::Listening;
 use crate::fact::{dependents, running_settings};
 use crate::host::forwards::Forwards;
 use crate::host::profile_links::profile_link;
+use crate::host::systemd::UnitState;
 use crate::host::unit_links::{all_enabled_links, masked, system_path};
 use crate::host::update_memory::UpdateMemory;
 use crate::host::{addresses, journal, lock, machined, record, sockets, unit_states};
@@ -140,6 +141,13 @@ impl Overview {
             ports.into_iter().any(|port| !port.by_nspawn())
         });
         let sockets = if sockets { sockets::known(host)? } else { BTreeMap::new() };
+        let failed = |container: &Container, state: &UnitState| {
+            state.active == "failed" && container.refusal.is_none() && !state.invocation.is_empty()
+        };
+        let runs = self.containers.iter().filter_map(|(name, container)| {
+            states.get(name).filter(|state| failed(container, state)).map(|state| state.invocation.as_str())
+        });
+        let mut refusals = journal::refusals(host, &runs.collect());
         let mut unloaded = false;
         for (name, container) in &mut self.containers {
             let Some(state) = states.remove(name) else { continue };
@@ -157,8 +165,8 @@ impl Overview {
                 let active = state.active == "active";
                 container.warnings.extend(sockets::not_open(name, intent, &sockets, active)?);
             }
-            if state.active == "failed" && container.refusal.is_none() {
-                container.why_failed = journal::refusal(host, name);
+            if failed(container, &state) {
+                container.why_failed = refusals.remove(&state.invocation);
             }
             container.state = Some(state);
         }

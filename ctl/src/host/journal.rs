@@ -1,10 +1,11 @@
 //! Reads the journals of containers, on the host and inside.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::unit_name;
+use serde_json::Value;
 
 use crate::base::event::Event;
 use crate::base::host::Host;
@@ -83,12 +84,62 @@ pub(crate) fn journal(host: &Host, name: &MachineName, since: &str, lines: usize
     answer.unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// Returns the unit helper's message if it refused the last start and the caller may read the journal.
-pub(crate) fn refusal(host: &Host, name: &MachineName) -> Option<String> {
+/// Returns the last message of the unit helper in each of these runs of units in which it refused the start, as far as the
+/// caller may read the journal. One call reads those of all.
+pub(crate) fn refusals(host: &Host, invocations: &BTreeSet<&str>) -> BTreeMap<String, String> {
+    if invocations.is_empty() {
+        return BTreeMap::new();
+    }
     let call = host
         .manager("journalctl")
-        .args(["--boot", "--quiet", "--no-pager", "--output=cat", "--invocation=0", "--lines=1"])
+        .args(["--boot", "--quiet", "--no-pager", "--output=json", "--all"])
+        .arg(format!("--output-fields=MESSAGE,{INVOCATION}"))
         .args(["--identifier=unit-helper", "--priority=err"])
-        .arg(format!("--unit={}", unit_name(name)));
-    call.output_if_any()?.lines().last().map(str::to_owned).filter(|line| !line.is_empty())
+        .args(invocations.iter().map(|invocation| format!("{INVOCATION}={invocation}")));
+    parse_refusals(&call.output_if_any().unwrap_or_default())
+}
+
+const INVOCATION: &str = "_SYSTEMD_INVOCATION_ID";
+
+/// Parses objects of one line each (`journalctl(1)`). Of a message with several lines the last counts.
+fn parse_refusals(answer: &str) -> BTreeMap<String, String> {
+    let parsed = answer.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let refusal = |entry: Value| {
+        let text = text_of(entry.get("MESSAGE")?)?;
+        let line = text.lines().last().filter(|line| !line.is_empty())?;
+        Some((entry.get(INVOCATION)?.as_str()?.to_owned(), line.to_owned()))
+    };
+    // A later one replaces an earlier one.
+    parsed.filter_map(refusal).collect()
+}
+
+/// Returns a field, which is a list of bytes if it is not printable.
+fn text_of(field: &Value) -> Option<String> {
+    match field {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(bytes) => {
+            let bytes: Option<Vec<u8>> =
+                bytes.iter().map(|byte| byte.as_u64().and_then(|byte| u8::try_from(byte).ok())).collect();
+            Some(String::from_utf8_lossy(&bytes?).into_owned())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_refusal_of_each_run_counts() {
+        let answer = r#"{"_SYSTEMD_INVOCATION_ID":"a1","MESSAGE":"first"}
+{"MESSAGE":"other","_SYSTEMD_INVOCATION_ID":"b2"}
+no JSON
+{"_SYSTEMD_INVOCATION_ID":"a1","MESSAGE":[97,10,98],"__CURSOR":"x"}
+{"_SYSTEMD_INVOCATION_ID":"c3","MESSAGE":null}
+"#;
+        let found = parse_refusals(answer);
+        let found: Vec<(&str, &str)> = found.iter().map(|(id, text)| (id.as_str(), text.as_str())).collect();
+        assert_eq!(found, [("a1", "b"), ("b2", "other")]);
+    }
 }

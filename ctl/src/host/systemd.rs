@@ -26,6 +26,10 @@ pub(crate) struct UnitState {
     pub(crate) need_reload: bool,
     /// When it became active; UTC, RFC 3339.
     pub(crate) since: Option<String>,
+    /// When it entered its state; UTC, RFC 3339. `None` if that is unknown.
+    pub(crate) changed: Option<String>,
+    /// What marks the messages of its last run in the journal (`InvocationID=`); empty if there was none.
+    pub(crate) invocation: String,
     /// Whether `systemctl freeze` keeps it from running.
     pub(crate) frozen: bool,
 }
@@ -37,7 +41,7 @@ impl UnitState {
     }
 }
 
-const PROPERTIES: [&str; 8] = [
+const PROPERTIES: [&str; 10] = [
     "Id",
     "ActiveState",
     "SubState",
@@ -45,6 +49,8 @@ const PROPERTIES: [&str; 8] = [
     "Environment",
     "NeedDaemonReload",
     "ActiveEnterTimestamp",
+    "StateChangeTimestamp",
+    "InvocationID",
     "FreezerState",
 ];
 
@@ -94,18 +100,13 @@ fn parse_states(answer: &str, names: &[&MachineName]) -> BTreeMap<MachineName, U
                 plan,
                 need_reload: value("NeedDaemonReload") == "yes",
                 since: time::utc_of_unix(&value("ActiveEnterTimestamp")),
+                changed: time::utc_of_unix(&value("StateChangeTimestamp")),
+                invocation: value("InvocationID"),
                 frozen: value("FreezerState").starts_with("frozen"),
             },
         );
     }
     states
-}
-
-/// Returns when the unit entered its state.
-pub(crate) fn state_since(host: &Host, name: &MachineName) -> Option<String> {
-    let call = host.manager("systemctl").args(["show", "--timestamp=unix", "--value"]);
-    let answer = call.args(["-p", "StateChangeTimestamp", "--", &unit_name(name)]).output_if_any()?;
-    time::utc_of_unix(&answer)
 }
 
 /// Asks `systemctl is-active` or `is-enabled` about a unit. Without an answer it is not known to be off.
@@ -216,12 +217,15 @@ mod tests {
     fn answers_of_systemctl_show() {
         let names: Vec<MachineName> = ["a", "b"].map(|name| name.parse().unwrap()).into();
         let answer = "Result=success\nId=systemd-nspawn@b.service\nActiveState=active\nSubState=running\n\
-                      Environment=SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 NIXOS_NSPAWN_PLAN=abc\nNeedDaemonReload=no\n\n\
+                      Environment=SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 NIXOS_NSPAWN_PLAN=abc\nNeedDaemonReload=no\n\
+                      StateChangeTimestamp=@1795428000\nInvocationID=0a1b\n\n\
                       Id=systemd-nspawn@a.service\nActiveState=inactive\nSubState=dead\nEnvironment=\n";
         let states = parse_states(answer, &names.iter().collect::<Vec<_>>());
         assert_eq!(states[&names[1]].plan.as_deref(), Some("abc"));
         assert!(!states[&names[1]].stopped());
-        assert_eq!(states[&names[0]].plan, None);
+        assert_eq!(states[&names[1]].changed, time::utc_of_unix("@1795428000"));
+        assert_eq!(states[&names[1]].invocation, "0a1b");
+        assert_eq!((&states[&names[0]].plan, &states[&names[0]].changed), (&None, &None));
         assert!(states[&names[0]].stopped());
     }
 }

@@ -5,6 +5,7 @@ mod audit;
 mod autostart;
 mod list;
 mod readers;
+mod scale;
 mod show;
 mod verify;
 

@@ -51,6 +51,27 @@ fn each_path_has_its_owner() {
     }
 }
 
+#[test]
+fn files_by_container_are_those_that_belong_to_it() {
+    let paths = [
+        "machine-nixosnspawn.slice",
+        "nixos-nspawn-turn-a.target",
+        "nixos-nspawn-turn-b.target",
+        "nixos-nspawn/a.nspawn",
+        "systemd-nspawn@b.service.d/50-nixos-nspawn.conf",
+    ];
+    let files = paths.map(|path| (path.to_owned(), Entry::File(String::new()))).into();
+    let plan = Plan { files, ..Plan::default() };
+    let grouped = plan.files_by_container();
+    assert_eq!(grouped.keys().copied().collect::<Vec<_>>(), ["a", "b"]);
+    for (name, own) in grouped {
+        let own: Vec<&str> = own.into_iter().map(|(path, _)| path).collect();
+        let name = name.parse().unwrap();
+        let expected: Vec<&str> = paths.into_iter().filter(|path| belongs_to(path, &name)).collect();
+        assert_eq!((own.len(), own), (2, expected));
+    }
+}
+
 /// The list of writable mounts leaves out no container that may be usable.
 #[test]
 fn the_list_of_writable_mounts_is_complete_or_missing() {
