@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// List only containers with these names; '*' and '?' stand for any text and any character
+    /// List only containers with these names; '*', '?' and '[a-c]' are as in the shell
     #[arg(value_name = "PATTERN")]
     pub(crate) patterns: Vec<String>,
     /// List only containers of this type

@@ -136,7 +136,7 @@ pub(crate) fn dispatch(context: &Context, command: &Command) -> Result<()> {
     }
 }
 
-/// Returns whether a command changes nothing and decides nothing by the administrator's defaults.
+/// Returns whether a command changes nothing, so that a mistake in the administrator's defaults is only a warning.
 fn only_reads(command: &Command) -> bool {
     matches!(
         command,
@@ -145,6 +145,7 @@ fn only_reads(command: &Command) -> bool {
             | Command::Show(_)
             | Command::Cat(_)
             | Command::Status(_)
+            | Command::Plan(_)
             | Command::ListGenerations(_)
             | Command::Diff(_)
             | Command::Check(_)

@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::base::remote::FLAGS;
 use crate::cli::Cli;
-use crate::command::dispatch;
+use crate::command::{dispatch, only_reads};
 use crate::testing::{Played, ended};
 
 #[test]
@@ -56,6 +56,17 @@ fn letters_that_may_stand_before_a_host() {
         }
     }
     assert!(found > 3, "{found}");
+}
+
+/// A mistake in the administrator's defaults is an error only for commands that change something.
+#[test]
+fn plan_only_reads() {
+    for (line, reads) in
+        [("plan web", true), ("list", true), ("doctor", true), ("doctor --fix", false), ("update web", false)]
+    {
+        let words = std::iter::once("nixos-nspawn").chain(line.split(' '));
+        assert_eq!(only_reads(&Cli::parse_from(words).command), reads, "{line}");
+    }
 }
 
 /// The commands that change nothing of containers or of the host themselves.
