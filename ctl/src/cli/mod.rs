@@ -17,7 +17,6 @@ mod words;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use nixos_nspawn_units::verify::OLDEST;
 
 pub(crate) use apply::Apply;
 pub(crate) use build::{
@@ -30,6 +29,7 @@ pub(crate) use list::{KindFilter, List, SortKey};
 pub(crate) use moves::{Clone, Export, Rename};
 pub(crate) use overrides::Override;
 pub(crate) use values::ANY_REACH;
+use values::systemd_version;
 pub(crate) use words::{Logs, Run, Shell, Units};
 
 /// Manage NixOS containers on systemd-nspawn.
@@ -263,7 +263,7 @@ pub(crate) struct Verify {
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Version of systemd to check for [default: the host's, as in host.json, or the newest known]
-    #[arg(long, value_name = "VERSION", value_parser = clap::value_parser!(u32).range(i64::from(OLDEST)..))]
+    #[arg(long, value_name = "VERSION", value_parser = systemd_version)]
     pub(crate) systemd: Option<u32>,
 }
 

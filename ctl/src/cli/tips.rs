@@ -51,6 +51,7 @@ pub(crate) fn better(mut error: Error, cli: &mut Command, line: &[String]) -> Er
             keep_near(&mut error, ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand);
             return error;
         }
+        ErrorKind::InvalidValue => return other_value(error),
         _ => return error,
     }
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return error };
@@ -85,6 +86,27 @@ pub(crate) fn better(mut error: Error, cli: &mut Command, line: &[String]) -> Er
         }
         None => error.remove(ContextKind::Suggested),
     };
+    error
+}
+
+/// Replaces clap's tip for a value: it offers whatever is a little similar, such as `unknown` for `running`. All possible
+/// values are listed anyway.
+fn other_value(mut error: Error) -> Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let meant = match text(ContextKind::InvalidValue).as_str() {
+        "running" => Some("active"),
+        "stopped" => Some("inactive"),
+        _ => None,
+    };
+    let meant = meant.filter(|_| text(ContextKind::InvalidArg).starts_with("--state "));
+    error.remove(ContextKind::SuggestedValue);
+    if let Some(meant) = meant {
+        let tip = StyledStr::from(format!("use '--state {meant}'"));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
     error
 }
 
@@ -123,6 +145,7 @@ fn instead(command: &Command, name: &str, word: &str) -> Option<String> {
         }
         ("list", "--running") => Some("use '--state active'".to_owned()),
         ("list", "--stopped") => Some("use '--state inactive'".to_owned()),
+        ("list", "--name") => Some(format!("use 'list {name}'")),
         ("list", "--failed") => Some("use '--state failed'".to_owned()),
         ("remove", "--purge" | "--volumes") => Some("use '--delete-state'".to_owned()),
         ("remove", "--now") => Some(format!("leave out '{word}': 'remove' stops the container")),
@@ -202,6 +225,13 @@ mod tests {
             ("--port 80 create web --flake .", "'create --port' exists"),
             ("list -a", "leave out '-a': 'list' shows stopped containers as well"),
             ("list --running", "use '--state active'"),
+            ("list --name web", "use 'list web'"),
+            ("list --name=web", "use 'list NAME'"),
+            ("list --state running", "use '--state active'"),
+            ("list --state failed,stopped", "use '--state inactive'"),
+            ("list --state foo", ""),
+            ("list --sort running", ""),
+            ("completions tcsh", ""),
             ("remove -f web", "leave out '-f': nothing is asked"),
             ("remove web --purge", "use '--delete-state'"),
             ("rollback web --generation 3", "use '--to'"),
@@ -226,6 +256,14 @@ mod tests {
         ] {
             assert_eq!(tips(&format!("nixos-nspawn {line}")), tip, "{line}");
         }
+    }
+
+    #[test]
+    fn possible_values_are_listed() {
+        let words = ["nixos-nspawn", "completions", "tcsh"].map(str::to_owned);
+        let error = Cli::try_parse_from(&words).unwrap_err();
+        let text = better(error, &mut Cli::command(), &words).to_string();
+        assert!(text.contains("invalid value 'tcsh'") && text.contains("fish"), "{text}");
     }
 
     #[test]
