@@ -49,6 +49,8 @@ pub(crate) struct Removal {
     pub(crate) stopped: bool,
     /// The intent, the profile directory with all generations, and the state.
     pub(crate) deleted: Vec<PathBuf>,
+    /// The profile directory among them.
+    pub(crate) profile: Option<PathBuf>,
     /// The state that is kept.
     pub(crate) kept: Option<PathBuf>,
     /// The snapshots of its state that are kept.
@@ -198,12 +200,11 @@ fn removal(
     let state = state_directory::directory(host, name);
     // A declarative container of that name keeps running.
     let ours = found.kind() == Kind::Imperative;
+    let profile = Some(profile_directory(host, found, name)).filter(|path| !path.as_os_str().is_empty());
     let mut removal = Removal {
         stopped: ours && host.live() && !systemd::state(host, name)?.stopped(),
-        deleted: [intent_path(host, name), profile_directory(host, found, name)]
-            .into_iter()
-            .filter(|path| !path.as_os_str().is_empty())
-            .collect(),
+        deleted: std::iter::once(intent_path(host, name)).chain(profile.clone()).collect(),
+        profile,
         kept: None,
         snapshots: None,
         dependents: dependents::requiring(loaded, name),
@@ -211,7 +212,7 @@ fn removal(
     let snapshots = if ours { snapshots::read(host, name)? } else { Vec::new() };
     let kept = Some(snapshots::directory(host, name)).filter(|_| !snapshots.is_empty());
     if options.delete_state {
-        removal.deleted.push(state);
+        removal.deleted.extend(Some(state).filter(|_| state_directory::exists(host, name)));
         if kept.is_some() {
             Btrfs::find(host)?;
         }

@@ -114,7 +114,7 @@ impl RemoveAnswer {
 
     fn of(name: &MachineName, removed: &Removed, dry_run: bool) -> Self {
         match removed.clone() {
-            Removed::Container(Removal { stopped, deleted, kept, snapshots, dependents }) => {
+            Removed::Container(Removal { stopped, deleted, kept, snapshots, dependents, .. }) => {
                 let result = if dry_run { RemoveResult::WouldRemove } else { RemoveResult::Removed };
                 Self { stopped, deleted, kept, snapshots, dependents, ..Self::new(name, result) }
             }
@@ -146,13 +146,13 @@ fn text(name: &MachineName, removed: &Removed, dry_run: bool) -> String {
 
 /// Describes what would be done.
 fn plan_text(name: &MachineName, removal: &Removal) -> String {
-    let Removal { stopped, deleted, kept, snapshots, dependents } = removal;
+    let Removal { stopped, deleted, profile, kept, snapshots, dependents } = removal;
     let mut lines = Vec::new();
     if *stopped {
         lines.push(format!("would stop container '{name}'"));
     }
-    for (number, path) in deleted.iter().enumerate() {
-        let more = if number == 1 { " with all generations" } else { "" };
+    for path in deleted {
+        let more = if Some(path) == profile.as_ref() { " with all generations" } else { "" };
         lines.push(format!("would delete {}{more}", path.display()));
     }
     lines.extend(kept.iter().chain(snapshots).map(|state| format!("would keep {}", state.display())));

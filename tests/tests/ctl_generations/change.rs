@@ -78,6 +78,22 @@ fn remove_deletes_pins_and_records() {
 }
 
 #[test]
+fn state_is_not_taken_for_the_profile() {
+    let tree = Tree::new();
+    // An intent that somebody has written by hand has no profile.
+    tree.intent("db", json!({}));
+    let words = ["remove", "db", "--delete-state", "--dry-run"];
+    let intent = format!("would delete {}\n", tree.path("/etc/nixos-nspawn/db.json").display());
+    assert_eq!(tree.ok(&words), intent);
+    let state = tree.path("/var/lib/machines/db");
+    fs::create_dir_all(&state).unwrap();
+    assert_eq!(tree.ok(&words), format!("{intent}would delete {}\n", state.display()));
+    let tree = zoo();
+    let text = tree.ok(&["remove", "web", "--dry-run"]);
+    assert!(text.contains(&format!("would delete {PROFILES} with all generations\n")), "{text}");
+}
+
+#[test]
 fn all_imperative_containers_are_removed() {
     let tree = Tree::new();
     for name in ["a-db", "web"] {
