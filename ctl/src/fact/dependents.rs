@@ -31,7 +31,11 @@ pub(crate) fn missing(host: &Host, loaded: &Loaded, intent: &Intent) -> Vec<Stri
         let image = |end: &str| host.machines().join(format!("{name}{end}")).symlink_metadata().is_ok();
         recorded(loaded, name) || image("") || image(".raw")
     };
-    let note = |name: &str| format!("requires '{name}', which is not a container here, so it cannot start");
+    let note = |name: &str| {
+        format!(
+            "requires '{name}', which is not a container here, so it cannot start; create it or remove the dependency"
+        )
+    };
     required.filter(|name| !there(name)).map(note).collect()
 }
 

@@ -31,16 +31,19 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
         note(short, if unfinished.process.is_some() { Tone::Doubtful } else { Tone::Bad }, long);
     }
     match &container.refusal {
-        Some(reason) if container.unreadable => note("unreadable", Tone::Doubtful, reason.clone()),
-        Some(reason) if container.runs() => {
-            note("refused", Tone::Bad, format!("running; the next start will be refused: {reason}"));
+        Some(reason) if container.unreadable => {
+            note("unreadable", Tone::Doubtful, format!("{reason}; try again with sudo"));
         }
         Some(reason) => {
+            let what = match container.runs() {
+                true => "running; the next start will be refused",
+                false => "the start is refused",
+            };
             let remedy = match container.kind {
                 Kind::Imperative => "after a correction, 'systemctl daemon-reload' reads it again",
                 Kind::Declarative => "a corrected configuration of the system replaces it",
             };
-            note("refused", Tone::Bad, format!("the start is refused: {reason}; {remedy}"));
+            note("refused", Tone::Bad, format!("{what}: {reason}; {remedy}"));
         }
         None => {}
     }
@@ -48,7 +51,10 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
     let failed = container.state.as_ref().filter(|state| state.active == "failed");
     if let Some(state) = failed.filter(|_| container.refusal.is_none()) {
         match &container.why_failed {
-            Some(why) => note("start refused", Tone::Bad, format!("its last start was refused: {why}")),
+            Some(why) => {
+                let remedy = format!("after a correction, 'systemctl start {}' tries again", unit_name(name));
+                note("start refused", Tone::Bad, format!("its last start was refused: {why}; {remedy}"));
+            }
             None => {
                 let remedy = format!("'journalctl -u {}' shows why", unit_name(name));
                 note("see journal", Tone::Bad, format!("failed ({}); {remedy}", state.result));
@@ -60,7 +66,8 @@ pub(crate) fn notes(container: &Container) -> Vec<Note> {
             FailureKind::Failed => "update failed",
             FailureKind::RolledBack => "rolled back",
         };
-        note(short, Tone::Doubtful, format!("its last update {}", failure.text()));
+        let remedy = format!("'nixos-nspawn update {name}' tries again");
+        note(short, Tone::Doubtful, format!("its last update {}; {remedy}", failure.text()));
     }
     if let Some(hold) = &container.memory.hold {
         let remedy = format!("'nixos-nspawn unhold {name}' lets 'update --all' update it");
@@ -150,5 +157,55 @@ pub(crate) fn state_word(container: &Container) -> &str {
     match state(container) {
         ("-", _) => "unknown",
         (word, _) => word,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::systemd::UnitState;
+    use crate::host::update_memory::Failure;
+
+    /// Returns the first note on a container.
+    fn first(kind: Kind, change: impl Fn(&mut Container)) -> String {
+        let mut web = Container::new("web".parse().unwrap(), kind);
+        change(&mut web);
+        notes(&web).remove(0).long
+    }
+
+    fn state(active: &str) -> Option<UnitState> {
+        Some(UnitState { active: active.into(), ..UnitState::default() })
+    }
+
+    #[test]
+    fn notes_say_what_to_do() {
+        let refused = |kind, active| {
+            first(kind, |web| (web.refusal, web.state) = (Some("x: bad".into()), state(active)))
+        };
+        let reload = "after a correction, 'systemctl daemon-reload' reads it again";
+        assert_eq!(
+            refused(Kind::Imperative, "active"),
+            format!("running; the next start will be refused: x: bad; {reload}")
+        );
+        assert_eq!(refused(Kind::Imperative, "inactive"), format!("the start is refused: x: bad; {reload}"));
+        assert!(
+            refused(Kind::Declarative, "active")
+                .ends_with("; a corrected configuration of the system replaces it")
+        );
+        let unreadable = |web: &mut Container| {
+            (web.refusal, web.unreadable) = (Some("x: cannot be read".into()), true);
+        };
+        assert_eq!(first(Kind::Imperative, unreadable), "x: cannot be read; try again with sudo");
+        let failed = |web: &mut Container| (web.why_failed, web.state) = (Some("x".into()), state("failed"));
+        assert_eq!(
+            first(Kind::Imperative, failed),
+            "its last start was refused: x; after a correction, 'systemctl start systemd-nspawn@web.service' tries \
+             again"
+        );
+        for kind in [FailureKind::Failed, FailureKind::RolledBack] {
+            let update = |web: &mut Container| web.memory.failure = Some(Failure::now(kind, "x", None));
+            let long = first(Kind::Imperative, update);
+            assert!(long.ends_with(": x; 'nixos-nspawn update web' tries again"), "{long}");
+        }
     }
 }

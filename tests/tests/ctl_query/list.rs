@@ -213,5 +213,6 @@ fn a_required_container_that_is_missing() {
     tree.intent("web", json!({ "container": { "requires": ["db", "dd", "foreign", "sshd.service"] } }));
     let said = tree.run(&["list"]);
     let warnings: Vec<&str> = said.out.lines().filter(|line| line.starts_with("web: requires")).collect();
-    assert_eq!(warnings, ["web: requires 'dd', which is not a container here, so it cannot start"]);
+    let warning = "web: requires 'dd', which is not a container here, so it cannot start; create it or remove the dependency";
+    assert_eq!(warnings, [warning]);
 }
