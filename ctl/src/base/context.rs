@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use nixos_nspawn_units::name::MachineName;
 use serde::Serialize;
 
 use crate::base::host::Host;
-use crate::base::screen::Screen;
+use crate::base::screen::{Screen, is_dumb};
 
 /// The context of a command.
 pub(crate) struct Context {
@@ -30,7 +31,7 @@ pub(crate) struct Context {
 /// When output is coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Color {
-    /// On a terminal, unless NO_COLOR is set.
+    /// On a terminal that shows colours, unless NO_COLOR is set.
     Auto,
     /// Always.
     Always,
@@ -44,9 +45,17 @@ impl Color {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal(),
+            Self::Auto => {
+                let set = |name| std::env::var_os(name);
+                std::io::stdout().is_terminal() && shows(set("NO_COLOR").as_deref(), set("TERM").as_deref())
+            }
         }
     }
+}
+
+/// Returns whether a terminal shows colours, and they are wanted. An empty `NO_COLOR` does not count (no-color.org).
+fn shows(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty) && !is_dumb(term)
 }
 
 impl Context {
@@ -61,5 +70,24 @@ impl Deref for Context {
 
     fn deref(&self) -> &Host {
         &self.host
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_on_terminals() {
+        for (no_color, term, expected) in [
+            (None, Some("xterm"), true),
+            (Some(""), Some("xterm"), true),
+            (Some("1"), Some("xterm"), false),
+            (None, Some("dumb"), false),
+            (None, None, false),
+        ] {
+            let shown = shows(no_color.map(OsStr::new), term.map(OsStr::new));
+            assert_eq!(shown, expected, "{no_color:?} {term:?}");
+        }
     }
 }

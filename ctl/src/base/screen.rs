@@ -1,6 +1,7 @@
 //! Where answers and messages go: standard output and standard error, or buffers in tests.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::io;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::thread;
@@ -12,6 +13,20 @@ use serde::Serialize;
 
 use crate::base::output::{answer_json, answer_text, printable};
 use crate::base::secrets::without_secrets;
+
+/// The width of a terminal that does not know it, such as a serial console.
+const USUAL_WIDTH: usize = 80;
+
+/// Returns the width of a terminal. As for systemctl, `COLUMNS` comes first.
+fn width(columns: Option<&str>, known: Option<u16>) -> usize {
+    let wanted = columns.and_then(|text| text.parse().ok()).filter(|width| *width > 0);
+    wanted.or(known.map(usize::from).filter(|width| *width > 0)).unwrap_or(USUAL_WIDTH)
+}
+
+/// Returns whether a terminal of this type (`TERM`) knows no escape sequences, so that it cannot erase a line either.
+pub(crate) fn is_dumb(term: Option<&OsStr>) -> bool {
+    term.is_none_or(|term| term == "dumb")
+}
 
 /// The destinations of answers and messages.
 pub(crate) struct Screen {
@@ -29,12 +44,12 @@ impl Screen {
     /// Returns standard output and standard error.
     pub(crate) fn terminal() -> Self {
         let screen = Self::new(Box::new(io::stdout()), Box::new(io::stderr()));
-        // A dumb terminal cannot erase a line.
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
         Self {
-            terminal: io::stderr().is_terminal() && !dumb,
-            width: width.filter(|width| *width > 0),
+            terminal: io::stderr().is_terminal() && !is_dumb(std::env::var_os("TERM").as_deref()),
+            width: io::stdout().is_terminal().then(|| {
+                let known = terminal_size::terminal_size_of(io::stdout());
+                width(std::env::var("COLUMNS").ok().as_deref(), known.map(|(width, _)| width.0))
+            }),
             ..screen
         }
     }
@@ -126,5 +141,27 @@ impl Screen {
                 let _ = writeln!(out, "  {}", printable(&without_secrets(line)));
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widths_of_terminals() {
+        for (columns, known, expected) in [
+            (None, Some(120), 120),
+            (None, Some(0), 80),
+            (None, None, 80),
+            (Some("40"), Some(120), 40),
+            (Some("100"), None, 100),
+            (Some("0"), Some(120), 120),
+            (Some(""), None, 80),
+            (Some("-3"), None, 80),
+            (Some("wide"), Some(60), 60),
+        ] {
+            assert_eq!(width(columns, known), expected, "{columns:?} {known:?}");
+        }
     }
 }

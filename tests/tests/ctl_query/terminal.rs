@@ -1,0 +1,52 @@
+//! Output to terminals, which `script` makes.
+
+use std::process::Command;
+
+use nixos_nspawn_tests::host::bins;
+use nixos_nspawn_tests::offline::Tree;
+
+use crate::zoo;
+
+/// Returns what a command prints on a terminal of this many columns, with these settings of the environment.
+fn shown(tree: &Tree, columns: usize, environment: &[(&str, &str)], words: &str) -> String {
+    let program = bins().ctl.display();
+    let line = format!("stty cols {columns} rows 24; {program} --root {} {words}", tree.root().display());
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).env_remove("COLUMNS").env_remove("NO_COLOR");
+    let output = command.env("TERM", "xterm").envs(environment.iter().copied()).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().replace('\r', "")
+}
+
+#[test]
+fn only_terminals_that_show_colours_get_them() {
+    let tree = zoo();
+    for (environment, coloured) in [
+        (&[][..], true),
+        (&[("NO_COLOR", "")], true),
+        (&[("NO_COLOR", "1")], false),
+        (&[("TERM", "dumb")], false),
+    ] {
+        let text = shown(&tree, 80, environment, "list");
+        assert_eq!(text.contains('\u{1b}'), coloured, "{environment:?}: {text:?}");
+    }
+}
+
+#[test]
+fn widths() {
+    let tree = zoo();
+    for (columns, environment, width) in [
+        (40, &[("NO_COLOR", "1")][..], 40),
+        (120, &[("NO_COLOR", "1"), ("COLUMNS", "40")], 40),
+        (0, &[("NO_COLOR", "1")], 80),
+        (0, &[("NO_COLOR", "1"), ("COLUMNS", "60")], 60),
+    ] {
+        for words in ["list", "status"] {
+            let text = shown(&tree, columns, environment, words);
+            let longest = |line: &&str| line.chars().count() > width && line.trim().contains(' ');
+            let long: Vec<&str> =
+                text.lines().filter(longest).filter(|line| !line.contains("/etc/")).collect();
+            assert!(long.is_empty(), "{words} at {width} columns: {long:#?}\n{text}");
+            assert!(text.lines().any(|line| line.chars().count() + 20 > width), "{text}");
+        }
+    }
+}
