@@ -64,6 +64,7 @@ pub(super) fn look(context: &Context) -> Result<Vec<Verdict>> {
     all.extend(records::litter(&LitterSeen::look(context, &overview)));
     all.extend(spaces(context).iter().flat_map(space));
     let nixos = context.path("/etc/NIXOS").exists();
+    let all = units::without_the_unseen(all, &overview);
     Ok(all.into_iter().map(|verdict| verdict.for_host(nixos)).collect())
 }
 

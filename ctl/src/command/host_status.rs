@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::base::context::Context;
+use crate::base::exit::Failed;
 use crate::base::output::{Tone, painted};
 use crate::base::secrets::without_password;
 use crate::base::table::wrapped;
@@ -40,7 +41,7 @@ struct Attention<'a> {
     failure: bool,
 }
 
-/// Answers for the whole host.
+/// Answers for the whole host. As for `list`, an unreadable directory is an error.
 pub(crate) fn answer(context: &Context, overview: &Overview) -> Result<()> {
     let containers = overview.containers.values();
     let mut states = BTreeMap::new();
@@ -71,36 +72,46 @@ pub(crate) fn answer(context: &Context, overview: &Overview) -> Result<()> {
             .flatten()
             .map(|text| without_password(&text)),
     };
-    context.answer(&answer, |answer| text(answer, context.screen.width(), context.color))
+    let hidden = overview.faults.iter().any(|fault| fault.hides);
+    context.answer(&answer, |answer| text(answer, hidden, context.screen.width(), context.color))?;
+    match hidden {
+        true => Err(Failed::Silent.into()),
+        false => Ok(()),
+    }
 }
 
-fn text(answer: &HostAnswer, width: Option<usize>, color: bool) -> String {
+/// Returns the text for people. Nobody knows whether there are containers if some are `hidden`.
+fn text(answer: &HostAnswer, hidden: bool, width: Option<usize>, color: bool) -> String {
     let states: Vec<String> = answer.states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let line = |text: &str| wrapped(text, width) + "\n";
+    let doctor = line(DOCTOR);
     let mut text = match answer.containers {
-        0 => "no containers\n".to_owned(),
-        1 => format!("1 container: {}\n", states.join(", ")),
-        count => format!("{count} containers: {}\n", states.join(", ")),
+        0 if hidden => String::new(),
+        0 => line("no containers"),
+        1 => line(&format!("1 container: {}", states.join(", "))),
+        count => line(&format!("{count} containers: {}", states.join(", "))),
     };
     if answer.attention.is_empty() && answer.faults.is_empty() {
         if answer.containers > 0 {
-            text.push_str("nothing needs attention\n");
+            text.push_str(&line("nothing needs attention"));
         }
-        return text + DOCTOR;
+        return text + &doctor;
     }
-    text.push('\n');
+    if !text.is_empty() {
+        text.push('\n');
+    }
     for Attention { name, note, failure } in &answer.attention {
         let tone = if *failure { Tone::Bad } else { Tone::Doubtful };
-        let line = wrapped(&format!("{}: {note}", painted(name, tone, color)), width);
-        text.push_str(&(line + "\n"));
+        text.push_str(&line(&format!("{}: {note}", painted(name, tone, color))));
     }
     for fault in &answer.faults {
-        text.push_str(&(wrapped(fault, width) + "\n"));
+        text.push_str(&line(fault));
     }
-    text + "\n" + DOCTOR
+    text + "\n" + &doctor
 }
 
 /// The pointer to the checks of the host itself.
-const DOCTOR: &str = "'nixos-nspawn doctor' checks the host itself\n";
+const DOCTOR: &str = "'nixos-nspawn doctor' checks the host itself";
 
 #[cfg(test)]
 mod tests {
@@ -118,19 +129,23 @@ mod tests {
             flake: None,
         };
         assert_eq!(
-            text(&answer, None, false),
+            text(&answer, false, None, false),
             format!(
                 "3 containers: 2 active, 1 failed\n\ndb: a note; 'a command'\nweb: a note; 'a command'\n\
-                 /etc/nixos-nspawn/a b.json: a fault\n\n{DOCTOR}"
+                 /etc/nixos-nspawn/a b.json: a fault\n\n{DOCTOR}\n"
             )
         );
-        let narrow = text(&answer, Some(20), false);
+        let narrow = text(&answer, false, Some(20), false);
         assert!(narrow.contains("\ndb: a note; 'a\n  command'\n"), "{narrow}");
+        assert!(narrow.lines().all(|line| line.len() <= 20 || !line.trim().contains(' ')), "{narrow}");
         answer.attention.clear();
         answer.faults.clear();
         let fine = "3 containers: 2 active, 1 failed\nnothing needs attention\n";
-        assert_eq!(text(&answer, None, false), format!("{fine}{DOCTOR}"));
+        assert_eq!(text(&answer, false, None, false), format!("{fine}{DOCTOR}\n"));
         let answer = HostAnswer { containers: 0, states: BTreeMap::new(), ..answer };
-        assert_eq!(text(&answer, None, false), format!("no containers\n{DOCTOR}"));
+        assert_eq!(text(&answer, false, None, false), format!("no containers\n{DOCTOR}\n"));
+        let answer = HostAnswer { faults: vec!["/etc/nixos-nspawn: a fault"], ..answer };
+        let hidden = format!("/etc/nixos-nspawn: a fault\n\n{DOCTOR}\n");
+        assert_eq!(text(&answer, true, None, false), hidden);
     }
 }

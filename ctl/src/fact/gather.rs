@@ -40,6 +40,7 @@ impl Overview {
             kind: error.kind,
             text: error.to_string(),
             hides: error.hides_containers(),
+            denied: forbidden(host, &host.path(&error.path)),
         });
         let mut overview = Self {
             faults: faults.collect(),
@@ -81,7 +82,8 @@ impl Overview {
 
     fn add_what_lies_about(&mut self, host: &Host, loaded: &Loaded) {
         let mut enabled = all_enabled_links(host).unwrap_or_else(|error| {
-            self.faults.push(Fault { kind: Kind::Imperative, text: format!("{error:#}"), hides: false });
+            let text = format!("{error:#}");
+            self.faults.push(Fault { kind: Kind::Imperative, text, hides: false, denied: false });
             BTreeMap::new()
         });
         let mut twice: BTreeMap<&MachineName, Vec<String>> = BTreeMap::new();
@@ -117,7 +119,7 @@ impl Overview {
             // An offline tree may have no store.
             let store = host.path("/nix/store");
             if store.is_dir() && !exists(&host.path(intent.toplevel.init())) {
-                container.warnings.push(format!("{} is gone from the store", intent.toplevel));
+                container.warnings.push(gone_text(name, container.kind, intent));
             }
         }
     }
@@ -281,6 +283,17 @@ pub(super) fn busy(host: &Host, name: &MachineName) -> Option<u32> {
     let holder = lock::holder(host, name.as_str())?;
     let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
     program.starts_with("nixos-nspawn").then_some(holder)
+}
+
+/// Returns the warning that a system is gone, with what brings one back.
+fn gone_text(name: &MachineName, kind: Kind, intent: &Intent) -> String {
+    let remedy = match kind {
+        Kind::Imperative => format!(
+            "'nixos-nspawn update {name}' builds it again, 'nixos-nspawn rollback {name}' goes back to another one"
+        ),
+        Kind::Declarative => "'nixos-rebuild switch' builds it again".to_owned(),
+    };
+    format!("{} is gone from the store; {remedy}", intent.toplevel)
 }
 
 /// Returns whether the file cannot be read because of the caller's permissions.

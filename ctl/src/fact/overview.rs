@@ -32,6 +32,11 @@ impl Overview {
     pub(crate) fn troubles(&self) -> impl Iterator<Item = &String> {
         self.unknown_states.iter().chain(&self.generator_fault)
     }
+
+    /// Returns the directory whose containers this caller may not see.
+    pub(crate) fn denied(&self) -> Option<&Fault> {
+        self.faults.iter().find(|fault| fault.hides && fault.denied)
+    }
 }
 
 /// A file or directory that cannot be used and belongs to no container.
@@ -42,6 +47,8 @@ pub(crate) struct Fault {
     pub(crate) text: String,
     /// Whether containers may be missing from the overview because of it.
     pub(crate) hides: bool,
+    /// Whether only this caller cannot read it.
+    pub(crate) denied: bool,
 }
 
 /// One container.

@@ -7,6 +7,8 @@ mod list;
 mod readers;
 mod scale;
 mod show;
+mod terminal;
+mod user;
 mod verify;
 
 use nixos_nspawn_tests::offline::{SYSTEM, Tree};

@@ -3,10 +3,10 @@
 use nixos_nspawn_units::name::MachineName;
 
 use crate::decision::doctor::fix::Fix;
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Level, Verdict};
 use crate::decision::doctor::words::{are, containers, counted};
 use crate::fact::doctor::seen::Unseen;
-use crate::fact::overview::{Container, Overview};
+use crate::fact::overview::{Container, Fault, Overview};
 
 /// Judges the units of all containers; nothing if systemd does not run.
 pub(crate) fn units(overview: &Overview) -> Option<Verdict> {
@@ -40,6 +40,7 @@ pub(crate) fn intents(overview: &Overview) -> Vec<Verdict> {
         .faults
         .iter()
         .map(|fault| match fault.hides {
+            true if fault.denied => unseen(CHECK, fault),
             true => Verdict::failure(CHECK, &fault.text, "nixos-nspawn verify"),
             false => Verdict::warning(CHECK, &fault.text, "nixos-nspawn verify"),
         })
@@ -69,6 +70,38 @@ pub(crate) fn intents(overview: &Overview) -> Vec<Verdict> {
     verdicts
 }
 
+/// The checks that look at all containers, or at what belongs to none.
+const OF_ALL: [&str; 12] = [
+    "names",
+    "networkd",
+    "network-files",
+    "firewall",
+    "addresses",
+    "ports",
+    "id-mapping",
+    "sources",
+    "records",
+    "roots",
+    "pins",
+    "litter",
+];
+
+/// Replaces what checks found well, or only noted, if this caller may not see the containers: nobody knows then.
+pub(crate) fn without_the_unseen(verdicts: Vec<Verdict>, overview: &Overview) -> Vec<Verdict> {
+    let Some(fault) = overview.denied() else { return verdicts };
+    let judged = |verdict: Verdict| match OF_ALL.contains(&verdict.check) && verdict.level <= Level::Note {
+        true => unseen(verdict.check, fault),
+        false => verdict,
+    };
+    let mut all: Vec<Verdict> = verdicts.into_iter().map(judged).collect();
+    all.dedup();
+    all
+}
+
+fn unseen(check: &'static str, fault: &Fault) -> Verdict {
+    Verdict::unseen(check, &Unseen { why: fault.text.clone(), needs_root: true })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -77,8 +110,6 @@ mod tests {
     use nixos_nspawn_units::store::Kind;
 
     use super::*;
-    use crate::decision::doctor::verdict::Level;
-    use crate::fact::overview::Fault;
     use crate::host::systemd::UnitState;
 
     fn overview(change: impl Fn(&mut Container)) -> Overview {
@@ -116,7 +147,7 @@ mod tests {
         let levels = |overview: &Overview| intents(overview).iter().map(|one| one.level).collect::<Vec<_>>();
         let mut good = overview(|_| {});
         assert_eq!(levels(&good), [Level::Ok]);
-        let fault = |hides| Fault { kind: Kind::Imperative, text: "/etc/x: y".into(), hides };
+        let fault = |hides| Fault { kind: Kind::Imperative, text: "/etc/x: y".into(), hides, denied: false };
         good.faults = vec![fault(true), fault(false)];
         assert_eq!(levels(&good), [Level::Failure, Level::Warning]);
         let refused = |unreadable| {
@@ -124,5 +155,29 @@ mod tests {
         };
         assert_eq!(levels(&refused(false)), [Level::Failure]);
         assert_eq!(levels(&refused(true)), [Level::Note]);
+    }
+
+    #[test]
+    fn what_a_user_may_not_see() {
+        let mut hidden = overview(|_| {});
+        let found = || {
+            vec![
+                Verdict::ok("names", "x"),
+                Verdict::note("roots", "x", "rm x"),
+                Verdict::note("roots", "y", "rm y"),
+                Verdict::warning("sources", "x", ""),
+                Verdict::ok("journal", "x"),
+            ]
+        };
+        let fault = |denied| Fault { kind: Kind::Imperative, text: "/etc/x: y".into(), hides: true, denied };
+        hidden.faults = vec![fault(false)];
+        assert_eq!(without_the_unseen(found(), &hidden), found());
+        hidden.faults = vec![fault(true)];
+        let all: Vec<_> = without_the_unseen(found(), &hidden).into_iter().map(|one| one.text).collect();
+        let unseen = "not checked: /etc/x: y";
+        assert_eq!(all, [unseen, unseen, "x", "x"]);
+        let verdict = &intents(&hidden)[0];
+        assert_eq!((verdict.level, verdict.text.as_str()), (Level::Note, unseen));
+        assert_eq!(verdict.next.as_deref(), Some("sudo nixos-nspawn doctor"));
     }
 }
