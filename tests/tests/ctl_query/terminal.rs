@@ -10,10 +10,12 @@ use crate::zoo;
 /// Returns what a command prints on a terminal of this many columns, with these settings of the environment.
 fn shown(tree: &Tree, columns: usize, environment: &[(&str, &str)], words: &str) -> String {
     let program = bins().ctl.display();
-    let line = format!("stty cols {columns} rows 24; {program} --root {} {words}", tree.root().display());
-    let mut command = Command::new("script");
-    command.args(["-qec", &line, "/dev/null"]).env_remove("COLUMNS").env_remove("NO_COLOR");
-    let output = command.env("TERM", "xterm").envs(environment.iter().copied()).output().unwrap();
+    let set: String = environment.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+    // A shell may set COLUMNS itself, after stty.
+    let clean = format!("env -u COLUMNS -u NO_COLOR TERM=xterm{set}");
+    let line =
+        format!("stty cols {columns} rows 24; {clean} {program} --root {} {words}", tree.root().display());
+    let output = Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().replace('\r', "")
 }
 
