@@ -51,7 +51,7 @@ pub(super) struct StatusAnswer<'a> {
     /// The plan that it was started with.
     running_plan: Option<String>,
     /// Whether a restart is needed to apply everything that is recorded; null if unknown.
-    restart_due: Option<bool>,
+    restart_needed: Option<bool>,
     /// Whether `systemctl daemon-reload` is needed.
     reload_needed: bool,
     last_activation: Option<LastActivation>,
@@ -115,7 +115,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
         running_toplevel: running_system(context, name).filter(|_| runs).map(|path| path.to_string()),
         plan: hash.as_deref(),
         running_plan: runs.then(|| runtime_files::mark(context, name)).flatten(),
-        restart_due: (state.is_some() && hash.is_some()).then_some(container.restart_needed),
+        restart_needed: (state.is_some() && hash.is_some()).then_some(container.restart_needed),
         reload_needed: container.reload_needed,
         last_activation: match folder {
             Some(folder) => LastActivation::read(context, &folder),
@@ -181,7 +181,7 @@ fn generation_line(details: &StatusAnswer) -> String {
 }
 
 fn restart_line(details: &StatusAnswer) -> &'static str {
-    match (details.restart_due, details.running_plan.is_some()) {
+    match (details.restart_needed, details.running_plan.is_some()) {
         (Some(true), _) => "due, to apply the recorded configuration",
         (Some(false), true) => "not due",
         _ => "",

@@ -48,7 +48,7 @@ fn status_for_scripts() {
             "running_toplevel": null,
             "plan": null,
             "running_plan": null,
-            "restart_due": null,
+            "restart_needed": null,
             "reload_needed": false,
             "last_activation": {
                 "time": "2026-11-26T10:00:00Z",

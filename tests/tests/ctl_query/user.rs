@@ -17,7 +17,7 @@ fn as_user(tree: &Tree, words: &[&str]) -> Said {
     let program = tree.path("/ctl");
     fs::copy(&bins().ctl, &program).unwrap();
     let directory = tree.path("/etc/nixos-nspawn");
-    fs::set_permissions(&directory, Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&directory, Permissions::from_mode(0o000)).unwrap();
     let mut command = match fs::metadata("/proc/self").unwrap().uid() {
         0 => {
             let mut command = Command::new("setpriv");

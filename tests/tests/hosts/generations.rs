@@ -42,7 +42,12 @@ fn generations_live(host: &Host) {
     assert_eq!((those(host, "current"), those(host, "running")), (vec![3], vec![2]));
     let said = status(host);
     assert_eq!(
-        (&said["generation"], &said["running_generation"], &said["newest_generation"], &said["restart_due"]),
+        (
+            &said["generation"],
+            &said["running_generation"],
+            &said["newest_generation"],
+            &said["restart_needed"]
+        ),
         (&json!(3), &json!(2), &json!(3), &json!(true)),
         "{said}"
     );
@@ -80,13 +85,16 @@ fn generations_live(host: &Host) {
 
     host.ok(&["systemctl", "restart", &unit("site")]);
     let said = status(host);
-    assert_eq!((&said["restart_due"], &said["running_generation"]), (&json!(false), &json!(3)), "{said}");
+    assert_eq!((&said["restart_needed"], &said["running_generation"]), (&json!(false), &json!(3)), "{said}");
 
     // A rollback to a pinned generation still works and gives it a new number in the profile.
     host.ctl_ok(&["rollback", "site", "--to", "1"]);
     assert_eq!(host.page(&format!("http://{}/", host.address("site"))), "one\n");
     let said = status(host);
-    assert_eq!((&said["restart_due"], &said["last_activation"]["result"]), (&json!(false), &json!("done")));
+    assert_eq!(
+        (&said["restart_needed"], &said["last_activation"]["result"]),
+        (&json!(false), &json!("done"))
+    );
     assert_eq!((those(host, "current"), those(host, "running")), (vec![4], vec![1, 4]));
     let unpinned = host.ctl_ok(&["unpin", "site", "1"]).stdout;
     assert!(unpinned.ends_with("is no longer pinned, and nothing else keeps it\n"), "{unpinned}");

@@ -89,7 +89,7 @@ fn switches_by_hand(host: &Host) {
         serde_json::from_str(&host.ctl_ok(&["status", "web", "--json"]).stdout).expect("JSON");
     assert_eq!((&status["generation"], &status["running_generation"]), (&json!(2), &json!(1)), "{status}");
     assert_eq!(status["running_toplevel"], json!(first), "{status}");
-    assert_eq!(status["restart_due"], true, "{status}");
+    assert_eq!(status["restart_needed"], true, "{status}");
     let shown = host.ctl_ok(&["show", "web"]);
     assert!(shown.stdout.contains(&format!("{first} (running)")), "{shown}");
     let listed = host.ctl_ok(&["list-generations", "web", "--json"]);

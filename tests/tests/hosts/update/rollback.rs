@@ -47,7 +47,7 @@ fn rollbacks_pins_and_the_collector(host: &Host) {
     host.ctl_ok(&["rollback", "web", "--to", "4", "--strategy", "none"]);
     let said = status();
     assert_eq!((&said["generation"], &said["running_generation"]), (&json!(4), &json!(3)), "{said}");
-    assert_eq!(said["restart_due"], true, "{said}");
+    assert_eq!(said["restart_needed"], true, "{said}");
     let flags: Vec<_> =
         generations().iter().map(|one| (one["current"] == true, one["running"] == true)).collect();
     assert_eq!(flags, [(false, false), (false, false), (false, true), (true, false)]);
