@@ -1,22 +1,22 @@
 //! `completions SHELL` prints a script that makes the shell ask this program at each completion. Only so can it know
 //! names of containers, generations and attributes of flakes. The answer needs neither privileges nor systemd.
 
+mod bash;
+mod typed;
+
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
-use clap::{ArgAction, Command, CommandFactory};
+use clap::{Command, CommandFactory};
 use clap_complete::engine::ValueCompleter;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter};
-use clap_complete::env::{Bash, CompleteEnv, Elvish, EnvCompleter, Fish, Powershell, Zsh};
-use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::Kind;
+use clap_complete::env::{CompleteEnv, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
+use self::typed::Typed;
 use crate::base::host::Host;
 use crate::base::screen::Screen;
 use crate::cli::{Cli, Completions};
-use crate::fact::generations::generations;
-use crate::fact::known_names::known_names;
 use crate::nix::attributes::attributes;
 
 /// The environment variable that asks for candidates; its value is the shell.
@@ -49,7 +49,7 @@ pub(crate) fn run(screen: &Screen, arguments: &Completions) -> Result<()> {
 /// Returns the script for a shell.
 pub(crate) fn script(shell: clap_complete::Shell) -> Result<String> {
     let completer: &dyn EnvCompleter = match shell {
-        clap_complete::Shell::Bash => &Bash,
+        clap_complete::Shell::Bash => return Ok(bash::script(VARIABLE, &PROGRAMS)),
         clap_complete::Shell::Elvish => &Elvish,
         clap_complete::Shell::Fish => &Fish,
         clap_complete::Shell::PowerShell => &Powershell,
@@ -106,10 +106,13 @@ fn completed(words: &[String]) -> Command {
             command.mut_args(|argument| {
                 let typed = typed.clone();
                 match argument.get_id().as_str() {
+                    "name" if verb == "shell" => argument.add(ArgValueCompleter::new(UserAtName(typed))),
                     "name" | "names" if verb != "create" => {
                         let imperative = IMPERATIVE.contains(&verb.as_str());
                         argument.add(ArgValueCandidates::new(move || typed.names(imperative)))
                     }
+                    "patterns" => argument.add(ArgValueCandidates::new(move || typed.names(false))),
+                    "undo" => argument.add(ArgValueCandidates::new(move || typed.names(true))),
                     "which" => {
                         let both = move || {
                             typed.generations().into_iter().chain(typed.names(true)).collect::<Vec<_>>()
@@ -128,80 +131,6 @@ fn completed(words: &[String]) -> Command {
     line
 }
 
-/// What has been typed.
-#[derive(Clone)]
-struct Typed {
-    /// The directory after `--root`.
-    root: PathBuf,
-    /// The words that are neither the program, the verb, nor options.
-    operands: Vec<String>,
-}
-
-impl Typed {
-    fn of(words: &[String]) -> Self {
-        let mut typed = Self { root: "/".into(), operands: Vec::new() };
-        let valued: Vec<String> = Cli::command()
-            .get_subcommands()
-            .flat_map(Command::get_arguments)
-            .filter(|one| {
-                matches!(one.get_action(), ArgAction::Set)
-                    && one.get_num_args().is_none_or(|n| n.min_values() > 0)
-            })
-            .filter_map(|one| Some(format!("--{}", one.get_long()?)))
-            .chain(["--root".to_owned(), "--color".to_owned()])
-            .collect();
-        let mut words = words.iter().skip(1);
-        while let Some(word) = words.next() {
-            if let Some(root) = word.strip_prefix("--root=") {
-                typed.root = root.into();
-            } else if valued.contains(word) {
-                let value = words.next().filter(|_| word == "--root");
-                typed.root = value.map_or(typed.root, PathBuf::from);
-            } else if !word.starts_with('-') {
-                typed.operands.push(word.clone());
-            }
-        }
-        // The verb.
-        typed.operands = typed.operands.split_off(1.min(typed.operands.len()));
-        typed
-    }
-
-    fn host(&self) -> Option<Host> {
-        Host::open_to_read(&self.root, false, Box::new(drop)).ok()
-    }
-
-    /// Returns the names that are not typed yet.
-    fn names(&self, imperative: bool) -> Vec<CompletionCandidate> {
-        let wanted = |(name, kind): &(MachineName, Kind)| {
-            (!imperative || *kind == Kind::Imperative)
-                && !self.operands.iter().any(|typed| typed == name.as_str())
-        };
-        let names = self.host().map(|host| known_names(&host)).unwrap_or_default();
-        names
-            .iter()
-            .filter(|one| wanted(one))
-            .map(|(name, _)| CompletionCandidate::new(name.as_str()))
-            .collect()
-    }
-
-    /// Returns the generations of the container that is typed, the newest first.
-    fn generations(&self) -> Vec<CompletionCandidate> {
-        let known = || {
-            let host = self.host()?;
-            // Behind several containers, each may have a number.
-            let name = self.operands.iter().rev().find(|word| word.parse::<u64>().is_err())?;
-            let loaded = host.load_one(&name.parse().ok()?);
-            let stored = loaded.intents.first()?;
-            generations(&host, &stored.name, &stored.intent).ok()
-        };
-        let candidate = |one: &crate::fact::generations::Generation| {
-            let state = if one.current { Some("current") } else { one.pinned.then_some("pinned") };
-            CompletionCandidate::new(one.number.to_string()).help(state.map(Into::into))
-        };
-        known().unwrap_or_default().iter().rev().map(candidate).collect()
-    }
-}
-
 /// Completes folders, and behind `#` the containers of a flake.
 struct FlakeAttributes;
 
@@ -218,5 +147,18 @@ impl ValueCompleter for FlakeAttributes {
         let matching = |name: &String| name.starts_with(begun);
         let names = names().unwrap_or_default().into_iter().filter(matching);
         names.map(|name| CompletionCandidate::new(format!("{reference}#{name}"))).collect()
+    }
+}
+
+/// Completes names of containers, also behind a user.
+struct UserAtName(Typed);
+
+impl ValueCompleter for UserAtName {
+    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
+        let text = current.to_string_lossy();
+        let (user, begun) = text.split_at(text.rfind('@').map_or(0, |at| at + 1));
+        let names = self.0.names(false).into_iter();
+        let matching = names.filter(|name| name.get_value().to_string_lossy().starts_with(begun));
+        matching.map(|name| if user.is_empty() { name } else { name.add_prefix(user) }).collect()
     }
 }
