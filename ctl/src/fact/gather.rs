@@ -7,7 +7,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use nixos_nspawn_units::copies;
 use nixos_nspawn_units::intent::Intent;
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::{Plan, plan_some};
@@ -16,15 +15,16 @@ use nixos_nspawn_units::store::{DIRECTORY, Kind, Loaded};
 
 use crate::base::host::Host;
 use crate::fact::installation::generator_fault;
-use crate::fact::overview::{Container, Fault, Overview, Unfinished};
+use crate::fact::overview::{Container, Fault, Overview};
 use crate::fact::taken_ports::Listening;
+use crate::fact::traces::traces;
 use crate::fact::{dependents, running_settings};
 use crate::host::forwards::Forwards;
 use crate::host::profile_links::profile_link;
 use crate::host::systemd::UnitState;
 use crate::host::unit_links::{all_enabled_links, masked, system_path};
 use crate::host::update_memory::UpdateMemory;
-use crate::host::{addresses, journal, lock, machined, record, sockets, unit_states};
+use crate::host::{addresses, journal, machined, sockets, unit_states};
 
 impl Overview {
     /// Gathers the state of all containers.
@@ -258,31 +258,6 @@ fn planned(plan: &Plan, loaded: &Loaded) -> BTreeMap<MachineName, Container> {
         containers.insert(planned.name.clone(), container);
     }
     containers
-}
-
-/// Returns containers that have left files behind, or are still being created.
-fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
-    let running = fs::read_dir(host.root.join(copies::NSPAWN_DIRECTORY)).into_iter().flatten().flatten();
-    let mut traces: BTreeMap<MachineName, Option<Unfinished>> = running
-        .filter_map(|entry| {
-            let name: MachineName = entry.file_name().to_str()?.strip_suffix(".nspawn")?.parse().ok()?;
-            let ours = copies::marked(&entry.path()).ok().flatten().is_some();
-            (ours && copies::runs(&host.root, &name)).then_some((name, None))
-        })
-        .collect();
-    for record in record::pending(host).unwrap_or_default() {
-        let process = busy(host, &record.name);
-        traces.insert(record.name, Some(Unfinished { step: record.step, process }));
-    }
-    traces.into_iter().collect()
-}
-
-/// Returns the process that holds the container's lock. The file is read, not locked: readers may lack permission and
-/// must not block commands.
-pub(super) fn busy(host: &Host, name: &MachineName) -> Option<u32> {
-    let holder = lock::holder(host, name.as_str())?;
-    let program = fs::read_to_string(format!("/proc/{holder}/comm")).ok()?;
-    program.starts_with("nixos-nspawn").then_some(holder)
 }
 
 /// Returns the warning that a system is gone, with what brings one back.

@@ -22,5 +22,6 @@ pub(crate) mod running_settings;
 pub(crate) mod setuid_places;
 pub(crate) mod summary;
 pub(crate) mod taken_ports;
+pub(crate) mod traces;
 pub(crate) mod verified;
 pub(crate) mod verify_kind;

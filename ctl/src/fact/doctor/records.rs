@@ -11,8 +11,8 @@ use nixos_nspawn_units::value::StorePath;
 
 use crate::base::host::Host;
 use crate::fact::doctor::seen::{Seen, Unseen};
-use crate::fact::gather::busy;
 use crate::fact::overview::{Container, Overview};
+use crate::fact::traces::busy;
 use crate::host::files::{absent, names_in};
 use crate::host::profile_links::{left_ahead, profile_link};
 use crate::host::unit_links::system_path;
