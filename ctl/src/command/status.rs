@@ -37,7 +37,7 @@ pub(super) struct StatusAnswer<'a> {
     kind: Kind,
     #[serde(flatten)]
     unit: UnitSummary<'a>,
-    /// Since when it has been in this state; UTC, RFC 3339.
+    /// When it entered its state, or became active if it is; UTC, RFC 3339. Null if that is unknown.
     #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     since: Option<String>,
     /// The recorded generation.
@@ -106,7 +106,7 @@ fn details<'a>(context: &Context, container: &'a Container) -> StatusAnswer<'a> 
         name: name.as_str(),
         kind: *kind,
         unit: UnitSummary::of(container),
-        since: state.as_ref().and_then(|state| state.changed.clone()),
+        since: state.as_ref().and_then(|state| state.since.clone()),
         generation: intent.and_then(|intent| intent.generation),
         // Several may have the same system: prefer the recorded one, then the newest.
         running_generation: running.max_by_key(|one| (one.current, one.number)).map(|one| one.number),

@@ -36,7 +36,7 @@ pub(crate) struct Summary<'a> {
     autostart: Option<bool>,
     masked: bool,
     enabled_links: &'a [String],
-    /// When it became active; UTC, RFC 3339.
+    /// When it entered its state, or became active if it is; UTC, RFC 3339. Null if that is unknown.
     #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     pub(crate) since: Option<&'a str>,
     addresses: &'a [String],
@@ -75,11 +75,7 @@ impl<'a> Summary<'a> {
             autostart: known_autostart(container),
             masked: container.masked,
             enabled_links: &container.enabled_links,
-            since: container
-                .state
-                .as_ref()
-                .filter(|_| container.runs())
-                .and_then(|state| state.since.as_deref()),
+            since: container.state.as_ref().and_then(|state| state.since.as_deref()),
             addresses: &container.addresses,
             ports: intent.iter().flat_map(|intent| claimed_ports(&intent.container)).collect(),
             toplevel: intent.as_ref().map(|intent| intent.toplevel.as_str()),

@@ -24,10 +24,8 @@ pub(crate) struct UnitState {
     pub(crate) plan: Option<String>,
     /// Whether `systemctl daemon-reload` is needed.
     pub(crate) need_reload: bool,
-    /// When it became active; UTC, RFC 3339.
+    /// When it entered its state, or, while it is active, when it became that; UTC, RFC 3339. `None` if that is unknown.
     pub(crate) since: Option<String>,
-    /// When it entered its state; UTC, RFC 3339. `None` if that is unknown.
-    pub(crate) changed: Option<String>,
     /// What marks the messages of its last run in the journal (`InvocationID=`); empty if there was none.
     pub(crate) invocation: String,
     /// Whether `systemctl freeze` keeps it from running.
@@ -99,8 +97,11 @@ fn parse_states(answer: &str, names: &[&MachineName]) -> BTreeMap<MachineName, U
                 result: value("Result"),
                 plan,
                 need_reload: value("NeedDaemonReload") == "yes",
-                since: time::utc_of_unix(&value("ActiveEnterTimestamp")),
-                changed: time::utc_of_unix(&value("StateChangeTimestamp")),
+                since: time::utc_of_unix(&value(match value("ActiveState").as_str() {
+                    // A reload changes the state and back.
+                    "active" => "ActiveEnterTimestamp",
+                    _ => "StateChangeTimestamp",
+                })),
                 invocation: value("InvocationID"),
                 frozen: value("FreezerState").starts_with("frozen"),
             },
@@ -218,14 +219,16 @@ mod tests {
         let names: Vec<MachineName> = ["a", "b"].map(|name| name.parse().unwrap()).into();
         let answer = "Result=success\nId=systemd-nspawn@b.service\nActiveState=active\nSubState=running\n\
                       Environment=SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 NIXOS_NSPAWN_PLAN=abc\nNeedDaemonReload=no\n\
-                      StateChangeTimestamp=@1795428000\nInvocationID=0a1b\n\n\
-                      Id=systemd-nspawn@a.service\nActiveState=inactive\nSubState=dead\nEnvironment=\n";
+                      ActiveEnterTimestamp=@1795428000\nStateChangeTimestamp=@1795428009\nInvocationID=0a1b\n\n\
+                      Id=systemd-nspawn@a.service\nActiveState=inactive\nSubState=dead\nEnvironment=\n\
+                      ActiveEnterTimestamp=@1795428001\nStateChangeTimestamp=@1795428002\n";
         let states = parse_states(answer, &names.iter().collect::<Vec<_>>());
         assert_eq!(states[&names[1]].plan.as_deref(), Some("abc"));
         assert!(!states[&names[1]].stopped());
-        assert_eq!(states[&names[1]].changed, time::utc_of_unix("@1795428000"));
+        assert_eq!(states[&names[1]].since, time::utc_of_unix("@1795428000"));
         assert_eq!(states[&names[1]].invocation, "0a1b");
-        assert_eq!((&states[&names[0]].plan, &states[&names[0]].changed), (&None, &None));
+        assert_eq!(states[&names[0]].since, time::utc_of_unix("@1795428002"));
+        assert_eq!(states[&names[0]].plan, None);
         assert!(states[&names[0]].stopped());
     }
 }
