@@ -1,6 +1,5 @@
-//! Writes files so that no reader ever sees half of one: a temporary beside the target, then a rename. What only PID 1
-//! reads is written in its place, since PID 1 does so after the generator. A file that already holds the same bytes is left
-//! alone. One failure does not keep the rest of a plan from being written.
+//! Writes files so that no reader ever sees half of one: a temporary beside the target, then a rename. A file that
+//! already holds the same bytes is left alone. One failure does not keep the rest of a plan from being written.
 
 mod replace;
 
@@ -18,7 +17,7 @@ use crate::name::MachineName;
 use crate::network::zone_bridge_of;
 use crate::plan::{Entry, Files, OWN_DIRECTORY, WRITABLE};
 
-use replace::{Replace, create, holds, replace};
+use replace::{Replace, holds, replace};
 
 pub use replace::{link, write_at_once, write_durably};
 
@@ -153,27 +152,23 @@ impl<'a> Writer<'a> {
         let (folder, name) = split(path);
         let mode = Mode::from_raw_mode(0o644);
         let modified = Some(self.began).filter(|_| (folder, name) == (OWN_DIRECTORY, WRITABLE));
+        let how = Replace { durably: false, modified };
         let transient;
         let there = match self.shared(folder)? {
             Some(there) => there,
             None => {
                 if make(&self.out, folder)? {
-                    return create(&self.out, path, text, mode);
+                    return replace(&self.out, path, text, mode, how);
                 }
                 transient = Folder::open(&self.out, folder)?;
                 &transient
             }
         };
         // A list that stays has an earlier time, with which a start reads more than it must.
-        let present = there.present.has(name);
-        if present && holds(&there.open, name, text) {
+        if there.present.has(name) && holds(&there.open, name, text) {
             return Ok(());
         }
-        // `--prepare` reads the files of our own directory at any time.
-        if present || folder == OWN_DIRECTORY {
-            return replace(&there.open, name, text, mode, Replace { durably: false, modified });
-        }
-        create(&there.open, name, text, mode)
+        replace(&there.open, name, text, mode, how)
     }
 
     /// Makes a link. `made` is the directory that was made last, which needs no look.

@@ -1,5 +1,4 @@
-//! Replaces a single file or link, so that no reader ever sees half of one: a temporary beside it, then a rename. Or creates
-//! a file for which nobody waits yet.
+//! Replaces a single file or link, so that no reader ever sees half of one: a temporary beside it, then a rename.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,16 +21,6 @@ pub fn write_at_once(directory: impl AsFd, name: &str, bytes: &[u8], mode: Mode)
     replace(&directory, name, bytes, mode, Replace { durably: false, modified: None })
 }
 
-/// Creates a file that nobody reads before all are written. None is left if it fails.
-pub(super) fn create(directory: impl AsFd, path: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
-    let mut file = File::from(openat(&directory, path, NEW, mode)?);
-    let written = file.write_all(bytes);
-    if written.is_err() {
-        let _ = unlinkat(&directory, path, AtFlags::empty());
-    }
-    written
-}
-
 const NEW: OFlags =
     OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
@@ -43,17 +32,18 @@ pub(super) struct Replace {
     pub(super) modified: Option<SystemTime>,
 }
 
-/// Replaces the file.
+/// Replaces the file at a path below a directory.
 pub(super) fn replace(
     directory: impl AsFd,
-    name: &str,
+    path: &str,
     bytes: &[u8],
     mode: Mode,
     how: Replace,
 ) -> io::Result<()> {
     // A fixed name: the next run replaces what a killed one left. It starts with a dot and ends in neither .json nor
     // .nspawn, so nobody reads it.
-    let temporary = [".", name, ".new"].concat();
+    let (folder, name) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
+    let temporary = [folder, ".", name, ".new"].concat();
     let fd = match openat(&directory, &temporary, NEW, mode) {
         Err(Errno::EXIST) => {
             unlinkat(&directory, &temporary, AtFlags::empty())?;
@@ -70,7 +60,7 @@ pub(super) fn replace(
         if how.durably {
             file.sync_all()?;
         }
-        Ok(renameat(&directory, &temporary, &directory, name)?)
+        Ok(renameat(&directory, &temporary, &directory, path)?)
     })();
     if written.is_err() {
         // The disk may be full: free what was taken. The first error is the one that matters.
