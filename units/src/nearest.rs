@@ -2,9 +2,14 @@
 
 /// Returns the reason for refusing an unknown field, with the name that may be meant.
 pub(crate) fn unknown(name: &str, known: &[&'static str]) -> String {
-    match nearest(name, known.iter().copied()) {
-        Some(known) => format!("is not known (did you mean '{known}'?)"),
-        None => "is not known".to_owned(),
+    with_meant("is not known", nearest(name, known.iter().copied()))
+}
+
+/// Returns a reason with the name that may be meant.
+pub(crate) fn with_meant(reason: &str, meant: Option<&str>) -> String {
+    match meant {
+        Some(meant) => format!("{reason} (did you mean '{meant}'?)"),
+        None => reason.to_owned(),
     }
 }
 

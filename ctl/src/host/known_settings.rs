@@ -34,8 +34,8 @@ pub(crate) fn read(host: &Host, name: &MachineName) -> Option<KnownSettings> {
     serde_json::from_slice(&fs::read(path(host, name)).ok()?).ok()
 }
 
-/// Saves what a container runs with; who can read its intent can read that. On failure the next activation knows less, and may restart where a reload would
-/// do.
+/// Saves what a container runs with; who can read its intent can read that. On failure the next activation knows less, and
+/// may restart where a reload would do.
 pub(crate) fn remember(host: &Host, name: &MachineName, plan: &str, intent: &Intent) {
     let path = path(host, name);
     let folder = host.runtime();

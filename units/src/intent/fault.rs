@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::invalid::shown;
 use crate::json::{Error, Kind, find, line_and_column};
-use crate::nearest::nearest;
+use crate::nearest::{nearest, with_meant};
 
 /// What is wrong with an intent, and where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,8 +64,7 @@ impl Fault {
 
     /// Returns the reason with the name that may be meant.
     pub fn explained(&self) -> String {
-        let meant = self.meant.as_ref().map(|meant| format!(" (did you mean '{meant}'?)"));
-        [self.reason.as_str(), meant.as_deref().unwrap_or_default()].concat()
+        with_meant(&self.reason, self.meant.as_deref())
     }
 }
 
