@@ -147,6 +147,19 @@ impl Host {
         page
     }
 
+    /// Returns the page of a container at its address, which is asked for before each attempt: networkd may give it
+    /// another one while the host boots.
+    pub fn page_of(&self, name: &str) -> String {
+        let mut page = String::new();
+        self.wait_until(&format!("{name} answers"), || {
+            let url = format!("http://{}/", self.address(name));
+            let output = self.run(&["curl", "--silent", "--fail", "--max-time", "5", &url]);
+            page = output.stdout;
+            output.status.success()
+        });
+        page
+    }
+
     /// Returns the address that DHCP gave to a container; waits for it.
     pub fn address(&self, name: &str) -> String {
         let mut address = String::new();

@@ -274,6 +274,12 @@ impl Host {
         path
     }
 
+    /// Returns the IPv4 addresses and routes of the host, for a failed test.
+    pub fn addresses(&self) -> String {
+        let ip = |what: &str| self.run(&["ip", "-4", "-o", what]).stdout;
+        format!("--- addresses\n{}--- routes\n{}", ip("address"), ip("route"))
+    }
+
     fn console(&self) -> String {
         let text = fs::read(self.dir.join("console")).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -322,7 +328,9 @@ impl Drop for Host {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // Best effort: a second panic would abort the test program and leave the host behind.
-            let journal = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.journal(60)));
+            let journal = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                format!("{}{}", self.journal(60), self.addresses())
+            }));
             eprintln!("host {}:\n{}", self.name, journal.unwrap_or_default());
         }
         self.cgroup.remove();

@@ -116,7 +116,7 @@ fn whole_life(suite: Suite) {
     let configuration = host.ok(&["systemd-analyze", "cat-config", "systemd/networkd.conf"]);
     assert!(configuration.contains("\nManageForeignRoutingPolicyRules=no\n"), "{configuration}");
     host.create("web");
-    let page = || host.page(&format!("http://{}/", host.address("web")));
+    let page = || host.page_of("web");
     assert_eq!(page(), "Hello from web.\n");
     let before = process(&host);
 

@@ -79,7 +79,7 @@ fn generations_live(host: &Host) {
     host.ok(&["nix-collect-garbage", "-d"]);
     assert_eq!((those(host, "in_profile"), those(host, "pinned")), (vec![3], vec![1]));
     assert_eq!(those(host, "present"), [1, 3]);
-    assert_eq!(host.page(&format!("http://{}/", host.address("site"))), "two\n");
+    assert_eq!(host.page_of("site"), "two\n");
     assert_eq!(status(host)["running_generation"], Value::Null);
     assert!(host.ctl_ok(&["status", "site"]).stdout.contains("which is no longer a generation"));
 
@@ -89,7 +89,7 @@ fn generations_live(host: &Host) {
 
     // A rollback to a pinned generation still works and gives it a new number in the profile.
     host.ctl_ok(&["rollback", "site", "--to", "1"]);
-    assert_eq!(host.page(&format!("http://{}/", host.address("site"))), "one\n");
+    assert_eq!(host.page_of("site"), "one\n");
     let said = status(host);
     assert_eq!(
         (&said["restart_needed"], &said["last_activation"]["result"]),

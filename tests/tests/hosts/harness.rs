@@ -24,7 +24,7 @@ fn containers_survive_a_reboot(host: &Host) {
     let check = || {
         for name in ["plain", "shifted"] {
             assert_eq!(host.state(name), "active");
-            assert_eq!(host.page(&format!("http://{}/", host.address(name))), "Hello from web.\n");
+            assert_eq!(host.page_of(name), "Hello from web.\n");
             assert_eq!(host.inside(name, &["systemctl", "--failed", "--no-legend"]), "");
             host.ok(&["systemd-run", "--machine", name, "--wait", "--pipe", "--quiet", "/bin/true"]);
         }
@@ -86,6 +86,6 @@ fn switches_to_another_system(host: &Host) {
             host.run_inside("plain", &[&format!("{toplevel}/bin/switch-to-configuration"), "test"]);
         assert_eq!(switched.code().to_string(), code, "{switched}");
         assert_eq!(host.inside("plain", &["readlink", "/run/current-system"]).trim(), toplevel);
-        assert_eq!(host.page(&format!("http://{}/", host.address("plain"))), format!("Number {code}.\n"));
+        assert_eq!(host.page_of("plain"), format!("Number {code}.\n"));
     }
 }

@@ -27,7 +27,7 @@ fn create_and_remove(host: &Host) {
 
     let created = host.ctl_ok(&["create", "web", "--flake", FLAKE]);
     assert_eq!(host.state("web"), "active", "{created}");
-    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    assert_eq!(host.page_of("web"), "Hello from web.\n");
 
     // The recorded system runs, and the profile leads to it.
     let intent = intent(host, "web");
@@ -77,12 +77,12 @@ fn create_and_remove(host: &Host) {
         "the copy is taken away when the container stops"
     );
     host.ok(&["systemctl", "start", &unit("web")]);
-    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    assert_eq!(host.page_of("web"), "Hello from web.\n");
     // It can reboot itself: nspawn's exit status 133 makes systemd start it again.
     host.ok(&["machinectl", "reboot", "web"]);
     host.wait_until("web is back after its own reboot", || host.property("web", "NRestarts") == "1");
     host.wait_state("web", "active");
-    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    assert_eq!(host.page_of("web"), "Hello from web.\n");
 
     host.ctl_ok(&["remove", "web"]);
     assert!(host.exists("/var/lib/machines/web"), "the state stays unless asked");
@@ -113,7 +113,7 @@ fn reboot_restores(host: &Host) {
     assert_eq!(host.state("web"), "active");
     assert_eq!(host.state("off"), "inactive");
     assert_eq!(host.inside("web", &["cat", "/var/kept"]), "kept\n");
-    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    assert_eq!(host.page_of("web"), "Hello from web.\n");
     assert_eq!(host.inside("web", &["readlink", "/run/current-system"]).trim(), toplevel);
 
     // The same after a power cut: nothing that the start needs is lost, and nothing blocks it.
@@ -222,7 +222,7 @@ fn other_ways_to_create(host: &Host) {
     host.ctl_ok(&[&["create", "web", "--flake", "/root/example", "--no-start"], &documented[..]].concat());
     assert_eq!(host.state("web"), "inactive");
     host.ctl_ok(&["create", "other", "--flake", &format!("{FLAKE}#web")]);
-    assert_eq!(host.page(&format!("http://{}/", host.address("other"))), "Hello from web.\n");
+    assert_eq!(host.page_of("other"), "Hello from web.\n");
     host.ctl_ok(&["create", "third", "--flake", &format!("{FLAKE}#nixosContainers.web")]);
     assert_eq!(host.state("third"), "active");
 

@@ -50,7 +50,7 @@ fn names_behind_a_firewall(host: &Host) {
     for name in ["one", "two"] {
         create(host, name, NEIGHBOURS);
         assert_eq!(host.inside(name, &["readlink", "/etc/localtime"]), "/etc/zoneinfo/Asia/Tokyo\n");
-        assert_eq!(host.page(&format!("http://{}/", host.address(name))), "one\n");
+        assert_eq!(host.page_of(name), "one\n");
     }
     host.wait_until("one finds two by its name", || {
         host.run_inside("one", &["resolvectl", "--legend=no", "query", "two"]).success()

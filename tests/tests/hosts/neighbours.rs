@@ -31,7 +31,7 @@ fn broken_intents_are_visible_and_harm_nobody(host: &Host) {
 
     let check = || {
         assert_eq!(host.state("web"), "active");
-        assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+        assert_eq!(host.page_of("web"), "Hello from web.\n");
         for (name, words) in [
             ("unknown", vec!["unknown.json", "bindMount", ":2"]),
             ("cut", vec!["cut.json:", "JSON"]),
@@ -135,7 +135,7 @@ fn running_container_with_broken_intent(host: &Host) {
     let listed = host.ctl_ok(&["list"]);
     assert!(listed.stdout.contains("web"), "{listed}");
     assert_eq!(host.state("web"), "active", "looking stops nothing");
-    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    assert_eq!(host.page_of("web"), "Hello from web.\n");
 
     host.run(&["systemctl", "restart", &unit("web")]);
     assert_eq!(host.state("web"), "failed");
@@ -189,7 +189,7 @@ fn masked_generator(host: &Host) {
     host.ok(&["systemctl", "daemon-reload"]);
     host.ctl_ok(&["autostart"]);
     assert_eq!(host.state("web"), "active");
-    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    assert_eq!(host.page_of("web"), "Hello from web.\n");
 
     // If an intent is deleted while its container runs, the unit loses its ExecStopPost=. A later command removes what
     // that would have removed.
@@ -253,7 +253,7 @@ fn twenty_at_boot(host: &Host) {
     assert_eq!(host.reboot(), "running", "{}", host.ok(&["systemctl", "--failed"]));
     for name in &names {
         assert_eq!(host.state(name), "active", "{name}");
-        assert_eq!(host.page(&format!("http://{}/", host.address(name))), "Hello from web.\n", "{name}");
+        assert_eq!(host.page_of(name), "Hello from web.\n", "{name}");
     }
     let list: serde_json::Value =
         serde_json::from_str(&host.ctl_ok(&["list", "--json"]).stdout).expect("JSON");

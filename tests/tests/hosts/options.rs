@@ -71,7 +71,7 @@ fn ephemeral(host: &Host) {
         "the state was to be forgotten"
     );
     assert_eq!(host.reboot(), "running");
-    assert_eq!(host.page(&format!("http://{}/", host.address("ephemeral"))), "Hello from ephemeral.\n");
+    assert_eq!(host.page_of("ephemeral"), "Hello from ephemeral.\n");
     host.ctl_ok(&["remove", "ephemeral"]);
     assert!(!host.sh("ls -A /var/lib/machines").contains(".#machine."), "no snapshot is left");
 }
@@ -94,7 +94,7 @@ fn user_namespacing(host: &Host) {
     let plugin = host.inside("userns", &["stat", "-L", "-c", "%u:%g %a", "/run/current-system/init"]);
     assert_eq!(plugin, "0:0 555\n");
     assert_eq!(host.inside("userns", &["systemctl", "--failed", "--no-legend"]), "");
-    assert_eq!(host.page(&format!("http://{}/", host.address("userns"))), "Hello from userns.\n");
+    assert_eq!(host.page_of("userns"), "Hello from userns.\n");
 
     assert_eq!(host.reboot(), "running");
     assert_eq!(host.inside("userns", &["cat", "/var/mine"]), "mine\n");
@@ -168,7 +168,7 @@ fn hardening(host: &Host) {
     let write = host.run_inside("strict", &["touch", "/srv/seen/x"]);
     assert!(!write.success() && write.stderr.contains("Read-only file system"), "{write}");
     assert_eq!(host.inside("strict", &["systemctl", "--failed", "--no-legend"]), "");
-    assert_eq!(host.page(&format!("http://{}/", host.address("strict"))), "Hello from strict.\n");
+    assert_eq!(host.page_of("strict"), "Hello from strict.\n");
     let audit: serde_json::Value =
         serde_json::from_str(&host.ctl_ok(&["audit", "strict", "--json"]).stdout).expect("JSON");
     assert_eq!((audit["level"].as_str(), audit["rows"][0]["id"].as_str()), (Some("OK"), Some("network")));

@@ -186,7 +186,7 @@ fn seen_from_inside(host: &Host) {
     host.ok(&["systemctl", "restart", &unit("ephemeral")]);
     assert!(!host.run_inside("ephemeral", &["test", "-e", "/var/mark"]).success());
     host.address("foo");
-    assert_eq!(host.page(&format!("http://{}/", host.address("foo"))), "one\n");
+    assert_eq!(host.page_of("foo"), "one\n");
 }
 
 fn update_and_rollback(host: &Host, one: &str) {

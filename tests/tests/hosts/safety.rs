@@ -22,7 +22,7 @@ fn killed_nspawn(host: &Host) {
     host.wait_until("web is down", || ["failed", "inactive"].contains(&host.state("web").as_str()));
     host.run(&["systemctl", "reset-failed", &unit("web")]);
     host.ok(&["systemctl", "start", &unit("web")]);
-    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    assert_eq!(host.page_of("web"), "Hello from web.\n");
 
     // The same for a container that must be killed because it ignores signals.
     host.create("deaf");
@@ -69,7 +69,7 @@ fn garbage_collection_under_a_running_container(host: &Host) {
     let toplevel = host.inside("web", &["readlink", "/run/current-system"]).trim().to_owned();
     host.ok(&["nix-collect-garbage", "-d"]);
     host.ok(&["systemctl", "restart", &unit("web")]);
-    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "Hello from web.\n");
+    assert_eq!(host.page_of("web"), "Hello from web.\n");
 
     // The record and the profile vanish under the running container.
     let roots = "rm -rf /nix/var/nix/profiles/per-nspawn/web /nix/var/nix/gcroots/nixos-nspawn/web";

@@ -78,7 +78,7 @@ fn archives(host: &Host) {
     host.assert_agreed("web");
     assert_eq!((state(host, "web"), host.state("web").as_str()), (of, "inactive"));
     host.ctl_ok(&["start", "web"]);
-    assert_eq!(host.page(&format!("http://{}/", host.address("web"))), "first\n");
+    assert_eq!(host.page_of("web"), "first\n");
 }
 
 /// Imports what cannot be imported, at least not as it is.

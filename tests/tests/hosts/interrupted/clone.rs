@@ -50,7 +50,7 @@ fn clones(host: &Host) {
     host.ctl_ok(&["start", "web", "copy"]);
     for name in ["web", "copy"] {
         host.assert_agreed(name);
-        host.page(&format!("http://{}/", host.address(name)));
+        host.page_of(name);
     }
     host.wait_until("the copy has a machine ID", || machine_id(host, "copy").trim().len() == 32);
     assert_eq!(machine_id(host, "web"), id);

@@ -15,7 +15,7 @@ fn reload_restart_or_neither(host: &Host) {
     host.create("web");
     let served = |expected: &str| {
         host.assert_agreed("web");
-        assert_eq!(host.page(&format!("http://{}/", host.address("web"))), expected);
+        assert_eq!(host.page_of("web"), expected);
     };
     let updated = |settings: Value, options: &[&str]| {
         web(host, &settings);
