@@ -1,6 +1,7 @@
 //! The host that operations work on: a file tree, the programs to call, and the receiver of events. It is the running
 //! system or an offline tree; tests use a temporary tree and scripted programs.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -176,7 +177,13 @@ impl Host {
 
     /// Loads one container, so that it takes no more time if there are many.
     pub(crate) fn load_one(&self, name: &MachineName) -> Loaded {
-        load_some(&self.root, self.trust(), &|other| other == name)
+        self.load_these(&[name])
+    }
+
+    /// Loads the intents of these containers only, without those of the others.
+    pub(crate) fn load_these(&self, names: &[&MachineName]) -> Loaded {
+        let names: BTreeSet<&MachineName> = names.iter().copied().collect();
+        load_some(&self.root, self.trust(), &|other| names.contains(other))
     }
 
     /// Loads only the facts of the host.

@@ -117,7 +117,7 @@ pub(crate) fn restart(host: &Host, name: &MachineName, plan: Option<&str>, limit
 /// once systemd stops the container, it can no longer be asked.
 pub(crate) fn start(host: &Host, name: &MachineName, plan: Option<&str>, limit: StartLimit) -> Result<()> {
     // A start limit that earlier failures have hit must not prevent this start.
-    systemd::reset_failed(host, name);
+    systemd::reset_failed(host, &[name]);
     let call = || host.manager("systemctl").args(["start", "--"]).arg(unit_name(name));
     let begin = Instant::now();
     let mut error = call().limit(limit.look).output().err();

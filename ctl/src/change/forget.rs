@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::intent::parse;
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::store::Kind;
+use nixos_nspawn_units::store::{Kind, Loaded};
 
 use crate::base::failpoint::failpoint;
 use crate::base::host::Host;
@@ -30,23 +30,60 @@ use crate::host::{gc_roots, intent_file, profile_links, runtime_files, sockets, 
 /// Stops the container and removes everything that the record covers. If a step fails, the record stays and the next
 /// command tries again.
 pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
+    let loaded = host.load_one(&record.name);
+    let Some(withdrawn) = withdraw(host, record, &loaded, Stop::Now)? else { return Ok(()) };
+    if host.live() {
+        if withdrawn.ours {
+            systemd::reload_to(host, &record.name, None)?;
+            systemd::reset_failed(host, &[&record.name]);
+        } else {
+            systemd::daemon_reload(host)?;
+        }
+    }
+    delete(host, record, &withdrawn)
+}
+
+/// Whether a container still has to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Now,
+    /// It was stopped, and so was every job that would start it.
+    Done,
+}
+
+/// A container that is stopped and not recorded any more. PID 1 has to reload before the rest of it is deleted.
+#[derive(Debug)]
+pub(crate) struct Withdrawn {
+    /// Whether its unit is ours: it is not a declarative container's of the same name.
+    pub(crate) ours: bool,
+    given_back: bool,
+    links: Vec<PathBuf>,
+}
+
+/// Stops the container, and deletes its intent and the links that start it. Returns nothing if the name is somebody else's
+/// by now, with which the record is finished.
+pub(crate) fn withdraw(
+    host: &Host,
+    record: &Record,
+    loaded: &Loaded,
+    stop: Stop,
+) -> Result<Option<Withdrawn>> {
     record.readable(host)?;
     let name = &record.name;
-    let loaded = host.load_one(name);
-    all_seen(&loaded)?;
+    all_seen(loaded)?;
     if record.step == Begun::Creating {
         if let Some(text) = intent_file::text(host, name)?.filter(|text| *text != record.details.new_intent) {
-            return step_aside(host, record, &text);
+            return step_aside(host, record, &text).map(|()| None);
         }
     }
     // A declarative container of the same name is left alone; only the intent and its profile are removed.
-    let ours = find(&loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
+    let ours = find(loaded, name).is_none_or(|found| found.kind() == Kind::Imperative);
     // Giving back comes last: what has these names now is the other program's.
     let given_back = match &record.details.import {
         Some(imported) => imported.has_back(host, &profile_links::profile_directory(host, name))?,
         None => false,
     };
-    if ours && !given_back && host.live() {
+    if ours && !given_back && host.live() && stop == Stop::Now {
         // Sockets are closed first, or a connection would start the container again.
         sockets::close(host, name)?;
         // A unit that does not run may be about to: a killed command's start is a job of PID 1, which this cancels.
@@ -71,14 +108,13 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     for link in &links {
         remove_file(link)?;
     }
-    if host.live() {
-        if ours {
-            systemd::reload_to(host, name, None)?;
-            systemd::reset_failed(host, name);
-        } else {
-            systemd::daemon_reload(host)?;
-        }
-    }
+    Ok(Some(Withdrawn { ours, given_back, links }))
+}
+
+/// Deletes the rest of a container that PID 1 does not know any more.
+pub(crate) fn delete(host: &Host, record: &Record, withdrawn: &Withdrawn) -> Result<()> {
+    let Withdrawn { ours, given_back, ref links } = *withdrawn;
+    let name = &record.name;
     failpoint("remove-forgotten");
     let profile = profile_directory(host, record);
     let made = record.step == Begun::Removing || record.details.made_profile;
@@ -117,7 +153,7 @@ pub(crate) fn forget(host: &Host, record: &Record) -> Result<()> {
     if record.details.state == StateClaim::Asked {
         remove_note(host, name)?;
     }
-    sync_removed(host, &profile, &links)?;
+    sync_removed(host, &profile, links)?;
     failpoint("given-back");
     record.finish(host)
 }

@@ -42,6 +42,7 @@ pub(crate) mod rename_steps;
 pub(crate) mod rollback;
 pub(crate) mod settle;
 pub(crate) mod setup;
+pub(crate) mod several;
 pub(crate) mod side_by_side;
 pub(crate) mod skip;
 pub(crate) mod snapshot;

@@ -75,7 +75,7 @@ pub(crate) fn carry(host: &Host, from: &Side, to: &Side, back: bool) -> Result<(
     }
     if host.live() {
         systemd::daemon_reload(host)?;
-        systemd::reset_failed(host, from.name);
+        systemd::reset_failed(host, &[from.name]);
     }
     failpoint("rename-forgotten");
     for (index, (old, new)) in moves(host, from, to)?.iter().enumerate() {

@@ -89,9 +89,14 @@ pub(crate) fn lock_both(host: &Host, one: &MachineName, other: &MachineName) -> 
 
 /// Fails if a killed command has left this container incomplete, or was giving its name to another.
 pub(crate) fn settled(host: &Host, name: &MachineName) -> Result<()> {
-    let of = |record: &Record| record.name == *name || record.details.to.as_ref() == Some(name);
-    match pending(host)?.into_iter().find(of) {
-        Some(record) => Err(Failed::Unsettled(record.name).into()),
+    settled_in(&pending(host)?, name)
+}
+
+/// Does the same with records that were read while the lock was held.
+pub(crate) fn settled_in(records: &[Record], name: &MachineName) -> Result<()> {
+    let of = |record: &&Record| record.name == *name || record.details.to.as_ref() == Some(name);
+    match records.iter().find(of) {
+        Some(record) => Err(Failed::Unsettled(record.name.clone()).into()),
         None => Ok(()),
     }
 }

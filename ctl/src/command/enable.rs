@@ -10,6 +10,7 @@ use crate::change::enable::Setting;
 use crate::change::{enable, now};
 use crate::cli::{Changed, Enable};
 use crate::command::begin::begin;
+use crate::command::groups::Groups;
 use crate::command::several::{each, machine_names};
 
 /// Runs `enable`.
@@ -34,16 +35,14 @@ fn set(context: &Context, arguments: &Enable, command: &str, wanted: bool) -> Re
     if context.live() && (at_once || !dry_run) {
         context.need_systemd()?;
     }
+    let mut groups = Groups::new(&names, dry_run);
     each(
         context,
         &names,
         |name| name,
         |name| {
-            let setting = if dry_run {
-                enable::would_set(context, name, wanted)
-            } else {
-                enable::set(context, name, wanted)
-            }?;
+            let set = if dry_run { enable::would_set_all } else { enable::set_all };
+            let setting = groups.result(name, |group| set(context, group, wanted))?;
             let Setting { changed, masked, .. } = setting;
             if wanted && masked {
                 let unit = unit_name(name);

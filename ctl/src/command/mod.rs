@@ -22,6 +22,7 @@ mod doctor_text;
 mod enable;
 mod events;
 mod export;
+mod groups;
 mod hold;
 mod host_status;
 mod import;

@@ -11,10 +11,10 @@ use nixos_nspawn_units::store::{Kind, Loaded};
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::base::interrupt;
-use crate::change::remove::{Left, Removal, RemoveOptions, Removed, remove};
+use crate::change::remove::{Left, Removal, RemoveOptions, Removed, remove_all};
 use crate::cli::Remove;
 use crate::command::begin::begin_except;
+use crate::command::groups::Groups;
 use crate::command::several::{machine_names, told};
 use crate::decision::activation_order::activation_order;
 use crate::fact::lookup::all_seen;
@@ -34,12 +34,10 @@ pub(crate) fn run(context: &Context, arguments: &Remove) -> Result<()> {
     }
     let mut failures = Vec::new();
     let mut answers = Vec::new();
+    let mut groups = Groups::new(&names, dry_run);
     for name in &names {
-        if let Err(interrupted) = interrupt::check() {
-            failures.push(interrupted);
-            break;
-        }
-        match remove(context, name, RemoveOptions { delete_state, dry_run }) {
+        let options = RemoveOptions { delete_state, dry_run };
+        match groups.result(name, |group| remove_all(context, group, options)) {
             Ok(removed) if context.json => answers.push(RemoveAnswer::of(name, &removed, dry_run)),
             Ok(removed) => context.screen.print(&text(name, &removed, dry_run))?,
             Err(error) => {

@@ -56,6 +56,8 @@ pub(crate) fn each<T, A: Serialize>(
 
 /// Prints failures, the last as the error of the command, which decides the exit code.
 pub(crate) fn told(context: &Context, mut failures: Vec<Error>) -> Result<()> {
+    // What has the same reason everywhere, such as an interrupt, is said once.
+    failures.dedup_by_key(|error| format!("{error:#}"));
     let last = failures.pop();
     for error in failures {
         context.screen.tell(&format!("{:#}", still(context, error)));

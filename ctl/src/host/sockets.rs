@@ -54,6 +54,12 @@ pub(crate) fn close(host: &Host, name: &MachineName) -> Result<()> {
     close_of(host, |container| container == name.as_str())
 }
 
+/// Closes all sockets of several containers.
+pub(crate) fn close_these(host: &Host, names: &[&MachineName]) -> Result<()> {
+    let names: BTreeSet<&str> = names.iter().map(|name| name.as_str()).collect();
+    close_of(host, |container| names.contains(container))
+}
+
 /// Closes the sockets of all containers.
 pub(crate) fn close_all(host: &Host) -> Result<()> {
     close_of(host, |_| true)

@@ -1,9 +1,9 @@
 //! Calls systemctl, with one call for many units. A daemon-reload has succeeded only if PID 1 shows that it has loaded
 //! the plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::service::{PLAN_VARIABLE, unit_name};
 
@@ -56,9 +56,11 @@ const PROPERTIES: [&str; 10] = [
 pub(crate) fn state(host: &Host, name: &MachineName) -> Result<UnitState> {
     // A unit with another Id= is an alias, about which nothing is known.
     let state = shown(host, &[name])?.remove(name).filter(|state| !state.active.is_empty());
-    state.ok_or_else(|| {
-        Failed::Program(format!("systemctl show {}: unexpected answer", unit_name(name))).into()
-    })
+    state.ok_or_else(|| unexpected(name))
+}
+
+fn unexpected(name: &MachineName) -> Error {
+    Failed::Program(format!("systemctl show {}: unexpected answer", unit_name(name))).into()
 }
 
 /// Asks PID 1 for units, in one call.
@@ -137,8 +139,29 @@ pub(crate) fn daemon_reload(host: &Host) -> Result<()> {
 /// status is not enough: if another generator dies from a signal, our units are lost and the status is 0.
 pub(crate) fn reload_to(host: &Host, name: &MachineName, plan: Option<&str>) -> Result<()> {
     daemon_reload(host)?;
-    let loaded = state(host, name)?.plan;
-    if loaded.as_deref() == plan {
+    loaded_to(host, name, plan, state(host, name)?.plan.as_deref())
+}
+
+/// Reloads once for several containers, and verifies each. Returns those of which systemd did not load what it should.
+pub(crate) fn reload_all(
+    host: &Host,
+    plans: &BTreeMap<MachineName, Option<String>>,
+) -> Result<BTreeMap<MachineName, Error>> {
+    daemon_reload(host)?;
+    let names: Vec<&MachineName> = plans.keys().collect();
+    let states = shown(host, &names)?;
+    let verified = plans.iter().filter_map(|(name, plan)| {
+        let loaded = match states.get(name).filter(|state| !state.active.is_empty()) {
+            Some(state) => loaded_to(host, name, plan.as_deref(), state.plan.as_deref()),
+            None => Err(unexpected(name)),
+        };
+        Some((name.clone(), loaded.err()?))
+    });
+    Ok(verified.collect())
+}
+
+fn loaded_to(host: &Host, name: &MachineName, plan: Option<&str>, loaded: Option<&str>) -> Result<()> {
+    if loaded == plan {
         return Ok(());
     }
     let culprits = failed_generators(host);
@@ -194,9 +217,20 @@ pub(crate) fn stop(host: &Host, name: &MachineName) -> Result<()> {
     Ok(())
 }
 
-/// Resets a failed state, so that the unit leaves no trace.
-pub(crate) fn reset_failed(host: &Host, name: &MachineName) {
-    let _ = host.manager("systemctl").arg("reset-failed").arg("--").arg(unit_name(name)).output();
+/// Stops units in parallel, whatever they are doing, and cancels jobs that would start them. Returns those that have
+/// stopped.
+pub(crate) fn stop_all(host: &Host, names: &[&MachineName]) -> Result<BTreeSet<MachineName>> {
+    // The states tell which have not stopped.
+    let units = names.iter().map(|name| unit_name(name));
+    let _ = host.manager("systemctl").args(["stop", "--"]).args(units).output();
+    let states = shown(host, names)?;
+    Ok(states.into_iter().filter(|(_, state)| state.stopped()).map(|(name, _)| name).collect())
+}
+
+/// Resets failed states, so that the units leave no trace.
+pub(crate) fn reset_failed(host: &Host, names: &[&MachineName]) {
+    let units = names.iter().map(|name| unit_name(name));
+    let _ = host.manager("systemctl").args(["reset-failed", "--"]).args(units).output();
 }
 
 /// Returns the version of the running systemd, 257 for `systemd 257 (257.13-1)`.

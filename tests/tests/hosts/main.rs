@@ -40,6 +40,7 @@ mod states;
 mod store;
 mod stuck;
 mod texts;
+mod together;
 mod untouched;
 mod update;
 mod words;
