@@ -11,7 +11,7 @@ use crate::command::begin::begin;
 use crate::command::doctor_checks::look;
 use crate::command::doctor_text::{DoctorAnswer, text};
 use crate::decision::doctor::fix::Fix;
-use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::verdict::{Check, Level, Verdict};
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &Doctor) -> Result<()> {
@@ -45,7 +45,7 @@ pub(crate) fn run(context: &Context, arguments: &Doctor) -> Result<()> {
     }
     for Fixed { check, done } in &fixed {
         if let Err(error) = done {
-            context.screen.tell(&format!("{check}: not fixed: {error:#}"));
+            context.screen.tell(&format!("{}: not fixed: {error:#}", check.name()));
         }
     }
     let failed = verdicts.iter().any(|verdict| verdict.level == Level::Failure);
@@ -57,13 +57,13 @@ pub(crate) fn run(context: &Context, arguments: &Doctor) -> Result<()> {
 
 /// What was done for a check.
 struct Fixed {
-    check: &'static str,
+    check: Check,
     done: Result<Vec<String>>,
 }
 
 /// Makes the repairs that the verdicts name. A failure does not prevent the others.
 fn repair(context: &Context, verdicts: &[Verdict]) -> Result<Vec<Fixed>> {
-    let mut wanted: Vec<(&Fix, &'static str)> =
+    let mut wanted: Vec<(&Fix, Check)> =
         verdicts.iter().filter_map(|verdict| Some((verdict.fix.as_ref()?, verdict.check))).collect();
     wanted.sort();
     wanted.dedup_by_key(|(fix, _)| *fix);
@@ -81,7 +81,7 @@ fn answers<'a>(verdicts: &'a [Verdict], fixed: &[Fixed]) -> Vec<DoctorAnswer<'a>
     let mut answers: Vec<DoctorAnswer> = verdicts
         .iter()
         .map(|verdict| DoctorAnswer {
-            check: verdict.check,
+            check: verdict.check.name(),
             level: verdict.level,
             text: &verdict.text,
             next: verdict.next.as_deref(),
@@ -90,7 +90,7 @@ fn answers<'a>(verdicts: &'a [Verdict], fixed: &[Fixed]) -> Vec<DoctorAnswer<'a>
         })
         .collect();
     for Fixed { check, done } in fixed {
-        if let Some(answer) = answers.iter_mut().find(|answer| answer.check == *check) {
+        if let Some(answer) = answers.iter_mut().find(|answer| answer.check == check.name()) {
             answer.fixed.extend(done.iter().flatten().cloned());
         }
     }

@@ -41,9 +41,7 @@ pub(super) fn look(context: &Context) -> Result<Vec<Verdict>> {
     all.extend(units::intents(&overview));
     match context.booted() {
         true => all.extend(units::units(&overview)),
-        false if context.live() => {
-            all.push(Verdict::note("units", "not checked: systemd does not run here", ""))
-        }
+        false if context.live() => all.push(units::not_booted()),
         false => {}
     }
     all.extend(names::collisions(&Collisions::look(context, &overview)));
@@ -78,7 +76,7 @@ fn networks(context: &Context, overview: &Overview) -> Vec<Verdict> {
     let seen = NetworkSeen::look(context, overview);
     let mut all = match &seen {
         Ok(seen) => vec![network::networkd(seen), network::foreign_rules(seen)],
-        Err(unseen) => vec![Verdict::unseen("networkd", unseen)],
+        Err(unseen) => vec![network::unknown(unseen)],
     };
     all.extend(files);
     all.extend(seen.iter().flat_map(network::forwarding));

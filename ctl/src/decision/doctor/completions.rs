@@ -1,6 +1,6 @@
 //! Judges installed completion scripts.
 
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::{listed, quoted};
 use crate::fact::doctor::completions::InstalledScript;
 
@@ -10,7 +10,7 @@ pub(super) const SAME: &str =
 
 /// Judges the scripts.
 pub(crate) fn completions(found: &[InstalledScript]) -> Vec<Verdict> {
-    const CHECK: &str = "completions";
+    const CHECK: Check = Check::of_host("completions");
     let verdict = |InstalledScript { shell, path, same }: &InstalledScript| match same {
         Ok(true) => None,
         Ok(false) => {

@@ -1,13 +1,13 @@
 //! Judges file systems, control groups, and the journal.
 
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::{containers, counted, listed};
 use crate::fact::doctor::file_systems::{ControlGroups, JournalSeen, Mapped};
 use crate::fact::doctor::seen::Seen;
 
 /// Judges whether owners can be mapped where that is asked for.
 pub(crate) fn mapped(seen: &Seen<Vec<Mapped>>) -> Vec<Verdict> {
-    const CHECK: &str = "id-mapping";
+    const CHECK: Check = Check::of_containers("id-mapping");
     let all = match seen {
         Ok(all) => all,
         Err(unseen) => return vec![Verdict::unseen(CHECK, unseen)],
@@ -48,7 +48,7 @@ pub(crate) fn mapped(seen: &Seen<Vec<Mapped>>) -> Vec<Verdict> {
 
 /// Judges the control groups.
 pub(crate) fn control_groups(seen: &Seen<ControlGroups>) -> Vec<Verdict> {
-    const CHECK: &str = "cgroups";
+    const CHECK: Check = Check::of_containers("cgroups");
     let ControlGroups { kind, controllers, needed } = match seen {
         Ok(seen) => seen,
         Err(unseen) => return vec![Verdict::unseen(CHECK, unseen)],
@@ -80,7 +80,7 @@ pub(crate) fn control_groups(seen: &Seen<ControlGroups>) -> Vec<Verdict> {
 
 /// Judges the journal.
 pub(crate) fn journal(seen: &JournalSeen) -> Verdict {
-    const CHECK: &str = "journal";
+    const CHECK: Check = Check::of_host("journal");
     match seen {
         JournalSeen { runs: Err(unseen), .. } => Verdict::unseen(CHECK, unseen),
         JournalSeen { runs: Ok(true), kept: Err(unseen) } => Verdict::unseen(CHECK, unseen),

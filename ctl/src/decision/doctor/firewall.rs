@@ -1,13 +1,13 @@
 //! Judges whether the firewall lets packets of containers through.
 
 use crate::decision::doctor::packet::{Packet, Passage, passage};
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::listed;
 use crate::fact::doctor::firewall::FirewallSeen;
 use crate::fact::doctor::seen::Seen;
 use crate::host::nft_ruleset::Chain;
 
-const CHECK: &str = "firewall";
+const CHECK: Check = Check::of_containers("firewall");
 
 /// Judges the firewall.
 pub(crate) fn firewall(seen: &Seen<FirewallSeen>) -> Vec<Verdict> {

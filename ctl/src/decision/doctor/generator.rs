@@ -6,7 +6,7 @@ use nixos_nspawn_units::store::HOST_FILE;
 
 use crate::decision::doctor::completions::SAME;
 use crate::decision::doctor::fix::Fix;
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::quoted;
 use crate::fact::doctor::generator::{Answers, GeneratorSeen, HostFacts};
 use crate::fact::installation::{OLDEST_SYSTEMD, older};
@@ -19,7 +19,7 @@ const REBUILD: &str = "nixos-rebuild switch, with the NixOS module of nixos-nspa
 
 /// Judges the generator.
 pub(crate) fn generator(seen: &GeneratorSeen) -> Verdict {
-    const CHECK: &str = "generator";
+    const CHECK: Check = Check::of_host("generator");
     let (text, next) = match seen {
         GeneratorSeen::Missing => {
             ("nixos-nspawn-generator is not installed, so no container starts".to_owned(), SETUP.to_owned())
@@ -74,7 +74,7 @@ fn shown(path: &Path) -> String {
 
 /// Judges the versions of generator and unit helper, `own` being that of this program.
 pub(crate) fn versions(seen: &GeneratorSeen, own: &str) -> Option<Verdict> {
-    const CHECK: &str = "versions";
+    const CHECK: Check = Check::of_host("versions");
     let GeneratorSeen::Answers(answers) = seen else { return None };
     let Answers { generator, helper, by_setup, replaceable } = answers;
     let Some(Ok(helper)) = helper else { return None };
@@ -114,7 +114,7 @@ pub(crate) fn versions(seen: &GeneratorSeen, own: &str) -> Option<Verdict> {
 
 /// Judges what the generator knows about the host.
 pub(crate) fn host_facts(facts: &HostFacts) -> Verdict {
-    const CHECK: &str = "systemd";
+    const CHECK: Check = Check::of_host("systemd");
     let HostFacts { recorded, runs, current } = facts;
     let runs = match runs {
         Ok(runs) => *runs,

@@ -1,7 +1,7 @@
 //! Judges limits of the kernel against the number of containers.
 
 use crate::decision::doctor::sysctl::{round, to_set};
-use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::verdict::{Check, Level, Verdict};
 use crate::decision::doctor::words::{counted, listed};
 use crate::fact::doctor::limits::LimitsSeen;
 
@@ -20,7 +20,7 @@ const NAMESPACES: u64 = 8;
 
 /// Judges the limits of inotify.
 pub(crate) fn inotify(seen: &LimitsSeen) -> Verdict {
-    const CHECK: &str = "inotify";
+    const CHECK: Check = Check::of_containers("inotify");
     let limits = [("instances", &seen.instances, INSTANCES), ("watches", &seen.watches, WATCHES)];
     for (what, limit, (base, each)) in limits {
         let limit = match limit {
@@ -43,7 +43,7 @@ pub(crate) fn inotify(seen: &LimitsSeen) -> Verdict {
 
 /// Judges the limit of open files.
 pub(crate) fn files(seen: &LimitsSeen) -> Verdict {
-    const CHECK: &str = "open-files";
+    const CHECK: Check = Check::of_containers("open-files");
     match seen.files {
         Err(ref unseen) => Verdict::unseen(CHECK, unseen),
         Ok((used, limit)) if scarce(used, limit, 0) => {
@@ -57,7 +57,7 @@ pub(crate) fn files(seen: &LimitsSeen) -> Verdict {
 
 /// Judges the limits of processes and threads.
 pub(crate) fn processes(seen: &LimitsSeen) -> Verdict {
-    const CHECK: &str = "processes";
+    const CHECK: Check = Check::of_containers("processes");
     let needed = THREADS.0 + THREADS.1 * seen.containers;
     let (used, limits) = match (&seen.threads, &seen.pid_max, &seen.threads_max) {
         (Ok(used), Ok(pids), Ok(threads)) => {
@@ -92,7 +92,7 @@ const MOST_PIDS: u64 = 1 << 22;
 
 /// Judges the number of user namespaces.
 pub(crate) fn namespaces(seen: &LimitsSeen) -> Verdict {
-    const CHECK: &str = "user-namespaces";
+    const CHECK: Check = Check::of_containers("user-namespaces");
     let limit = match &seen.namespaces {
         Ok(limit) => *limit,
         Err(unseen) => return Verdict::unseen(CHECK, unseen),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use nixos_nspawn_units::name::MachineName;
 
-use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::verdict::{Check, Level, Verdict};
 use crate::decision::doctor::words::{containers, quoted};
 use crate::fact::doctor::names::{Collisions, Lookup};
 
 /// Judges whether the host finds containers by their names.
 pub(crate) fn lookup(seen: &Lookup) -> Verdict {
-    const CHECK: &str = "nsswitch";
+    const CHECK: Check = Check::of_host("nsswitch");
     const MODULE: &str = "mymachines";
     const FILE: &str = "/etc/nsswitch.conf";
     let services = match &seen.services {
@@ -41,7 +41,7 @@ pub(crate) fn lookup(seen: &Lookup) -> Verdict {
 
 /// Judges what collides.
 pub(crate) fn collisions(seen: &Collisions) -> Vec<Verdict> {
-    const CHECK: &str = "names";
+    const CHECK: Check = Check::of_containers("names");
     let Collisions { names, host, hosts, twice, shared, foreign, unseen } = seen;
     let mut verdicts: Vec<Verdict> = twice
         .iter()

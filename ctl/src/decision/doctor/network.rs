@@ -1,48 +1,54 @@
 //! Judges networkd, forwarding, and the addresses of containers.
 
 use crate::decision::doctor::sysctl::to_set;
-use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::verdict::{Check, Level, Verdict};
 use crate::decision::doctor::words::{are, containers, counted};
 use crate::fact::doctor::network::{Addressed, NetworkSeen};
-use crate::fact::doctor::seen::Seen;
+use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::host::networkd_conf::{RULES, how_to_keep};
+
+const NETWORKD: Check = Check::of_containers("networkd");
+
+/// Returns that networkd could not be looked at.
+pub(crate) fn unknown(unseen: &Unseen) -> Verdict {
+    Verdict::unseen(NETWORKD, unseen)
+}
 
 /// Judges whether networkd runs.
 pub(crate) fn networkd(seen: &NetworkSeen) -> Verdict {
-    const CHECK: &str = "networkd";
     const ENABLE: &str = "nixos-nspawn setup --networkd";
     const ON_NIXOS: &str = "set systemd.network.enable = true";
     let NetworkSeen { linked, configured, runs, enabled, .. } = seen;
     match (runs, enabled) {
         _ if linked.is_empty() && !runs => {
-            Verdict::ok(CHECK, "systemd-networkd is off, and no container needs it")
+            Verdict::ok(NETWORKD, "systemd-networkd is off, and no container needs it")
         }
         (false, _) if !configured.is_empty() => {
             let text = format!(
                 "systemd-networkd is off, so hostNetworkConfig of {} has no effect",
                 containers(configured)
             );
-            Verdict::failure(CHECK, text, ENABLE).on_nixos(ON_NIXOS)
+            Verdict::failure(NETWORKD, text, ENABLE).on_nixos(ON_NIXOS)
         }
         (false, _) => {
             let text = format!(
                 "systemd-networkd is off, so nothing configures the network of {}",
                 containers(linked)
             );
-            Verdict::warning(CHECK, text, ENABLE).on_nixos(ON_NIXOS)
+            Verdict::warning(NETWORKD, text, ENABLE).on_nixos(ON_NIXOS)
         }
         (true, false) => {
             let text =
                 "systemd-networkd runs, but does not start with the host, so containers have no network then";
-            Verdict::warning(CHECK, text, "systemctl enable systemd-networkd").on_nixos(ON_NIXOS)
+            Verdict::warning(NETWORKD, text, "systemctl enable systemd-networkd").on_nixos(ON_NIXOS)
         }
-        (true, true) => Verdict::ok(CHECK, "systemd-networkd runs, and starts with the host"),
+        (true, true) => Verdict::ok(NETWORKD, "systemd-networkd runs, and starts with the host"),
     }
 }
 
 /// Judges whether networkd deletes routing policy rules of other programs.
 pub(crate) fn foreign_rules(seen: &NetworkSeen) -> Verdict {
-    const CHECK: &str = "foreign-rules";
+    const CHECK: Check = Check::of_host("foreign-rules");
     if !seen.at_risk.contains(&RULES) {
         return Verdict::ok(CHECK, "systemd-networkd keeps routing policy rules of other programs");
     }
@@ -76,7 +82,7 @@ pub(super) fn options_to_keep(settings: &[&str]) -> String {
 
 /// Judges whether the host forwards what it must, and what that costs it.
 pub(crate) fn forwarding(seen: &NetworkSeen) -> Vec<Verdict> {
-    const CHECK: &str = "forwarding";
+    const CHECK: Check = Check::of_containers("forwarding");
     let mut verdicts: Vec<Verdict> = seen
         .costs
         .iter()
@@ -116,7 +122,7 @@ pub(crate) fn forwarding(seen: &NetworkSeen) -> Vec<Verdict> {
 
 /// Judges whether containers have got addresses.
 pub(crate) fn addresses(seen: &Seen<Vec<Addressed>>) -> Vec<Verdict> {
-    const CHECK: &str = "addresses";
+    const CHECK: Check = Check::of_containers("addresses");
     let all = match seen {
         Ok(all) => all,
         Err(unseen) => return vec![Verdict::unseen(CHECK, unseen)],
@@ -157,7 +163,6 @@ fn have(count: usize) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fact::doctor::seen::Unseen;
     use crate::host::networkd_conf::ROUTES;
 
     fn seen() -> NetworkSeen {

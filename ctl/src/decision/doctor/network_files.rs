@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::base::pattern::is_like;
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::containers;
 use crate::fact::doctor::network_files::{HostEnd, NetworkFile, NetworkFiles};
 
 /// Judges the files.
 pub(crate) fn network_files(seen: &NetworkFiles) -> Vec<Verdict> {
-    const CHECK: &str = "network-files";
+    const CHECK: Check = Check::of_containers("network-files");
     let mut others: BTreeMap<&str, Vec<&HostEnd>> = BTreeMap::new();
     for end in &seen.ends {
         let first = seen.files.iter().find(|file| matches(file, &end.interface));

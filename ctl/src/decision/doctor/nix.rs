@@ -1,6 +1,6 @@
 //! Judges Nix, its store and its daemon.
 
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::containers;
 use crate::fact::doctor::nix::{DaemonSeen, NixSeen};
 
@@ -9,7 +9,7 @@ const OLDEST: (u32, u32) = (2, 4);
 
 /// Judges the program.
 pub(crate) fn program(seen: &NixSeen) -> Verdict {
-    const CHECK: &str = "nix";
+    const CHECK: Check = Check::of_host("nix");
     match &seen.says {
         Err((why, next)) => {
             let text = format!("{why}, so nothing can be built; containers that exist are not affected");
@@ -33,7 +33,7 @@ fn version(says: &str) -> Option<(u32, u32)> {
 
 /// Judges the owner of the store.
 pub(crate) fn store(seen: &NixSeen) -> Verdict {
-    const CHECK: &str = "store";
+    const CHECK: Check = Check::of_host("store");
     match &seen.owner {
         Ok(Some(0)) => Verdict::ok(CHECK, "/nix/store belongs to root"),
         Ok(Some(owner)) => {
@@ -49,7 +49,7 @@ pub(crate) fn store(seen: &NixSeen) -> Verdict {
 
 /// Judges the daemon.
 pub(crate) fn daemon(seen: &NixSeen) -> Verdict {
-    const CHECK: &str = "nix-daemon";
+    const CHECK: Check = Check::of_containers("nix-daemon");
     const START: &str = "systemctl enable --now nix-daemon.socket";
     const ON_NIXOS: &str = "set nix.enable = true, or systemctl restart nix-daemon.socket";
     match &seen.daemon {

@@ -4,7 +4,7 @@ use nixos_nspawn_units::service::unit_name;
 
 use crate::decision::doctor::fix::Fix;
 use crate::decision::doctor::network::options_to_keep;
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::{are, containers, counted};
 use crate::fact::doctor::ports::{AllPorts, PortsSeen};
 use crate::fact::doctor::seen::Seen;
@@ -13,7 +13,7 @@ use crate::host::networkd_conf::how_to_keep;
 
 /// Judges the ports. `at_risk` are the settings without which a restart of networkd may delete something of other programs.
 pub(crate) fn ports(seen: &Seen<AllPorts>, at_risk: &[&str]) -> Vec<Verdict> {
-    const CHECK: &str = "ports";
+    const CHECK: Check = Check::of_containers("ports");
     let seen = match seen {
         Ok(seen) => seen,
         Err(unseen) => return vec![Verdict::unseen(CHECK, unseen)],

@@ -3,7 +3,7 @@
 use nixos_nspawn_units::store::DIRECTORY;
 
 use crate::decision::doctor::fix::Fix;
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::{are, counted, listed, quoted};
 use crate::fact::doctor::records::{LitterSeen, RootsSeen};
 use crate::fact::doctor::seen::Seen;
@@ -12,7 +12,7 @@ use crate::host::record::Begun;
 
 /// Judges the records of commands in progress.
 pub(crate) fn records(seen: &Seen<Vec<&Container>>) -> Vec<Verdict> {
-    const CHECK: &str = "records";
+    const CHECK: Check = Check::of_containers("records");
     let all = match seen {
         Ok(all) => all,
         Err(unseen) => return vec![Verdict::unseen(CHECK, unseen)],
@@ -45,7 +45,7 @@ pub(crate) fn records(seen: &Seen<Vec<&Container>>) -> Vec<Verdict> {
 
 /// Judges the garbage collector roots of recorded systems.
 pub(crate) fn roots(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
-    const CHECK: &str = "roots";
+    const CHECK: Check = Check::of_containers("roots");
     let seen = match seen {
         Ok(seen) => seen,
         Err(unseen) => return vec![Verdict::unseen(CHECK, unseen)],
@@ -101,7 +101,7 @@ fn next_for_unused(seen: &RootsSeen) -> String {
 
 /// Judges the pins.
 pub(crate) fn pins(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
-    const CHECK: &str = "pins";
+    const CHECK: Check = Check::of_containers("pins");
     // The check of the roots says what is wrong.
     let Ok(seen) = seen else { return Vec::new() };
     let strange = seen.strange.iter().map(|path| {
@@ -125,7 +125,7 @@ pub(crate) fn pins(seen: &Seen<RootsSeen>) -> Vec<Verdict> {
 
 /// Judges what was left behind.
 pub(crate) fn litter(seen: &LitterSeen) -> Vec<Verdict> {
-    const CHECK: &str = "litter";
+    const CHECK: Check = Check::of_containers("litter");
     let mut verdicts = Vec::new();
     if !seen.ours.is_empty() {
         let count = seen.ours.len();

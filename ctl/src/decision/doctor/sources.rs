@@ -1,13 +1,13 @@
 //! Judges recorded sources.
 
-use crate::decision::doctor::verdict::Verdict;
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::{counted, quoted};
 use crate::fact::doctor::seen::Unseen;
 use crate::fact::doctor::sources::{SourceFault, SourcesSeen};
 
 /// Judges the sources of all containers.
 pub(crate) fn sources(seen: &SourcesSeen) -> Vec<Verdict> {
-    const CHECK: &str = "sources";
+    const CHECK: Check = Check::of_containers("sources");
     if seen.faults.is_empty() {
         let text = match seen.local {
             0 => "no container is built from a path of this host".to_owned(),

@@ -1,11 +1,11 @@
 //! Judges free space and inodes.
 
-use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::verdict::{Check, Level, Verdict};
 use crate::decision::doctor::words::{are, listed};
 use crate::fact::doctor::seen::Seen;
 use crate::fact::doctor::space::Space;
 
-const CHECK: &str = "space";
+const CHECK: Check = Check::of_host("space");
 
 /// Judges a file system.
 pub(crate) fn space(seen: &Seen<Space>) -> Vec<Verdict> {

@@ -1,9 +1,9 @@
 //! Next steps that set parameters of the kernel.
 
-use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::verdict::{Check, Level, Verdict};
 
 /// Returns a verdict whose next step sets these parameters.
-pub(super) fn to_set(level: Level, check: &'static str, text: String, settings: &[(String, u64)]) -> Verdict {
+pub(super) fn to_set(level: Level, check: Check, text: String, settings: &[(String, u64)]) -> Verdict {
     let words: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let options: Vec<String> =
         settings.iter().map(|(key, value)| format!("boot.kernel.sysctl.\"{key}\" = {value}")).collect();
@@ -28,7 +28,7 @@ mod tests {
     #[test]
     fn a_command_or_an_option() {
         let settings = [("kernel.pid_max".to_owned(), 4096), ("kernel.threads-max".to_owned(), 8192)];
-        let verdict = || to_set(Level::Warning, "processes", "x".into(), &settings);
+        let verdict = || to_set(Level::Warning, Check::of_host("x"), "x".into(), &settings);
         assert_eq!(
             verdict().for_host(false).next.as_deref(),
             Some(

@@ -3,44 +3,52 @@
 use nixos_nspawn_units::name::MachineName;
 
 use crate::decision::doctor::fix::Fix;
-use crate::decision::doctor::verdict::{Level, Verdict};
+use crate::decision::doctor::verdict::{Check, Verdict};
 use crate::decision::doctor::words::{are, containers, counted};
 use crate::fact::doctor::seen::Unseen;
-use crate::fact::overview::{Container, Fault, Overview};
+use crate::fact::overview::{Container, Overview};
+
+const UNITS: Check = Check::of_containers("units");
+
+/// Returns that the units were not looked at.
+pub(crate) fn not_booted() -> Verdict {
+    Verdict::note(UNITS, "not checked: systemd does not run here", "")
+}
 
 /// Judges the units of all containers; nothing if systemd does not run.
 pub(crate) fn units(overview: &Overview) -> Option<Verdict> {
-    const CHECK: &str = "units";
     if let Some(why) = &overview.unknown_states {
-        return Some(Verdict::unseen(CHECK, &Unseen { why: why.clone(), needs_root: false }));
+        return Some(Verdict::unseen(UNITS, &Unseen { why: why.clone(), needs_root: false }));
     }
     let asked: Vec<&Container> = overview.containers.values().filter(|one| one.state.is_some()).collect();
     if asked.is_empty() {
-        return overview.containers.is_empty().then(|| Verdict::ok(CHECK, "no container is recorded"));
+        return overview.containers.is_empty().then(|| Verdict::ok(UNITS, "no container is recorded"));
     }
     let stale: Vec<&&Container> = asked.iter().filter(|container| container.reload_needed).collect();
     let names: Vec<&MachineName> = stale.iter().map(|container| &container.name).collect();
     if names.is_empty() {
         let known = asked.iter().filter(|container| container.hash.is_some()).count();
         let text = format!("systemd has loaded what is planned for {}", counted(known, "container"));
-        return Some(Verdict::ok(CHECK, text));
+        return Some(Verdict::ok(UNITS, text));
     }
     let text = format!("systemd has not loaded what is planned for {}", containers(&names));
     Some(match stale.iter().all(|container| container.reload_helps) {
-        true => Verdict::warning(CHECK, text, "systemctl daemon-reload").fixed_by(Fix::Reload),
+        true => Verdict::warning(UNITS, text, "systemctl daemon-reload").fixed_by(Fix::Reload),
         // The check of the generator says why.
-        false => Verdict::failure(CHECK, text, "repair the generator first"),
+        false => Verdict::failure(UNITS, text, "repair the generator first"),
     })
 }
 
 /// Judges the files in /etc/nixos-nspawn.
 pub(crate) fn intents(overview: &Overview) -> Vec<Verdict> {
-    const CHECK: &str = "intents";
+    const CHECK: Check = Check::of_host("intents");
     let mut verdicts: Vec<Verdict> = overview
         .faults
         .iter()
         .map(|fault| match fault.hides {
-            true if fault.denied => unseen(CHECK, fault),
+            true if fault.denied => {
+                Verdict::unseen(CHECK, &Unseen { why: fault.text.clone(), needs_root: true })
+            }
             true => Verdict::failure(CHECK, &fault.text, "nixos-nspawn verify"),
             false => Verdict::warning(CHECK, &fault.text, "nixos-nspawn verify"),
         })
@@ -70,36 +78,14 @@ pub(crate) fn intents(overview: &Overview) -> Vec<Verdict> {
     verdicts
 }
 
-/// The checks that look at all containers, or at what belongs to none.
-const OF_ALL: [&str; 12] = [
-    "names",
-    "networkd",
-    "network-files",
-    "firewall",
-    "addresses",
-    "ports",
-    "id-mapping",
-    "sources",
-    "records",
-    "roots",
-    "pins",
-    "litter",
-];
-
 /// Replaces what checks found well, or only noted, if this caller may not see the containers: nobody knows then.
 pub(crate) fn without_the_unseen(verdicts: Vec<Verdict>, overview: &Overview) -> Vec<Verdict> {
     let Some(fault) = overview.denied() else { return verdicts };
-    let judged = |verdict: Verdict| match OF_ALL.contains(&verdict.check) && verdict.level <= Level::Note {
-        true => unseen(verdict.check, fault),
-        false => verdict,
-    };
-    let mut all: Vec<Verdict> = verdicts.into_iter().map(judged).collect();
+    let reason = Unseen { why: fault.text.clone(), needs_root: true };
+    let mut all: Vec<Verdict> =
+        verdicts.into_iter().map(|verdict| verdict.without_containers(&reason)).collect();
     all.dedup();
     all
-}
-
-fn unseen(check: &'static str, fault: &Fault) -> Verdict {
-    Verdict::unseen(check, &Unseen { why: fault.text.clone(), needs_root: true })
 }
 
 #[cfg(test)]
@@ -110,6 +96,8 @@ mod tests {
     use nixos_nspawn_units::store::Kind;
 
     use super::*;
+    use crate::decision::doctor::verdict::Level;
+    use crate::fact::overview::Fault;
     use crate::host::systemd::UnitState;
 
     fn overview(change: impl Fn(&mut Container)) -> Overview {
@@ -162,11 +150,11 @@ mod tests {
         let mut hidden = overview(|_| {});
         let found = || {
             vec![
-                Verdict::ok("names", "x"),
-                Verdict::note("roots", "x", "rm x"),
-                Verdict::note("roots", "y", "rm y"),
-                Verdict::warning("sources", "x", ""),
-                Verdict::ok("journal", "x"),
+                Verdict::ok(Check::of_containers("names"), "x"),
+                Verdict::note(Check::of_containers("roots"), "x", "rm x"),
+                Verdict::note(Check::of_containers("roots"), "y", "rm y"),
+                Verdict::warning(Check::of_containers("sources"), "x", ""),
+                Verdict::ok(Check::of_host("journal"), "x"),
             ]
         };
         let fault = |denied| Fault { kind: Kind::Imperative, text: "/etc/x: y".into(), hides: true, denied };

@@ -5,6 +5,31 @@ use serde::Serialize;
 use crate::decision::doctor::fix::Fix;
 use crate::fact::doctor::seen::Unseen;
 
+/// A check: the name by which scripts know it, and what its answer depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Check {
+    name: &'static str,
+    of_containers: bool,
+}
+
+impl Check {
+    /// Returns a check of the host, whose answer is the same whichever containers a caller sees, or says itself which it
+    /// does not see.
+    pub(crate) const fn of_host(name: &'static str) -> Self {
+        Self { name, of_containers: false }
+    }
+
+    /// Returns a check that can find something only if it sees all containers.
+    pub(crate) const fn of_containers(name: &'static str) -> Self {
+        Self { name, of_containers: true }
+    }
+
+    /// Returns its name.
+    pub(crate) const fn name(self) -> &'static str {
+        self.name
+    }
+}
+
 /// How bad something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -23,8 +48,8 @@ pub(crate) enum Level {
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// The check; scripts know it by this name.
-    pub(crate) check: &'static str,
+    /// The check.
+    pub(crate) check: Check,
     /// How bad it is.
     pub(crate) level: Level,
     /// What is the case, and the consequence.
@@ -39,38 +64,33 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// Returns that all is well.
-    pub(crate) fn ok(check: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn ok(check: Check, text: impl Into<String>) -> Self {
         Self { check, level: Level::Ok, text: text.into(), next: None, nixos: None, fix: None }
     }
 
     /// Returns a note.
-    pub(crate) fn note(check: &'static str, text: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(crate) fn note(check: Check, text: impl Into<String>, next: impl Into<String>) -> Self {
         Self::at(Level::Note, check, text, next)
     }
 
     /// Returns a warning.
-    pub(crate) fn warning(check: &'static str, text: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(crate) fn warning(check: Check, text: impl Into<String>, next: impl Into<String>) -> Self {
         Self::at(Level::Warning, check, text, next)
     }
 
     /// Returns a failure.
-    pub(crate) fn failure(check: &'static str, text: impl Into<String>, next: impl Into<String>) -> Self {
+    pub(crate) fn failure(check: Check, text: impl Into<String>, next: impl Into<String>) -> Self {
         Self::at(Level::Failure, check, text, next)
     }
 
     /// Returns a verdict; `next` is the next step or `""`.
-    pub(crate) fn at(
-        level: Level,
-        check: &'static str,
-        text: impl Into<String>,
-        next: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn at(level: Level, check: Check, text: impl Into<String>, next: impl Into<String>) -> Self {
         let next = Some(next.into()).filter(|next| !next.is_empty());
         Self { check, level, text: text.into(), next, nixos: None, fix: None }
     }
 
     /// Returns that something could not be looked at: a note if root would see it, otherwise a warning.
-    pub(crate) fn unseen(check: &'static str, unseen: &Unseen) -> Self {
+    pub(crate) fn unseen(check: Check, unseen: &Unseen) -> Self {
         let text = format!("not checked: {}", unseen.why);
         match unseen.needs_root {
             true => Self::note(check, text, "sudo nixos-nspawn doctor"),
@@ -92,6 +112,15 @@ impl Verdict {
         Self { next: self.nixos.or(self.next), nixos: None, fix, ..self }
     }
 
+    /// Returns what becomes of it for a caller who may not see all containers, for this reason: what is well, or only worth
+    /// a note, may not be.
+    pub(crate) fn without_containers(self, reason: &Unseen) -> Self {
+        match self.check.of_containers && self.level <= Level::Note {
+            true => Self::unseen(self.check, reason),
+            false => self,
+        }
+    }
+
     /// Adds the repair that `--fix` makes.
     pub(crate) fn fixed_by(self, fix: Fix) -> Self {
         Self { fix: Some(fix), ..self }
@@ -102,14 +131,18 @@ impl Verdict {
 mod tests {
     use super::*;
 
+    const CHECK: Check = Check::of_host("x");
+
     #[test]
     fn next_steps_on_nixos() {
-        let verdict = || Verdict::warning("x", "x", "setup").on_nixos("an option").fixed_by(Fix::RecordHost);
+        let verdict =
+            || Verdict::warning(CHECK, "x", "setup").on_nixos("an option").fixed_by(Fix::RecordHost);
         let there = verdict().for_host(true);
         assert_eq!((there.next.as_deref(), there.fix), (Some("an option"), None));
         let elsewhere = verdict().for_host(false);
         assert_eq!((elsewhere.next.as_deref(), elsewhere.fix), (Some("setup"), Some(Fix::RecordHost)));
-        let same = Verdict::warning("x", "x", "systemctl daemon-reload").fixed_by(Fix::Reload).for_host(true);
+        let same =
+            Verdict::warning(CHECK, "x", "systemctl daemon-reload").fixed_by(Fix::Reload).for_host(true);
         assert_eq!((same.next.as_deref(), same.fix), (Some("systemctl daemon-reload"), Some(Fix::Reload)));
     }
 }

@@ -5,7 +5,7 @@ use nixos_nspawn_tests::on_both_hosts;
 use serde_json::json;
 
 use super::repairs::{old_copy, repairs};
-use super::{Case, alone, assert_found, case, doctor, found, healthy, together};
+use super::{Case, alone, assert_found, case, doctor, found, healthy, of, together};
 
 on_both_hosts!(files_and_programs);
 
@@ -286,6 +286,16 @@ fn without_rights(host: &Host) {
         &all,
         ["sources", "note", "not checked: /root/flake: cannot be read", "sudo nixos-nspawn doctor"],
     );
+    host.sh("chmod 700 /etc/nixos-nspawn");
+    let all = found(&host.run(&words).stdout);
+    host.sh("chmod 755 /etc/nixos-nspawn");
+    for check in ["units", "names", "forwarding", "inotify", "nix-daemon", "roots"] {
+        assert_found(
+            &all,
+            [check, "note", "not checked: /etc/nixos-nspawn: cannot be read", "sudo nixos-nspawn doctor"],
+        );
+        assert_eq!(of(&all, check).len(), 1, "{all:#?}");
+    }
     let output = host.run(&[&words[..4], &["nixos-nspawn", "doctor", "--fix"]].concat());
     assert_eq!(output.code(), 10, "{output}");
 }
