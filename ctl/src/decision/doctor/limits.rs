@@ -15,6 +15,10 @@ const WATCHES: (u64, u64) = (1024, 256);
 /// Likewise for threads.
 const THREADS: (u64, u64) = (300, 60);
 
+/// Likewise for open files, which processes also have of the programs and libraries that they map: a host with systemd alone has
+/// about 400, and some 25 a process.
+const FILES: (u64, u64) = (4096, 1024);
+
 /// The user namespaces of a container with one: nspawn makes two, and services inside have their own.
 const NAMESPACES: u64 = 8;
 
@@ -44,14 +48,22 @@ pub(crate) fn inotify(seen: &LimitsSeen) -> Verdict {
 /// Judges the limit of open files.
 pub(crate) fn files(seen: &LimitsSeen) -> Verdict {
     const CHECK: Check = Check::of_containers("open-files");
+    let needed = FILES.0 + FILES.1 * seen.containers;
     match seen.files {
         Err(ref unseen) => Verdict::unseen(CHECK, unseen),
-        Ok((used, limit)) if scarce(used, limit, 0) => {
-            let text = format!("{used} files of at most {limit} are open (fs.file-max)");
-            let setting = ("fs.file-max".to_owned(), round(limit.saturating_mul(2)));
+        Ok((used, limit)) if scarce(used, limit, needed) => {
+            let text = format!(
+                "{used} files of at most {limit} are open (fs.file-max), and the host with {} needs about {needed}; what \
+                 exceeds it fails with 'Too many open files in system'",
+                recorded(seen)
+            );
+            let setting = ("fs.file-max".to_owned(), round(limit.max(needed).saturating_mul(2)));
             to_set(Level::Warning, CHECK, text, &[setting])
         }
-        Ok((used, _)) => Verdict::ok(CHECK, format!("{used} files are open, far from the limit")),
+        Ok((used, _)) => Verdict::ok(
+            CHECK,
+            format!("{used} files are open, and the limit suffices for {}", recorded(seen)),
+        ),
     }
 }
 
@@ -159,8 +171,10 @@ mod tests {
             (seen(1), [ok, ok, ok, ok]),
             (seen(12), [ok, ok, ok, ok]),
             (seen(13), [warning, ok, ok, ok]),
-            (seen(1300), [warning, ok, warning, warning]),
-            (LimitsSeen { instances: Ok(1 << 20), ..seen(1300) }, [warning, ok, warning, warning]),
+            (seen(93), [warning, ok, ok, ok]),
+            (seen(94), [warning, warning, ok, ok]),
+            (seen(1300), [warning; 4]),
+            (LimitsSeen { instances: Ok(1 << 20), ..seen(1300) }, [warning; 4]),
             (LimitsSeen { files: Ok((80_001, 100_000)), ..seen(1) }, [ok, warning, ok, ok]),
             (LimitsSeen { threads: Ok(900), pid_max: Ok(1000), ..seen(1) }, [ok, ok, warning, ok]),
             (LimitsSeen { namespaces: Ok(0), ..seen(1) }, [ok, ok, ok, failure]),
@@ -190,6 +204,8 @@ mod tests {
         let most =
             LimitsSeen { threads: Ok(4 << 20), pid_max: Ok(1 << 22), threads_max: Ok(1 << 30), ..seen(1) };
         assert_eq!(processes(&most).next.as_deref(), Some("stop something that makes threads"));
+        let next = files(&seen(94)).next.unwrap();
+        assert_eq!(next, "sysctl -w fs.file-max=262144, and put that into a file in /etc/sysctl.d");
         let next = inotify(&seen(100)).next.unwrap();
         assert_eq!(
             next,

@@ -242,7 +242,14 @@ fn limits(host: &Host) {
     for (path, text, check, level, said) in [
         ("/proc/sys/fs/inotify/max_user_instances", "9", "inotify", "warning", "max_user_instances is 9"),
         ("/proc/sys/fs/inotify/max_user_watches", "99", "inotify", "warning", "max_user_watches is 99"),
-        ("/proc/sys/fs/file-nr", "900\t0\t1000", "open-files", "warning", "900 files of at most 1000"),
+        ("/proc/sys/fs/file-nr", "9000\t0\t10000", "open-files", "warning", "9000 files of at most 10000"),
+        (
+            "/proc/sys/fs/file-nr",
+            "900\t0\t5119",
+            "open-files",
+            "warning",
+            "with 1 container needs about 5120",
+        ),
         ("/proc/sys/kernel/pid_max", "301", "processes", "warning", "threads of at most 301"),
         ("/proc/loadavg", "0.1 0.1 0.1 1/9999999 7", "processes", "warning", "there are 9999999 threads"),
         ("/proc/sys/user/max_user_namespaces", "0", "user-namespaces", "failure", "is 0, so 1 container"),
