@@ -152,7 +152,8 @@ fn kind(root: &Value, of: &Value) -> String {
         let target = root.pointer(name.trim_start_matches('#')).expect("a definition");
         let composed =
             ["properties", "enum", "oneOf", "anyOf"].iter().any(|part| target.get(*part).is_some());
-        return if composed { name.to_owned() } else { inner(target) };
+        let words = words(target);
+        return if composed { format!("{name}{}", words.join("|")) } else { inner(target) };
     }
     let of_parts = |parts: &Vec<Value>| {
         let kinds: BTreeSet<String> = parts.iter().map(inner).filter(|kind| kind != "null").collect();
@@ -171,6 +172,15 @@ fn kind(root: &Value, of: &Value) -> String {
         None if of.get("const").is_some() => "string".to_owned(),
         None => "any".to_owned(),
     }
+}
+
+/// Returns the words of an enumeration; nothing for other schemas.
+fn words(of: &Value) -> Vec<String> {
+    let list = |key: &str| of[key].as_array().into_iter().flatten();
+    let one = |value: &Value| value.as_str().map(|word| format!(" {word}"));
+    let consts = list("oneOf").filter_map(|part| one(&part["const"]));
+    let enums = list("oneOf").filter_map(|part| part["enum"].as_array()).flatten();
+    consts.chain(enums.chain(list("enum")).filter_map(one)).collect()
 }
 
 #[test]

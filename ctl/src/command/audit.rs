@@ -24,7 +24,8 @@ pub(super) struct OverviewAnswer<'a> {
     #[serde(rename = "type")]
     kind: Kind,
     score: f64,
-    level: Level,
+    /// What the score means, as `systemd-analyze security` calls it.
+    predicate: Level,
     /// The row that counts most.
     worst: Option<&'a str>,
 }
@@ -37,7 +38,8 @@ pub(super) struct AuditAnswer<'a> {
     #[serde(rename = "type")]
     kind: Kind,
     score: f64,
-    level: Level,
+    /// What the score means, as `systemd-analyze security` calls it.
+    predicate: Level,
     rows: Vec<RowAnswer<'a>>,
 }
 
@@ -103,7 +105,7 @@ fn overview(context: &Context, loaded: &Loaded) -> Result<()> {
             name: &stored.name,
             kind: stored.kind,
             score: tenths(audit.score()),
-            level: audit.level(),
+            predicate: audit.level(),
             worst: worst(audit).map(|row| row.id),
         });
         context.screen.print_json(&answers.collect::<Vec<_>>())?;
@@ -149,7 +151,7 @@ fn answer<'a>(stored: &'a Stored, audit: &'a Audit) -> AuditAnswer<'a> {
         name: &stored.name,
         kind: stored.kind,
         score: tenths(audit.score()),
-        level: audit.level(),
+        predicate: audit.level(),
         rows: rows.collect(),
     }
 }

@@ -26,8 +26,8 @@ pub(super) struct CloneAnswer {
     dry_run: bool,
     /// How the state is copied.
     state_by: StateBy,
-    /// The state of the copy.
-    state: PathBuf,
+    /// Where the state of the copy is.
+    state_directory: PathBuf,
     /// The profile of the copy in the store.
     profile: StorePath,
     /// What the administrator should know.
@@ -68,19 +68,19 @@ pub(crate) fn run(context: &Context, arguments: &Clone) -> Result<()> {
     let changes = changes(&arguments.overrides, &[])?;
     let options =
         CloneOptions { profile: arguments.profile.as_deref(), overrides: changes.as_ref(), dry_run };
-    let Cloned { way, state: (_, state), profile, notes } = clone(context, &of, &name, options)?;
+    let Cloned { way, state: (_, state_directory), profile, notes } = clone(context, &of, &name, options)?;
     let state_by = StateBy::of(way);
-    context.answer(&CloneAnswer { name, of, dry_run, state_by, state, profile, notes }, text)
+    context.answer(&CloneAnswer { name, of, dry_run, state_by, state_directory, profile, notes }, text)
 }
 
 fn text(answer: &CloneAnswer) -> String {
-    let CloneAnswer { name, of, dry_run, state_by, state, profile, notes } = answer;
+    let CloneAnswer { name, of, dry_run, state_by, state_directory, profile, notes } = answer;
     let mut lines = Vec::new();
     if *dry_run {
         let how = match state_by {
             StateBy::Nothing => "without state, since there is none yet".to_owned(),
-            StateBy::Snapshot => format!("with a snapshot of its state in {}", state.display()),
-            StateBy::Files => format!("with a copy of its state in {}", state.display()),
+            StateBy::Snapshot => format!("with a snapshot of its state in {}", state_directory.display()),
+            StateBy::Files => format!("with a copy of its state in {}", state_directory.display()),
         };
         lines.push(format!("would record container '{name}' with {profile}, {how}"));
     } else {

@@ -22,8 +22,8 @@ pub(super) struct ImportAnswer {
     archived_name: MachineName,
     /// Whether nothing was done.
     dry_run: bool,
-    /// Its state, if the archive has some.
-    state: Option<PathBuf>,
+    /// Where its state is, if the archive has some.
+    state_directory: Option<PathBuf>,
     /// The size of the files in its state, in bytes.
     state_size: u64,
     /// The size of its closure, in bytes.
@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, arguments: &ImportArchive) -> Result<()> {
         name,
         archived_name: archived,
         dry_run: *dry_run,
-        state,
+        state_directory: state,
         state_size: sizes.state,
         closure_size: sizes.closure,
     };
@@ -56,13 +56,13 @@ pub(crate) fn run(context: &Context, arguments: &ImportArchive) -> Result<()> {
 }
 
 fn text(answer: &ImportAnswer) -> String {
-    let ImportAnswer { name, archived_name, dry_run, state, state_size, closure_size } = answer;
+    let ImportAnswer { name, archived_name, dry_run, state_directory, state_size, closure_size } = answer;
     let of = if name == archived_name { String::new() } else { format!(", which was '{archived_name}'") };
     if !dry_run {
         return format!("container '{name}'{of} is imported; 'nixos-nspawn start {name}' starts it\n");
     }
     let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
-    let state = match state {
+    let state = match state_directory {
         Some(state) => format!("{} MiB of state in {}", mebibytes(*state_size), state.display()),
         None => "no state".to_owned(),
     };

@@ -23,7 +23,7 @@ web    2.0       OK       memoryMax: uses up the host's memory
     let json = tree.json(&["audit", "--json"]);
     let names: Vec<_> = json.as_array().expect("a list").iter().map(|one| one["name"].clone()).collect();
     assert_eq!(names, ["dup", "old", "quiet", "web"]);
-    let first = json!({"name": "dup", "type": "declarative", "score": 7.5, "level": "EXPOSED", "worst": "userNamespacing"});
+    let first = json!({"name": "dup", "type": "declarative", "score": 7.5, "predicate": "EXPOSED", "worst": "userNamespacing"});
     assert_eq!(json[0], first);
     assert_eq!(tree.run(&["audit", "db"]).status, 1);
     assert_eq!(tree.run(&["audit", "nobody"]).status, 2);

@@ -171,5 +171,5 @@ fn hardening(host: &Host) {
     assert_eq!(host.page_of("strict"), "Hello from strict.\n");
     let audit: serde_json::Value =
         serde_json::from_str(&host.ctl_ok(&["audit", "strict", "--json"]).stdout).expect("JSON");
-    assert_eq!((audit["level"].as_str(), audit["rows"][0]["id"].as_str()), (Some("OK"), Some("network")));
+    assert_eq!((audit["predicate"].as_str(), audit["rows"][0]["id"].as_str()), (Some("OK"), Some("network")));
 }
