@@ -11,11 +11,11 @@ use crate::base::context::Context;
 use crate::base::exit::Failed;
 use crate::base::output::{Tone, painted};
 use crate::base::pattern::is_like;
-use crate::base::table::{Cell, Column, Table, wrapped};
-use crate::base::time;
+use crate::base::table::wrapped;
 use crate::change::tidy::tidy;
 use crate::cli::{KindFilter, List, SortKey};
-use crate::fact::notes::{Note, notes, state, state_word};
+use crate::command::listed::{Row, table};
+use crate::fact::notes::{Note, brief, notes, state, state_word};
 use crate::fact::overview::{Container, Fault, Overview};
 use crate::fact::summary::{Summary, version};
 
@@ -66,7 +66,7 @@ fn chosen<'a>(overview: &'a Overview, arguments: &List) -> Vec<&'a Container> {
             && (arguments.state.is_empty() || arguments.state.iter().any(|one| one == state_word(container)))
     };
     let mut containers: Vec<&Container> = overview.containers.values().filter(matches).collect();
-    let since = |container: &Container| container.state.as_ref().filter(|_| container.runs())?.since.clone();
+    let since = |container: &Container| since(container).map(str::to_owned);
     match arguments.sort {
         SortKey::Name => {}
         SortKey::State => containers.sort_by_key(|container| state(container).0),
@@ -90,34 +90,28 @@ fn nothing(arguments: &List) -> String {
     }
 }
 
-/// The columns, and how they give way on a narrow terminal.
-const COLUMNS: [Column; 6] = [
-    Column::shrinking("NAME", 8),
-    Column::fixed("STATE"),
-    Column::leaving("ADDRESS", 2),
-    Column::leaving("VERSION", 0),
-    Column::leaving("UPTIME", 1),
-    Column::shrinking("NOTE", 6),
-];
-
 /// Returns the table, and below it the notes that do not fit into a column.
 fn text(context: &Context, containers: &[&Container], faults: &[&Fault], no_legend: bool) -> String {
     let (color, width) = (context.color, context.screen.width());
     let remarks: Vec<_> = containers.iter().map(|container| notes(container)).collect();
-    let now = SystemTime::now();
-    let rows = containers.iter().zip(&remarks).map(|(container, notes)| {
-        let (state, tone) = state(container);
-        vec![
-            Cell::plain(container.name.as_str()),
-            Cell::new(state, tone),
-            Cell::plain(container.addresses.first().map_or("", String::as_str)),
-            Cell::plain(version(context, container).unwrap_or_default()),
-            Cell::plain(uptime(container, now).unwrap_or_default()),
-            Cell::new(brief(notes), notes.first().map_or(Tone::Plain, |note| note.tone)),
-        ]
+    let words: Vec<(String, String)> = containers
+        .iter()
+        .zip(&remarks)
+        .map(|(container, notes)| {
+            (version(context, container).unwrap_or_default(), brief(notes).unwrap_or_default())
+        })
+        .collect();
+    let rows = containers.iter().zip(&remarks).zip(&words).map(|((container, notes), (version, note))| Row {
+        host: "",
+        name: container.name.as_str(),
+        state: container.state.as_ref().map(|state| state.active.as_str()),
+        address: container.addresses.first().map_or("", String::as_str),
+        version,
+        since: since(container),
+        note: (note, notes.first().map_or(Tone::Plain, |note| note.tone)),
     });
-    let table = Table { columns: &COLUMNS, rows: rows.collect() };
-    let mut out = if containers.is_empty() { String::new() } else { table.text(!no_legend, width, color) };
+    let rows: Vec<Row> = rows.collect();
+    let mut out = table(&rows, false, !no_legend, (width, color), SystemTime::now());
     if no_legend {
         return out;
     }
@@ -137,15 +131,7 @@ fn text(context: &Context, containers: &[&Container], faults: &[&Fault], no_lege
     out + &lines.concat()
 }
 
-/// Returns how long a container has been running.
-fn uptime(container: &Container, now: SystemTime) -> Option<String> {
-    let since = container.state.as_ref().filter(|_| container.runs())?.since.as_deref()?;
-    Some(time::span(now.duration_since(time::of(since)?).unwrap_or_default()))
-}
-
-/// Returns the most important keyword: more would not fit into 80 columns, and the sentences follow below.
-fn brief(notes: &[Note]) -> String {
-    let Some(first) = notes.first() else { return String::new() };
-    let more = notes.iter().any(|note| note.short != first.short);
-    format!("{}{}", first.short, if more { ", …" } else { "" })
+/// Returns since when a container has been running.
+fn since(container: &Container) -> Option<&str> {
+    container.state.as_ref().filter(|_| container.runs())?.since.as_deref()
 }

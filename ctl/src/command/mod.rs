@@ -29,6 +29,7 @@ mod import;
 mod import_foreign;
 mod list;
 mod list_generations;
+mod listed;
 mod on_hosts;
 mod overrides;
 mod pin;

@@ -137,6 +137,13 @@ fn unfinished_note(unfinished: Unfinished, name: &str) -> (&'static str, String)
     }
 }
 
+/// Returns the most important keyword: more would not fit into 80 columns, and sentences follow below the table.
+pub(crate) fn brief(notes: &[Note]) -> Option<String> {
+    let first = notes.first()?;
+    let more = notes.iter().any(|note| note.short != first.short);
+    Some(format!("{}{}", first.short, if more { ", …" } else { "" }))
+}
+
 /// Returns `yes` or `no`.
 pub(crate) fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
@@ -144,7 +151,12 @@ pub(crate) fn yes_no(yes: bool) -> &'static str {
 
 /// Returns the unit's state, or `-` if it is unknown.
 pub(crate) fn state(container: &Container) -> (&str, Tone) {
-    match container.state.as_ref().map(|state| state.active.as_str()) {
+    shown_state(container.state.as_ref().map(|state| state.active.as_str()))
+}
+
+/// Returns the state of a unit as it is shown.
+pub(crate) fn shown_state(state: Option<&str>) -> (&str, Tone) {
+    match state {
         None | Some("") => ("-", Tone::Plain),
         Some("active") => ("active", Tone::Good),
         Some("failed") => ("failed", Tone::Bad),

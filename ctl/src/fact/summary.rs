@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::base::host::Host;
 use crate::base::output::Tone;
 use crate::base::tree::{open_below, read_regular};
-use crate::fact::notes::notes;
+use crate::fact::notes::{brief, notes};
 use crate::fact::overview::Container;
 use crate::host::record::Begun;
 use crate::host::systemd::UnitState;
@@ -58,6 +58,8 @@ pub(crate) struct Summary<'a> {
     warnings: &'a [String],
     reload_needed: bool,
     restart_needed: bool,
+    /// What needs attention most, in a few words, as in the column NOTE.
+    note: Option<String>,
     /// All of this that needs attention, as sentences.
     notes: Vec<String>,
 }
@@ -94,6 +96,7 @@ impl<'a> Summary<'a> {
             warnings: &container.warnings,
             reload_needed: container.reload_needed,
             restart_needed: container.restart_needed,
+            note: brief(&notes(container)),
             notes: sentences(container),
         }
     }

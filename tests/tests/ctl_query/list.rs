@@ -171,6 +171,7 @@ fn list_as_json_keeps_the_keys_of_python_nixos_nspawn() {
             "warnings": ["host port tcp/80 is also claimed by 'old'"],
             "reload_needed": false,
             "restart_needed": false,
+            "note": "warning",
             "notes": ["host port tcp/80 is also claimed by 'old'"],
         })
     );

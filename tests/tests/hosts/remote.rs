@@ -94,8 +94,12 @@ fn commands_for_other_hosts() {
     assert_eq!(relative.code(), 2, "{relative}");
     assert!(relative.stderr.contains("--bind data:/data: is relative"), "{relative}");
 
-    // Their containers are in one table.
+    // Their containers are in one table, as those of one host.
+    ctl_ok(&fleet, "hold local -H host1");
     let listed = ctl_ok(&fleet, "list -H host1 -H host2").stdout;
+    ctl_ok(&fleet, "unhold local -H host1");
+    assert!(listed.lines().next().is_some_and(|heads| heads.ends_with("  NOTE")), "{listed}");
+    assert!(listed.lines().any(|row| row.starts_with("host1  local") && row.ends_with("  held")), "{listed}");
     let heads: Vec<&str> = listed.lines().next().unwrap_or_default().split_whitespace().take(3).collect();
     assert_eq!(heads, ["HOST", "NAME", "STATE"], "{listed}");
     let rows: Vec<Vec<&str>> = listed

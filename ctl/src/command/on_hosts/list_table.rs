@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::base::output::{Tone, painted, printable};
-use crate::base::table::{Cell, Column, Table, wrapped};
-use crate::base::time;
+use crate::base::output::{Tone, printable};
+use crate::base::table::wrapped;
+use crate::command::listed::{Row, table};
 
 /// A container, as far as the table shows it. Newer programs may print more.
 #[derive(Debug, Default, Deserialize)]
@@ -18,18 +18,10 @@ pub(super) struct Listed {
     since: Option<String>,
     addresses: Vec<String>,
     version: Option<String>,
+    error: Option<String>,
+    note: Option<String>,
     notes: Vec<String>,
 }
-
-/// The columns, and how they give way on a narrow terminal.
-const COLUMNS: [Column; 6] = [
-    Column::shrinking("HOST", 8),
-    Column::shrinking("NAME", 8),
-    Column::fixed("STATE"),
-    Column::leaving("ADDRESS", 2),
-    Column::leaving("VERSION", 0),
-    Column::leaving("UPTIME", 1),
-];
 
 /// Reads the answer of a host, or returns `None` if it is none.
 pub(super) fn read(answer: &Value) -> Option<Vec<Listed>> {
@@ -43,40 +35,25 @@ pub(super) fn text(
     (width, color): (Option<usize>, bool),
     now: SystemTime,
 ) -> String {
-    let (mut rows, mut lines) = (Vec::new(), Vec::new());
-    // Other hosts do not decide what the terminal does.
-    let cell = |text: &str| Cell::plain(printable(text));
-    for (host, listed) in answers {
+    let mut lines = Vec::new();
+    let line = |text: &str| wrapped(&printable(text), width) + "\n";
+    for (host, listed) in &answers {
         if listed.is_empty() {
-            lines.push(format!("{}: no containers\n", painted(host, Tone::Plain, color)));
+            lines.push(line(&format!("{host}: no containers")));
         }
-        for Listed { name, state, since, addresses, version, notes } in listed {
-            let (word, tone) = match state.as_deref() {
-                None | Some("") => ("-", Tone::Plain),
-                Some("active") => ("active", Tone::Good),
-                Some("failed") => ("failed", Tone::Bad),
-                Some(other) => (other, Tone::Plain),
-            };
-            let word = printable(word);
-            let begun = since.as_deref().and_then(time::of);
-            let uptime = begun.map(|begun| time::span(now.duration_since(begun).unwrap_or_default()));
-            let note = |note: &String| wrapped(&printable(&format!("{host}: {name}: {note}")), width) + "\n";
-            lines.extend(notes.iter().map(note));
-            rows.push(vec![
-                Cell::plain(host),
-                cell(&name),
-                Cell::new(word, tone),
-                cell(addresses.first().map_or("", String::as_str)),
-                cell(&version.unwrap_or_default()),
-                Cell::plain(uptime.unwrap_or_default()),
-            ]);
+        for one in listed {
+            lines.extend(one.notes.iter().map(|note| line(&format!("{host}: {}: {note}", one.name))));
         }
     }
-    let none = rows.is_empty();
-    let table = Table { columns: &COLUMNS, rows };
-    let mut out = if none { String::new() } else { table.text(legend, width, color) };
+    let answers: Vec<(&str, Vec<Listed>)> = answers
+        .into_iter()
+        .map(|(host, listed)| (host, listed.into_iter().map(Listed::printable).collect()))
+        .collect();
+    let rows: Vec<Row> =
+        answers.iter().flat_map(|(host, listed)| listed.iter().map(|one| one.row(host))).collect();
+    let mut out = table(&rows, true, legend, (width, color), now);
     if legend {
-        if !none && !lines.is_empty() {
+        if !out.is_empty() && !lines.is_empty() {
             out.push('\n');
         }
         out.push_str(&lines.concat());
@@ -84,11 +61,39 @@ pub(super) fn text(
     out
 }
 
+impl Listed {
+    /// Replaces control characters: other hosts do not decide what the terminal does.
+    fn printable(mut self) -> Self {
+        let texts = [&mut self.state, &mut self.version, &mut self.note].into_iter().flatten();
+        for text in texts.chain([&mut self.name]).chain(&mut self.addresses) {
+            *text = printable(text).into_owned();
+        }
+        self
+    }
+
+    fn row<'a>(&'a self, host: &'a str) -> Row<'a> {
+        let runs = !matches!(self.state.as_deref(), None | Some("inactive" | "failed"));
+        Row {
+            host,
+            name: &self.name,
+            state: self.state.as_deref(),
+            address: self.addresses.first().map_or("", String::as_str),
+            version: self.version.as_deref().unwrap_or_default(),
+            since: self.since.as_deref().filter(|_| runs),
+            note: (
+                self.note.as_deref().unwrap_or_default(),
+                if self.error.is_some() { Tone::Bad } else { Tone::Plain },
+            ),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::base::time;
 
     #[test]
     fn containers_of_all_hosts_are_in_one_table() {
@@ -97,16 +102,16 @@ mod tests {
             { "name": "db", "state": "active", "since": "2026-01-01T00:00:00Z", "addresses": ["10.0.0.2"],
               "version": "26.05", "notes": [], "new": 1 },
             { "name": "web", "state": "failed", "since": null, "addresses": [], "version": null,
-              "notes": ["exit status 1"] },
+              "error": "exit status 1", "note": "see journal", "notes": ["exit status 1"] },
         ]);
         let (none, gamma) = (json!([]), json!([{ "name": "web", "state": null }]));
         let answers = || {
             let all = [("alpha", &alpha), ("b", &none), ("me@gamma", &gamma)];
             all.map(|(host, answer)| (host, read(answer).unwrap())).into()
         };
-        let expected = "HOST      NAME  STATE   ADDRESS   VERSION  UPTIME\n\
+        let expected = "HOST      NAME  STATE   ADDRESS   VERSION  UPTIME   NOTE\n\
             alpha     db    active  10.0.0.2  26.05    2h 0min\n\
-            alpha     web   failed\n\
+            alpha     web   failed                              see journal\n\
             me@gamma  web   -\n\
             \n\
             alpha: web: exit status 1\n\
@@ -115,6 +120,30 @@ mod tests {
         assert_eq!(plain, expected);
         let bare = text(answers(), false, (None, false), now);
         assert_eq!(bare.lines().count(), 3, "{bare}");
+    }
+
+    #[test]
+    fn nothing_is_wider_than_the_terminal() {
+        let long = "a-container-with-a-very-long-name-indeed-0123456789";
+        let all = json!([
+            { "name": long, "state": "inactive", "since": "2026-01-01T00:00:00Z", "note": "update failed, …",
+              "notes": ["its last update failed; 'nixos-nspawn update' tries again, and that is a long sentence"] },
+            { "name": "web", "state": "active", "since": "2026-01-01T00:00:00Z", "addresses": ["192.168.100.101"],
+              "version": "26.05" },
+        ]);
+        let now = time::of("2026-01-01T02:00:00Z").unwrap();
+        for width in [40, 80, 120] {
+            let host = "root@a-host-with-a-long-name.example.org";
+            let shown = text(vec![(host, read(&all).unwrap())], true, (Some(width), false), now);
+            let (table, _) = shown.split_once("\n\n").unwrap();
+            assert!(table.lines().all(|line| line.chars().count() <= width), "{width}:\n{shown}");
+            assert!(
+                table.contains("NOTE") && table.contains("inactive") && table.contains("a-con"),
+                "{shown}"
+            );
+            // It does not run.
+            assert_eq!(table.matches("2h 0min").count(), usize::from(width > 80), "{shown}");
+        }
     }
 
     #[test]
