@@ -7,8 +7,16 @@ use clap::{ArgGroup, Args, ValueEnum};
 use super::overrides::{KEPT, Override};
 use super::values::{ANY_REACH, generation, reach_token};
 
+/// The usage of `create`: clap would make one line of it, which is wider than a terminal.
+const CREATE: &str = "nixos-nspawn create [OPTIONS] --flake <REF> <NAME> [-- <NIX-ARGS>...]
+       nixos-nspawn create [OPTIONS] --config <FILE> <NAME> [-- <NIX-ARGS>...]
+       nixos-nspawn create [OPTIONS] --profile <PATH> <NAME>";
+
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("source").required(true).args(["flake", "config", "profile"])))]
+#[command(
+    group(ArgGroup::new("source").required(true).args(["flake", "config", "profile"])),
+    override_usage = CREATE
+)]
 pub(crate) struct Create {
     /// Name of the container
     pub(crate) name: String,

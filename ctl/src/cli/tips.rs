@@ -266,6 +266,26 @@ mod tests {
         assert!(text.contains("invalid value 'tcsh'") && text.contains("fish"), "{text}");
     }
 
+    /// Fails if a line of the help of a command, or of one of its own, is wider than the terminal.
+    fn fits(command: &Command, width: usize) {
+        let mut shown = command.clone().term_width(width);
+        for text in [shown.render_help(), shown.render_long_help(), shown.render_usage()] {
+            let text = text.to_string();
+            let is_long = |line: &&str| line.chars().count() > width;
+            let long: Vec<&str> = text.lines().filter(is_long).collect();
+            assert!(long.is_empty(), "{} at {width} columns: {long:#?}", shown.get_name());
+        }
+        command.get_subcommands().for_each(|inner| fits(inner, width));
+    }
+
+    #[test]
+    fn help_fits_the_terminal() {
+        let mut cli = Cli::command();
+        cli.build();
+        fits(&cli, 80);
+        fits(&cli, 100);
+    }
+
     #[test]
     fn no_tip_names_what_exists_already() {
         let mut cli = Cli::command();
