@@ -47,6 +47,21 @@ impl Shells {
         Self { tree, folder }
     }
 
+    /// Returns ways to write the value of `--root` in a shell, for a place with a blank in its name.
+    fn quoted_roots(&self) -> [String; 4] {
+        let link = self.folder.path().join("a b");
+        if !link.is_symlink() {
+            std::os::unix::fs::symlink(self.tree.root(), &link).unwrap();
+        }
+        let folder = self.folder.path().display();
+        [
+            format!(" \"{folder}/a b\""),
+            format!(" '{folder}/a b'"),
+            format!("={folder}/a\\ b"),
+            format!("=\"{folder}/a b\""),
+        ]
+    }
+
     /// Returns a line with the tree as the value of `--root`.
     fn rooted(&self, line: &str) -> String {
         line.replace("--root", &format!("--root={}", self.tree.root().display()))
@@ -104,9 +119,12 @@ impl Shells {
         self.run(&["fish", "--no-config"], script, &line, "")
     }
 
-    /// Returns what an interactive zsh shows after a tab, until it shows `wanted`. The script is loaded by compinit.
     fn zsh(&self, line: &str, wanted: &str) -> String {
-        let line = self.rooted(line);
+        self.typed_in_zsh(&self.rooted(line), wanted)
+    }
+
+    /// Returns what an interactive zsh shows after a tab, until it shows `wanted`. The script is loaded by compinit.
+    fn typed_in_zsh(&self, line: &str, wanted: &str) -> String {
         let script = r#"zmodload zsh/zpty; zpty -b shell zsh -f -i
             wait_for() { local all= out; for _ in {1..300}; do
                 while zpty -rt shell out; do all+=$out; done
@@ -114,7 +132,7 @@ impl Shells {
             zpty -w shell "PS1='ready> '; fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D; LISTMAX=0"
             wait_for 'ready> ' > /dev/null
             zpty -wn shell "$2"$'\t'; wait_for "$3"; zpty -d shell"#;
-        self.run(&["zsh", "-f"], script, &line, wanted)
+        self.run(&["zsh", "-f"], script, line, wanted)
     }
 }
 
@@ -201,6 +219,10 @@ fn bash_keeps_what_is_typed() {
             assert_eq!(shells.typed_in_bash(&whole(line), "\t"), whole(wanted));
         }
     }
+    for root in shells.quoted_roots() {
+        let line = |name: &str| format!("nixos-nspawn --root{root} show {name}");
+        assert_eq!(shells.typed_in_bash(&line("d"), "\t"), line("db"));
+    }
 }
 
 #[test]
@@ -231,5 +253,9 @@ fn zsh() {
             let shown = shells.zsh(&format!("{program} {}", line.replace("FLAKE", &flake)), wanted);
             assert!(shown.contains(wanted), "{program} {line}: {shown:?}");
         }
+    }
+    for root in shells.quoted_roots() {
+        let line = format!("nixos-nspawn --root{root} show d");
+        assert!(shells.typed_in_zsh(&line, "show db").contains("show db"), "{line}");
     }
 }

@@ -85,6 +85,10 @@ pub(crate) fn answer() -> bool {
     if at < words.len() {
         words.remove(at);
     }
+    // These shells pass words as they are typed.
+    if std::env::var(VARIABLE).is_ok_and(|shell| ["bash", "zsh"].contains(&shell.as_str())) {
+        words = words.into_iter().map(unquoted).collect();
+    }
     let folder = std::env::current_dir().ok();
     let completer = CompleteEnv::with_factory(move || completed(&words)).var(VARIABLE);
     match completer.try_complete(std::env::args_os(), folder.as_deref()) {
@@ -94,6 +98,12 @@ pub(crate) fn answer() -> bool {
             true
         }
     }
+}
+
+/// Returns what a shell makes of a word with quotes; one that it would make several words of stays as it is.
+fn unquoted(word: String) -> String {
+    let mut parts = shlex::split(&word).unwrap_or_default();
+    if parts.len() == 1 { parts.remove(0) } else { word }
 }
 
 /// Returns the command line with candidates for its arguments.
