@@ -64,6 +64,8 @@ mod gate_tests;
 #[cfg(test)]
 mod import_tests;
 #[cfg(test)]
+mod remembered_tests;
+#[cfg(test)]
 mod rename_tests;
 #[cfg(test)]
 mod snapshot_tests;
