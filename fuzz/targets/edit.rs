@@ -43,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
         // Nothing else may keep a setting of the file from being edited: what was read can be written, but for control
         // characters, and a backslash or a blank at an end.
         let mut one = UnitFile::default();
-        one.section(section).set(key.to_owned(), value);
+        one.section(section.to_owned()).set(key.to_owned(), value);
         assert!(before.error().is_some() || one.check().is_err());
         return;
     }

@@ -221,7 +221,7 @@ fn network(file: &UnitFile, from: &str, to: &str) -> Vec<(String, Settings)> {
             };
             settings.entry(key.to_owned()).or_default().push(value);
         }
-        sections.push((section.name.clone(), settings));
+        sections.push((section.name.to_string(), settings));
     }
     sections.sort();
     sections

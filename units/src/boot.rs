@@ -51,7 +51,7 @@ impl<'a> BootLimit<'a> {
     /// containers and is no reason to restart this one.
     pub(crate) fn apply(&self, name: &MachineName, drop_in: &mut UnitFile) {
         for section in &mut drop_in.sections {
-            match (self, section.name.as_str()) {
+            match (self, section.name.as_ref()) {
                 // systemd 262 retries a waiting start whenever another unit of the slice makes progress, and counts
                 // each try as a start: units at the end of a long queue would fail with start-limit-hit.
                 (Self::Slice(_), "Unit") if !section.has("StartLimitIntervalSec") => {

@@ -80,7 +80,8 @@ fn shared_ports<'a>(mut claims: Vec<(Cow<'a, ForwardPort>, &'a MachineName)>, fo
         (one.protocol, one.host_port) == (other.protocol, other.host_port)
     };
     for claimants in claims.chunk_by(|(one, _), (other, _)| same_port(one, other)) {
-        if let [_] = claimants {
+        // Nor do the claims of one container conflict, such as those of a port and of its loopback.
+        if claimants.windows(2).all(|pair| pair[0].1 == pair[1].1) {
             continue;
         }
         // The addresses of a port are not compared pair by pair either.

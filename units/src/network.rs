@@ -57,7 +57,7 @@ pub fn host_end(name: &MachineName, container: &Container, systemd: u32) -> Opti
     if let Some(file) = network_file(name, container, systemd) {
         return Some(HostEnd { file_name: file_name(name), file });
     }
-    Some(zone_end(&container.zone_name()?, systemd))
+    Some(zone_end(container.zone_name()?, systemd))
 }
 
 /// The interfaces on which networkd makes the host forward IPv6.
@@ -127,7 +127,7 @@ pub fn network_file(name: &MachineName, container: &Container, systemd: u32) -> 
         && !further.iter().any(|section| sets(section, "DHCPServer", "PersistLeases"))
     {
         let at = further.iter().position(|section| section.name == "DHCPServer").unwrap_or_else(|| {
-            further.insert(0, Section { name: "DHCPServer".to_owned(), items: Vec::new() });
+            further.insert(0, Section { name: "DHCPServer".into(), items: Vec::new() });
             0
         });
         further[at].items.insert(0, Item::Setting { key: "PersistLeases".into(), value: "runtime".into() });

@@ -118,8 +118,8 @@ pub fn nspawn_file(intent: &Intent) -> Result<UnitFile, EscapeError> {
     network::interfaces(network, container);
     // Socket units forward the others: see socket.rs.
     for port in forward_ports.iter().filter(|port| port.by_nspawn()) {
-        let (outside, inside) = (port.host_port.get().to_string(), port.inside().get().to_string());
-        network.set("Port", [port.protocol.as_str(), ":", &outside, ":", &inside].concat());
+        let (outside, inside) = (port.host_port.get(), port.inside().get());
+        network.set("Port", format!("{}:{outside}:{inside}", port.protocol));
     }
     merge(network, &nspawn_config.network, |_, _| true);
     Ok(file)
@@ -133,6 +133,9 @@ pub fn is_writable_mount(key: &str) -> bool {
 /// Adds free-form settings: a list is continued, any other setting replaces ours, since of two `Boot=` the last does
 /// not simply win (systemd-nspawn keeps the first of two in conflict). Only `wanted` values are added.
 fn merge(section: &mut Section, free: &FreeSettings, wanted: impl Fn(&str, &str) -> bool) {
+    if free.is_empty() {
+        return;
+    }
     let name = std::mem::take(&mut section.name);
     // Nix writes null and [] for "not set".
     section.remove_if(|key, _| free.sets(key) && !setting(&name, key).is_some_and(|known| known.list));

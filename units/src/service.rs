@@ -27,6 +27,10 @@ pub const PLAN_VARIABLE: &str = "NIXOS_NSPAWN_PLAN";
 pub const TEMPLATE: &str = "systemd-nspawn --quiet --keep-unit --boot --link-journal=try-guest --network-veth -U \
                             --settings=override --machine=%i";
 
+/// How the command that reloads a container begins, unless it has a script of its own.
+const RELOAD: &str =
+    "systemd-run --quiet --machine=%i --collect --no-ask-password --pipe --service-type=exec ";
+
 /// Returns the unit of a container. Machine names need no escaping in it (`systemd.unit(5)`).
 pub fn unit_name(name: &MachineName) -> String {
     ["systemd-nspawn@", name.as_str(), ".service"].concat()
@@ -136,7 +140,8 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
     let secrets = credentials.iter().filter_map(Credential::file);
     let free = free_sources.iter().map(String::as_str);
     let root = ["/var/lib/machines/", name.as_str()].concat();
-    for path in ["/nix/store", root.as_str()].into_iter().chain(sources).chain(free).chain(secrets) {
+    unit.fixed("RequiresMountsFor", "/nix/store");
+    for path in std::iter::once(root.as_str()).chain(sources).chain(free).chain(secrets) {
         unit.set("RequiresMountsFor", escape::requires_mounts_for(path)?);
     }
     for (key, values) in unit_config.iter() {
@@ -160,26 +165,31 @@ pub fn drop_in(name: &MachineName, intent: &Intent, source: &str) -> Result<Unit
     service.set("ExecStartPre", [HELPER, " --prepare ", name.as_str()].concat());
     if !credentials.is_empty() {
         // The template's line and the credentials, which no .nspawn setting passes on.
-        let mut line = TEMPLATE.to_owned();
+        let mut line = String::with_capacity(TEMPLATE.len() + 64 * credentials.len());
+        line.push_str(TEMPLATE);
         for Credential { id, path: _, encrypted: _ } in credentials {
+            let argument = ["--load-credential=", id.as_str(), ":", id.as_str()].concat();
             line.push(' ');
-            line.push_str(&escape::exec_argument(&format!("--load-credential={id}:{id}"))?);
+            line.push_str(&escape::exec_argument(&argument)?);
         }
-        service.set("ExecStart", "");
+        service.fixed("ExecStart", "");
         service.set("ExecStart", line);
     }
-    service.set("ExecReload", match reload_script {
-        Some(script) => escape::executable(script.as_str())?,
-        None => format!(
-            "systemd-run --quiet --machine=%i --collect --no-ask-password --pipe --service-type=exec {} test",
-            escape::exec_argument(&format!("{}/bin/switch-to-configuration", toplevel.as_str()))?
-        ),
-    });
-    service.set("ExecStopPost", ["-", HELPER, " --release ", name.as_str()].concat());
     service.set(
-        "TimeoutStartSec",
-        timeout_start_sec.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.as_str()),
+        "ExecReload",
+        match reload_script {
+            Some(script) => escape::executable(script.as_str())?,
+            None => {
+                let program = [toplevel.as_str(), "/bin/switch-to-configuration"].concat();
+                [RELOAD, &escape::exec_argument(&program)?, " test"].concat()
+            }
+        },
     );
+    service.set("ExecStopPost", ["-", HELPER, " --release ", name.as_str()].concat());
+    match timeout_start_sec {
+        Some(timeout) => service.set("TimeoutStartSec", timeout.as_str()),
+        None => service.fixed("TimeoutStartSec", DEFAULT_TIMEOUT),
+    };
     limits::set(service, container)?;
     for (key, values) in service_config.iter() {
         for value in values {

@@ -49,9 +49,14 @@ pub struct Socket {
 /// `web-tcp-__1-8080` for `::1`. None of the last three contains a dash. Unit names may contain colons, but
 /// systemd-analyze(1) takes them for the start of an alias.
 fn instance(name: &MachineName, port: &ForwardPort) -> String {
-    let address =
-        port.host_address.map(|address| String::from(address).replace(':', "_") + "-").unwrap_or_default();
-    [name.as_str(), "-", port.protocol.as_str(), "-", &address, &port.host_port.get().to_string()].concat()
+    let (protocol, host_port) = (port.protocol, port.host_port.get());
+    match port.host_address.map(HostAddress::get) {
+        Some(IpAddr::V4(address)) => format!("{name}-{protocol}-{address}-{host_port}"),
+        Some(IpAddr::V6(address)) => {
+            format!("{name}-{protocol}-{}-{host_port}", address.to_string().replace(':', "_"))
+        }
+        None => format!("{name}-{protocol}-{host_port}"),
+    }
 }
 
 /// Returns the container that a unit's name identifies; `None` if the unit is not ours.
@@ -84,7 +89,8 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
     let unit = [PREFIX, &instance, ".socket"].concat();
     let service = [PREFIX, &instance, ".service"].concat();
     let source = escape::unit_raw(source)?;
-    let host_side = port.host_side();
+    let listen_address = port.listen_address();
+    let host_side = port.host_side_at(&listen_address);
 
     let mut socket_file = UnitFile::default();
     let section = socket_file.section("Unit");
@@ -98,7 +104,7 @@ fn socket(name: &MachineName, port: &ForwardPort, source: &str) -> Result<Socket
         section.set("Before", container.as_str());
     }
     let section = socket_file.section("Socket");
-    section.set("ListenStream", port.listen_address());
+    section.set("ListenStream", listen_address);
     match port.host_address.map(HostAddress::get) {
         Some(IpAddr::V4(_)) => {}
         // `::` stands for all of IPv6, as 0.0.0.0 does for all of IPv4.

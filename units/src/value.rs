@@ -76,9 +76,14 @@ pub(crate) fn plain_path(text: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Returns whether a path has slashes in a row. Paths are too short for a search of str to pay.
+pub(crate) fn has_double_slashes(path: &str) -> bool {
+    path.as_bytes().windows(2).any(|pair| pair == b"//")
+}
+
 /// Returns the path with single slashes, since systemd refuses others in some settings.
 pub(crate) fn single_slashes(path: &str) -> std::borrow::Cow<'_, str> {
-    if !path.contains("//") {
+    if !has_double_slashes(path) {
         return path.into();
     }
     let mut short = String::with_capacity(path.len());
@@ -106,7 +111,9 @@ fn check_store_path(text: &str) -> Result<(), Invalid> {
         let name = rest.strip_prefix('-').unwrap_or_default();
         hash.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
             && (1..=211).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._?=".contains(&b))
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_' | b'?' | b'='))
     });
     if well_formed {
         Ok(())
@@ -118,7 +125,7 @@ fn check_store_path(text: &str) -> Result<(), Invalid> {
 impl StorePath {
     /// Returns the program that nspawn runs as PID 1 of the container.
     pub fn init(&self) -> String {
-        format!("{}/init", self.as_str())
+        [self.as_str(), "/init"].concat()
     }
 }
 

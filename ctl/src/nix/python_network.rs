@@ -79,8 +79,8 @@ pub(crate) fn host_network(
         for item in &section.items {
             let Item::Setting { key, value } = item else { continue };
             // These sections are merged per file; the others may be repeated.
-            let one = ["Match", "Link", "Network", "DHCPServer"].contains(&section.name.as_str());
-            match (section.name.as_str(), key.as_ref()) {
+            let one = ["Match", "Link", "Network", "DHCPServer"].contains(&section.name.as_ref());
+            match (section.name.as_ref(), key.as_ref()) {
                 ("Match", "Name" | "Driver") | ("Network", "IPMasquerade") => {}
                 ("Network", "IPv6SendRA") if parse_boolean(value) == Some(true) => {}
                 _ if one && same_name().any(|own| has(own, key, value)) => {}

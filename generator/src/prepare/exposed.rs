@@ -74,7 +74,7 @@ fn sources(root: &Path, trust: Trust, wanted: impl Fn(&str) -> bool) -> Result<B
         // What the generator has planned is in one file, so that a start takes no longer if there are many containers.
         Some((list, metadata)) => {
             for Section { name, items } in list.sections {
-                let files = Section { name: "Files".to_owned(), items };
+                let files = Section { name: "Files".into(), items };
                 add(&name, &UnitFile { header: Vec::new(), sections: vec![files] });
             }
             changed(root, &metadata, SystemTime::now())

@@ -20,8 +20,7 @@ pub fn intended(root: &Path, name: &MachineName) -> bool {
 pub(super) fn zone_intended(root: &Path, bridge: &str) -> bool {
     let loaded = load(root, Trust::default());
     let zones = loaded.intents.iter().filter_map(|stored| stored.intent.container.zone_name());
-    !loaded.errors.is_empty()
-        || zones.into_iter().any(|zone| bridge.strip_prefix("vz-") == Some(zone.as_str()))
+    !loaded.errors.is_empty() || zones.into_iter().any(|zone| bridge.strip_prefix("vz-") == Some(zone))
 }
 
 #[cfg(test)]

@@ -190,25 +190,28 @@ impl TryFrom<String> for BindMount {
         let refuse = |reason: String| Invalid::new(&text, format!("is not a bind mount: {reason}"));
         let BindFields { source: source_text, destination, options } =
             bind_fields(&text).map_err(|error| refuse(error.to_string()))?;
-        let path = |what: &str, text: &str| {
-            text.parse::<AbsolutePath>().map_err(|error| refuse(format!("the {what} {error}")))
+        let path = |what: &str, text: String| {
+            AbsolutePath::try_from(text).map_err(|error| refuse(format!("the {what} {error}")))
         };
         let source = if source_text.is_empty() {
             BindSource::Temporary
         } else if let Some(inside) = source_text.strip_prefix('+') {
-            BindSource::Root(path("source", inside)?)
+            BindSource::Root(path("source", inside.to_owned())?)
         } else {
-            BindSource::Host(path("source", &source_text)?)
+            BindSource::Host(path("source", source_text)?)
         };
         let destination = match (&source, destination) {
-            (_, Some(destination)) => path("destination", &destination)?,
+            (_, Some(destination)) => path("destination", destination)?,
             (BindSource::Host(source) | BindSource::Root(source), None) => source.clone(),
             (BindSource::Temporary, None) => {
                 return Err(refuse("neither source nor destination is given".to_owned()));
             }
         };
-        let options: Vec<String> =
-            options.map(|list| list.split(',').map(str::to_owned).collect()).unwrap_or_default();
+        let options: Vec<String> = match options {
+            None => Vec::new(),
+            Some(one) if !one.contains(',') => vec![one],
+            Some(list) => list.split(',').map(str::to_owned).collect(),
+        };
         if let Some(unknown) = options.iter().find(|option| !OPTIONS.contains(&option.as_str())) {
             return Err(refuse(format!(
                 "option '{}' is not one of {}",

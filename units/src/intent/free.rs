@@ -100,14 +100,14 @@ impl FreeSettings {
         for (key, value) in added {
             let told = |error| (key.to_owned(), error);
             let value = one_line(value.to_owned()).map_err(told)?;
-            self.0.push((Key::try_from(key.to_owned()).map_err(told)?, Values(vec![value])));
+            self.0.push((Key::try_from(key.to_owned()).map_err(told)?, Values::One(value)));
         }
         // Inserting each in its place would take time in proportion to the square of their number.
         self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
         self.0.dedup_by(|(key, values), (before, all)| {
             let same = key == before;
             if same {
-                all.0.append(&mut values.0);
+                Vec::from(std::mem::take(values)).into_iter().for_each(|value| all.push(value));
             }
             same
         });

@@ -8,34 +8,38 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// A JSON object, kept unchanged.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(with = "Map<String, Value>"))]
-pub struct Json(Box<str>);
+pub struct Json(
+    /// Its text; none if it has no fields, as most do, so that these take no memory.
+    Box<str>,
+);
 
 impl Json {
     /// Returns the object.
     pub fn object(&self) -> Map<String, Value> {
+        // The text of none is no JSON.
         serde_json::from_str(&self.0).unwrap_or_default()
     }
 
     /// Returns whether the object has no fields.
     pub fn is_empty(&self) -> bool {
-        *self.0 == *EMPTY
+        self.0.is_empty()
     }
 }
 
 const EMPTY: &str = "{}";
 
-impl Default for Json {
-    fn default() -> Self {
-        Self(EMPTY.into())
+impl From<String> for Json {
+    fn from(text: String) -> Self {
+        if text == EMPTY { Self::default() } else { Self(text.into()) }
     }
 }
 
 impl From<Map<String, Value>> for Json {
     fn from(object: Map<String, Value>) -> Self {
-        Self(Value::Object(object).to_string().into())
+        Value::Object(object).to_string().into()
     }
 }
 
@@ -48,7 +52,7 @@ impl PartialEq for Json {
 
 impl fmt::Debug for Json {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(if self.is_empty() { EMPTY } else { &self.0 })
     }
 }
 
@@ -62,7 +66,7 @@ impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut text = Vec::new();
         deserializer.deserialize_map(Object(&mut text))?;
-        String::from_utf8(text).map(|text| Self(text.into())).map_err(D::Error::custom)
+        String::from_utf8(text).map(Self::from).map_err(D::Error::custom)
     }
 }
 

@@ -50,8 +50,8 @@ impl HostNetworkConfig {
 
     /// Returns all sections but [Match], [Link] and [Network] in order; those of `extraConfig` come last.
     pub(crate) fn further_sections(&self) -> Vec<Section> {
-        let section = |name: &str, settings: &FreeSettings| {
-            let mut section = Section { name: name.to_owned(), items: Vec::new() };
+        let section = |name: &'static str, settings: &FreeSettings| {
+            let mut section = Section { name: name.into(), items: Vec::new() };
             settings.write_to(&mut section);
             section
         };
@@ -74,7 +74,7 @@ impl HostNetworkConfig {
     pub fn settings(&self) -> Vec<(String, String, String)> {
         let mut sections = Vec::new();
         for name in ["Match", "Link", "Network"] {
-            let mut section = Section { name: name.to_owned(), items: Vec::new() };
+            let mut section = Section { name: name.into(), items: Vec::new() };
             if let Some(settings) = self.section(name) {
                 settings.write_to(&mut section);
             }
@@ -169,7 +169,7 @@ impl TryFrom<String> for Lines {
                 return refuse("contains a [Match] section; use matchConfig instead".to_owned());
             }
             let known = KNOWN.iter().any(|known| by_attribute(&known));
-            if !known && !section.is_extension() && !FURTHER_SECTIONS.contains(&section.name.as_str()) {
+            if !known && !section.is_extension() && !FURTHER_SECTIONS.contains(&section.name.as_ref()) {
                 let names = KNOWN.iter().filter_map(|known| match known.form {
                     Form::Section(name) | Form::Sections(name, _) => Some(name),
                     _ => None,

@@ -1,5 +1,7 @@
 //! The interfaces that a container gets from the options and the free-form settings together.
 
+use std::borrow::Cow;
+
 use super::container::Container;
 use super::network::{InterfacePair, Network};
 use crate::name::{MachineName, ZoneName, shortened};
@@ -18,12 +20,11 @@ impl Container {
     }
 
     /// Returns the zone that the container is in.
-    pub fn zone_name(&self) -> Option<String> {
-        let zone = match self.free_network("Zone") {
-            Some(free) => free.parse::<ZoneName>().ok()?,
-            None => self.zone.clone()?,
-        };
-        Some(zone.into())
+    pub fn zone_name(&self) -> Option<&str> {
+        match self.free_network("Zone") {
+            Some(free) => Some(free).filter(|free| free.parse::<ZoneName>().is_ok()),
+            None => self.zone.as_ref().map(ZoneName::as_str),
+        }
     }
 
     /// Returns whether there is a virtual Ethernet link between the host and `host0` inside.
@@ -42,14 +43,10 @@ impl Container {
     }
 
     /// Returns the names of interfaces inside, each with the option it comes from.
-    pub(super) fn inside_interfaces(&self) -> Vec<(&'static str, String)> {
-        let inside = |pair: &InterfacePair, prefix: &str| match &pair.inside {
-            Some(inside) => inside.to_string(),
-            None => shortened(prefix, pair.outside.as_str()),
-        };
+    pub(super) fn inside_interfaces(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         let mut names = Vec::new();
         if self.has_virtual_ethernet() {
-            names.push(("network", "host0".to_owned()));
+            names.push(("network", Cow::Borrowed("host0")));
         }
         for (option, pairs, prefix) in [
             ("interfaces", &self.interfaces, ""),
@@ -60,5 +57,13 @@ impl Container {
             names.extend(pairs.iter().map(|pair| (option, inside(pair, prefix))));
         }
         names
+    }
+}
+
+/// Returns the name of a pair's end inside; `prefix` is that of names which nspawn makes.
+fn inside<'a>(pair: &'a InterfacePair, prefix: &str) -> Cow<'a, str> {
+    match &pair.inside {
+        Some(inside) => Cow::Borrowed(inside.as_str()),
+        None => Cow::Owned(shortened(prefix, pair.outside.as_str())),
     }
 }

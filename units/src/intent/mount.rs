@@ -1,32 +1,33 @@
 //! Refuses two mounts of a container at the same place, and a mount at a place that cannot be mounted over.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::container::Container;
 use crate::invalid::shown;
+use crate::value::has_double_slashes;
 
 /// Places that nspawn mounts itself, or mounts so late that they can no longer be hidden.
 const MADE_BY_NSPAWN: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/tmp"];
 
 /// Returns the field of the first mount whose place is taken or not available, and the reason.
 pub(super) fn place_fault(container: &Container) -> Option<(&'static str, String)> {
-    let mut taken: BTreeMap<String, (&str, &str)> = BTreeMap::new();
+    let mut taken: BTreeMap<Cow<'_, str>, (&str, &str)> = BTreeMap::new();
     for own in own_places(container) {
-        taken.insert(own.to_owned(), ("", ""));
+        taken.insert(Cow::Borrowed(own), ("", ""));
     }
-    let binds =
-        container.bind_mounts.iter().filter(|mount| !mount.is_host_database()).map(|mount| {
-            ("bindMounts", mount.destination.as_str().to_owned(), mount.text().unwrap_or_default())
-        });
-    let devices = container.devices.iter().map(|device| ("devices", device.path.to_string(), ""));
-    let tmpfs = container.tmpfs.iter().map(|tmpfs| ("tmpfs", tmpfs.path(), tmpfs.as_str()));
+    let binds = container.bind_mounts.iter().filter(|mount| !mount.is_host_database()).map(|mount| {
+        ("bindMounts", Cow::Borrowed(mount.destination.as_str()), mount.text().unwrap_or_default())
+    });
+    let devices = container.devices.iter().map(|device| ("devices", Cow::Borrowed(device.path.as_str()), ""));
+    let tmpfs = container.tmpfs.iter().map(|tmpfs| ("tmpfs", Cow::Owned(tmpfs.path()), tmpfs.as_str()));
     let hidden = container
         .inaccessible_paths
         .iter()
-        .map(|path| ("inaccessiblePaths", path.to_string(), path.as_str()));
+        .map(|path| ("inaccessiblePaths", Cow::Borrowed(path.as_str()), path.as_str()));
     for (field, path, written) in binds.chain(devices).chain(tmpfs).chain(hidden) {
-        let place = normal(&path);
         let refused = |reason: &str| Some((field, format!("'{}' {reason}", shown(&path))));
+        let place = normal(path.clone());
         if place == "/" {
             return refused("is the container's root, nothing can be mounted there");
         }
@@ -69,13 +70,16 @@ fn within(place: &str, above: &str) -> bool {
 }
 
 /// Returns the path with single slashes and none at its end.
-fn normal(path: &str) -> String {
+fn normal(path: Cow<'_, str>) -> Cow<'_, str> {
+    if path == "/" || !has_double_slashes(&path) && !path.ends_with('/') {
+        return path;
+    }
     let mut normal = String::with_capacity(path.len() + 1);
     for part in path.split('/').filter(|part| !part.is_empty()) {
         normal.push('/');
         normal.push_str(part);
     }
-    if normal.is_empty() { "/".to_owned() } else { normal }
+    if normal.is_empty() { Cow::Borrowed("/") } else { Cow::Owned(normal) }
 }
 
 #[cfg(test)]
@@ -84,8 +88,9 @@ mod tests {
 
     #[test]
     fn places() {
-        assert_eq!(normal("//a///b/"), "/a/b");
-        assert_eq!(normal("/"), "/");
+        for (path, place) in [("//a///b/", "/a/b"), ("/a/", "/a"), ("/a", "/a"), ("/", "/"), ("//", "/")] {
+            assert_eq!(normal(path.into()), place);
+        }
         assert!(within("/proc/a", "/proc") && within("/proc", "/proc") && !within("/process", "/proc"));
     }
 }

@@ -1,6 +1,7 @@
 //! Rules about the options of a container's network: refuses what nspawn would refuse, or would understand in another
 //! way. Rules between containers are in [`crate::conflict`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{Container, Network};
@@ -68,7 +69,7 @@ fn network_of_others(container: &Container) -> Option<(&'static str, String)> {
 
 /// Refuses names that occur twice on one side, and an interface with two purposes that exclude each other.
 fn ends(container: &Container) -> Option<(&'static str, String)> {
-    let mut inside: BTreeMap<String, &str> = BTreeMap::new();
+    let mut inside: BTreeMap<Cow<'_, str>, &str> = BTreeMap::new();
     for (option, name) in container.inside_interfaces() {
         if let Some(other) = inside.insert(name.clone(), option) {
             let of = if other == option { String::new() } else { format!(" (also by '{other}')") };

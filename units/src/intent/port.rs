@@ -96,17 +96,12 @@ impl TryFrom<String> for HostAddress {
             IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
                 refuse("is an IPv4 address written as IPv6; write the IPv4 address")
             }
-            IpAddr::V6(v6) if is_link_local(v6) => {
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => {
                 refuse("is a link-local address, which means nothing without an interface")
             }
             _ => Ok(Self(address)),
         }
     }
-}
-
-/// Whether it is in fe80::/10 (RFC 4291).
-fn is_link_local(address: Ipv6Addr) -> bool {
-    address.segments()[0] & 0xffc0 == 0xfe80
 }
 
 impl From<HostAddress> for String {
@@ -128,17 +123,22 @@ impl ForwardPort {
 
     /// Returns what it occupies on the host: `tcp/8080`, `tcp/127.0.0.1:8080`, `tcp/[::1]:8080`.
     pub fn host_side(&self) -> String {
-        [self.protocol.as_str(), "/", &self.listen_address()].concat()
+        self.host_side_at(&self.listen_address())
+    }
+
+    /// Does the same with what [`Self::listen_address`] has returned.
+    pub(crate) fn host_side_at(&self, listen_address: &str) -> String {
+        [self.protocol.as_str(), "/", listen_address].concat()
     }
 
     /// Returns address and port as `ListenStream=` of `systemd.socket(5)` takes them: `8080`, `127.0.0.1:8080`,
     /// `[::1]:8080`.
     pub fn listen_address(&self) -> String {
-        let port = self.host_port.get().to_string();
+        let port = self.host_port.get();
         match self.host_address.map(HostAddress::get) {
-            Some(IpAddr::V6(address)) => ["[", &address.to_string(), "]:", &port].concat(),
-            Some(IpAddr::V4(address)) => [&address.to_string(), ":", &port].concat(),
-            None => port,
+            Some(IpAddr::V6(address)) => format!("[{address}]:{port}"),
+            Some(IpAddr::V4(address)) => format!("{address}:{port}"),
+            None => port.to_string(),
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
-use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::{Error, Kind, PassedOver, Step, field};
@@ -127,29 +128,43 @@ struct Asked<'a> {
     names: &'a mut &'static [&'static str],
 }
 
+/// What every struct gets in place of its fields. It takes no memory, since this is asked for each text of a list.
+#[derive(Debug)]
+struct OnlyAsked;
+
+impl fmt::Display for OnlyAsked {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("only the names were asked for")
+    }
+}
+
+impl std::error::Error for OnlyAsked {}
+
+impl de::Error for OnlyAsked {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
+    }
+}
+
 impl<'de> Deserializer<'de> for Asked<'_> {
-    type Error = Error;
+    type Error = OnlyAsked;
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
         fields: &'static [&'static str],
         _: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, OnlyAsked> {
         *self.names = fields;
-        Err(none())
+        Err(OnlyAsked)
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
-        Err(none())
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, OnlyAsked> {
+        Err(OnlyAsked)
     }
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
         newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
-}
-
-fn none() -> Error {
-    Error::new(Kind::MissingField(""))
 }

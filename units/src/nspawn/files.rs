@@ -78,16 +78,19 @@ pub(super) fn set(files: &mut Section, name: &str, container: &Container) -> Res
 }
 
 fn bind(mount: &BindMount, in_user_namespace: bool) -> Result<String, EscapeError> {
-    let source = match &mount.source {
-        BindSource::Host(path) => escape::bind_field(path.as_str())?,
-        BindSource::Root(path) => format!("+{}", escape::bind_field(path.as_str())?),
-        BindSource::Temporary => String::new(),
+    let (plus, source) = match &mount.source {
+        BindSource::Host(path) => ("", escape::bind_field(path.as_str())?),
+        BindSource::Root(path) => ("+", escape::bind_field(path.as_str())?),
+        BindSource::Temporary => ("", String::new()),
     };
-    let mut text = source + ":" + &escape::bind_field(mount.destination.as_str())?;
-    let options: Vec<&str> = mount.options_in_force(in_user_namespace).collect();
-    if !options.is_empty() {
-        text.push(':');
-        text.push_str(&options.join(","));
+    let destination = escape::bind_field(mount.destination.as_str())?;
+    let mut text = String::with_capacity(source.len() + destination.len() + 16);
+    for part in [plus, &source, ":", &destination] {
+        text.push_str(part);
+    }
+    for (number, option) in mount.options_in_force(in_user_namespace).enumerate() {
+        text.push(if number == 0 { ':' } else { ',' });
+        text.push_str(option);
     }
     Ok(text)
 }

@@ -27,7 +27,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) systemd: u32,
     pub(super) order: Order<'a>,
     pub(super) limit: BootLimit<'a>,
-    pub(super) zones: Zones,
+    pub(super) zones: Zones<'a>,
 }
 
 /// Returns the hash and the files of a good intent, or why it is refused.
@@ -37,7 +37,6 @@ pub(super) fn accepted(
     host: &Surroundings,
     writable: Option<&mut Writable>,
 ) -> Result<(String, Files), String> {
-    let mut files = Vec::with_capacity(5);
     let Stored { name, intent, kind: _, path } = stored;
     // The types of an intent exclude everything that cannot be escaped. If they miss something, the container is
     // refused.
@@ -83,13 +82,15 @@ pub(super) fn accepted(
     if let Some(service) = unit.sections.iter_mut().find(|section| section.name == "Service") {
         service.set("Environment", [PLAN_VARIABLE, "=", &hash].concat());
     }
+    let mut files = Vec::with_capacity(5 + 3 * sockets.len());
+    let own_unit = unit_name(name);
     files.push(([OWN_DIRECTORY, "/", name.as_str(), ".nspawn"].concat(), file(&nspawn)?));
-    files.push(([&unit_name(name), ".d/", DROP_IN].concat(), file(&unit)?));
+    files.push(([&own_unit, ".d/", DROP_IN].concat(), file(&unit)?));
     if intent.starts_at_boot() {
-        files.extend(wants(name));
+        files.extend(wants(&own_unit));
     }
     for socket in sockets {
-        files.extend(socket_units(name, path, socket)?);
+        files.extend(socket_units(&own_unit, path, socket)?);
     }
     // The containers of a zone share one file.
     if let Some(network) = network.filter(|network| !network.handed_over.replace(true)) {
@@ -100,14 +101,14 @@ pub(super) fn accepted(
 
 /// Returns the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
 /// sockets.
-fn socket_units(name: &MachineName, path: &str, socket: Socket) -> Result<[(String, Entry); 3], String> {
+fn socket_units(own_unit: &str, path: &str, socket: Socket) -> Result<[(String, Entry); 3], String> {
     let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
     header(&mut socket_file, path);
     header(&mut service_file, path);
     let wants = if start_on_connect {
         ["sockets.target.wants/", &unit].concat()
     } else {
-        [&unit_name(name), ".wants/", &unit].concat()
+        [own_unit, ".wants/", &unit].concat()
     };
     let link = Entry::Link(Cow::Owned(["../", &unit].concat()));
     Ok([(wants, link), (unit, file(&socket_file)?), (service, file(&service_file)?)])
@@ -135,7 +136,7 @@ pub(super) fn refused(
         (format!("{OWN_DIRECTORY}/{name}.refused"), Entry::File(refusal)),
     ];
     if autostart {
-        files.extend(wants(name));
+        files.extend(wants(&unit_name(name)));
     }
     let planned = Planned {
         name: name.clone(),
@@ -150,9 +151,8 @@ pub(super) fn refused(
 
 /// Returns the links that start the container with the host. machines.target may be off, and pulling it in would also
 /// start foreign containers, so multi-user.target wants the container as well. The link's target only serves as a name.
-fn wants(name: &MachineName) -> [(String, Entry); 2] {
-    let unit = unit_name(name);
+fn wants(unit: &str) -> [(String, Entry); 2] {
     ["machines.target.wants/", "multi-user.target.wants/"].map(|directory| {
-        ([directory, &unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")))
+        ([directory, unit].concat(), Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")))
     })
 }

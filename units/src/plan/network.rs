@@ -24,10 +24,10 @@ pub(super) struct Network {
 }
 
 /// The files of zones, by zone. Each is written once, however many containers are in the zone.
-pub(super) type Zones = BTreeMap<String, Network>;
+pub(super) type Zones<'a> = BTreeMap<&'a str, Network>;
 
 /// Returns the files of the zones of these containers.
-pub(super) fn zones<'a>(containers: impl Iterator<Item = &'a Container>, systemd: u32) -> Zones {
+pub(super) fn zones<'a>(containers: impl Iterator<Item = &'a Container>, systemd: u32) -> Zones<'a> {
     let mut zones = Zones::new();
     for zone in containers.filter_map(Container::zone_name) {
         zones.entry(zone).or_insert_with_key(|zone| {
@@ -44,10 +44,10 @@ pub(super) fn network<'a>(
     container: &Container,
     path: &str,
     systemd: u32,
-    zones: &'a Zones,
+    zones: &'a Zones<'_>,
 ) -> Option<Cow<'a, Network>> {
     let Some(file) = network_file(name, container, systemd) else {
-        return zones.get(&container.zone_name()?).map(Cow::Borrowed);
+        return zones.get(container.zone_name()?).map(Cow::Borrowed);
     };
     let end = HostEnd { file_name: file_name(name), file };
     let network = written(end, path, systemd, || network_file(name, container, 0).unwrap_or_default());

@@ -23,7 +23,7 @@ impl Writable {
         let writable = |item: &&Item| matches!(item, Item::Setting { key, .. } if is_writable_mount(key));
         let items: Vec<Item> = files.flat_map(|section| &section.items).filter(writable).cloned().collect();
         if !items.is_empty() {
-            self.0.sections.push(Section { name: name.to_string(), items });
+            self.0.sections.push(Section { name: name.to_string().into(), items });
         }
     }
 

@@ -149,10 +149,10 @@ fn rule(items: &mut Items, section: &Section) {
     if lines.is_empty() {
         return;
     }
-    let gives = ["Address", "Route"].contains(&section.name.as_str())
+    let gives = ["Address", "Route"].contains(&section.name.as_ref())
         && !lines.iter().any(|line| line.starts_with("Type="));
     if gives {
-        let mut values = vec![section.name.clone()];
+        let mut values = vec![section.name.to_string()];
         values.extend(lines.iter().cloned());
         items.can(
             Subject::Value("hostNetworkConfig", values),

@@ -38,33 +38,26 @@ impl Reader<'_> {
                 return Vec::new();
             }
         };
-        let mut intents = Vec::with_capacity(names.len());
+        let intents = Vec::with_capacity(names.len());
+        let mut read = Read { directory: &directory, path, kind, intents, errors, bytes: Vec::new() };
         let mut large = Vec::new();
         // A name that no container can have is a fault of its own, whichever containers are wanted.
         let is_wanted = |name: &IntentName| name.machine.as_ref().map_or(true, |name| (self.wanted)(name));
         for name in names.into_iter().filter(is_wanted) {
-            if !self.intent(&directory, path, kind, &name, LARGE, &mut intents, errors) {
+            if !self.intent(&name, LARGE, &mut read) {
                 large.push(name);
             }
         }
         for name in large {
-            self.intent(&directory, path, kind, &name, MAX_SIZE, &mut intents, errors);
+            self.intent(&name, MAX_SIZE, &mut read);
         }
-        intents
+        read.intents
     }
 
     /// Reads one intent, or adds its fault; returns false if the file has more than `most` bytes.
-    #[allow(clippy::too_many_arguments, reason = "the two lists are what it returns")]
-    fn intent(
-        &self,
-        directory: &OwnedFd,
-        path: &str,
-        kind: Kind,
-        name: &IntentName,
-        most: usize,
-        intents: &mut Vec<Stored>,
-        errors: &mut Vec<LoadError>,
-    ) -> bool {
+    fn intent(&self, name: &IntentName, most: usize, read: &mut Read) -> bool {
+        let Read { directory, path, kind, intents, errors, bytes } = read;
+        let kind = *kind;
         let file = [&name.text, ".json"].concat();
         if kind == Kind::Imperative && file == "host.json" {
             return true;
@@ -84,20 +77,31 @@ impl Reader<'_> {
             errors.push(LoadError { unread: true, ..error(Fault::whole(NO_TIME), true) });
             return true;
         }
-        match self.file(directory, &file, &path, most) {
+        match self.file(directory, &file, &path, most, bytes) {
             // Removed since the directory was listed.
             Err(Unreadable::Missing) => {}
             Err(Unreadable::Large) => return false,
             Err(Unreadable::Fault(why)) => {
                 errors.push(LoadError { unread: true, ..error(why, true) });
             }
-            Ok(bytes) => match parse(&bytes, &machine) {
+            Ok(()) => match parse(bytes, &machine) {
                 Ok(intent) => intents.push(Stored { name: machine, kind, path, intent }),
-                Err(why) => errors.push(error(why, reads_as_autostart(&bytes).unwrap_or(true))),
+                Err(why) => errors.push(error(why, reads_as_autostart(bytes).unwrap_or(true))),
             },
         }
         true
     }
+}
+
+/// A directory, and what was read from it so far.
+struct Read<'a> {
+    directory: &'a OwnedFd,
+    path: &'a str,
+    kind: Kind,
+    intents: Vec<Stored>,
+    errors: &'a mut Vec<LoadError>,
+    /// The bytes of the last file. Its memory is used again, so that intents do not lie scattered between.
+    bytes: Vec<u8>,
 }
 
 /// A file name without `.json`, and whether it is a machine name.

@@ -57,7 +57,9 @@ fn load_with(reader: &Reader) -> Loaded {
             return loaded;
         }
     };
-    match reader.file(directory.as_fd(), "host.json", HOST_FILE, MAX_SIZE).map(|bytes| typed(&bytes)) {
+    let mut bytes = Vec::new();
+    match reader.file(directory.as_fd(), "host.json", HOST_FILE, MAX_SIZE, &mut bytes).map(|()| typed(&bytes))
+    {
         Ok(Ok(host)) => loaded.host = host,
         Ok(Err(fault)) | Err(Unreadable::Fault(fault)) => loaded.errors.push(host_fault(fault)),
         Err(Unreadable::Missing | Unreadable::Large) => {}

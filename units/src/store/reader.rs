@@ -154,14 +154,15 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Returns the bytes of a regular file in `directory`, of at most `most` bytes.
+    /// Reads a regular file in `directory`, of at most `most` bytes, into `bytes`.
     pub(super) fn file(
         &self,
         directory: impl AsFd,
         name: &str,
         path: &str,
         most: usize,
-    ) -> Result<Vec<u8>, Unreadable> {
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), Unreadable> {
         let fault = |reason: String| Unreadable::Fault(Fault::whole(reason));
         let fd = match openat(&directory, name, READ | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(fd) => fd,
@@ -188,7 +189,8 @@ impl Reader<'_> {
         if size > most {
             return Err(Unreadable::Large);
         }
-        read_whole(&fd, size).map_err(|error| fault(format!("cannot be read: {}", io::Error::from(error))))
+        read_whole(&fd, size, bytes)
+            .map_err(|error| fault(format!("cannot be read: {}", io::Error::from(error))))
     }
 }
 
@@ -198,20 +200,21 @@ fn own_link(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
-/// Reads a regular file of about `size` bytes, up to one byte more than is accepted.
-fn read_whole(fd: &OwnedFd, size: usize) -> Result<Vec<u8>, Errno> {
-    let mut bytes = Vec::with_capacity(size + 1);
+/// Reads a regular file of about `size` bytes, up to one byte more than is accepted, into `bytes`.
+fn read_whole(fd: &OwnedFd, size: usize, bytes: &mut Vec<u8>) -> Result<(), Errno> {
+    bytes.clear();
+    bytes.reserve(size + 1);
     while bytes.len() <= MAX_SIZE {
         bytes.reserve(1);
         let room = bytes.capacity() - bytes.len();
-        match read(fd, spare_capacity(&mut bytes)) {
+        match read(fd, spare_capacity(bytes)) {
             // A short read of a regular file is the end.
             Ok(count) if count < room => break,
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Returns where an open file is now, according to the kernel.

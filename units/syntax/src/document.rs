@@ -118,7 +118,7 @@ impl Document {
             }
             match (&row.role, file.sections.last_mut()) {
                 (Role::Header(name), _) => {
-                    file.section(name);
+                    file.section(name.clone());
                 }
                 (Role::Setting { key, value }, Some(section)) => {
                     section.set(key.clone(), value.clone());

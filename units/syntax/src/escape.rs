@@ -74,7 +74,7 @@ pub fn requires_mounts_for(path: &str) -> Result<String, EscapeError> {
 /// and the path of `LoadCredential=` after its `ID:`.
 pub fn unit_raw(value: &str) -> Result<String, EscapeError> {
     raw(value)?;
-    Ok(value.replace('%', "%%"))
+    Ok(if value.contains('%') { value.replace('%', "%%") } else { value.to_owned() })
 }
 
 /// Writes one word of `Parameters=` or `Environment=` in a `.nspawn` file, where quotes group and nothing else is
@@ -155,7 +155,11 @@ fn unit_word(text: &str, variables: bool) -> Result<String, EscapeError> {
 /// Returns whether the text is the same quoted and bare in every place that has words. Most texts are, and read better
 /// without quotes.
 fn is_plain_word(text: &str) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/.-_=:,+@".contains(byte);
+    // A pattern becomes two tests of bits, where contains() compares with one after the other.
+    let plain = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'/' | b'.' | b'-' | b'_' | b'=' | b':' | b',' | b'+' | b'@')
+    };
     !text.is_empty() && text.as_bytes().iter().all(plain)
 }
 
@@ -172,15 +176,20 @@ pub(super) fn joins_next_line(text: &[u8]) -> bool {
 /// at once, so eight bytes are looked at together.
 pub fn is_printable_ascii(text: &str) -> bool {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    let words = text.as_bytes().chunks_exact(8);
-    let rest = words.remainder();
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    };
     // The highest bit of a byte is set by one below the blank or above the tilde. What such a byte carries into the next
     // cannot hide anything, since its own bit is set.
-    let marked = words.fold(0, |marked, word| {
-        let word = u64::from_ne_bytes(word.try_into().unwrap_or_default());
+    let mark = |marked: u64, word: [u8; 8]| {
+        let word = u64::from_ne_bytes(word);
         marked | word | word.wrapping_sub(EACH * 0x20) | word.wrapping_add(EACH)
-    });
-    marked & (EACH * 0x80) == 0 && rest.iter().all(|byte| matches!(byte, b' '..=b'~'))
+    };
+    let words = bytes.chunks_exact(8).map(|word| word.try_into().unwrap_or_default());
+    // The last eight bytes have some that were looked at before, or all.
+    let marked = mark(words.fold(0, mark), *last);
+    marked & (EACH * 0x80) == 0
 }
 
 /// Refuses what no place without C escapes can hold.

@@ -29,7 +29,7 @@ pub struct UnitFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
     /// The name between the brackets.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Settings and comments in file order.
     pub items: Vec<Item>,
 }
@@ -56,11 +56,13 @@ impl UnitFile {
     }
 
     /// Adds a section at the end and returns it.
-    pub fn section(&mut self, name: &str) -> &mut Section {
-        // Generated files have up to three sections, mostly of at most sixteen settings.
-        self.sections.reserve(3);
+    pub fn section(&mut self, name: impl Into<Cow<'static, str>>) -> &mut Section {
+        // Generated files have up to four sections, mostly of at most sixteen settings.
+        if self.sections.is_empty() {
+            self.sections.reserve(4);
+        }
         let at = self.sections.len();
-        self.sections.push(Section { name: name.to_owned(), items: Vec::with_capacity(16) });
+        self.sections.push(Section { name: name.into(), items: Vec::with_capacity(16) });
         &mut self.sections[at]
     }
 
@@ -73,7 +75,7 @@ impl UnitFile {
     pub fn settings(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.sections.iter().flat_map(|section| {
             section.items.iter().filter_map(|item| match item {
-                Item::Setting { key, value } => Some((section.name.as_str(), key.as_ref(), value.as_ref())),
+                Item::Setting { key, value } => Some((section.name.as_ref(), key.as_ref(), value.as_ref())),
                 Item::Comment(_) => None,
             })
         })

@@ -97,14 +97,14 @@ impl Parsed {
                 return Ok(());
             }
             Line::Header(name) if is_section_name(&name) => {
-                self.file.section(&name);
+                self.file.section(name.into_owned());
                 return Ok(());
             }
             Line::Header(_) => return Err(Fault::SectionName),
             Line::Other(text) => text,
         };
         let section = self.file.sections.last_mut();
-        match Line::setting(section.as_ref().map(|section| section.name.as_str()), &text) {
+        match Line::setting(section.as_ref().map(|section| section.name.as_ref()), &text) {
             Ok((key, value)) => {
                 if let Some(section) = section {
                     section.set(key.to_owned(), value);

@@ -64,7 +64,7 @@ fn rendered(settings: &[(&str, &str, String)]) -> UnitFile {
     let mut file = UnitFile::default();
     file.comment("systemd-nspawn\n[Nothing]");
     for (section, key, value) in settings {
-        file.section(section).comment("#\\").set_checked(key, value).unwrap();
+        file.section((*section).to_owned()).comment("#\\").set_checked(key, value).unwrap();
     }
     file
 }

@@ -31,8 +31,8 @@ fn file() -> impl Strategy<Value = UnitFile> {
         3 => (key, value).prop_map(|(key, value)| Item::Setting { key: key.into(), value: value.into() }),
         1 => comment().prop_map(Item::Comment),
     ];
-    let section =
-        ("[A-Za-z \\]=#;%é-]{1,8}", vec(item, 0..6)).prop_map(|(name, items)| Section { name, items });
+    let section = ("[A-Za-z \\]=#;%é-]{1,8}", vec(item, 0..6))
+        .prop_map(|(name, items)| Section { name: name.into(), items });
     (vec(comment(), 0..3), vec(section, 0..4)).prop_map(|(header, mut sections)| {
         for section in &mut sections {
             section.items.retain(|item| match item {

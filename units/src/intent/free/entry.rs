@@ -39,14 +39,37 @@ impl From<Key> for String {
 }
 
 /// A string, number or boolean, or a list of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "Vec<String>")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "Written"))]
-pub(in crate::intent) struct Values(pub(super) Vec<String>);
+pub(in crate::intent) enum Values {
+    /// One value, as most settings have.
+    One(String),
+    /// None, or several.
+    List(Vec<String>),
+}
 
 impl Values {
     pub(in crate::intent) fn list(&self) -> &[String] {
-        &self.0
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::List(values) => values,
+        }
+    }
+
+    /// Adds a value at the end.
+    pub(super) fn push(&mut self, value: String) {
+        match self {
+            Self::One(first) => *self = Self::List(vec![std::mem::take(first), value]),
+            Self::List(values) if values.is_empty() => *self = Self::One(value),
+            Self::List(values) => values.push(value),
+        }
+    }
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::List(Vec::new())
     }
 }
 
@@ -75,15 +98,15 @@ enum Scalar {
 /// Written by hand, since serde tries one form after the other, which takes a fifth of the generator's time.
 impl<'de> Deserialize<'de> for Values {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut values = Vec::new();
+        let mut values = Self::default();
         deserializer.deserialize_any(Value { values: &mut values, within: false })?;
-        Ok(Self(values))
+        Ok(values)
     }
 }
 
 /// Reads a value, or one `within` a list, and appends it to `values`.
 struct Value<'a> {
-    values: &'a mut Vec<String>,
+    values: &'a mut Values,
     within: bool,
 }
 
@@ -151,7 +174,10 @@ impl<'de> Visitor<'de> for Value<'_> {
 
 impl From<Values> for Vec<String> {
     fn from(values: Values) -> Self {
-        values.0
+        match values {
+            Values::One(value) => vec![value],
+            Values::List(values) => values,
+        }
     }
 }
 

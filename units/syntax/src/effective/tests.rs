@@ -2,7 +2,7 @@ use super::*;
 use pretty_assertions::assert_eq;
 
 /// The settings in force, one `Section.Key=value|value` each.
-fn in_force(section: &str, settings: &[(&str, &str)]) -> Vec<String> {
+fn in_force(section: &'static str, settings: &[(&str, &str)]) -> Vec<String> {
     let mut file = UnitFile::default();
     let target = file.section(section);
     for (key, value) in settings {
