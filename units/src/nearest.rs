@@ -1,10 +1,5 @@
 //! Suggests a known name for an unknown one.
 
-/// Returns the reason for refusing an unknown field, with the name that may be meant.
-pub(crate) fn unknown(name: &str, known: &[&'static str]) -> String {
-    with_meant("is not known", nearest(name, known.iter().copied()))
-}
-
 /// Returns a reason with the name that may be meant.
 pub(crate) fn with_meant(reason: &str, meant: Option<&str>) -> String {
     match meant {

@@ -1,10 +1,12 @@
 //! Reads a profile's data.json, written by ours or python-nixos-nspawn's builder, into checked options.
 
+use std::fmt;
+
 use super::parse::{basic, text_of, version};
 use super::{Container, Fault, Strategy};
 use crate::invalid::shown;
-use crate::json::{self, find};
-use crate::nearest::unknown;
+use crate::json::{self, PassedOver, find};
+use crate::nearest::nearest;
 
 /// The maximum number of unknown fields that are reported one by one.
 const TOLD: usize = 20;
@@ -15,7 +17,31 @@ pub struct Reading {
     /// The options.
     pub container: Container,
     /// The fields of a data.json without version that are not known, each with the consequence.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<LeftOut>,
+}
+
+/// A field of a data.json that is not known. Its text is for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The path of the field; empty for the last of many, which stands for the rest.
+    pub field: String,
+    /// What is wrong, with the consequence.
+    pub reason: String,
+    /// The known name that may be meant.
+    pub meant: Option<String>,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.field.is_empty() {
+            write!(out, "field '{}': ", shown(&self.field))?;
+        }
+        out.write_str(&self.reason)?;
+        match &self.meant {
+            Some(meant) => write!(out, "; did you mean '{meant}'?"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Reads the options in a profile's data.json. With `version`, an unknown field is an error. Without, as
@@ -34,15 +60,15 @@ pub fn parse_data(bytes: &[u8]) -> Result<Reading, Fault> {
     if find(text, &["activation", "strategy"]).is_none_or(|strategy| strategy.text == "null") {
         container.activation.strategy = Strategy::Restart;
     }
-    let mut warnings: Vec<String> = passed_over
-        .iter()
-        .take(TOLD)
-        .map(|field| {
-            format!("field '{}': {}, left out", shown(&field.field), unknown(&field.name, field.known))
-        })
-        .collect();
+    let left_out = |field: &PassedOver| LeftOut {
+        field: field.field.clone(),
+        reason: "is not known, left out".to_owned(),
+        meant: nearest(&field.name, field.known.iter().copied()).map(str::to_owned),
+    };
+    let mut warnings: Vec<LeftOut> = passed_over.iter().take(TOLD).map(left_out).collect();
     if passed_over.len() > TOLD {
-        warnings.push(format!("{} more fields are not known, left out", passed_over.len() - TOLD));
+        let reason = format!("{} more fields are not known, left out", passed_over.len() - TOLD);
+        warnings.push(LeftOut { reason, ..LeftOut::default() });
     }
     Ok(Reading { container, warnings })
 }

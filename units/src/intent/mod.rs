@@ -37,7 +37,7 @@ pub use activation::{Activation, Expect, Strategy};
 pub use bind::{BindMount, BindSource};
 pub use container::Container;
 pub use credential::{Credential, CredentialSource};
-pub use data::{Reading, parse_data};
+pub use data::{LeftOut, Reading, parse_data};
 pub use device::{Device, DevicePath, Permissions};
 pub(crate) use exec::CAPABILITIES;
 pub use exec::{Capabilities, Capability, EnvironmentName, EnvironmentValue, Hostname, ResolvConf, Timezone};

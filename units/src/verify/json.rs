@@ -2,7 +2,7 @@
 
 use super::finding::{Effect, Finding, Place};
 use super::nspawn::nspawn;
-use crate::intent::{self, Fault};
+use crate::intent::{self, Fault, LeftOut};
 use crate::name::MachineName;
 use crate::nspawn::nspawn_file;
 use crate::store::Host;
@@ -29,7 +29,10 @@ pub fn data(bytes: &[u8]) -> Vec<Finding> {
     match intent::parse_data(bytes) {
         Err(fault) => vec![refused(fault)],
         Ok(reading) => {
-            let left_out = |reason| Finding { reason, effect: Effect::Ignored, ..Finding::default() };
+            let left_out = |LeftOut { field, reason, meant }| {
+                let place = (!field.is_empty()).then_some(Place::Field(field));
+                Finding { place, reason, meant, effect: Effect::Ignored, ..Finding::default() }
+            };
             reading.warnings.into_iter().map(left_out).collect()
         }
     }
@@ -72,7 +75,7 @@ mod tests {
         let free = "None Ignored [Network] NamespacePath=: is known since version 259 only, ignored
 None Ignored [Network] Port=: 'x' is not a port (1 to 65535), ignored\n";
         assert_eq!(shown(&intent(text.as_bytes(), &name, 257)), free);
-        let left_out = "None Ignored field 'zne': is not known (did you mean 'zone'?), left out\n";
+        let left_out = "None Ignored field 'zne': is not known, left out; did you mean 'zone'?\n";
         assert_eq!(shown(&data(b"{\"zne\": 1}")), left_out);
         assert_eq!(shown(&host(b"{\"version\": 1}")), "Some(1) Refused missing field 'systemd'\n");
         assert_eq!(host(b"{\"version\": 1, \"systemd\": 257}"), []);

@@ -75,8 +75,10 @@ fn settle(host: &Host) -> Output {
     host.ctl_ok(&["enable", "stopped"])
 }
 
+/// Waits until `list` says what is left of a killed command: the process may take a moment to end.
 fn assert_half(host: &Host, name: &str, word: &str) {
-    let listed = host.ctl_ok(&["list"]).stdout;
-    let line = listed.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_default();
-    assert!(line.contains(word), "list does not say that {name} is {word}:\n{listed}");
+    host.wait_until(&format!("list says that {name} is {word}"), || {
+        let listed = host.ctl_ok(&["list"]).stdout;
+        listed.lines().any(|line| line.starts_with(&format!("{name} ")) && line.contains(word))
+    });
 }
