@@ -19,7 +19,7 @@ use crate::change::give_back::{can_give_back, unit, why_not_stopped};
 use crate::change::import_nspawn;
 use crate::change::import_nspawn::StoreCopy;
 use crate::change::import_options::Import;
-use crate::change::remove::profile_directory;
+use crate::change::removal::profile_directory;
 use crate::change::settle;
 use crate::decision::import::{Translation, conf, limits, nixos_container};
 use crate::fact::importable;

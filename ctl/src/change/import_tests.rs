@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::change::give_back::{carry_out, why_not_stopped};
-use crate::change::remove::{RemoveOptions, remove};
+use crate::change::removal::RemoveOptions;
+use crate::change::remove::remove;
 use crate::change::settle::settle_all;
 use crate::change::tests::is_call;
 use crate::host::imported::{Imported, Move, Tool};

@@ -8,7 +8,8 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::base::exit;
 use crate::base::host::Host;
-use crate::change::remove::{RemoveOptions, remove};
+use crate::change::removal::RemoveOptions;
+use crate::change::remove::remove;
 use crate::change::rename::{RenameOptions, rename};
 use crate::change::rename_steps::planned;
 use crate::change::settle::settle_all;

@@ -16,8 +16,13 @@ pub(crate) fn begin_except(context: &Context, verb: &str, except: &[MachineName]
     context.need_root(verb)?;
     // Without systemd nothing can be settled; commands that need it refuse by themselves.
     if !context.live() || context.booted() {
-        let failed = settle_all(context, except);
-        context.unsettled.borrow_mut().extend(failed);
+        settle(context, except);
     }
     Ok(())
+}
+
+/// Settles killed commands, and remembers which could not be.
+pub(super) fn settle(context: &Context, except: &[MachineName]) {
+    let failed = settle_all(context, except);
+    context.unsettled.borrow_mut().extend(failed);
 }

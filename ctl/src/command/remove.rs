@@ -11,7 +11,8 @@ use nixos_nspawn_units::store::{Kind, Loaded};
 use serde::Serialize;
 
 use crate::base::context::Context;
-use crate::change::remove::{Left, Removal, RemoveOptions, Removed, remove_all};
+use crate::change::removal::{Left, Removal, RemoveOptions, Removed};
+use crate::change::remove::remove_all;
 use crate::cli::Remove;
 use crate::command::begin::begin_except;
 use crate::command::groups::Groups;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::base::context::Context;
 use crate::base::exit::Failed;
+use crate::command::begin::settle;
 use crate::fact::lookup::machine_name;
 
 /// Returns the names of containers as given, each once.
@@ -37,6 +38,7 @@ pub(crate) fn each<T, A: Serialize>(
         let mut run = || one(item).map_err(|error| still(context, error));
         let mut done = run();
         if done.as_ref().is_err_and(may_try_again) {
+            settle(context, &[]);
             done = run();
         }
         match done {

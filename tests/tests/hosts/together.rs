@@ -18,6 +18,13 @@ fn intents(host: &Host) -> Vec<String> {
     host.ctl_ok(&["list", "-q"]).stdout.lines().map(str::to_owned).collect()
 }
 
+/// Holds the lock of a container for some seconds.
+fn hold(host: &Host, name: &str, seconds: u32) {
+    let lock = format!("/run/nixos-nspawn/{name}.lock");
+    host.ok(&["sh", "-c", &format!("flock {lock} sleep {seconds} >/dev/null 2>&1 &")]);
+    host.wait_until("the lock is held", || !host.run(&["flock", "--nonblock", &lock, "true"]).success());
+}
+
 fn several_are_enabled_and_removed_together(host: &Host) {
     host.install(bins());
     let built =
@@ -44,6 +51,19 @@ fn several_are_enabled_and_removed_together(host: &Host) {
     }
     assert_eq!(reloads(host), before + 1, "one reload for all of them");
 
+    // A command that works on one of them is killed meanwhile: what it left is settled before the other attempt.
+    host.write("/etc/nixos-nspawn/.one.creating", "{}", 0o600);
+    hold(host, "one", 3);
+    let enabled = host.ctl_ok(&["enable", "one", "two"]);
+    assert!(enabled.stderr.contains("container 'one'"), "{enabled}");
+    for name in ["one", "two"] {
+        assert!(
+            enabled.stdout.contains(&format!("container '{name}' now starts with the host")),
+            "{enabled}"
+        );
+    }
+    host.ctl_ok(&["disable", "one", "two"]);
+
     // A reload that loads nothing takes back each setting, and the intents are as they were.
     let intent = |name: &str| host.file(&format!("/etc/nixos-nspawn/{name}.json"));
     let old = [intent("one"), intent("two")];
@@ -63,10 +83,7 @@ fn several_are_enabled_and_removed_together(host: &Host) {
     host.write(&drop_in, refuses, 0o644);
     host.ok(&["systemctl", "daemon-reload"]);
     let before = reloads(host);
-    host.ok(&["sh", "-c", "flock /run/nixos-nspawn/held.lock sleep 8 >/dev/null 2>&1 &"]);
-    host.wait_until("the lock is held", || {
-        !host.run(&["flock", "--nonblock", "/run/nixos-nspawn/held.lock", "true"]).success()
-    });
+    hold(host, "held", 8);
     let removed = host.ctl(&["remove", "held", "one", "stubborn", "two", "masked"]);
     assert!(!removed.success(), "{removed}");
     for name in ["held", "one", "two", "masked"] {

@@ -1,4 +1,4 @@
-//! What a remove covers, and what is left of a container that is not recorded.
+//! What a remove covers and what it did, and what is left of a container that is not recorded.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,60 @@ use nixos_nspawn_units::store::{Kind, Loaded};
 
 use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
-use crate::change::remove::{Left, Removal, RemoveOptions, Removed};
 use crate::fact::dependents;
 use crate::fact::lookup::{Found, all_seen, declarative, find};
 use crate::host::intent_file::intent_path;
 use crate::host::subvolume::Btrfs;
 use crate::host::{profile_links, snapshots, state_directory, systemd};
+
+/// The options of a remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RemoveOptions {
+    /// Whether to delete the state as well.
+    pub(crate) delete_state: bool,
+    /// Whether to change nothing.
+    pub(crate) dry_run: bool,
+}
+
+/// The result of a remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Removed {
+    /// The container was, or would be, removed.
+    Container(Removal),
+    /// A killed command had left it incomplete; these paths were deleted.
+    HalfDone(Vec<PathBuf>),
+    /// There is no such container.
+    Absent(Left),
+}
+
+/// What a remove covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Removal {
+    /// Whether it was running, and is stopped.
+    pub(crate) stopped: bool,
+    /// The intent, the profile directory with all generations, and the state.
+    pub(crate) deleted: Vec<PathBuf>,
+    /// The profile directory among them.
+    pub(crate) profile: Option<PathBuf>,
+    /// The state that is kept.
+    pub(crate) kept: Option<PathBuf>,
+    /// The snapshots of its state that are kept.
+    pub(crate) snapshots: Option<PathBuf>,
+    /// Containers that require it.
+    pub(crate) dependents: Vec<MachineName>,
+}
+
+/// What is left of a container that is not recorded. Its intent may have been deleted by hand, and files without a
+/// record may be somebody else's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Whether its unit runs.
+    pub(crate) runs: bool,
+    /// The profile directory of this name.
+    pub(crate) profile: Option<PathBuf>,
+    /// The state directory of this name, if that was to be deleted.
+    pub(crate) state: Option<PathBuf>,
+}
 
 /// Returns what a remove would do.
 pub(super) fn dry_run(
@@ -112,7 +160,7 @@ pub(super) fn left(host: &Host, name: &MachineName, options: RemoveOptions) -> L
 
 /// Returns the directory of the profile: the recorded one, or where a create would have made it if that is proven to be
 /// the container's. Otherwise returns an empty path.
-pub(in crate::change) fn profile_directory(host: &Host, found: &Found, name: &MachineName) -> PathBuf {
+pub(super) fn profile_directory(host: &Host, found: &Found, name: &MachineName) -> PathBuf {
     let recorded = match found {
         Found::Good(stored) => stored.intent.profile.as_ref(),
         Found::Broken(_) => None,

@@ -14,8 +14,7 @@ use crate::base::host::Host;
 use crate::base::interrupt;
 use crate::change::forget::{Stop, Withdrawn, delete, forget, withdraw};
 use crate::change::profile_steps::remove_pending;
-use crate::change::remove::covered::{found, left, profile_directory, removal};
-use crate::change::remove::{Removal, RemoveOptions, Removed};
+use crate::change::removal::{Removal, RemoveOptions, Removed, found, left, profile_directory, removal};
 use crate::change::settle;
 use crate::change::several::{Results, all_failed};
 use crate::fact::lookup::{Found, all_seen};
@@ -48,7 +47,7 @@ enum Begin<'a> {
 }
 
 /// Removes containers.
-pub(super) fn remove(
+pub(super) fn remove_locked(
     host: &Host,
     names: &[&MachineName],
     options: RemoveOptions,
