@@ -69,11 +69,17 @@ impl Timeout {
     }
 }
 
+/// The longest pause between two attempts of [`wait_until`].
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
 /// Polls `condition` until it holds. Panics with `what` if `timeout` passes first.
 pub fn wait_until(what: &str, timeout: Timeout, mut condition: impl FnMut() -> bool) {
+    // Each attempt starts programs on a host, so that many tests that wait would keep the others from going on.
+    let mut pause = Duration::from_millis(50);
     while !condition() {
         assert!(!timeout.over(), "after {} s still not so: {what}", timeout.bound.as_secs());
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(pause);
+        pause = LONGEST_PAUSE.min(pause * 5 / 4);
     }
 }
 
