@@ -59,7 +59,9 @@ fn paths_that_are_no_configuration(host: &Host) {
     let wrong = format!("/root/web: is not a nixpkgs, nixos/lib/eval-config.nix is missing, {nothing}");
     refused(host, 10, &["create", "web", "--config", FILE, "--nixpkgs", "/root/web"], &say(&wrong));
     let nameless = "error: the following required arguments were not provided:\n  <NAME>\n\n\
-        Usage: nixos-nspawn create <--flake <REF[#ATTR]>|--config <FILE>|--profile <PATH>> <NAME> [-- <NIX-ARGS>...]\n\nFor more information, try '--help'.\n";
+        Usage: nixos-nspawn create [OPTIONS] --flake <REF> <NAME> [-- <NIX-ARGS>...]\n       \
+        nixos-nspawn create [OPTIONS] --config <FILE> <NAME> [-- <NIX-ARGS>...]\n       \
+        nixos-nspawn create [OPTIONS] --profile <PATH> <NAME>\n\nFor more information, try '--help'.\n";
     refused(host, 2, &["create", "--config", FILE], nameless);
 
     // Paths that are not flakes.
