@@ -1,11 +1,11 @@
 //! Killed `create` and `remove` commands.
 
-use nixos_nspawn_tests::host::{FLAKE, Host, bins};
+use nixos_nspawn_tests::host::{FLAKE, Host, bins, unit};
 use nixos_nspawn_tests::on_both_hosts;
 
 use super::{assert_half, killed, settle, stoppable};
 
-on_both_hosts!(killed_creates_and_removes, a_start_that_waits);
+on_both_hosts!(killed_creates_and_removes, killed_removes_of_several, a_start_that_waits);
 
 fn killed_creates_and_removes(host: &Host) {
     host.install(stoppable());
@@ -51,6 +51,26 @@ fn killed_creates_and_removes(host: &Host) {
             host.assert_no_traces_since(&before);
             assert_eq!(host.state("web"), "inactive", "{place}");
         }
+    }
+}
+
+/// All of them are recorded before the first is stopped, so all of them are removed by the next command. When the first is
+/// forgotten, or deleted, the others are at different steps.
+fn killed_removes_of_several(host: &Host) {
+    host.install(stoppable());
+    host.create("stopped");
+    let before = host.traces();
+    let names = ["one", "three", "two"];
+    for place in ["remove-stopped", "remove-forgotten", "given-back"] {
+        for name in names {
+            host.ctl_ok(&["create", name, "--flake", &format!("{FLAKE}#web"), "--no-start"]);
+        }
+        host.ok(&["systemctl", "start", &unit("two")]);
+        killed(host, place, &["remove", "one", "two", "three", "--delete-state"]);
+        names.iter().for_each(|name| assert_half(host, name, "half removed"));
+        settle(host);
+        host.assert_no_traces_since(&before);
+        names.iter().for_each(|name| assert_eq!(host.state(name), "inactive", "{place}: {name}"));
     }
 }
 
