@@ -23,7 +23,7 @@ use crate::fact::installation::generator_fault;
 use crate::fact::lookup::imperative;
 use crate::host::intent_file::{hash, intent_path, text, write, write_text};
 use crate::host::lock::Lock;
-use crate::host::record::pending;
+use crate::host::pending::pending;
 use crate::host::unit_links::{enabled_links, masked, system_path};
 use crate::host::{host_file, systemd};
 

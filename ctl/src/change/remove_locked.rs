@@ -19,7 +19,8 @@ use crate::change::settle;
 use crate::change::several::{Results, all_failed};
 use crate::fact::lookup::{Found, all_seen};
 use crate::host::intent_file::intent_path;
-use crate::host::record::{Begun, Record, RecordDetails, StateClaim, pending};
+use crate::host::pending::pending;
+use crate::host::record::{Begun, Record, RecordDetails, StateClaim};
 use crate::host::{sockets, state_directory, systemd};
 
 /// A removal whose record is written.

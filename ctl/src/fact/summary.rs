@@ -68,6 +68,7 @@ impl<'a> Summary<'a> {
     /// Returns the summary of a container.
     pub(crate) fn of(host: &Host, container: &'a Container) -> Self {
         let Container { name, kind, intent_file, intent, hash, .. } = container;
+        let remarks = notes(container);
         Self {
             name: name.as_str(),
             unit_file: hash.is_some().then(|| unit_file(container)),
@@ -96,8 +97,8 @@ impl<'a> Summary<'a> {
             warnings: &container.warnings,
             reload_needed: container.reload_needed,
             restart_needed: container.restart_needed,
-            note: brief(&notes(container)),
-            notes: sentences(container),
+            note: brief(&remarks),
+            notes: remarks.into_iter().map(|note| note.long).collect(),
         }
     }
 }

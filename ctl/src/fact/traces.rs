@@ -8,7 +8,8 @@ use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
 use crate::fact::overview::Unfinished;
-use crate::host::{lock, record};
+use crate::host::lock;
+use crate::host::pending::pending;
 
 /// Returns containers that have left files behind, or are still being created.
 pub(super) fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
@@ -20,7 +21,7 @@ pub(super) fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
             (ours && copies::runs(&host.root, &name)).then_some((name, None))
         })
         .collect();
-    for record in record::pending(host).unwrap_or_default() {
+    for record in pending(host).unwrap_or_default() {
         let process = busy(host, &record.name);
         traces.insert(record.name, Some(Unfinished { step: record.step, process }));
     }

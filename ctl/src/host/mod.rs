@@ -27,6 +27,7 @@ pub(crate) mod networkd_conf;
 pub(crate) mod new_file;
 pub(crate) mod nft_ruleset;
 pub(crate) mod own_identity;
+pub(crate) mod pending;
 pub(crate) mod profile_links;
 pub(crate) mod record;
 pub(crate) mod remove_tree;

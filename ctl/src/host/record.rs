@@ -4,7 +4,6 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::exit::unchanged;
 use crate::base::host::Host;
-use crate::host::files::{names_in, remove_file, sync_directory, write_file};
+use crate::host::files::{remove_file, sync_directory, write_file};
 use crate::host::imported::Imported;
 
 /// What was begun.
@@ -222,6 +221,17 @@ impl Record {
         sync_directory(&host.intents())
     }
 
+    /// Reads a record. What is not understood in it is remembered, and [`Self::readable`] fails.
+    pub(super) fn read(name: MachineName, step: Begun, bytes: &[u8]) -> Self {
+        let (details, unknown) = match serde_json::from_slice::<RecordDetails>(bytes) {
+            Ok(details) => (details, None),
+            // A removal without room for its record has renamed the intent, which contains no details.
+            Err(_) if step == Begun::Removing => (RecordDetails::default(), None),
+            Err(error) => (RecordDetails::default(), Some(error.to_string())),
+        };
+        Self { details: details.checked(&name), name, step, unknown }
+    }
+
     fn file_name(&self) -> String {
         format!(".{}.{}", self.name, self.step.ending())
     }
@@ -231,59 +241,12 @@ impl Record {
     }
 }
 
-/// Returns the records of commands that were killed or are still running; their locks tell which. A record names
-/// paths to delete, so only those that root owns are accepted, as with intents. An unreadable file is an error, since
-/// it may be a record.
-pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
-    let folder = host.intents();
-    let mut records = Vec::new();
-    if !trusted(host, &folder)? {
-        return Ok(records);
-    }
-    for file in names_in(&folder)? {
-        let Some((name, step)) = named(&file) else { continue };
-        let path = folder.join(&file);
-        if trusted(host, &path)? {
-            let (details, unknown) = match fs::read(&path) {
-                // Records are renamed into place, so a full disk truncates none.
-                Ok(bytes) => match serde_json::from_slice::<RecordDetails>(&bytes) {
-                    Ok(details) => (details, None),
-                    // A removal without room for its record has renamed the intent, which contains no details.
-                    Err(_) if step == Begun::Removing => (RecordDetails::default(), None),
-                    Err(error) => (RecordDetails::default(), Some(error.to_string())),
-                },
-                // The command has just ended.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("{}: cannot be read", path.display()));
-                }
-            };
-            records.push(Record { details: details.checked(&name), name, step, unknown });
-        }
-    }
-    records.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(records)
-}
-
 /// Returns the container and the command that a file name stands for.
-fn named(file: &str) -> Option<(MachineName, Begun)> {
+pub(super) fn named(file: &str) -> Option<(MachineName, Begun)> {
     let file = file.strip_prefix('.')?;
     [Begun::Creating, Begun::Updating, Begun::Removing, Begun::Renaming].into_iter().find_map(|step| {
         Some((file.strip_suffix(step.ending())?.strip_suffix('.')?.parse::<MachineName>().ok()?, step))
     })
-}
-
-/// Returns whether a file or directory exists and only its owner can write to it.
-fn trusted(host: &Host, path: &Path) -> Result<bool> {
-    let own = rustix::process::geteuid().as_raw();
-    match fs::symlink_metadata(path) {
-        Ok(metadata) => {
-            let owner = metadata.uid() == host.scope.owner || !host.live() && metadata.uid() == own;
-            Ok(owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir()))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
-    }
 }
 
 impl RecordDetails {

@@ -14,13 +14,14 @@ use crate::fact::doctor::seen::{Seen, Unseen};
 use crate::fact::overview::{Container, Overview};
 use crate::fact::traces::busy;
 use crate::host::files::{absent, names_in};
+use crate::host::pending::pending;
 use crate::host::profile_links::{left_ahead, profile_link};
+use crate::host::runtime_files;
 use crate::host::unit_links::system_path;
-use crate::host::{record, runtime_files};
 
 /// Returns the containers that a command is changing or has left incomplete; an error if the records cannot be read.
 pub(crate) fn records<'a>(host: &Host, overview: &'a Overview) -> Seen<Vec<&'a Container>> {
-    record::pending(host).map_err(Unseen::from)?;
+    pending(host).map_err(Unseen::from)?;
     Ok(overview.containers.values().filter(|container| container.unfinished.is_some()).collect())
 }
 
