@@ -1,5 +1,6 @@
-//! Writes files so that no reader ever sees half of one: a temporary beside the target, then a rename. A file that
-//! already holds the same bytes is left alone. One failure does not keep the rest of a plan from being written.
+//! Writes files so that no reader ever sees half of one: a temporary beside the target, then a rename, or a single write
+//! of a new unit. A file that already holds the same bytes is left alone. One failure does not keep the rest of a plan from
+//! being written.
 
 mod replace;
 
@@ -17,7 +18,7 @@ use crate::name::MachineName;
 use crate::network::zone_bridge_of;
 use crate::plan::{Entry, Files, OWN_DIRECTORY, WRITABLE};
 
-use replace::{Replace, holds, replace};
+use replace::{Replace, create, holds, replace};
 
 pub use replace::{link, write_at_once, write_durably};
 
@@ -108,14 +109,13 @@ impl<'a> Writer<'a> {
     }
 
     fn write_waiting(&mut self) {
-        let own = |path: &str| path.strip_prefix(OWN_DIRECTORY).is_some_and(|rest| rest.starts_with('/'));
         let waiting = std::mem::take(&mut self.waiting);
         self.bytes = 0;
         let mut failed = vec![false; waiting.len()];
         for ignored in [true, false] {
             for ((container, entries), failed) in waiting.iter().zip(&mut failed) {
                 for (path, entry) in entries {
-                    if let (Entry::File(text), true) = (entry, own(path) == ignored) {
+                    if let (Entry::File(text), true) = (entry, is_ignored(path) == ignored) {
                         let written = self.file(path, text.as_bytes());
                         *failed |= written.is_err();
                         self.note(path, written, container.as_ref());
@@ -152,23 +152,26 @@ impl<'a> Writer<'a> {
         let (folder, name) = split(path);
         let mode = Mode::from_raw_mode(0o644);
         let modified = Some(self.began).filter(|_| (folder, name) == (OWN_DIRECTORY, WRITABLE));
-        let how = Replace { durably: false, modified };
         let transient;
         let there = match self.shared(folder)? {
             Some(there) => there,
             None => {
                 if make(&self.out, folder)? {
-                    return replace(&self.out, path, text, mode, how);
+                    return create(&self.out, path, text, mode);
                 }
                 transient = Folder::open(&self.out, folder)?;
                 &transient
             }
         };
+        let present = there.present.has(name);
+        if !present && !is_ignored(path) {
+            return create(&there.open, name, text, mode);
+        }
         // A list that stays has an earlier time, with which a start reads more than it must.
-        if there.present.has(name) && holds(&there.open, name, text) {
+        if present && holds(&there.open, name, text) {
             return Ok(());
         }
-        replace(&there.open, name, text, mode, how)
+        replace(&there.open, name, text, mode, Replace { durably: false, modified })
     }
 
     /// Makes a link. `made` is the directory that was made last, which needs no look.
@@ -198,6 +201,11 @@ impl<'a> Writer<'a> {
         }
         Ok(slot.as_ref())
     }
+}
+
+/// Returns whether PID 1 ignores a file. `--prepare` reads it, which may be while the next run of the generator writes it.
+fn is_ignored(path: &str) -> bool {
+    path.strip_prefix(OWN_DIRECTORY).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Returns the directory and the name of a path.

@@ -1,5 +1,5 @@
 //! Faults at each system call of the generator. Whatever fails, it leaves no link without the files of its
-//! container and no truncated file, so that the bare template never starts a container.
+//! container and no file with a part of its text, so that the bare template never starts a container.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -88,7 +88,11 @@ fn one(whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts 
     if said.contains("internal error") || !killed && !matches!(output.status.code(), Some(0 | 1)) {
         wrong.push(format!("ended with {}", output.status));
     }
-    let found = written(&root.units());
+    let mut found = written(&root.units());
+    if killed {
+        // A unit gets its name before its text. Empty, it is for PID 1 as if it were missing; what others read never is.
+        found.retain(|path, text| !text.is_empty() || path.starts_with("nixos-nspawn/"));
+    }
     let clean = output.status.code() == Some(0);
     if clean {
         wrong.push("does not say that something was refused".to_owned());

@@ -72,6 +72,12 @@ pub(super) fn accepted(
             section.remove_if(|key, value| key == "After" && left_out.contains(value));
         });
     }
+    if let Some(section) = unit.sections.iter_mut().find(|section| section.name == "Unit") {
+        // As the container's other files, they are not in its hash twice.
+        for socket in sockets.iter().filter(|socket| !socket.start_on_connect) {
+            section.set("Wants", socket.unit.as_str());
+        }
+    }
     host.limit.apply(name, &mut unit);
     nspawn.comment([MARKER, &hash].concat());
     header(&mut nspawn, path);
@@ -90,7 +96,7 @@ pub(super) fn accepted(
         files.extend(wants(&own_unit));
     }
     for socket in sockets {
-        files.extend(socket_units(&own_unit, path, socket)?);
+        files.extend(socket_units(path, socket)?);
     }
     // The containers of a zone share one file.
     if let Some(network) = network.filter(|network| !network.handed_over.replace(true)) {
@@ -99,19 +105,18 @@ pub(super) fn accepted(
     Ok((hash, files))
 }
 
-/// Returns the files of a forward by a socket, and the link that starts it: with the container, or with the host's other
-/// sockets.
-fn socket_units(own_unit: &str, path: &str, socket: Socket) -> Result<[(String, Entry); 3], String> {
+/// Returns the files of a forward by a socket. One that starts the container has a link which starts it with the host's other
+/// sockets; the others are wanted by the container.
+fn socket_units(path: &str, socket: Socket) -> Result<impl Iterator<Item = (String, Entry)>, String> {
     let Socket { unit, service, start_on_connect, host_side: _, mut socket_file, mut service_file } = socket;
     header(&mut socket_file, path);
     header(&mut service_file, path);
-    let wants = if start_on_connect {
-        ["sockets.target.wants/", &unit].concat()
-    } else {
-        [own_unit, ".wants/", &unit].concat()
-    };
-    let link = Entry::Link(Cow::Owned(["../", &unit].concat()));
-    Ok([(wants, link), (unit, file(&socket_file)?), (service, file(&service_file)?)])
+    let link = start_on_connect.then(|| {
+        let link = Entry::Link(Cow::Owned(["../", &unit].concat()));
+        (["sockets.target.wants/", &unit].concat(), link)
+    });
+    let files = [(unit, file(&socket_file)?), (service, file(&service_file)?)];
+    Ok(link.into_iter().chain(files))
 }
 
 /// Returns the files of a refused intent: it stays visible and starts nothing.

@@ -42,7 +42,6 @@ fn each_path_has_its_owner() {
         ("systemd-nspawn@a.service.service.d/50-nixos-nspawn.conf", Some("a.service")),
         ("machines.target.wants/systemd-nspawn@web.service", Some("web")),
         ("nixos-nspawn-proxy@web-tcp-80.socket", Some("web")),
-        ("systemd-nspawn@web.service.wants/nixos-nspawn-proxy@web-tcp-80.socket", Some("web")),
         ("sockets.target.wants/nixos-nspawn-proxy@web-tcp-127.0.0.1-80.socket", Some("web")),
         ("nixos-nspawn-turn-web.target", None),
         ("machine-nixosnspawn.slice", None),

@@ -69,6 +69,30 @@ pub(super) fn replace(
     written
 }
 
+/// As long as a file may be that appears by one write: tmpfs, where the generators' directory is, takes a page whole or not at
+/// all.
+const AT_ONCE: usize = 4096;
+
+/// Creates a file that PID 1 reads after this process has ended. If it is short it needs no temporary: at worst, a process that
+/// is killed leaves it empty, which is for PID 1 as if the file were missing.
+pub(super) fn create(directory: impl AsFd, path: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
+    let rename = || replace(&directory, path, bytes, mode, Replace { durably: false, modified: None });
+    if bytes.len() > AT_ONCE {
+        return rename();
+    }
+    let file = match openat(&directory, path, NEW, mode) {
+        Err(Errno::EXIST) => return rename(),
+        opened => File::from(opened?),
+    };
+    let written = match (&file).write(bytes) {
+        Ok(length) if length == bytes.len() => return Ok(()),
+        Ok(_) => Err(io::ErrorKind::WriteZero.into()),
+        Err(error) => Err(error),
+    };
+    let _ = unlinkat(&directory, path, AtFlags::empty());
+    written
+}
+
 /// Returns whether a regular file has these bytes.
 pub(super) fn holds(directory: &OwnedFd, name: &str, bytes: &[u8]) -> bool {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
