@@ -60,7 +60,14 @@ impl Overview {
 
     fn add_traces(&mut self, host: &Host, wanted: &dyn Fn(&MachineName) -> bool) {
         let all_seen = !self.faults.iter().any(|fault| fault.hides);
-        for (name, unfinished) in traces(host).into_iter().filter(|(name, _)| wanted(name)) {
+        let traces = traces(host).unwrap_or_else(|error| {
+            // Otherwise it has been said that the directory cannot be read.
+            if all_seen {
+                self.faults.push(Fault::unseen(&error));
+            }
+            Vec::new()
+        });
+        for (name, unfinished) in traces.into_iter().filter(|(name, _)| wanted(name)) {
             let known = self.containers.contains_key(&name);
             // A running container that is not recorded may be recorded in a directory that the caller cannot read.
             if unfinished.is_none() && (known || !all_seen) {
@@ -82,8 +89,7 @@ impl Overview {
 
     fn add_what_lies_about(&mut self, host: &Host, loaded: &Loaded) {
         let mut enabled = all_enabled_links(host).unwrap_or_else(|error| {
-            let text = format!("{error:#}");
-            self.faults.push(Fault { kind: Kind::Imperative, text, hides: false, denied: false });
+            self.faults.push(Fault::unseen(&error));
             BTreeMap::new()
         });
         let mut twice: BTreeMap<&MachineName, Vec<String>> = BTreeMap::new();

@@ -51,6 +51,13 @@ pub(crate) struct Fault {
     pub(crate) denied: bool,
 }
 
+impl Fault {
+    /// Returns that something beside the intents cannot be seen.
+    pub(super) fn unseen(error: &anyhow::Error) -> Self {
+        Self { kind: Kind::Imperative, text: format!("{error:#}"), hides: false, denied: false }
+    }
+}
+
 /// One container.
 pub(crate) struct Container {
     /// Its name.

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use anyhow::Result;
 use nixos_nspawn_units::copies;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
 use crate::fact::overview::Unfinished;
 use crate::host::lock;
-use crate::host::pending::pending;
+use crate::host::pending::begun;
 
-/// Returns containers that have left files behind, or are still being created.
-pub(super) fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
+/// Returns containers that have left files behind, or that a command has begun to change.
+pub(super) fn traces(host: &Host) -> Result<Vec<(MachineName, Option<Unfinished>)>> {
     let running = fs::read_dir(host.root.join(copies::NSPAWN_DIRECTORY)).into_iter().flatten().flatten();
     let mut traces: BTreeMap<MachineName, Option<Unfinished>> = running
         .filter_map(|entry| {
@@ -21,11 +22,11 @@ pub(super) fn traces(host: &Host) -> Vec<(MachineName, Option<Unfinished>)> {
             (ours && copies::runs(&host.root, &name)).then_some((name, None))
         })
         .collect();
-    for record in pending(host).unwrap_or_default() {
-        let process = busy(host, &record.name);
-        traces.insert(record.name, Some(Unfinished { step: record.step, process }));
+    for (name, step) in begun(host)? {
+        let process = busy(host, &name);
+        traces.insert(name, Some(Unfinished { step, process }));
     }
-    traces.into_iter().collect()
+    Ok(traces.into_iter().collect())
 }
 
 /// Returns the process that holds the container's lock. The file is read, not locked: readers may lack permission and

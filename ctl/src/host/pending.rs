@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
 use crate::host::files::names_in;
-use crate::host::record::{Record, named};
+use crate::host::record::{Begun, Record, named, record_file};
 
 /// Returns the records of commands that were killed or are still running; their locks tell which. A record names
 /// paths to delete, so only those that root owns are accepted, as with intents. An unreadable file is an error, since
@@ -17,27 +18,37 @@ use crate::host::record::{Record, named};
 pub(crate) fn pending(host: &Host) -> Result<Vec<Record>> {
     let folder = host.intents();
     let mut records = Vec::new();
-    if !trusted(host, &folder)? {
-        return Ok(records);
-    }
-    for file in names_in(&folder)? {
-        let Some((name, step)) = named(&file) else { continue };
-        let path = folder.join(&file);
-        if trusted(host, &path)? {
-            let bytes = match fs::read(&path) {
-                // Records are renamed into place, so a full disk truncates none.
-                Ok(bytes) => bytes,
-                // The command has just ended.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("{}: cannot be read", path.display()));
-                }
-            };
-            records.push(Record::read(name, step, &bytes));
+    for (name, step) in begun(host)? {
+        let path = folder.join(record_file(&name, step));
+        match fs::read(&path) {
+            // Records are renamed into place, so a full disk truncates none.
+            Ok(bytes) => records.push(Record::read(name, step, &bytes)),
+            // The command has just ended.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("{}: cannot be read", path.display()));
+            }
         }
     }
-    records.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(records)
+}
+
+/// Returns which commands were killed or are still running, by container. The names of the records tell, so that everybody who
+/// can see the directory gets to know them.
+pub(crate) fn begun(host: &Host) -> Result<Vec<(MachineName, Begun)>> {
+    let folder = host.intents();
+    let mut found = Vec::new();
+    if !trusted(host, &folder)? {
+        return Ok(found);
+    }
+    for file in names_in(&folder)? {
+        let Some(record) = named(&file) else { continue };
+        if trusted(host, &folder.join(&file))? {
+            found.push(record);
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(found)
 }
 
 /// Returns whether a file or directory exists and only its owner can write to it.

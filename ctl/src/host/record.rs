@@ -232,13 +232,14 @@ impl Record {
         Self { details: details.checked(&name), name, step, unknown }
     }
 
-    fn file_name(&self) -> String {
-        format!(".{}.{}", self.name, self.step.ending())
-    }
-
     fn path(&self, host: &Host) -> PathBuf {
-        host.intents().join(self.file_name())
+        host.intents().join(record_file(&self.name, self.step))
     }
+}
+
+/// Returns the name of a record's file.
+pub(super) fn record_file(name: &MachineName, step: Begun) -> String {
+    format!(".{name}.{}", step.ending())
 }
 
 /// Returns the container and the command that a file name stands for.

@@ -1,4 +1,4 @@
-//! Users who may not read `/etc/nixos-nspawn`.
+//! Users who may not read `/etc/nixos-nspawn`, or not all of it.
 
 use std::fs;
 use std::fs::Permissions;
@@ -13,11 +13,16 @@ use crate::zoo;
 
 /// Runs the program as somebody who may not read the directory.
 fn as_user(tree: &Tree, words: &[&str]) -> Said {
+    as_user_with(tree, 0o000, words)
+}
+
+/// Runs the program as a user, while the directory has a mode.
+fn as_user_with(tree: &Tree, mode: u32, words: &[&str]) -> Said {
     // The user may not reach the directory of the build.
     let program = tree.path("/ctl");
     fs::copy(&bins().ctl, &program).unwrap();
     let directory = tree.path("/etc/nixos-nspawn");
-    fs::set_permissions(&directory, Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
     let mut command = match fs::metadata("/proc/self").unwrap().uid() {
         0 => {
             let mut command = Command::new("setpriv");
@@ -58,5 +63,17 @@ fn doctor_checks_nothing_of_what_it_does_not_see() {
         let one = of[0];
         assert_eq!((&one["level"], &one["next"]), (&"note".into(), &"sudo nixos-nspawn doctor".into()));
         assert!(one["text"].as_str().unwrap().starts_with("not checked: "), "{one}");
+    }
+}
+
+/// The names of records tell which commands were killed, even to those who may not read the records.
+#[test]
+fn list_shows_killed_commands_whose_records_are_secret() {
+    let tree = zoo();
+    let record = tree.path("/etc/nixos-nspawn/.half.creating");
+    fs::set_permissions(record, Permissions::from_mode(0o600)).unwrap();
+    let said = as_user_with(&tree, 0o755, &["list"]);
+    for line in ["gone: half removed", "half: half created"] {
+        assert!(said.out.contains(line), "{}", said.out);
     }
 }
