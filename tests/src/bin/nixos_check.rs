@@ -39,8 +39,11 @@ fn main() -> ExitCode {
         let enter = host.entry();
         let root = host.directory().join("root");
         let programs = bins().ctl.parent().unwrap_or(Path::new("."));
+        // Without it, every check would fail.
+        if !runs(kit("up").arg(nixpkgs).arg(&root).env("PROGRAMS", programs)) {
+            return ExitCode::FAILURE;
+        }
         if hold {
-            good &= runs(kit("up").arg(nixpkgs).arg(&root).env("PROGRAMS", programs));
             println!("EXEC={}\nHOST={}\nkept until standard input ends", enter.display(), root.display());
             let _ = std::io::stdin().read_line(&mut String::new());
             continue;
@@ -54,7 +57,6 @@ fn main() -> ExitCode {
                 report.line(false, &format!("{}: {error}", command.get_program().to_string_lossy()));
             });
         };
-        run(&mut report, kit("up").arg(nixpkgs).arg(&root).env("PROGRAMS", programs));
         if !only_numbers && !only_strict {
             report.group(containers);
             run(&mut report, kit("check").env("EXEC", &enter));
