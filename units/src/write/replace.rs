@@ -80,16 +80,14 @@ pub(super) fn create(directory: impl AsFd, path: &str, bytes: &[u8], mode: Mode)
     if bytes.len() > AT_ONCE {
         return rename();
     }
-    let file = match openat(&directory, path, NEW, mode) {
+    let mut file = match openat(&directory, path, NEW, mode) {
         Err(Errno::EXIST) => return rename(),
         opened => File::from(opened?),
     };
-    let written = match (&file).write(bytes) {
-        Ok(length) if length == bytes.len() => return Ok(()),
-        Ok(_) => Err(io::ErrorKind::WriteZero.into()),
-        Err(error) => Err(error),
-    };
-    let _ = unlinkat(&directory, path, AtFlags::empty());
+    let written = file.write_all(bytes);
+    if written.is_err() {
+        let _ = unlinkat(&directory, path, AtFlags::empty());
+    }
     written
 }
 
