@@ -73,7 +73,7 @@ pub(super) fn accepted(
         });
     }
     if let Some(section) = unit.sections.iter_mut().find(|section| section.name == "Unit") {
-        // As the container's other files, they are not in its hash twice.
+        // The hash has the sockets' own files, which say the same.
         for socket in sockets.iter().filter(|socket| !socket.start_on_connect) {
             section.set("Wants", socket.unit.as_str());
         }
