@@ -203,7 +203,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Returns whether PID 1 ignores a file. `--prepare` reads it, which may be while the next run of the generator writes it.
+/// Returns whether PID 1 ignores a file. `--prepare` reads it, which may be while another run of the generator writes it.
 fn is_ignored(path: &str) -> bool {
     path.strip_prefix(OWN_DIRECTORY).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -90,7 +90,7 @@ fn one(whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts 
     }
     let mut found = written(&root.units());
     if killed {
-        // A unit gets its name before its text. Empty, it is for PID 1 as if it were missing; what others read never is.
+        // A unit gets its name before its text. PID 1 starts nothing of an empty one; what others read never is.
         found.retain(|path, text| !text.is_empty() || path.starts_with("nixos-nspawn/"));
     }
     let clean = output.status.code() == Some(0);

@@ -6,6 +6,7 @@ use nixos_nspawn_tests::on_both_hosts;
 on_both_hosts!(
     killed_nspawn,
     starts_during_reloads,
+    units_that_a_killed_generator_left_empty,
     garbage_collection_under_a_running_container,
     vanished_system,
     links_in_the_container_root,
@@ -34,6 +35,24 @@ fn killed_nspawn(host: &Host) {
     host.ctl_ok(&["remove", "deaf"]);
     assert!(host.listed("deaf").is_none());
     assert_eq!(host.state("deaf"), "inactive");
+}
+
+/// A generator that is killed between making a unit and writing it leaves it empty (docs/decisions/scale.md): systemd takes an
+/// empty drop-in for none, and an empty unit for masked, so whatever wants it starts without it and nothing fails.
+fn units_that_a_killed_generator_left_empty(host: &Host) {
+    let script = r#"
+        mkdir -p /run/systemd/system/left.service.d; cd /run/systemd/system
+        printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n' > left.service
+        printf '[Unit]\nWants=empty.socket missing.socket\n' > left.service.d/40-wants.conf
+        : > left.service.d/50-nixos-nspawn.conf
+        : > empty.socket
+        systemctl daemon-reload
+        systemctl start left.service
+        systemctl show --property=ActiveState left.service
+        systemctl show --property=LoadState,ActiveState empty.socket"#;
+    let said = host.ok(&["sh", "-euc", script]);
+    assert_eq!(said, "ActiveState=active\nLoadState=masked\nActiveState=inactive\n");
+    assert_eq!(host.ok(&["systemctl", "is-system-running"]).trim(), "running");
 }
 
 /// A container starts while a reload refills the generator's directory, in which it looks for its file.

@@ -69,12 +69,11 @@ pub(super) fn replace(
     written
 }
 
-/// As long as a file may be that appears by one write: tmpfs, where the generators' directory is, takes a page whole or not at
-/// all.
+/// The longest file that one write puts on tmpfs whole or not at all: a page. The generators' directory is on tmpfs.
 const AT_ONCE: usize = 4096;
 
-/// Creates a file that PID 1 reads after this process has ended. If it is short it needs no temporary: at worst, a process that
-/// is killed leaves it empty, which is for PID 1 as if the file were missing.
+/// Creates a file that PID 1 reads after this process has ended. A short one needs no temporary: a process that is killed in
+/// between leaves it empty, which PID 1 takes for no drop-in, or for a masked unit.
 pub(super) fn create(directory: impl AsFd, path: &str, bytes: &[u8], mode: Mode) -> io::Result<()> {
     let rename = || replace(&directory, path, bytes, mode, Replace { durably: false, modified: None });
     if bytes.len() > AT_ONCE {
