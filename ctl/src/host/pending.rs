@@ -60,6 +60,6 @@ fn trusted(host: &Host, path: &Path) -> Result<bool> {
             Ok(owner && metadata.mode() & 0o022 == 0 && (metadata.is_file() || metadata.is_dir()))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
+        Err(error) => Err(error).with_context(|| format!("{}: cannot be inspected", path.display())),
     }
 }
