@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use nixos_nspawn_units::deadline::Work;
+use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::plan::plan_in_time;
 use nixos_nspawn_units::store::{Trust, load_in_time};
 use nixos_nspawn_units::write::Writer;
@@ -44,10 +45,13 @@ pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
     let in_time = |work| used() < limit(work);
     let loaded = load_in_time(root, trust(root), &in_time);
     // Files are written while others are planned, so that only some are in memory.
-    let mut writer = Writer::open(directory, began);
-    let plan = plan_in_time(&loaded, &in_time, &mut |container, files| {
-        if let Ok(writer) = &mut writer {
-            writer.write(container, files);
+    let writer = Writer::open(directory, began);
+    let plan = plan_in_time(&loaded, &in_time, &|| {
+        let mut batch = writer.as_ref().ok().map(Writer::batch);
+        move |container: Option<&MachineName>, files| {
+            if let Some(batch) = &mut batch {
+                batch.write(container, files);
+            }
         }
     });
     let errors = writer.map_or_else(|error| vec![error], Writer::finish);

@@ -16,7 +16,7 @@ const UNITS: Layers = Layers {
         &["intent"],
         &["json"],
         &["name", "nearest", "number_type", "resolve", "string_type", "value"],
-        &["deadline", "invalid"],
+        &["deadline", "invalid", "parallel"],
     ],
     only: &[],
     circles: &[],

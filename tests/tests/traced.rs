@@ -67,24 +67,79 @@ fn each_container_takes_the_same_few_calls() {
     assert!(many - few <= 20 * each + 5, "{few} calls for 10 containers, {many} for 30");
 }
 
+/// Threads, which many containers are planned by, do nothing else than one thread does, and come to the same.
+#[test]
+fn threads_read_and_write_the_same() {
+    let root = Root::empty();
+    fs::create_dir_all(root.intents()).expect("a tree");
+    for number in 0..160 {
+        let container = match number % 4 {
+            0 => r#"{"zone":"lab"}"#.to_owned(),
+            1 => format!(
+                r#"{{"forwardPorts":[{{"hostPort":{}}}],"bindMounts":["/srv/data"]}}"#,
+                1000 + number / 8
+            ),
+            2 => r#"{"noSuchOption":1}"#.to_owned(),
+            _ => format!(r#"{{"hostNetworkConfig":{{"address":"10.0.{number}.1/24"}}}}"#),
+        };
+        let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web";
+        let text =
+            format!(r#"{{"version":1,"toplevel":"{toplevel}","autostart":true,"container":{container}}}"#);
+        fs::write(root.intents().join(format!("c{number}.json")), text).expect("a tree");
+    }
+    let calls = traced(&root).expect("a trace");
+    let threads = calls.iter().filter(|call| call.contains("CLONE_THREAD")).count();
+    assert_eq!(threads > 0, std::thread::available_parallelism().is_ok_and(|count| count.get() > 1));
+    let bad: Vec<&String> = calls.iter().filter(|call| !allowed(&root, call)).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    let together = root.generate();
+    assert_eq!(together.tree.matches("50-nixos-nspawn.conf").count(), 160, "{}", together.tree);
+    for _ in 0..5 {
+        clear(&root);
+        assert_eq!(root.generate(), together);
+    }
+    let alone = root.command();
+    for words in [
+        &["/usr/bin/taskset", "-c", "0"][..],
+        &["/usr/bin/strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=clone3:error=EAGAIN"],
+    ] {
+        clear(&root);
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(alone.get_program()).args(alone.get_args());
+        assert_eq!(root.run(&mut command), together, "{words:?}");
+    }
+}
+
+/// Empties the output directories.
+fn clear(root: &Root) {
+    for directory in root.outputs() {
+        fs::remove_dir_all(directory).expect("removed");
+    }
+    root.outputs();
+}
+
 /// Returns the system calls that name files, make processes or use the network, one per line.
 fn traced(root: &Root) -> Result<Vec<String>, String> {
-    let log = root.path().with_extension("trace");
+    let logs = tempfile::tempdir().map_err(|e| e.to_string())?;
     let generator = root.command();
     let mut strace = Command::new("strace");
     // -yy shows the file of a descriptor. The execve of the program itself is skipped.
-    strace.args(["-f", "-yy", "-s", "8192", "-e", "trace=%file,%network,%process,%desc"]);
+    strace.args(["-ff", "-yy", "-s", "8192", "-e", "trace=%file,%network,%process,%desc"]);
     strace
         .arg("-e")
         .arg("signal=all")
         .arg("-o")
-        .arg(&log)
+        .arg(logs.path().join("trace"))
         .arg(generator.get_program())
         .args(generator.get_args());
     root.run(strace.env("PATH", "/usr/bin:/bin"));
-    let text =
-        fs::read_to_string(&log).map_err(|e| format!("strace of the package strace wrote no log: {e}"))?;
-    Ok(text.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim().to_owned())).collect())
+    let mut calls = Vec::new();
+    // A file for each thread, so that no call is interrupted by one of another.
+    for log in fs::read_dir(logs.path()).map_err(|e| e.to_string())? {
+        let text = log.and_then(|log| fs::read_to_string(log.path())).map_err(|e| e.to_string())?;
+        calls.extend(text.lines().map(|line| line.trim().to_owned()));
+    }
+    if calls.is_empty() { Err("strace of the package strace wrote no log".to_owned()) } else { Ok(calls) }
 }
 
 /// Returns whether a generator may make this call.
@@ -115,6 +170,7 @@ fn allowed(root: &Root, call: &str) -> bool {
         paths(if name == "symlinkat" { rest.split_once(", ").map_or(rest, |(_, rest)| rest) } else { rest });
     match name {
         "execve" => call.starts_with(&format!("execve({:?}", root.command().get_program())),
+        "clone" | "clone3" => rest.contains("CLONE_THREAD"),
         "exit_group" | "exit" | "close" | "getdents64" | "lseek" | "poll" | "fcntl" | "ioctl" | "mmap" => {
             true
         }

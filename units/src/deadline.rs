@@ -13,7 +13,7 @@ pub enum Work {
 }
 
 /// Returns whether there is still time for some work.
-pub type InTime<'a> = &'a dyn Fn(Work) -> bool;
+pub type InTime<'a> = &'a (dyn Fn(Work) -> bool + Sync);
 
 /// Always returns true.
 pub fn unlimited(_: Work) -> bool {

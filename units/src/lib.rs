@@ -4,8 +4,8 @@
 //! Imports go one way (docs/architecture.md). Invariants:
 //! 1. Only [`store`], [`write`] and [`copies`] touch the disk; nothing here logs, or reads the environment, the clock or
 //!    the network.
-//! 2. [`plan`] is pure: the same intents in any order give the same bytes, and writing the same plan twice changes
-//!    nothing on disk.
+//! 2. [`plan`] is pure: the same intents in any order, and planned by any number of threads, give the same bytes. Writing
+//!    the same plan twice changes nothing on disk.
 //! 3. A bad intent affects no other; a conflict affects only its claimants and names them all.
 //! 4. A valid intent renders to text that systemd's own parsers accept without a warning.
 
@@ -24,6 +24,7 @@ pub mod network;
 pub mod nspawn;
 mod number_type;
 pub mod ordering;
+mod parallel;
 pub mod plan;
 pub mod reach;
 pub mod resolve;

@@ -9,6 +9,7 @@ mod network;
 mod writable;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use crate::boot::{BootLimit, turn_of};
 use crate::conflict::conflicts;
@@ -19,6 +20,7 @@ use crate::name::MachineName;
 use crate::network::{ENDING, PREFIX};
 use crate::nspawn::nspawn_file;
 use crate::ordering::Order;
+use crate::parallel::in_parts;
 use crate::socket::container_of;
 use crate::store::{Host, Kind, LoadError, Loaded, Stored};
 use crate::version::unmet;
@@ -35,9 +37,6 @@ pub use contents::{
 /// The reason for refusing a container for which there was no time.
 const NO_TIME: &str =
     "was not planned, since nixos-nspawn-generator ran out of time; make the largest files smaller";
-
-/// Takes the files of a container as soon as they are planned, or those of no container in particular.
-pub type HandOver<'a> = &'a mut dyn FnMut(Option<&MachineName>, Files);
 
 /// Returns the plan for everything that was loaded.
 ///
@@ -63,10 +62,15 @@ pub fn plan(loaded: &Loaded) -> Plan {
     collected(&Input::of(loaded), &|_| true, true)
 }
 
-/// Does the same as long as there is time, and hands over the files of each container instead of keeping them. The start
-/// of containers that are not planned in time is refused.
-pub fn plan_in_time(loaded: &Loaded, in_time: InTime, hand_over: HandOver) -> Plan {
-    plan_with(&Input::of(loaded), in_time, &|_| true, Some(Writable::new()), hand_over)
+/// Does the same as long as there is time, and hands over the files of each container, or those of no container in
+/// particular, as soon as they are planned. The start of containers that are not planned in time is refused. Many
+/// containers are planned by several threads, each of which hands over what it plans to an output of its own.
+pub fn plan_in_time<H: FnMut(Option<&MachineName>, Files)>(
+    loaded: &Loaded,
+    in_time: InTime,
+    outputs: &(impl Fn() -> H + Sync),
+) -> Plan {
+    plan_with(&Input::of(loaded), in_time, &|_| true, true, outputs)
 }
 
 /// Plans only the containers that are wanted, each as if all were planned: the others take no time, but their conflicts and
@@ -96,78 +100,51 @@ impl<'a> Input<'a> {
 }
 
 fn collected(input: &Input, wanted: &dyn Fn(&MachineName) -> bool, whole: bool) -> Plan {
-    let mut files = BTreeMap::new();
-    let writable = whole.then(Writable::new);
-    let plan = plan_with(input, &unlimited, wanted, writable, &mut |_, own| files.extend(own));
-    Plan { files, ..plan }
+    let files = Mutex::new(BTreeMap::new());
+    let collect = |_: Option<&MachineName>, own: Files| {
+        files.lock().unwrap_or_else(PoisonError::into_inner).extend(own);
+    };
+    let plan = plan_with(input, &unlimited, wanted, whole, &|| collect);
+    Plan { files: files.into_inner().unwrap_or_else(PoisonError::into_inner), ..plan }
 }
 
-fn plan_with(
+fn plan_with<H: FnMut(Option<&MachineName>, Files)>(
     input: &Input,
     in_time: InTime,
     wanted: &dyn Fn(&MachineName) -> bool,
-    writable: Option<Writable>,
-    hand_over: HandOver,
+    whole: bool,
+    outputs: &(impl Fn() -> H + Sync),
 ) -> Plan {
-    let mut writable = writable.filter(|_| !input.errors.iter().any(LoadError::may_hide_containers));
     let intents = || input.intents.iter().map(|stored| (&stored.name, &stored.intent));
     let conflicts = conflicts(intents());
-    let limited = BootLimit::takes_turns(input.host);
-    // A refused container takes no turn, so that other containers do not depend on it. Only with turns is each
-    // container rendered twice.
-    let usable = |intent: &Intent| {
-        !limited || nspawn_file(intent).is_ok_and(|file| unmet(&file, input.host.systemd).is_none())
-    };
-    let order = Order::of(intents().filter(|(_, intent)| usable(intent)), limited);
-    let limit = BootLimit::of(input.host, || {
-        let autostart: BTreeSet<&MachineName> =
-            intents().filter(|(_, intent)| intent.starts_at_boot()).map(|(name, _)| name).collect();
-        order.at_boot(|name| autostart.contains(name))
-    });
-    let systemd = input.host.systemd;
-    let zones = zones(intents().map(|(_, intent)| &intent.container), systemd);
-    let host = Surroundings { systemd, order, limit, zones };
+    let host = Surroundings::of(input);
     let mut plan = Plan::default();
     // Before the containers that wait for them.
-    let mut shared = Files::new();
-    for (path, mut unit) in host.limit.units() {
-        unit.comment("Written by nixos-nspawn-generator(8) for bootLimit of /etc/nixos-nspawn/host.json.");
-        match unit.check() {
-            Ok(()) => shared.push((path, Entry::File(unit.text()))),
-            Err(error) => plan.faults.push(brief(&format!("{path}: {error}"))),
-        }
+    outputs()(None, shared(&host, &mut plan.faults));
+    let lists_writable = whole && !input.errors.iter().any(LoadError::may_hide_containers);
+    let wanted_intents: Vec<&Stored> =
+        input.intents.iter().copied().filter(|stored| wanted(&stored.name)).collect();
+    let parts = in_parts(&wanted_intents, |part| {
+        let mut hand_over = outputs();
+        let mut writable = lists_writable.then(Writable::new);
+        let planned = part.iter().map(|stored| {
+            let mut warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
+            warnings.extend(host.order.warning(&stored.name));
+            let in_time = in_time(Work::Plan);
+            writable = writable.take().filter(|_| in_time);
+            let (planned, files) = decided(stored, warnings, &host, writable.as_mut(), in_time);
+            hand_over(Some(&stored.name), files);
+            planned
+        });
+        (planned.collect::<Vec<Planned>>(), writable)
+    });
+    // The list is complete, or missing.
+    let mut writable = lists_writable.then(Writable::new);
+    for (planned, of_part) in parts {
+        plan.containers.extend(planned);
+        writable = writable.zip(of_part).map(|(list, of_part)| list.with(of_part));
     }
-    hand_over(None, shared);
-    for stored in input.intents.iter().filter(|stored| wanted(&stored.name)) {
-        let mut warnings = conflicts.get(&stored.name).cloned().unwrap_or_default();
-        warnings.extend(host.order.warning(&stored.name));
-        let files = if in_time(Work::Plan) {
-            accepted(stored, &warnings, &host, writable.as_mut())
-        } else {
-            writable = None;
-            Err(NO_TIME.to_owned())
-        };
-        let (planned, files) = match files {
-            Ok((hash, files)) => {
-                let planned = Planned {
-                    name: stored.name.clone(),
-                    kind: stored.kind,
-                    hash: Some(hash),
-                    autostart: stored.intent.starts_at_boot(),
-                    warnings,
-                    refusal: None,
-                };
-                (planned, files)
-            }
-            Err(reason) => {
-                let reason = format!("{}: {reason}", stored.path);
-                let autostart = stored.intent.starts_at_boot();
-                refused(&stored.name, stored.kind, &stored.path, &reason, autostart)
-            }
-        };
-        hand_over(Some(&stored.name), files);
-        plan.containers.push(planned);
-    }
+    let mut hand_over = outputs();
     for error in input.errors {
         match &error.name {
             Some(name) if !error.shadowed && !wanted(name) => {}
@@ -186,6 +163,69 @@ fn plan_with(
     plan.containers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     plan.faults.sort();
     plan
+}
+
+impl<'a> Surroundings<'a> {
+    fn of(input: &Input<'a>) -> Self {
+        let intents = || input.intents.iter().map(|stored| (&stored.name, &stored.intent));
+        let limited = BootLimit::takes_turns(input.host);
+        let systemd = input.host.systemd;
+        // A refused container takes no turn, so that other containers do not depend on it. Only with turns is each
+        // container rendered twice.
+        let usable = |intent: &Intent| {
+            !limited || nspawn_file(intent).is_ok_and(|file| unmet(&file, systemd).is_none())
+        };
+        let order = Order::of(intents().filter(|(_, intent)| usable(intent)), limited);
+        let limit = BootLimit::of(input.host, || {
+            let autostart: BTreeSet<&MachineName> =
+                intents().filter(|(_, intent)| intent.starts_at_boot()).map(|(name, _)| name).collect();
+            order.at_boot(|name| autostart.contains(name))
+        });
+        let zones = zones(intents().map(|(_, intent)| &intent.container), systemd);
+        Self { systemd, order, limit, zones }
+    }
+}
+
+/// Returns the units of all containers together, and adds those that systemd would read differently to `faults`.
+fn shared(host: &Surroundings, faults: &mut Vec<String>) -> Files {
+    let mut files = Files::new();
+    for (path, mut unit) in host.limit.units() {
+        unit.comment("Written by nixos-nspawn-generator(8) for bootLimit of /etc/nixos-nspawn/host.json.");
+        match unit.check() {
+            Ok(()) => files.push((path, Entry::File(unit.text()))),
+            Err(error) => faults.push(brief(&format!("{path}: {error}"))),
+        }
+    }
+    files
+}
+
+/// Returns the decision for the container of a good intent, and its files.
+fn decided(
+    stored: &Stored,
+    warnings: Vec<String>,
+    host: &Surroundings,
+    writable: Option<&mut Writable>,
+    in_time: bool,
+) -> (Planned, Files) {
+    let autostart = stored.intent.starts_at_boot();
+    let files = if in_time { accepted(stored, &warnings, host, writable) } else { Err(NO_TIME.to_owned()) };
+    match files {
+        Ok((hash, files)) => {
+            let planned = Planned {
+                name: stored.name.clone(),
+                kind: stored.kind,
+                hash: Some(hash),
+                autostart,
+                warnings,
+                refusal: None,
+            };
+            (planned, files)
+        }
+        Err(reason) => {
+            let reason = format!("{}: {reason}", stored.path);
+            refused(&stored.name, stored.kind, &stored.path, &reason, autostart)
+        }
+    }
 }
 
 /// Returns whether a path of the plan belongs to the container.

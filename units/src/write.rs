@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, mkdirat, openat, symlinkat};
@@ -64,11 +65,8 @@ pub struct Writer<'a> {
     directory: &'a Path,
     began: SystemTime,
     out: OwnedFd,
-    shared: [Option<Folder>; SHARED.len()],
-    /// What is to be written next, and how many bytes that are.
-    waiting: Vec<(Option<MachineName>, Files)>,
-    bytes: usize,
-    errors: Vec<WriteError>,
+    shared: [OnceLock<Folder>; SHARED.len()],
+    errors: Mutex<Vec<WriteError>>,
 }
 
 impl<'a> Writer<'a> {
@@ -76,15 +74,9 @@ impl<'a> Writer<'a> {
     /// writable mounts gets it, since whatever is changed later may not be in the list.
     pub fn open(directory: &'a Path, began: SystemTime) -> Result<Self, WriteError> {
         match openat(CWD, directory, DIRECTORY, Mode::empty()) {
-            Ok(out) => Ok(Self {
-                directory,
-                began,
-                out,
-                shared: Default::default(),
-                waiting: Vec::new(),
-                bytes: 0,
-                errors: Vec::new(),
-            }),
+            Ok(out) => {
+                Ok(Self { directory, began, out, shared: Default::default(), errors: Mutex::default() })
+            }
             Err(error) => {
                 let path = directory.display().to_string();
                 Err(WriteError { path, error: error.into(), container: None })
@@ -92,25 +84,20 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes the files and links that belong together, mostly those of one container, which errors name; at the latest
-    /// when [`Writer::finish`] is called. First come the files that PID 1 ignores, then units and drop-ins, at last the
-    /// links that start them. There are no links if one of the files could not be written: without its drop-in, the stock
-    /// template would start.
-    pub fn write(&mut self, container: Option<&MachineName>, files: Files) {
-        let length = |(_, entry): &(String, Entry)| match entry {
-            Entry::File(text) => text.len(),
-            Entry::Link(target) => target.len(),
-        };
-        self.bytes += files.iter().map(length).sum::<usize>();
-        self.waiting.push((container.cloned(), files));
-        if self.bytes >= TOGETHER {
-            self.write_waiting();
-        }
+    /// Returns what collects files and writes them together. Each thread has its own.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch { writer: self, waiting: Vec::new(), bytes: 0 }
     }
 
-    fn write_waiting(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
-        self.bytes = 0;
+    /// Returns what could not be written.
+    pub fn finish(self) -> Vec<WriteError> {
+        let mut errors = self.errors.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Threads note them in any order.
+        errors.sort_by(|a, b| a.path.cmp(&b.path));
+        errors
+    }
+
+    fn write(&self, waiting: Vec<(Option<MachineName>, Files)>) {
         let mut failed = vec![false; waiting.len()];
         for ignored in [true, false] {
             for ((container, entries), failed) in waiting.iter().zip(&mut failed) {
@@ -135,20 +122,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Writes the rest. Returns what could not be written.
-    pub fn finish(mut self) -> Vec<WriteError> {
-        self.write_waiting();
-        self.errors
-    }
-
-    fn note(&mut self, path: &str, written: io::Result<()>, container: Option<&MachineName>) {
+    fn note(&self, path: &str, written: io::Result<()>, container: Option<&MachineName>) {
         if let Err(error) = written {
             let path = format!("{}/{path}", self.directory.display());
-            self.errors.push(WriteError { path, error, container: container.cloned() });
+            let error = WriteError { path, error, container: container.cloned() };
+            self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(error);
         }
     }
 
-    fn file(&mut self, path: &str, text: &[u8]) -> io::Result<()> {
+    fn file(&self, path: &str, text: &[u8]) -> io::Result<()> {
         let (folder, name) = split(path);
         let mode = Mode::from_raw_mode(0o644);
         let modified = Some(self.began).filter(|_| (folder, name) == (OWN_DIRECTORY, WRITABLE));
@@ -175,7 +157,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Makes a link. `made` is the directory that was made last, which needs no look.
-    fn link<'b>(&mut self, path: &'b str, target: &str, made: &mut Option<&'b str>) -> io::Result<()> {
+    fn link<'b>(&self, path: &'b str, target: &str, made: &mut Option<&'b str>) -> io::Result<()> {
         let (folder, name) = split(path);
         if let Some(folder) = self.shared(folder)? {
             return link(&folder.open, name, target);
@@ -190,16 +172,53 @@ impl<'a> Writer<'a> {
     }
 
     /// Returns a directory that is kept open, if this is one of them.
-    fn shared(&mut self, folder: &str) -> io::Result<Option<&Folder>> {
+    fn shared(&self, folder: &str) -> io::Result<Option<&Folder>> {
         let Some(at) = SHARED.iter().position(|shared| *shared == folder) else { return Ok(None) };
-        let slot = &mut self.shared[at];
-        if slot.is_none() {
-            *slot = Some(match make(&self.out, folder)? {
-                true => Folder { open: open(&self.out, folder)?, present: Present::default() },
-                false => Folder::open(&self.out, folder)?,
-            });
+        if let Some(folder) = self.shared[at].get() {
+            return Ok(Some(folder));
         }
-        Ok(slot.as_ref())
+        // Two threads may get here. What one of them finds of the other's is not among its own names.
+        let folder = match make(&self.out, folder)? {
+            true => Folder { open: open(&self.out, folder)?, present: Present::default() },
+            false => Folder::open(&self.out, folder)?,
+        };
+        Ok(Some(self.shared[at].get_or_init(|| folder)))
+    }
+}
+
+/// Collects files, and writes them when there are enough, at the latest when it is dropped.
+pub struct Batch<'a> {
+    writer: &'a Writer<'a>,
+    /// What is to be written next, and how many bytes that are.
+    waiting: Vec<(Option<MachineName>, Files)>,
+    bytes: usize,
+}
+
+impl Batch<'_> {
+    /// Writes the files and links that belong together, mostly those of one container, which errors name. First come the
+    /// files that PID 1 ignores, then units and drop-ins, at last the links that start them. There are no links if one of
+    /// the files could not be written: without its drop-in, the stock template would start.
+    pub fn write(&mut self, container: Option<&MachineName>, files: Files) {
+        let length = |(_, entry): &(String, Entry)| match entry {
+            Entry::File(text) => text.len(),
+            Entry::Link(target) => target.len(),
+        };
+        self.bytes += files.iter().map(length).sum::<usize>();
+        self.waiting.push((container.cloned(), files));
+        if self.bytes >= TOGETHER {
+            self.write_waiting();
+        }
+    }
+
+    fn write_waiting(&mut self) {
+        self.bytes = 0;
+        self.writer.write(std::mem::take(&mut self.waiting));
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.write_waiting();
     }
 }
 

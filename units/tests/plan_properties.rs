@@ -162,8 +162,8 @@ proptest! {
         let new = plan(&loaded(&values));
         for plan in [&old, &new, &new] {
             let entries: Vec<(String, Entry)> = plan.files.clone().into_iter().collect();
-            let mut writer = Writer::open(directory.path(), std::time::SystemTime::now()).unwrap();
-            writer.write(None, entries);
+            let writer = Writer::open(directory.path(), std::time::SystemTime::now()).unwrap();
+            writer.batch().write(None, entries);
             prop_assert!(writer.finish().is_empty());
         }
         for (path, entry) in &new.files {

@@ -22,11 +22,15 @@ const INTENTS: [(&str, &str); 4] = [
     ("broken", r#"{"noSuchOption":1}"#),
 ];
 
-fn root() -> Root {
+/// So many more containers are planned by several threads.
+const MORE: usize = 150;
+
+fn root(more: usize) -> Root {
     let root = Root::empty();
     root.outputs();
     fs::create_dir_all(root.intents()).expect("new");
-    for (name, container) in INTENTS {
+    let more = (0..more).map(|number| (format!("more{number}"), r#"{"zone":"lab"}"#));
+    for (name, container) in INTENTS.map(|(name, text)| (name.to_owned(), text)).into_iter().chain(more) {
         let text = format!(
             r#"{{"version":1,"toplevel":"/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-{name}","container":{container}}}"#
         );
@@ -51,12 +55,34 @@ fn written(units: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Kills the generator at each call, and makes every `every`th call fail.
+/// Kills the generator at each call, and makes every `every`th call fail. With many containers, kills it at some calls,
+/// and makes all later ones fail.
 pub fn run(every: usize) -> Counts {
-    let first = root();
+    let mut counts = few(every);
+    counts.add(many(every));
+    counts
+}
+
+fn many(every: usize) -> Counts {
+    let (all, whole) = undisturbed(MORE);
+    // In another run, each thread may have less to do.
+    let changing: Vec<&Point> = all[..all.len() / 2].iter().filter(|point| point.changes()).collect();
+    let faults = [Fault::Signal("SIGKILL"), Fault::Errors("ENOSPC")];
+    let sample = changing.iter().copied().step_by(1 + changing.len() / 60 * every);
+    let jobs: Vec<(&Point, Fault)> = sample.flat_map(|point| faults.map(|fault| (point, fault))).collect();
+    in_parallel(&jobs, |(point, fault)| one(MORE, &whole, point, *fault))
+}
+
+/// Returns the calls of a run, and what it writes.
+fn undisturbed(more: usize) -> (Vec<Point>, BTreeMap<String, String>) {
+    let root = root(more);
     let log = tempfile::NamedTempFile::new().expect("a log");
-    let all = points(&first.command(), ALL, log.path());
-    let whole = written(&first.units());
+    let all = points(&root.command(), ALL, log.path());
+    (all, written(&root.units()))
+}
+
+fn few(every: usize) -> Counts {
+    let (all, whole) = undisturbed(0);
     assert!(whole.keys().filter(|path| path.contains(".wants/")).count() > 5, "{:#?}", whole.keys());
     let mut jobs: Vec<(&Point, Fault)> = Vec::new();
     for (at, point) in all.iter().enumerate() {
@@ -74,11 +100,11 @@ pub fn run(every: usize) -> Counts {
             }
         }
     }
-    in_parallel(&jobs, |(point, fault)| one(&whole, point, *fault))
+    in_parallel(&jobs, |(point, fault)| one(0, &whole, point, *fault))
 }
 
-fn one(whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts {
-    let root = root();
+fn one(more: usize, whole: &BTreeMap<String, String>, point: &Point, fault: Fault) -> Counts {
+    let root = root(more);
     let (output, injected) = faulted(&root.command(), point, fault);
     let mut counts = Counts::default();
     let killed = output.status.signal() == Some(9);

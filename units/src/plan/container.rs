@@ -8,7 +8,7 @@ use super::contents::{
     Planned, file, header,
 };
 use super::hash::plan_hash;
-use super::network::{Zones, network};
+use super::network::{Needed, Zones, network};
 use super::writable::Writable;
 use crate::boot::BootLimit;
 use crate::intent::Dependency;
@@ -50,8 +50,8 @@ pub(super) fn accepted(
     }
     let mut unit = drop_in(name, intent, path).map_err(unwritable)?;
     let sockets = sockets(name, intent, path).map_err(unwritable)?;
-    let network = network(name, &intent.container, path, host.systemd, &host.zones);
-    if let Some(network) = &network {
+    let needed = network(name, &intent.container, path, host.systemd, &host.zones);
+    if let Some(network) = needed.as_ref().map(Needed::network) {
         // Tells `--prepare` which file to wait for while a daemon-reload fills the directory; nspawn skips it.
         let extension = nspawn.section(EXTENSION);
         extension.set(NETWORK_HASH, network.hash.as_str());
@@ -98,9 +98,9 @@ pub(super) fn accepted(
     for socket in sockets {
         files.extend(socket_units(path, socket)?);
     }
-    // The containers of a zone share one file.
-    if let Some(network) = network.filter(|network| !network.handed_over.replace(true)) {
-        files.push(([OWN_DIRECTORY, "/", &network.file_name].concat(), network.into_owned().entry?));
+    if let Some(needed) = needed.filter(Needed::is_new) {
+        let network = needed.network();
+        files.push(([OWN_DIRECTORY, "/", &network.file_name].concat(), network.entry.clone()?));
     }
     Ok((hash, files))
 }

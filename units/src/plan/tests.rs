@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes helpers of tests for ordinary code")]
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::*;
 
@@ -16,13 +16,12 @@ fn loaded(names: &[&str]) -> Loaded {
 
 #[test]
 fn containers_without_time_are_refused() {
-    let left = Cell::new(2);
-    let in_time = |_| {
-        left.set(left.get() - 1);
-        left.get() >= 0
-    };
-    let mut files = BTreeMap::new();
-    let plan = plan_in_time(&loaded(&["a", "b", "c", "d"]), &in_time, &mut |_, own| files.extend(own));
+    let left = AtomicI32::new(2);
+    let in_time = |_| left.fetch_sub(1, Ordering::Relaxed) > 0;
+    let files = Mutex::new(BTreeMap::new());
+    let collect = |_: Option<&MachineName>, own: Files| files.lock().unwrap().extend(own);
+    let plan = plan_in_time(&loaded(&["a", "b", "c", "d"]), &in_time, &|| collect);
+    let files = files.into_inner().unwrap();
     let refused: Vec<bool> = plan.containers.iter().map(|planned| planned.refusal.is_some()).collect();
     assert_eq!(refused, [false, false, true, true]);
     let Entry::File(drop_in) = &files["systemd-nspawn@d.service.d/50-nixos-nspawn.conf"] else {
@@ -97,7 +96,9 @@ fn the_list_of_writable_mounts_is_complete_or_missing() {
         let loaded = Loaded { errors: vec![error.clone()], ..loaded(&["a"]) };
         assert_eq!(plan(&loaded).files.contains_key("nixos-nspawn/writable"), listed, "{error:?}");
     }
-    let mut files = Files::new();
-    plan_in_time(&loaded(&["a"]), &|_| false, &mut |_, own| files.extend(own));
+    let files = Mutex::new(Files::new());
+    let collect = |_: Option<&MachineName>, own: Files| files.lock().unwrap().extend(own);
+    plan_in_time(&loaded(&["a"]), &|_| false, &|| collect);
+    let files = files.into_inner().unwrap();
     assert!(files.iter().all(|(path, _)| path != "nixos-nspawn/writable"), "{files:?}");
 }

@@ -27,6 +27,12 @@ impl Writable {
         }
     }
 
+    /// Returns this list with the mounts of another one.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        self.0.sections.extend(other.0.sections);
+        self
+    }
+
     /// Returns the file; `None` if systemd's syntax cannot hold it.
     pub(super) fn file(mut self) -> Option<(String, Entry)> {
         self.0.sections.sort_by(|one, other| one.name.cmp(&other.name));

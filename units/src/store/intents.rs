@@ -8,11 +8,12 @@ use rustix::fs::Dir;
 use rustix::io::Errno;
 
 use super::loaded::{Kind, LoadError, Stored};
-use super::reader::{Reader, Unreadable};
+use super::reader::{Reader, Unreadable, Wanted};
 use crate::deadline::Work;
 use crate::intent::{Fault, MAX_SIZE, parse, reads_as_autostart};
 use crate::invalid::{Invalid, shown};
 use crate::name::MachineName;
+use crate::parallel::in_parts;
 
 /// Files above this size are read last, so that they take no time from the others.
 const LARGE: usize = 64 * 1024;
@@ -28,6 +29,7 @@ impl Reader<'_> {
         directory: OwnedFd,
         path: &str,
         kind: Kind,
+        wanted: Wanted,
         errors: &mut Vec<LoadError>,
     ) -> Vec<Stored> {
         let names = match intent_names(&directory) {
@@ -38,20 +40,28 @@ impl Reader<'_> {
                 return Vec::new();
             }
         };
-        let intents = Vec::with_capacity(names.len());
-        let mut read = Read { directory: &directory, path, kind, intents, errors, bytes: Vec::new() };
-        let mut large = Vec::new();
         // A name that no container can have is a fault of its own, whichever containers are wanted.
-        let is_wanted = |name: &IntentName| name.machine.as_ref().map_or(true, |name| (self.wanted)(name));
-        for name in names.into_iter().filter(is_wanted) {
-            if !self.intent(&name, LARGE, &mut read) {
-                large.push(name);
-            }
+        let is_wanted = |name: &IntentName| name.machine.as_ref().map_or(true, wanted);
+        let names: Vec<IntentName> = names.into_iter().filter(is_wanted).collect();
+        let parts = in_parts(&names, |part| {
+            let mut read = Read::new(&directory, path, kind, part.len());
+            let large: Vec<&IntentName> =
+                part.iter().filter(|name| !self.intent(name, LARGE, &mut read)).collect();
+            (read, large)
+        });
+        let mut parts = parts.into_iter();
+        let Some((mut all, mut large)) = parts.next() else { return Vec::new() };
+        all.intents.reserve_exact(names.len() - all.intents.len());
+        for (read, left) in parts {
+            all.intents.extend(read.intents);
+            all.errors.extend(read.errors);
+            large.extend(left);
         }
         for name in large {
-            self.intent(&name, MAX_SIZE, &mut read);
+            self.intent(name, MAX_SIZE, &mut all);
         }
-        read.intents
+        errors.append(&mut all.errors);
+        all.intents
     }
 
     /// Reads one intent, or adds its fault; returns false if the file has more than `most` bytes.
@@ -99,9 +109,16 @@ struct Read<'a> {
     path: &'a str,
     kind: Kind,
     intents: Vec<Stored>,
-    errors: &'a mut Vec<LoadError>,
+    errors: Vec<LoadError>,
     /// The bytes of the last file. Its memory is used again, so that intents do not lie scattered between.
     bytes: Vec<u8>,
+}
+
+impl<'a> Read<'a> {
+    fn new(directory: &'a OwnedFd, path: &'a str, kind: Kind, count: usize) -> Self {
+        let intents = Vec::with_capacity(count);
+        Self { directory, path, kind, intents, errors: Vec::new(), bytes: Vec::new() }
+    }
 }
 
 /// A file name without `.json`, and whether it is a machine name.

@@ -16,7 +16,7 @@ use crate::intent::{Fault, MAX_SIZE, typed};
 use crate::name::MachineName;
 
 use intents::intent_names;
-use reader::{Reader, Unreadable};
+use reader::{Reader, Unreadable, Wanted};
 
 pub use host::{BootLimit, Host};
 pub use loaded::{Kind, LoadError, Loaded, Stored};
@@ -38,15 +38,15 @@ pub fn load(root: &Path, trust: Trust) -> Loaded {
 
 /// Does the same as long as there is time. Files that were not read are refused like files that cannot be read.
 pub fn load_in_time(root: &Path, trust: Trust, in_time: InTime) -> Loaded {
-    load_with(&Reader { root, trust, in_time, wanted: &|_| true })
+    load_with(&Reader { root, trust, in_time }, &|_| true)
 }
 
 /// Loads only the containers that are wanted; the other files in the directories are not opened.
 pub fn load_some(root: &Path, trust: Trust, wanted: &dyn Fn(&MachineName) -> bool) -> Loaded {
-    load_with(&Reader { root, trust, in_time: &unlimited, wanted })
+    load_with(&Reader { root, trust, in_time: &unlimited }, wanted)
 }
 
-fn load_with(reader: &Reader) -> Loaded {
+fn load_with(reader: &Reader, wanted: Wanted) -> Loaded {
     let mut loaded = Loaded::default();
     let directory = match reader.directory(DIRECTORY) {
         Ok(Some(directory)) => directory,
@@ -64,11 +64,16 @@ fn load_with(reader: &Reader) -> Loaded {
         Ok(Err(fault)) | Err(Unreadable::Fault(fault)) => loaded.errors.push(host_fault(fault)),
         Err(Unreadable::Missing | Unreadable::Large) => {}
     }
-    let mut intents = reader.intents(directory, DIRECTORY, Kind::Imperative, &mut loaded.errors);
+    let mut intents = reader.intents(directory, DIRECTORY, Kind::Imperative, wanted, &mut loaded.errors);
     match reader.declarative_directory() {
         Ok(Some(directory)) => {
-            let declarative =
-                reader.intents(directory, DECLARATIVE_DIRECTORY, Kind::Declarative, &mut loaded.errors);
+            let declarative = reader.intents(
+                directory,
+                DECLARATIVE_DIRECTORY,
+                Kind::Declarative,
+                wanted,
+                &mut loaded.errors,
+            );
             settle_names(&mut intents, declarative, &mut loaded.errors);
         }
         Ok(None) => {}

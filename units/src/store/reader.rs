@@ -44,9 +44,10 @@ pub(super) struct Reader<'a> {
     pub(super) root: &'a Path,
     pub(super) trust: Trust,
     pub(super) in_time: InTime<'a>,
-    /// Whether to read the intent of a container.
-    pub(super) wanted: &'a dyn Fn(&MachineName) -> bool,
 }
+
+/// Whether to read the intent of a container.
+pub(super) type Wanted<'a> = &'a dyn Fn(&MachineName) -> bool;
 
 /// Why a file was not read.
 pub(super) enum Unreadable {

@@ -15,9 +15,9 @@ fn the_list_of_writable_mounts_is_as_old_as_the_run() {
     let now = SystemTime::now();
     let ago = |seconds| now - Duration::from_secs(seconds);
     let write = |began: SystemTime, list: &str| {
-        let mut writer = Writer::open(directory.path(), began).unwrap();
+        let writer = Writer::open(directory.path(), began).unwrap();
         let list = ("nixos-nspawn/writable".to_owned(), Entry::File(list.to_owned()));
-        writer.write(None, vec![list, file("nixos-nspawn/web.nspawn"), file("writable")]);
+        writer.batch().write(None, vec![list, file("nixos-nspawn/web.nspawn"), file("writable")]);
         assert!(writer.finish().is_empty());
         let modified = |path: &str| fs::metadata(directory.path().join(path)).unwrap().modified().unwrap();
         assert!(modified("nixos-nspawn/web.nspawn").min(modified("writable")) > ago(10));
@@ -48,9 +48,9 @@ fn an_error_names_the_containers_that_are_not_started() {
             let path = format!("machines.target.wants/systemd-nspawn@{name}.service");
             (path, Entry::Link(Cow::Borrowed("../systemd-nspawn@.service")))
         };
-        let mut writer = Writer::open(directory.path(), SystemTime::now()).unwrap();
-        writer.write(Some(&web), vec![file("nixos-nspawn/web.nspawn"), file(failing), link(&web)]);
-        writer.write(Some(&db), vec![file("nixos-nspawn/db.nspawn"), link(&db)]);
+        let writer = Writer::open(directory.path(), SystemTime::now()).unwrap();
+        writer.batch().write(Some(&web), vec![file("nixos-nspawn/web.nspawn"), file(failing), link(&web)]);
+        writer.batch().write(Some(&db), vec![file("nixos-nspawn/db.nspawn"), link(&db)]);
         let errors: Vec<String> = writer.finish().iter().map(WriteError::to_string).collect();
         let linked = |name| directory.path().join(link(name).0).is_symlink();
         assert_eq!((linked(&web), linked(&db)), (false, true), "{failing}");
