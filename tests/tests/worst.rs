@@ -17,7 +17,12 @@ fn processor_time() -> u64 {
 fn stored(name: &str, text: &str) -> Result<Stored, Fault> {
     let name = name.parse().expect("a name");
     let intent: Intent = parse(text.as_bytes(), &name)?;
-    Ok(Stored { path: format!("/etc/nixos-nspawn/{name}.json"), name, kind: Kind::Imperative, intent })
+    Ok(Stored {
+        path: format!("/etc/nixos-nspawn/{name}.json"),
+        name,
+        kind: Kind::Imperative,
+        intent: Box::new(intent),
+    })
 }
 
 /// Returns the processor time of reading a file and planning its container, in nanoseconds.

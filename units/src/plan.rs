@@ -48,7 +48,7 @@ const NO_TIME: &str =
 ///
 /// let name: MachineName = "web".parse()?;
 /// let toplevel = "/nix/store/76w2yc1b7q0sbgxcwhw49lhkqhqmic57-nixos-system-web".parse()?;
-/// let intent = Intent::new(name.clone(), toplevel);
+/// let intent = Box::new(Intent::new(name.clone(), toplevel));
 /// let path = "/etc/nixos-nspawn/web.json".to_owned();
 /// let loaded = Loaded { intents: vec![Stored { name, kind: Kind::Imperative, path, intent }], ..Loaded::default() };
 ///
@@ -115,7 +115,7 @@ fn plan_with<H: FnMut(Option<&MachineName>, Files)>(
     whole: bool,
     outputs: &(impl Fn() -> H + Sync),
 ) -> Plan {
-    let intents = || input.intents.iter().map(|stored| (&stored.name, &stored.intent));
+    let intents = || input.intents.iter().map(|stored| (&stored.name, &*stored.intent));
     let conflicts = conflicts(intents());
     let host = Surroundings::of(input);
     let mut plan = Plan::default();
@@ -167,7 +167,7 @@ fn plan_with<H: FnMut(Option<&MachineName>, Files)>(
 
 impl<'a> Surroundings<'a> {
     fn of(input: &Input<'a>) -> Self {
-        let intents = || input.intents.iter().map(|stored| (&stored.name, &stored.intent));
+        let intents = || input.intents.iter().map(|stored| (&stored.name, &*stored.intent));
         let limited = BootLimit::takes_turns(input.host);
         let systemd = input.host.systemd;
         // A refused container takes no turn, so that other containers do not depend on it. Only with turns is each
@@ -267,7 +267,7 @@ fn owner(path: &str) -> Option<&str> {
 
 /// Returns the plan of one intent by itself, as the generator would write it.
 pub fn plan_one(name: &MachineName, kind: Kind, path: &str, intent: &Intent) -> Plan {
-    let stored = Stored { name: name.clone(), kind, path: path.to_owned(), intent: intent.clone() };
+    let stored = Stored { name: name.clone(), kind, path: path.to_owned(), intent: Box::new(intent.clone()) };
     // Only the plan of all containers can tell whether the host is too old.
     let host = Host { systemd: u32::MAX, ..Host::default() };
     plan_some(&Loaded { intents: vec![stored], host, ..Loaded::default() }, &|_| true)

@@ -35,7 +35,7 @@ fn loaded(values: &[Value]) -> Loaded {
         let path = format!("/etc/nixos-nspawn/{name}.json");
         let kind = Kind::Imperative;
         match parsed(value, &name) {
-            Ok(intent) => loaded.intents.push(Stored { name, kind, path, intent }),
+            Ok(intent) => loaded.intents.push(Stored { name, kind, path, intent: Box::new(intent) }),
             Err(fault) => loaded.errors.push(LoadError {
                 path,
                 autostart: reads_as_autostart(value.to_string().as_bytes()).unwrap_or(true),
@@ -92,7 +92,7 @@ proptest! {
     fn what_parses_renders(value in arbitrary::intent()) {
         let web = name("web");
         let Ok(intent) = parsed(&value, &web) else { return Ok(()) };
-        let stored = Stored { name: web, kind: Kind::Imperative, path: "/etc/nixos-nspawn/web.json".to_owned(), intent };
+        let stored = Stored { name: web, kind: Kind::Imperative, path: "/etc/nixos-nspawn/web.json".to_owned(), intent: Box::new(intent) };
         let plan = plan(&Loaded { intents: vec![stored], ..Loaded::default() });
         prop_assert_eq!(&plan.containers[0].refusal, &None);
         for (path, entry) in &plan.files {

@@ -96,7 +96,12 @@ mod tests {
             let toplevel = format!("/nix/store/{}-a", "a".repeat(32));
             let text = format!(r#"{{"version":1,"toplevel":"{toplevel}","container":{{{options}}}}}"#);
             let intent = parse(text.as_bytes(), &name).unwrap();
-            loaded.intents.push(Stored { name, kind: Kind::Imperative, path: String::new(), intent });
+            loaded.intents.push(Stored {
+                name,
+                kind: Kind::Imperative,
+                path: String::new(),
+                intent: Box::new(intent),
+            });
         }
         let names = ["a", "b", "db", "x", "y"].map(|name| name.parse().unwrap()).to_vec();
         let order = activation_order(&loaded, names);

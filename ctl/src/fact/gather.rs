@@ -246,7 +246,8 @@ impl Overview {
 
 /// Returns the containers of the plan.
 fn planned(plan: &Plan, loaded: &Loaded) -> BTreeMap<MachineName, Container> {
-    let good = loaded.intents.iter().map(|stored| (&stored.name, stored.path.as_str(), Some(&stored.intent)));
+    let good =
+        loaded.intents.iter().map(|stored| (&stored.name, stored.path.as_str(), Some(&*stored.intent)));
     let bad = loaded.errors.iter().filter(|error| !error.shadowed);
     let bad = bad.filter_map(|error| Some((error.name.as_ref()?, error.path.as_str(), None)));
     let files: BTreeMap<&MachineName, (&str, Option<&Intent>)> =

@@ -101,7 +101,7 @@ pub(crate) fn readable(host: &Host, name: &MachineName) -> Result<Intent> {
         Some(Found::Broken(error)) => {
             refuse(format!("{error}, so its generations are unknown; correct the file first"))
         }
-        Some(Found::Good(stored)) => Ok(stored.intent.clone()),
+        Some(Found::Good(stored)) => Ok(Intent::clone(&stored.intent)),
     }
 }
 

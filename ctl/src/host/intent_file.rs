@@ -56,7 +56,7 @@ fn planned(loaded: &Loaded, name: &MachineName, intent: &Intent) -> Result<(Plan
     let intent = parse(intent.to_json()?.as_bytes(), name)
         .map_err(|fault| Failed::refused(format!("container '{name}': {fault}")))?;
     let path = shown_path(name);
-    let stored = Stored { name: name.clone(), kind: Kind::Imperative, path, intent };
+    let stored = Stored { name: name.clone(), kind: Kind::Imperative, path, intent: Box::new(intent) };
     let plan = plan_beside(loaded, &stored);
     let planned = plan.containers.iter().find(|planned| planned.name == *name).cloned();
     let planned = planned.with_context(|| format!("container '{name}' is not in the plan"))?;

@@ -9,7 +9,7 @@ fn loaded(names: &[&str]) -> Loaded {
         let name: MachineName = name.parse().unwrap();
         let toplevel = format!("/nix/store/{}-a", "a".repeat(32)).parse().unwrap();
         let path = format!("/etc/nixos-nspawn/{name}.json");
-        Stored { intent: Intent::new(name.clone(), toplevel), name, kind: Kind::Imperative, path }
+        Stored { intent: Box::new(Intent::new(name.clone(), toplevel)), name, kind: Kind::Imperative, path }
     });
     Loaded { intents: intents.collect(), ..Loaded::default() }
 }

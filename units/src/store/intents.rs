@@ -95,7 +95,7 @@ impl Reader<'_> {
                 errors.push(LoadError { unread: true, ..error(why, true) });
             }
             Ok(()) => match parse(bytes, &machine) {
-                Ok(intent) => intents.push(Stored { name: machine, kind, path, intent }),
+                Ok(intent) => intents.push(Stored { name: machine, kind, path, intent: Box::new(intent) }),
                 Err(why) => errors.push(error(why, reads_as_autostart(bytes).unwrap_or(true))),
             },
         }

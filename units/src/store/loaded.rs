@@ -30,8 +30,8 @@ pub struct Stored {
     pub kind: Kind,
     /// The file, as a path of the system (without the `--root` it was read below).
     pub path: String,
-    /// What it says.
-    pub intent: Intent,
+    /// What it says. It is large, and lists of intents are sorted and put together.
+    pub intent: Box<Intent>,
 }
 
 /// Who manages a container.

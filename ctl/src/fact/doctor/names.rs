@@ -125,7 +125,7 @@ impl Collisions {
                 Err(error) => unseen.push(Unseen::path(Path::new(&path), &error)),
             }
         }
-        let intents = loaded.intents.iter().map(|stored| (&stored.name, &stored.intent));
+        let intents = loaded.intents.iter().map(|stored| (&stored.name, &*stored.intent));
         let shared = conflicts(intents).into_iter();
         Self {
             host: own.trim().to_owned(),
