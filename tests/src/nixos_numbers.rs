@@ -12,6 +12,9 @@ use crate::nixos_seen::Report;
 /// The number of containers that start together.
 const MANY: usize = 20;
 
+/// How often they are started in either way.
+const STARTS: usize = 3;
+
 /// The time limit for twenty systems on two busy processors.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
@@ -91,8 +94,7 @@ fn many(host: &Host, report: &mut Report) {
     let start: Vec<&str> =
         ["systemctl", "start"].into_iter().chain(units.iter().map(String::as_str)).collect();
     let good = host.run_with(&start, None, PATIENCE).success();
-    let by_hand = span(host, &units);
-    report.line(good, &format!("start of {MANY} by `systemctl start`: {:.1} s", by_hand.as_secs_f64()));
+    let mut by_hand = vec![span(host, &units)];
     let mut memory: Vec<u64> = units.iter().map(|unit| proportional_memory(host, unit)).collect();
     memory.sort_unstable();
     let (all, middle) = (memory.iter().sum::<u64>(), memory[MANY / 2]);
@@ -101,20 +103,39 @@ fn many(host: &Host, report: &mut Report) {
         &format!("memory of each of them, and of all: {} MiB, {} MiB", middle >> 10, all >> 10),
     );
     let stop: Vec<&str> = ["systemctl", "stop"].into_iter().chain(units.iter().map(String::as_str)).collect();
-    host.run_with(&stop, None, PATIENCE);
-
-    let state = host.reboot();
-    report.line(state == "running", &format!("state of the host after a reboot with them: {state}"));
-    let at_boot = span(host, &units).as_secs_f64();
-    let ratio = at_boot / by_hand.as_secs_f64().max(0.001);
-    report.line(at_boot > 0.0, &format!("start of {MANY} with the host: {at_boot:.1} s"));
+    // In turns: a single start takes a fifth more or less.
+    let mut at_boot = Vec::new();
+    for round in 0..STARTS {
+        host.run_with(&stop, None, PATIENCE);
+        if round > 0 {
+            host.run_with(&start, None, PATIENCE);
+            by_hand.push(span(host, &units));
+        }
+        let state = host.reboot();
+        at_boot.push(span(host, &units));
+        if round == 0 || state != "running" {
+            let good = state == "running";
+            report.line(good, &format!("state of the host after a reboot with them: {state}"));
+        }
+    }
+    let started = good && !by_hand.iter().chain(&at_boot).any(Duration::is_zero);
+    let [by_hand, at_boot] = [by_hand, at_boot].map(middle_of);
+    let ratio = at_boot / by_hand.max(0.001);
+    report.line(started, &format!("start of {MANY} by `systemctl start`: {by_hand:.1} s"));
+    report.line(started, &format!("start of {MANY} with the host: {at_boot:.1} s"));
     report.line(
-        at_boot > 0.0 && ratio <= 1.1,
+        started && ratio <= 1.1,
         &format!("the same, in proportion to `systemctl start`: {ratio:.2} (at most 1.1)"),
     );
     for name in &names {
         ctl(&["remove", name, "--delete-state"]);
     }
+}
+
+/// Returns the median, in seconds.
+fn middle_of(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64()
 }
 
 /// Returns the time from the start of the first unit until the last one is active, or zero if one is not.
