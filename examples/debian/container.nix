@@ -39,9 +39,7 @@ let
   userland = script "host-userland" ''
     mkdir -p $out/bin $out/lib/systemd $out/lib64 $out/share
     cp -L /usr/bin/busybox $out/bin/
-    for applet in $($out/bin/busybox --list | grep -vx busybox); do
-      ln -s busybox $out/bin/$applet
-    done
+    $out/bin/busybox --install -s $out/bin
 
     for program in busctl dbus-daemon dbus-send journalctl networkctl systemctl systemd-cgls systemd-detect-virt \
       systemd-notify systemd-run systemd-stdio-bridge systemd-tmpfiles; do
@@ -64,18 +62,14 @@ let
     libraries=$(find /usr/lib /usr/lib64 -maxdepth 2 ! -type d \( -name 'libacl.so.1' -o -name 'libblkid.so.1' \
       -o -name 'libcrypt.so.?' -o -name 'libgcrypt.so.20' -o -name 'libidn2.so.0' -o -name 'libkmod.so.2' -o -name 'libmount.so.1' \
       -o -name 'libnss_systemd.so.2' -o -name 'libseccomp.so.2' -o -name 'libselinux.so.1' \))
-    for file in $(ldd $(find $out/lib/systemd $out/bin -type f) $libraries 2>/dev/null |
-      sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p' | sort -u) $libraries; do
-      target=$out/''${file#/}
-      target=$(echo "$target" | sed "s|^$out/usr/|$out/|")
-      mkdir -p "''${target%/*}"
-      [ -e "$target" ] || cp -L "$file" "$target"
-    done
+    loaded=$(ldd $(find $out/lib/systemd $out/bin -type f) $libraries 2>/dev/null |
+      sed -n 's/.* => \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p')
+    cd /usr
+    cp -L --parents $(printf '%s\n' $loaded $libraries | sed 's|^/usr/|/|; s|^/||' | sort -u) $out
 
     # The units, but not who wants them: a container needs a handful of them only.
     mkdir -p $out/lib/systemd/system $out/lib/systemd/network $out/lib/tmpfiles.d
-    cp -a /usr/lib/systemd/system/. $out/lib/systemd/system/
-    rm -rf $out/lib/systemd/system/*.wants
+    find /usr/lib/systemd/system -maxdepth 1 ! -type d -exec cp -P -t $out/lib/systemd/system {} +
     cp /usr/lib/systemd/network/80-container-host0.network $out/lib/systemd/network/
     cp -a /usr/share/dbus-1 $out/share/
     printf '%s\n' 'd /var/lib 0755' 'd /var/log 0755' 'd /var/tmp 1777' 'd /run/log 0755' 'd /run/dbus 0755' \

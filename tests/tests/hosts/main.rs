@@ -31,6 +31,7 @@ mod ordering;
 mod overrides;
 mod peer;
 mod ports;
+mod readme;
 mod refused;
 mod remote;
 mod roots;
