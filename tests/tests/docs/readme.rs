@@ -17,7 +17,11 @@ fn readme_is_short() {
 #[test]
 fn the_picture_shows_the_session() {
     let picture = fs::read_to_string(session::picture()).expect("the picture");
-    assert_eq!(picture, session::drawn(), "NIXOS_NSPAWN_BLESS=1 cargo test --test hosts -- readme:: writes it");
+    assert_eq!(
+        picture,
+        session::drawn(),
+        "NIXOS_NSPAWN_BLESS=1 cargo test --test hosts -- readme:: writes it"
+    );
     assert!(text("README.md").contains("](docs/session.svg)"));
 }
 
