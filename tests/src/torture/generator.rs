@@ -70,6 +70,7 @@ fn many(every: usize) -> Counts {
     let faults = [Fault::Signal("SIGKILL"), Fault::Errors("ENOSPC")];
     let sample = changing.iter().copied().step_by(1 + changing.len() / 60 * every);
     let jobs: Vec<(&Point, Fault)> = sample.flat_map(|point| faults.map(|fault| (point, fault))).collect();
+    assert!(jobs.len() >= 30 && whole.len() > 3 * MORE / 2, "{} jobs, {} files", jobs.len(), whole.len());
     in_parallel(&jobs, |(point, fault)| one(MORE, &whole, point, *fault))
 }
 
