@@ -37,7 +37,8 @@ pub(super) struct StatusAnswer<'a> {
     kind: Kind,
     #[serde(flatten)]
     unit: UnitSummary<'a>,
-    /// When it entered its state, or became active if it is; UTC, RFC 3339. Null if that is unknown.
+    /// When it entered its state, or, if it is active, when it was started (`machinectl status`); UTC, RFC 3339. Null if
+    /// that is unknown.
     #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     since: Option<String>,
     /// The recorded generation.

@@ -13,7 +13,7 @@ use crate::command::begin::begin;
 use crate::command::several::machine_names;
 use crate::decision::word::{LogsOf, Word, command};
 use crate::fact::lookup::{all_seen, find, machine_name, no_such};
-use crate::host::{addresses, inside, machined};
+use crate::host::{addresses, machined, registration};
 
 /// Runs `start`, `stop` or `restart`.
 pub(crate) fn units(context: &Context, verb: &'static str, arguments: &Units) -> Result<()> {
@@ -57,7 +57,7 @@ pub(crate) fn logs(context: &Context, arguments: &Logs) -> Result<()> {
     context.need_systemd()?;
     known(context, &name)?;
     let of = match unit {
-        None if outside || inside::leader(context, &name).is_none() => LogsOf::Host,
+        None if outside || registration::leader(context, &name).is_none() => LogsOf::Host,
         unit => {
             running(context, &name, "logs")?;
             LogsOf::Inside(unit.clone())
@@ -128,7 +128,7 @@ fn running(context: &Context, name: &MachineName, verb: &str) -> Result<()> {
 
 /// Refuses a container that does not run.
 fn must_run(context: &Context, name: &MachineName) -> Result<()> {
-    if inside::leader(context, name).is_some() {
+    if registration::leader(context, name).is_some() {
         return Ok(());
     }
     refuse(format!("container '{name}' is not running; 'nixos-nspawn start {name}' starts it"))

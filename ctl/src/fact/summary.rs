@@ -36,7 +36,8 @@ pub(crate) struct Summary<'a> {
     autostart: Option<bool>,
     masked: bool,
     enabled_links: &'a [String],
-    /// When it entered its state, or became active if it is; UTC, RFC 3339. Null if that is unknown.
+    /// When it entered its state, or, if it is active, when it was started (`machinectl status`); UTC, RFC 3339. Null if
+    /// that is unknown.
     #[cfg_attr(feature = "schema", schemars(extend("pattern" = crate::base::time::UTC)))]
     pub(crate) since: Option<&'a str>,
     addresses: &'a [String],

@@ -8,7 +8,7 @@ use std::path::Path;
 use nixos_nspawn_units::name::MachineName;
 
 use crate::base::host::Host;
-use crate::host::inside::leader;
+use crate::host::registration::leader;
 
 /// Returns the addresses of a container without those of its loopback interface: IPv4, IPv6, then those of the link.
 /// `None` if they cannot be read.

@@ -1,8 +1,6 @@
 //! Looks into a running container's file system. The container controls everything there, so files are opened through
 //! descriptors that stay below its root.
 
-use std::fs;
-
 use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::resolve::open_resolved;
 use nixos_nspawn_units::value::StorePath;
@@ -10,6 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, readlinkat};
 
 use crate::base::host::Host;
 use crate::host::gc_roots::running_toplevel;
+use crate::host::registration::leader;
 
 /// Returns the system that the container's /run/current-system points to, or `None` if it cannot be read.
 pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePath> {
@@ -27,10 +26,4 @@ pub(crate) fn current_system(host: &Host, name: &MachineName) -> Option<StorePat
 pub(crate) fn running_system(host: &Host, name: &MachineName) -> Option<StorePath> {
     let recorded = running_toplevel(host, name)?;
     Some(current_system(host, name).unwrap_or(recorded))
-}
-
-/// Returns the PID of the container's init on the host, as machined records it.
-pub(crate) fn leader(host: &Host, name: &MachineName) -> Option<u32> {
-    let text = fs::read_to_string(host.registered(name)).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("LEADER=")?.parse().ok())
 }

@@ -30,6 +30,7 @@ pub(crate) mod own_identity;
 pub(crate) mod pending;
 pub(crate) mod profile_links;
 pub(crate) mod record;
+pub(crate) mod registration;
 pub(crate) mod remove_tree;
 pub(crate) mod runtime_files;
 pub(crate) mod setup_file;

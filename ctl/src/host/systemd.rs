@@ -24,11 +24,13 @@ pub(crate) struct UnitState {
     pub(crate) plan: Option<String>,
     /// Whether `systemctl daemon-reload` is needed.
     pub(crate) need_reload: bool,
-    /// When it entered its state, or, while it is active, when it became that; UTC, RFC 3339. `None` if that is unknown.
+    /// When it entered its state, or, while it is active, when the container was started; UTC, RFC 3339. `None` if that is
+    /// unknown.
     pub(crate) since: Option<String>,
-    /// What marks the messages of its last run in the journal (`InvocationID=`); empty if there was none.
+    /// What marks the messages of its last run in the journal (`InvocationID=`); empty if there was none, or it was not
+    /// asked for.
     pub(crate) invocation: String,
-    /// Whether `systemctl freeze` keeps it from running.
+    /// Whether `systemctl freeze` keeps it from running; false if it was not asked for.
     pub(crate) frozen: bool,
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::time::SystemTime;
 
 use anyhow::Result;
 use nixos_nspawn_units::copies::GENERATOR_DIRECTORY;
@@ -14,7 +15,9 @@ use systemd_unit_syntax::parse;
 
 use crate::base::exit::Failed;
 use crate::base::host::Host;
+use crate::base::time;
 use crate::host::files::names_in;
+use crate::host::registration;
 use crate::host::systemd::{UnitState, shown};
 
 /// Where others may put files for the unit of one container (`systemd.unit(5)`). What generators make is loaded as soon as
@@ -35,38 +38,73 @@ const UNIT_DIRECTORIES: [&str; 9] = [
 /// than the rest of a command.
 const FEW: usize = 10;
 
-/// Returns the units of these containers. PID 1 shows those that run, have failed, or have files of their own, and one of
-/// the others that it has loaded: all of these have the same files besides ours, so that a daemon-reload is needed for all of
-/// them or none.
+/// Returns the units of these containers. PID 1 shows those that change their state, have failed, or have files of their
+/// own, and one of the others that run and one of those that do not: these have the same files besides ours, so that a
+/// daemon-reload is needed for all of them or none. A running container has been so since it was started, however it is
+/// known.
 pub(crate) fn states(host: &Host, names: &[MachineName]) -> Result<BTreeMap<MachineName, UnitState>> {
-    let listed = listed(host)?;
-    let own = OwnFiles::read(host);
-    let mut asked = Vec::new();
-    let mut loaded = Vec::new();
-    let mut others = Vec::new();
-    for name in names {
-        let unit = unit_name(name);
-        match listed.get(&unit) {
-            None => others.push(name),
-            Some(state)
-                if names.len() > FEW
-                    && state.rests()
-                    && own.as_ref().is_ok_and(|own| !own.concern(&unit)) =>
-            {
-                loaded.push(name);
-            }
-            Some(_) => asked.push(name),
-        }
+    let Sorted { mut asked, running, loaded, mut known } = Sorted::of(host, names)?;
+    // What was started first is not newer than the last daemon-reload, if anything is.
+    let first = running.iter().min_by_key(|(_, started)| *started).map(|(name, _)| *name);
+    let sample = loaded.first().copied();
+    asked.extend(first.into_iter().chain(sample));
+    let shown = shown(host, &asked)?;
+    let need_reload = |sample: Option<&MachineName>| {
+        sample.and_then(|name| shown.get(name)).is_some_and(|state| state.need_reload)
+    };
+    for (name, started) in running {
+        let (active, sub) = ("active".to_owned(), "running".to_owned());
+        let (since, need_reload) = (Some(time::utc(started)), need_reload(first));
+        let state = UnitState { active, sub, since, need_reload, ..from_files(host, name) };
+        known.insert(name.clone(), state);
     }
-    let sample = loaded.pop();
-    asked.extend(sample);
-    let mut states = shown(host, &asked)?;
-    let need_reload = sample.and_then(|name| states.get(name)).is_some_and(|state| state.need_reload);
-    states.extend(
-        loaded.into_iter().map(|name| (name.clone(), UnitState { need_reload, ..resting(host, name) })),
-    );
-    states.extend(others.into_iter().map(|name| (name.clone(), resting(host, name))));
-    Ok(states)
+    for name in loaded {
+        let state = UnitState { need_reload: need_reload(sample), ..from_files(host, name) };
+        known.insert(name.clone(), state);
+    }
+    for (name, mut state) in shown {
+        if state.active == "active" {
+            state.since = registration::started(host, &name).map(time::utc).or(state.since);
+        }
+        known.insert(name, state);
+    }
+    Ok(known)
+}
+
+/// Containers by what is known of their units.
+struct Sorted<'a> {
+    /// Those that PID 1 has to show.
+    asked: Vec<&'a MachineName>,
+    /// Those that run, with the times at which they were started.
+    running: Vec<(&'a MachineName, SystemTime)>,
+    /// Those that are loaded and do not run.
+    loaded: Vec<&'a MachineName>,
+    /// Those that are not loaded.
+    known: BTreeMap<MachineName, UnitState>,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(host: &Host, names: &'a [MachineName]) -> Result<Self> {
+        let listed = listed(host)?;
+        let own = if names.len() > FEW { OwnFiles::read(host).ok() } else { None };
+        let mut sorted =
+            Self { asked: Vec::new(), running: Vec::new(), loaded: Vec::new(), known: BTreeMap::new() };
+        for name in names {
+            let unit = unit_name(name);
+            let Some(state) = listed.get(&unit) else {
+                sorted.known.insert(name.clone(), from_files(host, name));
+                continue;
+            };
+            let like_others = own.as_ref().is_some_and(|own| !own.concern(&unit));
+            let started = state.runs().then(|| registration::started(host, name)).flatten();
+            match started {
+                Some(started) if like_others => sorted.running.push((name, started)),
+                None if like_others && state.rests() => sorted.loaded.push(name),
+                _ => sorted.asked.push(name),
+            }
+        }
+        Ok(sorted)
+    }
 }
 
 /// A loaded unit, as `systemctl list-units` has it.
@@ -77,9 +115,16 @@ struct Listed {
     load: String,
     #[serde(default)]
     active: String,
+    #[serde(default)]
+    sub: String,
 }
 
 impl Listed {
+    /// Returns whether it runs, and nothing is wrong with it.
+    fn runs(&self) -> bool {
+        self.load == "loaded" && self.active == "active" && self.sub == "running"
+    }
+
     /// Returns whether nothing of it runs, and nothing is wrong with it.
     fn rests(&self) -> bool {
         self.load == "loaded" && self.active == "inactive"
@@ -131,8 +176,9 @@ fn instance(name: &str) -> &str {
     rest.and_then(|rest| rest.strip_suffix(".d").unwrap_or(rest).strip_suffix(".service")).unwrap_or_default()
 }
 
-/// Returns the state of a unit that does not run, with the plan that is loaded, or would be.
-fn resting(host: &Host, name: &MachineName) -> UnitState {
+/// Returns the state of a unit about which PID 1 is not asked, as one that does not run, with the plan that is loaded, or
+/// would be.
+fn from_files(host: &Host, name: &MachineName) -> UnitState {
     let drop_in = host.path(format!("/{GENERATOR_DIRECTORY}/{}.d/{DROP_IN}", unit_name(name)));
     let parsed = fs::read(drop_in).ok().and_then(|bytes| parse(&bytes).ok()).unwrap_or_default();
     let prefix = format!("{PLAN_VARIABLE}=");

@@ -1,11 +1,14 @@
-//! What `list` says of containers that start with the host and are stopped: PID 1 has loaded their units, but is not asked
-//! about each of them.
+//! What `list` says of many containers, some of which run and others of which start with the host and are stopped: PID 1 has
+//! loaded their units, but is not asked about each of them.
 
 use nixos_nspawn_tests::host::{Host, bins, dynamic, unit};
 use nixos_nspawn_tests::on_both_hosts;
 use serde_json::{Value, json};
 
 on_both_hosts!(stopped_and_loaded);
+
+/// Containers that run.
+const RUNNING: [&str; 3] = ["c10", "c11", "c12"];
 
 /// More than those of which PID 1 is asked about each.
 const NAMES: [&str; 12] = ["a-b-c", "c10", "c11", "c12", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "own"];
@@ -32,6 +35,7 @@ fn stopped_and_loaded(host: &Host) {
         host.ok(&["systemctl", "list-units", "--all", "--full", "--plain", "systemd-nspawn@*.service"]);
     assert!(NAMES.iter().all(|name| loaded.contains(&unit(name))), "{loaded}");
     assert_eq!(outdated(host), [""; 0]);
+    running(host);
 
     // A file for one container, by either name, and for all of them.
     let write = |path: &str, text: &str| {
@@ -41,7 +45,8 @@ fn stopped_and_loaded(host: &Host) {
     write("/etc/systemd/system/systemd-nspawn@c4.service.d/mine.conf", "[Service]\nNice=1\n");
     assert_eq!(outdated(host), ["c4"]);
     write("/run/systemd/system/systemd-@a-b-c.service.d/mine.conf", "[Service]\nNice=1\n");
-    assert_eq!(outdated(host), ["a-b-c", "c4"]);
+    write("/run/systemd/system/systemd-nspawn@c11.service.d/mine.conf", "[Service]\nNice=1\n");
+    assert_eq!(outdated(host), ["a-b-c", "c11", "c4"]);
     host.ok(&["systemctl", "daemon-reload"]);
     assert_eq!(outdated(host), [""; 0]);
     write("/etc/systemd/system/systemd-nspawn@.service.d/all.conf", "[Service]\nNice=2\n");
@@ -62,4 +67,34 @@ fn stopped_and_loaded(host: &Host) {
     let row = rows.lines().find(|row| row.starts_with("c3 ")).expect("a row");
     assert!(row.contains("inactive") && row.ends_with("masked"), "{rows}");
     assert_eq!(outdated(host), [""; 0]);
+}
+
+/// Starts some, and compares what is known of them with what PID 1 and machined say.
+fn running(host: &Host) {
+    for name in RUNNING {
+        host.ok(&["systemctl", "start", &unit(name)]);
+    }
+    let answer = host.ctl_ok(&["--verbose", "list", "--json"]);
+    let shown = answer.stderr.lines().find(|line| line.contains("systemctl show")).expect("a call");
+    let asked: Vec<&str> = shown.split_whitespace().filter(|word| word.contains("systemd-nspawn@")).collect();
+    // One that runs and one that does not tell for all.
+    assert_eq!(asked.len(), 2, "{shown}");
+    assert_eq!(asked[0], unit(RUNNING[0]), "{shown}");
+    let all: Value = serde_json::from_str(&answer.stdout).expect("JSON");
+    for one in all.as_array().expect("a list") {
+        let name = one["name"].as_str().expect("a name");
+        let state = if RUNNING.contains(&name) { "running" } else { "dead" };
+        assert_eq!(one["sub_state"], state, "{one}");
+        assert_eq!(one["result"], "success", "{one}");
+    }
+    for name in RUNNING {
+        let many = all.as_array().and_then(|all| all.iter().find(|one| one["name"] == name)).expect("listed");
+        let alone: Value =
+            serde_json::from_str(&host.ctl_ok(&["show", name, "--json"]).stdout).expect("JSON");
+        assert_eq!(many["since"], alone["since"], "{name}");
+        let machined = host.sh(&format!(
+            "date -u +%Y-%m-%dT%H:%M:%SZ -d \"$(machinectl show -p Timestamp --value {name})\""
+        ));
+        assert_eq!(many["since"], machined.trim(), "{name}");
+    }
 }
