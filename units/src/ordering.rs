@@ -59,12 +59,7 @@ impl<'a> Order<'a> {
             order.pulls.push(pulls);
         }
         order.cycles = cycles(&order.before);
-        order.cycle = vec![None; order.names.len()];
-        for (number, members) in order.cycles.iter().enumerate() {
-            for member in members {
-                order.cycle[*member] = Some(number);
-            }
-        }
+        order.cycle = cycle_of(&order.cycles, order.names.len());
         order
     }
 
@@ -100,30 +95,50 @@ impl<'a> Order<'a> {
                 next.extend(&self.pulls[at]);
             }
         }
-        let mut missing = vec![0_usize; self.names.len()];
-        let mut after = vec![Vec::new(); self.names.len()];
-        for (at, before) in self.before.iter().enumerate() {
-            let same_cycle = |other: &usize| self.cycle[at].is_some() && self.cycle[at] == self.cycle[*other];
-            for other in before.iter().filter(|other| !same_cycle(other)) {
-                missing[at] += 1;
-                after[*other].push(at);
-            }
-        }
-        let mut ready: BTreeSet<usize> = (0..self.names.len()).filter(|at| missing[*at] == 0).collect();
-        let mut sorted = Vec::with_capacity(self.names.len());
-        while let Some(at) = ready.pop_first() {
-            if starts[at] {
-                sorted.push(self.names[at]);
-            }
-            for later in &after[at] {
-                missing[*later] -= 1;
-                if missing[*later] == 0 {
-                    ready.insert(*later);
-                }
-            }
-        }
-        sorted
+        let sorted = in_order(&self.before, &self.cycle).into_iter();
+        sorted.filter(|at| starts[*at]).map(|at| self.names[at]).collect()
     }
+}
+
+/// Returns the numbers from 0 on so that each comes after those that it waits for, of which there is a list for each, and
+/// otherwise in their order. Those of a cycle do not wait for one another. Takes time in proportion to the lists.
+pub fn sorted(before: &[Vec<usize>]) -> Vec<usize> {
+    in_order(before, &cycle_of(&cycles(before), before.len()))
+}
+
+/// Returns for each of `count` numbers the cycle that it is part of.
+fn cycle_of(cycles: &[Vec<usize>], count: usize) -> Vec<Option<usize>> {
+    let mut of = vec![None; count];
+    for (number, members) in cycles.iter().enumerate() {
+        for member in members {
+            of[*member] = Some(number);
+        }
+    }
+    of
+}
+
+fn in_order(before: &[Vec<usize>], cycle: &[Option<usize>]) -> Vec<usize> {
+    let mut missing = vec![0_usize; before.len()];
+    let mut after = vec![Vec::new(); before.len()];
+    for (at, before) in before.iter().enumerate() {
+        let apart = |other: &usize| *other != at && (cycle[at].is_none() || cycle[at] != cycle[*other]);
+        for other in before.iter().filter(|other| apart(other)) {
+            missing[at] += 1;
+            after[*other].push(at);
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..before.len()).filter(|at| missing[*at] == 0).collect();
+    let mut sorted = Vec::with_capacity(before.len());
+    while let Some(at) = ready.pop_first() {
+        sorted.push(at);
+        for later in &after[at] {
+            missing[*later] -= 1;
+            if missing[*later] == 0 {
+                ready.insert(*later);
+            }
+        }
+    }
+    sorted
 }
 
 /// Returns the strongly connected components of more than one member (Tarjan), each sorted. Without recursion, since
@@ -201,6 +216,14 @@ mod tests {
         assert_eq!(cycles(&[vec![1, 2], vec![0], vec![3], vec![4], vec![2]]), [vec![0, 1], vec![2, 3, 4]]);
         let long: Vec<Vec<usize>> = (0..100_000).map(|at| vec![(at + 1) % 100_000]).collect();
         assert_eq!(cycles(&long).len(), 1);
+    }
+
+    #[test]
+    fn each_after_those_that_it_waits_for() {
+        // The last waits for the first of a cycle, and one for itself.
+        assert_eq!(sorted(&[vec![2], vec![], vec![3], vec![2], vec![4, 1], vec![0]]), [1, 2, 0, 3, 4, 5]);
+        let chain: Vec<Vec<usize>> = (0..100_000).map(|at| vec![at + 1]).chain([Vec::new()]).collect();
+        assert!(sorted(&chain).into_iter().eq((0..=100_000).rev()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use nixos_nspawn_units::store::{Kind, Loaded};
 
 use crate::base::exit::{refuse, unchanged};
 use crate::base::host::Host;
-use crate::fact::dependents;
+use crate::fact::dependents::Requiring;
 use crate::fact::lookup::{Found, all_seen, declarative, find};
 use crate::host::intent_file::intent_path;
 use crate::host::subvolume::Btrfs;
@@ -69,6 +69,7 @@ pub(super) fn dry_run(
     name: &MachineName,
     options: RemoveOptions,
     loaded: &Loaded,
+    requiring: &Requiring,
 ) -> Result<Removed> {
     let Some(found) = found(host, loaded, name)? else {
         return Ok(Removed::Absent(left(host, name, options)));
@@ -76,7 +77,7 @@ pub(super) fn dry_run(
     if options.delete_state {
         state_directory::check(host, name)?;
     }
-    removal(host, name, options, &found, loaded).map(Removed::Container)
+    removal(host, name, options, &found, requiring).map(Removed::Container)
 }
 
 /// Returns what a remove covers, before anything is done.
@@ -85,7 +86,7 @@ pub(super) fn removal(
     name: &MachineName,
     options: RemoveOptions,
     found: &Found,
-    loaded: &Loaded,
+    requiring: &Requiring,
 ) -> Result<Removal> {
     let state = state_directory::directory(host, name);
     // A declarative container of that name keeps running.
@@ -97,7 +98,7 @@ pub(super) fn removal(
         profile,
         kept: None,
         snapshots: None,
-        dependents: dependents::requiring(loaded, name),
+        dependents: requiring.name(name),
     };
     let snapshots = if ours { snapshots::read(host, name)? } else { Vec::new() };
     let kept = Some(snapshots::directory(host, name)).filter(|_| !snapshots.is_empty());

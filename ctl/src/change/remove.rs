@@ -9,13 +9,16 @@ use crate::change::removal::{RemoveOptions, Removed, dry_run};
 use crate::change::remove_locked::remove_locked;
 use crate::change::several::Results;
 use crate::change::{settle, several};
+use crate::fact::dependents::Requiring;
 use crate::fact::lookup::{Found, find};
 
 /// Removes containers, first together those that no other command is working on. A failure does not affect the others.
 pub(crate) fn remove_all(host: &Host, names: &[MachineName], options: RemoveOptions) -> Results<Removed> {
     if options.dry_run {
         let loaded = host.load();
-        return names.iter().map(|name| (name.clone(), dry_run(host, name, options, &loaded))).collect();
+        let requiring = Requiring::of(&loaded);
+        let planned = |name| dry_run(host, name, options, &loaded, &requiring);
+        return names.iter().map(|name| (name.clone(), planned(name))).collect();
     }
     several::locked(host, names, |names| remove_locked(host, names, options))
 }

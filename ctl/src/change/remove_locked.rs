@@ -17,6 +17,7 @@ use crate::change::profile_steps::remove_pending;
 use crate::change::removal::{Removal, RemoveOptions, Removed, found, left, profile_directory, removal};
 use crate::change::settle;
 use crate::change::several::{Results, all_failed};
+use crate::fact::dependents::Requiring;
 use crate::fact::lookup::{Found, all_seen};
 use crate::host::intent_file::intent_path;
 use crate::host::pending::pending;
@@ -41,6 +42,13 @@ impl Recorded<'_> {
     }
 }
 
+/// All containers, and what killed commands have left.
+struct All<'a> {
+    records: &'a [Record],
+    loaded: &'a Loaded,
+    requiring: Requiring<'a>,
+}
+
 /// How far a removal has come before anything is stopped.
 enum Begin<'a> {
     Done(Removed),
@@ -56,9 +64,10 @@ pub(super) fn remove_locked(
     let mut done = Results::new();
     let records = pending(host)?;
     let loaded = host.load();
+    let all = All { records: &records, loaded: &loaded, requiring: Requiring::of(&loaded) };
     let mut recorded = Vec::new();
     for &name in names {
-        match begin(host, name, options, &records, &loaded) {
+        match begin(host, name, options, &all) {
             Ok(Begin::Recorded(one)) => recorded.push(*one),
             Ok(Begin::Done(removed)) => drop(done.insert(name.clone(), Ok(removed))),
             Err(error) => drop(done.insert(name.clone(), Err(error))),
@@ -83,13 +92,8 @@ pub(super) fn remove_locked(
 }
 
 /// Checks one container, and records that it is removed. What a killed command has left of it is removed at once.
-fn begin<'a>(
-    host: &Host,
-    name: &MachineName,
-    options: RemoveOptions,
-    records: &[Record],
-    loaded: &'a Loaded,
-) -> Result<Begin<'a>> {
+fn begin<'a>(host: &Host, name: &MachineName, options: RemoveOptions, all: &All<'a>) -> Result<Begin<'a>> {
+    let All { records, loaded, requiring } = all;
     interrupt::check()?;
     let before = records.iter().find(|record| record.name == *name).cloned();
     if before.as_ref().is_none_or(|record| record.step == Begun::Renaming) {
@@ -115,7 +119,7 @@ fn begin<'a>(
     if options.delete_state {
         state_directory::check(host, name)?;
     }
-    let removal = removal(host, name, options, &found, loaded)?;
+    let removal = removal(host, name, options, &found, requiring)?;
     let details = RecordDetails {
         profile_directory: profile_directory(host, &found, name),
         state: if options.delete_state { StateClaim::Asked } else { StateClaim::None },

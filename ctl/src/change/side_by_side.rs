@@ -114,8 +114,8 @@ pub(crate) fn update_all(
 /// What is done, and what is still to be done.
 struct State<'a> {
     names: &'a [MachineName],
-    /// The containers that each one waits for.
-    waits: Vec<Vec<MachineName>>,
+    /// The containers that each one waits for: only earlier ones, so that a cycle does not wait for ever.
+    waits: Vec<BTreeSet<usize>>,
     begun: Instant,
     /// The names of the builds, by number.
     builds: Vec<MachineName>,
@@ -126,16 +126,16 @@ struct State<'a> {
     times: BTreeMap<MachineName, Duration>,
     due: Vec<usize>,
     running: usize,
+    /// Those that are done.
+    over: BTreeSet<usize>,
     results: Vec<Timed>,
 }
 
 impl<'a> State<'a> {
     fn new(loaded: &Loaded, names: &'a [MachineName], builds: Vec<MachineName>) -> Self {
-        // Only earlier ones, so that a cycle does not wait for ever.
-        let waits = (0..names.len()).map(|at| not_beside(loaded, &names[at], &names[..at])).collect();
         Self {
             names,
-            waits,
+            waits: not_beside(loaded, names),
             begun: Instant::now(),
             building: builds.iter().cloned().collect(),
             builds,
@@ -143,15 +143,15 @@ impl<'a> State<'a> {
             times: BTreeMap::new(),
             due: (0..names.len()).collect(),
             running: 0,
+            over: BTreeSet::new(),
             results: Vec::new(),
         }
     }
 
     /// Takes the containers whose update can begin.
     fn next(&mut self, limit: usize) -> Vec<usize> {
-        let over = |name: &MachineName| self.results.iter().any(|(at, ..)| self.names[*at] == *name);
         let ready =
-            |at: &usize| !self.building.contains(&self.names[*at]) && self.waits[*at].iter().all(over);
+            |at: &usize| !self.building.contains(&self.names[*at]) && self.waits[*at].is_subset(&self.over);
         let next: Vec<usize> =
             self.due.iter().copied().filter(ready).take(limit.max(1) - self.running).collect();
         self.due.retain(|at| !next.contains(at));
@@ -170,6 +170,7 @@ impl<'a> State<'a> {
 
     fn done(&mut self, at: usize, result: Result<Updated>, time: Duration) {
         self.running -= 1;
+        self.over.insert(at);
         let build = self.times.get(&self.names[at]).copied().unwrap_or_default();
         self.results.push((at, result, build + time));
     }

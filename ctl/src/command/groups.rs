@@ -9,9 +9,13 @@ use crate::base::exit::Failed;
 use crate::base::interrupt;
 use crate::change::several::Results;
 
-/// How many containers are worked on at once. A group costs about as much as one container, most of all a daemon-reload; a
-/// command that is killed leaves at most a group to be settled.
-const GROUP: usize = 100;
+/// Returns how many of `count` containers are worked on at once. A group costs about as much as one container, most of all a
+/// daemon-reload and the reading of all intents; a command that is killed leaves at most a group to be settled. So that
+/// twice as many containers do not cost four times as much, there are at most twenty groups, up to 10,000 containers: a lock
+/// is held for each of a group, and a process may have 1024 open files.
+fn group(count: usize) -> usize {
+    count.div_ceil(20).clamp(100, 500)
+}
 
 /// The results of work on containers, which is done for a group when the first of it is asked for.
 pub(super) struct Groups<'a, R> {
@@ -22,7 +26,7 @@ pub(super) struct Groups<'a, R> {
 impl<'a, R> Groups<'a, R> {
     /// Divides the names into groups. What changes nothing is done for all at once.
     pub(super) fn new(names: &'a [MachineName], dry_run: bool) -> Self {
-        let size = if dry_run { names.len().max(1) } else { GROUP };
+        let size = if dry_run { names.len().max(1) } else { group(names.len()) };
         Self { names: names.chunks(size), results: Results::new() }
     }
 
@@ -53,6 +57,13 @@ impl<'a, R> Groups<'a, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_are_at_most_twenty_groups() {
+        for (count, size) in [(0, 100), (120, 100), (2000, 100), (2001, 101), (10_000, 500), (20_000, 500)] {
+            assert_eq!(group(count), size, "{count}");
+        }
+    }
 
     #[test]
     fn each_group_is_worked_on_once() {

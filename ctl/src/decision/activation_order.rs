@@ -1,76 +1,70 @@
 //! The order in which containers are updated: each after its dependencies.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nixos_nspawn_units::intent::Dependency;
+use nixos_nspawn_units::intent::{Dependency, Intent};
 use nixos_nspawn_units::name::MachineName;
-use nixos_nspawn_units::ordering::waits_for;
+use nixos_nspawn_units::ordering::{sorted, waits_for};
 use nixos_nspawn_units::store::Loaded;
 
-/// Sorts the names by `after` and `requires`; otherwise keeps their order. Within a cycle, the first name comes
-/// first.
+/// Sorts the names by `after` and `requires`; otherwise keeps their order. Those of a cycle do not wait for one another, as at
+/// boot.
 pub(crate) fn activation_order(loaded: &Loaded, names: Vec<MachineName>) -> Vec<MachineName> {
-    let mut left = names;
-    let mut sorted = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let free = |name: &MachineName| before(loaded, name, &left).is_empty();
-        let found: Vec<MachineName> = left.iter().filter(|name| free(name)).cloned().collect();
-        if found.is_empty() {
-            // What only waits for a cycle is not a part of it.
-            let first = left.iter().position(|name| reached(loaded, name, &left).contains(name)).unwrap_or(0);
-            sorted.push(left.remove(first));
-        }
-        left.retain(|name| !found.contains(name));
-        sorted.extend(found);
-    }
-    sorted
-}
-
-/// Returns those among `left` that a container waits for itself.
-pub(crate) fn before<'a>(
-    loaded: &Loaded,
-    name: &MachineName,
-    left: &'a [MachineName],
-) -> Vec<&'a MachineName> {
-    let intent = loaded.intents.iter().find(|stored| stored.name == *name);
-    let before = intent.into_iter().flat_map(|stored| waits_for(&stored.intent));
-    let before: BTreeSet<&str> = before.filter_map(Dependency::container).collect();
-    left.iter().filter(|other| *other != name && before.contains(other.as_str())).collect()
-}
-
-/// Returns those among `earlier` that must not be updated at the same time as a container: a start of one of the two would
-/// wait for the other, or start it, also through others.
-pub(crate) fn not_beside(loaded: &Loaded, name: &MachineName, earlier: &[MachineName]) -> Vec<MachineName> {
-    let of_it = started_with(loaded, name);
-    let linked = |other: &&MachineName| {
-        of_it.contains(other.as_str()) || started_with(loaded, other).contains(name.as_str())
+    let intents = Intents::of(loaded);
+    let at = positions(&names);
+    let before = |name: &MachineName| {
+        let others = intents.of_name(name.as_str()).into_iter().flat_map(waits_for);
+        others.filter_map(|other| at.get(other.container()?).copied()).collect()
     };
-    earlier.iter().filter(linked).cloned().collect()
+    let before: Vec<Vec<usize>> = names.iter().map(before).collect();
+    sorted(&before).into_iter().map(|at| names[at].clone()).collect()
 }
 
-/// Returns the containers that the start of one waits for or starts, also through others.
-fn started_with<'a>(loaded: &'a Loaded, name: &'a MachineName) -> BTreeSet<&'a str> {
-    let mut found = BTreeSet::new();
-    let mut next = vec![name.as_str()];
-    while let Some(one) = next.pop() {
-        for stored in loaded.intents.iter().filter(|stored| stored.name.as_str() == one) {
-            let all = waits_for(&stored.intent).chain(&stored.intent.container.wants);
-            next.extend(all.filter_map(Dependency::container).filter(|other| found.insert(*other)));
+/// Returns for each name those before it that must not be updated at the same time: a start of one of the two would wait for
+/// the other, or start it, also through others.
+pub(crate) fn not_beside(loaded: &Loaded, names: &[MachineName]) -> Vec<BTreeSet<usize>> {
+    let intents = Intents::of(loaded);
+    let positions = positions(names);
+    let mut earlier = vec![BTreeSet::new(); names.len()];
+    for (at, name) in names.iter().enumerate() {
+        let others = intents.started_with(name.as_str()).into_iter();
+        for other in others.filter_map(|other| positions.get(other).copied()).filter(|other| *other != at) {
+            earlier[at.max(other)].insert(at.min(other));
         }
     }
-    found
+    earlier
 }
 
-/// Returns those among `left` that a container waits for, also through others.
-fn reached<'a>(loaded: &Loaded, name: &MachineName, left: &'a [MachineName]) -> BTreeSet<&'a MachineName> {
-    let mut reached = BTreeSet::new();
-    let mut next = before(loaded, name, left);
-    while let Some(one) = next.pop() {
-        if reached.insert(one) {
-            next.extend(before(loaded, one, left));
-        }
+fn positions(names: &[MachineName]) -> BTreeMap<&str, usize> {
+    names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect()
+}
+
+/// The intents by name.
+struct Intents<'a>(BTreeMap<&'a str, &'a Intent>);
+
+impl<'a> Intents<'a> {
+    fn of(loaded: &'a Loaded) -> Self {
+        Self(loaded.intents.iter().map(|stored| (stored.name.as_str(), &*stored.intent)).collect())
     }
-    reached
+
+    fn of_name(&self, name: &str) -> Option<&'a Intent> {
+        self.0.get(name).copied()
+    }
+
+    /// Returns the containers that the start of one waits for or starts, also through others.
+    fn started_with(&self, name: &str) -> BTreeSet<&'a str> {
+        let mut found = BTreeSet::new();
+        let mut next: Vec<&Intent> = self.of_name(name).into_iter().collect();
+        while let Some(intent) = next.pop() {
+            let all = waits_for(intent).chain(&intent.container.wants);
+            for other in all.filter_map(Dependency::container) {
+                if found.insert(other) {
+                    next.extend(self.of_name(other));
+                }
+            }
+        }
+        found
+    }
 }
 
 #[cfg(test)]
@@ -106,13 +100,14 @@ mod tests {
         let names = ["a", "b", "db", "x", "y"].map(|name| name.parse().unwrap()).to_vec();
         let order = activation_order(&loaded, names);
         assert_eq!(order.iter().map(MachineName::as_str).collect::<Vec<_>>(), ["db", "a", "b", "x", "y"]);
-        let beside = |name: &str| {
-            let earlier = ["a", "b", "w", "x", "db"].map(|name| name.parse().unwrap());
-            let found = not_beside(&loaded, &name.parse().unwrap(), &earlier);
-            found.iter().map(MachineName::to_string).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(beside("db"), "a b w", "also through others, and whoever wants it");
-        assert_eq!((beside("u").as_str(), beside("x").as_str(), beside("c").as_str()), ("x", "x", ""));
+        let names: Vec<MachineName> =
+            ["a", "b", "w", "x", "db", "u", "c"].map(|name| name.parse().unwrap()).to_vec();
+        let beside: Vec<String> = not_beside(&loaded, &names)
+            .into_iter()
+            .map(|earlier| earlier.into_iter().map(|at| names[at].as_str()).collect::<Vec<_>>().join(" "))
+            .collect();
+        // Also through others, and whoever wants it; not those that come later.
+        assert_eq!(beside, ["", "a", "a b", "", "a b w", "x", ""]);
         let names = ["u", "y", "x"].map(|name| name.parse().unwrap()).to_vec();
         let order = activation_order(&loaded, names);
         assert_eq!(order.iter().map(MachineName::as_str).collect::<Vec<_>>(), ["y", "x", "u"]);

@@ -2,7 +2,7 @@
 //! require it. systemd stops the latter together with the container, but does not start them again; whoever restarts
 //! the container does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use nixos_nspawn_units::intent::{Dependency, Intent};
@@ -47,13 +47,32 @@ fn recorded(loaded: &Loaded, name: &str) -> bool {
     good.is_ok() || loaded.errors.iter().any(broken)
 }
 
+/// The containers that require each one.
+pub(crate) struct Requiring<'a>(BTreeMap<&'a str, Vec<&'a MachineName>>);
+
+impl<'a> Requiring<'a> {
+    /// Looks through all containers once.
+    pub(crate) fn of(loaded: &'a Loaded) -> Self {
+        let mut all: BTreeMap<&str, Vec<&MachineName>> = BTreeMap::new();
+        for stored in &loaded.intents {
+            let required: BTreeSet<&str> =
+                stored.intent.container.requires.iter().filter_map(Dependency::container).collect();
+            for other in required {
+                all.entry(other).or_default().push(&stored.name);
+            }
+        }
+        Self(all)
+    }
+
+    /// Returns those that require this one.
+    pub(crate) fn name(&self, name: &MachineName) -> Vec<MachineName> {
+        self.0.get(name.as_str()).into_iter().flatten().copied().cloned().collect()
+    }
+}
+
 /// Returns the containers that require this one.
 pub(crate) fn requiring(loaded: &Loaded, name: &MachineName) -> Vec<MachineName> {
-    let requires = |intent: &Intent| {
-        intent.container.requires.iter().any(|other| other.container() == Some(name.as_str()))
-    };
-    let all = loaded.intents.iter().filter(|stored| requires(&stored.intent));
-    all.map(|stored| stored.name.clone()).collect()
+    Requiring::of(loaded).name(name)
 }
 
 /// Returns the running units that would stop with the container: those that require it, directly or indirectly.

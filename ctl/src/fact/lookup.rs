@@ -40,8 +40,9 @@ impl Found<'_> {
 
 /// Finds the container `name`, whether its intent is valid or not.
 pub(crate) fn find<'a>(loaded: &'a Loaded, name: &MachineName) -> Option<Found<'a>> {
-    let good = loaded.intents.iter().find(|stored| stored.name == *name).map(Found::Good);
-    good.or_else(|| {
+    // They are sorted.
+    let good = loaded.intents.binary_search_by(|stored| stored.name.cmp(name)).ok();
+    good.map(|at| Found::Good(&loaded.intents[at])).or_else(|| {
         let named = |error: &&LoadError| error.name.as_ref() == Some(name) && !error.shadowed;
         loaded.errors.iter().find(named).map(Found::Broken)
     })

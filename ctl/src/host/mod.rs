@@ -43,6 +43,7 @@ pub(crate) mod store_sync;
 pub(crate) mod subvolume;
 pub(crate) mod systemd;
 pub(crate) mod trusted;
+mod unit_files;
 pub(crate) mod unit_links;
 pub(crate) mod unit_states;
 pub(crate) mod update_memory;

@@ -12,10 +12,12 @@ pub(crate) fn leader(host: &Host, name: &MachineName) -> Option<u32> {
     value(&text(host, name)?, "LEADER=")?.try_into().ok()
 }
 
-/// Returns when the container was registered, which is when it was started (`Since:` of `machinectl status`).
+/// Returns when the container was registered, which is when it was started (`Since:` of `machinectl status`). `None` also
+/// if that lies ahead, since the clock has been set back.
 pub(crate) fn started(host: &Host, name: &MachineName) -> Option<SystemTime> {
     let microseconds = value(&text(host, name)?, "REALTIME=")?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(microseconds))
+    let started = SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(microseconds))?;
+    (started <= SystemTime::now()).then_some(started)
 }
 
 fn text(host: &Host, name: &MachineName) -> Option<String> {

@@ -132,7 +132,7 @@ impl Host {
 
         let cgroup = Cgroup::named(&name);
         cgroup.make();
-        let watchdog = watchdog(&cgroup);
+        let watchdog = watchdog(&cgroup, &dir);
         let machine = Mutex::new(start(&name, &dir, &files, &cgroup));
         let mut host = Self { suite, name, dir, files, cgroup, machine, systemd: 0, watchdog, _lock: lock };
 

@@ -1,15 +1,20 @@
 //! Directories of throwaway hosts. A directory is locked while its host is in use; those that nobody has locked are
-//! removed, with everything that still runs there.
+//! removed, with everything that still runs there. Each is a file system in memory, since hosts come and go so fast that
+//! ext4 would search for inodes that have not just been freed for a tenth of the time of all tests.
 
 use super::cgroup::Cgroup;
 use super::command::{Timeout, run};
 use super::tree::hosts_dir;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 use std::time::Duration;
+
+/// How long mount and umount may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the directory of all hosts.
 pub(super) fn runs_dir() -> PathBuf {
@@ -24,6 +29,11 @@ pub(super) fn claim(dir: &Path) -> File {
     let lock = File::create(lock_of(dir)).expect("lock file");
     flock(&lock, FlockOperation::NonBlockingLockExclusive).expect("the name is new");
     fs::create_dir_all(dir).unwrap_or_else(|e| panic!("{}: cannot be made: {e}", dir.display()));
+    // A host needs less than 200 MiB.
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "mode=0755,size=4G", "nixos-nspawn-host"]).arg(dir);
+    let mounted = run(&mut mount, None, Timeout::after(PATIENCE));
+    assert!(mounted.success(), "no file system for a host: {mounted}");
     lock
 }
 
@@ -47,18 +57,17 @@ pub(super) fn clean() {
     });
 }
 
-/// Removes a host's directory, including immutable files, and its lock file.
+/// Removes a host's directory and its lock file.
 pub(super) fn remove_dir(dir: &Path) {
-    if fs::remove_dir_all(dir).is_err() && dir.exists() {
-        // A container's /var/empty is immutable.
-        let mut chattr = Command::new("chattr");
-        run(chattr.args(["-R", "-f", "-i"]).arg(dir), None, Timeout::after(Duration::from_secs(60)));
-        if let Err(error) = fs::remove_dir_all(dir) {
+    // Something may still be about to leave it.
+    let mut umount = Command::new("umount");
+    run(umount.arg("--lazy").arg(dir), None, Timeout::after(PATIENCE));
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
             eprintln!("{}: cannot be removed: {error}", dir.display());
-            return;
         }
+        _ => drop(fs::remove_file(lock_of(dir))),
     }
-    let _ = fs::remove_file(lock_of(dir));
 }
 
 fn lock_of(dir: &Path) -> PathBuf {

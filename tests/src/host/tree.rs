@@ -63,10 +63,10 @@ const WITH_MANAGERS: &str = "ifupdown,network-manager";
 /// Packages installed in addition on hosts that reach each other by ssh.
 const WITH_SSH: &str = "openssh-client,openssh-server,sudo";
 
-/// Units without a purpose on a throwaway host: it has no network to wait for, no archive and no kernel to set up.
-const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dev-hugepages.mount dpkg-db-backup.timer fstrim.timer \
-    ldconfig.service sys-kernel-debug.mount sys-kernel-tracing.mount systemd-modules-load.service \
-    systemd-networkd-wait-online.service";
+/// Units without a purpose on a throwaway host: it has no network to wait for, no archive, no kernel to set up and no volumes.
+const MASKED: &str = "apt-daily.timer apt-daily-upgrade.timer dev-hugepages.mount dpkg-db-backup.timer e2scrub_reap.service \
+    fstrim.timer ldconfig.service modprobe@.service sys-kernel-debug.mount sys-kernel-tracing.mount \
+    systemd-modules-load.service systemd-networkd-wait-online.service";
 
 /// Nix builds as one user, without a sandbox (impossible in a container) and without substituters.
 const NIX_CONF: &str =

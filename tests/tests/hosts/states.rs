@@ -20,6 +20,19 @@ fn outdated(host: &Host) -> Vec<String> {
     rows.filter_map(|row| row.split_whitespace().next()).map(str::to_owned).collect()
 }
 
+/// Returns what `list` says, which is asked about all.
+fn reload_needed(host: &Host, name: &str) -> bool {
+    let all: Value = serde_json::from_str(&host.ctl_ok(&["list", "--json"]).stdout).expect("JSON");
+    let one = all.as_array().and_then(|all| all.iter().find(|one| one["name"] == name)).expect("listed");
+    one["reload_needed"].as_bool().expect("known")
+}
+
+/// Returns what `show` says, which is asked about this one only.
+fn reload_needed_alone(host: &Host, name: &str) -> bool {
+    let one: Value = serde_json::from_str(&host.ctl_ok(&["show", name, "--json"]).stdout).expect("JSON");
+    one["reload_needed"].as_bool().expect("known")
+}
+
 fn stopped_and_loaded(host: &Host) {
     host.install(bins());
     host.own(&json!({"own": dynamic("one\n")}));
@@ -37,6 +50,15 @@ fn stopped_and_loaded(host: &Host) {
     assert_eq!(outdated(host), [""; 0]);
     running(host);
 
+    // A newer intent concerns its own container, also if PID 1 is asked about it for the others: of those that run it is
+    // the one that was started first, of the others the first by name.
+    for name in [RUNNING[0], RUNNING[1], NAMES[0], NAMES[4]] {
+        host.sh(&format!("touch /etc/nixos-nspawn/{name}.json"));
+        assert_eq!(outdated(host), [name]);
+        assert_eq!(reload_needed(host, name), reload_needed_alone(host, name), "{name}");
+        host.ok(&["systemctl", "daemon-reload"]);
+    }
+
     // A file for one container, by either name, and for all of them.
     let write = |path: &str, text: &str| {
         host.sh(&format!("mkdir -p {}", path.rsplit_once('/').expect("a path").0));
@@ -50,6 +72,10 @@ fn stopped_and_loaded(host: &Host) {
     host.ok(&["systemctl", "daemon-reload"]);
     assert_eq!(outdated(host), [""; 0]);
     write("/etc/systemd/system/systemd-nspawn@.service.d/all.conf", "[Service]\nNice=2\n");
+    assert_eq!(outdated(host), NAMES);
+    host.ok(&["systemctl", "daemon-reload"]);
+    assert_eq!(outdated(host), [""; 0]);
+    host.sh("rm -r /etc/systemd/system/systemd-nspawn@.service.d");
     assert_eq!(outdated(host), NAMES);
     host.ok(&["systemctl", "daemon-reload"]);
     assert_eq!(outdated(host), [""; 0]);
