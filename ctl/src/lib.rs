@@ -14,16 +14,17 @@ mod fact;
 mod host;
 mod nix;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
 use crate::base::screen::Screen;
 use crate::base::{exit, interrupt};
-use crate::cli::{Cli, hints, tips};
+use crate::cli::{Cli, color, hints, tips};
 
 #[cfg(test)]
 mod testing;
@@ -42,19 +43,20 @@ pub fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let screen = Rc::new(Screen::terminal());
-    let cli = match Cli::try_parse() {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut parser = Cli::command().color(color::choice(&words));
+    let cli = match parser.try_get_matches_from_mut(&words).and_then(|found| Cli::from_arg_matches(&found)) {
         Ok(cli) => cli,
         Err(error) => {
             if let Some(answer) = command::version::answer(&error, &screen) {
                 return if answer.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
             }
             let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-            match hints::hint(&error, std::env::args_os()) {
+            match hints::hint(&error, words.iter().cloned()) {
                 Some(hint) => screen.tell(&hint),
                 None => {
-                    let words: Vec<String> =
-                        std::env::args_os().map(|word| word.to_string_lossy().into()).collect();
-                    let _ = tips::better(error, &mut Cli::command(), &words).print();
+                    let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into()).collect();
+                    let _ = tips::better(error, &mut parser, &words).print();
                 }
             }
             // --help succeeds; everything else is a usage error (2).

@@ -3,6 +3,7 @@
 
 mod apply;
 mod build;
+pub(crate) mod color;
 mod doctor;
 mod generations;
 pub(crate) mod hints;

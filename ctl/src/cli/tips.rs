@@ -71,8 +71,10 @@ pub(crate) fn better(mut error: Error, cli: &mut Command, line: &[String]) -> Er
         (_, true) if OF_NIX.contains(&word.as_str()) => {
             Some(format!("'{word}' is an option of Nix; those stand behind '--', as in '-- {word}'"))
         }
-        (false, true) if word.starts_with('-') => Some("options of Nix stand behind '--'".to_owned()),
-        _ => None,
+        (true, _) => None,
+        (false, nix) => similar(verb, &word).or_else(|| {
+            (nix && word.starts_with('-')).then(|| "options of Nix stand behind '--'".to_owned())
+        }),
     });
     if !near {
         error.insert(ContextKind::Usage, ContextValue::StyledStr(verb.render_usage()));
@@ -132,6 +134,16 @@ fn keep_near(error: &mut Error, given: ContextKind, suggested: ContextKind) -> b
             false
         }
     }
+}
+
+/// Returns the option that was meant where clap finds none: with two letters exchanged, or cut short.
+fn similar(command: &Command, word: &str) -> Option<String> {
+    let given = word.strip_prefix("--")?;
+    let options = || command.get_arguments().filter_map(clap::Arg::get_long);
+    let mut longer = options().filter(|option| given.len() > 2 && option.starts_with(given));
+    let only = longer.next().filter(|_| longer.next().is_none());
+    let meant = only.or_else(|| nearest(given, options()))?;
+    Some(format!("a similar argument exists: '--{meant}'"))
 }
 
 /// Returns what to use in place of an option or a word.
@@ -218,6 +230,8 @@ mod tests {
                 "update web --impure",
                 "'--impure' is an option of Nix; those stand behind '--', as in '-- --impure'",
             ),
+            ("enable --nwo web", "a similar argument exists: '--now'"),
+            ("update web --dry", "a similar argument exists: '--dry-run'"),
             ("create web --frobnicate", "options of Nix stand behind '--'"),
             ("start --frobnicate web", ""),
             ("list --foo", ""),

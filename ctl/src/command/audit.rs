@@ -171,7 +171,7 @@ fn table(audits: &[(&Stored, Audit)], width: Option<usize>, color: bool) -> Stri
         Column::shrinking("NAME", 8),
         Column::fixed("EXPOSURE"),
         Column::fixed("LEVEL"),
-        Column::shrinking("WORST", 12),
+        Column::shrinking("WORST", 8),
     ];
     let rows = audits.iter().map(|(stored, audit)| {
         let worst = worst(audit).map(|row| format!("{}: {}", row.id, row.what));

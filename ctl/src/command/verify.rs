@@ -46,14 +46,18 @@ pub(crate) fn run(global: &Global, screen: &Screen, arguments: &Verify) -> Resul
     }
     let root = global.root.canonicalize()?;
     let systemd = arguments.systemd.unwrap_or_else(|| host_version(&root));
-    let all = match arguments.paths.as_slice() {
-        [] => of_host(&root, systemd),
-        paths => of_paths(paths, systemd).map_err(|error| Failed::Usage(error.to_string()))?,
+    let (all, mut unusable) = match arguments.paths.as_slice() {
+        [] => (of_host(&root, systemd), Vec::new()),
+        paths => of_paths(paths, systemd),
     };
     if global.json {
         screen.print_json(&answer(&all, systemd))?;
-    } else {
+    } else if !all.is_empty() || unusable.is_empty() {
         screen.print(&text(&all))?;
+    }
+    if let Some(last) = unusable.pop() {
+        unusable.iter().for_each(|one| screen.tell(&one.to_string()));
+        return Err(Failed::Usage(last.to_string()).into());
     }
     match all.iter().all(|file| file.findings.is_empty()) {
         true => Ok(()),

@@ -70,28 +70,31 @@ pub(crate) fn of_host(root: &Path, systemd: u32) -> Vec<Verified> {
     all
 }
 
-/// Checks these files and directories, each file once.
-pub(crate) fn of_paths(paths: &[PathBuf], systemd: u32) -> Result<Vec<Verified>, Unusable> {
+/// Checks these files and directories, each file once. Returns also the paths that cannot be checked, which keep no other from
+/// being.
+pub(crate) fn of_paths(paths: &[PathBuf], systemd: u32) -> (Vec<Verified>, Vec<Unusable>) {
     let mut all = Vec::new();
+    let mut unusable = Vec::new();
     for path in paths {
-        let unusable = |reason: String| Unusable { path: path.clone(), reason };
-        let metadata = fs::metadata(path).map_err(|error| unusable(describe(&error)))?;
-        if metadata.is_dir() {
-            walk(Path::new("/"), WalkDir::new(path), systemd, &mut all);
-            continue;
+        let mut cannot = |reason: String| unusable.push(Unusable { path: path.clone(), reason });
+        match fs::metadata(path) {
+            Err(error) => cannot(describe(&error)),
+            Ok(metadata) if metadata.is_dir() => walk(Path::new("/"), WalkDir::new(path), systemd, &mut all),
+            Ok(_) => match kind_of(&absolute(path), true) {
+                Some(kind) => {
+                    let findings = check(Path::new("/"), &absolute(path), &kind, systemd);
+                    all.push(Verified { path: path.clone(), findings });
+                }
+                None => cannot(
+                    "is of no kind that 'verify' knows; see nixos-nspawn-ctl(8) for the names of files"
+                        .to_owned(),
+                ),
+            },
         }
-        let kind = kind_of(&absolute(path), true).ok_or_else(|| {
-            unusable(
-                "is of no kind that 'verify' knows; see nixos-nspawn-ctl(8) for the names of files"
-                    .to_owned(),
-            )
-        })?;
-        let findings = check(Path::new("/"), &absolute(path), &kind, systemd);
-        all.push(Verified { path: path.clone(), findings });
     }
     let mut seen = BTreeSet::new();
     all.retain(|file| seen.insert(file.path.clone()));
-    Ok(all)
+    (all, unusable)
 }
 
 /// Checks the files in a directory that are of a known kind.
@@ -196,7 +199,7 @@ mod tests {
         symlink(&root, root.join("a/loop")).unwrap();
         symlink("nowhere", root.join("a/missing.nspawn")).unwrap();
         symlink("web.nspawn", root.join("a/link.nspawn")).unwrap();
-        let all = of_paths(&[root.join("a"), root.join("a/web.nspawn")], 257).unwrap();
+        let all = of_paths(&[root.join("a"), root.join("a/web.nspawn")], 257).0;
         let expected = [
             "a/fifo.nspawn:0: is not a regular file",
             "a/large.nspawn:0: is larger than 1 MiB",
@@ -206,10 +209,12 @@ mod tests {
             "a/x.service.d/1.conf:1: the line stands before the first section, ignored",
         ];
         assert_eq!(shown(&all, &root), expected);
-        let error = of_paths(&[root.join("a/readme")], 257).unwrap_err().to_string();
-        assert!(error.contains("a/readme: is of no kind that 'verify' knows"), "{error}");
-        let error = of_paths(&[root.join("none")], 257).unwrap_err().to_string();
-        assert!(error.ends_with("none: does not exist"), "{error}");
+        let paths = ["none", "a/readme", "a/web.nspawn"].map(|path| root.join(path));
+        let (all, unusable) = of_paths(&paths, 257);
+        assert_eq!(shown(&all, &root), expected[4..5]);
+        let unusable: Vec<String> = unusable.iter().map(ToString::to_string).collect();
+        assert!(unusable[0].ends_with("none: does not exist"), "{unusable:?}");
+        assert!(unusable[1].contains("a/readme: is of no kind that 'verify' knows"), "{unusable:?}");
     }
 
     #[test]
