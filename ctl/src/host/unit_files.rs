@@ -67,12 +67,13 @@ impl OtherFiles {
 const FOR_ALL: [&str; 4] =
     ["systemd-nspawn@.service", "systemd-nspawn@.service.d", "systemd-@.service.d", "service.d"];
 
-/// Returns when a file, or a directory or a file in it, was last changed; `None` if not before now, as if the clock was
-/// wrong.
+/// Returns when a file, or a directory or a file in it, was last changed. Times that lie ahead do not count: the clock was
+/// wrong, and nothing that is generated would ever be newer.
 fn last_change(path: &Path) -> Option<SystemTime> {
+    let now = SystemTime::now();
     let inside = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let times = inside.chain([path.to_owned()]).filter_map(|path| modified(&path));
-    times.max().filter(|time| *time <= SystemTime::now())
+    times.filter(|time| *time <= now).max()
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

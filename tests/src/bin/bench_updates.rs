@@ -14,7 +14,7 @@ const UNCHANGED: usize = 50;
 const CHANGED: [&str; 8] = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"];
 
 fn main() {
-    let host = Host::boot(Suite::Trixie);
+    let host = Host::boot_on_disk(Suite::Trixie);
     host.install(bins());
     // Logs how long each call of Nix took.
     let wrapper = "#!/bin/bash\nbegun=$(date +%s.%N)\n/usr/bin/nix \"$@\"\nstatus=$?\n\

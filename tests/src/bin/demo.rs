@@ -19,7 +19,7 @@ fn main() {
     let bins = bins();
     let start = Instant::now();
     say("A throwaway Debian 13 is booted in namespaces; nothing of this machine is touched");
-    let host = Host::boot(Suite::Trixie);
+    let host = Host::boot_on_disk(Suite::Trixie);
     host.copy_in(&bins.ctl, "/usr/local/bin/nixos-nspawn", 0o755);
     host.copy_in(&bins.generator, "/usr/local/bin/nixos-nspawn-generator", 0o755);
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/debian");

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     }
     let mut good = true;
     for suite in suites {
-        let host = Host::boot(suite);
+        let host = Host::boot_on_disk(suite);
         host.install(bins());
         host.install_nix();
         let enter = host.entry();

@@ -72,7 +72,7 @@ fn run(parts: &[String], suites: &[String], faults: &[String]) -> ExitCode {
     let from = number("NIXOS_NSPAWN_TORTURE_FROM", 0);
     let every = number("NIXOS_NSPAWN_TORTURE_EVERY", 12).max(1);
     for suite in Suite::ALL.into_iter().filter(|suite| suites.iter().any(|one| one == suite.name())) {
-        let host = Host::boot(suite);
+        let host = Host::boot_on_disk(suite);
         let live = prepare(&host);
         if has("creates") {
             done(&format!("systemd {}, creates at once", host.systemd()), storm::creates(&host, 30, 20));

@@ -108,10 +108,13 @@ pub(super) fn in_cgroup(procs: &Path) -> Command {
     command
 }
 
-/// Starts a process that kills the host and unmounts its directory as soon as the other end of its standard input is closed.
+/// Starts a process that kills the host and unmounts its files as soon as the other end of its standard input is closed.
 pub(super) fn watchdog(cgroup: &Cgroup, dir: &Path) -> Child {
     let mut command = Command::new("sh");
-    command.args(["-c", r#"read -r _; echo 1 > "$0"; umount --lazy "$1""#]).arg(cgroup.kill_file()).arg(dir);
+    command
+        .args(["-c", r#"read -r _; echo 1 > "$0"; umount --quiet --lazy "$1""#])
+        .arg(cgroup.kill_file())
+        .arg(dir);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     command.spawn().expect("sh")
 }

@@ -33,6 +33,7 @@ pub(crate) use tree::machine_tree;
 
 use boot::{Files, Machine, copy_tree, in_cgroup, start, watchdog};
 use cgroup::Cgroup;
+use stale::Place;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -83,9 +84,18 @@ pub struct Host {
 }
 
 impl Host {
-    /// Makes and boots a host of `suite`. Panics with the reason if that fails.
+    /// Makes and boots a host of `suite`, whose files are in memory. Panics with the reason if that fails.
     pub fn boot(suite: Suite) -> Self {
-        let (host, state) = Self::boot_files(suite, Files::Tree(tree(suite)));
+        Self::boot_shared(suite, Place::Memory)
+    }
+
+    /// Does the same with its files on this machine's disk, for measurements, and for what does not fit into memory.
+    pub fn boot_on_disk(suite: Suite) -> Self {
+        Self::boot_shared(suite, Place::Disk)
+    }
+
+    fn boot_shared(suite: Suite, place: Place) -> Self {
+        let (host, state) = Self::boot_files(suite, Files::Tree(tree(suite)), place);
         let failed = || host.run(&["systemctl", "--failed"]);
         assert_eq!(state, "running", "{}: not all is well: {}", host.name, failed());
         assert!(suite.has_systemd(host.systemd), "{suite} is not expected to have systemd {}", host.systemd);
@@ -94,19 +104,19 @@ impl Host {
 
     /// Makes and boots a host of `suite` that can write to /usr, for packages.
     pub fn boot_with_own_usr(suite: Suite) -> Self {
-        let (host, state) = Self::boot_files(suite, Files::Overlay(tree(suite)));
+        let (host, state) = Self::boot_files(suite, Files::Overlay(tree(suite)), Place::Memory);
         assert_eq!(state, "running", "{}: not all is well", host.name);
         host
     }
 
     /// Makes and boots a host of `suite` that has NetworkManager and ifupdown, neither of them enabled.
     pub fn boot_with_managers(suite: Suite) -> Self {
-        Self::boot_files(suite, Files::Tree(tree::managers_tree(suite))).0
+        Self::boot_files(suite, Files::Tree(tree::managers_tree(suite)), Place::Memory).0
     }
 
     /// Makes and boots a host of `suite` that has ssh.
     pub(crate) fn boot_with_ssh(suite: Suite) -> Self {
-        Self::boot_files(suite, Files::Tree(tree::fleet_tree(suite))).0
+        Self::boot_files(suite, Files::Tree(tree::fleet_tree(suite)), Place::Memory).0
     }
 
     /// Returns the process whose namespaces are those of the host.
@@ -116,15 +126,15 @@ impl Host {
 
     /// Boots a host of `suite` whose files are on a disk. Units that need a kernel of their own may fail.
     pub(crate) fn boot_disk(suite: Suite, disk: &Path) -> Self {
-        Self::boot_files(suite, Files::Disk(disk.to_owned())).0
+        Self::boot_files(suite, Files::Disk(disk.to_owned()), Place::Disk).0
     }
 
-    fn boot_files(suite: Suite, files: Files) -> (Self, String) {
+    fn boot_files(suite: Suite, files: Files, place: Place) -> (Self, String) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         stale::clean();
         let name = format!("{suite}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = stale::runs_dir().join(&name);
-        let lock = stale::claim(&dir);
+        let lock = stale::claim(&dir, place);
         match &files {
             Files::Tree(tree) | Files::Overlay(tree) => copy_tree(tree, &dir.join("root")),
             Files::Disk(_) => fs::create_dir(dir.join("root")).expect("own folder"),

@@ -1,13 +1,11 @@
 //! Directories of throwaway hosts. A directory is locked while its host is in use; those that nobody has locked are
-//! removed, with everything that still runs there. Each is a file system in memory, since hosts come and go so fast that
-//! ext4 would search for inodes that have not just been freed for a tenth of the time of all tests.
+//! removed, with everything that still runs there.
 
 use super::cgroup::Cgroup;
 use super::command::{Timeout, run};
 use super::tree::hosts_dir;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
@@ -23,17 +21,29 @@ pub(super) fn runs_dir() -> PathBuf {
     dir.canonicalize().expect("just made")
 }
 
+/// Where the files of a host are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a file system in memory. The hosts of tests come and go so fast that ext4 would search for inodes that have not just
+    /// been freed for a tenth of the time.
+    Memory,
+    /// On the disk of this machine.
+    Disk,
+}
+
 /// Makes the directory of a new host, which is in use while the returned file is open.
-pub(super) fn claim(dir: &Path) -> File {
+pub(super) fn claim(dir: &Path, place: Place) -> File {
     // The lock comes first: a directory without one counts as unused.
     let lock = File::create(lock_of(dir)).expect("lock file");
     flock(&lock, FlockOperation::NonBlockingLockExclusive).expect("the name is new");
     fs::create_dir_all(dir).unwrap_or_else(|e| panic!("{}: cannot be made: {e}", dir.display()));
-    // A host needs less than 200 MiB.
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "mode=0755,size=4G", "nixos-nspawn-host"]).arg(dir);
-    let mounted = run(&mut mount, None, Timeout::after(PATIENCE));
-    assert!(mounted.success(), "no file system for a host: {mounted}");
+    if place == Place::Memory {
+        // A host needs less than 200 MiB.
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "mode=0755,size=4G", "nixos-nspawn-host"]).arg(dir);
+        let mounted = run(&mut mount, None, Timeout::after(PATIENCE));
+        assert!(mounted.success(), "no file system for a host: {mounted}");
+    }
     lock
 }
 
@@ -57,17 +67,21 @@ pub(super) fn clean() {
     });
 }
 
-/// Removes a host's directory and its lock file.
+/// Removes a host's directory, including immutable files, and its lock file.
 pub(super) fn remove_dir(dir: &Path) {
-    // Something may still be about to leave it.
+    // It is a mount point if the host was in memory, which something may still be about to leave.
     let mut umount = Command::new("umount");
-    run(umount.arg("--lazy").arg(dir), None, Timeout::after(PATIENCE));
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
+    let _ = run(umount.args(["--quiet", "--lazy"]).arg(dir), None, Timeout::after(PATIENCE));
+    if fs::remove_dir_all(dir).is_err() && dir.exists() {
+        // A container's /var/empty is immutable.
+        let mut chattr = Command::new("chattr");
+        run(chattr.args(["-R", "-f", "-i"]).arg(dir), None, Timeout::after(PATIENCE));
+        if let Err(error) = fs::remove_dir_all(dir) {
             eprintln!("{}: cannot be removed: {error}", dir.display());
+            return;
         }
-        _ => drop(fs::remove_file(lock_of(dir))),
     }
+    let _ = fs::remove_file(lock_of(dir));
 }
 
 fn lock_of(dir: &Path) -> PathBuf {

@@ -13,7 +13,7 @@ const CTL: &str = "/usr/local/bin/nixos-nspawn";
 
 /// Measures and prints.
 pub(crate) fn running(tools: &Tools) {
-    let host = Host::boot(Suite::Forky);
+    let host = Host::boot_on_disk(Suite::Forky);
     host.install(bins());
     host.copy_in(&tools.alternate, ALTERNATE, 0o755);
     let names: Vec<String> = (1..=COUNT).map(|number| format!("c{number}")).collect();

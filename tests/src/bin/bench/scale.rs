@@ -31,7 +31,7 @@ const CHANGING: [&str; 4] = ["create", "update", "rollback", "enable NAME"];
 
 /// Measures and prints all sizes.
 pub(crate) fn scale(tools: &Tools) {
-    let host = Host::boot(Suite::Forky);
+    let host = Host::boot_on_disk(Suite::Forky);
     host.install(bins());
     host.copy_in(&tools.alternate, ALTERNATE, 0o755);
     host.own(&json!({"own": dynamic("one\n"), "other": dynamic("two\n")}));
