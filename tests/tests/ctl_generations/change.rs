@@ -112,7 +112,7 @@ fn all_imperative_containers_are_removed() {
         all.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
     };
     // Each is before those that it requires; of a broken intent nothing is known.
-    let order = "app web a-db torn";
+    let order = "web app a-db torn";
     assert_eq!(names(&tree.json(&["remove", "--all", "--dry-run", "--json"]), "would_remove"), order);
     assert_eq!(tree.snapshot(), before);
     let said = tree.run(&["remove", "--all", "--json"]);
