@@ -40,7 +40,7 @@ pub(super) fn claim(dir: &Path, place: Place) -> File {
     if place == Place::Memory {
         // A host needs less than 200 MiB.
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "mode=0755,size=4G", "nixos-nspawn-host"]).arg(dir);
+        mount.args(["-t", "tmpfs", "-o", "mode=0755,size=4G", "host"]).arg(dir);
         let mounted = run(&mut mount, None, Timeout::after(PATIENCE));
         assert!(mounted.success(), "no file system for a host: {mounted}");
     }
