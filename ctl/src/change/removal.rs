@@ -98,7 +98,7 @@ pub(super) fn removal(
         profile,
         kept: None,
         snapshots: None,
-        dependents: requiring.name(name),
+        dependents: requiring.containers(name),
     };
     let snapshots = if ours { snapshots::read(host, name)? } else { Vec::new() };
     let kept = Some(snapshots::directory(host, name)).filter(|_| !snapshots.is_empty());

@@ -5,6 +5,7 @@ mod apply;
 mod build;
 pub(crate) mod color;
 mod doctor;
+mod foreign_options;
 mod generations;
 pub(crate) mod hints;
 mod import;

@@ -65,14 +65,14 @@ impl<'a> Requiring<'a> {
     }
 
     /// Returns those that require this one.
-    pub(crate) fn name(&self, name: &MachineName) -> Vec<MachineName> {
+    pub(crate) fn containers(&self, name: &MachineName) -> Vec<MachineName> {
         self.0.get(name.as_str()).into_iter().flatten().copied().cloned().collect()
     }
 }
 
 /// Returns the containers that require this one.
 pub(crate) fn requiring(loaded: &Loaded, name: &MachineName) -> Vec<MachineName> {
-    Requiring::of(loaded).name(name)
+    Requiring::of(loaded).containers(name)
 }
 
 /// Returns the running units that would stop with the container: those that require it, directly or indirectly.

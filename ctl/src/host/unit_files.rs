@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -93,22 +94,30 @@ pub(super) struct Generated {
     /// The hash of the plan.
     pub(super) plan: Option<String>,
     written: Option<SystemTime>,
-    /// Whether the intent is gone, or has been changed since (`SourcePath=` in `systemd.unit(5)`).
-    pub(super) outdated: bool,
+    /// Whether only PID 1 knows what is loaded: the intent is gone or has been changed since (`SourcePath=` in
+    /// `systemd.unit(5)`), or the drop-in cannot be read.
+    pub(super) uncertain: bool,
 }
 
 impl Generated {
     /// Reads the drop-in of a container, if there is one.
     pub(super) fn read(host: &Host, name: &MachineName) -> Self {
         let path = host.path(format!("/{GENERATOR_DIRECTORY}/{}.d/{DROP_IN}", unit_name(name)));
-        let parsed = fs::read(&path).ok().and_then(|bytes| parse(&bytes).ok());
-        let Some(file) = parsed.map(|parsed| parsed.file) else { return Self::default() };
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                return Self { uncertain: error.kind() != ErrorKind::NotFound, ..Self::default() };
+            }
+        };
+        let Ok(file) = parse(&bytes).map(|parsed| parsed.file) else {
+            return Self { uncertain: true, ..Self::default() };
+        };
         let prefix = format!("{PLAN_VARIABLE}=");
         let plan = file.values("Service", "Environment").find_map(|value| value.strip_prefix(&prefix));
         let written = modified(&path);
         let unchanged = |source: &str| modified(&host.path(source)).is_some_and(|time| Some(time) <= written);
-        let outdated = !file.values("Unit", "SourcePath").all(unchanged);
-        Self { plan: plan.map(str::to_owned), written, outdated }
+        let uncertain = !file.values("Unit", "SourcePath").all(unchanged);
+        Self { plan: plan.map(str::to_owned), written, uncertain }
     }
 
     /// Returns whether it was written before that time.

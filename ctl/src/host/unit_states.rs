@@ -108,7 +108,7 @@ impl<'a> Sorted<'a> {
             let started = state.runs().then(|| registration::started(host, name)).flatten();
             let as_others = others.as_ref().is_some_and(|others| !others.concern(&unit));
             let files = (as_others && (started.is_some() || state.rests())).then(files);
-            match files.filter(|files| !files.outdated) {
+            match files.filter(|files| !files.uncertain) {
                 None => sorted.asked.push(name),
                 Some(files) if started.is_some() => sorted.running.push(Known { name, files, started }),
                 Some(files) => sorted.loaded.push(Known { name, files, started }),

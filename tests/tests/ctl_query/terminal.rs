@@ -31,6 +31,12 @@ fn only_terminals_that_show_colours_get_them() {
         let text = shown(&tree, 80, environment, "list");
         assert_eq!(text.contains('\u{1b}'), coloured, "{environment:?}: {text:?}");
     }
+    // Messages about wrong arguments as well.
+    for (words, coloured) in [("list --foo", true), ("--color never list --foo", false)] {
+        let text = shown(&tree, 80, &[], words);
+        assert!(text.contains("--foo"), "{text:?}");
+        assert_eq!(text.contains('\u{1b}'), coloured, "{words}: {text:?}");
+    }
 }
 
 #[test]

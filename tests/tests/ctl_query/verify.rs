@@ -22,6 +22,30 @@ fn verify_in_a_directory() {
     }
 }
 
+/// What cannot be checked hides no findings.
+#[test]
+fn verify_goes_on() {
+    let tree = Tree::new();
+    tree.write("/bad.nspawn", "[Exec]\nBot=yes\n");
+    tree.write("/readme", "");
+    let run = |words: &[&str]| {
+        let mut command = std::process::Command::new(&bins().ctl);
+        Said::from(command.arg("verify").args(words).current_dir(tree.path("/")).output().unwrap())
+    };
+    let said = run(&["none", "bad.nspawn", "readme"]);
+    assert_eq!(said.status, 2, "{}", said.out);
+    assert!(said.out.starts_with("bad.nspawn:2: [Exec] Bot=: is not known, ignored"), "{}", said.out);
+    let lines: Vec<&str> = said.err.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("none: does not exist"), "{lines:?}");
+    assert!(lines[1].contains("readme: is of no kind that 'verify' knows"), "{lines:?}");
+    let said = run(&["--json", "none", "bad.nspawn"]);
+    let answer: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((said.status, answer["findings"][0]["key"].as_str()), (2, Some("Bot")), "{}", said.err);
+    let said = run(&["none"]);
+    assert_eq!((said.status, said.out.as_str()), (2, ""), "{}", said.err);
+}
+
 /// The example of README.md and of the guide shows what is printed.
 #[test]
 fn the_example_of_the_documents() {

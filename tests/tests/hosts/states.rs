@@ -93,6 +93,30 @@ fn stopped_and_loaded(host: &Host) {
     let row = rows.lines().find(|row| row.starts_with("c3 ")).expect("a row");
     assert!(row.contains("inactive") && row.ends_with("masked"), "{rows}");
     assert_eq!(outdated(host), [""; 0]);
+    loaded_before_and_after(host, &intent);
+}
+
+/// A file for all containers is new to what was loaded before it. Of those that run, PID 1 is asked about one that it has
+/// loaded later.
+fn loaded_before_and_after(host: &Host, intent: &str) {
+    let late = intent.replace("true", "false");
+    host.write("/etc/nixos-nspawn/late.json", &late, 0o644);
+    host.ok(&["systemctl", "daemon-reload"]);
+    for name in RUNNING {
+        host.ok(&["systemctl", "stop", &unit(name)]);
+    }
+    // Loaded again by the target that wants it.
+    host.ok(&["systemctl", "show", "machines.target", &unit("c10")]);
+    host.sh("mkdir /run/systemd/system/systemd-nspawn@.service.d");
+    host.write("/run/systemd/system/systemd-nspawn@.service.d/all.conf", "[Service]\nNice=3\n", 0o644);
+    for name in ["late", "c10"] {
+        host.ok(&["systemctl", "start", &unit(name)]);
+    }
+    let of_systemd = |name| host.ok(&["systemctl", "show", "-P", "NeedDaemonReload", &unit(name)]);
+    assert_eq!([of_systemd("late").trim(), of_systemd("c10").trim()], ["no", "yes"]);
+    assert!(outdated(host).contains(&"c10".to_owned()));
+    host.ok(&["systemctl", "daemon-reload"]);
+    assert_eq!(outdated(host), [""; 0]);
 }
 
 /// Starts some, and compares what is known of them with what PID 1 and machined say.
