@@ -19,6 +19,9 @@
       # For hosts where Nix is a guest: `setup` copies these programs, and a copy must not need /nix.
       static = pkgs: pkgs.callPackage ./nix/package.nix { static = true; };
 
+      # What mkContainer checks options with. Each is evaluated once, so that a warning appears once.
+      checkers = builtins.mapAttrs (_: import ./nix/checker.nix) nixpkgs.legacyPackages;
+
       app = pkgs: {
         type = "app";
         program = "${static pkgs}/bin/nixos-nspawn";
@@ -42,7 +45,7 @@
         nixos-nspawn-static = static final;
       };
 
-      lib = import ./nix/lib.nix { };
+      lib = import ./nix/lib.nix { packageFor = system: checkers.${system} or null; };
 
       nixosModules = {
         default = ./nix/module.nix;
@@ -55,13 +58,15 @@
           inherit nixpkgs system;
           name = "example";
           modules = [ ./nix/templates/default/configuration.nix ];
+          # What `nix run` has built already.
+          package = static nixpkgs.legacyPackages.${system};
         };
       });
 
       # Checks that need no virtual machine. Tests that do are attributes of the package, `nixos-nspawn.tests`.
       checks = forAllSystems (
         pkgs:
-        { package = package pkgs; }
+        { package = (package pkgs).overrideAttrs { doCheck = true; }; }
         // import ./nix/checks.nix {
           inherit pkgs;
           package = package pkgs;

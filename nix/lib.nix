@@ -1,5 +1,8 @@
-# The library: `lib` of the flake, or `import ./lib.nix { }`.
-{ }:
+# The library: `lib` of the flake and of default.nix. `--config` imports it without the package, since `create` checks the result.
+{
+  # The default of mkContainer's `package`, a function of the system that builds.
+  packageFor ? _: null,
+}:
 {
   # Builds a profile for `nixos-nspawn create` from a NixOS configuration. The configuration is evaluated once, and nothing is
   # built during evaluation. Arguments:
@@ -11,10 +14,10 @@
   #   modules      NixOS modules, which may set `nixosContainer` options (options.nix)
   #   specialArgs  additional arguments for the modules
   #   package      the package of nixos-nspawn that checks the options while the profile is built, or null for none; by default
-  #                the one of the overlay, if the packages have it
+  #                the one of the overlay if the packages have it, or else `packageFor`'s
   # Returns a derivation with links to the files of the system, `init` among them, and nixos-nspawn/data.json. Its attributes
   # are `config` and `options` of the evaluation, `toplevel`, and `data`, the contents of data.json.
-  mkContainer = import ./make-container.nix { };
+  mkContainer = import ./make-container.nix { inherit packageFor; };
 
   # Translates `containers` of NixOS, an attribute set, to `nixos.containers.instances` (docs/coming-from-containers.md). An
   # option without an equivalent is an error.

@@ -11,6 +11,8 @@
     nspawn = null;
     networks = [ ];
   },
+  # See lib.nix.
+  packageFor ? _: null,
 }:
 arguments@{
   nixpkgs ? null,
@@ -61,16 +63,17 @@ let
   }
   // import ./data.nix { inherit lib; } config.nixosContainer;
 
-  # Which program checks the options while the profile is built: that of the argument, which may be null, or of our overlay.
-  # A package of this name may be another program's.
-  ours = (evaluation.pkgs.buildPackages or evaluation.pkgs).nixos-nspawn or { };
+  # Which program checks the options while the profile is built: that of the argument, which may be null, of our overlay, or of
+  # our flake. A package of this name may be another program's.
+  buildPackages = evaluation.pkgs.buildPackages or evaluation.pkgs;
+  ours = buildPackages.nixos-nspawn or { };
   verifier =
     if arguments ? package then
       package
     else if ours.canVerify or false then
       ours
     else
-      null;
+      packageFor buildPackages.stdenv.hostPlatform.system;
   verify = lib.optionalString (verifier != null) ''
     cp "$intentPath" ${name}.json
     if ! ${verifier}/bin/nixos-nspawn --root . verify ${name}.json >&2; then

@@ -54,7 +54,8 @@ rustPlatform.buildRustPackage (finalAttrs: {
       (root + "/systemd")
       (lib.fileset.difference (root + "/nix") (
         lib.fileset.unions [
-          (root + "/nix/checks.nix")
+          (root + "/nix/checker.nix")
+        (root + "/nix/checks.nix")
           (root + "/nix/package.nix")
           (root + "/nix/templates")
           (root + "/nix/tests")
@@ -79,6 +80,9 @@ rustPlatform.buildRustPackage (finalAttrs: {
   };
 
   cargoBuildFlags = flags members;
+  # Whoever uses the flake compiles this. The flake's checks run the tests.
+  doCheck = false;
+  checkType = "debug";
   # The others boot throwaway hosts as root.
   cargoTestFlags = flags members ++ [
     "--lib"
@@ -149,7 +153,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
     testers.runNixOSTest (
       import (./tests + "/${test}.nix") {
         self = {
-          lib = import ./lib.nix { };
+          lib = import ./lib.nix { packageFor = _: finalAttrs.finalPackage; };
           nixosModules.default.imports = [
             ./module.nix
             { nixos.containers.package = finalAttrs.finalPackage; }

@@ -43,7 +43,7 @@ pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
     }
     let began = SystemTime::now();
     let in_time = |work| used() < limit(work);
-    let loaded = load_in_time(root, trust(root), &in_time);
+    let loaded = load_in_time(root, Trust::below(root), &in_time);
     // Files are written while others are planned, so that only some are in memory.
     let writer = Writer::open(directory, began);
     let plan = plan_in_time(&loaded, &in_time, &|| {
@@ -74,10 +74,4 @@ pub(crate) fn generate(root: &Path, directory: &Path, log: &Log) -> u8 {
     // The process ends here. Freeing each allocation would only slow down the boot.
     std::mem::forget((loaded, plan));
     status
-}
-
-/// Returns whose files are trusted: root's, and in a tree other than the running system also the caller's.
-pub(crate) fn trust(root: &Path) -> Trust {
-    let also = (root != Path::new("/")).then(|| rustix::process::geteuid().as_raw());
-    Trust { also }
 }

@@ -1,4 +1,4 @@
-# What checks a container while it is built: the profile by mkContainer, and the derivation that the module adds to a host's
+# What checks a container while it is built: the profile by mkContainer of each library, and the derivation that the module adds to a host's
 # checks. The programs are those of the machine that builds.
 {
   # What `nixosContainer` and the options of the instance are set to.
@@ -9,6 +9,8 @@
   packages ? { },
   # Options of nixos.containers.
   host ? { },
+  # The packages' version of Rust, or null for none.
+  rust ? "1.85.0",
 }:
 let
   nixpkgs = import ./stand-in { system = "x86_64-linux"; };
@@ -18,9 +20,30 @@ let
       stdenv = nixpkgs.stdenv // {
         buildPlatform.canExecute = _: true;
       };
+      # What would be built is there already.
+      callPackage = file: _: if file == ../../nix/package.nix then "/usr/local" else throw "${toString file}: not known";
     }
+    // lib.optionalAttrs (rust != null) { rustc.version = rust; }
     // packages;
-  inherit (pkgs) lib;
+  inherit (nixpkgs) lib;
+
+  flake = (import ../../flake.nix).outputs {
+    self = flake;
+    nixpkgs = {
+      inherit lib;
+      legacyPackages.x86_64-linux = pkgs;
+    };
+  };
+  container =
+    library:
+    library.mkContainer (
+      {
+        inherit pkgs;
+        name = "web";
+        modules = [ { nixosContainer = settings; } ];
+      }
+      // arguments
+    );
 
   instance =
     (lib.evalModules {
@@ -62,13 +85,9 @@ let
   };
 in
 {
-  mkContainer = (import ../../nix/lib.nix { }).mkContainer (
-    {
-      inherit pkgs;
-      name = "web";
-      modules = [ { nixosContainer = settings; } ];
-    }
-    // arguments
-  );
+  # By mkContainer of the flake, of default.nix, and as for --config.
+  flake = container flake.lib;
+  entry = container (import ../../default.nix { inherit pkgs; }).lib;
+  config = container (import ../../nix/lib.nix { });
   host = builtins.head made.config.system.checks;
 }

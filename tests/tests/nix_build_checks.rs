@@ -1,5 +1,5 @@
-//! Containers are checked while they are built: by mkContainer, if it has a package of ours, and by the NixOS module with the
-//! generator as well. A real Nix builds with tests/nix/stand-in in place of nixpkgs and the programs of `make build`.
+//! Containers are checked while they are built: by mkContainer with the flake's package or another, and by the NixOS module
+//! with the generator as well. A real Nix builds with tests/nix/stand-in in place of nixpkgs and the programs of `make build`.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const PROJECT: &str = "/root/project";
 fn install(host: &Host) {
     host.install(bins());
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for place in ["nix", "tests/nix"] {
+    for place in ["nix", "tests/nix", "flake.nix", "default.nix", "Cargo.toml"] {
         for entry in walkdir::WalkDir::new(repository.join(place)) {
             let entry = entry.expect("readable");
             if entry.file_type().is_file() {
@@ -38,12 +38,13 @@ fn build(host: &Host, attribute: &str, arguments: &str) -> Output {
     ])
 }
 
-fn built(host: &Host, attribute: &str, arguments: &str) {
+fn built(host: &Host, attribute: &str, arguments: &str) -> Output {
     let output = build(host, attribute, arguments);
     assert!(
         output.success() && output.stdout.starts_with("/nix/store/"),
         "{attribute}, {arguments}: {output}"
     );
+    output
 }
 
 /// The build must fail with these texts.
@@ -90,26 +91,40 @@ fn builds_fail_where_a_start_would() {
         &["container 'web' will not start", whole],
     );
 
-    // mkContainer needs a package for that.
+    // The libraries of the flake and of default.nix bring a package.
     let whole = "container 'web': options would be refused or ignored, see above";
-    built(&host, "mkContainer", &format!("{GOOD} {OURS}"));
-    refused(
-        &host,
-        "mkContainer",
-        &format!("{TWICE} {OURS}"),
-        &["web.json", "'container.bindMounts", PLACE, whole],
-    );
-    refused(
-        &host,
-        "mkContainer",
-        &format!("{IGNORED} {OURS}"),
-        &["web.json: [Exec] Capability=: 'CAP_NOPE'", "[Exec] Personality=: 'x86_46'", whole],
-    );
-    built(&host, "mkContainer", TWICE);
+    for library in ["flake", "entry"] {
+        built(&host, library, GOOD);
+        refused(&host, library, TWICE, &["web.json", "'container.bindMounts", PLACE, whole]);
+        refused(
+            &host,
+            library,
+            IGNORED,
+            &["web.json: [Exec] Capability=: 'CAP_NOPE'", "[Exec] Personality=: 'x86_46'", whole],
+        );
+        // Null stands for none, and nothing is said about it.
+        let output = built(&host, library, &format!("{TWICE} rust = null; arguments.package = null;"));
+        assert!(!output.stderr.contains("warning: mkContainer"), "{output}");
+        // Packages whose Rust is too old still make containers.
+        for (rust, reason) in [
+            ("null", "nixpkgs has no Rust"),
+            ("\"1.84.1\"", "nixpkgs has Rust 1.84.1, and nixos-nspawn needs 1.85"),
+        ] {
+            let output = built(&host, library, &format!("{TWICE} rust = {rust};"));
+            let warning = format!(
+                "evaluation warning: mkContainer: options are not checked while a container is built: {reason}; set the argument \
+                 'package' to a package of nixos-nspawn, or to null\n"
+            );
+            assert_eq!(output.stderr.matches(&warning).count(), 1, "{output}");
+        }
+    }
+    // What `create --config` builds, it checks itself.
+    built(&host, "config", TWICE);
+    refused(&host, "config", &format!("{TWICE} {OURS}"), &[whole]);
 
     // The overlay brings one, but others have packages of that name; an argument decides.
     let overlay = "packages.nixos-nspawn = { outPath = \"/usr/local\"; canVerify = true; };";
-    refused(&host, "mkContainer", &format!("{TWICE} {overlay}"), &[whole]);
-    built(&host, "mkContainer", &format!("{TWICE} {overlay} arguments.package = null;"));
-    built(&host, "mkContainer", &format!("{TWICE} packages.nixos-nspawn.outPath = \"/usr/local\";"));
+    refused(&host, "config", &format!("{TWICE} {overlay}"), &[whole]);
+    built(&host, "config", &format!("{TWICE} {overlay} arguments.package = null;"));
+    built(&host, "config", &format!("{TWICE} packages.nixos-nspawn.outPath = \"/usr/local\";"));
 }

@@ -172,10 +172,11 @@ mod tests {
         let message = |text: &str| Flake::parse(text, &here).unwrap_err().to_string();
         let why =
             "begins with '~', which the shell did not replace, nothing was changed; name the absolute path";
-        assert_eq!(message("~root/infra#web"), format!("~root/infra: {why}, such as /root/infra"));
+        let home = crate::base::tilde::home("root").unwrap();
+        assert_eq!(message("~root/infra#web"), format!("~root/infra: {why}, such as {home}/infra"));
         assert_eq!(
             message("git+file://~root/infra?ref=main"),
-            format!("git+file://~root/infra?ref=main: {why}, such as git+file:///root/infra?ref=main")
+            format!("git+file://~root/infra?ref=main: {why}, such as git+file://{home}/infra?ref=main")
         );
     }
 

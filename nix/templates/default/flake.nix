@@ -22,8 +22,6 @@
         name = "web";
         system = "x86_64-linux";
         modules = [ ./configuration.nix ];
-        # Checks the options while the container is built, which builds this program first:
-        # package = nixos-nspawn.packages.x86_64-linux.default;
       };
     };
 }

@@ -64,6 +64,7 @@
             }
             // {
               inherit arguments;
+              overrideAttrs = changes: shown name (arguments // changes);
             };
         in
         builtins.listToAttrs (

@@ -9,6 +9,19 @@
   };
   outputs = { nixpkgs, nixos-nspawn, real, ... }:
     let
+      programs = pkgs: pkgs.runCommand "nixos-nspawn-bin" { } ''
+        mkdir -p $out/bin $out/libexec/nixos-nspawn $out/lib/systemd/system-generators
+        cp ${./bin/nixos-nspawn-ctl} $out/bin/nixos-nspawn-ctl; ln -s nixos-nspawn-ctl $out/bin/nixos-nspawn
+        cp ${./bin/nixos-nspawn-generator} $out/libexec/nixos-nspawn/unit-helper
+        cp ${./bin/nixos-nspawn-generator} $out/lib/systemd/system-generators/nixos-nspawn-generator
+      '';
+      # The flake's own package would be built with Rust, which these packages do not have.
+      container = name: settings: nixos-nspawn.lib.mkContainer {
+        inherit nixpkgs name;
+        system = "x86_64-linux";
+        package = programs nixpkgs.legacyPackages.x86_64-linux;
+        modules = [ (page name "1") { system.stateVersion = "25.05"; nixosContainer = settings; } ];
+      };
       page = name: text: {
         imports = [ "${real}/module.nix" ];
         services.nginx.enable = true;
@@ -19,14 +32,7 @@
         modules = [
           nixos-nspawn.nixosModules.default
           ({ lib, pkgs, ... }:
-            let
-              package = pkgs.runCommand "nixos-nspawn-bin" { } ''
-                mkdir -p $out/bin $out/libexec/nixos-nspawn $out/lib/systemd/system-generators
-                cp ${./bin/nixos-nspawn-ctl} $out/bin/nixos-nspawn-ctl; ln -s nixos-nspawn-ctl $out/bin/nixos-nspawn
-                cp ${./bin/nixos-nspawn-generator} $out/libexec/nixos-nspawn/unit-helper
-                cp ${./bin/nixos-nspawn-generator} $out/lib/systemd/system-generators/nixos-nspawn-generator
-              '';
-            in {
+            let package = programs pkgs; in {
               imports = [ "${real}/module.nix" ];
               nixpkgs.hostPlatform = "x86_64-linux";
               boot.isContainer = true;
@@ -51,16 +57,11 @@
       web = text: { config = page "web" text; };
       db = { config = page "db" "1"; };
     in {
-      nixosContainers.static = nixos-nspawn.lib.mkContainer {
-        inherit nixpkgs;
-        name = "static";
-        system = "x86_64-linux";
-        modules = [ (page "static" "1") {
-          system.stateVersion = "25.05";
-          nixosContainer.hostNetworkConfig.address = [ "" "10.77.0.1/24" ];
-          nixosContainer.containerNetworkConfig = { address = [ "10.77.0.2/24" ]; gateway = [ "10.77.0.1" ]; networkConfig.DHCP = "no"; };
-        } ];
+      nixosContainers.static = container "static" {
+        hostNetworkConfig.address = [ "" "10.77.0.1/24" ];
+        containerNetworkConfig = { address = [ "10.77.0.2/24" ]; gateway = [ "10.77.0.1" ]; networkConfig.DHCP = "no"; };
       };
+      nixosContainers.misspelt = container "misspelt" { nspawnConfig.Exec.Capability = [ "CAP_NET_ADMN" ]; };
 
       nixosConfigurations = {
         v1 = host { web = web "1"; inherit db; };

@@ -48,7 +48,7 @@ fn widths() {
         (0, &[("NO_COLOR", "1")], 80),
         (0, &[("NO_COLOR", "1"), ("COLUMNS", "60")], 60),
     ] {
-        for words in ["list", "status"] {
+        for words in ["list", "status", "audit"] {
             let text = shown(&tree, columns, environment, words);
             let longest = |line: &&str| line.chars().count() > width && line.trim().contains(' ');
             let long: Vec<&str> =

@@ -18,7 +18,7 @@ pub fn intended(root: &Path, name: &MachineName) -> bool {
 
 /// Returns whether a container may be in the zone of this bridge: an intent says so, or cannot be read.
 pub(super) fn zone_intended(root: &Path, bridge: &str) -> bool {
-    let loaded = load(root, Trust::default());
+    let loaded = load(root, Trust::below(root));
     let zones = loaded.intents.iter().filter_map(|stored| stored.intent.container.zone_name());
     !loaded.errors.is_empty() || zones.into_iter().any(|zone| bridge.strip_prefix("vz-") == Some(zone))
 }

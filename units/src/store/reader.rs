@@ -34,6 +34,12 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// Returns whose files are trusted below this root: root's, and in a tree other than the running system also the
+    /// caller's.
+    pub fn below(root: &Path) -> Self {
+        Self { also: (root != Path::new("/")).then(|| rustix::process::geteuid().as_raw()) }
+    }
+
     fn owner(self, uid: u32) -> bool {
         uid == 0 || self.also == Some(uid)
     }

@@ -100,6 +100,10 @@ let
       builtins.concatStringsSep separator (map f values);
     optionalString = condition: text: if condition then text else "";
     hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
+    versionOlder = a: b: builtins.compareVersions b a == 1;
+
+    importTOML = path: builtins.fromTOML (builtins.readFile path);
+    warn = message: builtins.trace "evaluation warning: ${message}";
 
     # Options
     mkOption = declaration: declaration // { _type = "option"; };

@@ -1,13 +1,12 @@
 //! flake.nix, evaluated by a real Nix with a stand-in for nixpkgs: its outputs have the documented names, and refer to
-//! files that exist. Building them takes nixpkgs itself, which no test here has; the commands of the package run on the
-//! programs of `make build`.
+//! files that exist. Building them takes nixpkgs itself, which no test here has.
 
-use std::collections::BTreeSet;
+mod package;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use nixos_nspawn_tests::host::{Host, Suite, bins};
+use nixos_nspawn_tests::host::{Host, Suite};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
@@ -72,75 +71,6 @@ fn stems(folder: &str) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-/// Runs the package's own commands on the built programs, with stand-ins for nixpkgs' shell functions, in a directory
-/// with its sources only. It installs what `make install` does.
-fn phases_of_the_package(host: &Host) {
-    const FUNCTIONS: &str = r#"
-        set -euo pipefail
-        runHook() { :; }
-        substituteInPlace() { # FILE --replace-fail OLD NEW
-            local text; text=$(<"$1"); [[ $2 = --replace-fail && $text == *"$3"* ]]
-            printf '%s\n' "${text//"$3"/"$4"}" > "$1"
-        }
-        installManPage() { local page; for page; do install -D -m 0644 "$page" "$out/share/man/man${page##*.}/${page##*/}"; done; }
-        installShellCompletion() { # --cmd NAME --SHELL FILE
-            local to
-            case $3 in
-                --bash) to=bash-completion/completions/$2.bash ;;
-                --fish) to=fish/vendor_completions.d/$2.fish ;;
-                --zsh) to=zsh/site-functions/_$2 ;;
-            esac
-            mkdir -p "$out/share/${to%/*}"; cat "$4" > "$out/share/$to"
-        }"#;
-    // Of the two packages, the one with the paths of `make build`.
-    let package = evaluated(
-        host,
-        "let of = outputs.packages.x86_64-linux.static.arguments; in { inherit (of) env postInstall installCheckPhase src; }",
-    );
-    let place = tempfile::tempdir().expect("a directory");
-    let (source, out) = (place.path().join("source"), place.path().join("out"));
-    fs::create_dir_all(out.join("bin")).expect("new");
-    fs::create_dir(&source).expect("new");
-    for program in [&bins().ctl, &bins().generator] {
-        fs::copy(program, out.join("bin").join(program.file_name().expect("a name"))).expect("copied");
-    }
-    for path in package["src"].as_array().expect("a list") {
-        // Below the flake's copy in the store.
-        let name: PathBuf = Path::new(path.as_str().expect("a path")).components().skip(4).collect();
-        let from = repository().join(name);
-        run(Command::new("cp").arg("-r").arg(from).arg(&source));
-    }
-    let text = |name: &str| package[name].as_str().expect("commands").to_owned();
-    let script = format!("{FUNCTIONS}\n{}\n{}", text("postInstall"), text("installCheckPhase"));
-    let mut build = Command::new("bash");
-    build.args(["-c", &script]).current_dir(&source).env("out", &out);
-    for (name, value) in package["env"].as_object().expect("variables") {
-        build.env(name, value.as_str().expect("a text"));
-    }
-    run(&mut build);
-
-    let installed = place.path().join("installed");
-    let mut make = Command::new("make");
-    make.args(["--silent", "install", "PREFIX=/usr/local"]).current_dir(repository());
-    run(make.arg(format!("DESTDIR={}", installed.display())));
-    assert_eq!(files(&out), files(&installed.join("usr/local")));
-}
-
-/// Returns the paths of files and links below a directory. bash-completion finds `NAME` and `NAME.bash`.
-fn files(top: &Path) -> BTreeSet<String> {
-    let entries = walkdir::WalkDir::new(top).into_iter().map(|entry| entry.expect("readable"));
-    let files = entries.filter(|entry| !entry.file_type().is_dir());
-    let below =
-        files.map(|entry| entry.path().strip_prefix(top).expect("below").to_string_lossy().into_owned());
-    below.map(|path| path.strip_suffix(".bash").unwrap_or(&path).to_owned()).collect()
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().expect("runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}{said}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]
@@ -226,6 +156,10 @@ fn outputs_of_the_flake() {
         assert!(files.as_array().expect("a list").contains(&json!(wanted)), "template {name}: {files}");
     }
 
+    // Whoever uses the flake does not run the tests, its checks do.
+    let tests = "map (package: package.arguments.doCheck) [ outputs.packages.x86_64-linux.default outputs.checks.x86_64-linux.package ]";
+    assert_eq!(evaluated(&host, tests), json!([false, true]));
+
     // The package names itself; what is copied elsewhere does not name the store.
     let environment = |package: &str, name: &str| {
         let value =
@@ -249,5 +183,5 @@ fn outputs_of_the_flake() {
         "outputs.apps.x86_64-linux.default.program == \"${outputs.packages.x86_64-linux.static}/bin/nixos-nspawn\"",
     );
     assert_eq!(program, json!(true));
-    phases_of_the_package(&host);
+    package::installs_what_make_does(&host);
 }
