@@ -3,13 +3,14 @@
   pkgs ? import <nixpkgs> { },
 }:
 let
-  checker = import ./nix/checker.nix pkgs;
+  builders = pkgs.buildPackages or pkgs;
+  checker = import ./nix/checker.nix builders;
 in
 {
   nixos-nspawn = pkgs.callPackage ./nix/package.nix { };
   nixos-nspawn-static = pkgs.callPackage ./nix/package.nix { static = true; };
   lib = import ./nix/lib.nix {
-    packageFor = system: if system == pkgs.stdenv.hostPlatform.system then checker else null;
+    packageFor = system: if system == builders.stdenv.hostPlatform.system then checker else null;
   };
   nixosModules.default = ./nix/module.nix;
 }

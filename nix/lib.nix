@@ -1,4 +1,4 @@
-# The library: `lib` of the flake and of default.nix. `--config` imports it without the package, since `create` checks the result.
+# The library: `lib` of the flake and of default.nix. `--config` imports it without the package, which would have to be built.
 {
   # The default of mkContainer's `package`, a function of the system that builds.
   packageFor ? _: null,

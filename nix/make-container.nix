@@ -82,7 +82,9 @@ let
     fi
   '';
 
-  profile = evaluation.pkgs.runCommandLocal "nixos-container-${name}" {
+  profile = evaluation.pkgs.runCommand "nixos-container-${name}" {
+    # Unlike runCommandLocal, this takes the profile from a cache rather than the program that checks it.
+    preferLocalBuild = true;
     json = builtins.toJSON data;
     # What `create` would record.
     intent = lib.optionalString (verifier != null) (

@@ -55,7 +55,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
       (lib.fileset.difference (root + "/nix") (
         lib.fileset.unions [
           (root + "/nix/checker.nix")
-        (root + "/nix/checks.nix")
+          (root + "/nix/checks.nix")
           (root + "/nix/package.nix")
           (root + "/nix/templates")
           (root + "/nix/tests")
@@ -128,8 +128,8 @@ rustPlatform.buildRustPackage (finalAttrs: {
     runHook preInstallCheck
     generator="$out/lib/systemd/system-generators/nixos-nspawn-generator"
     "$generator" --version | grep --fixed-strings --line-regexp "unit-helper $NIXOS_NSPAWN_HELPER"
-    mkdir -p root/etc/nixos-nspawn units
-    "$generator" --root root units
+    mkdir -p root/etc/nixos-nspawn generated
+    "$generator" --root root generated
     "$out/bin/nixos-nspawn" --root root list
   ''
   + lib.optionalString static ''

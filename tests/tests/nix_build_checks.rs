@@ -118,7 +118,7 @@ fn builds_fail_where_a_start_would() {
             assert_eq!(output.stderr.matches(&warning).count(), 1, "{output}");
         }
     }
-    // What `create --config` builds, it checks itself.
+    // `create --config` refuses it itself, and says what nspawn would ignore.
     built(&host, "config", TWICE);
     refused(&host, "config", &format!("{TWICE} {OURS}"), &[whole]);
 

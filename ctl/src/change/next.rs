@@ -10,6 +10,7 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::nspawn::nspawn_file;
 use nixos_nspawn_units::service::DEFAULT_TIMEOUT;
 use nixos_nspawn_units::value::{StorePath, Timespan};
+use nixos_nspawn_units::verify::{Effect, NEWEST, nspawn_of};
 use systemd_unit_syntax::words::bind_fields;
 
 use crate::base::event::Event;
@@ -58,6 +59,11 @@ pub(crate) fn intent(
         || intent.container.nspawn_config.exec.get("Timezone").is_some_and(|values| !values.is_empty());
     if !said && profile::has_localtime(host, &intent.toplevel) {
         intent.container.timezone = Some(Timezone::Off);
+    }
+    // What this systemd would refuse, or does not know yet, keeps the container from being recorded.
+    let ignored = nspawn_of(&intent, NEWEST).into_iter().filter(|finding| finding.effect == Effect::Ignored);
+    for finding in ignored {
+        host.report(Event::Note { name: name.clone(), text: finding.to_string() });
     }
     Ok(intent)
 }

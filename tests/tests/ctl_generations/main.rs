@@ -4,6 +4,7 @@
 mod change;
 mod damaged;
 mod diff;
+mod ignored;
 mod list;
 mod status;
 

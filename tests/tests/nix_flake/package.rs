@@ -1,12 +1,12 @@
-//! The commands of nix/package.nix, on the programs of `make build`, and the unit tests, which its check runs: all as a
-//! user without rights, as Nix builds.
+//! The commands of nix/package.nix, on the programs of `make build`, as a user without rights; and the unit tests, which its
+//! check runs, in Nix's sandbox.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nixos_nspawn_tests::host::{Host, Suite, bins, tree};
+use nixos_nspawn_tests::host::{Host, bins};
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
@@ -15,9 +15,9 @@ use crate::{evaluated, repository};
 /// User and group of a build in Nix's sandbox.
 const USER: &str = "1000:100";
 
-/// Runs the package's own commands, with stand-ins for nixpkgs' shell functions, in a directory with its sources only. They
-/// install what `make install` does. Then runs the unit tests in that directory.
-pub(crate) fn installs_what_make_does(host: &Host) {
+/// Runs the package's own commands, with stand-ins for nixpkgs' shell functions, in a directory with its sources only.
+/// They install what `make install` does. The unit tests then need no other sources, either.
+pub(crate) fn builds(host: &Host) {
     const FUNCTIONS: &str = r#"
         set -euo pipefail
         runHook() { :; }
@@ -40,7 +40,7 @@ pub(crate) fn installs_what_make_does(host: &Host) {
         host,
         "let of = outputs.packages.x86_64-linux.static.arguments; in { inherit (of) env postInstall installCheckPhase src; }",
     );
-    let place = tempfile::tempdir().expect("a directory");
+    let place = tempfile::tempdir_in("/tmp").expect("a directory");
     let (source, out) = (place.path().join("source"), place.path().join("out"));
     fs::create_dir_all(out.join("bin")).expect("new");
     fs::create_dir(&source).expect("new");
@@ -70,11 +70,38 @@ pub(crate) fn installs_what_make_does(host: &Host) {
     run(make.arg(format!("DESTDIR={}", installed.display())));
     assert_eq!(files(&out), files(&installed.join("usr/local")));
 
-    let tests = unit_tests();
-    let mut sandbox = Command::new("unshare");
-    sandbox.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", SANDBOX]);
-    sandbox.arg(tree(Suite::Trixie)).arg(&source).arg(repository().canonicalize().expect("a path"));
-    run(sandbox.args(&tests));
+    passes_in_the_sandbox(host, place.path());
+}
+
+/// Runs the unit tests in the sandbox of a build by Nix: with a user namespace, without set-user-ID files, and with nothing
+/// but the sources, busybox and the libraries of the programs.
+fn passes_in_the_sandbox(host: &Host, place: &Path) {
+    const PLACE: &str = "/root/unit-tests";
+    let programs = place.join("programs");
+    fs::create_dir(&programs).expect("new");
+    run(Command::new("cp").args(unit_tests()).arg(&programs));
+    let script = r#"cd "$0"
+        ldd programs/* | grep -o '/[^ :]*\.so[^ ]*' | sort -u | while read -r library; do
+            mkdir -p "root${library%/*}"; cp -L "$library" "root$library"
+        done
+        tar -cf unit-tests.tar source programs root"#;
+    run(Command::new("sh").args(["-euc", script]).arg(place));
+    host.copy_in(&place.join("unit-tests.tar"), &format!("{PLACE}/all.tar"), 0o600);
+    host.copy_in(&repository().join("tests/nix/unit-tests.nix"), &format!("{PLACE}/unit-tests.nix"), 0o644);
+    // The tests look for sources where they were compiled.
+    let sources = repository().canonicalize().expect("a path");
+    let script = r#"cd "$0"
+        tar -xf all.tar
+        groupadd nixbld
+        useradd --system --gid=nixbld --groups=nixbld --no-create-home nixbld1
+        paths="/bin/sh=/usr/bin/busybox /bin/busybox=/usr/bin/busybox /programs=$0/programs $1=$0/source"
+        for directory in root/*; do paths="$paths /${directory#root/}=$0/$directory"; done
+        NIX_REMOTE=local nix build --no-link --impure --print-build-logs --option build-users-group nixbld \
+            --option sandbox true --option sandbox-fallback false --option sandbox-paths "$paths" \
+            --file unit-tests.nix --argstr sources "$1""#;
+    let output = host.run(&["sh", "-euc", script, PLACE, &sources.display().to_string()]);
+    let passed = output.stderr.matches("test result: ok.").count();
+    assert!(output.success() && passed == 5, "{output}");
 }
 
 /// Returns the programs of the unit tests of what the package builds.
@@ -117,35 +144,3 @@ fn run(command: &mut Command) {
     let program = command.get_program();
     assert!(output.status.success(), "{program:?}: {}{said}", String::from_utf8_lossy(&output.stdout));
 }
-
-/// `$0` is a tree with busybox, `$1` the sources, `$2` where they were compiled, the rest are programs. Runs each as in Nix's
-/// sandbox: as an own user with a home that does not exist, in a root with nothing but `/bin/sh`, the store and `/build`.
-const SANDBOX: &str = r#"
-root=$1/../root source=$1 compiled=$2
-shift 2
-mkdir "$root"
-mount -t tmpfs tmpfs "$root"
-cd "$root"
-tools=nix/store/tools/bin
-mkdir -p bin dev etc proc tmp "./$compiled" build programs "$tools"
-cp "$0/usr/bin/busybox" "$tools/"
-for name in $("$tools/busybox" --list); do [ "$name" = busybox ] || ln -s busybox "$tools/$name"; done
-ln -s "/$tools/busybox" bin/sh
-ldd "$@" | grep -o '/[^ :]*\.so[^ ]*' | sort -u | while read -r library; do
-    mkdir -p "./${library%/*}"; cp -L "$library" "./$library"
-done
-mount -t proc proc proc
-for device in null zero full random urandom tty; do : > dev/$device; mount --bind /dev/$device dev/$device; done
-ln -s /proc/self/fd dev/fd
-for number in 0:stdin 1:stdout 2:stderr; do ln -s "fd/${number%:*}" "dev/${number#*:}"; done
-chmod 1777 tmp; chown 1000:100 build
-printf '%s\n' root:x:0:0::/build:/noshell nixbld:x:1000:100::/build:/noshell > etc/passwd
-printf '%s\n' root:x:0: nixbld:!:100: > etc/group
-echo 127.0.0.1 localhost > etc/hosts
-mount --bind "$source" "./$compiled"
-cp "$@" programs/
-for program in programs/*; do
-    chroot --userspec=1000:100 . /bin/sh -c 'cd "$1" && HOME=/homeless-shelter PATH=$2 TMPDIR=/build exec "/$0"' \
-        "$program" "$compiled" "/$tools"
-done
-"#;

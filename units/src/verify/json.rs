@@ -2,7 +2,7 @@
 
 use super::finding::{Effect, Finding, Place};
 use super::nspawn::nspawn;
-use crate::intent::{self, Fault, LeftOut};
+use crate::intent::{self, Fault, Intent, LeftOut};
 use crate::name::MachineName;
 use crate::nspawn::nspawn_file;
 use crate::store::Host;
@@ -14,10 +14,14 @@ pub fn intent(bytes: &[u8], name: &MachineName, systemd: u32) -> Vec<Finding> {
         Ok(intent) => intent,
         Err(fault) => return vec![refused(fault)],
     };
-    match nspawn_file(&intent) {
+    nspawn_of(&intent, systemd)
+}
+
+/// Checks the `.nspawn` file that is made of an intent. The findings have no lines: the file does not exist yet.
+pub fn nspawn_of(intent: &Intent, systemd: u32) -> Vec<Finding> {
+    match nspawn_file(intent) {
         Ok(file) => {
             let found = nspawn(file.text().as_bytes(), systemd).into_iter();
-            // The lines are those of a file that does not exist yet.
             found.map(|finding| Finding { line: None, ..finding }).collect()
         }
         Err(error) => vec![Finding { reason: error.to_string(), ..Finding::default() }],

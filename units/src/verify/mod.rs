@@ -11,7 +11,7 @@ mod unit;
 mod values;
 
 pub use finding::{Effect, Finding, Place};
-pub use json::{data, host, intent};
+pub use json::{data, host, intent, nspawn_of};
 pub use nspawn::nspawn;
 pub use unit::{settings, unit};
 
