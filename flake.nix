@@ -20,7 +20,8 @@
       static = pkgs: pkgs.callPackage ./nix/package.nix { static = true; };
 
       # What mkContainer checks options with. Each is evaluated once, so that a warning appears once.
-      checkers = builtins.mapAttrs (_: import ./nix/checker.nix) nixpkgs.legacyPackages;
+      checker = import ./nix/checker.nix;
+      checkers = builtins.mapAttrs (_: checker) nixpkgs.legacyPackages;
 
       app = pkgs: {
         type = "app";
@@ -45,7 +46,9 @@
         nixos-nspawn-static = static final;
       };
 
-      lib = import ./nix/lib.nix { packageFor = system: checkers.${system} or null; };
+      lib = import ./nix/lib.nix {
+        packageFor = system: checkers.${system} or (checker (import nixpkgs { inherit system; }));
+      };
 
       nixosModules = {
         default = ./nix/module.nix;

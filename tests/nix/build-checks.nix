@@ -1,5 +1,5 @@
-# What checks a container while it is built: the profile by mkContainer of each library, and the derivation that the module adds to a host's
-# checks. The programs are those of the machine that builds.
+# What checks a container while it is built: the profile by mkContainer of each library, and the derivation that the module adds
+# to a host's checks. The programs are those of the machine that builds.
 {
   # What `nixosContainer` and the options of the instance are set to.
   settings ? { },
@@ -21,7 +21,9 @@ let
         buildPlatform.canExecute = _: true;
       };
       # What would be built is there already.
-      callPackage = file: _: if file == ../../nix/package.nix then "/usr/local" else throw "${toString file}: not known";
+      callPackage =
+        file: _:
+        if file == ../../nix/package.nix then "/usr/local" else throw "${toString file}: not known";
     }
     // lib.optionalAttrs (rust != null) { rustc.version = rust; }
     // packages;
@@ -31,6 +33,7 @@ let
     self = flake;
     nixpkgs = {
       inherit lib;
+      outPath = ./stand-in;
       legacyPackages.x86_64-linux = pkgs;
     };
   };

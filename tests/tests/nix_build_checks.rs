@@ -117,6 +117,13 @@ fn builds_fail_where_a_start_would() {
             );
             assert_eq!(output.stderr.matches(&warning).count(), 1, "{output}");
         }
+        // For a system of which there are no packages at hand, they are taken from nixpkgs: this one has no Rust.
+        let foreign = "pkgs = null; system = \"riscv64-linux\";";
+        let expression = format!(
+            "(import {PROJECT}/tests/nix/build-checks.nix {{ arguments = {{ {foreign} nixpkgs = {PROJECT}/tests/nix/stand-in; }}; }}).{library}.drvPath"
+        );
+        let output = host.run(&["nix", "eval", "--impure", "--raw", "--expr", &expression]);
+        assert!(output.success() && output.stderr.contains("nixpkgs has no Rust"), "{library}: {output}");
     }
     // `create --config` refuses it itself, and says what nspawn would ignore.
     built(&host, "config", TWICE);
