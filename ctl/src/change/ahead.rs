@@ -16,9 +16,10 @@ use crate::fact::lookup::imperative;
 use crate::host::profile_links;
 use crate::host::update_memory::{UpdateMemory, is_named_like};
 use crate::nix::build::{Draft, Request, Step};
+use crate::nix::builds::{Build, OnBuilt};
 use crate::nix::cause::{Cause, Unbuilt};
 use crate::nix::source::Wanted;
-use crate::nix::tool::{Build, Nix, OnBuilt};
+use crate::nix::tool::Nix;
 
 /// A container that may need a build.
 struct Due<'a> {

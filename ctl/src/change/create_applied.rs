@@ -17,8 +17,9 @@ use crate::change::host_flake::HostFlake;
 use crate::change::updated::{UpdateResult, Updated};
 use crate::host::update_memory::BuiltFrom;
 use crate::nix::build::{Draft, Request};
+use crate::nix::builds::Build;
 use crate::nix::source::{SourceArguments, Wanted};
-use crate::nix::tool::{Build, Nix};
+use crate::nix::tool::Nix;
 
 /// A container that is to be created, with its build.
 pub(super) struct New {

@@ -11,15 +11,15 @@ use nixos_nspawn_units::name::MachineName;
 use nixos_nspawn_units::value::StorePath;
 
 use crate::base::event::Event;
-use crate::base::exit::{Failed, unchanged};
+use crate::base::exit::unchanged;
 use crate::base::host::Host;
-use crate::base::secrets::{with_password, without_password};
+use crate::base::secrets::without_password;
 use crate::host::update_memory::BuiltFrom;
 use crate::nix::cause::{Cause, Unbuilt};
 use crate::nix::flake::{Flake, is_configuration};
 use crate::nix::metadata::Resolved;
 use crate::nix::source::{BuiltElsewhere, Wanted};
-use crate::nix::tool::{Nix, Outcome};
+use crate::nix::tool::Nix;
 use crate::nix::{configuration, profile, tool};
 
 /// The build that a command requests.
@@ -72,19 +72,6 @@ pub(crate) struct Draft {
     guessed: bool,
 }
 
-/// Arguments that make the result depend on more than the source.
-const IMPURE: [&str; 9] = [
-    "--impure",
-    "--no-pure-eval",
-    "--option",
-    "--include",
-    "-I",
-    "--rebuild",
-    "--repair",
-    "--recreate-lock-file",
-    "--update-input",
-];
-
 impl<'a> Request<'a> {
     /// Returns the request of a first build.
     pub(crate) fn first(
@@ -127,7 +114,7 @@ impl<'a> Request<'a> {
                 }
                 // The flake probably still has the same layout.
                 let system = self.system();
-                let before = self.last.filter(|last| last.system == system && is_of(last, &flake));
+                let before = self.last_of(&flake).filter(|last| last.system == system);
                 let attribute = match before {
                     Some(last) => last.attribute.clone(),
                     None => self.search(nix, &flake, &at)?,
@@ -247,65 +234,8 @@ impl<'a> Request<'a> {
         Made { path: output, source: draft.source, from, stale: draft.stale }
     }
 
-    /// Resolves the flake. Without network, returns the recorded revision.
-    fn resolved(&self, nix: &Nix, flake: &Flake) -> Result<Arc<Resolved>> {
-        flake.check()?;
-        let Wanted { source, arguments, .. } = self.wanted;
-        let others = self.last.map_or("", |last| last.inputs.as_str());
-        let reason = match nix.resolve(&flake.reference, source.owner, arguments, others)? {
-            Outcome::At(resolved) => return Ok(resolved),
-            Outcome::Unreachable(reason) => reason,
-        };
-        let at = |locked: &str, reference: &str, inputs: &str| Resolved {
-            locked: locked.to_owned(),
-            reference: reference.to_owned(),
-            inputs: inputs.to_owned(),
-            path: None,
-            stale: Some(reason.clone()),
-        };
-        if let Some(last) = self.last.filter(|last| is_of(last, flake)) {
-            let [locked, reference] =
-                [&last.locked, &last.reference].map(|text| with_password(text, &flake.reference));
-            nix.tell_stale(&flake.reference, &reason);
-            return Ok(Arc::new(at(&locked, &reference, &last.inputs)));
-        }
-        let before = self.recorded.filter(|before| before.flake == source.flake);
-        match before.and_then(|before| before.locked.as_ref()) {
-            Some(locked) => {
-                nix.tell_stale(&flake.reference, &reason);
-                Ok(Arc::new(at(locked.as_str(), locked.as_str(), "")))
-            }
-            None => Err(Failed::Program(reason).into()),
-        }
-    }
-
-    /// Returns the last build if its inputs were the same.
-    fn same(&self, at: &Resolved) -> Option<&BuiltFrom> {
-        let Wanted { source, arguments, .. } = self.wanted;
-        let impure = |word: &String| IMPURE.iter().any(|flag| word.split('=').next() == Some(flag));
-        let last = self.last.filter(|_| !arguments.iter().any(impure))?;
-        let same = source.flake.as_ref().is_some_and(|flake| without_password(flake.as_str()) == last.flake)
-            && last.reference == without_password(&at.reference)
-            && last.inputs == without_password(&at.inputs)
-            && last.system == self.system()
-            && last.arguments_hash == BuiltFrom::hash_of(arguments);
-        let there = || self.host.path(last.output.as_str()).symlink_metadata().is_ok();
-        (same && there()).then_some(last)
-    }
-
-    fn made(&self, at: &Resolved, from: BuiltFrom) -> Made {
-        let locked = at.locked.parse().ok();
-        let source = Source { locked, ..self.wanted.source.clone() };
-        Made { path: from.output.clone(), source, from: Some(from), stale: at.stale.clone() }
-    }
-
-    fn system(&self) -> String {
+    pub(super) fn system(&self) -> String {
         let system = self.wanted.source.system.as_ref();
         system.map_or_else(tool::native_system, |system| system.as_str().to_owned())
     }
-}
-
-/// Returns whether a build was one of this flake.
-fn is_of(last: &BuiltFrom, flake: &Flake) -> bool {
-    last.flake == without_password(&flake.recorded())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod attributes;
 pub(crate) mod build;
+pub(crate) mod builds;
 pub(crate) mod cause;
 pub(crate) mod checkout;
 mod closures;
@@ -10,6 +11,7 @@ pub(crate) mod files;
 pub(crate) mod flake;
 mod generations;
 pub(crate) mod host_containers;
+mod last_build;
 pub(crate) mod local_path;
 pub(crate) mod metadata;
 pub(crate) mod missing_host;
